@@ -1,0 +1,104 @@
+//! Gates: which plans open which roles, and the policy around them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{GateId, GuildId, ModuleAddress, PlanId, RoleId};
+
+/// One rule of a merchant: whoever holds these plans of this module holds these roles in this server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gate {
+    /// Stable identity.
+    pub id: GateId,
+    /// The server.
+    pub guild: GuildId,
+    /// The merchant's module.
+    pub module: ModuleAddress,
+    /// The plans; never empty.
+    pub plans: BTreeSet<PlanId>,
+    /// How many of the plans are needed.
+    pub matching: GateMatch,
+    /// The roles to hold; never empty.
+    pub roles: BTreeSet<RoleId>,
+    /// Where the gate was made.
+    pub origin: GateOrigin,
+}
+
+/// How many of a gate's plans a member needs.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum GateMatch {
+    /// At least one of them.
+    #[default]
+    Any,
+    /// Every one of them; over all wallets of the member together.
+    All,
+}
+
+/// Where a gate was made, and so who may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum GateOrigin {
+    /// In `config.toml`: follows the file at every start.
+    Config,
+    /// In the dashboard: lives in the store alone.
+    Dashboard,
+}
+
+/// What a failed payment, a pause or a cancellation does to a role.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLapse {
+    /// The role goes at once.
+    #[default]
+    Revoke,
+    /// The role stays until the paid window and its grace end.
+    KeepUntilExpiry,
+}
+
+/// What to do with a gate's role that a member was given by hand.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ManualRoles {
+    /// Leave it: only roles that this program granted are removed.
+    #[default]
+    Leave,
+    /// The gate owns its roles: remove them from whoever is not entitled.
+    Claim,
+}
+
+/// `[policy]` of config.toml.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// On a failed payment.
+    pub payment_failed: OnLapse,
+    /// On a pause.
+    pub paused: OnLapse,
+    /// On a cancellation.
+    pub cancelled: OnLapse,
+    /// Largest share (0 to 1) of a gate's members that one pass may remove without an on-chain reason for each.
+    pub max_revoke_share: f64,
+    /// Up to this many removals the share does not matter.
+    pub max_revoke_floor: u32,
+    /// Roles given by hand.
+    pub manual_roles: ManualRoles,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            payment_failed: OnLapse::default(),
+            paused: OnLapse::default(),
+            cancelled: OnLapse::default(),
+            max_revoke_share: 0.2,
+            max_revoke_floor: 5,
+            manual_roles: ManualRoles::default(),
+        }
+    }
+}

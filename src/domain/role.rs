@@ -1,0 +1,203 @@
+//! Role changes, their causes, and what is remembered of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    FailureReason, GuildId, Mark, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId,
+    Wallet,
+};
+
+/// Grant or revoke; grants order before revokes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleAction {
+    /// Give the role.
+    Grant,
+    /// Take the role.
+    Revoke,
+}
+
+/// One change to make on Discord. Orders by action first, so that a sorted plan grants before it revokes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RoleChange {
+    /// What to do.
+    pub action: RoleAction,
+    /// Where.
+    #[serde(rename = "guild_id")]
+    pub guild: GuildId,
+    /// To whom.
+    #[serde(rename = "user_id")]
+    pub user: UserId,
+    /// Which role.
+    #[serde(rename = "role_id")]
+    pub role: RoleId,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a role came or went. Kept as a value, not as a sentence, so that receipts can be written later.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A payment was executed; the paid window (grace included) ends at `until`.
+    Paid {
+        /// Module.
+        module: ModuleAddress,
+        /// Subscription.
+        subscription: SubscriptionId,
+        /// Plan.
+        plan: PlanId,
+        /// The payment.
+        mark: Mark,
+        /// End of access.
+        until: Timestamp,
+    },
+    /// The subscriber resumed within the paid window.
+    Resumed {
+        /// Module.
+        module: ModuleAddress,
+        /// Subscription.
+        subscription: SubscriptionId,
+        /// The event.
+        mark: Mark,
+        /// End of access.
+        until: Timestamp,
+    },
+    /// The paid window and its grace passed without a payment; there is no event.
+    ExpiredAt {
+        /// Module.
+        module: ModuleAddress,
+        /// Subscription.
+        subscription: SubscriptionId,
+        /// Last second of access.
+        at: Timestamp,
+    },
+    /// A due payment failed.
+    PaymentFailed {
+        /// Module.
+        module: ModuleAddress,
+        /// Subscription.
+        subscription: SubscriptionId,
+        /// The event.
+        mark: Mark,
+        /// The protocol's reason.
+        reason: FailureReason,
+    },
+    /// The subscriber paused.
+    Paused {
+        /// Module.
+        module: ModuleAddress,
+        /// Subscription.
+        subscription: SubscriptionId,
+        /// The event.
+        mark: Mark,
+    },
+    /// The subscription was cancelled.
+    Cancelled {
+        /// Module.
+        module: ModuleAddress,
+        /// Subscription.
+        subscription: SubscriptionId,
+        /// The event.
+        mark: Mark,
+    },
+    /// The merchant blocked the subscriber.
+    Blocked {
+        /// Module.
+        module: ModuleAddress,
+        /// Who.
+        subscriber: Wallet,
+        /// The event.
+        mark: Mark,
+    },
+    /// No subscription backs the role any more although none of the above happened: the chain was reorganised, or a
+    /// wallet was unlinked or moved to another member.
+    NoSubscription,
+    /// The gate that gave the role was changed or removed.
+    GateRemoved,
+    /// The member holds a gate's role by hand without being entitled (`manual_roles = "claim"`).
+    ManualRole,
+    /// The API or an on-chain read disagreed with the followed events.
+    Drift,
+}
+
+impl Cause {
+    /// Whether something that happened on the chain (expiry by its clock included) is the reason. Removals without one
+    /// count towards `max_revoke_share`.
+    pub fn is_on_chain(&self) -> bool {
+        match self {
+            Self::Paid { .. }
+            | Self::Resumed { .. }
+            | Self::ExpiredAt { .. }
+            | Self::PaymentFailed { .. }
+            | Self::Paused { .. }
+            | Self::Cancelled { .. }
+            | Self::Blocked { .. } => true,
+            Self::NoSubscription | Self::GateRemoved | Self::ManualRole | Self::Drift => false,
+        }
+    }
+}
+
+/// A wallet's link to a member.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Link {
+    /// The member.
+    pub user: UserId,
+    /// The wallet.
+    pub wallet: Wallet,
+    /// When it was linked (machine clock; for display only).
+    pub linked_at: Timestamp,
+    /// The signed ERC-4361 message and its signature: a portable proof. `None` for links made in the sandbox.
+    pub proof: Option<(String, Vec<u8>)>,
+}
+
+/// What the program did to a role, kept so that only its own grants are ever removed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Applied {
+    /// Where.
+    pub guild: GuildId,
+    /// To whom.
+    pub user: UserId,
+    /// Which role.
+    pub role: RoleId,
+    /// How far it came.
+    pub state: AppliedState,
+}
+
+/// How far a grant came. The intent is durable before the request leaves, so that a crash in between
+/// never leaves a role that nobody feels responsible for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AppliedState {
+    /// Decided; Discord may or may not have done it.
+    Intended,
+    /// Acknowledged by Discord.
+    Granted,
+}
+
+/// One line of the journal of role changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// When (machine clock; for display only).
+    pub at: Timestamp,
+    /// The newest confirmed block at the decision.
+    pub block: u64,
+    /// What and why.
+    pub change: RoleChange,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What Discord answered to a change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// Refused or not reachable; tried again on its own schedule.
+    Failed {
+        /// Discord's error code, 0 where there was none.
+        code: u32,
+        /// One sentence.
+        message: String,
+    },
+}
