@@ -4,6 +4,7 @@
 //! Every account is impersonated and gas is free, so any address can act without a key or a balance of ether.
 
 mod life;
+mod module;
 mod process;
 mod send;
 mod time;
@@ -21,7 +22,8 @@ use crate::abi::{
     DriftedModule, LookAlike, PaymentProcessor, RAIModuleFactory, SubscriptionModule, TestToken,
 };
 
-pub use life::{Execution, PlanTerms, SubscriptionState, logged};
+pub use life::Execution;
+pub use module::{PlanTerms, SubscriptionState, logged};
 pub use process::anvil_program;
 pub use send::transaction;
 pub use time::Head;

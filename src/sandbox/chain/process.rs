@@ -1,5 +1,6 @@
 //! The anvil process: found, started on a free port, and never left behind.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 use tokio::sync::oneshot;
 
 /// Starting takes well under a second; a machine busy with other tests may need longer.
@@ -43,17 +44,22 @@ pub(super) struct Anvil {
 /// # Errors
 /// When there is no such file.
 pub fn anvil_program() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("AMSER_ROLES_ANVIL") {
-        let path = PathBuf::from(path);
-        if path.is_file() {
-            return Ok(path);
-        }
-        bail!(
+    find_program(
+        std::env::var_os("AMSER_ROLES_ANVIL"),
+        Path::new(env!("CARGO_MANIFEST_DIR")),
+    )
+}
+
+fn find_program(named: Option<OsString>, checkout: &Path) -> Result<PathBuf> {
+    if let Some(path) = named.map(PathBuf::from) {
+        ensure!(
+            path.is_file(),
             "AMSER_ROLES_ANVIL names {}, which is not a file",
             path.display()
         );
+        return Ok(path);
     }
-    // The package's own launcher is a Node script that outlives a kill; this is the program it would run.
+    // The package's own launcher is a Node script whose child outlives its kill; this is the program it would run.
     let os = match std::env::consts::OS {
         "macos" => "darwin",
         other => other,
@@ -63,16 +69,15 @@ pub fn anvil_program() -> Result<PathBuf> {
         "aarch64" => "arm64",
         other => other,
     };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
+    let path = checkout.join(format!(
         "anvil/node_modules/@foundry-rs/anvil-{os}-{arch}/bin/anvil"
     ));
-    if path.is_file() {
-        return Ok(path);
-    }
-    bail!(
-        "the local chain is not installed ({} is missing): run `make sandbox` or `make test` once, or set AMSER_ROLES_ANVIL",
+    ensure!(
+        path.is_file(),
+        "the local chain is not installed ({} is missing): run `make sandbox` or `make test`, or set AMSER_ROLES_ANVIL",
         path.display()
-    )
+    );
+    Ok(path)
 }
 
 impl Anvil {
@@ -154,5 +159,43 @@ fn read_output(stdout: ChildStdout, ready: oneshot::Sender<Result<SocketAddr>>) 
                 "anvil stopped before it listened; it said:\n{said}"
             )))
             .ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_anvil_is_one_sentence_that_says_what_to_run() {
+        let checkout = tempfile::tempdir().expect("a temporary directory");
+        let error = find_program(None, checkout.path()).expect_err("nothing is installed");
+        let text = format!("{error:#}");
+        assert!(text.contains("run `make sandbox` or `make test`"), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
+
+    #[test]
+    fn a_named_anvil_is_used_and_must_exist() {
+        let checkout = tempfile::tempdir().expect("a temporary directory");
+        let program = checkout.path().join("anvil");
+        let error =
+            find_program(Some(program.clone().into()), checkout.path()).expect_err("no file");
+        assert!(format!("{error:#}").contains("AMSER_ROLES_ANVIL"));
+        std::fs::write(&program, "").expect("write a file");
+        let found = find_program(Some(program.clone().into()), checkout.path()).expect("a file");
+        assert_eq!(found, program);
+    }
+
+    #[tokio::test]
+    async fn an_anvil_that_stops_at_once_tells_its_last_words() {
+        let arguments = [
+            "-c".to_owned(),
+            "echo no such option >&2; exit 2".to_owned(),
+        ];
+        let error = Anvil::start(Path::new("/bin/sh"), &arguments)
+            .await
+            .expect_err("it stopped");
+        assert!(format!("{error:#}").contains("no such option"), "{error:#}");
     }
 }
