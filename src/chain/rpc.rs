@@ -165,7 +165,7 @@ impl Pool {
         let endpoint = self.connect(place).await?;
         let number: alloy::primitives::U64 = endpoint.call("eth_blockNumber", ()).await?;
         if number.to::<u64>() < height {
-            return Err(RpcError::Unavailable(format!(
+            return Err(RpcError::unavailable(format!(
                 "the node is at block {number}, behind {height}"
             )));
         }
@@ -181,7 +181,7 @@ impl Pool {
     fn note_failure(&mut self, place: usize, error: &RpcError) {
         let slot = &mut self.slots[place];
         let asked = match error {
-            RpcError::RateLimited { retry_after } => *retry_after,
+            RpcError::RateLimited { retry_after, .. } => *retry_after,
             _ => None,
         };
         let wait = slot.reconnect.failed(asked);

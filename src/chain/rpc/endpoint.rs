@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{U64, U256};
+use alloy::primitives::{B256, U64};
 use alloy::pubsub::RawSubscription;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
 use alloy::transports::ws::{WebSocketConfig, WsConnect};
+use alloy::transports::{RpcError as Transport, TransportError, TransportErrorKind};
 use url::Url;
 
 use super::error::RpcError;
@@ -62,15 +63,15 @@ impl Endpoint {
             let connecting = RpcClient::connect_pubsub(OneConnection(connect));
             let client = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
                 .await
-                .map_err(|_| RpcError::Timeout)?
-                .map_err(RpcError::from)?;
+                .map_err(|_| timed_out("connecting"))?
+                .map_err(|error| understand(&error))?;
             (client, None)
         } else {
             let http = HttpTransport {
                 client: reqwest::Client::builder()
                     .connect_timeout(CONNECT_TIMEOUT)
                     .build()
-                    .map_err(|error| RpcError::Unavailable(error.to_string()))?,
+                    .map_err(RpcError::from_client)?,
                 url: url.clone(),
             };
             (RpcClient::new(http.clone(), false), Some(http))
@@ -119,20 +120,23 @@ impl Endpoint {
         loop {
             self.wait_out_quiet().await;
             let request = self.client.request::<P, R>(method, params.clone());
-            let error = match tokio::time::timeout(CALL_TIMEOUT, request).await {
+            let (error, answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => RpcError::from(error),
-                Err(_) => RpcError::Timeout,
+                Ok(Err(error)) => (understand(&error), error.is_error_resp()),
+                Err(_) => (timed_out(method), false),
             };
             match &error {
-                RpcError::RateLimited { retry_after } => {
+                RpcError::RateLimited { retry_after, .. } => {
                     let wait = schedule.failed(*retry_after);
                     self.be_quiet_for(wait);
                     if started.elapsed() + wait > self.patience {
                         return Err(error);
                     }
                 }
-                RpcError::Timeout | RpcError::Unavailable(_) if self.http.is_some() => {
+                // An answer is an answer; only a request that was lost on the way is sent again.
+                RpcError::Timeout { .. } | RpcError::Unavailable { .. }
+                    if self.http.is_some() && !answered =>
+                {
                     failures += 1;
                     if failures == TRIES {
                         return Err(error);
@@ -152,21 +156,20 @@ impl Endpoint {
         let mut request = self.client.make_request("eth_subscribe", ("newHeads",));
         request.set_is_subscription();
         let subscribing = async {
-            let request = request.serialize().map_err(RpcError::other)?;
-            let answer = frontend.send(request).await.map_err(RpcError::from)?;
-            answer
-                .payload
-                .try_success_as::<U256>()
-                .ok_or_else(|| RpcError::other("eth_subscribe was refused"))?
-                .map_err(RpcError::other)
+            let id: B256 = self
+                .client
+                .request("eth_subscribe", ("newHeads",))
+                .map_meta(|mut meta| {
+                    meta.set_is_subscription();
+                    meta
+                })
+                .await?;
+            frontend.get_subscription(id).await
         };
-        let id = tokio::time::timeout(CALL_TIMEOUT, subscribing)
+        let subscription = tokio::time::timeout(CALL_TIMEOUT, subscribing)
             .await
-            .map_err(|_| RpcError::Timeout)??;
-        let subscription = frontend
-            .get_subscription(id.into())
-            .await
-            .map_err(RpcError::from)?;
+            .map_err(|_| timed_out("eth_subscribe"))?
+            .map_err(|error| understand(&error))?;
         Ok(Some(subscription))
     }
 
@@ -188,6 +191,23 @@ impl Endpoint {
                 _ => return,
             }
         }
+    }
+}
+
+/// What a transport's error means; our own HTTP transport has already said.
+fn understand(error: &TransportError) -> RpcError {
+    match error {
+        Transport::Transport(TransportErrorKind::Custom(cause)) => cause
+            .downcast_ref::<RpcError>()
+            .cloned()
+            .unwrap_or_else(|| RpcError::from_transport(error)),
+        _ => RpcError::from_transport(error),
+    }
+}
+
+fn timed_out(what: &str) -> RpcError {
+    RpcError::Timeout {
+        message: format!("{what} was not answered in time"),
     }
 }
 

@@ -4,7 +4,6 @@
 //! may hold a key, into its errors and spans. Over websockets alloy would reconnect by itself, behind the follower's back.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use alloy::pubsub::{ConnectionHandle, PubSubConnect};
 use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
@@ -12,6 +11,8 @@ use alloy::transports::ws::WsConnect;
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut, TransportResult};
 use tower_service::Service;
 use url::Url;
+
+use super::error::{RpcError, retry_after};
 
 /// JSON-RPC over HTTP posts.
 #[derive(Clone, Debug)]
@@ -24,41 +25,25 @@ pub(crate) struct HttpTransport {
 
 impl HttpTransport {
     async fn post(self, packet: RequestPacket) -> TransportResult<ResponsePacket> {
+        let refused = |error| TransportErrorKind::custom(RpcError::from_client(error));
         let response = self
             .client
             .post(self.url)
             .json(&packet)
             .send()
             .await
-            .map_err(|error| TransportErrorKind::custom(error.without_url()))?;
+            .map_err(refused)?;
         let status = response.status();
-        let retry_after = retry_after(response.headers());
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| TransportErrorKind::custom(error.without_url()))?;
+        let wait = retry_after(response.headers());
+        let body = response.bytes().await.map_err(refused)?;
         if !status.is_success() {
-            return Err(TransportErrorKind::http_error_with_retry_after(
-                status.as_u16(),
-                String::from_utf8_lossy(&body).into_owned(),
-                retry_after,
-            ));
+            return Err(TransportErrorKind::custom(RpcError::from_status(
+                status, wait, &body,
+            )));
         }
         serde_json::from_slice(&body)
             .map_err(|error| TransportError::deser_err(error, String::from_utf8_lossy(&body)))
     }
-}
-
-/// The `Retry-After` header in whole seconds; its date form is not used by RPC providers.
-fn retry_after(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
-    headers
-        .get(reqwest::header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
 }
 
 impl Service<RequestPacket> for HttpTransport {
