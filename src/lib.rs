@@ -8,4 +8,7 @@
 //!
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
 
+pub mod abi;
+pub mod chain;
 pub mod domain;
+pub mod sandbox;

@@ -1,0 +1,4 @@
+//! The one integration test binary; one file per story.
+
+mod abi_drift;
+mod contracts;
