@@ -4,6 +4,8 @@
 pub mod decode;
 pub mod filter;
 pub mod logs;
+pub mod processors;
+pub mod range;
 pub mod rpc;
 
 mod advance;

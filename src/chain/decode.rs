@@ -2,7 +2,7 @@
 //! (`processors.rs`): logs are decoded on several cores, in no order.
 
 use alloy::primitives::{Address, B256};
-use alloy::sol_types::{SolEvent, TopicList};
+use alloy::sol_types::{SolEvent, SolType, TopicList};
 use rustc_hash::FxHashMap;
 
 use crate::abi::{PaymentProcessor, SubscriptionModule};
@@ -30,6 +30,10 @@ pub enum Emitter {
 }
 
 /// What a log turned out to be.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events, and none is kept: a box would cost an allocation per log"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
     /// An event of a watched module, or of a watched processor about a watched module.
@@ -111,7 +115,8 @@ pub fn needs_timestamp(event: &ChainEvent) -> bool {
 }
 
 fn event<E: SolEvent>(topics: &[B256], data: &[u8]) -> Option<E> {
-    if topics.len() != E::TopicList::COUNT {
+    let size = <E::DataTuple<'_> as SolType>::ENCODED_SIZE;
+    if topics.len() != E::TopicList::COUNT || size.is_some_and(|size| size != data.len()) {
         return None;
     }
     E::decode_raw_log_validate(topics.iter().copied(), data).ok()

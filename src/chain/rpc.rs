@@ -1,8 +1,11 @@
 //! The nodes of `rpc_urls`, in order of preference: the first that works is used, a preferred one is gone back to.
 
 pub(crate) mod endpoint;
-pub(crate) mod error;
+pub mod error;
+pub mod http_logs;
 pub(crate) mod transport;
+
+pub use error::RpcError;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +15,6 @@ use tracing::{debug, info, warn};
 use url::Url;
 
 use self::endpoint::{Endpoint, host};
-use self::error::RpcError;
 use super::reconnect::Reconnect;
 
 /// A rate limit that asks for a longer wait than this makes the next endpoint the better choice.
