@@ -1,15 +1,16 @@
 //! The loop over endpoints and, on each, from wherever the store is to the tip and on with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::advance::Step;
 use super::commit::Committer;
 use super::head::{Heads, Seen};
 use super::join::Joining;
@@ -21,7 +22,7 @@ use super::rpc::{Chosen, Pool};
 use super::watch::Watch;
 use super::window::Window;
 use super::{ChainConfig, Progress};
-use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};
+use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
 
 /// The newest blocks are read one by one by their hashes, never by range: a node behind a load balancer may know a block
@@ -29,8 +30,8 @@ use crate::store::Store;
 pub(super) const NEAR: u64 = 64;
 /// Further behind than this the follower reads ranges again.
 const FAR: u64 = 2 * NEAR;
-/// A stored chain that the node does not confirm yet may just be ahead of it.
-const BEHIND_WAIT: Duration = Duration::from_millis(500);
+/// How long a step that is under way when the stop comes may take to end by itself.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What ends the following.
 pub(super) enum Goal {
@@ -51,6 +52,9 @@ impl fmt::Debug for Goal {
         })
     }
 }
+
+/// Pause before a chain that moved while it was read is read again.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Why a step was not made.
 #[derive(Debug)]
@@ -77,14 +81,15 @@ impl From<anyhow::Error> for Setback {
 
 /// How a session on one endpoint ended.
 enum End {
+    /// By the stop signal, or at the goal.
     Stopped,
-    Reached,
+    /// Another endpoint is the better choice.
     Better(Chosen),
 }
 
-/// The position in the chain that survives a change of endpoint.
+/// The place in the chain, which survives a change of endpoint.
 #[derive(Debug)]
-pub(super) struct Position {
+pub(super) struct Place {
     pub(super) window: Window,
     pub(super) watch: Watch,
 }
@@ -99,7 +104,6 @@ pub(super) struct Follower {
     pub(super) goal: Goal,
     pub(super) committer: Committer,
     pool: Pool,
-    position: Option<Position>,
 }
 
 impl Follower {
@@ -123,7 +127,6 @@ impl Follower {
             status,
             goal,
             pool,
-            position: None,
         })
     }
 
@@ -134,84 +137,73 @@ impl Follower {
 
     /// Follows until `stop`, or until the goal is reached.
     pub(super) async fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut better = None;
+        let mut place = None;
+        let mut next = None;
         loop {
-            let chosen = match better.take() {
+            let chosen = match next.take() {
                 Some(chosen) => chosen,
                 None => {
                     let status = &self.status;
-                    let choosing = self.pool.choose(|trouble| report(status, Some(trouble)));
+                    let choosing = self.pool.choose(|trouble| report(status, trouble));
                     tokio::select! {
                         chosen = choosing => chosen,
-                        () = stop.cancelled() => break,
+                        () = stop.cancelled() => return Ok(()),
                     }
                 }
             };
             self.status.send_modify(|status| {
                 status.rpc = Some(chosen.endpoint.host().to_owned());
             });
-            // What is under way when the stop comes may be dropped: commits run to their end on their own thread.
             let ended = tokio::select! {
-                ended = self.session(&chosen) => ended,
-                () = stop.cancelled() => Ok(End::Stopped),
+                ended = self.session(&chosen, &mut place, stop) => ended,
+                // Dropped in the middle of a step: the store is consistent, and nothing more is written to it.
+                () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => return Ok(()),
             };
             match ended {
-                Ok(End::Stopped | End::Reached) => break,
-                Ok(End::Better(chosen)) => better = Some(chosen),
+                Ok(End::Stopped) => return Ok(()),
+                Ok(End::Better(chosen)) => next = Some(chosen),
                 Err(Setback::Rpc(error)) => {
-                    report(&self.status, Some(&format!("{}: {error}", chosen.endpoint.host())));
+                    report(&self.status, &format!("{}: {error}", chosen.endpoint.host()));
                     self.status.send_modify(|status| status.at_tip = false);
                     self.pool.failed(&chosen, &error);
                 }
                 Err(Setback::Moved(why)) => {
-                    debug!(why, "the chain moved while it was read; reading again");
-                    better = Some(chosen);
+                    debug!(why, "reading again from what is stored");
+                    tokio::time::sleep(BREATH).await;
+                    next = Some(chosen);
                 }
                 Err(Setback::Store(error)) => return Err(error),
             }
         }
-        if let Some(position) = &self.position {
-            self.committer.save(position).await?;
-        }
-        Ok(())
     }
 
-    async fn session(&mut self, chosen: &Chosen) -> Result<End, Setback> {
-        // Taken out, so that parts of `self` can be borrowed beside it; put back however the session ends. A stop that
-        // drops the session drops the position with it, which costs re-reading eventless blocks after the restart.
-        let mut position = self.position.take();
-        let ended = self.session_at(chosen, &mut position).await;
-        self.position = position;
-        ended
-    }
-
-    async fn session_at(
+    /// Follows on one endpoint for as long as that works.
+    async fn session(
         &mut self,
         chosen: &Chosen,
-        position: &mut Option<Position>,
+        place: &mut Option<Place>,
+        stop: &CancellationToken,
     ) -> Result<End, Setback> {
         let endpoint = &chosen.endpoint;
         let mut heads = Heads::open(endpoint).await?;
-        let mut head = read::latest(endpoint).await?;
+        let mut head = self.head(endpoint).await?;
         heads.arrived(&head);
-        let position = match position {
-            Some(position) => position,
-            None => position.insert(self.begin(endpoint, &head).await?),
+        let place = match place {
+            Some(place) => place,
+            None => place.insert(self.begin(endpoint, &head).await?),
         };
-        self.check_stored_chain(endpoint, position).await?;
-        loop {
+        // An attempt that failed may have taken in processors from blocks that it did not store.
+        place.watch.rewind(place.window.tip().number);
+        self.check_stored_chain(endpoint, place).await?;
+        while self.is_far(place, &head) {
             self.show_head(&head);
-            if self.is_far(position, &head) {
-                self.backfill(endpoint, position, &head).await?;
-                head = read::latest(endpoint).await?;
-                heads.arrived(&head);
-                continue;
-            }
-            if let Goal::Index { .. } = self.goal {
-                self.finish_index(endpoint, position, head).await?;
-                return Ok(End::Reached);
-            }
-            return self.follow_tip(chosen, position, heads, head).await;
+            self.backfill(endpoint, place, &head).await?;
+            head = self.head(endpoint).await?;
+            heads.arrived(&head);
+        }
+        match self.goal {
+            Goal::Follow => self.follow_tip(chosen, place, heads, head, stop).await,
+            Goal::Index { .. } => self.finish_index(endpoint, place, head).await,
         }
     }
 
@@ -219,71 +211,157 @@ impl Follower {
     async fn follow_tip(
         &mut self,
         chosen: &Chosen,
-        position: &mut Position,
+        place: &mut Place,
         mut heads: Heads,
         head: Header,
+        stop: &CancellationToken,
     ) -> Result<End, Setback> {
         let endpoint = &chosen.endpoint;
         let mut joining = Joining::new(Arc::clone(endpoint), self);
+        let mut modules = self.modules.clone();
+        let pool = self.pool.clone();
+        let status = self.status.clone();
+        let height = move || status.borrow().confirmed.map_or(0, |confirmed| confirmed.number);
+        let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
         let mut new = vec![head];
         loop {
             if let Some(head) = new.last() {
                 self.show_head(head);
-                if self.is_far(position, head) {
+                if self.is_far(place, head) {
                     return Err(Setback::Moved("far behind the tip".to_owned()));
                 }
-                if self.advance(endpoint, position, &new).await? {
-                    // A reorganisation of stored blocks: what joins was read from the old chain.
+                if self.advance(endpoint, place, &new).await? == Step::Reorganised {
+                    // What joins was read from the old chain.
                     joining.abort().await;
-                    self.recover(endpoint, position).await?;
+                    self.recover(endpoint, place).await?;
                     continue;
                 }
+                new.clear();
             }
-            new.clear();
-            let wanted = self.modules.borrow_and_update().clone();
-            if position.watch.keep_only(&wanted) {
-                self.drop_unwatched(position);
-            }
-            joining.want(&wanted, position);
-            self.publish(position, joining.is_empty());
-            let better = self.pool.better_than(chosen.place, position.window.tip().number);
+            self.take_modules(&mut modules, place, &mut joining).await?;
+            self.publish(place, &joining);
+            let save_due = self.committer.save_due();
             tokio::select! {
                 biased;
+                () = stop.cancelled() => {
+                    joining.abort().await;
+                    self.save(place).await?;
+                    return Ok(End::Stopped);
+                }
                 seen = heads.next(endpoint) => match seen? {
                     Seen::Heads(headers) => new = headers,
                     Seen::Nothing => {
-                        let beyond = position.window.tip().number + 2;
-                        if let Some(better) = self.pool.ahead_of(chosen.place, beyond).await {
-                            warn!(rpc = better.endpoint.host(), "the node lags behind another one");
-                            let lag = RpcError::unavailable("it lags behind another node");
-                            self.pool.failed(chosen, &lag);
+                        if let Some(better) = self.leave_behind(chosen, place).await {
                             return Ok(End::Better(better));
                         }
                     }
                 },
-                joined = joining.next() => self.join(endpoint, position, &mut joining, joined).await?,
-                changed = self.modules.changed() => {
-                    if changed.is_err() {
-                        // Whoever decided on modules is gone; the set stays as it is.
-                        debug!("the set of modules is final");
-                        std::future::pending::<()>().await;
-                    }
-                }
-                better = better => return Ok(End::Better(better)),
-                () = tokio::time::sleep_until(self.committer.save_due().into()) => {
-                    self.committer.save(position).await?;
-                }
+                joined = joining.next() => if let Some(caught) = joined {
+                    self.join(endpoint, place, &mut joining, caught).await?;
+                },
+                // An error means that the set of modules is final; then there is nothing to wait for.
+                Ok(()) = modules.changed() => {}
+                better = &mut better => return Ok(End::Better(better)),
+                () = tokio::time::sleep_until(save_due.into()) => self.save(place).await?,
             }
         }
     }
 
+    /// The node has shown nothing new for a while: is another one further?
+    async fn leave_behind(&mut self, chosen: &Chosen, place: &Place) -> Option<Chosen> {
+        let beyond = place.window.tip().number + 2;
+        let better = self.pool.ahead_of(chosen.place, beyond).await?;
+        warn!(rpc = better.endpoint.host(), "the node in use lags behind another one");
+        self.pool.failed(chosen, &RpcError::unavailable("it lags behind another node"));
+        Some(better)
+    }
+
+    /// Brings the followed modules in line with the wanted ones.
+    async fn take_modules(
+        &mut self,
+        modules: &mut Receiver<BTreeSet<ModuleAddress>>,
+        place: &mut Place,
+        joining: &mut Joining,
+    ) -> Result<(), Setback> {
+        let wanted = modules.borrow_and_update().clone();
+        if place.watch.keep_only(&wanted) {
+            Self::drop_unwatched(place);
+        }
+        if joining.has_work(&wanted, place) {
+            // What a module reads up to must be stored, or a crash would leave it ahead of the cursor.
+            self.save(place).await?;
+            joining.start(&wanted, place);
+        }
+        Ok(())
+    }
+
+    /// Follows the last blocks up to the goal.
+    async fn finish_index(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        place: &mut Place,
+        head: Header,
+    ) -> Result<End, Setback> {
+        let mut joining = Joining::new(Arc::clone(endpoint), self);
+        let mut modules = self.modules.clone();
+        let from = place.window.base().number + 1;
+        while self.advance(endpoint, place, std::slice::from_ref(&head)).await? == Step::Reorganised
+        {
+            self.recover(endpoint, place).await?;
+        }
+        self.save(place).await?;
+        loop {
+            self.take_modules(&mut modules, place, &mut joining).await?;
+            if joining.is_done() {
+                break;
+            }
+            if let Some(caught) = joining.next().await {
+                self.join(endpoint, place, &mut joining, caught).await?;
+            }
+        }
+        if let Goal::Index { progress, .. } = &self.goal {
+            let at = place.window.base().number;
+            progress(Progress {
+                from,
+                at,
+                to: at,
+                events: self.committer.events_stored(),
+            });
+        }
+        Ok(End::Stopped)
+    }
+
+    /// The newest block, or the one that the goal is to come to.
+    async fn head(&self, endpoint: &Endpoint) -> Result<Header, Setback> {
+        let latest = read::latest(endpoint).await?;
+        let Goal::Index { to, .. } = &self.goal else {
+            return Ok(latest);
+        };
+        let confirmed = latest.number.saturating_sub(self.config.confirmations);
+        let to = to.unwrap_or(confirmed).min(confirmed);
+        self.known_header(endpoint, to).await
+    }
+
+    /// Blocks on top of an event's block before it counts; the goal of an index is confirmed already.
+    pub(super) fn confirmations(&self) -> u64 {
+        match self.goal {
+            Goal::Follow => self.config.confirmations,
+            Goal::Index { .. } => 0,
+        }
+    }
+
+    async fn save(&mut self, place: &Place) -> Result<(), Setback> {
+        let (modules, to) = (place.watch.modules(), place.window.base());
+        self.committer.save(modules, to).await
+    }
+
     /// Where to begin: at the store's cursor, else before the first block of the first module.
-    async fn begin(&mut self, endpoint: &Endpoint, head: &Header) -> Result<Position, Setback> {
+    async fn begin(&mut self, endpoint: &Endpoint, head: &Header) -> Result<Place, Setback> {
         let wanted = self.modules.borrow_and_update().clone();
         let store = self.store.clone();
         let (cursor, known) =
             blocking(move || Ok((store.cursor()?, store.modules()?))).await?;
-        let confirmed = head.number.saturating_sub(self.config.confirmations);
+        let confirmed = head.number.saturating_sub(self.confirmations());
         if let Some(cursor) = cursor {
             let modules = known
                 .into_iter()
@@ -293,14 +371,14 @@ impl Follower {
                 .collect();
             let watch = Watch::new(modules);
             info!(block = cursor.number, "following from the stored cursor");
-            return Ok(Position {
+            return Ok(Place {
                 window: Window::new(cursor),
                 watch,
             });
         }
-        let mut records = std::collections::BTreeMap::new();
+        let mut records = BTreeMap::new();
         for module in wanted {
-            match module::register(endpoint, &self.store, &self.config, module, head).await {
+            match module::register(endpoint, &self.store, &self.config, module, head.number).await {
                 Ok(record) => {
                     records.insert(module, record);
                 }
@@ -318,7 +396,7 @@ impl Follower {
         };
         let base = self.known_header(endpoint, base).await?.checkpoint();
         info!(block = base.number, modules = watch.modules().len(), "following from the start");
-        Ok(Position {
+        Ok(Place {
             window: Window::new(base),
             watch,
         })
@@ -328,23 +406,20 @@ impl Follower {
     async fn check_stored_chain(
         &mut self,
         endpoint: &Endpoint,
-        position: &mut Position,
+        place: &mut Place,
     ) -> Result<(), Setback> {
-        let base = position.window.base();
+        let base = place.window.base();
         match read::header_at(endpoint, base.number).await? {
             Some(header) if header.hash == base.hash => Ok(()),
-            Some(_) => self.recover(endpoint, position).await,
+            Some(_) => self.recover(endpoint, place).await,
             None => {
                 // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a
-                // known height is evidence of the latter.
-                if self.is_on_another_chain(endpoint, position).await? {
-                    return self.recover(endpoint, position).await;
+                // height that both have is evidence of the latter.
+                let head = read::latest(endpoint).await?;
+                if self.is_on_another_chain(endpoint, place, head.number).await? {
+                    return self.recover(endpoint, place).await;
                 }
-                tokio::time::sleep(BEHIND_WAIT).await;
-                Err(Setback::Rpc(RpcError::unavailable(format!(
-                    "it does not have block {} yet",
-                    base.number
-                ))))
+                Err(RpcError::unavailable(format!("it does not have block {} yet", base.number)).into())
             }
         }
     }
@@ -359,9 +434,9 @@ impl Follower {
         })
     }
 
-    fn is_far(&self, position: &Position, head: &Header) -> bool {
-        let allowed = FAR + self.config.confirmations;
-        head.number.saturating_sub(position.window.tip().number) > allowed
+    fn is_far(&self, place: &Place, head: &Header) -> bool {
+        let allowed = FAR + self.confirmations();
+        head.number.saturating_sub(place.window.tip().number) > allowed
     }
 
     fn show_head(&self, head: &Header) {
@@ -374,9 +449,13 @@ impl Follower {
     }
 
     /// Publishes where we are, after every step.
-    fn publish(&self, position: &Position, all_joined: bool) {
-        let confirmed = position.window.base();
-        let pending: Vec<_> = position
+    fn publish(&self, place: &Place, joining: &Joining) {
+        let trouble = joining
+            .unreadable()
+            .next()
+            .map(|module| format!("there is no contract at {module}"));
+        let confirmed = place.window.base();
+        let pending: Vec<_> = place
             .window
             .tail()
             .flat_map(|block| block.events.iter().cloned())
@@ -384,19 +463,19 @@ impl Follower {
         self.status.send_if_modified(|status| {
             let before = status.clone();
             status.confirmed = Some(confirmed);
-            status.at_tip = all_joined;
+            status.at_tip = joining.is_done() && self.committer.rollback().is_none();
             status.pending = pending;
-            status.trouble = None;
+            status.trouble = trouble;
             *status != before
         });
     }
 }
 
 /// Says in the status why the chain cannot be followed at the moment.
-pub(super) fn report(status: &Sender<ChainStatus>, trouble: Option<&str>) {
+fn report(status: &Sender<ChainStatus>, trouble: &str) {
     status.send_if_modified(|status| {
-        let changed = status.trouble.as_deref() != trouble;
-        status.trouble = trouble.map(str::to_owned);
+        let changed = status.trouble.as_deref() != Some(trouble);
+        status.trouble = Some(trouble.to_owned());
         changed
     });
 }
@@ -407,14 +486,4 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Setback> {
     let result = tokio::task::spawn_blocking(step).await;
     Ok(result.context("a step of the store was interrupted")??)
-}
-
-/// The moment `wait` from now.
-pub(super) fn soon(wait: Duration) -> Instant {
-    Instant::now() + wait
-}
-
-/// Whether a checkpoint is reached.
-pub(super) fn has_reached(at: Checkpoint, to: u64) -> bool {
-    at.number >= to
 }

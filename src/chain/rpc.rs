@@ -7,9 +7,10 @@ pub(crate) mod transport;
 
 pub use error::RpcError;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use alloy::primitives::U64;
 use anyhow::bail;
 use tracing::{debug, info, warn};
 use url::Url;
@@ -24,11 +25,11 @@ const PATIENCE_ALONE: Duration = Duration::from_secs(120);
 /// How long an endpoint must have worked for its next failure to count as the first.
 const SETTLED: Duration = Duration::from_secs(20);
 
-/// The endpoints and what is known of their health.
-#[derive(Debug)]
+/// The endpoints and what is known of their health; clones share it.
+#[derive(Clone, Debug)]
 pub(crate) struct Pool {
     chain_id: u64,
-    slots: Vec<Slot>,
+    slots: Arc<Mutex<Vec<Slot>>>,
 }
 
 #[derive(Debug)]
@@ -59,24 +60,26 @@ impl Pool {
                 trouble: None,
             })
             .collect();
-        Self { chain_id, slots }
+        Self {
+            chain_id,
+            slots: Arc::new(Mutex::new(slots)),
+        }
     }
 
-    /// Refuses when every URL that answers at all answers with another chain id and none answers with ours.
-    /// URLs that do not answer are given the benefit of the doubt: they may be down for now.
-    pub(crate) async fn refuse_wrong_chain(&mut self) -> anyhow::Result<()> {
+    /// Refuses when every URL answers with another chain id. One that does not answer is given the benefit of the doubt:
+    /// it may be down for now.
+    pub(crate) async fn refuse_wrong_chain(&self) -> anyhow::Result<()> {
         let mut wrong = None;
-        for place in 0..self.slots.len() {
+        for place in 0..self.len() {
             match self.connect(place).await {
-                Ok(_) => return Ok(()),
                 Err(RpcError::WrongChain { actual, .. }) => wrong = Some((place, actual)),
-                Err(_) => return Ok(()),
+                Ok(_) | Err(_) => return Ok(()),
             }
         }
         match wrong {
             Some((place, actual)) => bail!(
                 "the node at {} is on chain {actual}, but chain_id is {}: correct rpc_urls or chain_id",
-                host(&self.slots[place].url),
+                host(&self.slots()[place].url),
                 self.chain_id
             ),
             None => bail!("rpc_urls is empty"),
@@ -84,12 +87,9 @@ impl Pool {
     }
 
     /// The most preferred endpoint that connects now; waits and tries again for ever. `report` is told why there is none.
-    pub(crate) async fn choose(&mut self, report: impl Fn(&str)) -> Chosen {
+    pub(crate) async fn choose(&self, report: impl Fn(&str)) -> Chosen {
         loop {
-            for place in 0..self.slots.len() {
-                if self.slots[place].reconnect.not_before().is_some() {
-                    continue;
-                }
+            for place in self.ready_until(self.len()) {
                 match self.connect(place).await {
                     Ok(endpoint) => {
                         info!(rpc = endpoint.host(), place, "RPC endpoint in use");
@@ -98,34 +98,29 @@ impl Pool {
                     Err(error) => self.note_failure(place, &error),
                 }
             }
-            if let Some(trouble) = self.slots.iter().rev().find_map(|slot| slot.trouble.as_deref())
-            {
-                report(trouble);
+            let trouble = self.slots().iter().find_map(|slot| slot.trouble.clone());
+            if let Some(trouble) = trouble {
+                report(&trouble);
             }
-            let next = self.slots.iter().filter_map(|slot| slot.reconnect.not_before()).min();
-            if let Some(at) = next {
-                tokio::time::sleep_until(at.into()).await;
-            }
+            self.next_try_until(self.len()).await;
         }
     }
 
     /// The endpoint in use failed: it is not chosen again before its schedule allows.
-    pub(crate) fn failed(&mut self, chosen: &Chosen, error: &RpcError) {
+    pub(crate) fn failed(&self, chosen: &Chosen, error: &RpcError) {
         if chosen.since.elapsed() > SETTLED {
-            self.slots[chosen.place].reconnect.healthy();
+            self.slots()[chosen.place].reconnect.healthy();
         }
         self.note_failure(chosen.place, error);
     }
 
-    /// Waits until an endpoint preferred to `current` connects and has come as far as `at_least`. Never returns when
-    /// `current` is the preferred one.
-    pub(crate) async fn better_than(&mut self, current: usize, at_least: u64) -> Chosen {
+    /// Waits until an endpoint preferred to `current` connects and has the block `height`. Never returns when `current` is
+    /// the preferred one.
+    pub(crate) async fn better_than(&self, current: usize, height: impl Fn() -> u64) -> Chosen {
         loop {
-            for place in 0..current {
-                if self.slots[place].reconnect.not_before().is_some() {
-                    continue;
-                }
-                match self.connect_at_height(place, at_least).await {
+            self.next_try_until(current).await;
+            for place in self.ready_until(current) {
+                match self.connect_at_height(place, height()).await {
                     Ok(endpoint) => {
                         info!(rpc = endpoint.host(), place, "back to a preferred RPC endpoint");
                         return chosen(place, endpoint);
@@ -133,22 +128,13 @@ impl Pool {
                     Err(error) => self.note_failure(place, &error),
                 }
             }
-            let next = self.slots[..current]
-                .iter()
-                .filter_map(|slot| slot.reconnect.not_before())
-                .min();
-            match next {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None if current == 0 => std::future::pending().await,
-                None => tokio::task::yield_now().await,
-            }
         }
     }
 
-    /// Another endpoint than `current` that already has block `beyond`; tried once, in order of preference.
-    pub(crate) async fn ahead_of(&mut self, current: usize, beyond: u64) -> Option<Chosen> {
-        for place in (0..self.slots.len()).filter(|place| *place != current) {
-            if self.slots[place].reconnect.not_before().is_some() {
+    /// Another endpoint than `current` that already has block `beyond`; each is tried once, in order of preference.
+    pub(crate) async fn ahead_of(&self, current: usize, beyond: u64) -> Option<Chosen> {
+        for place in self.ready_until(self.len()) {
+            if place == current {
                 continue;
             }
             if let Ok(endpoint) = self.connect_at_height(place, beyond).await {
@@ -158,30 +144,62 @@ impl Pool {
         None
     }
 
-    /// Whether there is a choice at all.
-    pub(crate) fn has_others(&self) -> bool {
-        self.slots.len() > 1
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().expect("never poisoned: no panic while held")
     }
 
-    async fn connect_at_height(&mut self, place: usize, height: u64) -> Result<Endpoint, RpcError> {
+    fn len(&self) -> usize {
+        self.slots().len()
+    }
+
+    /// The first `count` endpoints, without those that are to be left alone for now.
+    fn ready_until(&self, count: usize) -> Vec<usize> {
+        let slots = self.slots();
+        let ready = |place: &usize| slots[*place].reconnect.not_before().is_none();
+        (0..count).filter(ready).collect()
+    }
+
+    /// Returns when one of the first `count` endpoints may be tried.
+    async fn next_try_until(&self, count: usize) {
+        if count == 0 {
+            return std::future::pending().await;
+        }
+        let next = {
+            let slots = self.slots();
+            let waits = slots[..count].iter().map(|slot| slot.reconnect.not_before());
+            // `None` (at once) is less than any moment.
+            waits.min().flatten()
+        };
+        if let Some(at) = next {
+            tokio::time::sleep_until(at.into()).await;
+        }
+    }
+
+    async fn connect_at_height(&self, place: usize, height: u64) -> Result<Endpoint, RpcError> {
         let endpoint = self.connect(place).await?;
-        let number: alloy::primitives::U64 = endpoint.call("eth_blockNumber", ()).await?;
+        let number: U64 = endpoint.call("eth_blockNumber", ()).await?;
         if number.to::<u64>() < height {
             return Err(RpcError::unavailable(format!(
-                "the node is at block {number}, behind {height}"
+                "it is at block {number}, behind block {height}"
             )));
         }
         Ok(endpoint)
     }
 
-    async fn connect(&mut self, place: usize) -> Result<Endpoint, RpcError> {
-        let patience = if self.has_others() { PATIENCE_WITH_OTHERS } else { PATIENCE_ALONE };
-        let slot = &mut self.slots[place];
-        Endpoint::connect(&slot.url, self.chain_id, patience).await
+    async fn connect(&self, place: usize) -> Result<Endpoint, RpcError> {
+        let (url, patience) = {
+            let slots = self.slots();
+            let patience = match slots.len() {
+                1 => PATIENCE_ALONE,
+                _ => PATIENCE_WITH_OTHERS,
+            };
+            (slots[place].url.clone(), patience)
+        };
+        Endpoint::connect(&url, self.chain_id, patience).await
     }
 
-    fn note_failure(&mut self, place: usize, error: &RpcError) {
-        let slot = &mut self.slots[place];
+    fn note_failure(&self, place: usize, error: &RpcError) {
+        let slot = &mut self.slots()[place];
         let asked = match error {
             RpcError::RateLimited { retry_after, .. } => *retry_after,
             _ => None,

@@ -71,6 +71,24 @@ impl Watch {
         self.modules.keys().copied().collect()
     }
 
+    /// What is known of each.
+    pub(crate) fn records(&self) -> &BTreeMap<ModuleAddress, ModuleRecord> {
+        &self.modules
+    }
+
+    /// Everything up to this block has been read for all of them.
+    pub(crate) fn set_synced(&mut self, to: u64) {
+        for record in self.modules.values_mut() {
+            record.synced_to = Some(to);
+        }
+    }
+
+    /// The first block that has not been read for all of them.
+    pub(crate) fn next_block(&self) -> u64 {
+        let next = |record: &ModuleRecord| record.synced_to.map_or(record.start_block, |to| to + 1);
+        self.modules.values().map(next).min().unwrap_or_default()
+    }
+
     /// Whether this module is watched.
     pub(crate) fn contains(&self, module: &ModuleAddress) -> bool {
         self.modules.contains_key(module)
@@ -112,6 +130,32 @@ impl Watch {
         changed
     }
 
+    /// Stops watching a module.
+    pub(crate) fn remove(&mut self, module: &ModuleAddress) {
+        self.modules.remove(module);
+        self.question = Arc::new(Question::about(&self.modules));
+    }
+
+    /// Takes in the processor updates among events that were judged elsewhere, in chain order.
+    pub(crate) fn take_updates(&mut self, events: &[ChainEvent]) -> Result<(), Surprise> {
+        let mut is_new = false;
+        for event in events {
+            let EventKind::PaymentProcessorUpdated { previous, current } = event.kind else {
+                continue;
+            };
+            let Some(record) = self.modules.get_mut(&event.module) else {
+                continue;
+            };
+            check_previous(event.module, record.processor_at(event.position), previous)?;
+            record.processor_updates.push((event.position, current));
+            is_new = true;
+        }
+        if is_new {
+            self.question = Arc::new(Question::about(&self.modules));
+        }
+        Ok(())
+    }
+
     /// Forgets what happened above this block.
     pub(crate) fn rewind(&mut self, to: u64) {
         for record in self.modules.values_mut() {
@@ -145,13 +189,7 @@ impl Watch {
                         continue;
                     }
                     if let EventKind::PaymentProcessorUpdated { previous, current } = event.kind {
-                        // The zero address emits nothing: an initial "update" from it contradicts nothing.
-                        if previous != processor && previous != Address::ZERO {
-                            return Err(Surprise::WrongProcessor {
-                                module: event.module,
-                                actual: previous,
-                            });
-                        }
+                        check_previous(event.module, processor, previous)?;
                         updates.push((event.module, log.position, current));
                     }
                     judged.events.push(event.clone());
@@ -174,6 +212,22 @@ impl Watch {
         }
         Ok(judged)
     }
+}
+
+/// Whether an update contradicts what was thought of the time before it. The zero address emits nothing: an initial
+/// "update" from it contradicts nothing.
+fn check_previous(
+    module: ModuleAddress,
+    thought: Address,
+    previous: Address,
+) -> Result<(), Surprise> {
+    if previous == thought || previous == Address::ZERO {
+        return Ok(());
+    }
+    Err(Surprise::WrongProcessor {
+        module,
+        actual: previous,
+    })
 }
 
 fn count(unknown: &mut Vec<UnknownLogs>, address: Address, topic: B256) {

@@ -78,6 +78,17 @@ impl Window {
         self.recent.iter()
     }
 
+    /// The oldest confirmed block from which headers lead to the tip without a gap.
+    pub(crate) fn oldest(&self) -> Checkpoint {
+        self.recent.front().map_or(self.base, Header::checkpoint)
+    }
+
+    /// The blocks that have `confirmations` blocks on top of them, oldest first.
+    pub(crate) fn confirmable(&self, confirmations: u64) -> impl Iterator<Item = &Block> {
+        let keep = usize::try_from(confirmations).unwrap_or(usize::MAX);
+        self.tail.iter().take(self.tail.len().saturating_sub(keep))
+    }
+
     /// The followed block with this number, while it is remembered.
     pub(crate) fn at(&self, number: u64) -> Option<Checkpoint> {
         if number == self.base.number {
@@ -116,20 +127,14 @@ impl Window {
         debug_assert!(self.is_linked(), "blocks must be linked by their hashes");
     }
 
-    /// Takes out the blocks that have `confirmations` blocks on top of them, oldest first.
-    pub(crate) fn confirm(&mut self, confirmations: u64) -> Vec<Block> {
-        let keep = usize::try_from(confirmations).unwrap_or(usize::MAX);
-        let confirmed: Vec<Block> = self
-            .tail
-            .drain(..self.tail.len().saturating_sub(keep))
-            .collect();
-        for block in &confirmed {
-            self.recent.push_back(block.header.clone());
+    /// Moves the confirmable blocks below the confirmed tip; their events are stored.
+    pub(crate) fn confirm(&mut self, confirmations: u64) {
+        for block in self.tail.drain(..self.confirmable(confirmations).count()) {
             self.base = block.header.checkpoint();
+            self.recent.push_back(block.header);
         }
         let surplus = self.recent.len().saturating_sub(KEPT);
         self.recent.drain(..surplus);
-        confirmed
     }
 
     /// Goes back to `fork`, which stays: everything above it belonged to another chain.
@@ -217,13 +222,16 @@ mod tests {
     #[test]
     fn blocks_are_confirmed_once_enough_lie_on_top() {
         let mut window = window();
-        let numbers = |blocks: Vec<Block>| -> Vec<u64> {
-            blocks.iter().map(|block| block.header.number).collect()
+        let numbers = |window: &Window, confirmations| -> Vec<u64> {
+            let blocks = window.confirmable(confirmations);
+            blocks.map(|block| block.header.number).collect()
         };
-        assert_eq!(numbers(window.confirm(4)), []);
-        assert_eq!(numbers(window.confirm(1)), [11, 12, 13]);
+        assert_eq!(numbers(&window, 4), Vec::<u64>::new());
+        assert_eq!(numbers(&window, 1), [11, 12, 13]);
+        window.confirm(1);
         assert_eq!(window.base().number, 13);
-        assert_eq!(numbers(window.confirm(0)), [14]);
+        assert_eq!(numbers(&window, 0), [14]);
+        window.confirm(0);
         assert_eq!(window.at(12).map(|at| at.hash), Some(hash(12, 0)));
         assert_eq!(window.at(10), None, "never seen as a header");
     }

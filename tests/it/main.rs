@@ -2,3 +2,5 @@
 
 mod abi_drift;
 mod contracts;
+mod follow;
+mod support;

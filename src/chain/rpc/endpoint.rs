@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{B256, U64};
+use alloy::network::Ethereum;
+use alloy::providers::{DynProvider, Provider, RootProvider};
 use alloy::pubsub::RawSubscription;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
@@ -103,9 +105,9 @@ impl Endpoint {
         self.http.as_ref()
     }
 
-    /// The alloy client, for requests that the caller times and retries itself.
-    pub(crate) fn client(&self) -> &RpcClient {
-        &self.client
+    /// An alloy provider on the same connection, for requests that the caller times and retries itself.
+    pub(crate) fn provider(&self) -> DynProvider {
+        RootProvider::<Ethereum>::new(self.client.clone()).erased()
     }
 
     /// One call. Waits out rate limits within the endpoint's patience; over HTTP a lost request is tried again.
