@@ -81,7 +81,10 @@ impl Follower {
             return Ok(Way::Known);
         }
         if head.number < base.number {
-            return match self.is_on_another_chain(endpoint, place, head.number).await? {
+            return match self
+                .is_on_another_chain(endpoint, place, head.number)
+                .await?
+            {
                 true => Ok(Way::Reorganised),
                 false => Ok(Way::Known),
             };
@@ -118,9 +121,11 @@ impl Follower {
             }
             lowest = match shown.remove(&lowest.parent_hash) {
                 Some(header) => header,
-                None => read::header_of(endpoint, lowest.parent_hash).await?.ok_or_else(|| {
-                    Setback::Moved(format!("block {parent} below a head is not there"))
-                })?,
+                None => read::header_of(endpoint, lowest.parent_hash)
+                    .await?
+                    .ok_or_else(|| {
+                        Setback::Moved(format!("block {parent} below a head is not there"))
+                    })?,
             };
             path.push(lowest.clone());
         }
@@ -141,10 +146,7 @@ impl Follower {
                 .iter()
                 .map(|header| block::logs(endpoint, header, &question))
                 .collect();
-            let read: Vec<BlockLogs> = stream::iter(reads)
-                .buffered(AT_ONCE)
-                .try_collect()
-                .await?;
+            let read: Vec<BlockLogs> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
             for (header, read) in rest.iter().zip(read) {
                 match watch.judge(&read.logs) {
                     Ok(judged) => blocks.push(Block {
@@ -153,11 +155,17 @@ impl Follower {
                         unknown: judged.unknown,
                     }),
                     Err(Surprise::NewProcessor) => {
-                        info!(block = header.number, "a module has a new payment processor");
+                        info!(
+                            block = header.number,
+                            "a module has a new payment processor"
+                        );
                         continue 'read;
                     }
                     Err(Surprise::WrongProcessor { module, actual }) => {
-                        self.committer.ledger.reset_module(watch, module, actual).await?;
+                        self.committer
+                            .ledger
+                            .reset_module(watch, module, actual)
+                            .await?;
                         continue 'read;
                     }
                 }

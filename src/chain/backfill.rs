@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
+use super::Progress;
 use super::commit::Ledger;
 use super::follow::{Follower, Goal, NEAR, Place, Setback};
 use super::range::{GetHeaders, GetLogs, RangeReader, RangeSize, Source};
@@ -19,7 +20,6 @@ use super::rpc::error::RpcError;
 use super::rpc::http_logs::{HttpLogs, get_logs_by_provider};
 use super::watch::{Surprise, Watch};
 use super::window::Window;
-use super::Progress;
 use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress, UnknownLogs};
 
 /// Events per commit, about: an fsync costs the same for few and for many, memory does not.

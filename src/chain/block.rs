@@ -50,7 +50,9 @@ pub(crate) async fn logs(
     let bloom = match header.logs_bloom {
         // Some chains fill in no bloom; an empty one says something only of a block without transactions.
         Some(bloom) if !bloom.is_zero() => bloom,
-        _ if header.transactions_root == Some(NO_TRANSACTIONS) => return Ok(BlockLogs::none(false)),
+        _ if header.transactions_root == Some(NO_TRANSACTIONS) => {
+            return Ok(BlockLogs::none(false));
+        }
         _ => {
             let logs = ask(endpoint, header, question, None).await?;
             let unsure = logs.is_empty();
@@ -68,7 +70,12 @@ pub(crate) async fn logs(
             ask(endpoint, header, question, Some(&bloom)).await
         };
         match answer {
-            Ok(logs) if !logs.is_empty() => return Ok(BlockLogs { logs, unsure: false }),
+            Ok(logs) if !logs.is_empty() => {
+                return Ok(BlockLogs {
+                    logs,
+                    unsure: false,
+                });
+            }
             Ok(_) if attempt >= 2 => return Ok(BlockLogs::none(false)),
             Ok(_) if !question.looks_present(&bloom) => return Ok(BlockLogs::none(false)),
             Ok(_) if question.chance_of_likeness(&bloom) > EVIDENCE => {
@@ -79,7 +86,10 @@ pub(crate) async fn logs(
             Err(error @ (RpcError::Unavailable { .. } | RpcError::Other { .. })) => last = error,
             Err(error) => return Err(error),
         }
-        debug!(block = header.number, attempt, "a block's logs are not there yet");
+        debug!(
+            block = header.number,
+            attempt, "a block's logs are not there yet"
+        );
         tokio::time::sleep(wait).await;
     }
     Err(last)
@@ -100,7 +110,12 @@ async fn ask(
             ..query
         };
         let answer: Box<RawValue> = endpoint.call(query.method(), query.params()).await?;
-        let mut decoder = if whole.is_some() { Decoder::receipts() } else { Decoder::logs() }.bare();
+        let mut decoder = if whole.is_some() {
+            Decoder::receipts()
+        } else {
+            Decoder::logs()
+        }
+        .bare();
         let mut decode = LogDecoder::default();
         let mut stray = false;
         let mut take = |log: &Log<'_>| {
@@ -116,14 +131,18 @@ async fn ask(
         let _whole = decoder.feed(answer.get().as_bytes(), &mut take)?;
         decoder.finish()?;
         if stray {
-            return Err(RpcError::unavailable("it answered with another block's logs"));
+            return Err(RpcError::unavailable(
+                "it answered with another block's logs",
+            ));
         }
         if whole.is_some() {
             break;
         }
     }
     if whole.is_some_and(|bloom| *bloom != seen) {
-        return Err(RpcError::unavailable("the block's receipts do not make up its bloom"));
+        return Err(RpcError::unavailable(
+            "the block's receipts do not make up its bloom",
+        ));
     }
     logs.sort_by_key(|log| log.position);
     logs.dedup_by_key(|log| log.position);

@@ -11,9 +11,7 @@ use super::follow::{Setback, blocking};
 use super::read;
 use super::rpc::endpoint::Endpoint;
 use super::watch::Watch;
-use crate::domain::{
-    Batch, ChainEvent, Checkpoint, EventKind, ModuleAddress, PlanId, UnknownLogs,
-};
+use crate::domain::{Batch, ChainEvent, Checkpoint, EventKind, ModuleAddress, PlanId, UnknownLogs};
 use crate::store::Store;
 
 /// Blocks without events are saved at the latest after this.
@@ -52,7 +50,9 @@ impl Ledger {
             };
             match terms {
                 Some(terms) => batch.plans.push((module, plan, terms)),
-                None => warn!(%module, %plan, "a subscription's plan cannot be read from the module"),
+                None => {
+                    warn!(%module, %plan, "a subscription's plan cannot be read from the module")
+                }
             }
         }
         self.write(batch).await

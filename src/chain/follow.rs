@@ -163,7 +163,10 @@ impl Follower {
                 Ok(End::Stopped) => return Ok(()),
                 Ok(End::Better(chosen)) => next = Some(chosen),
                 Err(Setback::Rpc(error)) => {
-                    report(&self.status, &format!("{}: {error}", chosen.endpoint.host()));
+                    report(
+                        &self.status,
+                        &format!("{}: {error}", chosen.endpoint.host()),
+                    );
                     self.status.send_modify(|status| status.at_tip = false);
                     self.pool.failed(&chosen, &error);
                 }
@@ -221,7 +224,12 @@ impl Follower {
         let mut modules = self.modules.clone();
         let pool = self.pool.clone();
         let status = self.status.clone();
-        let height = move || status.borrow().confirmed.map_or(0, |confirmed| confirmed.number);
+        let height = move || {
+            status
+                .borrow()
+                .confirmed
+                .map_or(0, |confirmed| confirmed.number)
+        };
         let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
         let mut new = vec![head];
         loop {
@@ -271,8 +279,14 @@ impl Follower {
     async fn leave_behind(&mut self, chosen: &Chosen, place: &Place) -> Option<Chosen> {
         let beyond = place.window.tip().number + 2;
         let better = self.pool.ahead_of(chosen.place, beyond).await?;
-        warn!(rpc = better.endpoint.host(), "the node in use lags behind another one");
-        self.pool.failed(chosen, &RpcError::unavailable("it lags behind another node"));
+        warn!(
+            rpc = better.endpoint.host(),
+            "the node in use lags behind another one"
+        );
+        self.pool.failed(
+            chosen,
+            &RpcError::unavailable("it lags behind another node"),
+        );
         Some(better)
     }
 
@@ -305,7 +319,10 @@ impl Follower {
         let mut joining = Joining::new(Arc::clone(endpoint), self);
         let mut modules = self.modules.clone();
         let from = place.window.base().number + 1;
-        while self.advance(endpoint, place, std::slice::from_ref(&head)).await? == Step::Reorganised
+        while self
+            .advance(endpoint, place, std::slice::from_ref(&head))
+            .await?
+            == Step::Reorganised
         {
             self.recover(endpoint, place).await?;
         }
@@ -359,8 +376,7 @@ impl Follower {
     async fn begin(&mut self, endpoint: &Endpoint, head: &Header) -> Result<Place, Setback> {
         let wanted = self.modules.borrow_and_update().clone();
         let store = self.store.clone();
-        let (cursor, known) =
-            blocking(move || Ok((store.cursor()?, store.modules()?))).await?;
+        let (cursor, known) = blocking(move || Ok((store.cursor()?, store.modules()?))).await?;
         let confirmed = head.number.saturating_sub(self.confirmations());
         if let Some(cursor) = cursor {
             let modules = known
@@ -395,7 +411,11 @@ impl Follower {
             false => watch.start_block().saturating_sub(1).min(confirmed),
         };
         let base = self.known_header(endpoint, base).await?.checkpoint();
-        info!(block = base.number, modules = watch.modules().len(), "following from the start");
+        info!(
+            block = base.number,
+            modules = watch.modules().len(),
+            "following from the start"
+        );
         Ok(Place {
             window: Window::new(base),
             watch,
@@ -416,10 +436,16 @@ impl Follower {
                 // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a
                 // height that both have is evidence of the latter.
                 let head = read::latest(endpoint).await?;
-                if self.is_on_another_chain(endpoint, place, head.number).await? {
+                if self
+                    .is_on_another_chain(endpoint, place, head.number)
+                    .await?
+                {
                     return self.recover(endpoint, place).await;
                 }
-                Err(RpcError::unavailable(format!("it does not have block {} yet", base.number)).into())
+                Err(
+                    RpcError::unavailable(format!("it does not have block {} yet", base.number))
+                        .into(),
+                )
             }
         }
     }
@@ -429,9 +455,9 @@ impl Follower {
         endpoint: &Endpoint,
         number: u64,
     ) -> Result<Header, Setback> {
-        read::header_at(endpoint, number).await?.ok_or_else(|| {
-            RpcError::unavailable(format!("it does not have block {number}")).into()
-        })
+        read::header_at(endpoint, number)
+            .await?
+            .ok_or_else(|| RpcError::unavailable(format!("it does not have block {number}")).into())
     }
 
     fn is_far(&self, place: &Place, head: &Header) -> bool {

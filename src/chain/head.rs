@@ -133,7 +133,9 @@ async fn pushed(subscription: &mut RawSubscription) -> Result<Vec<Header>, RpcEr
             Ok(message) => message,
             // More heads than the channel holds came while we were busy; the newest are still there.
             Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return Err(RpcError::unavailable("the websocket was closed")),
+            Err(RecvError::Closed) => {
+                return Err(RpcError::unavailable("the websocket was closed"));
+            }
         };
         match serde_json::from_str(message.get()) {
             Ok(header) => headers.push(header),

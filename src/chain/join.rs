@@ -126,7 +126,10 @@ impl Joining {
 
     /// A module could not be read; it is tried again later.
     fn failed(&mut self, module: ModuleAddress) {
-        self.failed.entry(module).or_insert_with(Reconnect::new).failed(None);
+        self.failed
+            .entry(module)
+            .or_insert_with(Reconnect::new)
+            .failed(None);
     }
 
     /// Stops all of it; nothing of it reaches the store afterwards.
@@ -195,7 +198,11 @@ impl Follower {
             // The tip went on for longer than the window remembers: it sets out again, for a shorter way.
             return Ok(());
         }
-        let tail: Vec<Header> = place.window.tail().map(|block| block.header.clone()).collect();
+        let tail: Vec<Header> = place
+            .window
+            .tail()
+            .map(|block| block.header.clone())
+            .collect();
         let confirmed = gap.len();
         let headers = gap.into_iter().chain(tail).collect();
         let mut blocks = self.read_blocks(endpoint, &mut watch, headers).await?;
@@ -210,8 +217,14 @@ impl Follower {
         let stretch = Stretch {
             modules,
             to: base,
-            events: blocks.iter().flat_map(|block| block.events.iter().cloned()).collect(),
-            unknown: blocks.iter().flat_map(|block| block.unknown.iter().copied()).collect(),
+            events: blocks
+                .iter()
+                .flat_map(|block| block.events.iter().cloned())
+                .collect(),
+            unknown: blocks
+                .iter()
+                .flat_map(|block| block.unknown.iter().copied())
+                .collect(),
         };
         self.committer.commit(endpoint, stretch, &[]).await?;
         for (block, more) in place.window.tail_mut().zip(unconfirmed) {

@@ -59,13 +59,20 @@ impl Header {
 
 /// The newest block.
 pub(crate) async fn latest(endpoint: &Endpoint) -> Result<Header, RpcError> {
-    let header: Option<Header> = endpoint.call("eth_getBlockByNumber", ("latest", false)).await?;
+    let header: Option<Header> = endpoint
+        .call("eth_getBlockByNumber", ("latest", false))
+        .await?;
     header.ok_or_else(|| RpcError::unavailable("the node has no newest block"))
 }
 
 /// The block with this number on the node's present chain; `None` where the node does not have it.
-pub(crate) async fn header_at(endpoint: &Endpoint, number: u64) -> Result<Option<Header>, RpcError> {
-    endpoint.call("eth_getBlockByNumber", (U64::from(number), false)).await
+pub(crate) async fn header_at(
+    endpoint: &Endpoint,
+    number: u64,
+) -> Result<Option<Header>, RpcError> {
+    endpoint
+        .call("eth_getBlockByNumber", (U64::from(number), false))
+        .await
 }
 
 /// The block with this hash; `None` where the node does not have it.
@@ -79,7 +86,9 @@ pub(crate) async fn has_code(
     address: Address,
     block: u64,
 ) -> Result<bool, RpcError> {
-    let code: Bytes = endpoint.call("eth_getCode", (address, U64::from(block))).await?;
+    let code: Bytes = endpoint
+        .call("eth_getCode", (address, U64::from(block)))
+        .await?;
     Ok(!code.is_empty())
 }
 
@@ -100,9 +109,7 @@ pub(crate) async fn plan(
     plan: PlanId,
     block: Option<u64>,
 ) -> Result<Option<Plan>, RpcError> {
-    let call = SubscriptionModule::getPlanCall {
-        planId: plan.0,
-    };
+    let call = SubscriptionModule::getPlanCall { planId: plan.0 };
     let answer = view(endpoint, module, &call, block).await?;
     Ok(answer.map(|terms| Plan {
         token: terms.token,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use backoff::SystemClock;
 use backoff::backoff::Backoff;
 use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
-use backoff::SystemClock;
 
 /// First wait after a failure.
 const FIRST: Duration = Duration::from_millis(100);

@@ -33,7 +33,10 @@ impl Follower {
             return Ok(());
         }
         let depth = from.number - fork.number;
-        warn!(fork = fork.number, depth, "the chain was reorganised below the confirmed tip");
+        warn!(
+            fork = fork.number,
+            depth, "the chain was reorganised below the confirmed tip"
+        );
         place.window.rewind(fork);
         place.watch.rewind(fork.number);
         self.committer.roll_back_to(fork.number);

@@ -122,7 +122,10 @@ impl Pool {
             for place in self.ready_until(current) {
                 match self.connect_at_height(place, height()).await {
                     Ok(endpoint) => {
-                        info!(rpc = endpoint.host(), place, "back to a preferred RPC endpoint");
+                        info!(
+                            rpc = endpoint.host(),
+                            place, "back to a preferred RPC endpoint"
+                        );
                         return chosen(place, endpoint);
                     }
                     Err(error) => self.note_failure(place, &error),
@@ -145,7 +148,9 @@ impl Pool {
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.slots.lock().expect("never poisoned: no panic while held")
+        self.slots
+            .lock()
+            .expect("never poisoned: no panic while held")
     }
 
     fn len(&self) -> usize {
@@ -166,7 +171,9 @@ impl Pool {
         }
         let next = {
             let slots = self.slots();
-            let waits = slots[..count].iter().map(|slot| slot.reconnect.not_before());
+            let waits = slots[..count]
+                .iter()
+                .map(|slot| slot.reconnect.not_before());
             // `None` (at once) is less than any moment.
             waits.min().flatten()
         };

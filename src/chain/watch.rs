@@ -8,9 +8,7 @@ use alloy::primitives::{Address, B256, Bloom, BloomInput, keccak256};
 use super::decode::{Decoded, Emitter, Watched};
 use super::filter::LogFilter;
 use crate::abi::WATCHED_EVENTS;
-use crate::domain::{
-    ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, UnknownLogs,
-};
+use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, UnknownLogs};
 
 /// One log of a watched address, decoded, with what is needed when it means nothing.
 #[derive(Clone, Debug)]

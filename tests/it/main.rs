@@ -3,4 +3,5 @@
 mod abi_drift;
 mod contracts;
 mod follow;
+mod reorg;
 mod support;

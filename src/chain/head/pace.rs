@@ -64,7 +64,11 @@ impl Pace {
     pub(super) fn arrived(&mut self, now: Instant, header: &Header) {
         self.newest = Some(header.hash);
         // A head that jumped back or stayed at its height says nothing about the rhythm.
-        if self.arrivals.back().is_some_and(|(_, number)| header.number <= *number) {
+        if self
+            .arrivals
+            .back()
+            .is_some_and(|(_, number)| header.number <= *number)
+        {
             self.arrivals.clear();
         }
         if self.arrivals.len() >= 2 {
@@ -169,7 +173,10 @@ mod tests {
             let (mut delays, polls) = play(200, at);
             let mut late = delays.split_off(40);
             late.sort();
-            assert!(late[late.len() / 2] <= Duration::from_millis(40), "{millis}: {late:?}");
+            assert!(
+                late[late.len() / 2] <= Duration::from_millis(40),
+                "{millis}: {late:?}"
+            );
             assert!(polls <= 200 * 3, "{millis}: {polls} polls");
         }
     }
@@ -182,14 +189,23 @@ mod tests {
             Duration::from_millis(gaps.iter().cycle().take(index).sum())
         };
         let (delays, _) = play(100, at);
-        assert!(delays.iter().all(|delay| *delay <= Duration::from_millis(1_000)), "{delays:?}");
+        assert!(
+            delays
+                .iter()
+                .all(|delay| *delay <= Duration::from_millis(1_000)),
+            "{delays:?}"
+        );
     }
 
     #[test]
     fn a_slot_without_a_block_does_not_lose_the_rhythm() {
         let at = |n: u64| Duration::from_secs(12 * (n + u64::from(n > 50)));
         let (delays, polls) = play(100, at);
-        assert!(delays[60..].iter().all(|delay| *delay <= Duration::from_millis(100)));
+        assert!(
+            delays[60..]
+                .iter()
+                .all(|delay| *delay <= Duration::from_millis(100))
+        );
         assert!(polls < 350, "{polls}");
     }
 }

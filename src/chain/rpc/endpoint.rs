@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{B256, U64};
 use alloy::network::Ethereum;
+use alloy::primitives::{B256, U64};
 use alloy::providers::{DynProvider, Provider, RootProvider};
 use alloy::pubsub::RawSubscription;
 use alloy::rpc::client::RpcClient;
@@ -178,7 +178,10 @@ impl Endpoint {
     /// Every call on this endpoint waits until then: `Retry-After` holds for all of them, not for the refused one alone.
     pub(crate) fn be_quiet_for(&self, wait: Duration) {
         let until = Instant::now() + wait;
-        let mut quiet = self.quiet_until.lock().expect("never poisoned: no panic while held");
+        let mut quiet = self
+            .quiet_until
+            .lock()
+            .expect("never poisoned: no panic while held");
         if quiet.is_none_or(|at| at < until) {
             *quiet = Some(until);
         }
@@ -187,7 +190,10 @@ impl Endpoint {
     /// Returns when no rate limit forbids a request.
     pub(crate) async fn wait_out_quiet(&self) {
         loop {
-            let until = *self.quiet_until.lock().expect("never poisoned: no panic while held");
+            let until = *self
+                .quiet_until
+                .lock()
+                .expect("never poisoned: no panic while held");
             match until {
                 Some(at) if at > Instant::now() => tokio::time::sleep_until(at.into()).await,
                 _ => return,

@@ -1,4 +1,4 @@
-//! An independent reading of the final chain: block by block, by alloy's own types, nothing shared with the follower.
+//! An independent reading of the final chain: by alloy's own types, nothing shared with the follower.
 
 use std::collections::BTreeMap;
 
@@ -22,47 +22,42 @@ pub(crate) async fn events(
 ) -> Vec<ChainEvent> {
     let mut processors = modules.clone();
     let mut events = Vec::new();
-    for number in 0..=to {
-        let block = chain
-            .provider()
-            .get_block_by_number(number.into())
-            .await
-            .expect("the chain answers")
-            .expect("the block exists");
-        let filter = Filter::new().at_block_hash(block.header.hash);
-        let logs = chain
-            .provider()
-            .get_logs(&filter)
-            .await
-            .expect("the chain answers");
-        for log in logs {
-            let Some((module, kind)) = meaning(&log) else {
-                continue;
-            };
-            let Some(processor) = processors.get_mut(&module) else {
-                continue;
-            };
-            let by_processor = matches!(
-                kind,
-                EventKind::ExecutionExecuted { .. } | EventKind::ExecutionFailed { .. }
-            );
-            if log.address() != if by_processor { *processor } else { module.0 } {
-                continue;
-            }
-            if let EventKind::PaymentProcessorUpdated { current, .. } = kind {
-                *processor = current;
-            }
-            events.push(normal(ChainEvent {
-                module,
-                position: Position {
-                    block: number,
-                    log_index: u32::try_from(log.log_index.expect("mined")).expect("small"),
-                },
-                transaction: log.transaction_hash.expect("mined"),
-                timestamp: Some(Timestamp(block.header.timestamp)),
-                kind,
-            }));
+    let filter = Filter::new().from_block(0).to_block(to);
+    let logs = chain.provider().get_logs(&filter).await.expect("the chain answers");
+    for log in logs {
+        let Some((module, kind)) = meaning(&log) else {
+            continue;
+        };
+        let Some(processor) = processors.get_mut(&module) else {
+            continue;
+        };
+        let by_processor = matches!(
+            kind,
+            EventKind::ExecutionExecuted { .. } | EventKind::ExecutionFailed { .. }
+        );
+        if log.address() != if by_processor { *processor } else { module.0 } {
+            continue;
         }
+        if let EventKind::PaymentProcessorUpdated { current, .. } = kind {
+            *processor = current;
+        }
+        let block = log.block_number.expect("mined");
+        let timestamp = match kind {
+            EventKind::ExecutionFailed { .. } => {
+                Some(chain.block(block).await.expect("the chain answers").timestamp)
+            }
+            _ => None,
+        };
+        events.push(normal(ChainEvent {
+            module,
+            position: Position {
+                block,
+                log_index: u32::try_from(log.log_index.expect("mined")).expect("small"),
+            },
+            transaction: log.transaction_hash.expect("mined"),
+            timestamp: timestamp.map(Timestamp),
+            kind,
+        }));
     }
     events.sort_by_key(|event| (event.position, event.module));
     events
