@@ -32,7 +32,6 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 const HEADERS_AT_ONCE: usize = 16;
 
 /// A stretch to read by range.
-#[derive(Debug)]
 pub(super) struct Span<'a> {
     pub(super) endpoint: &'a Arc<Endpoint>,
     pub(super) ledger: &'a Ledger,

@@ -19,7 +19,9 @@ use crate::domain::Position;
 /// The root of an empty list of transactions (the hash of RLP's empty string).
 const NO_TRANSACTIONS: B256 =
     b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
-/// Waits between reads of a block whose logs must be there but were not; the receipts decide after two of them.
+/// Looks at a block's logs before its receipts are asked for.
+const LOOKS: usize = 2;
+/// Waits between reads of a block whose logs must be there but were not.
 const WAITS: [Duration; 7] = [
     Duration::from_millis(25),
     Duration::from_millis(50),
@@ -63,12 +65,12 @@ pub(crate) async fn logs(
         return Ok(BlockLogs::none(false));
     }
     let mut last = RpcError::unavailable("it has the newest block without its logs");
+    // Not every node serves receipts; then it is the number of looks that decides.
+    let mut receipts = true;
     for (attempt, wait) in WAITS.into_iter().enumerate() {
-        let answer = if attempt < 2 {
-            ask(endpoint, header, question, None).await
-        } else {
-            ask(endpoint, header, question, Some(&bloom)).await
-        };
+        let by_receipts = receipts && attempt >= LOOKS;
+        let whole = by_receipts.then_some(&bloom);
+        let answer = ask(endpoint, header, question, whole).await;
         match answer {
             Ok(logs) if !logs.is_empty() => {
                 return Ok(BlockLogs {
@@ -76,12 +78,17 @@ pub(crate) async fn logs(
                     unsure: false,
                 });
             }
-            Ok(_) if attempt >= 2 => return Ok(BlockLogs::none(false)),
+            Ok(_) if by_receipts => return Ok(BlockLogs::none(false)),
+            Ok(_) if attempt + 1 == WAITS.len() => return Ok(BlockLogs::none(true)),
             Ok(_) if !question.looks_present(&bloom) => return Ok(BlockLogs::none(false)),
             Ok(_) if question.chance_of_likeness(&bloom) > EVIDENCE => {
                 return Ok(BlockLogs::none(true));
             }
             Ok(_) => {}
+            Err(RpcError::Other { message, .. }) if by_receipts => {
+                debug!(message, "the node serves no receipts");
+                receipts = false;
+            }
             // The node behind a load balancer that was asked does not have the block yet, or not any more.
             Err(error @ (RpcError::Unavailable { .. } | RpcError::Other { .. })) => last = error,
             Err(error) => return Err(error),

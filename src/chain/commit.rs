@@ -18,7 +18,7 @@ use crate::store::Store;
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The way into the store for everything that reads the chain; clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Ledger {
     pub(super) store: Store,
     // Held for the whole of a commit, on the thread that makes it: a reader that is aborted cannot commit afterwards.
@@ -139,7 +139,6 @@ impl Ledger {
 }
 
 /// What the follower knows and has not stored yet.
-#[derive(Debug)]
 pub(super) struct Committer {
     pub(super) ledger: Ledger,
     /// Confirmed blocks without events since the last commit.

@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::advance::Step;
 use super::commit::Committer;
-use super::head::{Heads, Seen};
+use super::head::{self, Heads, Seen};
 use super::join::Joining;
 use super::module;
 use super::read::{self, Header};
@@ -30,6 +30,8 @@ use crate::store::Store;
 pub(super) const NEAR: u64 = 64;
 /// Further behind than this the follower reads ranges again.
 const FAR: u64 = 2 * NEAR;
+/// A head that jumps back further than this makes another node, if one is further, the better choice at once.
+const BACK: u64 = 2;
 /// How long a step that is under way when the stop comes may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -95,7 +97,6 @@ pub(super) struct Place {
 }
 
 /// The follower.
-#[derive(Debug)]
 pub(super) struct Follower {
     pub(super) config: ChainConfig,
     pub(super) store: Store,
@@ -115,7 +116,7 @@ impl Follower {
         status: Sender<ChainStatus>,
         goal: Goal,
     ) -> anyhow::Result<Self> {
-        let mut pool = Pool::new(&config.rpc_urls, config.chain_id);
+        let pool = Pool::new(&config.rpc_urls, config.chain_id);
         pool.refuse_wrong_chain().await?;
         let (bound, chain_id) = (store.clone(), config.chain_id);
         tokio::task::spawn_blocking(move || bound.bind_chain(chain_id)).await??;
@@ -167,8 +168,11 @@ impl Follower {
                         &self.status,
                         &format!("{}: {error}", chosen.endpoint.host()),
                     );
-                    self.status.send_modify(|status| status.at_tip = false);
-                    self.pool.failed(&chosen, &error);
+                    let mut worked = false;
+                    self.status.send_modify(|status| {
+                        worked = std::mem::take(&mut status.at_tip);
+                    });
+                    self.pool.failed(&chosen, worked, &error);
                 }
                 Err(Setback::Moved(why)) => {
                     debug!(why, "reading again from what is stored");
@@ -244,7 +248,11 @@ impl Follower {
                     self.recover(endpoint, place).await?;
                     continue;
                 }
+                let is_back = head.number + BACK < place.window.tip().number;
                 new.clear();
+                if is_back && let Some(better) = self.leave_behind(chosen, place).await {
+                    return Ok(End::Better(better));
+                }
             }
             self.take_modules(&mut modules, place, &mut joining).await?;
             self.publish(place, &joining);
@@ -285,6 +293,7 @@ impl Follower {
         );
         self.pool.failed(
             chosen,
+            true,
             &RpcError::unavailable("it lags behind another node"),
         );
         Some(better)
@@ -350,7 +359,7 @@ impl Follower {
 
     /// The newest block, or the one that the goal is to come to.
     async fn head(&self, endpoint: &Endpoint) -> Result<Header, Setback> {
-        let latest = read::latest(endpoint).await?;
+        let latest = head::newest(endpoint).await?;
         let Goal::Index { to, .. } = &self.goal else {
             return Ok(latest);
         };
@@ -435,7 +444,7 @@ impl Follower {
             None => {
                 // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a
                 // height that both have is evidence of the latter.
-                let head = read::latest(endpoint).await?;
+                let head = head::newest(endpoint).await?;
                 if self
                     .is_on_another_chain(endpoint, place, head.number)
                     .await?

@@ -91,7 +91,7 @@ impl Heads {
 
     /// The websocket has been silent: an idle chain, or a subscription that died?
     async fn probe(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
-        let latest = read::latest(endpoint).await?;
+        let latest = newest(endpoint).await?;
         self.quiet_since = Instant::now();
         if latest.number <= self.newest {
             return Ok(Seen::Nothing);
@@ -111,8 +111,10 @@ impl Heads {
     async fn poll(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
         loop {
             tokio::time::sleep_until(self.pace.next_poll().into()).await;
-            let latest = read::latest(endpoint).await?;
-            if self.pace.is_news(&latest) {
+            // `null` is what some load balancers answer while their nodes disagree.
+            if let Some(latest) = read::latest(endpoint).await?
+                && self.pace.is_news(&latest)
+            {
                 return Ok(self.seen(vec![latest]));
             }
             self.pace.missed(Instant::now());
@@ -123,6 +125,12 @@ impl Heads {
             }
         }
     }
+}
+
+/// The newest block; not to know one is a failure.
+pub(super) async fn newest(endpoint: &Endpoint) -> Result<Header, RpcError> {
+    let newest = read::latest(endpoint).await?;
+    newest.ok_or_else(|| RpcError::unavailable("it answered null for the newest block"))
 }
 
 /// The heads that were pushed since the last look, at least one.

@@ -43,7 +43,7 @@ pub(super) async fn register(
     if let Some(record) = blocking(move || Ok(known.modules()?.remove(&module))).await? {
         return Ok(record);
     }
-    if !read::has_code(endpoint, module.0, head).await? {
+    if !read::has_code(endpoint, module.0, None).await? {
         return Err(NotReadable::NoContract);
     }
     let (start_block, seen_at) = match config.start_block {
@@ -79,7 +79,7 @@ async fn deployment(
             .map(|probe| without + probe * step)
             .filter(|block| *block < with)
             .map(
-                |block| async move { Ok((block, read::has_code(endpoint, address, block).await?)) },
+                |block| async move { Ok((block, read::has_code(endpoint, address, Some(block)).await?)) },
             )
             .collect();
         let found: Result<Vec<(u64, bool)>, RpcError> =

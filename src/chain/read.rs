@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, B256, Bloom, Bytes, U64};
 use alloy::sol_types::SolCall;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rpc::endpoint::Endpoint;
 use super::rpc::error::RpcError;
@@ -57,12 +57,9 @@ impl Header {
     }
 }
 
-/// The newest block.
-pub(crate) async fn latest(endpoint: &Endpoint) -> Result<Header, RpcError> {
-    let header: Option<Header> = endpoint
-        .call("eth_getBlockByNumber", ("latest", false))
-        .await?;
-    header.ok_or_else(|| RpcError::unavailable("the node has no newest block"))
+/// The newest block, where the node knows one.
+pub(crate) async fn latest(endpoint: &Endpoint) -> Result<Option<Header>, RpcError> {
+    endpoint.call("eth_getBlockByNumber", ("latest", false)).await
 }
 
 /// The block with this number on the node's present chain; `None` where the node does not have it.
@@ -80,15 +77,13 @@ pub(crate) async fn header_of(endpoint: &Endpoint, hash: B256) -> Result<Option<
     endpoint.call("eth_getBlockByHash", (hash, false)).await
 }
 
-/// Whether there is a contract at `address` at this block.
+/// Whether there is a contract at `address` at this block (`None`: at the newest).
 pub(crate) async fn has_code(
     endpoint: &Endpoint,
     address: Address,
-    block: u64,
+    block: Option<u64>,
 ) -> Result<bool, RpcError> {
-    let code: Bytes = endpoint
-        .call("eth_getCode", (address, U64::from(block)))
-        .await?;
+    let code: Bytes = endpoint.call("eth_getCode", (address, at(block))).await?;
     Ok(!code.is_empty())
 }
 
@@ -127,12 +122,15 @@ async fn view<C: SolCall>(
     block: Option<u64>,
 ) -> Result<Option<C::Return>, RpcError> {
     let request = json!({ "to": module.0, "data": Bytes::from(call.abi_encode()) });
-    let at = block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)));
-    match endpoint.call::<_, Bytes>("eth_call", (request, at)).await {
+    match endpoint.call::<_, Bytes>("eth_call", (request, at(block))).await {
         Ok(answer) => Ok(C::abi_decode_returns(&answer).ok()),
         Err(error) if is_revert(&error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn at(block: Option<u64>) -> Value {
+    block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)))
 }
 
 /// Whether the contract refused, rather than the node. Geth's code for a revert is 3; others only say so.

@@ -22,8 +22,8 @@ use super::reconnect::Reconnect;
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
 /// The same with a single endpoint: there is nothing better to do than to wait.
 const PATIENCE_ALONE: Duration = Duration::from_secs(120);
-/// How long an endpoint must have worked for its next failure to count as the first.
-const SETTLED: Duration = Duration::from_secs(20);
+/// How long an endpoint must have worked for its next failure to count as the first, where others could be used instead.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// The endpoints and what is known of their health; clones share it.
 #[derive(Clone, Debug)]
@@ -106,9 +106,10 @@ impl Pool {
         }
     }
 
-    /// The endpoint in use failed: it is not chosen again before its schedule allows.
-    pub(crate) fn failed(&self, chosen: &Chosen, error: &RpcError) {
-        if chosen.since.elapsed() > SETTLED {
+    /// The endpoint in use failed: it is not chosen again before its schedule allows. `worked` says that it had come to
+    /// the tip.
+    pub(crate) fn failed(&self, chosen: &Chosen, worked: bool, error: &RpcError) {
+        if worked && (self.len() == 1 || chosen.since.elapsed() > SETTLED) {
             self.slots()[chosen.place].reconnect.healthy();
         }
         self.note_failure(chosen.place, error);

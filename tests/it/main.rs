@@ -2,6 +2,8 @@
 
 mod abi_drift;
 mod contracts;
+mod faults;
 mod follow;
+mod modules;
 mod reorg;
 mod support;

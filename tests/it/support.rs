@@ -2,3 +2,5 @@
 
 pub(crate) mod following;
 pub(crate) mod oracle;
+pub(crate) mod rpc_proxy;
+pub(crate) mod scene;

@@ -132,6 +132,7 @@ impl Following {
 
 /// Every stored event in chain order, as the oracle would tell it.
 pub(crate) fn stored_events(store: &Store) -> Vec<ChainEvent> {
-    let events = store.all_events().expect("the store is readable");
+    let mut events = store.all_events().expect("the store is readable");
+    events.sort_by_key(|event| (event.position, event.module));
     events.into_iter().map(oracle::normal).collect()
 }
