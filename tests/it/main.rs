@@ -2,3 +2,4 @@
 
 mod abi_drift;
 mod contracts;
+mod local_chain;
