@@ -1,0 +1,3 @@
+//! Everything on this machine, no account needed: the local chain and what plays on it.
+
+pub mod chain;

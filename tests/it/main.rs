@@ -1,0 +1,5 @@
+//! The one integration test binary; one file per story.
+
+mod abi_drift;
+mod contracts;
+mod local_chain;
