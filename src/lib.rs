@@ -9,3 +9,4 @@
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
 
 pub mod domain;
+pub mod sandbox;
