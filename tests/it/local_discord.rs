@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod gateway;
+mod oauth;
+mod page;
 mod rest;
 
 use std::time::Duration;

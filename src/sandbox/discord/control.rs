@@ -17,6 +17,7 @@ use super::limits::RateLimits;
 use super::log::{RequestRecord, Violation};
 use super::options::Options;
 use super::route::Route;
+use super::shape;
 use super::world::{Channel, new_member};
 
 /// A role to be made; `NewRole::named` fills in what rarely matters.
@@ -230,6 +231,11 @@ impl LocalDiscord {
     /// The same under a given id.
     pub fn add_user_with_id(&self, id: UserId, name: &str) {
         self.shared.change(|world| world.add_user(id, Some(name)));
+    }
+
+    /// A user's name.
+    pub fn user_name(&self, user: UserId) -> String {
+        self.shared.read(|world| shape::user_name(world, user))
     }
 
     /// A user refuses the bot's direct messages, or takes them again.

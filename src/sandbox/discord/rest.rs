@@ -14,8 +14,10 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, request};
 use axum::routing::{MethodFilter, on};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -33,18 +35,25 @@ const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// The routes of the table, below `/api/v10`.
 pub(crate) fn router() -> Router<Arc<Shared>> {
-    let mut router = Router::new();
-    for route in Route::ALL {
-        let filter = MethodFilter::try_from(route.method()).expect("the table has usual methods");
-        let handler = async |State(shared): State<Arc<Shared>>,
-                             Path(params): Path<BTreeMap<String, String>>,
-                             ConnectInfo(socket): ConnectInfo<SocketControl>,
-                             request: Request| {
-            answer(&shared, *route, params, &socket, request).await
-        };
-        router = router.route(route.path(), on(filter, handler));
-    }
-    router
+    Route::ALL.iter().copied().fold(Router::new(), add)
+}
+
+/// The routes that Discord also serves without a version, below `/api`.
+pub(crate) fn unversioned() -> Router<Arc<Shared>> {
+    [Route::ExchangeToken, Route::RevokeToken]
+        .into_iter()
+        .fold(Router::new(), add)
+}
+
+fn add(router: Router<Arc<Shared>>, route: Route) -> Router<Arc<Shared>> {
+    let filter = MethodFilter::try_from(route.method()).expect("the table has usual methods");
+    let handler = async move |State(shared): State<Arc<Shared>>,
+                              Path(params): Path<BTreeMap<String, String>>,
+                              ConnectInfo(socket): ConnectInfo<SocketControl>,
+                              request: Request| {
+        answer(&shared, route, params, &socket, request).await
+    };
+    router.route(route.path(), on(filter, handler))
 }
 
 /// Answers a request that met no route, and records it.
@@ -127,7 +136,10 @@ async fn answer(
             .into_owned()
             .collect(),
         body,
-        basic: None,
+        is_form: header(&parts.headers, CONTENT_TYPE)
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")),
+        basic: header(&parts.headers, AUTHORIZATION).and_then(basic_credentials),
+        reason: audit_log_reason(&parts.headers),
     };
     let response = match handle(shared, &parts.headers, call) {
         Ok(answer) => succeed(answer),
@@ -150,6 +162,34 @@ async fn answer(
         }
     };
     close(shared, number, with_headers(response, standing))
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The id and secret in `Basic …`, each percent-encoded in the pair (RFC 6749, 2.3.1).
+fn basic_credentials(authorization: &str) -> Option<(String, String)> {
+    let pair = STANDARD
+        .decode(authorization.strip_prefix("Basic ")?)
+        .ok()?;
+    let pair = String::from_utf8(pair).ok()?;
+    let (id, secret) = pair.split_once(':')?;
+    Some((decoded(id), decoded(secret)))
+}
+
+/// Percent-decodes.
+fn decoded(text: &str) -> String {
+    let pair = format!("k={text}");
+    let mut pairs = form_urlencoded::parse(pair.as_bytes());
+    pairs
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+fn audit_log_reason(headers: &HeaderMap) -> Option<String> {
+    header(headers, HeaderName::from_static("x-audit-log-reason")).map(decoded)
 }
 
 enum Blocked {
@@ -197,8 +237,15 @@ async fn misbehave(
             tokio::time::sleep(*time).await;
             None
         }
-        // The server's stop, or the client's patience, ends this.
-        Fault::Hang => std::future::pending().await,
+        Fault::Hang => {
+            // The server's stop, or the client's patience, ends this.
+            shared.stop.cancelled().await;
+            Some(respond(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain",
+                "stopping".to_owned(),
+            ))
+        }
         Fault::Reset => {
             socket.reset();
             Some(Response::new(Body::empty()))
@@ -235,14 +282,13 @@ async fn misbehave(
 }
 
 fn open(shared: &Shared, route: Option<Route>, parts: &request::Parts, body: &Bytes) -> u64 {
-    let reason = parts.headers.get("x-audit-log-reason").map(|value| {
-        // Percent-encoded; `form_urlencoded` would also turn `+` into a space, which encoders escape.
-        let pair = [b"r=", value.as_bytes()].concat();
-        form_urlencoded::parse(&pair)
-            .next()
-            .map(|(_, reason)| reason.into_owned())
-            .unwrap_or_default()
-    });
+    // The forms of OAuth carry the client's secret.
+    let secret = matches!(route, Some(Route::ExchangeToken | Route::RevokeToken));
+    let body = if secret {
+        "(form)".into()
+    } else {
+        String::from_utf8_lossy(body).into_owned()
+    };
     let record = RequestRecord {
         number: 0,
         at: Instant::now(),
@@ -254,8 +300,8 @@ fn open(shared: &Shared, route: Option<Route>, parts: &request::Parts, body: &By
             .unwrap_or_default(),
         route,
         status: None,
-        reason,
-        body: String::from_utf8_lossy(body).into_owned(),
+        reason: audit_log_reason(&parts.headers),
+        body,
     };
     let number = shared.log(|log| log.open(record));
     shared.notify();

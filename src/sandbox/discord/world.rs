@@ -8,6 +8,7 @@ use serenity::model::gateway::GatewayIntents;
 use serenity::model::id::{ChannelId, CommandId, MessageId};
 use time::OffsetDateTime;
 
+use super::board::Board;
 use super::error::ApiError;
 use super::gateway::session::Sessions;
 use super::guild::{Guild, Member, Role, User};
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) sessions: Sessions,
     pub(crate) interactions: Interactions,
     pub(crate) grants: Grants,
+    /// What the page shows besides the state.
+    pub(crate) board: Board,
     next_id: u64,
 }
 
@@ -82,6 +85,7 @@ impl World {
             sessions: Sessions::default(),
             interactions: Interactions::default(),
             grants: Grants::default(),
+            board: Board::default(),
             next_id: FIRST_ID,
         }
     }

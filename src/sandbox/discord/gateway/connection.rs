@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_util::sync::CancellationToken;
 
 use super::Close;
 use super::identify::{Identify, Resume, identify, token_matches};
@@ -53,7 +52,8 @@ enum End {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket, stop: CancellationToken) {
+pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) {
+    let stop = shared.stop.clone();
     let (outbox, orders) = unbounded_channel();
     let mut connection = Connection {
         shared,
