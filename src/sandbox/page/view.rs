@@ -155,19 +155,7 @@ fn entry(line: &crate::sandbox::discord::board::Line) -> Markup {
 
 fn guild_section(world: &World, guild: &Guild, bot: UserId) -> Markup {
     let present = guild.members.contains_key(&bot);
-    let people = guild
-        .members
-        .iter()
-        .filter(|(id, _)| **id != bot && **id != guild.owner);
-    let mut shown: Vec<_> = people.collect();
-    // In a crowd, those with a role or a note are the interesting ones.
-    shown.sort_by_key(|(id, member)| {
-        (
-            member.roles.is_empty() && !world.board.notes.contains_key(*id),
-            **id,
-        )
-    });
-    let more = shown.len().saturating_sub(CARDS);
+    let (shown, more) = shown(world, guild);
     let away: Vec<UserId> = world
         .users
         .iter()
@@ -189,7 +177,7 @@ fn guild_section(world: &World, guild: &Guild, bot: UserId) -> Markup {
                 ul.roles aria-label="Roles, highest first" { @for (id, role) in ordered(guild) { (chip(guild, id, role)) } }
             }
             ul.members {
-                @for (id, member) in shown.into_iter().take(CARDS) { (card(world, guild, *id, member)) }
+                @for (id, member) in shown { (card(world, guild, id, member)) }
             }
             @if more > 0 {
                 p.quiet id=(format!("more-{}", guild.id)) data-live="" { "and " (more) " more members" }
@@ -207,6 +195,30 @@ fn guild_section(world: &World, guild: &Guild, bot: UserId) -> Markup {
             }
         }
     }
+}
+
+/// The members that get a card, in a stable order, and how many do not. In a crowd, those with a role or a note come
+/// first.
+fn shown<'a>(world: &World, guild: &'a Guild) -> (Vec<(UserId, &'a Member)>, usize) {
+    let people = || {
+        let all = guild.members.iter().map(|(id, member)| (*id, member));
+        all.filter(|(id, _)| *id != world.bot() && *id != guild.owner)
+    };
+    let interesting = |(id, member): &(UserId, &Member)| {
+        !member.roles.is_empty() || world.board.notes.contains_key(id)
+    };
+    let count = people().count();
+    if count <= CARDS {
+        return (people().collect(), 0);
+    }
+    let mut shown: Vec<_> = people().filter(interesting).take(CARDS).collect();
+    shown.extend(
+        people()
+            .filter(|one| !interesting(one))
+            .take(CARDS - shown.len()),
+    );
+    shown.sort_by_key(|(id, _)| *id);
+    (shown, count - CARDS)
 }
 
 /// Roles without @everyone, highest first.
