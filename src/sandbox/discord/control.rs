@@ -113,6 +113,13 @@ impl LocalDiscord {
             .map_err(refused)
     }
 
+    /// Discord loses a guild in an outage (the bot stays a member), or gets it back. Only the gateway says so.
+    pub fn set_unavailable(&self, guild: GuildId, unavailable: bool) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.set_unavailable(guild, unavailable))
+            .map_err(refused)
+    }
+
     /// The bot's own (managed) role in a guild.
     pub fn bot_role(&self, guild: GuildId) -> Option<RoleId> {
         self.shared.read(|world| {

@@ -227,6 +227,21 @@ impl World {
         self.sessions = sessions;
     }
 
+    pub(crate) fn set_unavailable(
+        &mut self,
+        id: GuildId,
+        unavailable: bool,
+    ) -> Result<(), ApiError> {
+        self.guild_of_bot(id)?;
+        if unavailable {
+            let data = json!({ "id": id, "unavailable": true });
+            self.tell(id, GatewayIntents::GUILDS, "GUILD_DELETE", &data);
+        } else {
+            self.guild_created(id);
+        }
+        Ok(())
+    }
+
     pub(crate) fn kick_bot(&mut self, id: GuildId) -> Result<(), ApiError> {
         let bot = self.bot();
         let guild = self

@@ -34,9 +34,14 @@ pub(super) fn refuse(error: &ApiError) -> Response<Body> {
     respond(error.status, "application/json", error.body().to_string())
 }
 
+/// Whole milliseconds, rounded up, so that a client which waits exactly this long is not early.
+fn ceil_millis(value: Duration) -> f64 {
+    (value.as_secs_f64() * 1000.0).ceil() / 1000.0
+}
+
 fn seconds(value: Duration) -> HeaderValue {
-    HeaderValue::try_from(format!("{:.3}", value.as_secs_f64()))
-        .expect("a number is a header value")
+    let text = format!("{:.3}", ceil_millis(value));
+    HeaderValue::try_from(text).expect("a number is a header value")
 }
 
 pub(super) fn with_headers(
@@ -62,11 +67,9 @@ pub(super) fn with_headers(
 
 /// Discord's own 429.
 pub(super) fn too_many(refusal: Refusal, standing: Option<Standing>) -> Response<Body> {
-    // Rounded up, so that a client which waits exactly this long is not early.
-    let retry_after = (refusal.retry_after.as_secs_f64() * 1000.0).ceil() / 1000.0;
     let body = json!({
         "message": "You are being rate limited.",
-        "retry_after": retry_after,
+        "retry_after": ceil_millis(refusal.retry_after),
         "global": refusal.global,
     });
     let response = respond(
