@@ -32,6 +32,9 @@ const PAYLOADS_PER_MINUTE: usize = 120;
 /// Payloads above this size are compressed when the client asked for it, so that both forms are in use.
 const COMPRESS_FROM: usize = 1024;
 
+/// What a busy machine may be late with its heartbeats, beyond the one that may be missed.
+const LENIENCE: Duration = Duration::from_secs(1);
+
 struct Connection {
     shared: Arc<Shared>,
     socket: WebSocket,
@@ -91,7 +94,7 @@ impl Connection {
             return End::Gone;
         }
         loop {
-            let silent_until = self.heard + interval * 2;
+            let silent_until = self.heard + interval * 2 + LENIENCE;
             let step = tokio::select! {
                 order = self.orders.recv() => self.obey(order).await,
                 message = self.socket.recv() => match message {
