@@ -3,3 +3,4 @@
 mod abi_drift;
 mod contracts;
 mod local_chain;
+mod local_discord;
