@@ -1,3 +1,5 @@
-//! Everything on this machine, no account needed: the local chain and what plays on it.
+//! Everything on this machine, no account needed: the local chain, the local Discord and what plays on them.
 
 pub mod chain;
+pub mod discord;
+pub mod page;

@@ -78,9 +78,9 @@ async fn deployment(
         let probes: Vec<_> = (1..=PROBES)
             .map(|probe| without + probe * step)
             .filter(|block| *block < with)
-            .map(
-                |block| async move { Ok((block, read::has_code(endpoint, address, Some(block)).await?)) },
-            )
+            .map(|block| async move {
+                Ok((block, read::has_code(endpoint, address, Some(block)).await?))
+            })
             .collect();
         let found: Result<Vec<(u64, bool)>, RpcError> =
             futures_util::future::try_join_all(probes).await;

@@ -59,7 +59,9 @@ impl Header {
 
 /// The newest block, where the node knows one.
 pub(crate) async fn latest(endpoint: &Endpoint) -> Result<Option<Header>, RpcError> {
-    endpoint.call("eth_getBlockByNumber", ("latest", false)).await
+    endpoint
+        .call("eth_getBlockByNumber", ("latest", false))
+        .await
 }
 
 /// The block with this number on the node's present chain; `None` where the node does not have it.
@@ -122,7 +124,10 @@ async fn view<C: SolCall>(
     block: Option<u64>,
 ) -> Result<Option<C::Return>, RpcError> {
     let request = json!({ "to": module.0, "data": Bytes::from(call.abi_encode()) });
-    match endpoint.call::<_, Bytes>("eth_call", (request, at(block))).await {
+    match endpoint
+        .call::<_, Bytes>("eth_call", (request, at(block)))
+        .await
+    {
         Ok(answer) => Ok(C::abi_decode_returns(&answer).ok()),
         Err(error) if is_revert(&error) => Ok(None),
         Err(error) => Err(error),

@@ -45,7 +45,9 @@ impl Case {
     /// The store equals the chain, and no fault was taken for a reorganisation.
     async fn assert_complete(&mut self) {
         let modules = [self.scene.module];
-        self.following.assert_equals_chain(&self.scene.chain, 0, &modules).await;
+        self.following
+            .assert_equals_chain(&self.scene.chain, 0, &modules)
+            .await;
         assert_eq!(self.following.status.borrow().reorgs, 0);
     }
 }

@@ -4,6 +4,8 @@ mod abi_drift;
 mod contracts;
 mod faults;
 mod follow;
+mod local_chain;
+mod local_discord;
 mod modules;
 mod reorg;
 mod support;

@@ -29,7 +29,10 @@ struct Scene {
 impl Scene {
     async fn new(seed: u64) -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
-        let module = chain.deploy_module(wallet("merchant").address()).await.unwrap();
+        let module = chain
+            .deploy_module(wallet("merchant").address())
+            .await
+            .unwrap();
         let plan = chain.create_plan(module, TERMS).await.unwrap();
         // The deepest reorganisation leaves the module and its plan alone.
         chain.mine(64).await.unwrap();
@@ -51,7 +54,10 @@ impl Scene {
                     let member = wallet(&format!("member {}", self.members)).address();
                     self.chain.fund(member, 1_000).await.unwrap();
                     // A reorganised chain may hold this subscription already.
-                    self.chain.subscribe(self.module, member, self.plan).await.ok();
+                    self.chain
+                        .subscribe(self.module, member, self.plan)
+                        .await
+                        .ok();
                 }
                 1 | 2 => {
                     let subscription = self.some_subscription();
@@ -123,7 +129,9 @@ async fn plays(seed: u64, rounds: u64, confirmations: u64, url: fn(&LocalChain) 
         } else {
             scene.reorganise(depth).await;
         }
-        let compared = following.assert_equals_chain(&scene.chain, confirmations, &modules).await;
+        let compared = following
+            .assert_equals_chain(&scene.chain, confirmations, &modules)
+            .await;
         eprintln!("round {round}: depth {depth}, {} events", compared.len());
     }
     following.stop().await.unwrap();

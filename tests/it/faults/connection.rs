@@ -24,7 +24,11 @@ async fn survives_a_cut(url: Url) {
         case.scene.pay().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    case.following.until("in trouble", |status| status.trouble.is_some() && !status.at_tip).await;
+    case.following
+        .until("in trouble", |status| {
+            status.trouble.is_some() && !status.at_tip
+        })
+        .await;
     case.proxy.set(|faults| faults.dead = false);
     case.assert_complete().await;
     assert_eq!(case.following.status.borrow().trouble, None);
@@ -73,7 +77,9 @@ async fn server_errors_are_waited_out() {
             let mut case = Case::at_tip(url).await;
             case.proxy.set(|faults| faults.status = Some(status));
             case.scene.pay().await;
-            case.following.until("in trouble", |status| status.trouble.is_some()).await;
+            case.following
+                .until("in trouble", |status| status.trouble.is_some())
+                .await;
             case.proxy.set(|faults| faults.status = None);
             case.assert_complete().await;
         }
@@ -83,7 +89,8 @@ async fn server_errors_are_waited_out() {
 #[tokio::test]
 async fn a_call_that_is_never_answered_is_made_again() {
     let mut case = Case::at_tip(RpcProxy::ws_url).await;
-    case.proxy.set(|faults| faults.never = Some(("eth_getLogs", 1)));
+    case.proxy
+        .set(|faults| faults.never = Some(("eth_getLogs", 1)));
     case.scene.pay().await;
     case.assert_complete().await;
 }
@@ -97,48 +104,71 @@ async fn a_node_of_another_chain_is_refused_at_the_start() {
     let config = config(&scene.chain, &[key, proxy.ws_url()], 0);
     let following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
     let error = format!("{:#}", following.failure().await);
-    assert!(error.contains("is on chain 1, but chain_id is 31337"), "{error}");
+    assert!(
+        error.contains("is on chain 1, but chain_id is 31337"),
+        "{error}"
+    );
     assert!(!error.contains("secret"), "{error}");
 }
 
 #[tokio::test]
 async fn a_node_that_changes_its_chain_is_not_used() {
     let mut scene = Scene::new().await;
-    let (first, second) = (RpcProxy::start(&scene.chain).await, RpcProxy::start(&scene.chain).await);
+    let (first, second) = (
+        RpcProxy::start(&scene.chain).await,
+        RpcProxy::start(&scene.chain).await,
+    );
     let config = config(&scene.chain, &[first.ws_url(), second.ws_url()], 0);
     let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
-    following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
     assert_eq!(following.status.borrow().rpc, Some(first.host()));
     first.set(|faults| faults.chain_id = Some(5));
     first.cut_websockets();
     scene.pay().await;
-    following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
     assert_eq!(following.status.borrow().rpc, Some(second.host()));
 }
 
 async fn fails_over_and_back(first: Url, second: Url) {
     let mut scene = Scene::new().await;
-    let (one, two) = (RpcProxy::start(&scene.chain).await, RpcProxy::start(&scene.chain).await);
+    let (one, two) = (
+        RpcProxy::start(&scene.chain).await,
+        RpcProxy::start(&scene.chain).await,
+    );
     let config = config(&scene.chain, &[first(&one), second(&two)], 0);
     let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
     for _ in 0..2 {
         scene.pay().await;
-        following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
         let preferred = one.host();
         following
-            .until("on the preferred node", |status| status.rpc.as_ref() == Some(&preferred))
+            .until("on the preferred node", |status| {
+                status.rpc.as_ref() == Some(&preferred)
+            })
             .await;
         one.set(|faults| faults.dead = true);
         one.cut_websockets();
         scene.pay().await;
-        following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
         assert_eq!(following.status.borrow().rpc, Some(two.host()));
         one.set(|faults| faults.dead = false);
     }
     let preferred = one.host();
-    following.until("back", |status| status.rpc.as_ref() == Some(&preferred)).await;
+    following
+        .until("back", |status| status.rpc.as_ref() == Some(&preferred))
+        .await;
     scene.pay().await;
-    following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
     assert_eq!(following.status.borrow().reorgs, 0);
 }
 
@@ -151,13 +181,22 @@ async fn a_dead_node_is_left_and_gone_back_to() {
 #[tokio::test]
 async fn a_node_that_is_dead_at_the_start_is_skipped() {
     let mut scene = Scene::new().await;
-    let (dead, good) = (RpcProxy::start(&scene.chain).await, RpcProxy::start(&scene.chain).await);
+    let (dead, good) = (
+        RpcProxy::start(&scene.chain).await,
+        RpcProxy::start(&scene.chain).await,
+    );
     dead.set(|faults| faults.dead = true);
     let config = config(&scene.chain, &[dead.ws_url(), good.http_url()], 0);
     let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
     scene.pay().await;
-    following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
     dead.set(|faults| faults.dead = false);
     let preferred = dead.host();
-    following.until("on the preferred node", |status| status.rpc.as_ref() == Some(&preferred)).await;
+    following
+        .until("on the preferred node", |status| {
+            status.rpc.as_ref() == Some(&preferred)
+        })
+        .await;
 }

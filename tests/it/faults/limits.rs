@@ -85,9 +85,14 @@ async fn waits_as_told(url: Url, at_tip: bool) {
     });
     case.scene.pay().await;
     case.assert_complete().await;
-    case.following.until("the rate limit was met", |status| status.at_tip).await;
+    case.following
+        .until("the rate limit was met", |status| status.at_tip)
+        .await;
     let faults = case.proxy.faults();
-    assert_eq!(faults.impatient_calls, 0, "a call came before Retry-After had passed");
+    assert_eq!(
+        faults.impatient_calls, 0,
+        "a call came before Retry-After had passed"
+    );
 }
 
 #[tokio::test]
@@ -112,7 +117,9 @@ async fn rate_limits_over_a_websocket_are_waited_out() {
 #[tokio::test]
 async fn a_node_without_old_state_is_read_from_the_beginning() {
     let scene = long_history().await;
-    let mut case =
-        Case::from_start(scene, RpcProxy::http_url, |faults| faults.no_old_state = true).await;
+    let mut case = Case::from_start(scene, RpcProxy::http_url, |faults| {
+        faults.no_old_state = true
+    })
+    .await;
     case.assert_complete().await;
 }

@@ -43,13 +43,19 @@ async fn late_logs_are_waited_for_where_receipts_are_not_served() {
 
 #[tokio::test]
 async fn null_for_a_block_by_hash_loses_nothing() {
-    sees_all_despite(RpcProxy::http_url, |faults| faults.nulls = Some(("eth_getBlockByHash", 3))).await;
+    sees_all_despite(RpcProxy::http_url, |faults| {
+        faults.nulls = Some(("eth_getBlockByHash", 3))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn null_for_a_block_by_number_loses_nothing() {
     for url in [RpcProxy::http_url, RpcProxy::ws_url] {
-        sees_all_despite(url, |faults| faults.nulls = Some(("eth_getBlockByNumber", 3))).await;
+        sees_all_despite(url, |faults| {
+            faults.nulls = Some(("eth_getBlockByNumber", 3))
+        })
+        .await;
     }
 }
 
@@ -102,14 +108,21 @@ async fn a_lagging_node_is_left_for_one_that_is_further() {
         (RpcProxy::http_url, RpcProxy::ws_url),
     ] {
         let mut scene = Scene::new().await;
-        let (lagging, good) = (RpcProxy::start(&scene.chain).await, RpcProxy::start(&scene.chain).await);
+        let (lagging, good) = (
+            RpcProxy::start(&scene.chain).await,
+            RpcProxy::start(&scene.chain).await,
+        );
         let config = config(&scene.chain, &[url(&lagging), direct(&good)], 0);
         let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
-        following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
         lagging.set(|faults| faults.lag = 1_000);
         scene.pay().await;
         scene.chain.mine(5).await.unwrap();
-        following.assert_equals_chain(&scene.chain, 0, &[scene.module]).await;
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
         assert_eq!(following.status.borrow().rpc, Some(good.host()));
         assert_eq!(following.status.borrow().reorgs, 0);
     }
@@ -124,11 +137,15 @@ async fn a_chain_that_was_rolled_back_is_followed_once_it_grows_again() {
         case.scene.chain.rollback(4).await.unwrap();
         // A shorter chain alone is no evidence: nothing is undone for it.
         let before = case.following.events();
-        tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await.ok();
+        tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>())
+            .await
+            .ok();
         assert_eq!(case.following.events(), before);
         case.scene.chain.mine(1).await.unwrap();
         let modules = [case.scene.module];
-        case.following.assert_equals_chain(&case.scene.chain, 0, &modules).await;
+        case.following
+            .assert_equals_chain(&case.scene.chain, 0, &modules)
+            .await;
         assert_eq!(case.following.status.borrow().reorgs, 1);
     }
 }

@@ -23,7 +23,11 @@ pub(crate) async fn events(
     let mut processors = modules.clone();
     let mut events = Vec::new();
     let filter = Filter::new().from_block(0).to_block(to);
-    let logs = chain.provider().get_logs(&filter).await.expect("the chain answers");
+    let logs = chain
+        .provider()
+        .get_logs(&filter)
+        .await
+        .expect("the chain answers");
     for log in logs {
         let Some((module, kind)) = meaning(&log) else {
             continue;
@@ -43,9 +47,13 @@ pub(crate) async fn events(
         }
         let block = log.block_number.expect("mined");
         let timestamp = match kind {
-            EventKind::ExecutionFailed { .. } => {
-                Some(chain.block(block).await.expect("the chain answers").timestamp)
-            }
+            EventKind::ExecutionFailed { .. } => Some(
+                chain
+                    .block(block)
+                    .await
+                    .expect("the chain answers")
+                    .timestamp,
+            ),
             _ => None,
         };
         events.push(normal(ChainEvent {

@@ -115,7 +115,12 @@ impl Shared {
     }
 
     fn count(&self, method: &str) {
-        *self.calls.lock().unwrap().entry(method.to_owned()).or_default() += 1;
+        *self
+            .calls
+            .lock()
+            .unwrap()
+            .entry(method.to_owned())
+            .or_default() += 1;
     }
 }
 

@@ -35,7 +35,11 @@ impl Scene {
         self.members += 1;
         let member = wallet(&format!("member {}", self.members)).address();
         self.chain.fund(member, 1_000).await.unwrap();
-        let subscription = self.chain.subscribe(self.module, member, self.plan).await.unwrap();
+        let subscription = self
+            .chain
+            .subscribe(self.module, member, self.plan)
+            .await
+            .unwrap();
         self.chain.execute(self.module, subscription).await.unwrap();
         subscription
     }
@@ -51,7 +55,10 @@ impl Scene {
 
 /// One more module with a plan.
 pub(crate) async fn new_module(chain: &LocalChain, merchant: &str) -> (Address, U256) {
-    let module = chain.deploy_module(wallet(merchant).address()).await.unwrap();
+    let module = chain
+        .deploy_module(wallet(merchant).address())
+        .await
+        .unwrap();
     let plan = chain.create_plan(module, TERMS).await.unwrap();
     (module, plan)
 }

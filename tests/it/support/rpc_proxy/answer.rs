@@ -22,7 +22,8 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
     let id = request["id"].clone();
     shared.count(&method);
     let error = |error: Value| Answer::Json(json!({"jsonrpc": "2.0", "id": id, "error": error}));
-    let result = |result: Value| Answer::Json(json!({"jsonrpc": "2.0", "id": id, "result": result}));
+    let result =
+        |result: Value| Answer::Json(json!({"jsonrpc": "2.0", "id": id, "result": result}));
     {
         let mut faults = shared.faults();
         if let Some(status) = faults.status {
@@ -63,10 +64,14 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             return result(json!(format!("{chain_id:#x}")));
         }
         if faults.no_receipts && method == "eth_getBlockReceipts" {
-            return error(json!({"code": -32601, "message": "the method eth_getBlockReceipts does not exist/is not available"}));
+            return error(
+                json!({"code": -32601, "message": "the method eth_getBlockReceipts does not exist/is not available"}),
+            );
         }
         if faults.no_old_state && is_about_old_state(&method, &request) {
-            return error(json!({"code": -32000, "message": "missing trie node 5e1b (path ) state 0x5e1b is not available"}));
+            return error(
+                json!({"code": -32000, "message": "missing trie node 5e1b (path ) state 0x5e1b is not available"}),
+            );
         }
     }
     let request = match behind(shared, &method, request).await {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite;
 
+use super::Shared;
 use super::answer::{Answer, answer, ask, number};
-use super::{Shared};
 
 /// Serves until either side closes.
 pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
