@@ -124,7 +124,7 @@ impl Follower {
         if place.watch.keep_only(&wanted) {
             Self::drop_unwatched(place);
         }
-        if joining.has_work(&wanted, place) {
+        if joining.consider(&wanted, place) {
             // What a module reads up to must be stored, or a crash would leave it ahead of the cursor.
             self.save(place).await?;
             joining.start(&wanted, place);

@@ -89,6 +89,18 @@ impl Following {
         confirmed.number
     }
 
+    /// Waits until exactly these events are stored.
+    pub(crate) async fn until_stored(&self, expected: &[ChainEvent]) {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while self.events() != expected {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "never stored: {expected:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Every stored event.
     pub(crate) fn events(&self) -> Vec<ChainEvent> {
         stored_events(&self.store)

@@ -20,7 +20,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+        Self::on(LocalChain::start(ChainOptions::default()).await.unwrap()).await
+    }
+
+    /// The same on this chain.
+    pub(crate) async fn on(chain: LocalChain) -> Self {
         let (module, plan) = new_module(&chain, "merchant").await;
         Self {
             chain,
