@@ -84,7 +84,11 @@ pub async fn follow(
     status: Sender<ChainStatus>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut follower = Follower::start(config, store, modules, status, Goal::Follow).await?;
+    let starting = Follower::start(config, store, modules, status, Goal::Follow);
+    let mut follower = tokio::select! {
+        follower = starting => follower?,
+        () = stop.cancelled() => return Ok(()),
+    };
     follower.run(&stop).await
 }
 

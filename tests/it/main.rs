@@ -4,6 +4,7 @@ mod abi_drift;
 mod contracts;
 mod faults;
 mod follow;
+mod latency;
 mod local_chain;
 mod local_discord;
 mod modules;
