@@ -10,7 +10,7 @@ const ENOUGH: usize = 4;
 /// Assumed block time before anything was learned: Base's.
 const ASSUMED_PERIOD: Duration = Duration::from_secs(2);
 /// Interval of polls where blocks come irregularly, at the least and at the most.
-const IRREGULAR: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+const IRREGULAR: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// First wait after a poll that came too early; doubles every second time.
 const FIRST_RETRY: Duration = Duration::from_millis(25);
 /// How much earlier the next poll comes after one that hit at once: finds the moment at which blocks appear.
@@ -87,7 +87,7 @@ impl Pace {
                 self.between(missed, now)
             }
             // It was there already: a little earlier next time, soon much earlier.
-            None if self.is_regular() && due < now => {
+            None if self.is_regular() && due <= now => {
                 self.hits = (self.hits + 1).min(MOST_HITS);
                 due - CREEP * 2u32.pow(self.hits - 1)
             }
@@ -123,7 +123,7 @@ impl Pace {
         let period = self.period();
         if !self.is_regular() {
             let last = self.missed.map_or(self.appeared, |(at, _)| at);
-            return last + (period / 3).clamp(IRREGULAR.0, IRREGULAR.1);
+            return last + (period / 4).clamp(IRREGULAR.0, IRREGULAR.1);
         }
         match self.missed {
             None => self.appeared + period,
@@ -135,7 +135,7 @@ impl Pace {
     }
 
     fn is_regular(&self) -> bool {
-        let limit = self.period() / 6;
+        let limit = self.period() / 5;
         self.arrivals.len() >= ENOUGH && self.deviation.is_some_and(|off| off < limit)
     }
 }
