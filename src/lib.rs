@@ -8,8 +8,8 @@
 //!
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
 
-pub mod domain;
 pub mod abi;
+pub mod domain;
 pub mod projection;
 pub mod sandbox;
 pub mod store;
