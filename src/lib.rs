@@ -10,6 +10,8 @@
 
 pub mod abi;
 pub mod domain;
+pub mod planner;
 pub mod projection;
+pub mod roster;
 pub mod sandbox;
 pub mod store;
