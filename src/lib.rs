@@ -8,4 +8,5 @@
 //!
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
 
+pub mod discord;
 pub mod domain;
