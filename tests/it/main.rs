@@ -1,0 +1,2 @@
+//! The one integration binary: a file per story.
+mod local_discord;
