@@ -4,7 +4,7 @@
 //! (tokio documents its queues as first in, first out), and a handler that never waits is done at its first poll: so
 //! "left" and "joined again" cannot change places, which on a multi-threaded runtime they do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 use secrecy::SecretString;
 use serenity::all::{
     ClientBuilder, ConnectionStage, Context, Event, EventHandler, FullEvent, GatewayIntents,
-    RawEventHandler, ShardId, ShardStageUpdateEvent,
+    RawEventHandler, ShardId, ShardManager, ShardStageUpdateEvent,
 };
 use serenity::async_trait;
 use serenity::cache;
@@ -21,14 +21,20 @@ use serenity::gateway::GatewayError;
 use serenity::http::{LightMethod, Request, Route};
 use serenity::model::gateway::BotGateway;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Failure, Reason};
+use super::limits::Lane;
 use super::outbox::delay;
 use super::shared::Shared;
 use super::{Observation, Settings, rest, text};
 use crate::domain::{GuildId, RoleId, UserId};
 
+/// How often the connections are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// A connection whose heartbeats (every 41.25 s) are not acknowledged for so long is dead, whatever serenity says.
+const SILENCE: Duration = Duration::from_secs(100);
 /// How long the connection may take to say goodbye after the stop.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -157,19 +163,27 @@ async fn session<F: Framework + 'static>(
     nothing.cache_channels = false;
     nothing.cache_users = false;
     nothing.max_messages = 0;
-    let mut client =
-        ClientBuilder::new_with_http(http, GatewayIntents::GUILDS | GatewayIntents::GUILD_MEMBERS)
-            .cache_settings(nothing)
-            .framework(commands)
-            .event_handler_arc(Arc::clone(&events))
-            .raw_event_handler(Raw(events))
-            .await
-            .context("cannot set up the Discord gateway")?;
+    // serenity asks once more where the gateway is, by itself; at least it counts.
+    let permit = events
+        .shared
+        .rest
+        .acquire(&Lane::of("GET", "/gateway"))
+        .await;
+    let intents = GatewayIntents::GUILDS | GatewayIntents::GUILD_MEMBERS;
+    let client = ClientBuilder::new_with_http(http, intents)
+        .cache_settings(nothing)
+        .framework(commands)
+        .event_handler_arc(Arc::clone(&events))
+        .raw_event_handler(Raw(Arc::clone(&events)))
+        .await;
+    permit.spent();
+    let mut client = client.context("cannot set up the Discord gateway")?;
     // serenity falls back to Discord's own gateway when it cannot ask; the local Discord's token must never go there.
     client.ws_url.lock().await.clone_from(&gateway.url);
     let shards = Arc::clone(&client.shard_manager);
     let ended = tokio::select! {
         ended = client.start_shards(gateway.shards.max(1)) => ended,
+        () = events.watch(&shards) => Ok(()),
         () = stop.cancelled() => {
             // Bounded by the one who waits for this thread.
             shards.shutdown_all().await;
@@ -253,6 +267,29 @@ impl Events {
         }
         if whole && std::mem::take(&mut session.anew) {
             self.tell(Observation::Connected);
+        }
+    }
+
+    /// Looks at the connections for ever: serenity tells when one is connected, but not when it breaks.
+    async fn watch(&self, shards: &ShardManager) {
+        let mut heartbeats: BTreeMap<ShardId, (Option<Duration>, Instant)> = BTreeMap::new();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let runners = shards.runners.lock().await;
+            heartbeats.retain(|id, _| runners.contains_key(id));
+            let up = runners.iter().filter(|(id, runner)| {
+                let (latency, since) = heartbeats
+                    .entry(**id)
+                    .or_insert((runner.latency, Instant::now()));
+                // The latency is measured anew with each acknowledgement.
+                if *latency != runner.latency {
+                    (*latency, *since) = (runner.latency, Instant::now());
+                }
+                runner.stage == ConnectionStage::Connected && since.elapsed() < SILENCE
+            });
+            let up = up.map(|(id, _)| *id).collect();
+            drop(runners);
+            self.session(|session| session.up = up);
         }
     }
 

@@ -157,25 +157,34 @@ pub(crate) async fn observe(
     wanted: &BTreeSet<RoleId>,
 ) -> anyhow::Result<GuildObservation> {
     let recording = Recording::start(shared, guild, wanted);
-    let roles = patiently(async || shared.read_roles(guild).await)
-        .await
-        .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?;
+    let mut patience = Patience::default();
+    let roles = loop {
+        match shared.read_roles(guild).await {
+            Ok(roles) => break roles,
+            Err(failure) => patience
+                .wait(failure)
+                .await
+                .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?,
+        }
+    };
     let mut holders = BTreeMap::new();
     let mut present = BTreeSet::new();
     let mut after = UserId(0);
     loop {
-        let page = match patiently(async || page(shared, guild, after).await).await {
+        let page = match page(shared, guild, after).await {
             Ok(page) => page,
             // The bot is in the server, or its roles could not have been read.
             Err(failure) if failure.reason() == Some(Reason::Guild) => {
                 bail!(text::intent_refused())
             }
             Err(failure) => {
-                return Err(failure).with_context(|| {
+                patience.wait(failure).await.with_context(|| {
                     format!("cannot read the members of the Discord server {guild}")
-                });
+                })?;
+                continue;
             }
         };
+        patience = Patience::default();
         let full = page.len() >= PAGE;
         for PageMember { user, roles } in page {
             after = after.max(user.id);
@@ -223,17 +232,21 @@ async fn page(shared: &Shared, guild: GuildId, after: UserId) -> Result<Vec<Page
         .await
 }
 
-/// Tries again what fails for a passing reason.
-async fn patiently<T>(attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
-    let mut failures = 0;
-    loop {
-        match attempt().await {
-            Err(Failure::Transient(_)) if failures + 1 < TRIES => {
-                tokio::time::sleep(delay(failures, rand::random())).await;
-                failures += 1;
-            }
-            result => return result,
+/// Waits before another try of what fails for a passing reason.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// Returns when it is time for another try, or with the failure when none would help.
+    async fn wait(&mut self, failure: Failure) -> Result<(), Failure> {
+        if !matches!(failure, Failure::Transient(_)) || self.failures + 1 >= TRIES {
+            return Err(failure);
         }
+        tokio::time::sleep(delay(self.failures, rand::random())).await;
+        self.failures += 1;
+        Ok(())
     }
 }
 

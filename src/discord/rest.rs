@@ -114,6 +114,11 @@ impl Rest {
 }
 
 impl Permit<'_> {
+    /// Someone else has sent the request, and its answer is not known here.
+    pub(crate) fn spent(mut self) {
+        self.sent = true;
+    }
+
     /// Sends the request and returns the body of a successful answer.
     pub(crate) async fn send(mut self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
         let rest = self.rest;

@@ -126,12 +126,13 @@ impl Shared {
 
     /// Replaces a member's outstanding changes.
     pub(crate) fn set(&self, id: GuildId, user: UserId, changes: Vec<RoleChange>) {
+        let now = Instant::now().into_std();
         if changes.is_empty() {
             if let Some(guild) = self.state().guilds.get_mut(&id) {
-                guild.queue.set(user, changes);
+                guild.queue.set(user, changes, now);
             }
         } else {
-            self.change(id, |guild| guild.queue.set(user, changes));
+            self.change(id, |guild| guild.queue.set(user, changes, now));
         }
     }
 
@@ -237,14 +238,14 @@ impl Shared {
         struct User {
             id: UserId,
         }
-        let read = async || {
+        let read = async {
             let user: User = self
                 .rest
                 .call(Request::new(Route::UserMe, LightMethod::Get))
                 .await?;
             Ok(user.id)
         };
-        self.bot.get_or_try_init(read).await.copied()
+        self.bot.get_or_try_init(|| read).await.copied()
     }
 
     /// Reads a server's roles and compares them with the standing errors.

@@ -3,11 +3,15 @@
 //! Pure: `now` and the jitter are parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::schedule;
 use super::standing::{STUCK, Scope, Standing};
 use crate::domain::{RoleAction, RoleChange, RoleId, UserId};
+
+/// A change that was done just now and is wished for again waits for so long: either its report settles the matter, or
+/// someone undid it.
+const ECHO: Duration = Duration::from_secs(1);
 
 /// The outstanding changes of one server.
 #[derive(Debug, Default)]
@@ -19,6 +23,8 @@ pub(crate) struct Queue {
     waiting: BTreeSet<(Instant, UserId, RoleId)>,
     /// What is on its way. There is one worker, so it is at most one.
     sending: Option<RoleChange>,
+    /// What was done just now. The one who asked may not know it yet and ask again.
+    done: BTreeMap<(UserId, RoleId), (RoleAction, Instant)>,
     /// What cannot work at the moment.
     pub(crate) standing: Standing,
     next_order: u64,
@@ -84,7 +90,8 @@ impl Queue {
     }
 
     /// Replaces a member's outstanding changes. A change that is already there keeps its place and its schedule.
-    pub(crate) fn set(&mut self, user: UserId, changes: Vec<RoleChange>) {
+    pub(crate) fn set(&mut self, user: UserId, changes: Vec<RoleChange>, now: Instant) {
+        self.done.retain(|_, (_, at)| now < *at + ECHO);
         let wanted: BTreeMap<RoleId, RoleChange> = changes
             .into_iter()
             .map(|change| (change.role, change))
@@ -106,6 +113,11 @@ impl Queue {
             let on_its_way = self.sending.as_ref().is_some_and(|sending| {
                 (sending.user, sending.role, sending.action) == (user, role, change.action)
             });
+            let echo = self
+                .done
+                .get(&key)
+                .filter(|(action, _)| *action == change.action);
+            let echo = echo.map(|(_, at)| *at + ECHO);
             let order = self.next_order;
             self.next_order += 1;
             let item = Item {
@@ -116,8 +128,10 @@ impl Queue {
                 reported: None,
             };
             self.items.insert(key, item);
-            if !on_its_way {
-                self.make_ready(key);
+            match echo {
+                _ if on_its_way => {}
+                Some(until) => self.wait(key, until, false),
+                None => self.make_ready(key),
             }
         }
     }
@@ -171,6 +185,7 @@ impl Queue {
                     self.items.remove(&key);
                 }
                 self.standing.worked(change.role);
+                self.done.insert(key, (change.action, now));
                 return Some((change, Told::Done));
             }
             End::Postponed => {
@@ -180,6 +195,9 @@ impl Queue {
             End::Passing { message } => {
                 let failures = self.items.get(&key).map_or(0, |item| item.failures);
                 self.wait(key, now + schedule::delay(failures, jitter), false);
+                if let Some(item) = self.items.get_mut(&key).filter(|_| wanted) {
+                    item.failures = failures.saturating_add(1);
+                }
                 (0, message, true)
             }
             End::Away { code, message } => {
@@ -289,7 +307,6 @@ impl Queue {
         else {
             return;
         };
-        item.failures = item.failures.saturating_add(1);
         item.state = State::Waiting { until, away };
         self.waiting.insert((until, key.0, key.1));
     }

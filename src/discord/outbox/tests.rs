@@ -25,8 +25,8 @@ fn grant(user: u64) -> RoleChange {
     change(Grant, user, ROLE)
 }
 
-fn set(queue: &mut Queue, changes: Vec<RoleChange>) {
-    queue.set(changes[0].user, changes);
+fn set(queue: &mut Queue, changes: Vec<RoleChange>, now: Instant) {
+    queue.set(changes[0].user, changes, now);
 }
 
 fn take(queue: &mut Queue, now: Instant) -> Option<RoleChange> {
@@ -51,12 +51,13 @@ fn stuck(scope: Option<RoleId>) -> End {
 #[test]
 fn grants_go_first_and_then_the_oldest() {
     let (mut queue, now) = (Queue::default(), Instant::now());
-    set(&mut queue, vec![change(Revoke, 1, ROLE)]);
+    set(&mut queue, vec![change(Revoke, 1, ROLE)], now);
     set(
         &mut queue,
         vec![change(Grant, 3, RoleId(9)), change(Revoke, 3, ROLE)],
+        now,
     );
-    set(&mut queue, vec![grant(2)]);
+    set(&mut queue, vec![grant(2)], now);
     let mut order = Vec::new();
     while let Some(sent) = take(&mut queue, now) {
         order.push((sent.action, sent.user.0));
@@ -69,10 +70,10 @@ fn grants_go_first_and_then_the_oldest() {
 #[test]
 fn the_newest_set_wins_and_a_moot_change_is_never_sent() {
     let (mut queue, now) = (Queue::default(), Instant::now());
-    set(&mut queue, vec![grant(1)]);
-    set(&mut queue, vec![change(Revoke, 1, ROLE)]);
-    set(&mut queue, vec![grant(2)]);
-    queue.set(UserId(2), Vec::new());
+    set(&mut queue, vec![grant(1)], now);
+    set(&mut queue, vec![change(Revoke, 1, ROLE)], now);
+    set(&mut queue, vec![grant(2)], now);
+    queue.set(UserId(2), Vec::new(), now);
     assert_eq!(queue.len(), 1);
     assert_eq!(queue.take(Grant, now), None);
     assert_eq!(take(&mut queue, now).unwrap().action, Revoke);
@@ -81,16 +82,17 @@ fn the_newest_set_wins_and_a_moot_change_is_never_sent() {
 #[test]
 fn a_change_on_its_way_is_not_sent_twice_and_is_told_once() {
     let (mut queue, now) = (Queue::default(), Instant::now());
-    set(&mut queue, vec![grant(1)]);
+    set(&mut queue, vec![grant(1)], now);
     let sent = take(&mut queue, now).unwrap();
-    set(&mut queue, vec![grant(1)]);
-    queue.set(UserId(1), Vec::new());
+    set(&mut queue, vec![grant(1)], now);
+    queue.set(UserId(1), Vec::new(), now);
     set(
         &mut queue,
         vec![RoleChange {
             cause: Cause::ManualRole,
             ..grant(1)
         }],
+        now,
     );
     assert_eq!(queue.len(), 1);
     assert_eq!(take(&mut queue, now), None);
@@ -99,11 +101,31 @@ fn a_change_on_its_way_is_not_sent_twice_and_is_told_once() {
 }
 
 #[test]
+fn a_wish_for_what_was_just_done_waits_for_its_report_to_be_read() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    set(&mut queue, vec![grant(1)], now);
+    take(&mut queue, now).unwrap();
+    queue.finish(End::Done, now, 0.5);
+    set(&mut queue, vec![grant(1)], now);
+    assert_eq!(take(&mut queue, now), None);
+    // The report was read: nothing is left to do.
+    queue.set(UserId(1), Vec::new(), now);
+    assert_eq!((queue.len(), queue.next_at()), (0, None));
+    // Somebody took the role away again: it is given soon.
+    set(&mut queue, vec![grant(1)], now);
+    assert!(take(&mut queue, now + Duration::from_secs(1)).is_some());
+    queue.finish(End::Done, now, 0.5);
+    // The opposite is another matter.
+    set(&mut queue, vec![change(Revoke, 1, ROLE)], now);
+    assert!(take(&mut queue, now).is_some());
+}
+
+#[test]
 fn the_opposite_of_a_change_on_its_way_follows_it() {
     let (mut queue, now) = (Queue::default(), Instant::now());
-    set(&mut queue, vec![grant(1)]);
+    set(&mut queue, vec![grant(1)], now);
     take(&mut queue, now).unwrap();
-    set(&mut queue, vec![change(Revoke, 1, ROLE)]);
+    set(&mut queue, vec![change(Revoke, 1, ROLE)], now);
     assert_eq!(
         take(&mut queue, now),
         None,
@@ -119,8 +141,8 @@ fn the_opposite_of_a_change_on_its_way_follows_it() {
 #[test]
 fn a_failing_change_waits_longer_each_time_while_the_others_go_on() {
     let (mut queue, start) = (Queue::default(), Instant::now());
-    set(&mut queue, vec![grant(1)]);
-    set(&mut queue, vec![change(Revoke, 2, ROLE)]);
+    set(&mut queue, vec![grant(1)], start);
+    set(&mut queue, vec![change(Revoke, 2, ROLE)], start);
     assert_eq!(take(&mut queue, start).unwrap().user, UserId(1));
     assert!(queue.finish(passing(), start, 0.5).is_some());
     assert_eq!(take(&mut queue, start).unwrap().user, UserId(2));
@@ -131,7 +153,7 @@ fn a_failing_change_waits_longer_each_time_while_the_others_go_on() {
         assert_eq!(queue.next_at(), Some(now + Duration::from_millis(pause)));
         now += Duration::from_millis(pause);
         // The same wish again changes nothing about the schedule.
-        set(&mut queue, vec![grant(1)]);
+        set(&mut queue, vec![grant(1)], now);
         assert!(take(&mut queue, now).is_some());
         assert_eq!(
             queue.finish(passing(), now, 0.5),
@@ -144,8 +166,8 @@ fn a_failing_change_waits_longer_each_time_while_the_others_go_on() {
 #[test]
 fn a_rate_limit_is_nobodys_failure() {
     let (mut queue, now) = (Queue::default(), Instant::now());
-    set(&mut queue, vec![grant(1)]);
-    set(&mut queue, vec![grant(2)]);
+    set(&mut queue, vec![grant(1)], now);
+    set(&mut queue, vec![grant(2)], now);
     let first = take(&mut queue, now).unwrap();
     assert_eq!(queue.finish(End::Postponed, now, 0.5), None);
     assert_eq!(take(&mut queue, now), Some(first));
@@ -155,9 +177,9 @@ fn a_rate_limit_is_nobodys_failure() {
 fn a_stuck_role_is_told_once_and_tried_again_rarely_while_other_roles_go_on() {
     let (mut queue, start) = (Queue::default(), Instant::now());
     for user in 1..=3 {
-        set(&mut queue, vec![grant(user)]);
+        set(&mut queue, vec![grant(user)], start);
     }
-    set(&mut queue, vec![change(Revoke, 4, RoleId(9))]);
+    set(&mut queue, vec![change(Revoke, 4, RoleId(9))], start);
     take(&mut queue, start).unwrap();
     assert!(queue.finish(stuck(Some(ROLE)), start, 0.5).is_some());
     assert_eq!(take(&mut queue, start).unwrap().role, RoleId(9));
@@ -190,8 +212,8 @@ fn a_stuck_role_is_told_once_and_tried_again_rarely_while_other_roles_go_on() {
 #[test]
 fn a_stuck_server_holds_everything() {
     let (mut queue, now) = (Queue::default(), Instant::now());
-    set(&mut queue, vec![grant(1)]);
-    set(&mut queue, vec![change(Grant, 2, RoleId(9))]);
+    set(&mut queue, vec![grant(1)], now);
+    set(&mut queue, vec![change(Grant, 2, RoleId(9))], now);
     take(&mut queue, now).unwrap();
     queue.finish(stuck(None), now, 0.5);
     assert_eq!(take(&mut queue, now), None);
@@ -205,7 +227,7 @@ fn who_left_is_tried_again_when_seen() {
         code: 10007,
         message: "Unknown Member".into(),
     };
-    set(&mut queue, vec![grant(1)]);
+    set(&mut queue, vec![grant(1)], now);
     take(&mut queue, now).unwrap();
     assert!(queue.finish(away(), now, 0.5).is_some());
     assert!(
@@ -292,7 +314,7 @@ fn whatever_happens_the_newest_sets_are_applied_in_the_end() {
                     let set: BTreeMap<_, _> = set.into_iter().collect();
                     let changes = set.iter().map(|(role, action)| change(*action, user, RoleId(*role))).collect();
                     wanted.extend(set.iter().map(|(role, action)| ((user, *role), *action)));
-                    queue.set(UserId(user), changes);
+                    queue.set(UserId(user), changes, now);
                 }
                 Step::Take => {
                     if let Some(taken) = take(&mut queue, now) {
