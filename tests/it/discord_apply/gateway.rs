@@ -86,14 +86,23 @@ async fn a_lost_session_begins_anew_and_says_so() {
     story.ready().await;
     story.local.invalidate_sessions();
     story
-        .observed(|observation| *observation == Observation::Disconnected)
-        .await;
-    assert!(!story.status.borrow().connected);
-    story
         .observed(|observation| *observation == Observation::Connected)
         .await;
     story.ready().await;
     assert_eq!(story.local.identified(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_stays_away_is_shown() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    assert!(story.status.borrow().connected);
+    story.local.stop();
+    story
+        .observed(|observation| *observation == Observation::Disconnected)
+        .await;
+    assert!(!story.status.borrow().connected);
     story.end().await;
 }
 
