@@ -1,25 +1,26 @@
 //! A Discord on this machine: REST v10, the gateway and OAuth with real state, rules, limits and error codes, for the
 //! sandbox and for tests that drive the real serenity client.
+pub(crate) mod board;
 mod call;
 mod command;
 mod control;
 mod error;
 mod fault;
 mod gateway;
-mod guild;
+pub(crate) mod guild;
 mod interaction;
 mod invoke;
 mod limits;
 mod log;
 mod message;
-mod oauth;
+pub(crate) mod oauth;
 mod options;
 mod rest;
 mod route;
-mod shape;
-mod shared;
+pub(crate) mod shape;
+pub(crate) mod shared;
 mod socket;
-mod world;
+pub(crate) mod world;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,8 +32,9 @@ use axum::extract::{State, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
+pub use self::board::Happening;
 pub use self::control::NewRole;
 pub use self::fault::{Fault, Times};
 pub use self::interaction::{Button, NoReply, Reply, SeenMessage};
@@ -42,13 +44,14 @@ pub use self::options::Options;
 pub use self::route::Route;
 use self::shared::Shared;
 use self::socket::{ResettableListener, SocketControl};
+use super::page;
 
 /// A running local Discord. Clones are handles to the same one; it stops when the last is dropped.
 #[derive(Clone, Debug)]
 pub struct LocalDiscord {
-    shared: Arc<Shared>,
-    _stop: Arc<DropGuard>,
-    token: CancellationToken,
+    pub(crate) shared: Arc<Shared>,
+    /// Stops the server when dropped; the server's own handle has none.
+    _stop: Option<Arc<DropGuard>>,
 }
 
 impl LocalDiscord {
@@ -67,17 +70,19 @@ impl LocalDiscord {
             .local_addr()
             .context("reading the local Discord's address")?;
         let shared = Arc::new(Shared::new(addr, options));
-        let token = CancellationToken::new();
-        let app = router(Arc::clone(&shared), token.clone())
-            .into_make_service_with_connect_info::<SocketControl>();
-        let stopped = token.clone();
+        let own = Self {
+            shared: Arc::clone(&shared),
+            _stop: None,
+        };
+        let app = router(own).into_make_service_with_connect_info::<SocketControl>();
+        let stop = shared.stop.clone();
         tokio::spawn(async move {
             let serving = axum::serve(ResettableListener(listener), app)
-                .with_graceful_shutdown(stopped.clone().cancelled_owned());
-            // Hanging requests and streams would keep a graceful stop waiting.
+                .with_graceful_shutdown(stop.clone().cancelled_owned());
+            // A client that keeps sending would keep a graceful stop waiting.
             let overdue = async {
-                stopped.cancelled().await;
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                stop.cancelled().await;
+                tokio::time::sleep(GRACE).await;
             };
             tokio::select! {
                 served = serving => if let Err(error) = served {
@@ -86,11 +91,10 @@ impl LocalDiscord {
                 () = overdue => {}
             }
         });
-        let stop = Arc::new(token.clone().drop_guard());
+        let guard = Arc::new(shared.stop.clone().drop_guard());
         Ok(Self {
             shared,
-            _stop: stop,
-            token,
+            _stop: Some(guard),
         })
     }
 
@@ -101,19 +105,28 @@ impl LocalDiscord {
 
     /// Stops it now, whatever handles there are.
     pub fn stop(&self) {
-        self.token.cancel();
+        self.shared.stop.cancel();
     }
 }
 
-fn router(shared: Arc<Shared>, stop: CancellationToken) -> Router {
+/// How long requests may take to end once the server stops.
+const GRACE: Duration = Duration::from_millis(200);
+
+fn router(discord: LocalDiscord) -> Router {
     let gateway =
         async |State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade| -> Response {
-            upgrade.on_upgrade(move |socket| gateway::connection::serve(shared, socket, stop))
+            upgrade.on_upgrade(move |socket| gateway::connection::serve(shared, socket))
         };
+    let shared = Arc::clone(&discord.shared);
+    let authorize = get(oauth::authorize::authorize);
     Router::new()
         .nest("/api/v10", rest::router())
+        .nest("/api", rest::unversioned())
         .route("/gateway", get(gateway))
+        .route("/oauth2/authorize", authorize.clone())
+        .route("/api/oauth2/authorize", authorize)
         .fallback(rest::unknown_route)
         .method_not_allowed_fallback(rest::unknown_method)
         .with_state(shared)
+        .merge(page::router(discord))
 }

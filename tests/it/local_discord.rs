@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod gateway;
+mod messages;
+mod oauth;
+mod page;
+mod poise_bot;
 mod rest;
 
 use std::time::Duration;

@@ -32,8 +32,12 @@ pub(crate) struct Call {
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) body: Bytes,
+    /// The body is a form.
+    pub(crate) is_form: bool,
     /// `Basic` credentials, where OAuth takes them: (id, secret).
     pub(crate) basic: Option<(String, String)>,
+    /// What the audit log is to say.
+    pub(crate) reason: Option<String>,
 }
 
 /// A successful answer.

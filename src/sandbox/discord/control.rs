@@ -1,23 +1,17 @@
 //! The hands of a test or of the sandbox: guilds, roles and members change, faults come and go, nothing over HTTP.
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod people;
+mod watch;
 
-use crate::domain::{GuildId, RoleId, UserId};
 use anyhow::{Context as _, anyhow};
-use serde_json::Value;
 use serenity::model::Permissions;
-use serenity::model::id::{ChannelId, MessageId};
+use serenity::model::id::ChannelId;
 
 use super::LocalDiscord;
 use super::error::ApiError;
-use super::fault::{Fault, Times};
-use super::guild::{Member, Role};
-use super::interaction::SeenMessage;
-use super::limits::RateLimits;
-use super::log::{RequestRecord, Violation};
+use super::guild::Role;
 use super::options::Options;
-use super::route::Route;
-use super::world::{Channel, new_member};
+use super::world::Channel;
+use crate::domain::{GuildId, RoleId, UserId};
 
 /// A role to be made; `NewRole::named` fills in what rarely matters.
 #[derive(Clone, Debug)]
@@ -119,6 +113,13 @@ impl LocalDiscord {
             .map_err(refused)
     }
 
+    /// Discord loses a guild in an outage (the bot stays a member), or gets it back. Only the gateway says so.
+    pub fn set_unavailable(&self, guild: GuildId, unavailable: bool) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.set_unavailable(guild, unavailable))
+            .map_err(refused)
+    }
+
     /// The bot's own (managed) role in a guild.
     pub fn bot_role(&self, guild: GuildId) -> Option<RoleId> {
         self.shared.read(|world| {
@@ -216,206 +217,5 @@ impl LocalDiscord {
         self.shared
             .change(|world| world.delete_role(guild, role))
             .map_err(refused)
-    }
-
-    /// Adds a user who is in no guild yet.
-    pub fn add_user(&self, name: &str) -> UserId {
-        self.shared.change(|world| {
-            let id = UserId(world.new_id());
-            world.add_user(id, Some(name));
-            id
-        })
-    }
-
-    /// The same under a given id.
-    pub fn add_user_with_id(&self, id: UserId, name: &str) {
-        self.shared.change(|world| world.add_user(id, Some(name)));
-    }
-
-    /// A user refuses the bot's direct messages, or takes them again.
-    pub fn set_closed_to_messages(&self, user: UserId, closed: bool) {
-        self.shared.change(|world| {
-            world.users.entry(user).or_default().closed_to_messages = closed;
-        });
-    }
-
-    /// A user joins (or rejoins, without roles).
-    pub fn add_member(&self, guild: GuildId, user: UserId) -> anyhow::Result<()> {
-        self.shared
-            .change(|world| world.add_member(guild, user))
-            .map_err(refused)
-    }
-
-    /// Adds so many new users as members at once and returns their ids in order. No gateway events: for guilds that
-    /// are large before the bot looks.
-    pub fn add_members(&self, guild: GuildId, count: u64) -> anyhow::Result<Vec<UserId>> {
-        self.shared.change(|world| {
-            let first = world.new_ids(count);
-            let ids: Vec<_> = (first..first + count).map(UserId).collect();
-            world
-                .users
-                .extend(ids.iter().map(|id| (*id, super::guild::User::default())));
-            let found = world.guilds.get_mut(&guild).context("no such guild")?;
-            let template: Member = new_member();
-            found
-                .members
-                .extend(ids.iter().map(|id| (*id, template.clone())));
-            Ok(ids)
-        })
-    }
-
-    /// A member leaves, with all roles.
-    pub fn remove_member(&self, guild: GuildId, user: UserId) -> anyhow::Result<()> {
-        self.shared
-            .change(|world| world.remove_member(guild, user))
-            .map_err(refused)
-    }
-
-    /// Somebody replaces a member's roles by hand.
-    pub fn set_member_roles(
-        &self,
-        guild: GuildId,
-        user: UserId,
-        roles: &[RoleId],
-    ) -> anyhow::Result<()> {
-        self.shared
-            .change(|world| world.set_roles(guild, user, roles.to_vec()))
-            .map_err(refused)
-    }
-
-    /// Somebody gives a member a role by hand.
-    pub fn give_role(&self, guild: GuildId, user: UserId, role: RoleId) -> anyhow::Result<()> {
-        self.shared
-            .change(|world| world.set_role(guild, user, role, true))
-            .map_err(refused)
-    }
-
-    /// Somebody takes a role from a member by hand.
-    pub fn take_role(&self, guild: GuildId, user: UserId, role: RoleId) -> anyhow::Result<()> {
-        self.shared
-            .change(|world| world.set_role(guild, user, role, false))
-            .map_err(refused)
-    }
-
-    /// A member's roles without @everyone; `None` when not a member.
-    pub fn member_roles(&self, guild: GuildId, user: UserId) -> Option<BTreeSet<RoleId>> {
-        self.shared.read(|world| {
-            let member = world.guilds.get(&guild)?.members.get(&user)?;
-            Some(member.roles.iter().copied().collect())
-        })
-    }
-
-    /// Whether the member has the role now.
-    pub fn has_role(&self, guild: GuildId, user: UserId, role: RoleId) -> bool {
-        self.member_roles(guild, user)
-            .is_some_and(|roles| roles.contains(&role))
-    }
-
-    /// Who has a role.
-    pub fn members_with(&self, guild: GuildId, role: RoleId) -> BTreeSet<UserId> {
-        self.shared.read(|world| {
-            let members = world
-                .guilds
-                .get(&guild)
-                .into_iter()
-                .flat_map(|guild| &guild.members);
-            let having = members.filter(|(_, member)| member.roles.contains(&role));
-            having.map(|(id, _)| *id).collect()
-        })
-    }
-
-    /// What can be read in a channel, oldest first, without ephemeral messages.
-    pub fn messages(&self, channel: ChannelId) -> Vec<SeenMessage> {
-        self.shared.read(|world| {
-            let all = world
-                .messages
-                .range((channel, MessageId::new(1))..=(channel, MessageId::new(u64::MAX)));
-            let seen = all.map(|((_, id), message)| SeenMessage::new(*id, message));
-            seen.filter(|message| !message.ephemeral).collect()
-        })
-    }
-
-    /// The bot's direct messages to a user, oldest first.
-    pub fn direct_messages(&self, user: UserId) -> Vec<SeenMessage> {
-        let channel = self.shared.change(|world| world.direct_channel(user));
-        self.messages(channel)
-    }
-
-    /// The commands registered for a guild (or `None`: globally), as JSON.
-    pub fn commands(&self, guild: Option<GuildId>) -> Vec<Value> {
-        self.shared
-            .read(|world| world.commands_in(guild).cloned().collect())
-    }
-
-    /// Switches a fault on for a route (`None`: for all).
-    pub fn inject(&self, route: Option<Route>, fault: Fault, times: Times) {
-        self.shared.faults(|faults| faults.add(route, fault, times));
-    }
-
-    /// Switches a route's faults off (`None`: all of them).
-    pub fn clear_faults(&self, route: Option<Route>) {
-        self.shared.faults(|faults| faults.clear(route));
-    }
-
-    /// Changes the rate limits.
-    pub fn set_rate_limits(&self, limits: RateLimits) {
-        self.shared
-            .change(|world| world.options.rate_limits = limits);
-    }
-
-    /// The requests so far (the last 50,000), in order of arrival.
-    pub fn requests(&self) -> Vec<RequestRecord> {
-        self.shared.log(|log| log.requests())
-    }
-
-    /// How many requests a route had.
-    pub fn count(&self, route: Route) -> u64 {
-        self.shared.log(|log| log.count(route))
-    }
-
-    /// How many requests every route had that had any.
-    pub fn counts(&self) -> BTreeMap<Route, u64> {
-        self.shared.log(|log| log.counts())
-    }
-
-    /// The rules that clients broke. Tests assert that there are none.
-    pub fn violations(&self) -> Vec<Violation> {
-        self.shared.log(|log| log.violations())
-    }
-
-    /// Invalid answers (401, 403, 429) in the last ten minutes; at 10,000 Discord blocks the address.
-    pub fn invalid_requests(&self) -> u32 {
-        self.shared
-            .limiter(|limiter, now| limiter.invalid_requests(now))
-    }
-
-    /// Forgets requests, counters and violations.
-    pub fn clear_log(&self) {
-        self.shared.log(|log| log.clear());
-    }
-
-    /// Waits until `condition` holds; looks again after every change of the state, request or violation. `what` names
-    /// the condition in the error.
-    pub async fn wait_until(
-        &self,
-        what: &str,
-        deadline: Duration,
-        condition: impl Fn(&Self) -> bool,
-    ) -> anyhow::Result<()> {
-        let mut news = self.shared.news();
-        let met = async {
-            loop {
-                news.borrow_and_update();
-                if condition(self) {
-                    return;
-                }
-                if news.changed().await.is_err() {
-                    // The sender lives in `self`.
-                    return;
-                }
-            }
-        };
-        let waited = tokio::time::timeout(deadline, met).await;
-        waited.with_context(|| format!("waited {deadline:?} in vain until {what}"))
     }
 }

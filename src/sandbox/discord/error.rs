@@ -13,6 +13,8 @@ pub(crate) struct ApiError {
     pub(crate) code: u32,
     pub(crate) message: Cow<'static, str>,
     pub(crate) errors: Option<Value>,
+    /// An error of OAuth's form (RFC 6749, 5.2) instead of Discord's.
+    pub(crate) oauth: Option<&'static str>,
     /// The client sent something that no correct client sends; it is recorded as a violation.
     pub(crate) malformed: bool,
 }
@@ -28,6 +30,7 @@ impl ApiError {
             code,
             message: message.into(),
             errors: None,
+            oauth: None,
             malformed: false,
         }
     }
@@ -116,6 +119,14 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, 50028, "Invalid Role")
     }
 
+    /// An OAuth error: its code and a description.
+    pub(crate) fn oauth(code: &'static str, description: &'static str) -> Self {
+        Self {
+            oauth: Some(code),
+            ..Self::new(StatusCode::BAD_REQUEST, 0, description)
+        }
+    }
+
     /// 50035 with one fault at `path` (dot-separated, as `options.0.name`); the client's mistake.
     pub(crate) fn invalid_form(path: &str, code: &str, message: impl Into<String>) -> Self {
         let mut errors = json!({ "_errors": [{ "code": code, "message": message.into() }] });
@@ -129,6 +140,7 @@ impl ApiError {
             code: 50035,
             message: "Invalid Form Body".into(),
             errors: Some(errors),
+            oauth: None,
             malformed: true,
         }
     }
@@ -147,6 +159,9 @@ impl ApiError {
 
     /// The body Discord sends with it.
     pub(crate) fn body(&self) -> Value {
+        if let Some(code) = self.oauth {
+            return json!({ "error": code, "error_description": self.message });
+        }
         match &self.errors {
             Some(errors) => json!({ "message": self.message, "code": self.code, "errors": errors }),
             None => json!({ "message": self.message, "code": self.code }),

@@ -3,22 +3,25 @@ pub(crate) mod channels;
 pub(crate) mod commands;
 pub(crate) mod guilds;
 pub(crate) mod members;
+mod render;
 pub(crate) mod responses;
 pub(crate) mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, request};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, Response, StatusCode, request};
 use axum::routing::{MethodFilter, on};
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded;
 
+use self::render::{cloudflare, refuse, respond, succeed, too_many, with_headers};
 use super::call::{Answer, Call, Identity};
 use super::error::ApiError;
 use super::fault::Fault;
@@ -33,18 +36,25 @@ const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// The routes of the table, below `/api/v10`.
 pub(crate) fn router() -> Router<Arc<Shared>> {
-    let mut router = Router::new();
-    for route in Route::ALL {
-        let filter = MethodFilter::try_from(route.method()).expect("the table has usual methods");
-        let handler = async |State(shared): State<Arc<Shared>>,
-                             Path(params): Path<BTreeMap<String, String>>,
-                             ConnectInfo(socket): ConnectInfo<SocketControl>,
-                             request: Request| {
-            answer(&shared, *route, params, &socket, request).await
-        };
-        router = router.route(route.path(), on(filter, handler));
-    }
-    router
+    Route::ALL.iter().copied().fold(Router::new(), add)
+}
+
+/// The routes that Discord also serves without a version, below `/api`.
+pub(crate) fn unversioned() -> Router<Arc<Shared>> {
+    [Route::ExchangeToken, Route::RevokeToken]
+        .into_iter()
+        .fold(Router::new(), add)
+}
+
+fn add(router: Router<Arc<Shared>>, route: Route) -> Router<Arc<Shared>> {
+    let filter = MethodFilter::try_from(route.method()).expect("the table has usual methods");
+    let handler = async move |State(shared): State<Arc<Shared>>,
+                              Path(params): Path<BTreeMap<String, String>>,
+                              ConnectInfo(socket): ConnectInfo<SocketControl>,
+                              request: Request| {
+        answer(&shared, route, params, &socket, request).await
+    };
+    router.route(route.path(), on(filter, handler))
 }
 
 /// Answers a request that met no route, and records it.
@@ -127,7 +137,10 @@ async fn answer(
             .into_owned()
             .collect(),
         body,
-        basic: None,
+        is_form: header(&parts.headers, CONTENT_TYPE)
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")),
+        basic: header(&parts.headers, AUTHORIZATION).and_then(basic_credentials),
+        reason: audit_log_reason(&parts.headers),
     };
     let response = match handle(shared, &parts.headers, call) {
         Ok(answer) => succeed(answer),
@@ -150,6 +163,34 @@ async fn answer(
         }
     };
     close(shared, number, with_headers(response, standing))
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The id and secret in `Basic …`, each percent-encoded in the pair (RFC 6749, 2.3.1).
+fn basic_credentials(authorization: &str) -> Option<(String, String)> {
+    let pair = STANDARD
+        .decode(authorization.strip_prefix("Basic ")?)
+        .ok()?;
+    let pair = String::from_utf8(pair).ok()?;
+    let (id, secret) = pair.split_once(':')?;
+    Some((decoded(id), decoded(secret)))
+}
+
+/// Percent-decodes.
+fn decoded(text: &str) -> String {
+    let pair = format!("k={text}");
+    let mut pairs = form_urlencoded::parse(pair.as_bytes());
+    pairs
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+fn audit_log_reason(headers: &HeaderMap) -> Option<String> {
+    header(headers, HeaderName::from_static("x-audit-log-reason")).map(decoded)
 }
 
 enum Blocked {
@@ -197,8 +238,15 @@ async fn misbehave(
             tokio::time::sleep(*time).await;
             None
         }
-        // The server's stop, or the client's patience, ends this.
-        Fault::Hang => std::future::pending().await,
+        Fault::Hang => {
+            // The server's stop, or the client's patience, ends this.
+            shared.stop.cancelled().await;
+            Some(respond(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain",
+                "stopping".to_owned(),
+            ))
+        }
         Fault::Reset => {
             socket.reset();
             Some(Response::new(Body::empty()))
@@ -235,14 +283,13 @@ async fn misbehave(
 }
 
 fn open(shared: &Shared, route: Option<Route>, parts: &request::Parts, body: &Bytes) -> u64 {
-    let reason = parts.headers.get("x-audit-log-reason").map(|value| {
-        // Percent-encoded; `form_urlencoded` would also turn `+` into a space, which encoders escape.
-        let pair = [b"r=", value.as_bytes()].concat();
-        form_urlencoded::parse(&pair)
-            .next()
-            .map(|(_, reason)| reason.into_owned())
-            .unwrap_or_default()
-    });
+    // The forms of OAuth carry the client's secret.
+    let secret = matches!(route, Some(Route::ExchangeToken | Route::RevokeToken));
+    let body = if secret {
+        "(form)".into()
+    } else {
+        String::from_utf8_lossy(body).into_owned()
+    };
     let record = RequestRecord {
         number: 0,
         at: Instant::now(),
@@ -254,8 +301,8 @@ fn open(shared: &Shared, route: Option<Route>, parts: &request::Parts, body: &By
             .unwrap_or_default(),
         route,
         status: None,
-        reason,
-        body: String::from_utf8_lossy(body).into_owned(),
+        reason: audit_log_reason(&parts.headers),
+        body,
     };
     let number = shared.log(|log| log.open(record));
     shared.notify();
@@ -270,104 +317,5 @@ fn close(shared: &Shared, number: u64, response: Response<Body>) -> Response<Bod
     }
     shared.log(|log| log.close(number, status));
     shared.notify();
-    response
-}
-
-fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
-}
-
-fn succeed(answer: Answer) -> Response<Body> {
-    match answer.body {
-        Some(body) => respond(answer.status, "application/json", body),
-        None => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = answer.status;
-            response
-        }
-    }
-}
-
-fn refuse(error: &ApiError) -> Response<Body> {
-    respond(error.status, "application/json", error.body().to_string())
-}
-
-fn seconds(value: Duration) -> HeaderValue {
-    HeaderValue::try_from(format!("{:.3}", value.as_secs_f64()))
-        .expect("a number is a header value")
-}
-
-fn with_headers(mut response: Response<Body>, standing: Option<Standing>) -> Response<Body> {
-    let Some(standing) = standing else {
-        return response;
-    };
-    let reset = SystemTime::now() + standing.reset_after;
-    let reset = reset.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let headers = response.headers_mut();
-    headers.insert("x-ratelimit-limit", standing.limit.into());
-    headers.insert("x-ratelimit-remaining", standing.remaining.into());
-    headers.insert("x-ratelimit-reset", seconds(reset));
-    headers.insert("x-ratelimit-reset-after", seconds(standing.reset_after));
-    headers.insert(
-        "x-ratelimit-bucket",
-        HeaderValue::from_static(standing.bucket.name()),
-    );
-    response
-}
-
-/// Discord's own 429.
-fn too_many(refusal: Refusal, standing: Option<Standing>) -> Response<Body> {
-    // Rounded up, so that a client which waits exactly this long is not early.
-    let retry_after = (refusal.retry_after.as_secs_f64() * 1000.0).ceil() / 1000.0;
-    let body = json!({
-        "message": "You are being rate limited.",
-        "retry_after": retry_after,
-        "global": refusal.global,
-    });
-    let response = respond(
-        StatusCode::TOO_MANY_REQUESTS,
-        "application/json",
-        body.to_string(),
-    );
-    let standing = standing.map(|standing| Standing {
-        remaining: 0,
-        ..standing
-    });
-    let mut response = with_headers(response, standing);
-    let headers = response.headers_mut();
-    // The header has whole seconds, the body the exact time.
-    headers.insert(
-        RETRY_AFTER,
-        HeaderValue::from(refusal.retry_after.as_secs_f64().ceil() as u64),
-    );
-    let scope = if refusal.global { "global" } else { "user" };
-    headers.insert("x-ratelimit-scope", HeaderValue::from_static(scope));
-    if refusal.global {
-        headers.insert("x-ratelimit-global", HeaderValue::from_static("true"));
-    }
-    headers.insert("via", HeaderValue::from_static("1.1 google"));
-    response
-}
-
-/// A 429 that comes from Cloudflare: no `Via`, no rate limit headers, not JSON.
-fn cloudflare(retry_after: Duration) -> Response<Body> {
-    let page = "<!doctype html><html><head><title>Access denied</title></head><body><h1>Error 1015</h1>\
-                <p>You are being rate limited</p></body></html>";
-    let mut response = respond(
-        StatusCode::TOO_MANY_REQUESTS,
-        "text/html; charset=UTF-8",
-        page.to_owned(),
-    );
-    let headers = response.headers_mut();
-    headers.insert(
-        RETRY_AFTER,
-        HeaderValue::from(retry_after.as_secs_f64().ceil() as u64),
-    );
-    headers.insert("server", HeaderValue::from_static("cloudflare"));
     response
 }

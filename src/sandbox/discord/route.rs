@@ -5,6 +5,7 @@ use axum::http::Method;
 
 use super::call::{Call, Handled};
 use super::limits::{Bucket, Lane};
+use super::oauth::token;
 use super::rest::{channels, commands, guilds, members, responses, users};
 use super::world::World;
 
@@ -72,6 +73,8 @@ routes! {
     CreateDirectChannel POST "/users/@me/channels" Bot Messages channels::open_direct;
     GetCurrentApplication GET "/applications/@me" Bot GlobalOnly users::application;
     GetOauthApplication GET "/oauth2/applications/@me" Bot GlobalOnly users::application;
+    ExchangeToken POST "/oauth2/token" Open Unlimited token::exchange;
+    RevokeToken POST "/oauth2/token/revoke" Open Unlimited token::revoke;
     GetGuild GET "/guilds/{guild_id}" Bot GlobalOnly guilds::guild;
     GetGuildRoles GET "/guilds/{guild_id}/roles" Bot GlobalOnly guilds::roles;
     GetGuildChannels GET "/guilds/{guild_id}/channels" Bot GlobalOnly guilds::channels;

@@ -3,13 +3,15 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::fault::Faults;
 use super::limits::RateLimiter;
 use super::log::{Log, Rule};
 use super::options::Options;
 use super::world::World;
+use crate::sandbox::page::action::ActionRequest;
 
 /// The state behind one local Discord.
 #[derive(Debug)]
@@ -20,6 +22,9 @@ pub(crate) struct Shared {
     faults: Mutex<Faults>,
     limiter: Mutex<RateLimiter>,
     news: watch::Sender<u64>,
+    actions: Mutex<Option<mpsc::Sender<ActionRequest>>>,
+    /// Cancelled when the server stops.
+    pub(crate) stop: CancellationToken,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -37,6 +42,8 @@ impl Shared {
             faults: Mutex::default(),
             limiter: Mutex::default(),
             news: watch::Sender::new(0),
+            actions: Mutex::default(),
+            stop: CancellationToken::new(),
         }
     }
 
@@ -84,5 +91,17 @@ impl Shared {
     /// Changes after every change of the state, every request and every violation.
     pub(crate) fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
+    }
+
+    /// Begins a new channel for what the page's buttons ask of the chain; an older one ends.
+    pub(crate) fn take_actions(&self) -> mpsc::Receiver<ActionRequest> {
+        let (sender, receiver) = mpsc::channel(16);
+        *lock(&self.actions) = Some(sender);
+        receiver
+    }
+
+    /// Where the page's buttons send what they ask of the chain, if anybody listens.
+    pub(crate) fn actions(&self) -> Option<mpsc::Sender<ActionRequest>> {
+        lock(&self.actions).clone()
     }
 }

@@ -1,4 +1,6 @@
 //! All of the local Discord's state, and the changes to it; every change tells the gateway sessions that may know.
+mod members;
+
 use std::collections::BTreeMap;
 
 use crate::domain::{GuildId, RoleId, UserId};
@@ -8,6 +10,7 @@ use serenity::model::gateway::GatewayIntents;
 use serenity::model::id::{ChannelId, CommandId, MessageId};
 use time::OffsetDateTime;
 
+use super::board::Board;
 use super::error::ApiError;
 use super::gateway::session::Sessions;
 use super::guild::{Guild, Member, Role, User};
@@ -49,6 +52,8 @@ pub(crate) struct World {
     pub(crate) sessions: Sessions,
     pub(crate) interactions: Interactions,
     pub(crate) grants: Grants,
+    /// What the page shows besides the state.
+    pub(crate) board: Board,
     next_id: u64,
 }
 
@@ -82,6 +87,7 @@ impl World {
             sessions: Sessions::default(),
             interactions: Interactions::default(),
             grants: Grants::default(),
+            board: Board::default(),
             next_id: FIRST_ID,
         }
     }
@@ -221,6 +227,21 @@ impl World {
         self.sessions = sessions;
     }
 
+    pub(crate) fn set_unavailable(
+        &mut self,
+        id: GuildId,
+        unavailable: bool,
+    ) -> Result<(), ApiError> {
+        self.guild_of_bot(id)?;
+        if unavailable {
+            let data = json!({ "id": id, "unavailable": true });
+            self.tell(id, GatewayIntents::GUILDS, "GUILD_DELETE", &data);
+        } else {
+            self.guild_created(id);
+        }
+        Ok(())
+    }
+
     pub(crate) fn kick_bot(&mut self, id: GuildId) -> Result<(), ApiError> {
         let bot = self.bot();
         let guild = self
@@ -240,106 +261,6 @@ impl World {
             &json!({ "id": id }),
         );
         Ok(())
-    }
-
-    pub(crate) fn add_member(&mut self, id: GuildId, user: UserId) -> Result<(), ApiError> {
-        self.add_user(user, None);
-        let guild = self
-            .guilds
-            .get_mut(&id)
-            .ok_or_else(ApiError::unknown_guild)?;
-        guild.members.entry(user).or_insert_with(new_member);
-        if self.sessions.any() {
-            let guild = &self.guilds[&id];
-            let member = shape::member(self, guild, user, &guild.members[&user], true);
-            self.tell(
-                id,
-                GatewayIntents::GUILD_MEMBERS,
-                "GUILD_MEMBER_ADD",
-                &member,
-            );
-        }
-        Ok(())
-    }
-
-    pub(crate) fn remove_member(&mut self, id: GuildId, user: UserId) -> Result<(), ApiError> {
-        let guild = self
-            .guilds
-            .get_mut(&id)
-            .ok_or_else(ApiError::unknown_guild)?;
-        guild
-            .members
-            .remove(&user)
-            .ok_or_else(ApiError::unknown_member)?;
-        let data = json!({ "guild_id": id, "user": shape::user(self, user) });
-        self.tell(
-            id,
-            GatewayIntents::GUILD_MEMBERS,
-            "GUILD_MEMBER_REMOVE",
-            &data,
-        );
-        Ok(())
-    }
-
-    /// Replaces a member's roles; says so on the gateway when they differ.
-    pub(crate) fn set_roles(
-        &mut self,
-        id: GuildId,
-        user: UserId,
-        mut roles: Vec<RoleId>,
-    ) -> Result<(), ApiError> {
-        roles.sort_unstable();
-        roles.dedup();
-        let guild = self
-            .guilds
-            .get_mut(&id)
-            .ok_or_else(ApiError::unknown_guild)?;
-        for role in &roles {
-            guild.role(*role)?;
-        }
-        let member = guild
-            .members
-            .get_mut(&user)
-            .ok_or_else(ApiError::unknown_member)?;
-        if member.roles != roles {
-            member.roles = roles;
-            self.member_changed(id, user);
-        }
-        Ok(())
-    }
-
-    /// Gives one role (`true`) or takes it (`false`).
-    pub(crate) fn set_role(
-        &mut self,
-        id: GuildId,
-        user: UserId,
-        role: RoleId,
-        has: bool,
-    ) -> Result<(), ApiError> {
-        let guild = self.guilds.get(&id).ok_or_else(ApiError::unknown_guild)?;
-        let mut roles = guild.member(user)?.roles.clone();
-        roles.retain(|other| *other != role);
-        if has {
-            roles.push(role);
-        }
-        self.set_roles(id, user, roles)
-    }
-
-    pub(crate) fn member_changed(&mut self, id: GuildId, user: UserId) {
-        let Some(guild) = self.guilds.get(&id).filter(|_| self.sessions.any()) else {
-            return;
-        };
-        let Some(member) = guild.members.get(&user) else {
-            return;
-        };
-        let data = shape::member(self, guild, user, member, true);
-        // Discord tells a bot of changes to itself without the members intent.
-        let intent = if user == self.bot() {
-            GatewayIntents::empty()
-        } else {
-            GatewayIntents::GUILD_MEMBERS
-        };
-        self.tell(id, intent, "GUILD_MEMBER_UPDATE", &data);
     }
 
     /// Says that a role was created or changed.

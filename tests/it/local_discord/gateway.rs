@@ -192,6 +192,10 @@ async fn serenity_caches_the_guild_and_hears_of_members() {
     );
     discord.remove_member(guild, user).unwrap();
     bot.hears("member_remove").await;
+    discord.set_unavailable(guild, true).unwrap();
+    bot.hears("guild_delete").await;
+    discord.set_unavailable(guild, false).unwrap();
+    bot.hears("guild_create").await;
     discord.kick_bot(guild).unwrap();
     bot.hears("guild_delete").await;
     discord

@@ -355,3 +355,25 @@ async fn rate_limit_faults_come_as_discord_and_as_cloudflare_send_them() {
     assert!(answer.text().await.unwrap().contains("1015"));
     assert_eq!(discord.invalid_requests(), 2);
 }
+
+#[tokio::test]
+async fn too_many_invalid_requests_end_in_cloudflares_block() {
+    let Scene {
+        discord,
+        guild,
+        role,
+        user,
+        ..
+    } = scene().await;
+    discord.set_rate_limits(RateLimits {
+        invalid_requests: 3,
+        ..RateLimits::generous()
+    });
+    discord.inject(None, Fault::MISSING_PERMISSIONS, Times::Next(3));
+    for _ in 0..3 {
+        assert_eq!(put(&discord, guild, user, role).await.status(), 403);
+    }
+    let blocked = put(&discord, guild, user, role).await;
+    assert_eq!(blocked.status(), 429);
+    assert!(blocked.text().await.unwrap().contains("1015"));
+}

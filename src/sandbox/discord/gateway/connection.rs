@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_util::sync::CancellationToken;
 
 use super::Close;
 use super::identify::{Identify, Resume, identify, token_matches};
@@ -33,6 +32,9 @@ const PAYLOADS_PER_MINUTE: usize = 120;
 /// Payloads above this size are compressed when the client asked for it, so that both forms are in use.
 const COMPRESS_FROM: usize = 1024;
 
+/// What a busy machine may be late with its heartbeats, beyond the one that may be missed.
+const LENIENCE: Duration = Duration::from_secs(1);
+
 struct Connection {
     shared: Arc<Shared>,
     socket: WebSocket,
@@ -53,7 +55,8 @@ enum End {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket, stop: CancellationToken) {
+pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) {
+    let stop = shared.stop.clone();
     let (outbox, orders) = unbounded_channel();
     let mut connection = Connection {
         shared,
@@ -91,7 +94,7 @@ impl Connection {
             return End::Gone;
         }
         loop {
-            let silent_until = self.heard + interval * 2;
+            let silent_until = self.heard + interval * 2 + LENIENCE;
             let step = tokio::select! {
                 order = self.orders.recv() => self.obey(order).await,
                 message = self.socket.recv() => match message {

@@ -141,6 +141,10 @@ fn change_role(world: &mut World, call: &Call, has: bool) -> Handled {
     }
     known_member(world, guild, user)?;
     guild.may_assign(world.bot(), role)?;
+    let changes = guild.member(user)?.roles.contains(&role) != has;
     world.set_role(guild_id, user, role, has)?;
+    if changes {
+        world.role_happened(guild_id, user, role, has, call.reason.as_deref());
+    }
     Ok(Answer::no_content())
 }
