@@ -8,6 +8,7 @@ pub mod hierarchy;
 mod limits;
 mod observe;
 mod outbox;
+mod read;
 mod rest;
 mod shared;
 pub mod text;
@@ -128,6 +129,12 @@ impl Discord {
         wanted: &BTreeSet<RoleId>,
     ) -> anyhow::Result<GuildObservation> {
         observe::observe(&self.shared, guild, wanted).await
+    }
+
+    /// No gate uses roles of this server any more: its standing errors no longer matter.
+    pub fn forget(&self, guild: GuildId) {
+        self.shared
+            .change_known(guild, |state| state.watch(&BTreeSet::new()));
     }
 
     /// The role changes to make.

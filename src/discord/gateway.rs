@@ -94,10 +94,8 @@ pub(crate) async fn run<F: Framework + 'static>(
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => {}
-                    sent = observations.send(observation) => if sent.is_err() {
-                        // Nobody listens any more, so the program is about to stop.
-                        stop.cancelled().await;
-                    },
+                    // When nobody listens any more, the program is about to stop.
+                    _ = observations.send(observation) => {}
                 }
             }
             () = async { stop.cancelled().await; tokio::time::sleep(GOODBYE).await } => break Ok(()),

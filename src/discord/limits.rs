@@ -83,13 +83,15 @@ impl Limits {
             self.global.ask(now)?;
         }
         let guessed = guessed_key(lane);
-        // A 429 that came before the bucket had a name, or without one, was noted under the route.
-        if let Some(until) = self
-            .buckets
-            .get(&guessed)
-            .and_then(|bucket| bucket.blocked(now))
-        {
-            return Err(Wait::Until(until));
+        if let Some(bucket) = self.buckets.get(&guessed) {
+            // A 429 that came before the bucket had a name, or without one, was noted under the route.
+            if let Some(until) = bucket.blocked(now) {
+                return Err(Wait::Until(until));
+            }
+            // So was a request that is still under way, and the named bucket does not count it.
+            if bucket.is_busy() {
+                return Err(Wait::ForAnswer);
+            }
         }
         let bucket = match self.routes.get(lane.route()) {
             Some(Known::Unlimited) => None,
@@ -112,7 +114,13 @@ impl Limits {
 
     /// Notes the answer to a request.
     pub(crate) fn answered(&mut self, ticket: Ticket, answer: &Answer, now: Instant) {
-        let Ticket { lane, bucket } = self.lost_or_answered(ticket, now);
+        let Ticket { lane, bucket } = ticket;
+        if lane.is_global() {
+            self.global.release(now);
+        }
+        if let Some(bucket) = bucket.as_ref().and_then(|key| self.buckets.get_mut(key)) {
+            bucket.release();
+        }
         let key = match &answer.bucket {
             Some(name) => {
                 self.routes
@@ -149,21 +157,12 @@ impl Limits {
 
     /// Notes that no answer came (timeout, reset): the request may have counted all the same.
     pub(crate) fn lost(&mut self, ticket: Ticket, now: Instant) {
-        let _spent = self.lost_or_answered(ticket, now);
-    }
-
-    fn lost_or_answered(&mut self, ticket: Ticket, now: Instant) -> Ticket {
         if ticket.lane.is_global() {
             self.global.release(now);
         }
-        if let Some(bucket) = ticket
-            .bucket
-            .as_ref()
-            .and_then(|key| self.buckets.get_mut(key))
-        {
-            bucket.release();
+        if let Some(bucket) = ticket.bucket.and_then(|key| self.buckets.get_mut(&key)) {
+            bucket.lost(now);
         }
-        ticket
     }
 
     /// Gives back a right that was not used.

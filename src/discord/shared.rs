@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serenity::http::{LightMethod, Request, Route};
 use tokio::sync::{Notify, OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
-use super::error::{Failure, Reason};
-use super::hierarchy::{GuildRoles, Role};
+use super::hierarchy::GuildRoles;
 use super::observe::Meanwhile;
 use super::outbox::{Queue, STUCK};
 use super::rest::Rest;
@@ -21,14 +18,13 @@ use crate::domain::{DiscordStatus, GuildId, RoleAction, RoleChange, RoleId, User
 
 /// The roles of a server are read at most this often, however many role events come.
 const READ_GAP: Duration = Duration::from_secs(1);
-/// After the roles could not be read; role changes go on meanwhile without them.
-const READ_AGAIN: Duration = Duration::from_secs(10);
 
 /// The shared state.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) rest: Rest,
-    bot: OnceCell<UserId>,
+    /// The bot's user id, once it was asked for.
+    pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
     status: watch::Sender<DiscordStatus>,
     /// Servers that need a worker; its receiver is taken by the one that starts them.
@@ -49,10 +45,10 @@ pub(crate) struct Guild {
     pub(crate) queue: Queue,
     pub(crate) roles: Option<Arc<GuildRoles>>,
     /// The roles that gates use, as last observed.
-    watched: BTreeSet<RoleId>,
-    read_at: Option<Instant>,
+    pub(super) watched: BTreeSet<RoleId>,
+    pub(super) read_at: Option<Instant>,
     /// When the roles are to be read again, and whether because something there has changed.
-    read_next: Option<(Instant, bool)>,
+    pub(super) read_next: Option<(Instant, bool)>,
     /// Observations that are being made.
     pub(crate) meanwhile: BTreeMap<u64, Meanwhile>,
     pub(crate) wake: Arc<Notify>,
@@ -231,102 +227,6 @@ impl Shared {
             None => step,
         }
     }
-
-    /// The bot's user id.
-    async fn bot(&self) -> Result<UserId, Failure> {
-        #[derive(Deserialize)]
-        struct User {
-            id: UserId,
-        }
-        let read = async {
-            let user: User = self
-                .rest
-                .call(Request::new(Route::UserMe, LightMethod::Get))
-                .await?;
-            Ok(user.id)
-        };
-        self.bot.get_or_try_init(|| read).await.copied()
-    }
-
-    /// Reads a server's roles and compares them with the standing errors.
-    pub(crate) async fn read_roles(&self, id: GuildId) -> Result<Arc<GuildRoles>, Failure> {
-        let asked = Instant::now();
-        // If this is dropped half-way, they are read again.
-        let (mark, changed) = self.with(id, |guild| {
-            let changed = guild.read_next.is_some_and(|(_, changed)| changed);
-            (
-                *guild.read_next.insert((asked + READ_AGAIN, changed)),
-                changed,
-            )
-        });
-        let result = self.fetch_roles(id).await;
-        let now = Instant::now();
-        match result {
-            Ok(roles) => {
-                self.token(true);
-                let roles = Arc::new(roles);
-                self.change(id, |guild| {
-                    let moved = guild.roles.as_ref().is_some_and(|known| *known != roles);
-                    guild.roles = Some(Arc::clone(&roles));
-                    guild.read_at = Some(asked);
-                    // An event that came meanwhile has put another moment here.
-                    guild.read_next.take_if(|next| *next == mark);
-                    let wanted: BTreeSet<_> =
-                        guild.watched.union(&guild.queue.roles()).copied().collect();
-                    guild.queue.standing.review(
-                        id,
-                        &roles,
-                        &wanted,
-                        changed || moved,
-                        now.into_std(),
-                    );
-                });
-                Ok(roles)
-            }
-            Err(failure) => {
-                let reason = failure.reason();
-                if reason == Some(Reason::Token) {
-                    self.token(false);
-                }
-                self.change(id, |guild| {
-                    if reason == Some(Reason::Guild) {
-                        guild.gone(id);
-                    }
-                    if reason.is_some() {
-                        guild.read_next = guild.read_next.filter(|next| *next != mark);
-                        guild.read_next.get_or_insert((now + STUCK, changed));
-                    }
-                });
-                Err(failure)
-            }
-        }
-    }
-
-    async fn fetch_roles(&self, id: GuildId) -> Result<GuildRoles, Failure> {
-        let bot = self.bot().await?;
-        let guild_id = snowflake(id.0).into();
-        let guild: GuildBody = self
-            .rest
-            .call(Request::new(Route::Guild { guild_id }, LightMethod::Get))
-            .await?;
-        let user_id = snowflake(bot.0).into();
-        let route = Route::GuildMember { guild_id, user_id };
-        let member: MemberBody = self
-            .rest
-            .call(Request::new(route, LightMethod::Get))
-            .await?;
-        let roles = guild
-            .roles
-            .into_iter()
-            .map(|role| (role.id, Role::from(role)))
-            .collect();
-        Ok(GuildRoles {
-            name: guild.name,
-            roles,
-            held: member.roles,
-            owned: guild.owner_id == bot,
-        })
-    }
 }
 
 impl Guild {
@@ -340,9 +240,12 @@ impl Guild {
         self.read_next = Some((at.min(earliest), already || changed));
     }
 
-    /// From now on these roles matter.
+    /// From now on these roles matter, and no others but those of outstanding changes.
     pub(crate) fn watch(&mut self, wanted: &BTreeSet<RoleId>) {
         self.watched.clone_from(wanted);
+        if wanted.is_empty() && self.queue.len() == 0 {
+            self.queue.standing = Default::default();
+        }
     }
 
     /// The bot is not in the server.
@@ -369,47 +272,6 @@ pub(crate) enum Step {
     Send(RoleAction),
     /// Wait for a signal, or until this moment.
     Sleep(Option<Instant>),
-}
-
-#[derive(Deserialize)]
-struct GuildBody {
-    name: String,
-    owner_id: UserId,
-    roles: Vec<RoleBody>,
-}
-
-#[derive(Deserialize)]
-struct MemberBody {
-    roles: Vec<RoleId>,
-}
-
-#[derive(Deserialize)]
-struct RoleBody {
-    id: RoleId,
-    name: String,
-    position: i64,
-    permissions: String,
-    managed: bool,
-}
-
-impl From<RoleBody> for Role {
-    fn from(
-        RoleBody {
-            name,
-            position,
-            permissions,
-            managed,
-            ..
-        }: RoleBody,
-    ) -> Self {
-        // Discord writes the bits as a decimal string; what is no number gives no permission.
-        Self {
-            name,
-            position,
-            permissions: permissions.parse().unwrap_or(0),
-            managed,
-        }
-    }
 }
 
 /// serenity refuses the id 0, which no object has; 1 is no object either and is answered with "unknown".

@@ -42,7 +42,10 @@ impl Story {
     }
 
     async fn begin_with(options: Options, members: u64) -> Self {
-        let local = LocalDiscord::start(options.clone()).await.unwrap();
+        Self::begin_at(LocalDiscord::start(options).await.unwrap(), members).await
+    }
+
+    async fn begin_at(local: LocalDiscord, members: u64) -> Self {
         let guild = local.add_guild("Guild");
         let paid = local.add_role(guild, "Paid").unwrap();
         local
@@ -58,7 +61,7 @@ impl Story {
             reports: reported,
             status,
         };
-        let token = SecretString::from(options.token);
+        let token = SecretString::from(local.options().token);
         let connected =
             discord::connect(settings(&local), token, NoCommands, channels, stop.clone());
         let (discord, task) = connected.unwrap();
@@ -346,6 +349,31 @@ async fn a_hundred_changes_are_set_in_no_time() {
     assert_eq!(story.holders().len(), 100);
     assert_eq!(story.role_requests(), 100);
     story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stop_does_not_wait_for_a_request_that_hangs() {
+    use amser_roles::sandbox::discord::{Fault, Times};
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    story
+        .local
+        .inject(Some(Route::AddMemberRole), Fault::Hang, Times::UntilCleared);
+    story.set(RoleAction::Grant, story.users[0]);
+    let begun = story
+        .local
+        .wait_until("the request is there", DEADLINE, |local| {
+            local.count(Route::AddMemberRole) == 1
+        });
+    begun.await.unwrap();
+    // Ten seconds at most, which is also what a hanging request alone would take.
+    let begun = Instant::now();
+    story.end().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! One rate limit bucket: how many requests are left in the window, and when the next window begins.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Allowance, MARGIN, Wait};
 
@@ -13,6 +13,8 @@ pub(super) struct Bucket {
     remaining: u32,
     /// When this window ends, if an answer told.
     reset_at: Option<Instant>,
+    /// The longest window that an answer told of.
+    window: Duration,
     /// Set by a 429.
     blocked_until: Option<Instant>,
     /// Requests without an answer yet.
@@ -53,9 +55,15 @@ impl Bucket {
         Ok(())
     }
 
-    /// A request came back, answered or lost.
+    /// A request was answered.
     pub(super) fn release(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// A request got no answer. Discord may have counted it, and it may have begun a window that nobody told of.
+    pub(super) fn lost(&mut self, now: Instant) {
+        self.release();
+        self.reset_at = self.reset_at.max(Some(now + self.window + MARGIN));
     }
 
     /// A request was not sent after all.
@@ -81,6 +89,7 @@ impl Bucket {
             self.reset_at = Some(reset_at);
         }
         self.limit = Some(allowance.limit.max(1));
+        self.window = self.window.max(allowance.reset_after);
     }
 
     /// Nothing may leave before `until`.
@@ -91,6 +100,11 @@ impl Bucket {
     /// Until when a 429 blocks it.
     pub(super) fn blocked(&self, now: Instant) -> Option<Instant> {
         self.blocked_until.filter(|until| now < *until)
+    }
+
+    /// Whether a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight > 0
     }
 
     /// Whether it still says more than an unknown bucket would.

@@ -218,3 +218,86 @@ fn forgotten_guilds_do_not_pile_up() {
         limits.buckets.len()
     );
 }
+
+/// Discord as it counts: fixed windows that begin with the first request in them.
+struct Model {
+    limit: u32,
+    window: Duration,
+    open: std::collections::BTreeMap<u64, (Instant, u32)>,
+}
+
+impl Model {
+    fn count(&mut self, guild: u64, now: Instant) -> Answer {
+        let (started, used) = self.open.entry(guild).or_insert((now, 0));
+        if now >= *started + self.window {
+            (*started, *used) = (now, 0);
+        }
+        *used += 1;
+        assert!(*used <= self.limit, "Discord would have answered 429");
+        let allowance = Allowance {
+            limit: self.limit,
+            remaining: self.limit - *used,
+            // Discord writes milliseconds.
+            reset_after: ms((*started + self.window - now).as_millis() as u64),
+        };
+        Answer {
+            status: 204,
+            bucket: Some("roles".into()),
+            allowance: Some(allowance),
+            too_many: None,
+        }
+    }
+}
+
+#[test]
+fn however_long_requests_and_answers_travel_no_bucket_is_ever_overdrawn() {
+    use proptest::prelude::*;
+    let travel = (0..400_u64, 0..400_u64, any::<bool>());
+    proptest!(|(
+        limit in 1..8_u32,
+        window in 200..3000_u64,
+        travels in proptest::collection::vec(travel, 1..40),
+    )| {
+        let mut model = Model { limit, window: ms(window), open: Default::default() };
+        let mut limits = Limits::default();
+        let start = Instant::now();
+        // Under way to Discord (`None`) or back from it, by when it arrives.
+        let mut moving: Vec<(Instant, u64, Ticket, Option<Answer>)> = Vec::new();
+        let (mut sent, mut now) = (0, start);
+        let mut answered = std::collections::BTreeSet::new();
+        while sent < 150 {
+            let (there, back, loses) = travels[sent % travels.len()];
+            while let Some(index) = moving.iter().position(|(at, ..)| *at <= now) {
+                let (at, guild, ticket, answer) = moving.swap_remove(index);
+                match answer {
+                    None => {
+                        let answer = model.count(guild, at);
+                        moving.push((at + ms(back), guild, ticket, Some(answer)));
+                    }
+                    // Discord has counted it, but its answer is lost. (Of the first one, nothing could be known.)
+                    Some(_) if loses && back % 5 == 0 && answered.contains(&guild) => limits.lost(ticket, now),
+                    Some(answer) => {
+                        answered.insert(guild);
+                        limits.answered(ticket, &answer, now);
+                    }
+                }
+            }
+            let guild = 1 + there % 2;
+            match limits.ask(&lane(guild), now) {
+                Ok(ticket) => {
+                    sent += 1;
+                    moving.push((now + ms(there), guild, ticket, None));
+                }
+                Err(wait) => {
+                    let arrival = moving.iter().map(|(at, ..)| *at).min();
+                    let until = match wait {
+                        Wait::Until(at) => Some(at),
+                        Wait::ForAnswer => None,
+                    };
+                    now = arrival.into_iter().chain(until).min().expect("something comes");
+                }
+            }
+            prop_assert!(now < start + Duration::from_secs(3600), "it goes on");
+        }
+    });
+}

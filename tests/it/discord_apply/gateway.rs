@@ -20,6 +20,22 @@ async fn a_session_begins_with_connected_and_the_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_two_shards_is_connected_when_both_are() {
+    let local = LocalDiscord::start(Options::default()).await.unwrap();
+    local.set_recommended_shards(2);
+    let mut story = Story::begin_at(local, 1).await;
+    let first = story
+        .observed(|observation| !matches!(observation, Observation::GuildAvailable(_)))
+        .await;
+    assert_eq!(first, Observation::Connected);
+    assert_eq!(
+        (story.local.gateway_connections(), story.local.identified()),
+        (2, 2)
+    );
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leaving_and_coming_back_are_told_in_order() {
     let mut story = Story::begin(0).await;
     story.ready().await;
