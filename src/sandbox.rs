@@ -1,3 +1,5 @@
-//! Everything an operator would need accounts for, on this machine: the local Discord and its page.
+//! Everything on this machine, no account needed: the local chain, the local Discord and what plays on them.
+
+pub mod chain;
 pub mod discord;
 pub mod page;

@@ -1,3 +1,7 @@
-//! The one integration binary: a file per story.
+//! The one integration test binary; one file per story.
+
+mod abi_drift;
+mod contracts;
 mod discord_apply;
+mod local_chain;
 mod local_discord;

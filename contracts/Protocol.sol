@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @notice Why a payment was not executed. The order is assumed (PROTOCOL.md); contracts pass it as a plain `uint8`.
+enum FailureReason {
+    None,
+    NotFound,
+    NotDue,
+    Paused,
+    Expired,
+    Exhausted,
+    Blocked,
+    InsufficientAllowance,
+    InsufficientBalance,
+    TransferFailed,
+    AlreadyExecuted,
+    WindowMissed
+}
+
+/// @notice What the processor needs from the token of a plan.
+interface IToken {
+    function balanceOf(address account) external view returns (uint256);
+    function allowance(address owner, address spender) external view returns (uint256);
+    function transferFrom(address from, address to, uint256 amount) external returns (bool);
+}
+
+/// @notice What the processor and the factory need from a module.
+interface IModule {
+    function initialize(address merchant, address paymentProcessor) external;
+    function paymentProcessor() external view returns (address);
+    function registrationContext(uint256 planId, address subscriber)
+        external
+        view
+        returns (address token, uint256 minAmount);
+    function registerExecution(address subscriber, uint256 planId, uint256 executionBudget, uint256 allowanceExpiry)
+        external
+        returns (uint256 id);
+    function quoteExecution(uint256 id)
+        external
+        view
+        returns (
+            uint8 reason,
+            address payer,
+            address recipient,
+            address token,
+            uint256 amount,
+            uint256 executionTime,
+            uint256 windowId
+        );
+    function onExecute(uint256 id, uint256 executionTime, uint256 windowId) external;
+    function updatePaymentProcessor(address newProcessor) external;
+}
+
+/// @notice What the processor needs from the factory.
+interface IModuleRegistry {
+    function isModule(address module) external view returns (bool);
+}

@@ -1,0 +1,288 @@
+//! What subscribers and keepers do, one function each.
+
+use alloy::primitives::{Address, U256};
+use alloy::rpc::types::TransactionReceipt;
+use anyhow::{Result, ensure};
+
+use super::module::logged;
+use super::{LocalChain, keeper, protocol_owner};
+use crate::abi::{PaymentProcessor, SubscriptionModule, TestToken};
+
+/// What one `execute` came to. A payment that cannot be made is an answer, not an error.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// The failure reason of PROTOCOL.md; 0 means paid.
+    pub reason: u8,
+    /// The transaction.
+    pub receipt: TransactionReceipt,
+}
+
+impl LocalChain {
+    /// Gives a wallet tokens, and the first processor an allowance without limit.
+    ///
+    /// # Errors
+    /// Here as in every function below: when the contract reverts, with its error's name.
+    pub async fn fund(&self, wallet: Address, amount: u64) -> Result<()> {
+        self.mint(wallet, amount).await?;
+        self.approve(wallet, self.processor, U256::MAX).await?;
+        Ok(())
+    }
+
+    /// Gives a wallet tokens.
+    pub async fn mint(&self, wallet: Address, amount: u64) -> Result<TransactionReceipt> {
+        let call = TestToken::mintCall {
+            to: wallet,
+            amount: U256::from(amount),
+        };
+        self.send(protocol_owner(), self.token, &call).await
+    }
+
+    /// Takes all of a wallet's tokens away.
+    pub async fn burn_all(&self, wallet: Address) -> Result<TransactionReceipt> {
+        let amount = self
+            .view(self.token, &TestToken::balanceOfCall { account: wallet })
+            .await?;
+        self.send(
+            protocol_owner(),
+            self.token,
+            &TestToken::burnCall {
+                from: wallet,
+                amount,
+            },
+        )
+        .await
+    }
+
+    /// Sets the allowance of a processor over a wallet's tokens; zero takes it away.
+    pub async fn approve(
+        &self,
+        wallet: Address,
+        processor: Address,
+        amount: U256,
+    ) -> Result<TransactionReceipt> {
+        self.send(
+            wallet,
+            self.token,
+            &TestToken::approveCall {
+                spender: processor,
+                amount,
+            },
+        )
+        .await
+    }
+
+    /// Subscribes without limits; the first payment is a separate `execute`. Returns the subscription's id.
+    pub async fn subscribe(&self, module: Address, wallet: Address, plan_id: U256) -> Result<U256> {
+        self.subscribe_until(module, wallet, plan_id, U256::MAX, U256::MAX)
+            .await
+    }
+
+    /// Subscribes for so many payments and until a moment (Unix seconds). Returns the subscription's id.
+    pub async fn subscribe_until(
+        &self,
+        module: Address,
+        wallet: Address,
+        plan_id: U256,
+        budget: U256,
+        expiry: U256,
+    ) -> Result<U256> {
+        let processor = self.processor_of(module).await?;
+        let call = PaymentProcessor::registerExecutionCall {
+            module,
+            planId: plan_id,
+            executionBudget: budget,
+            allowanceExpiry: expiry,
+        };
+        let receipt = self.send(wallet, processor, &call).await?;
+        Ok(logged::<SubscriptionModule::SubscriptionCreated>(&receipt, module)?.subId)
+    }
+
+    /// Pauses, as the subscriber.
+    pub async fn pause(&self, module: Address, subscription: U256) -> Result<TransactionReceipt> {
+        let call = SubscriptionModule::pauseSubscriptionCall {
+            subId: subscription,
+        };
+        self.send(
+            self.subscriber_of(module, subscription).await?,
+            module,
+            &call,
+        )
+        .await
+    }
+
+    /// Resumes, as the subscriber.
+    pub async fn resume(&self, module: Address, subscription: U256) -> Result<TransactionReceipt> {
+        let call = SubscriptionModule::resumeSubscriptionCall {
+            subId: subscription,
+        };
+        self.send(
+            self.subscriber_of(module, subscription).await?,
+            module,
+            &call,
+        )
+        .await
+    }
+
+    /// Cancels, as the subscriber.
+    pub async fn cancel(&self, module: Address, subscription: U256) -> Result<TransactionReceipt> {
+        let call = SubscriptionModule::cancelSubscriptionCall {
+            subId: subscription,
+        };
+        self.send(
+            self.subscriber_of(module, subscription).await?,
+            module,
+            &call,
+        )
+        .await
+    }
+
+    /// Makes a subscription with a missed window due again, as the subscriber.
+    pub async fn recover(&self, module: Address, subscription: U256) -> Result<TransactionReceipt> {
+        let call = SubscriptionModule::recoverSubscriptionCall {
+            subId: subscription,
+        };
+        self.send(
+            self.subscriber_of(module, subscription).await?,
+            module,
+            &call,
+        )
+        .await
+    }
+
+    /// Changes until when (Unix seconds) payments may be taken, as the subscriber.
+    pub async fn update_expiry(
+        &self,
+        module: Address,
+        subscription: U256,
+        expiry: u64,
+    ) -> Result<TransactionReceipt> {
+        let call = SubscriptionModule::updateExpiryCall {
+            subId: subscription,
+            expiry: U256::from(expiry),
+        };
+        self.send(
+            self.subscriber_of(module, subscription).await?,
+            module,
+            &call,
+        )
+        .await
+    }
+
+    /// Calls `execute` of the module's present processor, now, as the keeper.
+    pub async fn execute(&self, module: Address, subscription: U256) -> Result<Execution> {
+        let processor = self.processor_of(module).await?;
+        self.execute_by(keeper(), processor, module, subscription)
+            .await
+    }
+
+    /// Calls `execute` of any processor as anyone.
+    pub async fn execute_by(
+        &self,
+        caller: Address,
+        processor: Address,
+        module: Address,
+        subscription: U256,
+    ) -> Result<Execution> {
+        let receipt = self
+            .send(
+                caller,
+                processor,
+                &PaymentProcessor::executeCall {
+                    module,
+                    id: subscription,
+                },
+            )
+            .await?;
+        let reason = match logged::<PaymentProcessor::ExecutionFailed>(&receipt, processor) {
+            Ok(failed) => failed.reason,
+            Err(_) => {
+                logged::<PaymentProcessor::ExecutionExecuted>(&receipt, processor)?;
+                0
+            }
+        };
+        Ok(Execution { reason, receipt })
+    }
+
+    /// Calls `executeBatch` of the first processor, as the keeper.
+    pub async fn execute_batch(&self, entries: &[(Address, U256)]) -> Result<TransactionReceipt> {
+        let (modules, ids) = entries.iter().copied().unzip();
+        self.send(
+            keeper(),
+            self.processor,
+            &PaymentProcessor::executeBatchCall { modules, ids },
+        )
+        .await
+    }
+
+    /// Lets time pass until the next charge is due if it is not, recovers a missed window, gives the wallet the money,
+    /// and pays.
+    pub async fn pay_when_due(
+        &self,
+        module: Address,
+        subscription: U256,
+    ) -> Result<TransactionReceipt> {
+        self.wait_until_due(module, subscription).await?;
+        let state = self.subscription(module, subscription).await?;
+        let plan = self.plan(module, state.planId).await?;
+        if state.lastPaidAt != 0
+            && self.head().await?.timestamp > state.nextChargeAt + plan.interval
+        {
+            self.recover(module, subscription).await?;
+        }
+        let call = TestToken::mintCall {
+            to: state.subscriber,
+            amount: plan.price,
+        };
+        self.send(protocol_owner(), self.token, &call).await?;
+        self.approve(
+            state.subscriber,
+            self.processor_of(module).await?,
+            U256::MAX,
+        )
+        .await?;
+        let execution = self.execute(module, subscription).await?;
+        ensure!(
+            execution.reason == 0,
+            "the payment failed with reason {}",
+            execution.reason
+        );
+        Ok(execution.receipt)
+    }
+
+    /// Lets time pass until the next charge is due if it is not, takes the allowance away, and lets the payment fail.
+    pub async fn fail_when_due(&self, module: Address, subscription: U256) -> Result<Execution> {
+        self.wait_until_due(module, subscription).await?;
+        let subscriber = self.subscriber_of(module, subscription).await?;
+        self.approve(subscriber, self.processor_of(module).await?, U256::ZERO)
+            .await?;
+        let execution = self.execute(module, subscription).await?;
+        ensure!(
+            execution.reason != 0,
+            "the payment went through without an allowance"
+        );
+        Ok(execution)
+    }
+
+    /// Lets time pass, with no transaction, until the paid window and its grace are over.
+    pub async fn let_lapse(&self, module: Address, subscription: U256) -> Result<()> {
+        let state = self.subscription(module, subscription).await?;
+        let plan = self.plan(module, state.planId).await?;
+        let end = state.lastPaidAt + plan.interval + plan.gracePeriod;
+        if self.head().await?.timestamp <= end {
+            self.advance_to(end + 1).await?;
+        }
+        Ok(())
+    }
+
+    async fn subscriber_of(&self, module: Address, subscription: U256) -> Result<Address> {
+        Ok(self.subscription(module, subscription).await?.subscriber)
+    }
+
+    async fn wait_until_due(&self, module: Address, subscription: U256) -> Result<()> {
+        let due = self.subscription(module, subscription).await?.nextChargeAt;
+        if self.head().await?.timestamp < due {
+            self.advance_to(due).await?;
+        }
+        Ok(())
+    }
+}
