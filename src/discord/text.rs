@@ -45,6 +45,11 @@ pub fn audit_reason(cause: &Cause) -> String {
             format!("amser: subscription {subscription} cancelled")
         }
         Cause::Blocked { .. } => "amser: subscriber blocked by the merchant".to_owned(),
+        Cause::Reorganised { fork_block } => {
+            format!(
+                "amser: the payment is gone since the chain was reorganised after block {fork_block}"
+            )
+        }
         Cause::NoSubscription => "amser: no subscription backs this role".to_owned(),
         Cause::GateRemoved => "amser: the gate for this role was changed or removed".to_owned(),
         Cause::ManualRole => "amser: given by hand, but this role needs a subscription".to_owned(),
@@ -184,6 +189,9 @@ mod tests {
                 module,
                 subscription,
                 mark,
+            },
+            Cause::Reorganised {
+                fork_block: u64::MAX,
             },
             Cause::NoSubscription,
             Cause::GateRemoved,
