@@ -34,15 +34,26 @@ pub use outbox::Outbox;
 use crate::domain::{DiscordStatus, GuildId, Outcome, RoleChange, RoleId, UserId};
 use shared::Shared;
 
-/// Log directives that must always be in force, whatever the operator asks for: below these levels serenity and the
-/// websocket library write gateway payloads, among them the bot token and the answers to members.
-pub const LOG_CEILING: [&str; 5] = [
-    "serenity=warn",
-    "serenity::gateway::ws=error",
-    "tungstenite=info",
-    "tokio_tungstenite=info",
-    "h2=info",
-];
+/// Whether something may be logged, whatever the operator asks for: on their talkative levels serenity and the websocket
+/// library write gateway payloads and requests, among them the bot token and the answers to members.
+///
+/// For `tracing_subscriber::filter::filter_fn`, beside the operator's own filter, which could name these targets more
+/// precisely than any directive added to it.
+pub fn may_log(metadata: &tracing::Metadata<'_>) -> bool {
+    const CEILINGS: [(&str, tracing::Level); 5] = [
+        ("serenity::gateway::ws", tracing::Level::ERROR),
+        ("serenity", tracing::Level::WARN),
+        ("tungstenite", tracing::Level::INFO),
+        ("tokio_tungstenite", tracing::Level::INFO),
+        ("h2", tracing::Level::INFO),
+    ];
+    let target = metadata.target();
+    let ceiling = CEILINGS.iter().find(|(prefix, _)| {
+        let rest = target.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    });
+    ceiling.is_none_or(|(_, level)| metadata.level() <= level)
+}
 
 /// Where Discord is and who the bot is.
 #[derive(Clone, Debug)]
