@@ -2,5 +2,6 @@
 
 mod abi_drift;
 mod contracts;
+mod discord_apply;
 mod local_chain;
 mod local_discord;
