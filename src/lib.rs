@@ -13,6 +13,7 @@ pub mod discord;
 pub mod domain;
 pub mod planner;
 pub mod projection;
+pub mod reconcile;
 pub mod roster;
 pub mod sandbox;
 pub mod store;

@@ -1,6 +1,6 @@
 //! How the picture is kept: filled from the store, then fed with what was touched and what was seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Holding, Roster};
 use crate::domain::{
@@ -169,6 +169,23 @@ impl Roster {
         let view = self.guilds.entry(guild).or_default();
         view.fill(interest, present, held);
         self.dirty.extend(self.everyone());
+    }
+
+    /// Names for the server's roles.
+    pub fn set_role_names(&mut self, guild: GuildId, names: BTreeMap<RoleId, String>) {
+        self.guilds.entry(guild).or_default().role_names = names;
+    }
+
+    /// Discord's standing errors, by server and role.
+    pub fn set_trouble(&mut self, failing: BTreeMap<(GuildId, Option<RoleId>), String>) {
+        self.guilds
+            .values_mut()
+            .for_each(|view| view.trouble.clear());
+        for ((guild, role), sentence) in failing {
+            if let Some(view) = self.guilds.get_mut(&guild) {
+                view.trouble.insert(role, sentence);
+            }
+        }
     }
 
     /// A member was seen with exactly these roles.
