@@ -9,6 +9,8 @@
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
 
 pub mod abi;
+pub mod chain;
+pub mod config;
 pub mod discord;
 pub mod domain;
 pub mod planner;

@@ -39,11 +39,13 @@ pub(super) fn overrides(
                 .split("__")
                 .map(str::to_ascii_lowercase)
                 .collect();
-            Some(value(&path.join("."), &text, &variable).map(|value| Override {
-                variable,
-                path,
-                value,
-            }))
+            Some(
+                value(&path.join("."), &text, &variable).map(|value| Override {
+                    variable,
+                    path,
+                    value,
+                }),
+            )
         })
         .collect()
 }
@@ -53,14 +55,20 @@ fn value(key: &str, text: &str, variable: &str) -> Result<Value, ConfigError> {
         return Ok(Value::String(text.to_owned()));
     }
     if key == "chain.rpc_urls" && !text.trim_start().starts_with('[') {
-        let urls = text.split(',').map(|url| Value::String(url.trim().to_owned()));
+        let urls = text
+            .split(',')
+            .map(|url| Value::String(url.trim().to_owned()));
         return Ok(Value::Array(urls.collect()));
     }
     let parsed: Result<Table, _> = toml::from_str(&format!("value = {text}"));
     parsed
         .ok()
         .and_then(|mut table| table.remove("value"))
-        .ok_or_else(|| ConfigError(format!("{variable}: {text:?} is not a TOML value for {key}")))
+        .ok_or_else(|| {
+            ConfigError(format!(
+                "{variable}: {text:?} is not a TOML value for {key}"
+            ))
+        })
 }
 
 /// The file with the overrides in place.

@@ -89,7 +89,10 @@ struct RawDiscord {
 }
 
 fn discord_com() -> Spanned<Url> {
-    Spanned::new(0..0, Url::parse("https://discord.com").expect("a constant URL is valid"))
+    Spanned::new(
+        0..0,
+        Url::parse("https://discord.com").expect("a constant URL is valid"),
+    )
 }
 
 #[derive(Deserialize)]
@@ -208,29 +211,53 @@ pub(super) fn check(raw: Raw, text: &str, name: &str) -> Result<Config, ConfigEr
     };
     let web_url = |url: &Spanned<Url>, key: &str| match url.get_ref().scheme() {
         "http" | "https" => Ok(url.get_ref().clone()),
-        _ => Err(wrong(url.span(), key, "must begin with http:// or https://")),
+        _ => Err(wrong(
+            url.span(),
+            key,
+            "must begin with http:// or https://",
+        )),
     };
     if raw.chain.rpc_urls.get_ref().is_empty() {
-        return Err(wrong(raw.chain.rpc_urls.span(), "chain.rpc_urls", "name at least one RPC endpoint"));
+        return Err(wrong(
+            raw.chain.rpc_urls.span(),
+            "chain.rpc_urls",
+            "name at least one RPC endpoint",
+        ));
     }
     for url in raw.chain.rpc_urls.get_ref() {
         if !matches!(url.get_ref().scheme(), "http" | "https" | "ws" | "wss") {
-            return Err(wrong(url.span(), "chain.rpc_urls", "each must begin with ws://, wss://, http:// or https://"));
+            return Err(wrong(
+                url.span(),
+                "chain.rpc_urls",
+                "each must begin with ws://, wss://, http:// or https://",
+            ));
         }
     }
     if *raw.chain.confirmations.get_ref() > 10_000 {
-        return Err(wrong(raw.chain.confirmations.span(), "chain.confirmations", "must be at most 10000"));
+        return Err(wrong(
+            raw.chain.confirmations.span(),
+            "chain.confirmations",
+            "must be at most 10000",
+        ));
     }
     for (template, key) in [
         (&raw.amser.auth_check, "amser.auth_check"),
         (&raw.amser.checkout_url, "amser.checkout_url"),
     ] {
         if !template.get_ref().contains("{module}") || !template.get_ref().contains("{plan_id}") {
-            return Err(wrong(template.span(), key, "must contain {module} and {plan_id}"));
+            return Err(wrong(
+                template.span(),
+                key,
+                "must contain {module} and {plan_id}",
+            ));
         }
     }
     if !raw.amser.active_pointer.get_ref().starts_with('/') {
-        return Err(wrong(raw.amser.active_pointer.span(), "amser.active_pointer", "a JSON pointer begins with /"));
+        return Err(wrong(
+            raw.amser.active_pointer.span(),
+            "amser.active_pointer",
+            "a JSON pointer begins with /",
+        ));
     }
     let application_id = raw.discord.application_id.get_ref().parse::<NonZeroU64>().map_err(|_| {
         let message = "must be the application's id, a number in quotes (developer portal, General Information)";
@@ -238,31 +265,61 @@ pub(super) fn check(raw: Raw, text: &str, name: &str) -> Result<Config, ConfigEr
     })?;
     let public_url = web_url(&raw.web.public_url, "web.public_url")?;
     if public_url.path() != "/" || public_url.query().is_some() || public_url.fragment().is_some() {
-        return Err(wrong(raw.web.public_url.span(), "web.public_url", "must be scheme, host and port alone, like https://roles.example.org"));
+        return Err(wrong(
+            raw.web.public_url.span(),
+            "web.public_url",
+            "must be scheme, host and port alone, like https://roles.example.org",
+        ));
     }
     if *raw.web.rate_limit_per_minute.get_ref() == 0 {
-        return Err(wrong(raw.web.rate_limit_per_minute.span(), "web.rate_limit_per_minute", "must be at least 1"));
+        return Err(wrong(
+            raw.web.rate_limit_per_minute.span(),
+            "web.rate_limit_per_minute",
+            "must be at least 1",
+        ));
     }
     if *raw.web.links_per_member.get_ref() == 0 {
-        return Err(wrong(raw.web.links_per_member.span(), "web.links_per_member", "must be at least 1"));
+        return Err(wrong(
+            raw.web.links_per_member.span(),
+            "web.links_per_member",
+            "must be at least 1",
+        ));
     }
     let share = *raw.policy.max_revoke_share.get_ref();
     if !(0.0..=1.0).contains(&share) {
-        return Err(wrong(raw.policy.max_revoke_share.span(), "policy.max_revoke_share", "must be between 0 and 1"));
+        return Err(wrong(
+            raw.policy.max_revoke_share.span(),
+            "policy.max_revoke_share",
+            "must be between 0 and 1",
+        ));
     }
     let mut gates = Vec::new();
     for (index, gate) in raw.gates.into_iter().enumerate() {
         if gate.plan_ids.get_ref().is_empty() {
-            return Err(wrong(gate.plan_ids.span(), &format!("gates[{index}].plan_ids"), "name at least one plan"));
+            return Err(wrong(
+                gate.plan_ids.span(),
+                &format!("gates[{index}].plan_ids"),
+                "name at least one plan",
+            ));
         }
         if gate.role_ids.get_ref().is_empty() {
-            return Err(wrong(gate.role_ids.span(), &format!("gates[{index}].role_ids"), "name at least one role"));
+            return Err(wrong(
+                gate.role_ids.span(),
+                &format!("gates[{index}].role_ids"),
+                "name at least one role",
+            ));
         }
         gates.push(to_gate(gate));
     }
     Ok(Config {
         chain: ChainConfig {
-            rpc_urls: raw.chain.rpc_urls.into_inner().into_iter().map(Spanned::into_inner).collect(),
+            rpc_urls: raw
+                .chain
+                .rpc_urls
+                .into_inner()
+                .into_iter()
+                .map(Spanned::into_inner)
+                .collect(),
             chain_id: raw.chain.chain_id,
             confirmations: raw.chain.confirmations.into_inner(),
             start_block: raw.chain.start_block,
@@ -303,7 +360,12 @@ fn to_gate(raw: RawGate) -> Gate {
         id: GateId(0),
         guild: raw.guild_id,
         module: raw.module,
-        plans: raw.plan_ids.into_inner().into_iter().map(PlanId::from).collect(),
+        plans: raw
+            .plan_ids
+            .into_inner()
+            .into_iter()
+            .map(PlanId::from)
+            .collect(),
         matching: raw.matching,
         roles: raw.role_ids.into_inner(),
         origin: GateOrigin::Config,

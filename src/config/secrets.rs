@@ -47,8 +47,9 @@ impl Secrets {
             None => {
                 let path = store_path.with_extension("cookie-key");
                 let name = path.display().to_string();
-                let key = kept_key(&path)
-                    .map_err(|error| ConfigError(format!("cannot keep a cookie key in {name}: {error}")))?;
+                let key = kept_key(&path).map_err(|error| {
+                    ConfigError(format!("cannot keep a cookie key in {name}: {error}"))
+                })?;
                 (key, name)
             }
         };
@@ -79,7 +80,10 @@ fn kept_key(path: &Path) -> std::io::Result<SecretString> {
 }
 
 fn secret(variable: &str) -> Result<Option<SecretString>, ConfigError> {
-    if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
+    if let Some(value) = std::env::var(variable)
+        .ok()
+        .filter(|value| !value.is_empty())
+    {
         return Ok(Some(value.into()));
     }
     let in_file = format!("{variable}_FILE");

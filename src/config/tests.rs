@@ -23,17 +23,36 @@ fn mistakes_name_the_line_and_the_key() {
         ("[\"ws://127.0.0.1:8545\"]", "[]", "chain.rpc_urls"),
         ("ws://127.0.0.1:8545", "ftp://x", "chain.rpc_urls"),
         ("ws://127.0.0.1:8545", "not a url", "chain.rpc_urls"),
-        ("max_revoke_share = 0.2", "max_revoke_share = 2.0", "policy.max_revoke_share"),
+        (
+            "max_revoke_share = 0.2",
+            "max_revoke_share = 2.0",
+            "policy.max_revoke_share",
+        ),
         ("paused = \"revoke\"", "paused = \"maybe\"", "policy.paused"),
-        ("application_id = \"1\"", "application_id = \"bot\"", "discord.application_id"),
-        ("public_url = \"http://127.0.0.1:8787\"", "public_url = \"http://x/y\"", "web.public_url"),
-        ("links_per_member = 5", "links_per_member = 0", "web.links_per_member"),
+        (
+            "application_id = \"1\"",
+            "application_id = \"bot\"",
+            "discord.application_id",
+        ),
+        (
+            "public_url = \"http://127.0.0.1:8787\"",
+            "public_url = \"http://x/y\"",
+            "web.public_url",
+        ),
+        (
+            "links_per_member = 5",
+            "links_per_member = 0",
+            "web.links_per_member",
+        ),
     ];
     for (good, bad, key) in table {
         let line = GOOD.lines().position(|line| line.contains(good)).unwrap() + 1;
         let told = parse(&GOOD.replace(good, bad)).unwrap_err();
         assert!(told.contains(key), "{told}");
-        assert!(told.contains(&format!("line {line}:")), "{told} (expected line {line})");
+        assert!(
+            told.contains(&format!("line {line}:")),
+            "{told} (expected line {line})"
+        );
         assert!(!told.contains('\n'), "{told}");
     }
 }
@@ -72,11 +91,16 @@ fn gates_without_plans_or_roles_or_with_bad_ids_are_refused() {
 #[test]
 fn every_kind_of_key_can_be_overridden_by_the_environment() {
     let set = |variables: &[(&str, &str)]| {
-        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Config::parse(GOOD, "config.toml", owned).map_err(|error| error.to_string())
     };
     let config = set(&[
-        ("AMSER_ROLES__CHAIN__RPC_URLS", "http://a.example, ws://b.example"),
+        (
+            "AMSER_ROLES__CHAIN__RPC_URLS",
+            "http://a.example, ws://b.example",
+        ),
         ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "7"),
         ("AMSER_ROLES__DISCORD__APPLICATION_ID", "42"),
         ("AMSER_ROLES__STORE__PATH", "/elsewhere"),
