@@ -202,6 +202,7 @@ pub(crate) async fn observe(
         }
     }
     recording.finish().amend(&mut holders, &mut present, wanted);
+    shared.change(guild, |state| state.queue.present(&present));
     let problem = |role: &RoleId| {
         let obstacle = roles.obstacle(guild, *role)?;
         Some((*role, text::obstacle(&roles.name, *role, &obstacle)))

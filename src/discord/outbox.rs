@@ -9,8 +9,8 @@ mod tests;
 use std::sync::Arc;
 
 pub(crate) use queue::{End, Queue, Told};
-pub(crate) use schedule::delay;
-pub(crate) use standing::{STUCK, scope};
+pub(crate) use schedule::{delay, rare_delay};
+pub(crate) use standing::scope;
 
 use super::shared::Shared;
 use crate::domain::{GuildId, RoleChange, UserId};

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::error::{Failure, Reason};
 use super::hierarchy::{GuildRoles, Role};
-use super::outbox::STUCK;
+use super::outbox::rare_delay;
 use super::shared::{Shared, snowflake};
 use crate::domain::{GuildId, RoleId, UserId};
 
@@ -55,6 +55,7 @@ impl Shared {
                     let moved = guild.roles.as_ref().is_some_and(|known| *known != roles);
                     guild.roles = Some(Arc::clone(&roles));
                     guild.read_at = Some(asked);
+                    guild.read_refusals = 0;
                     // An event that came meanwhile has put another moment here.
                     guild.read_next.take_if(|next| *next == mark);
                     let wanted: BTreeSet<_> =
@@ -80,7 +81,9 @@ impl Shared {
                     }
                     if reason.is_some() {
                         guild.read_next = guild.read_next.filter(|next| *next != mark);
-                        guild.read_next.get_or_insert((now + STUCK, changed));
+                        let again = now + rare_delay(guild.read_refusals);
+                        guild.read_refusals = guild.read_refusals.saturating_add(1);
+                        guild.read_next.get_or_insert((again, changed));
                     }
                 });
                 Err(failure)

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::hierarchy::GuildRoles;
 use super::observe::Meanwhile;
-use super::outbox::{Queue, STUCK};
+use super::outbox::{Queue, rare_delay};
 use super::rest::Rest;
 use super::{Settings, text};
 use crate::domain::{DiscordStatus, GuildId, RoleAction, RoleChange, RoleId, UserId};
@@ -37,6 +37,8 @@ pub(crate) struct State {
     guilds: BTreeMap<GuildId, Guild>,
     /// Set while Discord refuses the token: nothing is sent before.
     token_held: Option<Instant>,
+    /// How often it did in a row.
+    token_refusals: u32,
 }
 
 /// One server.
@@ -47,6 +49,8 @@ pub(crate) struct Guild {
     /// The roles that gates use, as last observed.
     pub(super) watched: BTreeSet<RoleId>,
     pub(super) read_at: Option<Instant>,
+    /// How often in a row Discord refused that.
+    pub(super) read_refusals: u32,
     /// When the roles are to be read again, and whether because something there has changed.
     pub(super) read_next: Option<(Instant, bool)>,
     /// Observations that are being made.
@@ -174,7 +178,12 @@ impl Shared {
     /// Notes whether Discord accepts the token; while it does not, nothing but a rare try is sent.
     pub(crate) fn token(&self, accepted: bool) {
         let mut state = self.state();
-        let held = (!accepted).then(|| Instant::now() + STUCK);
+        let held = (!accepted).then(|| Instant::now() + rare_delay(state.token_refusals));
+        state.token_refusals = if accepted {
+            0
+        } else {
+            state.token_refusals.saturating_add(1)
+        };
         let changed = state.token_held.is_some() != held.is_some();
         state.token_held = held;
         if changed {
@@ -199,8 +208,8 @@ impl Shared {
         // Standing errors are looked after from time to time, in case the event of their repair was missed.
         let look = guild
             .read_at
-            .filter(|_| guild.queue.standing.is_any())
-            .map(|at| at + STUCK);
+            .and_then(|at| guild.queue.standing.look_at(at.into_std()));
+        let look = look.map(Instant::from_std);
         let read = guild.read_next.map(|(at, _)| at).or(look);
         let step = if read.is_some_and(|at| at <= now) {
             Step::ReadRoles
@@ -221,7 +230,7 @@ impl Shared {
             Some(until) if now < until => Step::Sleep(Some(until)),
             Some(_) => {
                 // One worker finds out; the others wait for what it finds.
-                state.token_held = Some(now + STUCK);
+                state.token_held = Some(now + rare_delay(state.token_refusals));
                 step
             }
             None => step,

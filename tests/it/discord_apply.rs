@@ -1,6 +1,7 @@
 //! Our Discord side against the local Discord: role changes, faults, the gateway.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod chaos;
 mod faults;
 mod gateway;
 mod refusals;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::schedule;
-use super::standing::{STUCK, Scope, Standing};
+use super::standing::{Scope, Standing};
 use crate::domain::{RoleAction, RoleChange, RoleId, UserId};
 
 /// A change that was done just now and is wished for again waits for so long: either its report settles the matter, or
@@ -178,7 +178,8 @@ impl Queue {
             .items
             .get(&key)
             .is_some_and(|item| item.state == State::Sending);
-        let later = now + STUCK.mul_f64(0.8 + 0.4 * jitter);
+        let failures = self.items.get(&key).map_or(0, |item| item.failures);
+        let later = now + schedule::rare_delay(failures).mul_f64(0.8 + 0.4 * jitter);
         let (code, message, new) = match end {
             End::Done => {
                 if wanted {
@@ -193,11 +194,7 @@ impl Queue {
                 return None;
             }
             End::Passing { message } => {
-                let failures = self.items.get(&key).map_or(0, |item| item.failures);
                 self.wait(key, now + schedule::delay(failures, jitter), false);
-                if let Some(item) = self.items.get_mut(&key).filter(|_| wanted) {
-                    item.failures = failures.saturating_add(1);
-                }
                 (0, message, true)
             }
             End::Away { code, message } => {
@@ -228,6 +225,9 @@ impl Queue {
             }
         };
         let item = self.items.get_mut(&key).filter(|_| wanted)?;
+        if matches!(item.state, State::Waiting { .. }) {
+            item.failures = failures.saturating_add(1);
+        }
         let reported = item.reported.replace(code);
         (new && reported != Some(code)).then_some((change, Told::Failed { code, message }))
     }
@@ -243,6 +243,16 @@ impl Queue {
             matches!(item.state, State::Waiting { away: true, .. })
         });
         for key in away {
+            self.make_ready(key);
+        }
+    }
+
+    /// These members are in the server: as [`Queue::member_seen`] for all of them.
+    pub(crate) fn present(&mut self, present: &BTreeSet<UserId>) {
+        let away = self.items.iter().filter(|((user, _), item)| {
+            matches!(item.state, State::Waiting { away: true, .. }) && present.contains(user)
+        });
+        for key in away.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.make_ready(key);
         }
     }

@@ -2,14 +2,26 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(60);
+/// The first and the longest pause after a failure that passes by itself.
+const SOON: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+/// The first and the longest pause after a refusal that a person must repair; the repair is usually seen before.
+const RARELY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 
 /// The pause after so many earlier failures in a row: doubling from half a second up to a minute, spread by `jitter`
 /// (0 to 1) over half to one and a half times that, so that members who failed together do not return together.
 pub(crate) fn delay(failures: u32, jitter: f64) -> Duration {
-    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(failures.min(16)));
-    doubled.min(LONGEST).mul_f64(0.5 + jitter.clamp(0.0, 1.0))
+    doubled(SOON, failures).mul_f64(0.5 + jitter.clamp(0.0, 1.0))
+}
+
+/// The pause after so many earlier refusals in a row: doubling from half a minute up to ten minutes.
+pub(crate) fn rare_delay(refusals: u32) -> Duration {
+    doubled(RARELY, refusals)
+}
+
+fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
+    first
+        .saturating_mul(2_u32.saturating_pow(times.min(16)))
+        .min(longest)
 }
 
 #[cfg(test)]
@@ -25,5 +37,11 @@ mod tests {
         );
         assert_eq!(delay(0, 0.0), Duration::from_millis(250));
         assert_eq!(delay(0, 1.0), Duration::from_millis(750));
+    }
+
+    #[test]
+    fn refusals_are_tried_again_ever_more_rarely() {
+        let seconds = |refusals| rare_delay(refusals).as_secs();
+        assert_eq!([0, 1, 4, 5, u32::MAX].map(seconds), [30, 60, 480, 600, 600]);
     }
 }

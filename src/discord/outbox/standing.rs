@@ -1,14 +1,12 @@
 //! Standing errors of one server: what cannot work until a person repairs it, and when it is tried all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::hierarchy::{GuildRoles, Obstacle};
 use super::super::text;
+use super::schedule::rare_delay;
 use crate::domain::{GuildId, RoleId};
-
-/// After this time a change of a stuck role or server is tried again, even if no event told of a repair.
-pub(crate) const STUCK: Duration = Duration::from_secs(300);
 
 /// What is stuck: one role (`Some`) or the whole server (`None`).
 pub(crate) type Scope = Option<RoleId>;
@@ -20,7 +18,10 @@ pub(crate) struct Standing(BTreeMap<Scope, Error>);
 #[derive(Debug)]
 struct Error {
     sentence: String,
+    /// Then it is looked after, even if no event told of a repair.
     try_at: Instant,
+    /// How often that was in vain.
+    tries: u32,
     /// The server's roles themselves show the error, so they also show when it is gone. Otherwise Discord refused for
     /// a reason that they do not show.
     seen: bool,
@@ -38,16 +39,26 @@ impl Standing {
     }
 
     fn note(&mut self, scope: Scope, sentence: String, seen: bool, now: Instant) -> bool {
-        self.0
-            .insert(
-                scope,
+        let known = self.0.remove(&scope);
+        let is_new = known.is_none();
+        let error = match known {
+            Some(known) if now < known.try_at => Error {
+                sentence,
+                seen,
+                ..known
+            },
+            known => {
+                let tries = known.map_or(0, |known| known.tries.saturating_add(1));
                 Error {
                     sentence,
-                    try_at: now + STUCK,
+                    try_at: now + rare_delay(tries),
+                    tries,
                     seen,
-                },
-            )
-            .is_none()
+                }
+            }
+        };
+        self.0.insert(scope, error);
+        is_new
     }
 
     /// What works disproves its errors.
@@ -64,7 +75,16 @@ impl Standing {
         of(None).max(of(Some(role)))
     }
 
-    /// Whether there is any.
+    /// When the server is to be looked at again, having been looked at then.
+    pub(crate) fn look_at(&self, last: Instant) -> Option<Instant> {
+        self.0
+            .values()
+            .map(|error| error.try_at)
+            .filter(|at| last < *at)
+            .min()
+    }
+
+    #[cfg(test)]
     pub(crate) fn is_any(&self) -> bool {
         !self.0.is_empty()
     }
@@ -96,7 +116,7 @@ impl Standing {
         }
         self.0.retain(|scope, error| {
             let matters = scope.is_none_or(|role| wanted.contains(&role));
-            matters && !error.seen && !repaired
+            found.contains_key(scope) || (matters && !error.seen && !repaired)
         });
         for (scope, sentence) in found {
             self.seen(scope, sentence, now);

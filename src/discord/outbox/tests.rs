@@ -197,7 +197,7 @@ fn a_stuck_role_is_told_once_and_tried_again_rarely_while_other_roles_go_on() {
         }
         now = queue.next_at().unwrap();
     }
-    assert!((10..=13).contains(&tries), "{tries} tries in an hour");
+    assert!((8..=12).contains(&tries), "{tries} tries in an hour");
     // It works again: all follow.
     assert!(take(&mut queue, now).is_some());
     queue.finish(End::Done, now, 0.5);
@@ -217,7 +217,7 @@ fn a_stuck_server_holds_everything() {
     take(&mut queue, now).unwrap();
     queue.finish(stuck(None), now, 0.5);
     assert_eq!(take(&mut queue, now), None);
-    assert_eq!(queue.next_at(), Some(now + STUCK));
+    assert_eq!(queue.next_at(), Some(now + Duration::from_secs(30)));
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn who_left_is_tried_again_when_seen() {
         !queue.standing.is_any(),
         "one who left is no error of the server"
     );
-    assert_eq!(take(&mut queue, now + Duration::from_secs(60)), None);
+    assert_eq!(take(&mut queue, now + Duration::from_secs(20)), None);
     queue.member_seen(UserId(2));
     assert_eq!(take(&mut queue, now), None);
     queue.member_seen(UserId(1));
