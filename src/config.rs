@@ -101,14 +101,15 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         // The file alone first: its mistakes have lines. Overrides are then merged and checked as a whole.
-        let in_file = raw::parse(text, name)?;
+        let in_file = raw::parse(text, name, raw::Lines::Known)?;
         let overrides = environment::overrides(variables)?;
-        let raw = if overrides.is_empty() {
-            in_file
-        } else {
-            environment::merge(text, &overrides)?
-        };
-        raw::check(raw, text, name)
+        if overrides.is_empty() {
+            return raw::check(in_file, text, name, raw::Lines::Known);
+        }
+        let merged = environment::merge(text, &overrides)?;
+        let name = format!("{name} with {}", environment::names(&overrides));
+        let raw = raw::parse(&merged, &name, raw::Lines::Lost)?;
+        raw::check(raw, &merged, &name, raw::Lines::Lost)
     }
 }
 

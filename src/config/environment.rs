@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::ConfigError;
-use super::raw::{Raw, keyed_message};
+use super::raw::keyed_message;
 
 const PREFIX: &str = "AMSER_ROLES__";
 
@@ -71,19 +71,21 @@ fn value(key: &str, text: &str, variable: &str) -> Result<Value, ConfigError> {
         })
 }
 
-/// The file with the overrides in place.
-pub(super) fn merge(text: &str, overrides: &[Override]) -> Result<Raw, ConfigError> {
+/// The file's text with the overrides in place. Its lines are not the file's any more.
+pub(super) fn merge(text: &str, overrides: &[Override]) -> Result<String, ConfigError> {
     let mut table: Table =
         toml::from_str(text).map_err(|error| ConfigError(keyed_message(error)))?;
     for one in overrides {
         set(&mut table, &one.path, &one.value)
             .ok_or_else(|| ConfigError(format!("{}: there is no such key", one.variable)))?;
     }
-    Table::try_into(table).map_err(|error| {
-        let message = keyed_message(error);
-        let named: Vec<_> = overrides.iter().map(|one| one.variable.as_str()).collect();
-        ConfigError(format!("with {} applied: {message}", named.join(", ")))
-    })
+    toml::to_string(&table).map_err(|error| ConfigError(error.to_string()))
+}
+
+/// The names of the variables, to blame in an error.
+pub(super) fn names(overrides: &[Override]) -> String {
+    let names: Vec<_> = overrides.iter().map(|one| one.variable.as_str()).collect();
+    names.join(", ")
 }
 
 fn set(table: &mut Table, path: &[String], value: &Value) -> Option<()> {

@@ -166,12 +166,18 @@ struct RawGate {
     role_ids: Spanned<BTreeSet<RoleId>>,
 }
 
+/// Whether the lines of a text are those of the user's file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    Known,
+    Lost,
+}
+
 /// Reads the shape.
-pub(super) fn parse(text: &str, name: &str) -> Result<Raw, ConfigError> {
+pub(super) fn parse(text: &str, name: &str, lines: Lines) -> Result<Raw, ConfigError> {
     toml::from_str(text).map_err(|error| {
-        let place = error
-            .span()
-            .map_or_else(String::new, |span| format!(", line {}", line(text, &span)));
+        let span = error.span().filter(|_| lines == Lines::Known);
+        let place = span.map_or_else(String::new, |span| format!(", line {}", line(text, &span)));
         ConfigError(format!("{name}{place}: {}", keyed_message(error)))
     })
 }
@@ -200,9 +206,9 @@ fn line(text: &str, span: &Range<usize>) -> usize {
 }
 
 /// Checks what types alone cannot.
-pub(super) fn check(raw: Raw, text: &str, name: &str) -> Result<Config, ConfigError> {
+pub(super) fn check(raw: Raw, text: &str, name: &str, lines: Lines) -> Result<Config, ConfigError> {
     let wrong = |span: Range<usize>, key: &str, message: &str| {
-        let place = if span.is_empty() {
+        let place = if span.is_empty() || lines == Lines::Lost {
             String::new()
         } else {
             format!(", line {}", line(text, &span))
