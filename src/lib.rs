@@ -10,7 +10,12 @@
 
 pub mod abi;
 pub mod chain;
+pub mod config;
+pub mod discord;
 pub mod domain;
+pub mod planner;
 pub mod projection;
+pub mod reconcile;
+pub mod roster;
 pub mod sandbox;
 pub mod store;

@@ -2,6 +2,7 @@
 
 mod abi_drift;
 mod contracts;
+mod discord_apply;
 mod faults;
 mod follow;
 mod latency;
