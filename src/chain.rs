@@ -17,6 +17,7 @@ mod head;
 mod join;
 mod module;
 mod place;
+mod question;
 mod read;
 mod reconnect;
 mod reorg;
