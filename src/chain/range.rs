@@ -119,6 +119,11 @@ impl RangeReader {
         self.due
     }
 
+    /// Whether the processors' logs are asked for by module, because most are about others'.
+    pub fn is_separate(&self) -> bool {
+        self.separate
+    }
+
     /// The next piece; `None` after the last block. An error is one that the reader cannot wait out or split away: the
     /// caller may go to another node or wait, and then call again. What was already read is kept and nothing is
     /// skipped. Cancel safe.
