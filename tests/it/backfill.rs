@@ -196,7 +196,7 @@ async fn a_block_beyond_the_result_limit_is_read_by_parts_or_by_its_receipts() {
     blocks[300] = 4_000;
     let made = make(blocks);
     for (max_results, receipts) in [(3_500, false), (1_000, true)] {
-        for wording in [Wording::Geth, Wording::Infura, Wording::Reth] {
+        for wording in WORDINGS {
             let options = LogNodeOptions {
                 max_results: Some(max_results),
                 receipts,
