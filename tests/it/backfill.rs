@@ -127,7 +127,9 @@ fn assert_complete(made: &Made, pieces: &[Piece], what: &str) {
 
 async fn assert_read(made: &Made, options: LogNodeOptions) -> (Vec<Piece>, Vec<RpcError>) {
     let what = format!("{options:?}");
-    let node = LogNode::start(made.chain.clone(), options).await.unwrap();
+    let node = LogNode::start(made.chain.clone(), options)
+        .await
+        .expect("a free port");
     let (pieces, errors) = read_all(made, &node).await;
     assert_complete(made, &pieces, &what);
     (pieces, errors)
