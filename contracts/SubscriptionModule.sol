@@ -216,27 +216,27 @@ contract SubscriptionModule is IModule {
     function registerExecution(address subscriber, uint256 planId, uint256 executionBudget, uint256 allowanceExpiry)
         external
         onlyPaymentProcessor
-        returns (uint256 subId)
+        returns (uint256 id)
     {
         _requireOpen(planId, subscriber);
         require(executionBudget > 0, ZeroExecutionBudget());
         require(allowanceExpiry > block.timestamp, ExpiryInThePast());
-        subId = ++subscriptionCount;
-        Subscription storage sub = subscriptions[subId];
+        id = ++subscriptionCount;
+        Subscription storage sub = subscriptions[id];
         sub.subscriber = subscriber;
         sub.planId = planId;
         sub.nextChargeAt = uint64(block.timestamp);
         sub.windowId = 1;
         sub.remainingExecutions = executionBudget;
         sub.allowanceExpiry = allowanceExpiry;
-        subscriptionOf[subscriber][planId] = subId;
-        emit SubscriptionCreated(subId, subscriber, planId, executionBudget, allowanceExpiry);
+        subscriptionOf[subscriber][planId] = id;
+        emit SubscriptionCreated(id, subscriber, planId, executionBudget, allowanceExpiry);
     }
 
     /// @inheritdoc IModule
     /// @dev The next window starts where this one ends, so late keepers do not shift the billing date.
-    function onExecute(uint256 subId, uint256 executionTime, uint256 windowId) external onlyPaymentProcessor {
-        Subscription storage sub = subscriptions[subId];
+    function onExecute(uint256 id, uint256 executionTime, uint256 windowId) external onlyPaymentProcessor {
+        Subscription storage sub = subscriptions[id];
         require(windowId == sub.windowId, WindowMismatch());
         sub.lastPaidAt = uint64(executionTime);
         sub.nextChargeAt = uint64(executionTime) + plans[sub.planId].interval;
@@ -316,7 +316,7 @@ contract SubscriptionModule is IModule {
     /// @inheritdoc IModule
     /// @dev States that no payment can change are named before NotDue, so Exhausted or Expired may be the answer while
     ///  a window is still paid for. The first charge has no window to miss; its window starts when it is executed.
-    function quoteExecution(uint256 subId)
+    function quoteExecution(uint256 id)
         external
         view
         returns (
@@ -329,7 +329,7 @@ contract SubscriptionModule is IModule {
             uint256 windowId
         )
     {
-        Subscription storage sub = subscriptions[subId];
+        Subscription storage sub = subscriptions[id];
         Plan storage plan = plans[sub.planId];
         reason = uint8(_obstacle(sub));
         payer = sub.subscriber;

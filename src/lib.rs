@@ -11,4 +11,6 @@
 pub mod abi;
 pub mod chain;
 pub mod domain;
+pub mod projection;
 pub mod sandbox;
+pub mod store;

@@ -110,8 +110,12 @@ pub enum Cause {
         /// The event.
         mark: Mark,
     },
-    /// No subscription backs the role any more although none of the above happened: the chain was reorganised, or a
-    /// wallet was unlinked or moved to another member.
+    /// The chain was reorganised and the payment is not on the new chain.
+    Reorganised {
+        /// The newest block that the old and the new chain share.
+        fork_block: u64,
+    },
+    /// The member linked no wallet that holds a subscription: it was unlinked, or moved to another member.
     NoSubscription,
     /// The gate that gave the role was changed or removed.
     GateRemoved,
@@ -132,7 +136,8 @@ impl Cause {
             | Self::PaymentFailed { .. }
             | Self::Paused { .. }
             | Self::Cancelled { .. }
-            | Self::Blocked { .. } => true,
+            | Self::Blocked { .. }
+            | Self::Reorganised { .. } => true,
             Self::NoSubscription | Self::GateRemoved | Self::ManualRole | Self::Drift => false,
         }
     }
@@ -162,16 +167,20 @@ pub struct Applied {
     pub role: RoleId,
     /// How far it came.
     pub state: AppliedState,
+    /// Why the newest decision was made: the role's receipt.
+    pub cause: Cause,
 }
 
-/// How far a grant came. The intent is durable before the request leaves, so that a crash in between
-/// never leaves a role that nobody feels responsible for.
+/// How far a change came. The intent is durable before the request leaves, so that a crash in between never leaves a
+/// role that nobody feels responsible for, nor a change that the journal does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AppliedState {
-    /// Decided; Discord may or may not have done it.
-    Intended,
-    /// Acknowledged by Discord.
+    /// A grant was decided; Discord may or may not have done it.
+    Granting,
+    /// Discord acknowledged the grant.
     Granted,
+    /// A revoke was decided; Discord may or may not have done it.
+    Revoking,
 }
 
 /// One line of the journal of role changes.

@@ -3,3 +3,5 @@
 mod abi_drift;
 mod backfill;
 mod contracts;
+mod local_chain;
+mod local_discord;

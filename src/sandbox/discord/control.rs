@@ -1,0 +1,221 @@
+//! The hands of a test or of the sandbox: guilds, roles and members change, faults come and go, nothing over HTTP.
+mod people;
+mod watch;
+
+use anyhow::{Context as _, anyhow};
+use serenity::model::Permissions;
+use serenity::model::id::ChannelId;
+
+use super::LocalDiscord;
+use super::error::ApiError;
+use super::guild::Role;
+use super::options::Options;
+use super::world::Channel;
+use crate::domain::{GuildId, RoleId, UserId};
+
+/// A role to be made; `NewRole::named` fills in what rarely matters.
+#[derive(Clone, Debug)]
+pub struct NewRole {
+    /// Its id; `None` takes a fresh one.
+    pub id: Option<RoleId>,
+    /// Its name.
+    pub name: String,
+    /// Its colour as 0xRRGGBB.
+    pub color: u32,
+    /// What it allows.
+    pub permissions: Permissions,
+    /// It belongs to an integration; nobody can give or take it.
+    pub managed: bool,
+}
+
+impl NewRole {
+    /// A plain role that allows nothing.
+    pub fn named(name: &str) -> Self {
+        Self {
+            id: None,
+            name: name.to_owned(),
+            color: 0x58_65f2,
+            permissions: Permissions::empty(),
+            managed: false,
+        }
+    }
+}
+
+fn refused(error: ApiError) -> anyhow::Error {
+    anyhow!("{} ({})", error.message, error.code)
+}
+
+impl LocalDiscord {
+    /// What it was started with (and what changed since).
+    pub fn options(&self) -> Options {
+        self.shared.read(|world| world.options.clone())
+    }
+
+    /// The bot's user id.
+    pub fn bot_id(&self) -> UserId {
+        self.shared.read(|world| world.bot())
+    }
+
+    /// Adds a guild with an owner, @everyone and one text channel; the bot is in it with its own role, which may manage
+    /// roles.
+    pub fn add_guild(&self, name: &str) -> GuildId {
+        let id = GuildId(self.shared.change(|world| world.new_id()));
+        self.add_guild_with_id(id, name);
+        id
+    }
+
+    /// The same under a given id. A guild that has it already is replaced.
+    pub fn add_guild_with_id(&self, id: GuildId, name: &str) {
+        let permissions = Permissions::VIEW_CHANNEL
+            | Permissions::SEND_MESSAGES
+            | Permissions::EMBED_LINKS
+            | Permissions::MANAGE_ROLES;
+        self.shared.change(|world| {
+            world.add_guild(id, name);
+            world
+                .invite_bot(id, permissions)
+                .expect("the guild was just added");
+        });
+    }
+
+    /// The guild's owner.
+    pub fn owner(&self, guild: GuildId) -> Option<UserId> {
+        self.shared
+            .read(|world| world.guilds.get(&guild).map(|guild| guild.owner))
+    }
+
+    /// The guild's first text channel.
+    pub fn channel(&self, guild: GuildId) -> Option<ChannelId> {
+        self.shared
+            .read(|world| world.guilds.get(&guild)?.channels.first().copied())
+    }
+
+    /// Allows or forbids the bot to write in a channel.
+    pub fn set_bot_may_write(&self, channel: ChannelId, may: bool) {
+        self.shared.change(|world| {
+            if let Some(Channel::Text { bot_may_write, .. }) = world.channels.get_mut(&channel) {
+                *bot_may_write = may;
+            }
+        });
+    }
+
+    /// The bot is removed from a guild.
+    pub fn kick_bot(&self, guild: GuildId) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.kick_bot(guild))
+            .map_err(refused)
+    }
+
+    /// The bot is invited with these permissions; its new role stands lowest, as on Discord.
+    pub fn invite_bot(&self, guild: GuildId, permissions: Permissions) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.invite_bot(guild, permissions))
+            .map_err(refused)
+    }
+
+    /// Discord loses a guild in an outage (the bot stays a member), or gets it back. Only the gateway says so.
+    pub fn set_unavailable(&self, guild: GuildId, unavailable: bool) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.set_unavailable(guild, unavailable))
+            .map_err(refused)
+    }
+
+    /// The bot's own (managed) role in a guild.
+    pub fn bot_role(&self, guild: GuildId) -> Option<RoleId> {
+        self.shared.read(|world| {
+            let mut roles = world.guilds.get(&guild)?.roles.iter();
+            roles
+                .find(|(_, role)| role.bot == Some(world.bot()))
+                .map(|(id, _)| *id)
+        })
+    }
+
+    /// Adds a plain role, lowest of all, as Discord does.
+    pub fn add_role(&self, guild: GuildId, name: &str) -> anyhow::Result<RoleId> {
+        self.add_role_with(guild, NewRole::named(name))
+    }
+
+    /// Adds a role.
+    pub fn add_role_with(&self, guild: GuildId, new: NewRole) -> anyhow::Result<RoleId> {
+        self.shared.change(|world| {
+            let id = new.id.unwrap_or_else(|| RoleId(world.new_id()));
+            let role = Role {
+                name: new.name,
+                color: new.color,
+                permissions: new.permissions,
+                position: 1,
+                managed: new.managed,
+                bot: None,
+            };
+            let found = world.guilds.get_mut(&guild).context("no such guild")?;
+            found.insert_role(id, role);
+            world
+                .role_changed("GUILD_ROLE_CREATE", guild, id)
+                .map_err(refused)?;
+            Ok(id)
+        })
+    }
+
+    /// Changes a role with `change` and tells the gateway.
+    fn edit_role(
+        &self,
+        guild: GuildId,
+        role: RoleId,
+        change: impl FnOnce(&mut Role),
+    ) -> anyhow::Result<()> {
+        self.shared.change(|world| {
+            let found = world.guilds.get_mut(&guild).context("no such guild")?;
+            change(found.roles.get_mut(&role).context("no such role")?);
+            world
+                .role_changed("GUILD_ROLE_UPDATE", guild, role)
+                .map_err(refused)
+        })
+    }
+
+    /// Sets what a role (also @everyone or the bot's) allows.
+    pub fn set_role_permissions(
+        &self,
+        guild: GuildId,
+        role: RoleId,
+        permissions: Permissions,
+    ) -> anyhow::Result<()> {
+        self.edit_role(guild, role, |role| role.permissions = permissions)
+    }
+
+    /// Makes a role an integration's, or not.
+    pub fn set_role_managed(
+        &self,
+        guild: GuildId,
+        role: RoleId,
+        managed: bool,
+    ) -> anyhow::Result<()> {
+        self.edit_role(guild, role, |role| role.managed = managed)
+    }
+
+    /// Renames a role.
+    pub fn rename_role(&self, guild: GuildId, role: RoleId, name: &str) -> anyhow::Result<()> {
+        self.edit_role(guild, role, |role| role.name = name.to_owned())
+    }
+
+    /// Orders roles, lowest first; roles that are not named go on top.
+    pub fn set_role_order(&self, guild: GuildId, lowest_first: &[RoleId]) -> anyhow::Result<()> {
+        self.shared.change(|world| {
+            let found = world.guilds.get_mut(&guild).context("no such guild")?;
+            found.order_roles(lowest_first);
+            let roles: Vec<_> = found.roles.keys().copied().collect();
+            for role in roles {
+                world
+                    .role_changed("GUILD_ROLE_UPDATE", guild, role)
+                    .map_err(refused)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Deletes a role; members lose it.
+    pub fn delete_role(&self, guild: GuildId, role: RoleId) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.delete_role(guild, role))
+            .map_err(refused)
+    }
+}

@@ -1,0 +1,221 @@
+//! Interactions: the state between INTERACTION_CREATE and the last edit of the answer.
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::domain::{GuildId, UserId};
+use serde_json::{Value, json};
+use serenity::model::id::{ChannelId, InteractionId, MessageId};
+
+use super::error::ApiError;
+use super::message::EPHEMERAL;
+use super::shape;
+use super::world::World;
+
+/// One interaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Interaction {
+    pub(crate) token: String,
+    pub(crate) created: Instant,
+    pub(crate) channel: ChannelId,
+    /// The message whose button was pressed; `None` for a command.
+    pub(crate) source: Option<MessageId>,
+    /// How long the first answer took.
+    pub(crate) answered_after: Option<Duration>,
+    /// Deferred, and nothing has filled the placeholder yet.
+    pub(crate) thinking: bool,
+    pub(crate) deferred: bool,
+    /// What `@original` means: the answer, or the source message after types 6 and 7.
+    pub(crate) original: Option<MessageId>,
+    pub(crate) followups: Vec<MessageId>,
+}
+
+/// All interactions, by id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interactions(pub(crate) BTreeMap<InteractionId, Interaction>);
+
+impl Interactions {
+    /// The interaction that a webhook path names, while its token works.
+    pub(crate) fn by_token(
+        &mut self,
+        token: &str,
+        lifetime: Duration,
+        now: Instant,
+    ) -> Result<&mut Interaction, ApiError> {
+        let found = self
+            .0
+            .values_mut()
+            .find(|interaction| interaction.token == token);
+        let interaction = found.ok_or_else(ApiError::unknown_webhook)?;
+        if now.duration_since(interaction.created) > lifetime {
+            return Err(ApiError::expired_webhook_token());
+        }
+        // Before the callback there is no webhook.
+        if interaction.answered_after.is_none() {
+            return Err(ApiError::unknown_webhook());
+        }
+        Ok(interaction)
+    }
+}
+
+/// What every INTERACTION_CREATE carries, besides `type` and `data`.
+pub(crate) fn envelope(
+    world: &World,
+    id: InteractionId,
+    token: &str,
+    guild_id: GuildId,
+    channel: ChannelId,
+    user: UserId,
+) -> Option<Value> {
+    let guild = world.guilds.get(&guild_id)?;
+    let permissions = guild.permissions(user);
+    let bot_permissions = guild.permissions(world.bot());
+    let mut place = shape::channel(world, channel, world.channels.get(&channel)?);
+    place["permissions"] = json!(permissions);
+    Some(json!({
+        "id": id,
+        "application_id": world.options.application_id,
+        "token": token,
+        "version": 1,
+        "guild_id": guild_id,
+        "guild": { "id": guild_id, "locale": "en-US", "features": [] },
+        "channel_id": channel,
+        "channel": place,
+        "member": shape::interaction_member(world, guild_id, user, permissions)?,
+        "app_permissions": bot_permissions,
+        "locale": "en-US",
+        "guild_locale": "en-US",
+        "entitlements": [],
+        "authorizing_integration_owners": { "0": guild_id },
+        "context": 0,
+        "attachment_size_limit": 10_485_760,
+    }))
+}
+
+/// A button under a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Button {
+    /// What stands on it.
+    pub label: String,
+    /// What the bot knows it by; `None` for a link.
+    pub custom_id: Option<String>,
+    /// Where a link leads.
+    pub url: Option<String>,
+    /// It cannot be pressed.
+    pub disabled: bool,
+}
+
+/// A message as a user sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// Its text.
+    pub content: String,
+    /// Its embeds, as JSON.
+    pub embeds: Vec<Value>,
+    /// Its buttons, row by row.
+    pub buttons: Vec<Button>,
+    /// Only the one who asked sees it.
+    pub ephemeral: bool,
+}
+
+impl SeenMessage {
+    pub(crate) fn new(id: MessageId, message: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let rows = message["components"].as_array().into_iter().flatten();
+        let items = rows.flat_map(|row| row["components"].as_array().into_iter().flatten());
+        let buttons = items.filter(|item| item["type"] == 2).map(|item| Button {
+            label: text(&item["label"]).unwrap_or_default(),
+            custom_id: text(&item["custom_id"]),
+            url: text(&item["url"]),
+            disabled: item["disabled"] == true,
+        });
+        Self {
+            id,
+            content: text(&message["content"]).unwrap_or_default(),
+            embeds: message["embeds"].as_array().cloned().unwrap_or_default(),
+            buttons: buttons.collect(),
+            ephemeral: message["flags"].as_u64().unwrap_or(0) & EPHEMERAL != 0,
+        }
+    }
+
+    /// Everything there is to read: the content, then each embed's title, description, fields and footer.
+    pub fn text(&self) -> String {
+        let mut lines = vec![self.content.as_str()];
+        for embed in &self.embeds {
+            lines.extend(embed["title"].as_str());
+            lines.extend(embed["description"].as_str());
+            for field in embed["fields"].as_array().into_iter().flatten() {
+                lines.extend(field["name"].as_str());
+                lines.extend(field["value"].as_str());
+            }
+            lines.extend(embed["footer"]["text"].as_str());
+        }
+        lines.retain(|line| !line.is_empty());
+        lines.join("\n")
+    }
+}
+
+/// The answer to a command or a button.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The interaction it answers; `LocalDiscord::reply` reads it again later.
+    pub interaction: InteractionId,
+    /// The answer (after a button that updates its message, that message).
+    pub message: SeenMessage,
+    /// Later messages of the same interaction.
+    pub followups: Vec<SeenMessage>,
+    /// How long the first answer (or the deferral) took.
+    pub answered_after: Duration,
+    /// The bot first showed "is thinking…".
+    pub deferred: bool,
+}
+
+impl Reply {
+    /// All text of the answer and its follow-ups.
+    pub fn text(&self) -> String {
+        let all = std::iter::once(&self.message).chain(&self.followups);
+        all.map(SeenMessage::text).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Why an interaction has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoReply {
+    /// The user cannot see such a command or button.
+    #[error("{0}")]
+    NotOffered(String),
+    /// The options do not fit the registered command.
+    #[error("{0}")]
+    WrongOption(String),
+    /// No bot is connected for this guild.
+    #[error("the application is not connected to the gateway")]
+    NotConnected,
+    /// There was no callback within the deadline (3 s on Discord).
+    #[error("the application did not respond")]
+    NoAnswer,
+    /// It was deferred, and the answer did not come.
+    #[error("the application is still thinking")]
+    StillThinking,
+}
+
+impl World {
+    /// The reply as it stands; `None` before the callback or while the bot is thinking.
+    pub(crate) fn reply(&self, id: InteractionId) -> Option<Reply> {
+        let interaction = self.interactions.0.get(&id)?;
+        let answered_after = interaction
+            .answered_after
+            .filter(|_| !interaction.thinking)?;
+        let seen = |message: &MessageId| {
+            let value = self.messages.get(&(interaction.channel, *message))?;
+            Some(SeenMessage::new(*message, value))
+        };
+        Some(Reply {
+            interaction: id,
+            message: interaction.original.as_ref().and_then(seen)?,
+            followups: interaction.followups.iter().filter_map(seen).collect(),
+            answered_after,
+            deferred: interaction.deferred,
+        })
+    }
+}

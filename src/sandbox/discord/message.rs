@@ -1,0 +1,289 @@
+//! Messages: what Discord accepts as one, and the message object it makes of it.
+use crate::domain::UserId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use serenity::model::id::{ChannelId, MessageId};
+use time::OffsetDateTime;
+
+use super::error::ApiError;
+use super::shape;
+use super::world::World;
+
+/// The flag of a message that only one user sees.
+pub(crate) const EPHEMERAL: u64 = 1 << 6;
+
+/// A body that creates or edits a message. Unknown fields are refused, so that tests see them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MessageBody {
+    content: Option<String>,
+    embeds: Option<Vec<Value>>,
+    components: Option<Vec<Value>>,
+    flags: Option<u64>,
+    #[serde(default, rename = "tts")]
+    _tts: Option<bool>,
+    #[serde(default, rename = "allowed_mentions")]
+    _allowed_mentions: Option<Value>,
+    #[serde(default, rename = "attachments")]
+    attachments: Option<Vec<Value>>,
+    #[serde(default, rename = "sticker_ids")]
+    sticker_ids: Option<Vec<Value>>,
+    #[serde(default, rename = "nonce")]
+    _nonce: Option<Value>,
+    #[serde(default, rename = "enforce_nonce")]
+    _enforce_nonce: Option<bool>,
+    #[serde(default, rename = "message_reference")]
+    _message_reference: Option<Value>,
+    #[serde(default, rename = "poll")]
+    _poll: Option<Value>,
+}
+
+fn too_long(path: &str, most: usize) -> ApiError {
+    ApiError::invalid_form(
+        path,
+        "BASE_TYPE_MAX_LENGTH",
+        format!("Must be {most} or fewer in length."),
+    )
+}
+
+/// Refuses a text of more than `most` characters.
+fn short(path: &str, text: Option<&str>, most: usize) -> Result<usize, ApiError> {
+    let length = text.map_or(0, |text| text.chars().count());
+    if length > most {
+        Err(too_long(path, most))
+    } else {
+        Ok(length)
+    }
+}
+
+impl MessageBody {
+    /// Checks the documented limits; `creating` also refuses an empty message.
+    pub(crate) fn check(&self, creating: bool) -> Result<(), ApiError> {
+        let content = short("content", self.content.as_deref(), 2000)?;
+        if self
+            .attachments
+            .as_ref()
+            .is_some_and(|files| !files.is_empty())
+            || self
+                .sticker_ids
+                .as_ref()
+                .is_some_and(|stickers| !stickers.is_empty())
+        {
+            return Err(ApiError::invalid_form(
+                "attachments",
+                "UNSUPPORTED",
+                "No files here.",
+            ));
+        }
+        let embeds = self.embeds.as_deref().unwrap_or_default();
+        let components = self.components.as_deref().unwrap_or_default();
+        if embeds.len() > 10 {
+            return Err(too_long("embeds", 10));
+        }
+        let mut total = 0;
+        for (at, embed) in embeds.iter().enumerate() {
+            total += check_embed(&format!("embeds.{at}"), embed)?;
+        }
+        if total > 6000 {
+            let message = "Embed size exceeds maximum size of 6000";
+            return Err(ApiError::invalid_form(
+                "embeds",
+                "MAX_EMBED_SIZE_EXCEEDED",
+                message,
+            ));
+        }
+        check_rows(components)?;
+        if creating && content == 0 && embeds.is_empty() && components.is_empty() {
+            return Err(ApiError::empty_message());
+        }
+        Ok(())
+    }
+
+    /// Writes the fields that the body names into a message object.
+    pub(crate) fn apply(&self, message: &mut Value) {
+        if let Some(content) = &self.content {
+            message["content"] = json!(content);
+        }
+        if let Some(embeds) = &self.embeds {
+            message["embeds"] = json!(embeds);
+        }
+        if let Some(components) = &self.components {
+            message["components"] = json!(components);
+        }
+    }
+}
+
+/// Checks an embed and returns how many characters count towards the total.
+fn check_embed(path: &str, embed: &Value) -> Result<usize, ApiError> {
+    let text = |pointer: &str, most| {
+        let key = pointer.trim_start_matches('/').replace('/', ".");
+        short(
+            &format!("{path}.{key}"),
+            embed.pointer(pointer).and_then(Value::as_str),
+            most,
+        )
+    };
+    let mut total = text("/title", 256)?
+        + text("/description", 4096)?
+        + text("/footer/text", 2048)?
+        + text("/author/name", 256)?;
+    let fields = embed["fields"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    if fields.len() > 25 {
+        return Err(too_long(&format!("{path}.fields"), 25));
+    }
+    for (at, field) in fields.iter().enumerate() {
+        for (key, most) in [("name", 256), ("value", 1024)] {
+            let path = format!("{path}.fields.{at}.{key}");
+            let text = field[key].as_str().filter(|text| !text.trim().is_empty());
+            total += match text {
+                Some(text) => short(&path, Some(text), most)?,
+                None => {
+                    let message = "This field is required";
+                    return Err(ApiError::invalid_form(&path, "BASE_TYPE_REQUIRED", message));
+                }
+            };
+        }
+    }
+    Ok(total)
+}
+
+/// Action rows of buttons or one select menu.
+fn check_rows(rows: &[Value]) -> Result<(), ApiError> {
+    if rows.len() > 5 {
+        return Err(too_long("components", 5));
+    }
+    let mut seen = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        let path = format!("components.{at}");
+        let items = row["components"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if row["type"] != 1 || items.is_empty() || items.len() > 5 {
+            let message = "An action row holds one to five components.";
+            return Err(ApiError::invalid_form(
+                &path,
+                "BASE_TYPE_BAD_LENGTH",
+                message,
+            ));
+        }
+        for (at, item) in items.iter().enumerate() {
+            let path = format!("{path}.components.{at}");
+            short(&format!("{path}.label"), item["label"].as_str(), 80)?;
+            short(
+                &format!("{path}.custom_id"),
+                item["custom_id"].as_str(),
+                100,
+            )?;
+            let link = item["type"] == 2 && item["style"] == 5;
+            let address = item["url"].as_str();
+            let custom_id = item["custom_id"].as_str();
+            let right = if link {
+                custom_id.is_none()
+                    && address.is_some_and(|url| {
+                        url.starts_with("http://") || url.starts_with("https://")
+                    })
+            } else {
+                custom_id.is_some() && address.is_none()
+            };
+            if !right {
+                let message = "A link button needs a url, any other component a custom_id.";
+                return Err(ApiError::invalid_form(&path, "COMPONENT_INVALID", message));
+            }
+            if let Some(id) = custom_id {
+                if seen.contains(&id) {
+                    let message = "Component custom id cannot be duplicated";
+                    return Err(ApiError::invalid_form(
+                        &path,
+                        "COMPONENT_CUSTOM_ID_DUPLICATED",
+                        message,
+                    ));
+                }
+                seen.push(id);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The present time as Discord writes it.
+pub(crate) fn now() -> String {
+    shape::timestamp(OffsetDateTime::now_utc().unix_timestamp())
+}
+
+/// A new message object of the bot's.
+pub(crate) fn create(
+    world: &World,
+    id: MessageId,
+    channel: ChannelId,
+    author: UserId,
+    body: &MessageBody,
+) -> Value {
+    let mut message = json!({
+        "id": id,
+        "type": 0,
+        "channel_id": channel,
+        "author": shape::user(world, author),
+        "content": "",
+        "timestamp": now(),
+        "edited_timestamp": null,
+        "tts": false,
+        "mention_everyone": false,
+        "mentions": [],
+        "mention_roles": [],
+        "attachments": [],
+        "embeds": [],
+        "components": [],
+        "pinned": false,
+        "flags": body.flags.unwrap_or(0),
+    });
+    body.apply(&mut message);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(body: Value) -> Option<u32> {
+        let body: MessageBody = serde_json::from_value(body).unwrap();
+        body.check(true).err().map(|error| error.code)
+    }
+
+    #[test]
+    fn empty_and_overlong_messages_are_refused() {
+        assert_eq!(code(json!({})), Some(50006));
+        assert_eq!(code(json!({ "content": "a".repeat(2001) })), Some(50035));
+        assert_eq!(code(json!({ "content": "a".repeat(2000) })), None);
+        assert_eq!(
+            code(json!({ "embeds": [{ "description": "d".repeat(4097) }] })),
+            Some(50035)
+        );
+        let large = json!({ "description": "d".repeat(4000) });
+        assert_eq!(code(json!({ "embeds": [large, large] })), Some(50035));
+    }
+
+    #[test]
+    fn buttons_need_their_id_or_address_and_no_id_twice() {
+        let row = |buttons: Value| json!({ "components": [{ "type": 1, "components": buttons }] });
+        let button = json!({ "type": 2, "style": 1, "label": "x", "custom_id": "a" });
+        assert_eq!(code(row(json!([button]))), None);
+        assert_eq!(code(row(json!([button, button]))), Some(50035));
+        assert_eq!(
+            code(row(
+                json!([{ "type": 2, "style": 5, "label": "x", "custom_id": "a" }])
+            )),
+            Some(50035)
+        );
+        assert_eq!(
+            code(row(
+                json!([{ "type": 2, "style": 5, "label": "x", "url": "https://a" }])
+            )),
+            None
+        );
+        assert_eq!(code(row(json!([]))), Some(50035));
+    }
+}

@@ -1,0 +1,323 @@
+//! All of the local Discord's state, and the changes to it; every change tells the gateway sessions that may know.
+mod members;
+
+use std::collections::BTreeMap;
+
+use crate::domain::{GuildId, RoleId, UserId};
+use serde_json::{Value, json};
+use serenity::model::Permissions;
+use serenity::model::gateway::GatewayIntents;
+use serenity::model::id::{ChannelId, CommandId, MessageId};
+use time::OffsetDateTime;
+
+use super::board::Board;
+use super::error::ApiError;
+use super::gateway::session::Sessions;
+use super::guild::{Guild, Member, Role, User};
+use super::interaction::Interactions;
+use super::oauth::Grants;
+use super::options::Options;
+use super::shape;
+
+/// Where messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// A guild's text channel, and whether the bot may write there.
+    Text {
+        guild: GuildId,
+        name: String,
+        bot_may_write: bool,
+    },
+    /// A direct-message channel with this user.
+    Direct { user: UserId },
+}
+
+/// The state. Held in one mutex, never over an await.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) options: Options,
+    /// Where clients are sent for the gateway.
+    pub(crate) gateway_url: String,
+    /// What `/gateway/bot` recommends.
+    pub(crate) shards: u32,
+    /// The user who owns the application.
+    pub(crate) developer: UserId,
+    pub(crate) users: BTreeMap<UserId, User>,
+    pub(crate) guilds: BTreeMap<GuildId, Guild>,
+    pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// Messages as their JSON, by channel in order.
+    pub(crate) messages: BTreeMap<(ChannelId, MessageId), Value>,
+    /// Registered commands as their JSON, global (`None`) or of a guild.
+    pub(crate) commands: BTreeMap<(Option<GuildId>, CommandId), Value>,
+    pub(crate) sessions: Sessions,
+    pub(crate) interactions: Interactions,
+    pub(crate) grants: Grants,
+    /// What the page shows besides the state.
+    pub(crate) board: Board,
+    next_id: u64,
+}
+
+/// The first id given out; a snowflake of 2023.
+const FIRST_ID: u64 = 1_120_000_000_000_000_000;
+/// Ids differ in their time part, which is also what sharding looks at.
+const ID_STEP: u64 = 1 << 22;
+
+impl World {
+    pub(crate) fn new(options: Options, gateway_url: String) -> Self {
+        let bot = User {
+            name: Some(options.name.as_str().into()),
+            bot: true,
+            closed_to_messages: false,
+        };
+        let developer = UserId(FIRST_ID);
+        let owner = User {
+            name: Some("developer".into()),
+            ..User::default()
+        };
+        Self {
+            users: BTreeMap::from([(options.bot_id(), bot), (developer, owner)]),
+            options,
+            gateway_url,
+            shards: 1,
+            developer,
+            guilds: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            sessions: Sessions::default(),
+            interactions: Interactions::default(),
+            grants: Grants::default(),
+            board: Board::default(),
+            next_id: FIRST_ID,
+        }
+    }
+
+    pub(crate) fn new_id(&mut self) -> u64 {
+        self.next_id += ID_STEP;
+        self.next_id
+    }
+
+    /// Reserves `count` consecutive ids and returns the first.
+    pub(crate) fn new_ids(&mut self, count: u64) -> u64 {
+        let first = self.next_id + ID_STEP;
+        self.next_id += ID_STEP * (count / ID_STEP + 1);
+        first
+    }
+
+    pub(crate) fn bot(&self) -> UserId {
+        self.options.bot_id()
+    }
+
+    /// The guild, when the bot is in it. `GET /guilds/{id}` answers 10004 otherwise (discord-api-docs issue 5840),
+    /// everything below it 50001 when the guild exists.
+    pub(crate) fn guild_of_bot(&self, id: GuildId) -> Result<&Guild, ApiError> {
+        let guild = self.guilds.get(&id).ok_or_else(ApiError::unknown_guild)?;
+        if guild.members.contains_key(&self.bot()) {
+            Ok(guild)
+        } else {
+            Err(ApiError::missing_access())
+        }
+    }
+
+    pub(crate) fn add_user(&mut self, id: UserId, name: Option<&str>) {
+        let user = self.users.entry(id).or_default();
+        if let Some(name) = name {
+            user.name = Some(name.into());
+        }
+    }
+
+    pub(crate) fn add_guild(&mut self, id: GuildId, name: &str) {
+        let owner = UserId(self.new_id());
+        self.add_user(
+            owner,
+            Some(&format!(
+                "owner-of-{}",
+                name.to_lowercase().replace(' ', "-")
+            )),
+        );
+        let channel = ChannelId::new(self.new_id());
+        let text = Channel::Text {
+            guild: id,
+            name: "general".to_owned(),
+            bot_may_write: true,
+        };
+        self.channels.insert(channel, text);
+        let everyone = Role {
+            name: "@everyone".to_owned(),
+            color: 0,
+            permissions: Permissions::VIEW_CHANNEL
+                | Permissions::SEND_MESSAGES
+                | Permissions::EMBED_LINKS
+                | Permissions::READ_MESSAGE_HISTORY
+                | Permissions::USE_APPLICATION_COMMANDS,
+            position: 0,
+            managed: false,
+            bot: None,
+        };
+        let guild = Guild {
+            id,
+            name: name.to_owned(),
+            owner,
+            roles: BTreeMap::from([(RoleId(id.0), everyone)]),
+            members: BTreeMap::from([(owner, new_member())]),
+            channels: vec![channel],
+        };
+        self.guilds.insert(id, guild);
+    }
+
+    /// Lets the bot in with its own managed role, as the invite flow does.
+    pub(crate) fn invite_bot(
+        &mut self,
+        id: GuildId,
+        permissions: Permissions,
+    ) -> Result<(), ApiError> {
+        let bot = self.bot();
+        let role_id = RoleId(self.new_id());
+        let name = self.options.name.clone();
+        let guild = self
+            .guilds
+            .get_mut(&id)
+            .ok_or_else(ApiError::unknown_guild)?;
+        if guild.members.contains_key(&bot) {
+            // A second invite only changes what the bot's own role may do.
+            let role = guild
+                .roles
+                .iter_mut()
+                .find(|(_, role)| role.bot == Some(bot));
+            let own = role.map(|(id, role)| {
+                role.permissions = permissions;
+                *id
+            });
+            return match own {
+                Some(role) => self.role_changed("GUILD_ROLE_UPDATE", id, role),
+                None => Ok(()),
+            };
+        }
+        let role = Role {
+            name,
+            color: 0,
+            permissions,
+            position: 1,
+            managed: true,
+            bot: Some(bot),
+        };
+        guild.insert_role(role_id, role);
+        let member = Member {
+            roles: vec![role_id],
+            ..new_member()
+        };
+        guild.members.insert(bot, member);
+        self.guild_created(id);
+        Ok(())
+    }
+
+    /// Sends GUILD_CREATE to every session; its data depends on what the session asked for.
+    fn guild_created(&mut self, id: GuildId) {
+        let mut sessions = std::mem::take(&mut self.sessions);
+        if let Some(guild) = self.guilds.get(&id) {
+            sessions.dispatch_with(id, GatewayIntents::GUILDS, "GUILD_CREATE", |session| {
+                shape::guild_create(
+                    self,
+                    guild,
+                    session.sees_presences(),
+                    session.large_threshold,
+                )
+            });
+        }
+        self.sessions = sessions;
+    }
+
+    pub(crate) fn set_unavailable(
+        &mut self,
+        id: GuildId,
+        unavailable: bool,
+    ) -> Result<(), ApiError> {
+        self.guild_of_bot(id)?;
+        if unavailable {
+            let data = json!({ "id": id, "unavailable": true });
+            self.tell(id, GatewayIntents::GUILDS, "GUILD_DELETE", &data);
+        } else {
+            self.guild_created(id);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn kick_bot(&mut self, id: GuildId) -> Result<(), ApiError> {
+        let bot = self.bot();
+        let guild = self
+            .guilds
+            .get_mut(&id)
+            .ok_or_else(ApiError::unknown_guild)?;
+        guild
+            .members
+            .remove(&bot)
+            .ok_or_else(ApiError::unknown_member)?;
+        guild.roles.retain(|_, role| role.bot != Some(bot));
+        self.commands.retain(|(of, _), _| *of != Some(id));
+        self.sessions.dispatch(
+            id,
+            GatewayIntents::GUILDS,
+            "GUILD_DELETE",
+            &json!({ "id": id }),
+        );
+        Ok(())
+    }
+
+    /// Says that a role was created or changed.
+    pub(crate) fn role_changed(
+        &mut self,
+        event: &str,
+        id: GuildId,
+        role: RoleId,
+    ) -> Result<(), ApiError> {
+        let guild = self.guilds.get(&id).ok_or_else(ApiError::unknown_guild)?;
+        let data = json!({ "guild_id": id, "role": shape::role(role, guild.role(role)?) });
+        self.tell(id, GatewayIntents::GUILDS, event, &data);
+        Ok(())
+    }
+
+    pub(crate) fn delete_role(&mut self, id: GuildId, role: RoleId) -> Result<(), ApiError> {
+        let guild = self
+            .guilds
+            .get_mut(&id)
+            .ok_or_else(ApiError::unknown_guild)?;
+        let gone = guild
+            .roles
+            .remove(&role)
+            .ok_or_else(ApiError::unknown_role)?;
+        for other in guild
+            .roles
+            .values_mut()
+            .filter(|other| other.position > gone.position)
+        {
+            other.position -= 1;
+        }
+        for member in guild.members.values_mut() {
+            member.roles.retain(|other| *other != role);
+        }
+        let data = json!({ "guild_id": id, "role_id": role });
+        self.tell(id, GatewayIntents::GUILDS, "GUILD_ROLE_DELETE", &data);
+        Ok(())
+    }
+
+    /// Dispatches a guild event to the sessions, unless the bot is not in the guild.
+    pub(crate) fn tell(&mut self, id: GuildId, intent: GatewayIntents, event: &str, data: &Value) {
+        let bot = self.bot();
+        if self
+            .guilds
+            .get(&id)
+            .is_some_and(|guild| guild.members.contains_key(&bot))
+        {
+            self.sessions.dispatch(id, intent, event, data);
+        }
+    }
+}
+
+/// A member who joins now, without roles.
+pub(crate) fn new_member() -> Member {
+    Member {
+        roles: Vec::new(),
+        nick: None,
+        joined_at: OffsetDateTime::now_utc().unix_timestamp(),
+    }
+}

@@ -1,0 +1,87 @@
+//! The store: one redb file behind named transactions. The only user of redb.
+//!
+//! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
+
+mod codec;
+mod ingest;
+mod ledger;
+mod links;
+mod open;
+mod reads;
+mod rollback;
+mod tables;
+mod touched;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use links::LinkOutcome;
+pub use touched::Touched;
+
+/// Handle of the open store; clones share the one file.
+#[derive(Clone)]
+pub struct Store {
+    database: Arc<redb::Database>,
+    touched: Arc<touched::Inbox>,
+}
+
+/// Why a store cannot be opened. Each message is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the file.
+    #[error(
+        "the store {0} is in use by another amser-roles process; stop it first, or ask it (`plan`)"
+    )]
+    InUse(String),
+    /// The file is not a store of ours.
+    #[error(
+        "{0} is not an amser-roles store; point store.path to another file, it was left untouched"
+    )]
+    Foreign(String),
+    /// The file was one, and is damaged.
+    #[error(
+        "the store {0} is damaged ({1}); move it away and restore a backup, or start afresh and let the chain be read again"
+    )]
+    Damaged(String, String),
+    /// A newer program wrote it.
+    #[error(
+        "the store {0} has schema version {1} and this program knows {2}; run the newer program that wrote it"
+    )]
+    Newer(String, u32, u32),
+    /// It follows another chain.
+    #[error(
+        "the store follows chain {0}, but chain.chain_id is {1}; give each chain its own store.path"
+    )]
+    OtherChain(u64, u64),
+    /// The folder or file cannot be reached.
+    #[error("cannot open the store {0}: {1}")]
+    Io(String, std::io::Error),
+}
+
+impl Store {
+    /// Opens the store, making a new one only where no file is.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a corrupt or foreign file is left as it is.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        open::open(path).map(Self::around)
+    }
+
+    /// A store that lives as long as the handle; for tests.
+    ///
+    /// # Errors
+    /// None in practice: memory cannot fail to open.
+    pub fn in_memory() -> anyhow::Result<Self> {
+        open::in_memory().map(Self::around)
+    }
+
+    fn around(database: redb::Database) -> Self {
+        Self {
+            database: Arc::new(database),
+            touched: Arc::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

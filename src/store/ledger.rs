@@ -1,0 +1,198 @@
+//! Gates, the roles that this program gave, and the journal of every role change.
+
+use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+
+use super::Store;
+use super::codec::{decode, encode};
+use super::tables::{APPLIED, GATES, JOURNAL};
+use super::touched::Touched;
+use crate::domain::{
+    Applied, AppliedState, Cause, Gate, GateId, GateOrigin, GuildId, JournalEntry, Outcome,
+    RoleAction, RoleChange, RoleId, UserId,
+};
+
+impl Store {
+    /// All gates, in the order of their ids.
+    pub fn gates(&self) -> anyhow::Result<Vec<Gate>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(GATES)?;
+        table.iter()?.map(|row| decode(row?.1.value())).collect()
+    }
+
+    /// Makes the gates of `config.toml` those given; gates made elsewhere stay.
+    pub fn set_config_gates(&self, gates: &[Gate]) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(GATES)?;
+            let mut former = Vec::new();
+            for row in table.iter()? {
+                let (id, gate) = row?;
+                if decode::<Gate>(gate.value())?.origin == GateOrigin::Config {
+                    former.push(id.value());
+                }
+            }
+            for id in former {
+                table.remove(id)?;
+            }
+            for gate in gates {
+                table.insert(gate.id.0, encode(gate).as_slice())?;
+            }
+        }
+        transaction.commit()?;
+        self.touched.put(gates_touched());
+        Ok(())
+    }
+
+    /// Adds a gate or replaces the one with its id.
+    pub fn put_gate(&self, gate: &Gate) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        transaction
+            .open_table(GATES)?
+            .insert(gate.id.0, encode(gate).as_slice())?;
+        transaction.commit()?;
+        self.touched.put(gates_touched());
+        Ok(())
+    }
+
+    /// Removes a gate; whether there was one.
+    pub fn remove_gate(&self, id: GateId) -> anyhow::Result<bool> {
+        let transaction = self.database.begin_write()?;
+        let removed = transaction.open_table(GATES)?.remove(id.0)?.is_some();
+        transaction.commit()?;
+        self.touched.put(gates_touched());
+        Ok(removed)
+    }
+
+    /// Makes the intent to apply `changes` durable; call before the first request leaves.
+    pub fn intend(&self, changes: &[RoleChange]) -> anyhow::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(APPLIED)?;
+            for change in changes {
+                let state = match change.action {
+                    RoleAction::Grant => AppliedState::Granting,
+                    RoleAction::Revoke => AppliedState::Revoking,
+                };
+                table.insert(key(change), encode(&(state, &change.cause)).as_slice())?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Journals what came of changes and settles their intents, in one transaction.
+    pub fn settle(&self, entries: &[JournalEntry]) -> anyhow::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        append_journal(&transaction, entries)?;
+        {
+            let mut table = transaction.open_table(APPLIED)?;
+            for entry in entries {
+                let change = &entry.change;
+                match (&entry.outcome, change.action) {
+                    (Outcome::Done, RoleAction::Grant) => {
+                        let granted = encode(&(AppliedState::Granted, &change.cause));
+                        table.insert(key(change), granted.as_slice())?;
+                    }
+                    (Outcome::Done, RoleAction::Revoke) => {
+                        table.remove(key(change))?;
+                    }
+                    // The intent stays: it is still what should be, and the change will be tried again.
+                    (Outcome::Failed { .. }, _) => {}
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Forgets that these roles were given by this program, because they are not held any more.
+    pub fn forget_applied(&self, gone: &[(GuildId, UserId, RoleId)]) -> anyhow::Result<()> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(APPLIED)?;
+            for (guild, user, role) in gone {
+                table.remove((guild.0, user.0, role.0))?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Why this program gave (or is taking) a role, if it did.
+    pub fn applied(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        role: RoleId,
+    ) -> anyhow::Result<Option<Applied>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(APPLIED)?;
+        let row = table.get((guild.0, user.0, role.0))?;
+        row.map(|bytes| {
+            let (state, cause) = decode::<(AppliedState, Cause)>(bytes.value())?;
+            Ok(Applied {
+                guild,
+                user,
+                role,
+                state,
+                cause,
+            })
+        })
+        .transpose()
+    }
+
+    /// Hands every role that this program gave to `each`.
+    pub fn for_each_applied(&self, mut each: impl FnMut(Applied)) -> anyhow::Result<()> {
+        let transaction = self.database.begin_read()?;
+        for row in transaction.open_table(APPLIED)?.iter()? {
+            let (key, value) = row?;
+            let (guild, user, role) = key.value();
+            let (state, cause) = decode(value.value())?;
+            each(Applied {
+                guild: GuildId(guild),
+                user: UserId(user),
+                role: RoleId(role),
+                state,
+                cause,
+            });
+        }
+        Ok(())
+    }
+
+    /// The newest `limit` journal entries, newest first.
+    pub fn journal(&self, limit: usize) -> anyhow::Result<Vec<JournalEntry>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(JOURNAL)?;
+        let rows = table.iter()?.rev().take(limit);
+        rows.map(|row| decode(row?.1.value())).collect()
+    }
+}
+
+fn gates_touched() -> Touched {
+    Touched {
+        gates: true,
+        ..Touched::default()
+    }
+}
+
+fn key(change: &RoleChange) -> (u64, u64, u64) {
+    (change.guild.0, change.user.0, change.role.0)
+}
+
+fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> anyhow::Result<()> {
+    let mut table = transaction.open_table(JOURNAL)?;
+    let first = table.last()?.map_or(0, |(key, _)| key.value() + 1);
+    for (sequence, entry) in (first..).zip(entries) {
+        table.insert(sequence, encode(entry).as_slice())?;
+    }
+    Ok(())
+}

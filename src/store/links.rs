@@ -1,0 +1,122 @@
+//! Which wallet belongs to which member. Not derivable from the chain: lost links are lost.
+
+use alloy::primitives::Address;
+use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+
+use super::Store;
+use super::codec::{decode, encode};
+use super::tables::{LINKS, MEMBER_WALLETS};
+use super::touched::Touched;
+use crate::domain::{Link, UserId, Wallet};
+
+/// What came of [`Store::link`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkOutcome {
+    /// The wallet was free, or the member's already.
+    Linked,
+    /// The wallet left this member.
+    Moved(UserId),
+    /// The member has as many wallets as allowed; nothing changed.
+    TooMany,
+}
+
+impl Store {
+    /// Links a wallet to a member; a wallet belongs to one member at a time, so it leaves its former one. `limit` is
+    /// the most wallets that a member may hold.
+    pub fn link(&self, link: &Link, limit: usize) -> anyhow::Result<LinkOutcome> {
+        let wallet: &[u8; 20] = &link.wallet.0.0.0;
+        let mut touched = Touched::default();
+        touched.members.insert(link.user);
+        let transaction = self.database.begin_write()?;
+        let outcome = {
+            let mut links = transaction.open_table(LINKS)?;
+            let mut members = transaction.open_table(MEMBER_WALLETS)?;
+            let former = links
+                .get(wallet)?
+                .map(|bytes| decode::<Link>(bytes.value()))
+                .transpose()?
+                .map(|former| former.user);
+            let held = members
+                .range((link.user.0, &[0; 20])..=(link.user.0, &[0xff; 20]))?
+                .count();
+            if former != Some(link.user) && held >= limit {
+                return Ok(LinkOutcome::TooMany);
+            }
+            links.insert(wallet, encode(link).as_slice())?;
+            members.insert((link.user.0, wallet), ())?;
+            match former {
+                Some(former) if former != link.user => {
+                    members.remove((former.0, wallet))?;
+                    touched.members.insert(former);
+                    LinkOutcome::Moved(former)
+                }
+                _ => LinkOutcome::Linked,
+            }
+        };
+        transaction.commit()?;
+        self.touched.put(touched);
+        Ok(outcome)
+    }
+
+    /// Removes a wallet's link if it belongs to `user`; whether it did.
+    pub fn unlink(&self, user: UserId, wallet: Wallet) -> anyhow::Result<bool> {
+        let address: &[u8; 20] = &wallet.0.0.0;
+        let transaction = self.database.begin_write()?;
+        let removed = {
+            let removed = transaction
+                .open_table(MEMBER_WALLETS)?
+                .remove((user.0, address))?
+                .is_some();
+            if removed {
+                transaction.open_table(LINKS)?.remove(address)?;
+            }
+            removed
+        };
+        transaction.commit()?;
+        if removed {
+            self.touched.put(Touched {
+                members: [user].into(),
+                ..Touched::default()
+            });
+        }
+        Ok(removed)
+    }
+
+    /// The link of a wallet.
+    pub fn link_of(&self, wallet: Wallet) -> anyhow::Result<Option<Link>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(LINKS)?;
+        let row = table.get(&wallet.0.0.0)?;
+        row.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    /// A member's wallets, in the order of their addresses.
+    pub fn wallets_of(&self, user: UserId) -> anyhow::Result<Vec<Wallet>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(MEMBER_WALLETS)?;
+        table
+            .range((user.0, &[0; 20])..=(user.0, &[0xff; 20]))?
+            .map(|row| {
+                let (key, _) = row?;
+                Ok(Wallet(Address::from(*key.value().1)))
+            })
+            .collect()
+    }
+
+    /// Hands every (member, wallet) to `each`, by member.
+    pub fn for_each_link(&self, mut each: impl FnMut(UserId, Wallet)) -> anyhow::Result<()> {
+        let transaction = self.database.begin_read()?;
+        for row in transaction.open_table(MEMBER_WALLETS)?.iter()? {
+            let (key, _) = row?;
+            let (user, wallet) = key.value();
+            each(UserId(user), Wallet(Address::from(*wallet)));
+        }
+        Ok(())
+    }
+
+    /// How many wallets are linked.
+    pub fn link_count(&self) -> anyhow::Result<u64> {
+        let transaction = self.database.begin_read()?;
+        Ok(transaction.open_table(LINKS)?.len()?)
+    }
+}

@@ -1,0 +1,169 @@
+//! Opening the file: never a panic on a damaged one, never a silent new one, never two processes on the same.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{Database, DatabaseError, ReadableDatabase as _, backends::InMemoryBackend};
+
+use super::StoreError;
+use super::tables::{
+    APPLIED, BATCHES, BLOCKED, EVENTS, GATES, HEADERS, JOURNAL, LINKS, MEMBER_WALLETS, META,
+    META_SCHEMA, MODULES, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
+};
+
+/// redb's page cache. Its default of 1 GiB would be most of the memory of a small server.
+const CACHE_BYTES: usize = 48 << 20;
+
+/// The first bytes of every redb file (redb, docs/design.md, "Super-header").
+const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
+
+pub(super) fn in_memory() -> anyhow::Result<Database> {
+    let database = redb::Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(InMemoryBackend::new())?;
+    lay_out(&database)?;
+    Ok(database)
+}
+
+pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
+    let name = path.display().to_string();
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => create(path, &name),
+        Err(error) => Err(StoreError::Io(name, error)),
+        Ok(mut file) => {
+            let mut start = [0; REDB_MAGIC.len()];
+            match file.read_exact(&mut start) {
+                Ok(()) if start == *REDB_MAGIC => open_existing(path, &name),
+                Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
+                    Err(StoreError::Io(name, error))
+                }
+                _ => Err(StoreError::Foreign(name)),
+            }
+        }
+    }
+}
+
+/// Makes a store beside its final place and renames it there when it is complete, so that a crash in between leaves no
+/// half-made file under the name.
+fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
+    let io = |error| StoreError::Io(name.to_owned(), error);
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder).map_err(io)?;
+    }
+    let mut fresh = PathBuf::from(path).into_os_string();
+    fresh.push(format!(".new-{}", std::process::id()));
+    let fresh = PathBuf::from(fresh);
+    let damaged = |error: anyhow::Error| StoreError::Damaged(name.to_owned(), error.to_string());
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let database = redb::Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .create(&fresh)
+        .map_err(|error| translate(error, name))?;
+    lay_out(&database).map_err(damaged)?;
+    // A second process that creates at the same time loses here instead of replacing a store that is in use.
+    let placed = std::fs::hard_link(&fresh, path);
+    std::fs::remove_file(&fresh).map_err(io)?;
+    match placed {
+        Ok(()) => Ok(database),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(StoreError::InUse(name.to_owned()))
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
+    let damaged = |why: &str| StoreError::Damaged(name.to_owned(), why.to_owned());
+    // redb's debug builds panic on damage that its release builds report; either way it is one sentence for the user.
+    let opened = quietly(|| {
+        redb::Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .open(path)
+            .map_err(|error| translate(error, name))
+    })
+    .ok_or_else(|| damaged("its pages do not fit together"))??;
+    let (opened, version) = quietly(move || {
+        let version = schema_version(&opened);
+        (opened, version)
+    })
+    .ok_or_else(|| damaged("its tables cannot be read"))?;
+    match version.map_err(|error| damaged(&error.to_string()))? {
+        None => Err(StoreError::Foreign(name.to_owned())),
+        Some(SCHEMA_VERSION) => Ok(opened),
+        Some(newer) if newer > SCHEMA_VERSION => {
+            Err(StoreError::Newer(name.to_owned(), newer, SCHEMA_VERSION))
+        }
+        Some(older) => Err(damaged(&format!(
+            "its schema version {older} never existed"
+        ))),
+    }
+}
+
+/// Runs `work` with panics turned into `None` and kept off the terminal.
+fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(work)).ok();
+    std::panic::set_hook(hook);
+    result
+}
+
+fn translate(error: DatabaseError, name: &str) -> StoreError {
+    let name = name.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            StoreError::InUse(name)
+        }
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if error.kind() != ErrorKind::InvalidData
+                && error.kind() != ErrorKind::UnexpectedEof =>
+        {
+            StoreError::Io(name, error)
+        }
+        other => StoreError::Damaged(name, other.to_string()),
+    }
+}
+
+fn schema_version(database: &Database) -> anyhow::Result<Option<u32>> {
+    let transaction = database.begin_read()?;
+    let meta = match transaction.open_table(META) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        other => other?,
+    };
+    let version = meta.get(META_SCHEMA)?;
+    Ok(version.and_then(|bytes| Some(u32::from_le_bytes(bytes.value().try_into().ok()?))))
+}
+
+/// Creates every table, so that readers never meet a missing one.
+fn lay_out(database: &Database) -> anyhow::Result<()> {
+    let transaction = database.begin_write()?;
+    {
+        transaction
+            .open_table(META)?
+            .insert(META_SCHEMA, SCHEMA_VERSION.to_le_bytes().as_slice())?;
+        transaction.open_table(MODULES)?;
+        transaction.open_table(HEADERS)?;
+        transaction.open_table(EVENTS)?;
+        transaction.open_table(BATCHES)?;
+        transaction.open_table(SUBSCRIPTIONS)?;
+        transaction.open_table(PLANS)?;
+        transaction.open_table(PLANS_READ)?;
+        transaction.open_table(BLOCKED)?;
+        transaction.open_table(UNKNOWN_LOGS)?;
+        transaction.open_table(LINKS)?;
+        transaction.open_table(MEMBER_WALLETS)?;
+        transaction.open_table(GATES)?;
+        transaction.open_table(APPLIED)?;
+        transaction.open_table(JOURNAL)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! What the follower, the planner and the status pages read, and the small writes about modules.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Address, B256};
+use anyhow::Context as _;
+use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+
+use super::codec::{decode, encode, scoped_key, split_scoped_key};
+use super::ingest::events_of;
+use super::tables::{
+    BLOCKED, EVENTS, HEADERS, META, META_CHAIN, META_CURSOR, META_LAST_FORK, MODULES, PLANS,
+    PLANS_READ, SUBSCRIPTIONS, UNKNOWN_LOGS,
+};
+use super::touched::Touched;
+use super::{Store, StoreError};
+use crate::domain::{
+    ChainEvent, Checkpoint, Mark, ModuleAddress, ModuleRecord, Plan, PlanId, Subject, Subscription,
+    SubscriptionId, Timestamp, UnknownLogs, Wallet,
+};
+
+impl Store {
+    /// Ties a new store to a chain; later calls check that it is the same.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherChain`] (as `anyhow`), or an unreadable file.
+    pub fn bind_chain(&self, chain_id: u64) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            let bound = meta
+                .get(META_CHAIN)?
+                .and_then(|bytes| Some(u64::from_le_bytes(bytes.value().try_into().ok()?)));
+            match bound {
+                Some(bound) if bound != chain_id => {
+                    return Err(StoreError::OtherChain(bound, chain_id).into());
+                }
+                Some(_) => return Ok(()),
+                None => meta.insert(META_CHAIN, chain_id.to_le_bytes().as_slice())?,
+            };
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The modules that are followed, with how far each has been read.
+    pub fn modules(&self) -> anyhow::Result<BTreeMap<ModuleAddress, ModuleRecord>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(MODULES)?;
+        let mut modules = BTreeMap::new();
+        for row in table.iter()? {
+            let (key, value) = row?;
+            modules.insert(
+                ModuleAddress(Address::from(*key.value())),
+                decode(value.value())?,
+            );
+        }
+        Ok(modules)
+    }
+
+    /// Begins to follow a module; changes nothing when it is known already.
+    pub fn add_module(
+        &self,
+        module: ModuleAddress,
+        start_block: u64,
+        initial_processor: Address,
+    ) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(MODULES)?;
+            if table.get(&module.0.0.0)?.is_some() {
+                return Ok(());
+            }
+            let record = ModuleRecord {
+                start_block,
+                synced_to: None,
+                initial_processor,
+                processor_updates: Vec::new(),
+            };
+            table.insert(&module.0.0.0, encode(&record).as_slice())?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Forgets everything read of a module, to read it anew from `start_block` with another first processor.
+    pub fn reset_module(
+        &self,
+        module: ModuleAddress,
+        start_block: u64,
+        initial_processor: Address,
+    ) -> anyhow::Result<()> {
+        let first = scoped_key(module, alloy::primitives::U256::ZERO);
+        let last = scoped_key(module, alloy::primitives::U256::MAX);
+        let transaction = self.database.begin_write()?;
+        {
+            let address: &[u8; 20] = &module.0.0.0;
+            transaction
+                .open_table(EVENTS)?
+                .retain_in(address.as_slice().., |key, _| !key.starts_with(address))?;
+            for table in [SUBSCRIPTIONS, PLANS, PLANS_READ] {
+                transaction
+                    .open_table(table)?
+                    .retain_in::<&[u8; 52], _>(&first..=&last, |_, _| false)?;
+            }
+            transaction
+                .open_table(BLOCKED)?
+                .retain_in((address, &[0; 20])..=(address, &[0xff; 20]), |_, _| false)?;
+            let record = ModuleRecord {
+                start_block,
+                synced_to: None,
+                initial_processor,
+                processor_updates: Vec::new(),
+            };
+            transaction
+                .open_table(MODULES)?
+                .insert(address, encode(&record).as_slice())?;
+        }
+        transaction.commit()?;
+        self.touched.put(Touched {
+            everything: true,
+            ..Touched::default()
+        });
+        Ok(())
+    }
+
+    /// The newest block up to which every module at the cursor has been read.
+    pub fn cursor(&self) -> anyhow::Result<Option<Checkpoint>> {
+        let transaction = self.database.begin_read()?;
+        let meta = transaction.open_table(META)?;
+        let cursor = meta.get(META_CURSOR)?;
+        cursor.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    /// Stored block hashes from `number` (inclusive) downwards, newest first, at most `limit`.
+    pub fn headers_below(&self, number: u64, limit: usize) -> anyhow::Result<Vec<Checkpoint>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(HEADERS)?;
+        let rows = table.range(..=number)?.rev().take(limit);
+        rows.map(|row| {
+            let (key, value) = row?;
+            let (hash, timestamp) = value.value();
+            Ok(Checkpoint {
+                number: key.value(),
+                hash: B256::from(hash),
+                timestamp: Timestamp(timestamp),
+            })
+        })
+        .collect()
+    }
+
+    /// The fork block of the newest rollback, if there ever was one.
+    pub fn last_fork(&self) -> anyhow::Result<Option<u64>> {
+        let transaction = self.database.begin_read()?;
+        let meta = transaction.open_table(META)?;
+        let fork = meta.get(META_LAST_FORK)?;
+        fork.map(|bytes| {
+            let bytes = bytes
+                .value()
+                .try_into()
+                .context("the fork block is damaged")?;
+            Ok(u64::from_le_bytes(bytes))
+        })
+        .transpose()
+    }
+
+    /// A plan's terms.
+    pub fn plan(&self, module: ModuleAddress, plan: PlanId) -> anyhow::Result<Option<Plan>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(PLANS)?;
+        let row = table.get(&scoped_key(module, plan.0))?;
+        row.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    /// A subscription's state.
+    pub fn subscription(
+        &self,
+        module: ModuleAddress,
+        id: SubscriptionId,
+    ) -> anyhow::Result<Option<Subscription>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(SUBSCRIPTIONS)?;
+        let row = table.get(&scoped_key(module, id.0))?;
+        row.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    /// The mark of the merchant's block in force against a subscriber.
+    pub fn blocked(&self, module: ModuleAddress, wallet: Wallet) -> anyhow::Result<Option<Mark>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(BLOCKED)?;
+        let row = table.get((&module.0.0.0, &wallet.0.0.0))?;
+        row.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    /// Hands every plan to `each`.
+    pub fn for_each_plan(
+        &self,
+        mut each: impl FnMut(ModuleAddress, PlanId, Plan),
+    ) -> anyhow::Result<()> {
+        let transaction = self.database.begin_read()?;
+        for row in transaction.open_table(PLANS)?.iter()? {
+            let (key, value) = row?;
+            let (module, id) = split_scoped_key(key.value());
+            each(module, PlanId(id), decode(value.value())?);
+        }
+        Ok(())
+    }
+
+    /// Hands every subscription to `each`.
+    pub fn for_each_subscription(
+        &self,
+        mut each: impl FnMut(ModuleAddress, SubscriptionId, Subscription),
+    ) -> anyhow::Result<()> {
+        let transaction = self.database.begin_read()?;
+        for row in transaction.open_table(SUBSCRIPTIONS)?.iter()? {
+            let (key, value) = row?;
+            let (module, id) = split_scoped_key(key.value());
+            each(module, SubscriptionId(id), decode(value.value())?);
+        }
+        Ok(())
+    }
+
+    /// Hands every block in force to `each`.
+    pub fn for_each_blocked(
+        &self,
+        mut each: impl FnMut(ModuleAddress, Wallet, Mark),
+    ) -> anyhow::Result<()> {
+        let transaction = self.database.begin_read()?;
+        for row in transaction.open_table(BLOCKED)?.iter()? {
+            let (key, value) = row?;
+            let (module, wallet) = key.value();
+            each(
+                ModuleAddress(Address::from(*module)),
+                Wallet(Address::from(*wallet)),
+                decode(value.value())?,
+            );
+        }
+        Ok(())
+    }
+
+    /// The stored events of one subject, in chain order.
+    pub fn events_of(
+        &self,
+        module: ModuleAddress,
+        subject: Subject,
+    ) -> anyhow::Result<Vec<ChainEvent>> {
+        let transaction = self.database.begin_read()?;
+        events_of(&transaction.open_table(EVENTS)?, module, &subject)
+    }
+
+    /// Every stored event, by module, subject and position. Reads everything: for tests and exports.
+    pub fn all_events(&self) -> anyhow::Result<Vec<ChainEvent>> {
+        let transaction = self.database.begin_read()?;
+        let mut all = Vec::new();
+        for row in transaction.open_table(EVENTS)?.iter()? {
+            let (key, value) = row?;
+            let (module, subject) = super::codec::split_event_key(key.value())?;
+            all.append(&mut super::codec::unpack(module, &subject, value.value())?);
+        }
+        Ok(all)
+    }
+
+    /// How many subscriptions there are.
+    pub fn subscription_count(&self) -> anyhow::Result<u64> {
+        let transaction = self.database.begin_read()?;
+        Ok(transaction.open_table(SUBSCRIPTIONS)?.len()?)
+    }
+
+    /// Logs of watched addresses that could not be decoded.
+    pub fn unknown_logs(&self) -> anyhow::Result<Vec<UnknownLogs>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(UNKNOWN_LOGS)?;
+        table
+            .iter()?
+            .map(|row| {
+                let (key, count) = row?;
+                let (address, topic) = key.value();
+                Ok(UnknownLogs {
+                    address: Address::from(*address),
+                    topic: B256::from(*topic),
+                    count: count.value(),
+                })
+            })
+            .collect()
+    }
+}

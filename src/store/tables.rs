@@ -1,0 +1,72 @@
+//! Every table of the store, beside the schema version that names their layout.
+
+use redb::TableDefinition;
+
+/// The layout below. A file with a newer version is refused; an older one would be migrated here.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// `META`: the schema version, 4 bytes little-endian.
+pub(super) const META_SCHEMA: &str = "schema_version";
+/// `META`: the chain id that this file follows, 8 bytes little-endian.
+pub(super) const META_CHAIN: &str = "chain_id";
+/// `META`: the cursor, a postcard `Checkpoint`.
+pub(super) const META_CURSOR: &str = "cursor";
+/// `META`: the fork block of the newest rollback, 8 bytes little-endian.
+pub(super) const META_LAST_FORK: &str = "last_fork";
+
+/// Name → value, as the `META_…` constants say.
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta_v1");
+
+/// Module address → postcard `ModuleRecord`.
+pub(super) const MODULES: TableDefinition<'_, &[u8; 20], &[u8]> =
+    TableDefinition::new("modules_v1");
+
+/// Block number → block hash and timestamp, for followed blocks.
+pub(super) const HEADERS: TableDefinition<'_, u64, (&[u8; 32], u64)> =
+    TableDefinition::new("headers_v1");
+
+/// `codec::event_key` (module, subject, block, log index of the first event) → the events of that subject that one
+/// batch brought, packed in chain order. One row per batch and subject instead of one per event: at the tip that is the
+/// same, in a backfill it is a tenth of the rows.
+pub(super) const EVENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("events_v1");
+
+/// (Block of the newest event in a batch, sequence) → the keys of the `EVENTS` rows it brought, each prefixed by its
+/// length; empty for a batch so large that a rollback had better look at all rows.
+pub(super) const BATCHES: TableDefinition<'_, (u64, u32), &[u8]> =
+    TableDefinition::new("batches_v1");
+
+/// `codec::scoped_key` (module, subscription id) → postcard `Subscription`: the fold of its events, a cache.
+pub(super) const SUBSCRIPTIONS: TableDefinition<'_, &[u8; 52], &[u8]> =
+    TableDefinition::new("subscriptions_v1");
+
+/// `codec::scoped_key` (module, plan id) → postcard `Plan`: the fold of its events.
+pub(super) const PLANS: TableDefinition<'_, &[u8; 52], &[u8]> = TableDefinition::new("plans_v1");
+
+/// `codec::scoped_key` (module, plan id) → postcard `Plan` as `getPlan` answered, where the fold begins.
+pub(super) const PLANS_READ: TableDefinition<'_, &[u8; 52], &[u8]> =
+    TableDefinition::new("plans_read_v1");
+
+/// (Module, subscriber) → postcard `Mark` of the event that blocked the subscriber.
+pub(super) const BLOCKED: TableDefinition<'_, (&[u8; 20], &[u8; 20]), &[u8]> =
+    TableDefinition::new("blocked_v1");
+
+/// (Emitting address, first topic) → how many logs could not be decoded.
+pub(super) const UNKNOWN_LOGS: TableDefinition<'_, (&[u8; 20], &[u8; 32]), u64> =
+    TableDefinition::new("unknown_logs_v1");
+
+/// Wallet → postcard `Link`.
+pub(super) const LINKS: TableDefinition<'_, &[u8; 20], &[u8]> = TableDefinition::new("links_v1");
+
+/// (User, wallet): the links of one member.
+pub(super) const MEMBER_WALLETS: TableDefinition<'_, (u64, &[u8; 20]), ()> =
+    TableDefinition::new("member_wallets_v1");
+
+/// Gate id → postcard `Gate`.
+pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
+
+/// (Guild, user, role) → postcard (`AppliedState`, `Cause`): the roles that this program gave.
+pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
+    TableDefinition::new("applied_v1");
+
+/// Sequence → postcard `JournalEntry`.
+pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal_v1");

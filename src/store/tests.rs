@@ -1,0 +1,376 @@
+//! The store's laws: any batch sizes, any rollback, and any file give what they should.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Address, B256, U256};
+use proptest::prelude::*;
+
+use super::{Store, StoreError};
+use crate::domain::{
+    Batch, ChainEvent, Checkpoint, EventKind, FailureReason, ModuleAddress, PlanId, Position,
+    Subject, Subscription, SubscriptionId, Timestamp, Wallet,
+};
+use crate::projection;
+
+fn module(n: u8) -> ModuleAddress {
+    ModuleAddress(Address::repeat_byte(n))
+}
+
+fn any_kind() -> impl Strategy<Value = EventKind> {
+    let word = any::<[u8; 32]>().prop_map(U256::from_be_bytes::<32>);
+    let short = any::<u64>();
+    let id = 1u64..4;
+    (0..12u8, id.clone(), id, word, short).prop_map(|(kind, subscription, plan, word, number)| {
+        let subscription = SubscriptionId::from(subscription);
+        let plan = PlanId::from(plan);
+        let subscriber = Wallet(Address::repeat_byte(0x50 + (number % 3) as u8));
+        match kind {
+            0 => EventKind::PlanCreated {
+                plan,
+                token: Address::repeat_byte(9),
+                price: word,
+                interval: 3600 + number % 100,
+                grace_period: number % 1000,
+            },
+            1 => EventKind::PlanStatusChanged {
+                plan,
+                active: number % 2 == 0,
+            },
+            2 => EventKind::SubscriptionCreated {
+                subscription,
+                subscriber,
+                plan,
+                execution_budget: word,
+                allowance_expiry: U256::MAX,
+            },
+            3 => EventKind::SubscriptionPaused { subscription },
+            4 => EventKind::SubscriptionResumed { subscription },
+            5 => EventKind::SubscriptionCancelled { subscription },
+            6 => EventKind::SubscriptionExpiryUpdated {
+                subscription,
+                expiry: word,
+            },
+            7 => EventKind::SubscriptionRecovered {
+                subscription,
+                next_charge_at: word,
+            },
+            8 => EventKind::SubscriberBlocked { subscriber },
+            9 => EventKind::SubscriberUnblocked { subscriber },
+            10 => EventKind::ExecutionExecuted {
+                subscription,
+                payer: subscriber.0,
+                amount: word,
+                execution_time: Timestamp(number % 10_000),
+            },
+            _ => EventKind::ExecutionFailed {
+                subscription,
+                reason: FailureReason((number % 14) as u8),
+            },
+        }
+    })
+}
+
+pub(crate) fn any_event() -> impl Strategy<Value = ChainEvent> {
+    (1..3u8, any_kind(), 0u64..60, any::<u16>()).prop_map(|(of, kind, block, log_index)| {
+        ChainEvent {
+            module: module(of),
+            position: Position {
+                block,
+                log_index: log_index.into(),
+            },
+            transaction: B256::repeat_byte(block as u8),
+            timestamp: Some(Timestamp(block * 200)),
+            kind,
+        }
+    })
+}
+
+/// A chain: events at distinct positions, in order.
+fn any_chain() -> impl Strategy<Value = Vec<ChainEvent>> {
+    prop::collection::vec(any_event(), 0..60).prop_map(|events| {
+        let by_position: BTreeMap<_, _> = events
+            .into_iter()
+            .map(|event| (event.position, event))
+            .collect();
+        by_position.into_values().collect()
+    })
+}
+
+fn checkpoint(number: u64, fork: u8) -> Checkpoint {
+    Checkpoint {
+        number,
+        hash: B256::repeat_byte(fork),
+        timestamp: Timestamp(number * 200),
+    }
+}
+
+fn batch(events: &[ChainEvent], to: u64, fork: u8) -> Batch {
+    Batch {
+        rollback_to: None,
+        modules: vec![module(1), module(2)],
+        to: checkpoint(to, fork),
+        moves_cursor: true,
+        events: events.to_vec(),
+        plans: Vec::new(),
+        headers: Vec::new(),
+        unknown: Vec::new(),
+    }
+}
+
+fn empty_store() -> Store {
+    let store = Store::in_memory().unwrap();
+    for n in [1, 2] {
+        store.add_module(module(n), 0, Address::ZERO).unwrap();
+    }
+    store
+}
+
+fn ingest_up_to(store: &Store, chain: &[ChainEvent], from: u64, ends: &[u64], fork: u8) {
+    let mut start = from;
+    for end in ends {
+        let events: Vec<_> = chain
+            .iter()
+            .filter(|event| (start..=*end).contains(&event.position.block))
+            .cloned()
+            .collect();
+        store.ingest(batch(&events, *end, fork)).unwrap();
+        start = end + 1;
+    }
+}
+
+/// Everything roles depend on, read back.
+#[derive(Debug, PartialEq)]
+struct State {
+    subscriptions: BTreeMap<(ModuleAddress, SubscriptionId), Subscription>,
+    plans: Vec<String>,
+    blocked: Vec<String>,
+    events: Vec<ChainEvent>,
+    cursor: Option<u64>,
+}
+
+fn state(store: &Store) -> State {
+    let mut subscriptions = BTreeMap::new();
+    store
+        .for_each_subscription(|module, id, state| {
+            subscriptions.insert((module, id), state);
+        })
+        .unwrap();
+    let mut plans = Vec::new();
+    store
+        .for_each_plan(|module, id, plan| plans.push(format!("{module} {id} {plan:?}")))
+        .unwrap();
+    let mut blocked = Vec::new();
+    store
+        .for_each_blocked(|module, wallet, mark| {
+            blocked.push(format!("{module} {wallet} {mark:?}"));
+        })
+        .unwrap();
+    let mut events = store.all_events().unwrap();
+    events.sort();
+    State {
+        subscriptions,
+        plans,
+        blocked,
+        events,
+        cursor: store.cursor().unwrap().map(|cursor| cursor.number),
+    }
+}
+
+/// The oracle: folds a chain with nothing but the projection.
+fn folded(chain: &[ChainEvent]) -> BTreeMap<(ModuleAddress, SubscriptionId), Subscription> {
+    let mut plans = BTreeMap::new();
+    let mut subscriptions = BTreeMap::new();
+    for event in chain {
+        if let Subject::Plan(id) = event.subject() {
+            projection::fold_plan(plans.entry((event.module, id)).or_insert(None), event);
+        }
+    }
+    for event in chain {
+        if let Subject::Subscription(id) = event.subject() {
+            let state: &mut Subscription = subscriptions.entry((event.module, id)).or_default();
+            let plan = match event.kind {
+                EventKind::SubscriptionCreated { plan, .. } => Some(plan),
+                _ => state.subscriber.map(|(_, plan)| plan),
+            };
+            let interval = plan
+                .and_then(|plan| plans.get(&(event.module, plan)).copied().flatten())
+                .map(|plan| plan.interval);
+            projection::fold(state, event, interval);
+        }
+    }
+    subscriptions
+}
+
+/// Plans never change after creation: drop what a real module cannot emit.
+fn plausible(chain: Vec<ChainEvent>) -> Vec<ChainEvent> {
+    let mut created = BTreeMap::new();
+    chain
+        .into_iter()
+        .filter(|event| match event.kind {
+            EventKind::PlanCreated { plan, .. } => {
+                created.insert((event.module, plan), ()).is_none()
+            }
+            EventKind::PlanStatusChanged { plan, .. }
+            | EventKind::SubscriptionCreated { plan, .. } => {
+                created.contains_key(&(event.module, plan))
+            }
+            _ => true,
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_batch_sizes_give_the_same_state(
+        chain in any_chain().prop_map(plausible),
+        mut ends in prop::collection::btree_set(0u64..59, 0..12),
+    ) {
+        ends.insert(59);
+        let once = empty_store();
+        ingest_up_to(&once, &chain, 0, &[59], 1);
+        let often = empty_store();
+        ingest_up_to(&often, &chain, 0, &Vec::from_iter(ends), 1);
+        prop_assert_eq!(&state(&once), &state(&often));
+        prop_assert_eq!(state(&once).subscriptions, folded(&chain));
+    }
+
+    #[test]
+    fn folding_after_a_reorg_equals_folding_the_new_chain_alone(
+        old in any_chain().prop_map(plausible),
+        new in any_chain().prop_map(plausible),
+        fork in 0u64..59,
+        mut ends in prop::collection::btree_set(0u64..59, 0..6),
+        second_fork in 0u64..59,
+    ) {
+        ends.insert(59);
+        let store = empty_store();
+        ingest_up_to(&store, &old, 0, &Vec::from_iter(ends), 1);
+        let chain: Vec<_> = plausible(old.iter().filter(|e| e.position.block <= fork)
+            .chain(new.iter().filter(|e| e.position.block > fork)).cloned().collect());
+        let above: Vec<_> = chain.iter().filter(|e| e.position.block > fork).cloned().collect();
+        store.ingest(Batch { rollback_to: Some(fork), ..batch(&above, 59, 2) }).unwrap();
+        let fresh = empty_store();
+        ingest_up_to(&fresh, &chain, 0, &[59], 2);
+        prop_assert_eq!(state(&store), state(&fresh));
+        // And once more, perhaps deeper: what the first rollback kept must still be found.
+        store.ingest(Batch { rollback_to: Some(second_fork), ..batch(&[], 59, 3) }).unwrap();
+        let rest: Vec<_> = chain.into_iter().filter(|e| e.position.block <= second_fork).collect();
+        prop_assert_eq!(state(&store).subscriptions, folded(&rest));
+    }
+}
+
+#[test]
+fn a_second_process_is_told_that_the_store_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/er/store.redb");
+    let _first = Store::open(&path).unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
+}
+
+#[test]
+fn a_store_reopens_with_what_it_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = Store::open(&path).unwrap();
+    store.bind_chain(8453).unwrap();
+    store.add_module(module(1), 7, Address::ZERO).unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.modules().unwrap()[&module(1)].start_block, 7);
+    assert!(store.bind_chain(8453).is_ok());
+    let refused = store.bind_chain(1).unwrap_err().to_string();
+    assert!(
+        refused.contains("8453") && refused.contains("store.path"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn foreign_and_empty_files_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    for content in [&b""[..], b"SQLite format 3\0 and more", b"redb"] {
+        let path = folder.path().join("other.db");
+        std::fs::write(&path, content).unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::Foreign(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_redb_file_of_another_program_is_foreign() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.redb");
+    drop(redb::Database::create(&path).unwrap());
+    assert!(matches!(Store::open(&path), Err(StoreError::Foreign(_))));
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    drop(Store::open(&path).unwrap());
+    let database = redb::Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction
+        .open_table(super::tables::META)
+        .unwrap()
+        .insert(super::tables::META_SCHEMA, 99u32.to_le_bytes().as_slice())
+        .unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    assert!(matches!(
+        Store::open(&path),
+        Err(StoreError::Newer(_, 99, _))
+    ));
+}
+
+#[test]
+fn a_damaged_file_is_a_sentence_and_not_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = Store::open(&path).unwrap();
+    store.add_module(module(1), 0, Address::ZERO).unwrap();
+    drop(store);
+    let sound = std::fs::read(&path).unwrap();
+    let mut refused = 0;
+    for start in (16..sound.len()).step_by(997) {
+        let mut damaged = sound.clone();
+        let end = (start + 600).min(damaged.len());
+        damaged[start..end].fill(0xA5);
+        std::fs::write(&path, &damaged).unwrap();
+        match Store::open(&path) {
+            // Damage in unused space harms nobody.
+            Ok(_) => {}
+            Err(error @ (StoreError::Damaged(..) | StoreError::Foreign(_))) => {
+                refused += 1;
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+            Err(error) => panic!("unexpected: {error}"),
+        }
+    }
+    assert!(refused > 0, "no damage was ever noticed");
+    std::fs::write(&path, &sound[..sound.len() / 2]).unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Damaged(..))));
+}
+
+#[test]
+fn a_wallet_moves_with_the_newest_signature() {
+    let store = empty_store();
+    let link = |user, wallet| crate::domain::Link {
+        user: crate::domain::UserId(user),
+        wallet: Wallet(Address::repeat_byte(wallet)),
+        linked_at: Timestamp(1),
+        proof: None,
+    };
+    use super::LinkOutcome::{Linked, Moved, TooMany};
+    assert_eq!(store.link(&link(1, 1), 2).unwrap(), Linked);
+    assert_eq!(store.link(&link(1, 2), 2).unwrap(), Linked);
+    assert_eq!(store.link(&link(1, 3), 2).unwrap(), TooMany);
+    assert_eq!(store.link(&link(1, 2), 2).unwrap(), Linked);
+    let moved = store.link(&link(2, 1), 2).unwrap();
+    assert_eq!(moved, Moved(crate::domain::UserId(1)));
+    assert_eq!(store.wallets_of(crate::domain::UserId(1)).unwrap().len(), 1);
+    assert_eq!(store.take_touched().members.len(), 2);
+}

@@ -1,0 +1,96 @@
+//! What the commits since the last look have changed, so that a tick touches only that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use tokio::sync::Notify;
+
+use super::Store;
+use crate::domain::{
+    Mark, ModuleAddress, Plan, PlanId, Subscription, SubscriptionId, UserId, Wallet,
+};
+
+/// Beyond this many entries a reader is better off with everything (and an absent reader costs no memory).
+const MOST_ENTRIES: usize = 20_000;
+
+/// Changed state since the last [`Store::take_touched`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Too much changed to list it: load everything anew.
+    pub everything: bool,
+    /// Subscriptions with their new state; `None` when a reorganisation removed them.
+    pub subscriptions: BTreeMap<(ModuleAddress, SubscriptionId), Option<Subscription>>,
+    /// Plans with their new terms.
+    pub plans: BTreeMap<(ModuleAddress, PlanId), Option<Plan>>,
+    /// Subscribers with the mark of the block in force.
+    pub blocked: BTreeMap<(ModuleAddress, Wallet), Option<Mark>>,
+    /// Members whose links changed.
+    pub members: BTreeSet<UserId>,
+    /// Whether gates changed.
+    pub gates: bool,
+    /// Whether a module's synchronised height or set of modules changed in a way that matters to gates.
+    pub modules: bool,
+}
+
+impl Touched {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn absorb(&mut self, newer: Self) {
+        self.everything |= newer.everything;
+        self.gates |= newer.gates;
+        self.modules |= newer.modules;
+        self.members.extend(newer.members);
+        self.subscriptions.extend(newer.subscriptions);
+        self.plans.extend(newer.plans);
+        self.blocked.extend(newer.blocked);
+        let entries =
+            self.members.len() + self.subscriptions.len() + self.plans.len() + self.blocked.len();
+        if self.everything || entries > MOST_ENTRIES {
+            *self = Self {
+                everything: true,
+                ..Self::default()
+            };
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Inbox {
+    content: Mutex<Touched>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    /// Called after a commit, never before: whoever wakes must find the new state.
+    pub(super) fn put(&self, touched: Touched) {
+        if touched.is_empty() {
+            return;
+        }
+        self.content
+            .lock()
+            .expect("no holder of this lock can panic")
+            .absorb(touched);
+        self.arrived.notify_one();
+    }
+}
+
+impl Store {
+    /// Waits until something was committed that roles may depend on. Returns at once if that was so before the call.
+    pub async fn changed(&self) {
+        self.touched.arrived.notified().await;
+    }
+
+    /// Takes what changed since the last call.
+    pub fn take_touched(&self) -> Touched {
+        std::mem::take(
+            &mut *self
+                .touched
+                .content
+                .lock()
+                .expect("no holder of this lock can panic"),
+        )
+    }
+}

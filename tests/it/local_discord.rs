@@ -1,0 +1,41 @@
+//! The local Discord, driven by the real serenity client and by raw requests.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod gateway;
+mod messages;
+mod oauth;
+mod page;
+mod poise_bot;
+mod rest;
+
+use std::time::Duration;
+
+use amser_roles::sandbox::discord::{LocalDiscord, Options};
+use serenity::http::{Http, HttpBuilder};
+
+/// Longer than anything here takes, so that only a hang reaches it.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn start() -> LocalDiscord {
+    LocalDiscord::start(Options::default()).await.unwrap()
+}
+
+/// Serenity's client, pointed at the local Discord as the program points it.
+fn http(discord: &LocalDiscord) -> Http {
+    let options = discord.options();
+    HttpBuilder::new(&options.token)
+        .proxy(discord.base_url())
+        .ratelimiter_disabled(true)
+        .application_id(options.application_id)
+        .build()
+}
+
+/// The status and Discord's JSON code of a refused request.
+fn refusal<T: std::fmt::Debug>(result: serenity::Result<T>) -> (u16, isize) {
+    match result {
+        Err(serenity::Error::Http(serenity::http::HttpError::UnsuccessfulRequest(answer))) => {
+            (answer.status_code.as_u16(), answer.error.code)
+        }
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
