@@ -3,5 +3,10 @@
 mod abi_drift;
 mod backfill;
 mod contracts;
+mod faults;
+mod follow;
 mod local_chain;
 mod local_discord;
+mod modules;
+mod reorg;
+mod support;

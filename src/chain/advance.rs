@@ -1,0 +1,205 @@
+//! One step at the tip: from a new head down to what is known, its blocks' events, and what that confirms.
+
+use std::collections::HashMap;
+
+use alloy::primitives::B256;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tracing::info;
+
+use super::block::{self, BlockLogs};
+use super::commit::Stretch;
+use super::follow::{Follower, Place, Setback};
+use super::read::{self, Header};
+use super::rpc::endpoint::Endpoint;
+use super::watch::{Surprise, Watch};
+use super::window::{Block, Meeting};
+use crate::domain::{ChainEvent, Checkpoint, UnknownLogs};
+
+/// Blocks that are read at the same time.
+const AT_ONCE: usize = 8;
+
+/// What a step at the tip came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The head is followed.
+    Done,
+    /// Stored blocks are not on the node's chain any more.
+    Reorganised,
+}
+
+/// The way from a new head to the followed chain.
+enum Way {
+    /// There is nothing new on it.
+    Known,
+    /// Oldest first, on top of this many unconfirmed blocks that stay.
+    Up(usize, Vec<Header>),
+    Reorganised,
+}
+
+impl Follower {
+    /// Follows the newest of these heads, which the node showed one after another.
+    pub(super) async fn advance(
+        &mut self,
+        endpoint: &Endpoint,
+        place: &mut Place,
+        heads: &[Header],
+    ) -> Result<Step, Setback> {
+        let (stay, path) = match self.way(endpoint, place, heads).await? {
+            Way::Known => return Ok(Step::Done),
+            Way::Reorganised => return Ok(Step::Reorganised),
+            Way::Up(stay, path) => (stay, path),
+        };
+        let dropped = place.window.tail().count() - stay;
+        if dropped > 0 {
+            info!(dropped, "unconfirmed blocks were reorganised");
+        }
+        // The window and the watch change together, and only once everything is read.
+        let mut watch = place.watch.clone();
+        if let Some(first) = path.first() {
+            watch.rewind(first.number.saturating_sub(1));
+        }
+        let blocks = self.read_blocks(endpoint, &mut watch, path).await?;
+        place.window.replace(stay, blocks);
+        place.watch = watch;
+        self.confirm(endpoint, place).await?;
+        Ok(Step::Done)
+    }
+
+    async fn way(
+        &self,
+        endpoint: &Endpoint,
+        place: &Place,
+        heads: &[Header],
+    ) -> Result<Way, Setback> {
+        let Some(head) = heads.last() else {
+            return Ok(Way::Known);
+        };
+        let base = place.window.base();
+        let known = place.window.at(head.number);
+        if known.is_some_and(|known| known.hash == head.hash) {
+            // Also a head that jumped back on the same chain: the blocks above it are most likely still to come again.
+            return Ok(Way::Known);
+        }
+        if head.number < base.number {
+            return match self
+                .is_on_another_chain(endpoint, place, head.number)
+                .await?
+            {
+                true => Ok(Way::Reorganised),
+                false => Ok(Way::Known),
+            };
+        }
+        let tip = place.window.tip().number;
+        let mut shown: HashMap<B256, Header> = heads
+            .iter()
+            .map(|header| (header.hash, header.clone()))
+            .collect();
+        let missing: Vec<_> = (tip + 1..head.number)
+            .filter(|number| !heads.iter().any(|header| header.number == *number))
+            .map(|number| read::header_at(endpoint, number))
+            .collect();
+        let fetched: Vec<Option<Header>> = stream::iter(missing)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        // By number they may belong to another chain; only those that the head leads to are used.
+        let fetched = fetched.into_iter().flatten();
+        shown.extend(fetched.map(|header| (header.hash, header)));
+        let mut path = vec![head.clone()];
+        let mut lowest = head.clone();
+        loop {
+            let Some(parent) = lowest.number.checked_sub(1) else {
+                return Ok(Way::Reorganised);
+            };
+            match place.window.meets(parent, lowest.parent_hash) {
+                Meeting::At(stay) => {
+                    path.reverse();
+                    return Ok(Way::Up(stay, path));
+                }
+                Meeting::Reorganised => return Ok(Way::Reorganised),
+                Meeting::Below => {}
+            }
+            lowest = match shown.remove(&lowest.parent_hash) {
+                Some(header) => header,
+                None => read::header_of(endpoint, lowest.parent_hash)
+                    .await?
+                    .ok_or_else(|| {
+                        Setback::Moved(format!("block {parent} below a head is not there"))
+                    })?,
+            };
+            path.push(lowest.clone());
+        }
+    }
+
+    /// Reads and judges blocks in order. A module that turns out to have been read wrongly is taken out of the watch.
+    pub(super) async fn read_blocks(
+        &self,
+        endpoint: &Endpoint,
+        watch: &mut Watch,
+        headers: Vec<Header>,
+    ) -> Result<Vec<Block>, Setback> {
+        let mut blocks: Vec<Block> = Vec::with_capacity(headers.len());
+        'read: while blocks.len() < headers.len() {
+            let question = watch.question();
+            let rest = &headers[blocks.len()..];
+            let reads: Vec<_> = rest
+                .iter()
+                .map(|header| block::logs(endpoint, header, &question))
+                .collect();
+            let read: Vec<BlockLogs> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+            for (header, read) in rest.iter().zip(read) {
+                match watch.judge(&read.logs) {
+                    Ok(judged) => blocks.push(Block {
+                        header: header.clone(),
+                        events: judged.events,
+                        unknown: judged.unknown,
+                    }),
+                    Err(Surprise::NewProcessor) => {
+                        info!(
+                            block = header.number,
+                            "a module has a new payment processor"
+                        );
+                        continue 'read;
+                    }
+                    Err(Surprise::WrongProcessor { module, actual }) => {
+                        self.committer
+                            .ledger
+                            .reset_module(watch, module, actual)
+                            .await?;
+                        continue 'read;
+                    }
+                }
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Stores what has enough blocks on top of it.
+    async fn confirm(&mut self, endpoint: &Endpoint, place: &mut Place) -> Result<(), Setback> {
+        let confirmations = self.confirmations();
+        let mut headers: Vec<Checkpoint> = Vec::new();
+        let mut events: Vec<ChainEvent> = Vec::new();
+        let mut unknown: Vec<UnknownLogs> = Vec::new();
+        for block in place.window.confirmable(confirmations) {
+            headers.push(block.header.checkpoint());
+            events.extend(block.events.iter().cloned());
+            unknown.extend(block.unknown.iter().copied());
+        }
+        let Some(to) = headers.last().copied() else {
+            return Ok(());
+        };
+        if events.is_empty() && unknown.is_empty() && self.committer.rollback().is_none() {
+            self.committer.keep_for_later(headers);
+        } else {
+            let stretch = Stretch {
+                modules: place.watch.modules(),
+                to,
+                events,
+                unknown,
+            };
+            self.committer.commit(endpoint, stretch, &headers).await?;
+        }
+        place.window.confirm(confirmations);
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Reads long stretches by range, several at once, and stores them in few commits while it reads on.
+//!
+//! Ranges are read by number, so a reorganisation could mix two chains. The hash of the last block is known before the
+//! first range is read and compared again before each commit: if it has not changed, all that was read lies below it on
+//! one chain.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::Progress;
+use super::commit::Ledger;
+use super::follow::{Follower, Goal, NEAR, Place, Setback};
+use super::range::{GetHeaders, GetLogs, RangeReader, RangeSize, Source};
+use super::read::{self, Header};
+use super::rpc::endpoint::Endpoint;
+use super::rpc::error::RpcError;
+use super::rpc::http_logs::{HttpLogs, get_logs_by_provider};
+use super::watch::{Surprise, Watch};
+use super::window::Window;
+use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress, UnknownLogs};
+
+/// Events per commit, about: an fsync costs the same for few and for many, memory does not.
+const EVENTS_PER_COMMIT: usize = 30_000;
+/// The same while the tip is followed beside it: a long commit would make the tip's wait.
+const EVENTS_PER_COMMIT_BESIDE: usize = 4_000;
+/// What was read is stored at the latest after this.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Headers read at the same time over a websocket.
+const HEADERS_AT_ONCE: usize = 16;
+
+/// A stretch to read by range.
+pub(super) struct Span<'a> {
+    pub(super) endpoint: &'a Arc<Endpoint>,
+    pub(super) ledger: &'a Ledger,
+    pub(super) from: u64,
+    /// The last block, which the node had with this hash.
+    pub(super) target: Checkpoint,
+    /// Whether the store's cursor moves along.
+    pub(super) moves_cursor: bool,
+    /// Goes into the first commit.
+    pub(super) rollback: Option<u64>,
+}
+
+impl Span<'_> {
+    /// Reads it all for the modules of `watch`; `committed` hears of each commit. After an error, what was committed is
+    /// complete up to where `committed` last heard.
+    pub(super) async fn read(
+        self,
+        watch: &mut Watch,
+        mut committed: impl FnMut(Checkpoint, usize) + Send,
+    ) -> Result<(), Setback> {
+        let (batches, mut ready) = mpsc::channel::<Batch>(1);
+        let (endpoint, ledger) = (self.endpoint, self.ledger);
+        let storing = async {
+            while let Some(batch) = ready.recv().await {
+                let (to, events) = (batch.to, batch.events.len());
+                ledger.ingest(endpoint, batch).await?;
+                committed(to, events);
+            }
+            Ok(())
+        };
+        // Storing goes on to the end of what was read, also when reading fails.
+        let (read, stored) = tokio::join!(self.read_into(watch, batches), storing);
+        stored.and(read)
+    }
+
+    async fn read_into(
+        self,
+        watch: &mut Watch,
+        batches: mpsc::Sender<Batch>,
+    ) -> Result<(), Setback> {
+        let size = RangeSize::default();
+        let mut reader = RangeReader::new(
+            source(self.endpoint),
+            watch.records(),
+            self.from,
+            self.target.number,
+            size,
+        );
+        let per_commit = match self.moves_cursor {
+            true => EVENTS_PER_COMMIT,
+            false => EVENTS_PER_COMMIT_BESIDE,
+        };
+        let mut rollback = self.rollback;
+        let mut events: Vec<ChainEvent> = Vec::new();
+        let mut unknown: Vec<UnknownLogs> = Vec::new();
+        let mut since = Instant::now();
+        while let Some(piece) = reader.next().await {
+            let piece = piece?;
+            if events.is_empty() {
+                events = piece.events;
+            } else {
+                events.extend(piece.events);
+            }
+            unknown.extend(piece.unknown);
+            let is_last = piece.to == self.target.number;
+            if events.len() < per_commit && since.elapsed() < COMMIT_EVERY && !is_last {
+                continue;
+            }
+            if let Err(Surprise::WrongProcessor { module, actual }) = watch.take_updates(&events) {
+                self.ledger.reset_module(watch, module, actual).await?;
+                return Err(Setback::Moved("a module is to be read again".to_owned()));
+            }
+            let batch = Batch {
+                rollback_to: rollback.take(),
+                modules: watch.modules(),
+                to: self.verified(piece.to).await?,
+                moves_cursor: self.moves_cursor,
+                events: std::mem::take(&mut events),
+                plans: Vec::new(),
+                headers: Vec::new(),
+                unknown: std::mem::take(&mut unknown),
+            };
+            if batches.send(batch).await.is_err() {
+                // Storing failed; its error is the one to report.
+                return Ok(());
+            }
+            since = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The block that a commit ends with, after making sure that the chain has not changed below the target.
+    async fn verified(&self, number: u64) -> Result<Checkpoint, Setback> {
+        let (end, target) = tokio::try_join!(
+            read::header_at(self.endpoint, number),
+            read::header_at(self.endpoint, self.target.number)
+        )?;
+        match (end, target) {
+            (Some(end), Some(target)) if target.hash == self.target.hash => Ok(end.checkpoint()),
+            (_, Some(_)) => Err(Setback::Moved("reorganised while it was read".to_owned())),
+            (_, None) => Err(RpcError::unavailable(format!(
+                "it does not have block {} any more",
+                self.target.number
+            ))
+            .into()),
+        }
+    }
+}
+
+impl Follower {
+    /// Reads up to near the head, or to the goal.
+    pub(super) async fn backfill(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        place: &mut Place,
+        head: &Header,
+    ) -> Result<(), Setback> {
+        self.status.send_modify(|status| status.at_tip = false);
+        let depth = self.confirmations().max(NEAR);
+        let target = head.number.saturating_sub(depth);
+        let target = self.known_header(endpoint, target).await?.checkpoint();
+        let from = place.window.base().number + 1;
+        if place.watch.is_empty() {
+            // Nothing to read: only the clock moves.
+            self.committer.keep_for_later([target]);
+            place.window = Window::new(target);
+            return Ok(());
+        }
+        // Blocks without events that are not stored yet are read again as part of the range.
+        let span = Span {
+            endpoint,
+            ledger: &self.committer.ledger.clone(),
+            from,
+            target,
+            moves_cursor: true,
+            rollback: self.committer.rollback(),
+        };
+        let (window, committer) = (&mut place.window, &mut self.committer);
+        let (status, goal) = (&self.status, &self.goal);
+        span.read(&mut place.watch, |to, events| {
+            *window = Window::new(to);
+            committer.stored(events);
+            status.send_modify(|status| status.confirmed = Some(to));
+            if let Goal::Index { progress, .. } = goal {
+                progress(Progress {
+                    from,
+                    at: to.number,
+                    to: target.number,
+                    events: committer.events_stored(),
+                });
+            }
+        })
+        .await
+    }
+}
+
+/// Downloads the logs of modules that join, beside the tip.
+pub(super) async fn read_module(
+    endpoint: &Arc<Endpoint>,
+    ledger: &Ledger,
+    module: ModuleAddress,
+    watch: &mut Watch,
+    from: u64,
+    target: Checkpoint,
+) -> Result<(), Setback> {
+    let span = Span {
+        endpoint,
+        ledger,
+        from,
+        target,
+        moves_cursor: false,
+        rollback: None,
+    };
+    span.read(watch, |to, events| {
+        tracing::debug!(%module, at = to.number, events, "a module catches up");
+    })
+    .await
+}
+
+/// How a range is read from this endpoint: streamed over HTTP, as one message over a websocket.
+fn source(endpoint: &Arc<Endpoint>) -> Source {
+    let http = endpoint
+        .http()
+        .map(|http| HttpLogs::new(http.client.clone(), http.url.clone()));
+    let logs: GetLogs = {
+        let (endpoint, http) = (Arc::clone(endpoint), http.clone());
+        Arc::new(move |query, collector| {
+            let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
+            async move {
+                endpoint.wait_out_quiet().await;
+                match http {
+                    Some(http) => http.get_logs(&query, collector).await,
+                    None => get_logs_by_provider(&endpoint.provider(), &query, collector).await,
+                }
+            }
+            .boxed()
+        })
+    };
+    let endpoint = Arc::clone(endpoint);
+    let headers: GetHeaders = Arc::new(move |numbers| {
+        let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
+        async move {
+            endpoint.wait_out_quiet().await;
+            if let Some(http) = http {
+                return http.get_headers(numbers).await;
+            }
+            stream::iter(numbers)
+                .map(|number| {
+                    let endpoint = Arc::clone(&endpoint);
+                    async move {
+                        let header = read::header_at(&endpoint, number).await?;
+                        let header =
+                            header.ok_or_else(|| RpcError::unavailable("it has no such block"))?;
+                        Ok(header.checkpoint())
+                    }
+                })
+                .buffered(HEADERS_AT_ONCE)
+                .try_collect()
+                .await
+        }
+        .boxed()
+    });
+    Source { logs, headers }
+}
