@@ -7,25 +7,27 @@ mod story;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, b256};
 use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use limits::{WORDINGS, Wording};
 pub use rendered::{RenderedChain, Wanted};
-pub use story::{INTERVAL, MadeLog, PROCESSOR, Story, StorySpec, block_hash, block_time, module};
+pub use story::{
+    INTERVAL, MadeLog, PROCESSOR, Story, StorySpec, block_hash, block_of_hash, block_time, module,
+};
 
 /// How the node behaves.
 #[derive(Clone, Debug)]
@@ -91,6 +93,8 @@ struct Node {
     options: LogNodeOptions,
     calls: AtomicU64,
     served: AtomicU64,
+    /// The calls that got logs of a range of blocks, as they came.
+    answered: Mutex<Vec<Value>>,
 }
 
 impl LogNode {
@@ -110,9 +114,11 @@ impl LogNode {
             options,
             calls: AtomicU64::new(0),
             served: AtomicU64::new(0),
+            answered: Mutex::default(),
         });
         let router = Router::new()
             .route("/", post(answer))
+            .route("/answered", get(answered))
             .with_state(node.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
@@ -148,6 +154,15 @@ impl Drop for LogNode {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// What was asked and answered so far, so that another client can ask for the very same.
+async fn answered(State(node): State<Arc<Node>>) -> Response {
+    let calls = node
+        .answered
+        .lock()
+        .expect("never poisoned: no panic while held");
+    json_response(StatusCode::OK, &json!(*calls))
 }
 
 async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
@@ -196,9 +211,13 @@ impl Node {
             Some(Fault::Truncated | Fault::Duplicates) | None => {}
         }
         let filter = &call["params"][0];
-        let (Some(from), Some(to)) = (number(&filter["fromBlock"]), number(&filter["toBlock"]))
-        else {
-            let error = json!({"code": -32602, "message": "the log node needs fromBlock and toBlock as numbers"});
+        let by_hash = serde_json::from_value(filter["blockHash"].clone())
+            .ok()
+            .and_then(block_of_hash);
+        let first = by_hash.or_else(|| number(&filter["fromBlock"]));
+        let last = by_hash.or_else(|| number(&filter["toBlock"]));
+        let (Some(from), Some(to)) = (first, last) else {
+            let error = json!({"code": -32602, "message": "the log node needs a block's hash, or fromBlock and toBlock as numbers"});
             return error_response(StatusCode::OK, &error);
         };
         if to > self.chain.last_block() || from > to {
@@ -220,7 +239,16 @@ impl Node {
         };
         let most = options.max_results.unwrap_or(usize::MAX);
         match self.chain.matching(from, to, &wanted, most) {
-            Ok(pieces) => body_of(pieces, fault.map(|(_, fault)| fault)),
+            Ok(pieces) => {
+                if by_hash.is_none() {
+                    let mut answered = self
+                        .answered
+                        .lock()
+                        .expect("never poisoned: no panic while held");
+                    answered.push(call.clone());
+                }
+                body_of(pieces, fault.map(|(_, fault)| fault))
+            }
             Err((_, fitting)) => {
                 let (status, error) = limits::too_many(options.wording, from, fitting, most);
                 error_response(status, &error)
@@ -260,13 +288,14 @@ impl Node {
             "eth_blockNumber" => json!(format!("{head:#x}")),
             "eth_syncing" => json!(false),
             "eth_getBlockByNumber" => match call["params"][0].as_str() {
-                Some("latest" | "safe" | "finalized") => header(head),
-                Some("earliest") => header(0),
-                _ => match number(&call["params"][0]) {
-                    Some(block) if block <= head => header(block),
-                    _ => Value::Null,
-                },
+                Some("latest" | "safe" | "finalized") => self.header(head),
+                Some("earliest") => self.header(0),
+                _ => number(&call["params"][0]).map_or(Value::Null, |block| self.header(block)),
             },
+            "eth_getBlockByHash" => serde_json::from_value(call["params"][0].clone())
+                .ok()
+                .and_then(block_of_hash)
+                .map_or(Value::Null, |block| self.header(block)),
             // Every module of this node has the same processor; there is no other view.
             "eth_call" => json!(PROCESSOR.into_word()),
             "eth_getCode" => json!("0x00"),
@@ -277,24 +306,36 @@ impl Node {
         };
         json!({"jsonrpc": "2.0", "id": call["id"], "result": result})
     }
+
+    /// A header with what readers of headers look at; null above the head. The bloom says only whether there are logs.
+    fn header(&self, block: u64) -> Value {
+        if block > self.chain.last_block() {
+            return Value::Null;
+        }
+        let zero = B256::ZERO;
+        let (bit, transactions) = match self.chain.has_logs(block) {
+            true => ("f", block_hash(block)),
+            false => ("0", NO_TRANSACTIONS),
+        };
+        json!({
+            "number": format!("{block:#x}"),
+            "hash": block_hash(block),
+            "parentHash": block_hash(block.saturating_sub(1)),
+            "timestamp": format!("{:#x}", block_time(block)),
+            "logsBloom": format!("0x{}", bit.repeat(512)),
+            "transactionsRoot": transactions,
+            "nonce": "0x0000000000000000",
+            "sha3Uncles": zero, "stateRoot": zero, "receiptsRoot": zero, "mixHash": zero,
+            "miner": Address::ZERO, "difficulty": "0x0", "extraData": "0x", "size": "0x220",
+            "gasLimit": "0x1c9c380", "gasUsed": "0x0", "baseFeePerGas": "0x1",
+            "transactions": [], "uncles": [],
+        })
+    }
 }
 
-/// A header with what readers of headers look at.
-fn header(block: u64) -> Value {
-    let zero = B256::ZERO;
-    json!({
-        "number": format!("{block:#x}"),
-        "hash": block_hash(block),
-        "parentHash": block_hash(block.saturating_sub(1)),
-        "timestamp": format!("{:#x}", block_time(block)),
-        "logsBloom": format!("0x{}", "f".repeat(512)),
-        "nonce": "0x0000000000000000",
-        "sha3Uncles": zero, "transactionsRoot": zero, "stateRoot": zero, "receiptsRoot": zero, "mixHash": zero,
-        "miner": Address::ZERO, "difficulty": "0x0", "extraData": "0x", "size": "0x220",
-        "gasLimit": "0x1c9c380", "gasUsed": "0x0", "baseFeePerGas": "0x1",
-        "transactions": [], "uncles": [],
-    })
-}
+/// The root of an empty list of transactions.
+const NO_TRANSACTIONS: B256 =
+    b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
 
 fn number(value: &Value) -> Option<u64> {
     u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()

@@ -86,6 +86,16 @@ impl RenderedChain {
         self.logs.is_empty()
     }
 
+    /// Whether a block has logs.
+    pub fn has_logs(&self, block: u64) -> bool {
+        let index = block.saturating_sub(self.first_block) as usize;
+        block >= self.first_block
+            && self
+                .block_starts
+                .get(index..index + 2)
+                .is_some_and(|starts| starts[0] < starts[1])
+    }
+
     /// The text of the matching logs, in pieces to be written one after another, or their number when that exceeds
     /// `most`, together with the last block up to which they would fit.
     pub fn matching(

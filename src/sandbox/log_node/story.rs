@@ -56,9 +56,17 @@ pub fn block_time(block: u64) -> u64 {
     1_700_000_000 + block * 2
 }
 
-/// The made-up hash of a block.
+/// The made-up hash of a block. It ends with the block's number, so that the node finds the block by it.
 pub fn block_hash(block: u64) -> B256 {
-    keccak256([&b"block"[..], &block.to_be_bytes()].concat())
+    let mut hash = keccak256([&b"block"[..], &block.to_be_bytes()].concat());
+    hash[24..].copy_from_slice(&block.to_be_bytes());
+    hash
+}
+
+/// The block with this made-up hash.
+pub fn block_of_hash(hash: B256) -> Option<u64> {
+    let number = u64::from_be_bytes(*hash.last_chunk()?);
+    (block_hash(number) == hash).then_some(number)
 }
 
 /// Makes the logs up, in chain order.
