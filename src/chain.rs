@@ -16,9 +16,11 @@ mod follow;
 mod head;
 mod join;
 mod module;
+mod place;
 mod read;
 mod reconnect;
 mod reorg;
+mod tip;
 mod watch;
 mod window;
 

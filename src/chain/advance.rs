@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use alloy::primitives::B256;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::block::{self, BlockLogs};
 use super::commit::Stretch;
-use super::follow::{Follower, Place, Setback};
+use super::follow::{Follower, Setback};
+use super::place::Place;
 use super::read::{self, Header};
 use super::rpc::endpoint::Endpoint;
 use super::watch::{Surprise, Watch};
@@ -25,6 +26,8 @@ pub(super) enum Step {
     Done,
     /// Stored blocks are not on the node's chain any more.
     Reorganised,
+    /// A block turned out to have had logs; it and those above it are to be followed again.
+    Repaired,
 }
 
 /// The way from a new head to the followed chain.
@@ -58,9 +61,10 @@ impl Follower {
         if let Some(first) = path.first() {
             watch.rewind(first.number.saturating_sub(1));
         }
-        let blocks = self.read_blocks(endpoint, &mut watch, path).await?;
+        let (blocks, unsure) = self.read_blocks(endpoint, &mut watch, path).await?;
         place.window.replace(stay, blocks);
         place.watch = watch;
+        place.unsure.extend(unsure);
         self.confirm(endpoint, place).await?;
         Ok(Step::Done)
     }
@@ -137,8 +141,9 @@ impl Follower {
         endpoint: &Endpoint,
         watch: &mut Watch,
         headers: Vec<Header>,
-    ) -> Result<Vec<Block>, Setback> {
+    ) -> Result<(Vec<Block>, Vec<Header>), Setback> {
         let mut blocks: Vec<Block> = Vec::with_capacity(headers.len());
+        let mut unsure = Vec::new();
         'read: while blocks.len() < headers.len() {
             let question = watch.question();
             let rest = &headers[blocks.len()..];
@@ -149,11 +154,16 @@ impl Follower {
             let read: Vec<BlockLogs> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
             for (header, read) in rest.iter().zip(read) {
                 match watch.judge(&read.logs) {
-                    Ok(judged) => blocks.push(Block {
-                        header: header.clone(),
-                        events: judged.events,
-                        unknown: judged.unknown,
-                    }),
+                    Ok(judged) => {
+                        if read.unsure {
+                            unsure.push(header.clone());
+                        }
+                        blocks.push(Block {
+                            header: header.clone(),
+                            events: judged.events,
+                            unknown: judged.unknown,
+                        });
+                    }
                     Err(Surprise::NewProcessor) => {
                         info!(
                             block = header.number,
@@ -171,7 +181,50 @@ impl Follower {
                 }
             }
         }
-        Ok(blocks)
+        Ok((blocks, unsure))
+    }
+
+    /// Looks once more at blocks whose empty answers proved nothing, now that the chain has gone on and the node has had
+    /// time. One that does have logs is followed again, with all that lies above it.
+    pub(super) async fn look_again(
+        &mut self,
+        endpoint: &Endpoint,
+        place: &mut Place,
+    ) -> Result<Step, Setback> {
+        let tip = place.window.tip().number;
+        let question = place.watch.question();
+        let (due, later) = std::mem::take(&mut place.unsure)
+            .into_iter()
+            .partition(|header| header.number < tip);
+        place.unsure = later;
+        for header in due {
+            let is_followed = place.window.at(header.number).map(|at| at.hash) == Some(header.hash);
+            if !is_followed || !block::has_logs(endpoint, &header, &question).await? {
+                continue;
+            }
+            warn!(
+                block = header.number,
+                "the node had a block before its logs; following it again"
+            );
+            let below = self
+                .known_header(endpoint, header.number.saturating_sub(1))
+                .await?;
+            if below.hash != header.parent_hash {
+                return Err(Setback::Moved(
+                    "the chain moved below a block without logs".to_owned(),
+                ));
+            }
+            place.unsure.clear();
+            if header.number > place.window.base().number {
+                place.window.forget_from(header.number);
+            } else {
+                place.window.rewind(below.checkpoint());
+                self.committer.roll_back_to(below.number);
+            }
+            place.watch.rewind(below.number);
+            return Ok(Step::Repaired);
+        }
+        Ok(Step::Done)
     }
 
     /// Stores what has enough blocks on top of it.

@@ -12,9 +12,11 @@ use tokio::sync::mpsc;
 
 use super::Progress;
 use super::commit::Ledger;
-use super::follow::{Follower, Goal, NEAR, Place, Setback};
+use super::follow::{Follower, Goal, NEAR, Setback};
+use super::place::Place;
 use super::range::{GetHeaders, GetLogs, RangeReader, RangeSize, Source};
 use super::read::{self, Header};
+use super::reconnect::Reconnect;
 use super::rpc::endpoint::Endpoint;
 use super::rpc::error::RpcError;
 use super::rpc::http_logs::{HttpLogs, get_logs_by_provider};
@@ -28,6 +30,8 @@ const EVENTS_PER_COMMIT: usize = 30_000;
 const EVENTS_PER_COMMIT_BESIDE: usize = 4_000;
 /// What was read is stored at the latest after this.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Failures of the same read, one after another, that are waited out.
+const MOST_FAILURES: u32 = 4;
 /// Headers read at the same time over a websocket.
 const HEADERS_AT_ONCE: usize = 16;
 
@@ -88,8 +92,19 @@ impl Span<'_> {
         let mut events: Vec<ChainEvent> = Vec::new();
         let mut unknown: Vec<UnknownLogs> = Vec::new();
         let mut since = Instant::now();
+        let mut failures = Failures::default();
         while let Some(piece) = reader.next().await {
-            let piece = piece?;
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => match failures.wait(reader.due()) {
+                    Some(wait) => {
+                        tracing::debug!(%error, ?wait, "a range failed; trying again");
+                        tokio::time::sleep(wait).await;
+                        continue;
+                    }
+                    None => return Err(error.into()),
+                },
+            };
             if events.is_empty() {
                 events = piece.events;
             } else {
@@ -138,6 +153,29 @@ impl Span<'_> {
             ))
             .into()),
         }
+    }
+}
+
+/// Failed reads without progress: a few are waited out, or a node that now and then fails would be left each time.
+#[derive(Default)]
+struct Failures {
+    at: u64,
+    schedule: Option<Reconnect>,
+    count: u32,
+}
+
+impl Failures {
+    /// How long to wait before the same read is tried again; `None` when it has failed too often.
+    fn wait(&mut self, due: u64) -> Option<Duration> {
+        if self.at != due {
+            *self = Self {
+                at: due,
+                ..Self::default()
+            };
+        }
+        self.count += 1;
+        let schedule = self.schedule.get_or_insert_with(Reconnect::new);
+        (self.count <= MOST_FAILURES).then(|| schedule.failed(None))
     }
 }
 
@@ -222,10 +260,18 @@ fn source(endpoint: &Arc<Endpoint>) -> Source {
             let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
             async move {
                 endpoint.wait_out_quiet().await;
-                match http {
+                let answer = match http {
                     Some(http) => http.get_logs(&query, collector).await,
                     None => get_logs_by_provider(&endpoint.provider(), &query, collector).await,
+                };
+                if let Err(RpcError::RateLimited {
+                    retry_after: Some(wait),
+                    ..
+                }) = &answer
+                {
+                    endpoint.be_quiet_for(*wait);
                 }
+                answer
             }
             .boxed()
         })

@@ -102,6 +102,15 @@ pub(crate) async fn logs(
     Err(last)
 }
 
+/// Whether the block has logs of the watched addresses, asked once.
+pub(crate) async fn has_logs(
+    endpoint: &Endpoint,
+    header: &Header,
+    question: &Question,
+) -> Result<bool, RpcError> {
+    Ok(!ask(endpoint, header, question, None).await?.is_empty())
+}
+
 /// Asks once. With `whole` the block's receipts are read instead, and their logs must make up this bloom.
 async fn ask(
     endpoint: &Endpoint,

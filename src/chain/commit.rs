@@ -144,6 +144,8 @@ pub(super) struct Committer {
     /// Confirmed blocks without events since the last commit.
     unsaved: Vec<Checkpoint>,
     saved_at: Instant,
+    /// Whether the store has a cursor.
+    anchored: bool,
     /// Set after a reorganisation until the new chain is stored.
     rollback: Option<u64>,
     events: u64,
@@ -164,11 +166,18 @@ impl Committer {
             ledger: Ledger::new(store),
             unsaved: Vec::new(),
             saved_at: Instant::now(),
+            anchored: false,
             rollback: None,
             events: 0,
         }
     }
 
+    /// The store has a cursor already.
+    pub(super) fn anchored(&mut self) {
+        self.anchored = true;
+    }
+
+    /// Events stored since the start.
     pub(super) fn events_stored(&self) -> u64 {
         self.events
     }
@@ -227,7 +236,7 @@ impl Committer {
         modules: Vec<ModuleAddress>,
         to: Checkpoint,
     ) -> Result<(), Setback> {
-        if self.unsaved.is_empty() && self.rollback.is_none() {
+        if self.anchored && self.unsaved.is_empty() && self.rollback.is_none() {
             return Ok(());
         }
         let stretch = Stretch {
@@ -262,6 +271,7 @@ impl Committer {
 
     fn saved(&mut self, events: usize) {
         self.unsaved.clear();
+        self.anchored = true;
         self.rollback = None;
         self.saved_at = Instant::now();
         self.events += events as u64;

@@ -1,6 +1,6 @@
 //! The loop over endpoints and, on each, from wherever the store is to the tip and on with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +8,16 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::advance::Step;
 use super::commit::Committer;
-use super::head::{self, Heads, Seen};
+use super::head::{self, Heads};
 use super::join::Joining;
-use super::module;
-use super::read::{self, Header};
+use super::place::Place;
+use super::read::Header;
 use super::rpc::endpoint::Endpoint;
-use super::rpc::error::RpcError;
-use super::rpc::{Chosen, Pool};
-use super::watch::Watch;
-use super::window::Window;
+use super::rpc::{Chosen, Pool, RpcError};
 use super::{ChainConfig, Progress};
 use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
@@ -30,8 +27,6 @@ use crate::store::Store;
 pub(super) const NEAR: u64 = 64;
 /// Further behind than this the follower reads ranges again.
 const FAR: u64 = 2 * NEAR;
-/// A head that jumps back further than this makes another node, if one is further, the better choice at once.
-const BACK: u64 = 2;
 /// How long a step that is under way when the stop comes may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -55,6 +50,8 @@ impl fmt::Debug for Goal {
     }
 }
 
+/// Moves in a row, without progress, that are put down to the chain and not to the node.
+const MOST_MOVES: u32 = 20;
 /// Pause before a chain that moved while it was read is read again.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -82,18 +79,11 @@ impl From<anyhow::Error> for Setback {
 }
 
 /// How a session on one endpoint ended.
-enum End {
+pub(super) enum End {
     /// By the stop signal, or at the goal.
     Stopped,
     /// Another endpoint is the better choice.
     Better(Chosen),
-}
-
-/// The place in the chain, which survives a change of endpoint.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) window: Window,
-    pub(super) watch: Watch,
 }
 
 /// The follower.
@@ -104,7 +94,7 @@ pub(super) struct Follower {
     pub(super) status: Sender<ChainStatus>,
     pub(super) goal: Goal,
     pub(super) committer: Committer,
-    pool: Pool,
+    pub(super) pool: Pool,
 }
 
 impl Follower {
@@ -138,8 +128,10 @@ impl Follower {
 
     /// Follows until `stop`, or until the goal is reached.
     pub(super) async fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut place = None;
+        let mut place: Option<Place> = None;
         let mut next = None;
+        // How often in a row the chain moved under the reading, without progress, and from where.
+        let mut moves = (0, None);
         loop {
             let chosen = match next.take() {
                 Some(chosen) => chosen,
@@ -163,25 +155,37 @@ impl Follower {
             match ended {
                 Ok(End::Stopped) => return Ok(()),
                 Ok(End::Better(chosen)) => next = Some(chosen),
-                Err(Setback::Rpc(error)) => {
-                    report(
-                        &self.status,
-                        &format!("{}: {error}", chosen.endpoint.host()),
-                    );
-                    let mut worked = false;
-                    self.status.send_modify(|status| {
-                        worked = std::mem::take(&mut status.at_tip);
-                    });
-                    self.pool.failed(&chosen, worked, &error);
-                }
+                Err(Setback::Rpc(error)) => self.leave(&chosen, &error),
                 Err(Setback::Moved(why)) => {
                     debug!(why, "reading again from what is stored");
-                    tokio::time::sleep(BREATH).await;
-                    next = Some(chosen);
+                    let at = place.as_ref().map(|place| place.window.base());
+                    moves = if moves.1 == at {
+                        (moves.0 + 1, at)
+                    } else {
+                        (1, at)
+                    };
+                    if moves.0 > MOST_MOVES {
+                        // A node that contradicts itself for so long is broken.
+                        self.leave(&chosen, &RpcError::unavailable(why));
+                    } else {
+                        tokio::time::sleep(BREATH).await;
+                        next = Some(chosen);
+                    }
                 }
                 Err(Setback::Store(error)) => return Err(error),
             }
         }
+    }
+
+    /// The endpoint failed: says so, and lets the pool decide what comes next.
+    fn leave(&self, chosen: &Chosen, error: &RpcError) {
+        let trouble = format!("{}: {error}", chosen.endpoint.host());
+        report(&self.status, &trouble);
+        let mut worked = false;
+        self.status.send_modify(|status| {
+            worked = std::mem::take(&mut status.at_tip);
+        });
+        self.pool.failed(chosen, worked, error);
     }
 
     /// Follows on one endpoint for as long as that works.
@@ -192,6 +196,8 @@ impl Follower {
         stop: &CancellationToken,
     ) -> Result<End, Setback> {
         let endpoint = &chosen.endpoint;
+        // What an earlier session was storing when it failed must be seen before anything is read again.
+        self.committer.ledger.settle().await;
         let mut heads = Heads::open(endpoint).await?;
         let mut head = self.head(endpoint).await?;
         heads.arrived(&head);
@@ -212,110 +218,6 @@ impl Follower {
             Goal::Follow => self.follow_tip(chosen, place, heads, head, stop).await,
             Goal::Index { .. } => self.finish_index(endpoint, place, head).await,
         }
-    }
-
-    /// Follows the tip until the endpoint fails, falls far behind, or a better one is found.
-    async fn follow_tip(
-        &mut self,
-        chosen: &Chosen,
-        place: &mut Place,
-        mut heads: Heads,
-        head: Header,
-        stop: &CancellationToken,
-    ) -> Result<End, Setback> {
-        let endpoint = &chosen.endpoint;
-        let mut joining = Joining::new(Arc::clone(endpoint), self);
-        let mut modules = self.modules.clone();
-        let pool = self.pool.clone();
-        let status = self.status.clone();
-        let height = move || {
-            status
-                .borrow()
-                .confirmed
-                .map_or(0, |confirmed| confirmed.number)
-        };
-        let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
-        let mut new = vec![head];
-        loop {
-            if let Some(head) = new.last() {
-                self.show_head(head);
-                if self.is_far(place, head) {
-                    return Err(Setback::Moved("far behind the tip".to_owned()));
-                }
-                if self.advance(endpoint, place, &new).await? == Step::Reorganised {
-                    // What joins was read from the old chain.
-                    joining.abort().await;
-                    self.recover(endpoint, place).await?;
-                    continue;
-                }
-                let is_back = head.number + BACK < place.window.tip().number;
-                new.clear();
-                if is_back && let Some(better) = self.leave_behind(chosen, place).await {
-                    return Ok(End::Better(better));
-                }
-            }
-            self.take_modules(&mut modules, place, &mut joining).await?;
-            self.publish(place, &joining);
-            let save_due = self.committer.save_due();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    joining.abort().await;
-                    self.save(place).await?;
-                    return Ok(End::Stopped);
-                }
-                seen = heads.next(endpoint) => match seen? {
-                    Seen::Heads(headers) => new = headers,
-                    Seen::Nothing => {
-                        if let Some(better) = self.leave_behind(chosen, place).await {
-                            return Ok(End::Better(better));
-                        }
-                    }
-                },
-                joined = joining.next() => if let Some(caught) = joined {
-                    self.join(endpoint, place, &mut joining, caught).await?;
-                },
-                // An error means that the set of modules is final; then there is nothing to wait for.
-                Ok(()) = modules.changed() => {}
-                better = &mut better => return Ok(End::Better(better)),
-                () = tokio::time::sleep_until(save_due.into()) => self.save(place).await?,
-            }
-        }
-    }
-
-    /// The node has shown nothing new for a while: is another one further?
-    async fn leave_behind(&mut self, chosen: &Chosen, place: &Place) -> Option<Chosen> {
-        let beyond = place.window.tip().number + 2;
-        let better = self.pool.ahead_of(chosen.place, beyond).await?;
-        warn!(
-            rpc = better.endpoint.host(),
-            "the node in use lags behind another one"
-        );
-        self.pool.failed(
-            chosen,
-            true,
-            &RpcError::unavailable("it lags behind another node"),
-        );
-        Some(better)
-    }
-
-    /// Brings the followed modules in line with the wanted ones.
-    async fn take_modules(
-        &mut self,
-        modules: &mut Receiver<BTreeSet<ModuleAddress>>,
-        place: &mut Place,
-        joining: &mut Joining,
-    ) -> Result<(), Setback> {
-        let wanted = modules.borrow_and_update().clone();
-        if place.watch.keep_only(&wanted) {
-            Self::drop_unwatched(place);
-        }
-        if joining.has_work(&wanted, place) {
-            // What a module reads up to must be stored, or a crash would leave it ahead of the cursor.
-            self.save(place).await?;
-            joining.start(&wanted, place);
-        }
-        Ok(())
     }
 
     /// Follows the last blocks up to the goal.
@@ -376,132 +278,25 @@ impl Follower {
         }
     }
 
-    async fn save(&mut self, place: &Place) -> Result<(), Setback> {
+    /// Stores the eventless blocks that are not stored yet.
+    pub(super) async fn save(&mut self, place: &Place) -> Result<(), Setback> {
         let (modules, to) = (place.watch.modules(), place.window.base());
         self.committer.save(modules, to).await
     }
 
-    /// Where to begin: at the store's cursor, else before the first block of the first module.
-    async fn begin(&mut self, endpoint: &Endpoint, head: &Header) -> Result<Place, Setback> {
-        let wanted = self.modules.borrow_and_update().clone();
-        let store = self.store.clone();
-        let (cursor, known) = blocking(move || Ok((store.cursor()?, store.modules()?))).await?;
-        let confirmed = head.number.saturating_sub(self.confirmations());
-        if let Some(cursor) = cursor {
-            let modules = known
-                .into_iter()
-                .filter(|(module, record)| {
-                    wanted.contains(module) && record.synced_to == Some(cursor.number)
-                })
-                .collect();
-            let watch = Watch::new(modules);
-            info!(block = cursor.number, "following from the stored cursor");
-            return Ok(Place {
-                window: Window::new(cursor),
-                watch,
-            });
-        }
-        let mut records = BTreeMap::new();
-        for module in wanted {
-            match module::register(endpoint, &self.store, &self.config, module, head.number).await {
-                Ok(record) => {
-                    records.insert(module, record);
-                }
-                Err(module::NotReadable::Setback(setback)) => return Err(setback),
-                Err(module::NotReadable::NoContract) => {
-                    warn!(%module, "there is no contract at this module's address");
-                }
-            }
-        }
-        let watch = Watch::new(records);
-        let base = match watch.is_empty() {
-            true => confirmed,
-            // The genesis block holds no transactions, so nothing is lost by starting on top of it.
-            false => watch.start_block().saturating_sub(1).min(confirmed),
-        };
-        let base = self.known_header(endpoint, base).await?.checkpoint();
-        info!(
-            block = base.number,
-            modules = watch.modules().len(),
-            "following from the start"
-        );
-        Ok(Place {
-            window: Window::new(base),
-            watch,
-        })
-    }
-
-    /// Compares the newest followed confirmed block with the node's chain: it may have changed while nobody looked.
-    async fn check_stored_chain(
-        &mut self,
-        endpoint: &Endpoint,
-        place: &mut Place,
-    ) -> Result<(), Setback> {
-        let base = place.window.base();
-        match read::header_at(endpoint, base.number).await? {
-            Some(header) if header.hash == base.hash => Ok(()),
-            Some(_) => self.recover(endpoint, place).await,
-            None => {
-                // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a
-                // height that both have is evidence of the latter.
-                let head = head::newest(endpoint).await?;
-                if self
-                    .is_on_another_chain(endpoint, place, head.number)
-                    .await?
-                {
-                    return self.recover(endpoint, place).await;
-                }
-                Err(
-                    RpcError::unavailable(format!("it does not have block {} yet", base.number))
-                        .into(),
-                )
-            }
-        }
-    }
-
-    pub(super) async fn known_header(
-        &self,
-        endpoint: &Endpoint,
-        number: u64,
-    ) -> Result<Header, Setback> {
-        read::header_at(endpoint, number)
-            .await?
-            .ok_or_else(|| RpcError::unavailable(format!("it does not have block {number}")).into())
-    }
-
-    fn is_far(&self, place: &Place, head: &Header) -> bool {
+    /// Whether the head is so far away that ranges are read up to near it.
+    pub(super) fn is_far(&self, place: &Place, head: &Header) -> bool {
         let allowed = FAR + self.confirmations();
         head.number.saturating_sub(place.window.tip().number) > allowed
     }
 
-    fn show_head(&self, head: &Header) {
+    /// Shows the newest head in the status.
+    pub(super) fn show_head(&self, head: &Header) {
         let head = head.checkpoint();
         self.status.send_if_modified(|status| {
             let changed = status.head != Some(head);
             status.head = Some(head);
             changed
-        });
-    }
-
-    /// Publishes where we are, after every step.
-    fn publish(&self, place: &Place, joining: &Joining) {
-        let trouble = joining
-            .unreadable()
-            .next()
-            .map(|module| format!("there is no contract at {module}"));
-        let confirmed = place.window.base();
-        let pending: Vec<_> = place
-            .window
-            .tail()
-            .flat_map(|block| block.events.iter().cloned())
-            .collect();
-        self.status.send_if_modified(|status| {
-            let before = status.clone();
-            status.confirmed = Some(confirmed);
-            status.at_tip = joining.is_done() && self.committer.rollback().is_none();
-            status.pending = pending;
-            status.trouble = trouble;
-            *status != before
         });
     }
 }

@@ -10,8 +10,9 @@ use tracing::{info, warn};
 use super::ChainConfig;
 use super::backfill;
 use super::commit::{Ledger, Stretch};
-use super::follow::{Follower, Place, Setback};
+use super::follow::{Follower, Setback};
 use super::module::{self, NotReadable};
+use super::place::Place;
 use super::read::Header;
 use super::reconnect::Reconnect;
 use super::rpc::endpoint::Endpoint;
@@ -205,7 +206,7 @@ impl Follower {
             .collect();
         let confirmed = gap.len();
         let headers = gap.into_iter().chain(tail).collect();
-        let mut blocks = self.read_blocks(endpoint, &mut watch, headers).await?;
+        let (mut blocks, unsure) = self.read_blocks(endpoint, &mut watch, headers).await?;
         if watch.is_empty() {
             // It had another processor than was thought and is to be read again.
             return Ok(());
@@ -233,6 +234,7 @@ impl Follower {
             block.unknown.extend(more.unknown);
         }
         place.watch.add(watch);
+        place.unsure.extend(unsure);
         joining.failed.remove(&module);
         info!(%module, at = base.number, "a module joined");
         Ok(())
@@ -240,7 +242,7 @@ impl Follower {
 
     /// Forgets the unconfirmed events of modules that are not watched any more.
     pub(super) fn drop_unwatched(place: &mut Place) {
-        let Place { window, watch } = place;
+        let Place { window, watch, .. } = place;
         for block in window.tail_mut() {
             block.events.retain(|event| watch.contains(&event.module));
         }

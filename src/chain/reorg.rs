@@ -3,7 +3,8 @@
 use alloy::primitives::B256;
 use tracing::warn;
 
-use super::follow::{Follower, Place, Setback, blocking};
+use super::follow::{Follower, Setback, blocking};
+use super::place::Place;
 use super::read;
 use super::rpc::endpoint::Endpoint;
 use crate::domain::Checkpoint;
@@ -23,8 +24,16 @@ impl Follower {
         let fork = match self.find_fork(endpoint, from).await? {
             Some(fork) => fork,
             None => {
-                // Not one stored block is on this chain: everything is read again.
-                let start = place.watch.start_block().min(from.number).saturating_sub(1);
+                // Not one stored block is on this chain: everything is read again, of modules that are not watched at
+                // the moment too.
+                let store = self.store.clone();
+                let records = blocking(move || store.modules()).await?;
+                let starts = records.values().map(|record| record.start_block);
+                let start = starts
+                    .min()
+                    .unwrap_or(from.number)
+                    .min(from.number)
+                    .saturating_sub(1);
                 self.known_header(endpoint, start).await?.checkpoint()
             }
         };

@@ -137,6 +137,11 @@ impl Window {
         self.recent.drain(..surplus);
     }
 
+    /// Forgets the unconfirmed blocks from this number on.
+    pub(crate) fn forget_from(&mut self, number: u64) {
+        self.tail.retain(|block| block.header.number < number);
+    }
+
     /// Goes back to `fork`, which stays: everything above it belonged to another chain.
     pub(crate) fn rewind(&mut self, fork: Checkpoint) {
         self.tail.clear();

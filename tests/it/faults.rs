@@ -1,4 +1,5 @@
 //! Each oddity of real providers, in front of a real anvil: whatever the node does, the store equals the chain.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connection;
 mod limits;

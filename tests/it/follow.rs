@@ -1,4 +1,5 @@
 //! The follower against a real anvil: the tip, its confirmations, several modules, restarts.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use alloy::primitives::{Address, U256};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};

@@ -1,4 +1,5 @@
 //! What several stories need: a follower to watch, an independent reading of the chain, a faulty node.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod following;
 pub(crate) mod oracle;
