@@ -76,7 +76,7 @@ fn source(node: &LogNode) -> Source {
         }),
         headers: Arc::new(move |numbers| {
             let headers = headers.clone();
-            Box::pin(async move { headers.get_headers(numbers).await })
+            Box::pin(async move { headers.get_checkpoints(&numbers).await })
         }),
     }
 }
