@@ -9,7 +9,9 @@
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
 
 pub mod abi;
+pub mod chain;
 pub mod domain;
 pub mod projection;
 pub mod sandbox;
 pub mod store;
+pub mod web;

@@ -1,0 +1,3 @@
+//! Follows the chain, and asks it about signatures.
+
+pub mod signature;
