@@ -20,6 +20,8 @@ mod place;
 mod read;
 mod reconnect;
 mod reorg;
+pub mod signature;
+mod signatures;
 mod tip;
 mod watch;
 mod window;
@@ -31,6 +33,8 @@ use anyhow::Context;
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+pub use self::signatures::Signatures;
 
 use self::follow::{Follower, Goal};
 use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};
