@@ -21,6 +21,8 @@ mod question;
 mod read;
 mod reconnect;
 mod reorg;
+pub mod signature;
+mod signatures;
 mod tip;
 mod watch;
 mod window;
@@ -32,6 +34,8 @@ use anyhow::Context;
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+pub use self::signatures::Signatures;
 
 use self::follow::{Follower, Goal};
 use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};

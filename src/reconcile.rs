@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discord::{Discord, GuildObservation, Observation, Report};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, GuildId, Policy, Question, RoleChange, RoleId, UserId,
+    ChainStatus, Counts, DiscordStatus, GuildId, ModuleAddress, Policy, Question, RoleChange,
+    RoleId, UserId,
 };
 use crate::planner::Held;
 use crate::roster::Roster;
@@ -51,6 +52,8 @@ pub struct Inputs {
     pub questions: mpsc::Receiver<Question>,
     /// Where the numbers for the status page go.
     pub counts: watch::Sender<Counts>,
+    /// The modules that gates ask about, for the follower.
+    pub modules: watch::Sender<BTreeSet<ModuleAddress>>,
 }
 
 /// Runs until `stop`.
@@ -76,6 +79,7 @@ struct Reconcile {
     chain: watch::Receiver<ChainStatus>,
     discord_status: watch::Receiver<DiscordStatus>,
     counts: watch::Sender<Counts>,
+    modules: watch::Sender<BTreeSet<ModuleAddress>>,
     observations: mpsc::Receiver<Observation>,
     reports: mpsc::Receiver<Report>,
     questions: mpsc::Receiver<Question>,
@@ -114,6 +118,7 @@ impl Reconcile {
             chain: inputs.chain,
             discord_status: inputs.discord_status,
             counts: inputs.counts,
+            modules: inputs.modules,
             observations: inputs.observations,
             reports: inputs.reports,
             questions: inputs.questions,

@@ -73,6 +73,23 @@ impl Roster {
         self.guilds.iter().map(|(id, view)| (*id, view))
     }
 
+    /// The modules that gates ask about.
+    pub fn modules(&self) -> BTreeSet<ModuleAddress> {
+        self.gates
+            .values()
+            .flatten()
+            .map(|gate| gate.module)
+            .collect()
+    }
+
+    /// Servers whose last gate is gone and in which no role of ours is left.
+    pub fn guilds_without_roles(&self) -> Vec<GuildId> {
+        let guilds = self.guilds.keys().copied();
+        guilds
+            .filter(|guild| self.roles_of_interest(*guild).is_empty())
+            .collect()
+    }
+
     /// A server as it was observed.
     pub fn guild(&self, guild: GuildId) -> Option<&GuildView> {
         self.guilds.get(&guild)

@@ -190,7 +190,7 @@ impl Reconcile {
             let store = self.store.clone();
             let gates = blocking(move || store.gates()).await?;
             self.roster.set_gates(gates);
-            self.observe_all();
+            self.gates_changed();
         }
         if touched.modules {
             let store = self.store.clone();
@@ -209,9 +209,20 @@ impl Reconcile {
             Ok(roster)
         })
         .await?;
-        self.observe_all();
+        self.gates_changed();
         self.touch_everyone();
         Ok(())
+    }
+
+    /// Other gates may ask about other modules and other servers.
+    fn gates_changed(&mut self) {
+        let modules = self.roster.modules();
+        self.modules
+            .send_if_modified(|before| std::mem::replace(before, modules.clone()) != modules);
+        for guild in self.roster.guilds_without_roles() {
+            self.discord.forget(guild);
+        }
+        self.observe_all();
     }
 
     pub(super) fn touch_everyone(&mut self) {
