@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::Shared;
 
+/// So many blocks below the head may lack their logs.
+const NEWEST: u64 = 20;
+
 /// What becomes of a call.
 pub(super) enum Answer {
     Json(Value),
@@ -93,17 +96,16 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
     if method == "eth_getLogs" {
         let logs = answer["result"].as_array().map_or(0, Vec::len) as u64;
         let from = range(&request).map_or(0, |(from, _)| from);
-        let mut faults = shared.faults();
+        let faults = shared.faults();
         if let Some(refusal) = &faults.result_limit
             && logs > refusal.most
         {
             let refused = refusal.error(from);
             return error(refused);
         }
-        if faults.without_logs > 0 && logs > 0 && request["params"][0]["blockHash"].is_string() {
-            faults.without_logs -= 1;
-            answer["result"] = json!([]);
-        }
+    }
+    if method == "eth_getLogs" && shared.faults().without_logs > 0 {
+        hide_newest_logs(shared, &request, &mut answer).await;
     }
     if method.starts_with("eth_getBlockBy") {
         fill_bloom(shared, &mut answer["result"]);
@@ -165,6 +167,21 @@ async fn behind(shared: &Shared, method: &str, mut request: Value) -> Result<Val
         _ => {}
     }
     Ok(request)
+}
+
+/// Leaves out the logs of a block that is asked for by its hash, and those of the newest blocks of a range.
+async fn hide_newest_logs(shared: &Shared, request: &Value, answer: &mut Value) {
+    let head = number(&ask(shared, "eth_blockNumber", json!([])).await).unwrap();
+    let by_hash = request["params"][0]["blockHash"].is_string();
+    let Some(logs) = answer["result"].as_array_mut() else {
+        return;
+    };
+    let before = logs.len();
+    logs.retain(|log| !by_hash && number(&log["blockNumber"]).unwrap() + NEWEST < head);
+    if logs.len() < before {
+        let mut faults = shared.faults();
+        faults.without_logs = faults.without_logs.saturating_sub(1);
+    }
 }
 
 /// Sets every bit of a header's bloom.
