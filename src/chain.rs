@@ -17,6 +17,7 @@ mod head;
 mod join;
 mod module;
 mod place;
+mod question;
 mod read;
 mod reconnect;
 mod reorg;
@@ -88,7 +89,11 @@ pub async fn follow(
     status: Sender<ChainStatus>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut follower = Follower::start(config, store, modules, status, Goal::Follow).await?;
+    let starting = Follower::start(config, store, modules, status, Goal::Follow);
+    let mut follower = tokio::select! {
+        follower = starting => follower?,
+        () = stop.cancelled() => return Ok(()),
+    };
     follower.run(&stop).await
 }
 
