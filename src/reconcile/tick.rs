@@ -191,7 +191,7 @@ impl Reconcile {
             self.roster.set_gates(gates);
             self.gates_changed();
         }
-        if touched.modules {
+        if touched.modules || touched.gates {
             let store = self.store.clone();
             let complete = blocking(move || store.complete_modules()).await?;
             self.roster.set_complete(complete);
