@@ -137,7 +137,9 @@ impl Follower {
     }
 
     /// Publishes where we are, after every step.
-    fn publish(&self, place: &Place, joining: &Joining) {
+    fn publish(&mut self, place: &Place, joining: &Joining) {
+        self.settled |= joining.is_done();
+        let at_tip = self.settled && self.committer.rollback().is_none();
         let trouble = joining
             .unreadable()
             .next()
@@ -151,7 +153,7 @@ impl Follower {
         self.status.send_if_modified(|status| {
             let before = status.clone();
             status.confirmed = Some(confirmed);
-            status.at_tip = joining.is_done() && self.committer.rollback().is_none();
+            status.at_tip = at_tip;
             status.pending = pending;
             status.trouble = trouble;
             *status != before
