@@ -205,3 +205,66 @@ async fn topics_that_the_abi_does_not_know_are_counted() {
         oracle::events(&scene.chain, &modules, head).await
     );
 }
+
+#[tokio::test]
+async fn a_module_with_a_replaced_processor_joins_whole() {
+    let mut scene = Scene::new().await;
+    let (late, plan) = new_module(&scene.chain, "late merchant").await;
+    let member = wallet("late member").address();
+    scene.chain.fund(member, 1_000).await.unwrap();
+    let subscription = scene.chain.subscribe(late, member, plan).await.unwrap();
+    for _ in 0..2 {
+        scene.chain.pay_when_due(late, subscription).await.unwrap();
+        scene.chain.migrate_processor(late).await.unwrap();
+        scene.history(2, 60).await;
+    }
+    scene.chain.pay_when_due(late, subscription).await.unwrap();
+    let store = Store::in_memory().unwrap();
+    let mut following = start(&scene.chain, &store, &[scene.module]);
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    following.modules.send_modify(|modules| {
+        modules.insert(ModuleAddress(late));
+    });
+    scene.pay().await;
+    following
+        .eventually_equals_chain(&scene.chain, 0, &[scene.module, late])
+        .await;
+}
+
+#[tokio::test]
+async fn a_module_that_was_left_and_taken_up_again_has_no_gap() {
+    let mut scene = Scene::new().await;
+    let (other, _) = new_module(&scene.chain, "other merchant").await;
+    let both = [scene.module, other];
+    let store = Store::in_memory().unwrap();
+    let mut following = start(&scene.chain, &store, &both);
+    let plan = U256::from(1);
+    for _ in 0..2 {
+        scene
+            .chain
+            .set_plan_active(other, plan, false)
+            .await
+            .unwrap();
+        following.assert_equals_chain(&scene.chain, 0, &both).await;
+        following.modules.send_modify(|modules| {
+            modules.remove(&ModuleAddress(other));
+        });
+        scene.history(2, 80).await;
+        following.until_at_tip(&scene.chain, 0).await;
+        scene
+            .chain
+            .set_plan_active(other, plan, true)
+            .await
+            .unwrap();
+        scene.pay().await;
+        following.until_at_tip(&scene.chain, 0).await;
+        following.modules.send_modify(|modules| {
+            modules.insert(ModuleAddress(other));
+        });
+        following
+            .eventually_equals_chain(&scene.chain, 0, &both)
+            .await;
+    }
+}
