@@ -54,14 +54,17 @@ impl Follower {
                     self.publish(place, &joining);
                     step = self.look_again(endpoint, place).await?;
                 }
-                if step == Step::Repaired {
-                    continue;
-                }
-                if step == Step::Reorganised {
-                    // What joins was read from the old chain.
+                if step != Step::Done {
+                    // What joins may have read blocks that are rolled back.
                     joining.abort().await;
-                    self.recover(endpoint, place).await?;
-                    continue;
+                }
+                match step {
+                    Step::Done => {}
+                    Step::Repaired => continue,
+                    Step::Reorganised => {
+                        self.recover(endpoint, place).await?;
+                        continue;
+                    }
                 }
                 let is_back = head.number + BACK < place.window.tip().number;
                 new.clear();
