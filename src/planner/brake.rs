@@ -17,13 +17,9 @@ pub struct Held {
 
 /// Takes out of `changes` the revokes of every role of which more than `max_revoke_share` of the holders, and at least
 /// `max_revoke_floor`, would lose it without an on-chain reason. Removals with an on-chain reason always pass.
-///
-/// `stopped` are the roles of which an earlier pass was stopped: until everyone is looked at again their groundless
-/// removals stay stopped, or the same members would lose the role one by one.
 pub fn hold_back(
     roster: &Roster,
     changes: &mut Vec<RoleChange>,
-    stopped: &BTreeMap<(GuildId, RoleId), Held>,
 ) -> BTreeMap<(GuildId, RoleId), Held> {
     let groundless =
         |change: &RoleChange| change.action == RoleAction::Revoke && !change.cause.is_on_chain();
@@ -41,10 +37,8 @@ pub fn hold_back(
             outsized.then_some(((guild, role), Held { removals, holders }))
         })
         .collect();
-    changes.retain(|change| {
-        let role = (change.guild, change.role);
-        !(groundless(change) && (held.contains_key(&role) || stopped.contains_key(&role)))
-    });
+    changes
+        .retain(|change| !(groundless(change) && held.contains_key(&(change.guild, change.role))));
     held
 }
 

@@ -1,6 +1,6 @@
 //! One tick: feed the roster, plan, make the intents durable, hand over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use tracing::{debug, warn};
@@ -73,7 +73,8 @@ impl Reconcile {
         } else {
             blocking(move || to_changes(&store, &decisions, now)).await?
         };
-        self.hold_back(&users, &mut changes);
+        let held_back = planner::hold_back(&self.roster, &mut changes);
+        self.note_held_back(held_back);
         let mut outbox = planner::by_member(
             changes
                 .into_iter()
@@ -233,20 +234,12 @@ impl Reconcile {
         }
     }
 
-    /// Takes mass removals without an on-chain reason out of `changes`, and says so.
-    fn hold_back(&mut self, users: &BTreeSet<UserId>, changes: &mut Vec<RoleChange>) {
-        // A pass over everyone decides anew.
-        let is_full = !self.held_back.is_empty() && self.roster.everyone().is_subset(users);
-        let before = std::mem::take(&mut self.held_back);
-        let held = if is_full {
-            planner::hold_back(&self.roster, changes, &BTreeMap::new())
-        } else {
-            self.held_back.clone_from(&before);
-            planner::hold_back(&self.roster, changes, &before)
-        };
+    fn note_held_back(
+        &mut self,
+        held: std::collections::BTreeMap<(GuildId, RoleId), planner::Held>,
+    ) {
         for ((guild, role), held) in held {
-            self.held_back.insert((guild, role), held);
-            if before.get(&(guild, role)) != Some(&held) {
+            if self.held_back.insert((guild, role), held) != Some(held) {
                 warn!(%guild, %role, removals = held.removals, holders = held.holders,
                     "stopped a mass removal without on-chain reasons; check the gates and links, then set \
                      policy.max_revoke_share to 1 and restart to let it through");
@@ -317,7 +310,7 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     store.for_each_subscription(|module, id, state| {
         roster.set_subscription(module, id, Some(&state));
     })?;
-    let mut wallets = BTreeMap::<_, Vec<_>>::new();
+    let mut wallets = std::collections::BTreeMap::<_, Vec<_>>::new();
     store.for_each_link(|user, wallet| wallets.entry(user).or_default().push(wallet))?;
     for (user, wallets) in wallets {
         roster.set_wallets(user, wallets);
