@@ -95,6 +95,8 @@ pub(super) struct Follower {
     pub(super) goal: Goal,
     pub(super) committer: Committer,
     pub(super) pool: Pool,
+    /// Whether the modules of the start have been read. Ones that come later do not hold up the others.
+    pub(super) settled: bool,
 }
 
 impl Follower {
@@ -118,6 +120,7 @@ impl Follower {
             status,
             goal,
             pool,
+            settled: false,
         })
     }
 
@@ -239,7 +242,8 @@ impl Follower {
         }
         self.save(place).await?;
         loop {
-            self.take_modules(&mut modules, place, &mut joining).await?;
+            self.take_modules(endpoint, &mut modules, place, &mut joining)
+                .await?;
             if joining.is_done() {
                 break;
             }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tracing::{info, warn};
 
-use super::follow::{Follower, Setback, blocking};
+use super::advance::AT_ONCE;
+use super::follow::{Follower, NEAR, Setback, blocking};
 use super::head;
 use super::module::{self, NotReadable};
 use super::read::{self, Header};
@@ -13,6 +15,9 @@ use super::rpc::endpoint::Endpoint;
 use super::watch::Watch;
 use super::window::Window;
 use crate::domain::Checkpoint;
+
+/// Modules whose acquaintance is made at the same time.
+const REGISTERED_AT_ONCE: usize = 8;
 
 /// The place in the chain, which survives a change of endpoint.
 #[derive(Debug)]
@@ -29,6 +34,15 @@ impl Place {
             window: Window::new(base),
             watch,
             unsure: Vec::new(),
+        }
+    }
+
+    /// Forgets the unconfirmed events of modules that are not watched any more.
+    pub(super) fn drop_unwatched(&mut self) {
+        for block in self.window.tail_mut() {
+            block
+                .events
+                .retain(|event| self.watch.contains(&event.module));
         }
     }
 }
@@ -57,8 +71,15 @@ impl Follower {
             return Ok(Place::at(cursor, watch));
         }
         let mut records = BTreeMap::new();
-        for module in wanted {
-            match module::register(endpoint, &self.store, &self.config, module, head.number).await {
+        let (store, config) = (&self.store, &self.config);
+        let mut registered = stream::iter(wanted)
+            .map(|module| async move {
+                let record = module::register(endpoint, store, config, module, head.number).await;
+                (module, record)
+            })
+            .buffer_unordered(REGISTERED_AT_ONCE);
+        while let Some((module, registered)) = registered.next().await {
+            match registered {
                 Ok(record) => {
                     records.insert(module, record);
                 }
@@ -108,6 +129,33 @@ impl Follower {
                         .into(),
                 )
             }
+        }
+    }
+
+    /// Makes the window remember the newest blocks below the confirmed tip, so that a module can join without reading
+    /// them by range.
+    pub(super) async fn look_back(
+        &self,
+        endpoint: &Endpoint,
+        place: &mut Place,
+    ) -> Result<(), Setback> {
+        let base = place.window.base();
+        let oldest = base.number.saturating_sub(NEAR);
+        if place.window.oldest().number <= oldest + 1 {
+            return Ok(());
+        }
+        let reads: Vec<_> = (oldest + 1..=base.number)
+            .map(|number| read::header_at(endpoint, number))
+            .collect();
+        let headers: Vec<Option<Header>> =
+            stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+        let headers: Option<Vec<Header>> = headers.into_iter().collect();
+        if headers.is_some_and(|headers| place.window.remember(headers)) {
+            Ok(())
+        } else {
+            Err(Setback::Moved(
+                "the newest blocks are not linked".to_owned(),
+            ))
         }
     }
 
