@@ -65,6 +65,10 @@ pub async fn check_signature(
 
 /// Whose key made this signature; `None` when no key can have.
 fn recover(hash: &B256, signature: &[u8]) -> Option<Address> {
+    // Wallets count the recovery id from 0 or from 27; anything else is for transactions.
+    let [.., 0 | 1 | 27 | 28] = signature else {
+        return None;
+    };
     if signature.len() != 65 {
         return None;
     }

@@ -4,3 +4,4 @@ mod abi_drift;
 mod contracts;
 mod local_chain;
 mod local_discord;
+mod verify;
