@@ -27,6 +27,12 @@ pub struct Store {
     touched: Arc<touched::Inbox>,
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
 /// Why a store cannot be opened. Each message is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

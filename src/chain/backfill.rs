@@ -1,0 +1,311 @@
+//! Reads long stretches by range, several at once, and stores them in few commits while it reads on.
+//!
+//! Ranges are read by number, so a reorganisation could mix two chains. The hash of the last block is known before the
+//! first range is read and compared again before each commit: if it has not changed, all that was read lies below it on
+//! one chain.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::Progress;
+use super::commit::Ledger;
+use super::follow::{Follower, Goal, NEAR, Setback};
+use super::place::Place;
+use super::range::{GetHeaders, GetLogs, Piece, RangeReader, RangeSize, Source};
+use super::read::{self, Header};
+use super::reconnect::Reconnect;
+use super::rpc::endpoint::Endpoint;
+use super::rpc::error::RpcError;
+use super::rpc::http_logs::get_logs_by_provider;
+use super::watch::{Surprise, Watch};
+use super::window::Window;
+use crate::domain::{Batch, Checkpoint, ModuleAddress};
+
+/// Events per commit, about. A commit rewrites most pages of the events' table, whose rows stand by subscription: a few
+/// large commits cost a fraction of many small ones.
+const EVENTS_PER_COMMIT: usize = 100_000;
+/// Events that may be read and not stored yet.
+const MOST_UNSTORED: usize = 160_000;
+/// The same while the tip is followed beside it: a long commit would make the tip's wait.
+const EVENTS_PER_COMMIT_BESIDE: usize = 4_000;
+/// What was read is stored at the latest after this.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Failures of the same read, one after another, that are waited out.
+const MOST_FAILURES: u32 = 4;
+
+/// A stretch to read by range.
+pub(super) struct Span<'a> {
+    pub(super) endpoint: &'a Arc<Endpoint>,
+    pub(super) ledger: &'a Ledger,
+    pub(super) from: u64,
+    /// The last block, which the node had with this hash.
+    pub(super) target: Checkpoint,
+    /// Whether the store's cursor moves along.
+    pub(super) moves_cursor: bool,
+    /// Goes into the first commit.
+    pub(super) rollback: Option<u64>,
+}
+
+impl Span<'_> {
+    /// Reads it all for the modules of `watch`; `committed` hears of each commit. After an error, what was committed is
+    /// complete up to where `committed` last heard.
+    pub(super) async fn read(
+        self,
+        watch: &mut Watch,
+        committed: impl FnMut(Checkpoint, usize) + Send,
+    ) -> Result<(), Setback> {
+        let size = RangeSize::default();
+        let to = self.target.number;
+        let source = source(self.endpoint);
+        let reader = RangeReader::new(source, watch.records(), self.from, to, size);
+        let room = Arc::new(Semaphore::new(MOST_UNSTORED));
+        let (pieces, arrived) = mpsc::unbounded_channel();
+        let reading = read_pieces(reader, pieces, Arc::clone(&room));
+        let storing = async {
+            let stored = self.store_pieces(watch, arrived, &room, committed).await;
+            // Nobody will make room any more.
+            room.close();
+            stored
+        };
+        // Storing goes on to the end of what was read, also when reading fails.
+        let (read, stored) = tokio::join!(reading, storing);
+        stored.and(read)
+    }
+
+    /// Stores what arrives, many pieces in one commit, while the next ones are read.
+    async fn store_pieces(
+        mut self,
+        watch: &mut Watch,
+        mut arrived: mpsc::UnboundedReceiver<Piece>,
+        room: &Semaphore,
+        mut committed: impl FnMut(Checkpoint, usize) + Send,
+    ) -> Result<(), Setback> {
+        let per_commit = match self.moves_cursor {
+            true => EVENTS_PER_COMMIT,
+            false => EVENTS_PER_COMMIT_BESIDE,
+        };
+        while let Some(piece) = arrived.recv().await {
+            let (mut to, mut events, mut unknown) = (piece.to, piece.events, piece.unknown);
+            let mut taken = room_for(events.len());
+            let due = Instant::now() + COMMIT_EVERY;
+            while events.len() < per_commit {
+                match tokio::time::timeout_at(due.into(), arrived.recv()).await {
+                    Ok(Some(piece)) => {
+                        taken += room_for(piece.events.len());
+                        to = piece.to;
+                        events.extend(piece.events);
+                        unknown.extend(piece.unknown);
+                    }
+                    // All is read, or enough time has passed.
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            if let Err(Surprise::WrongProcessor { module, actual }) = watch.take_updates(&events) {
+                self.ledger.reset_module(watch, module, actual).await?;
+                return Err(Setback::Moved("a module is to be read again".to_owned()));
+            }
+            let count = events.len();
+            let batch = Batch {
+                rollback_to: self.rollback.take(),
+                modules: watch.modules(),
+                to: self.verified(to).await?,
+                moves_cursor: self.moves_cursor,
+                events,
+                plans: Vec::new(),
+                headers: Vec::new(),
+                unknown,
+            };
+            let to = batch.to;
+            self.ledger.ingest(self.endpoint, batch).await?;
+            committed(to, count);
+            room.add_permits(taken);
+        }
+        Ok(())
+    }
+
+    /// The block that a commit ends with, after making sure that the chain has not changed below the target.
+    async fn verified(&self, number: u64) -> Result<Checkpoint, Setback> {
+        let (end, target) = tokio::try_join!(
+            read::header_at(self.endpoint, number),
+            read::header_at(self.endpoint, self.target.number)
+        )?;
+        match (end, target) {
+            (Some(end), Some(target)) if target.hash == self.target.hash => Ok(end.checkpoint()),
+            (_, Some(_)) => Err(Setback::Moved("reorganised while it was read".to_owned())),
+            (_, None) => Err(RpcError::unavailable(format!(
+                "it does not have block {} any more",
+                self.target.number
+            ))
+            .into()),
+        }
+    }
+}
+
+/// Reads on as long as there is room for what is not stored yet.
+async fn read_pieces(
+    mut reader: RangeReader,
+    pieces: mpsc::UnboundedSender<Piece>,
+    room: Arc<Semaphore>,
+) -> Result<(), Setback> {
+    let mut failures = Failures::default();
+    while let Some(piece) = reader.next().await {
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => match failures.wait(reader.due()) {
+                Some(wait) => {
+                    tracing::debug!(%error, ?wait, "a range failed; trying again");
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                None => return Err(error.into()),
+            },
+        };
+        let wanted = u32::try_from(room_for(piece.events.len())).unwrap_or(u32::MAX);
+        let Ok(taken) = room.acquire_many(wanted).await else {
+            return Ok(());
+        };
+        taken.forget();
+        if pieces.send(piece).is_err() {
+            // Storing failed; its error is the one to report.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The room that a piece takes: a single huge block may pass when nothing else waits.
+fn room_for(events: usize) -> usize {
+    events.min(MOST_UNSTORED)
+}
+
+/// Failed reads without progress: a few are waited out, or a node that now and then fails would be left each time.
+#[derive(Default)]
+struct Failures {
+    at: u64,
+    schedule: Option<Reconnect>,
+    count: u32,
+}
+
+impl Failures {
+    /// How long to wait before the same read is tried again; `None` when it has failed too often.
+    fn wait(&mut self, due: u64) -> Option<Duration> {
+        if self.at != due {
+            *self = Self {
+                at: due,
+                ..Self::default()
+            };
+        }
+        self.count += 1;
+        let schedule = self.schedule.get_or_insert_with(Reconnect::new);
+        (self.count <= MOST_FAILURES).then(|| schedule.failed(None))
+    }
+}
+
+impl Follower {
+    /// Reads up to near the head, or to the goal.
+    pub(super) async fn backfill(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        place: &mut Place,
+        head: &Header,
+    ) -> Result<(), Setback> {
+        self.status.send_modify(|status| status.at_tip = false);
+        let depth = self.confirmations().max(NEAR);
+        let target = head.number.saturating_sub(depth);
+        let target = self.known_header(endpoint, target).await?.checkpoint();
+        let from = place.window.base().number + 1;
+        if place.watch.is_empty() {
+            // Nothing to read: only the clock moves.
+            self.committer.keep_for_later([target]);
+            place.window = Window::new(target);
+            return Ok(());
+        }
+        // Blocks without events that are not stored yet are read again as part of the range.
+        let span = Span {
+            endpoint,
+            ledger: &self.committer.ledger.clone(),
+            from,
+            target,
+            moves_cursor: true,
+            rollback: self.committer.rollback(),
+        };
+        let (window, committer) = (&mut place.window, &mut self.committer);
+        let (status, goal) = (&self.status, &self.goal);
+        span.read(&mut place.watch, |to, events| {
+            *window = Window::new(to);
+            committer.stored(events);
+            status.send_modify(|status| status.confirmed = Some(to));
+            if let Goal::Index { progress, .. } = goal {
+                progress(Progress {
+                    from,
+                    at: to.number,
+                    to: target.number,
+                    events: committer.events_stored(),
+                });
+            }
+        })
+        .await
+    }
+}
+
+/// Downloads the logs of modules that join, beside the tip.
+pub(super) async fn read_module(
+    endpoint: &Arc<Endpoint>,
+    ledger: &Ledger,
+    module: ModuleAddress,
+    watch: &mut Watch,
+    from: u64,
+    target: Checkpoint,
+) -> Result<(), Setback> {
+    let span = Span {
+        endpoint,
+        ledger,
+        from,
+        target,
+        moves_cursor: false,
+        rollback: None,
+    };
+    span.read(watch, |to, events| {
+        tracing::debug!(%module, at = to.number, events, "a module catches up");
+    })
+    .await
+}
+
+/// How a range is read from this endpoint: streamed over HTTP, as one message over a websocket.
+fn source(endpoint: &Arc<Endpoint>) -> Source {
+    let logs: GetLogs = {
+        let (endpoint, http) = (Arc::clone(endpoint), endpoint.http_logs());
+        Arc::new(move |query, collector| {
+            let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
+            async move {
+                endpoint.wait_out_quiet().await;
+                let answer = match http {
+                    Some(http) => http.get_logs(&query, collector).await,
+                    None => get_logs_by_provider(&endpoint.provider(), &query, collector).await,
+                };
+                if let Err(RpcError::RateLimited {
+                    retry_after: Some(wait),
+                    ..
+                }) = &answer
+                {
+                    endpoint.be_quiet_for(*wait);
+                }
+                answer
+            }
+            .boxed()
+        })
+    };
+    let endpoint = Arc::clone(endpoint);
+    let headers: GetHeaders = Arc::new(move |numbers| {
+        let endpoint = Arc::clone(&endpoint);
+        async move {
+            let headers = read::headers_at(&endpoint, &numbers).await?;
+            Ok(headers.iter().map(Header::checkpoint).collect())
+        }
+        .boxed()
+    });
+    Source { logs, headers }
+}

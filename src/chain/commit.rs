@@ -1,0 +1,279 @@
+//! What was read becomes durable: few commits, the cursor with its events, and the plans they refer to.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use alloy::primitives::Address;
+use tracing::warn;
+
+use super::follow::{Setback, blocking};
+use super::read;
+use super::rpc::endpoint::Endpoint;
+use super::watch::Watch;
+use crate::domain::{Batch, ChainEvent, Checkpoint, EventKind, ModuleAddress, PlanId, UnknownLogs};
+use crate::store::Store;
+
+/// Blocks without events are saved at the latest after this.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+
+/// The way into the store for everything that reads the chain; clones share it.
+#[derive(Clone)]
+pub(super) struct Ledger {
+    pub(super) store: Store,
+    // Held for the whole of a commit, on the thread that makes it: a reader that is aborted cannot commit afterwards.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    known_plans: Arc<Mutex<BTreeSet<(ModuleAddress, PlanId)>>>,
+}
+
+impl Ledger {
+    fn new(store: Store) -> Self {
+        Self {
+            store,
+            turn: Arc::default(),
+            known_plans: Arc::default(),
+        }
+    }
+
+    /// Stores a batch, after reading the plans that it refers to and that were created before the first block read.
+    pub(super) async fn ingest(
+        &self,
+        endpoint: &Endpoint,
+        mut batch: Batch,
+    ) -> Result<(), Setback> {
+        for (module, plan) in self.unknown_plans(&batch).await? {
+            let at = Some(batch.to.number);
+            let terms = match read::plan(endpoint, module, plan, at).await {
+                Ok(terms) => terms,
+                // Most nodes keep no old state. A plan's terms never change, so its present ones are as good.
+                Err(_) => read::plan(endpoint, module, plan, None).await?,
+            };
+            match terms {
+                Some(terms) => batch.plans.push((module, plan, terms)),
+                None => {
+                    warn!(%module, %plan, "a subscription's plan cannot be read from the module")
+                }
+            }
+        }
+        self.write(batch).await
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), Setback> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let store = self.store.clone();
+        blocking(move || {
+            let _turn = turn;
+            store.ingest(batch)
+        })
+        .await
+    }
+
+    /// A module had another processor than was thought when it was first read: everything about it is read again.
+    pub(super) async fn reset_module(
+        &self,
+        watch: &mut Watch,
+        module: ModuleAddress,
+        actual: Address,
+    ) -> Result<(), Setback> {
+        warn!(%module, processor = %actual, "the module had another payment processor before; reading it again");
+        let store = self.store.clone();
+        blocking(move || {
+            let record = store.modules()?.remove(&module);
+            let start = record.map_or(0, |record| record.start_block);
+            store.reset_module(module, start, actual)
+        })
+        .await?;
+        watch.remove(&module);
+        Ok(())
+    }
+
+    /// Returns when no commit of an aborted reader is under way.
+    pub(super) async fn settle(&self) {
+        let _turn = self.turn.lock().await;
+    }
+
+    /// Plans of new subscriptions that neither the store nor the batch knows.
+    async fn unknown_plans(&self, batch: &Batch) -> Result<Vec<(ModuleAddress, PlanId)>, Setback> {
+        let mut referred = BTreeSet::new();
+        let mut created = BTreeSet::new();
+        for event in &batch.events {
+            match event.kind {
+                EventKind::SubscriptionCreated { plan, .. } => {
+                    referred.insert((event.module, plan));
+                }
+                EventKind::PlanCreated { plan, .. } => {
+                    created.insert((event.module, plan));
+                }
+                _ => {}
+            }
+        }
+        let known = Arc::clone(&self.known_plans);
+        {
+            let mut known = known.lock().expect("never poisoned: no panic while held");
+            if batch.rollback_to.is_some() {
+                // What created a plan may be rolled back.
+                known.clear();
+            }
+            referred.retain(|plan| !known.contains(plan));
+        }
+        if referred.is_empty() {
+            return Ok(Vec::new());
+        }
+        let store = self.store.clone();
+        let rollback = batch.rollback_to;
+        blocking(move || {
+            let mut unknown = Vec::new();
+            for (module, plan) in referred {
+                let is_known = created.contains(&(module, plan))
+                    || (rollback.is_none() && store.plan(module, plan)?.is_some());
+                if !is_known {
+                    unknown.push((module, plan));
+                }
+                let mut known = known.lock().expect("never poisoned: no panic while held");
+                known.insert((module, plan));
+            }
+            Ok(unknown)
+        })
+        .await
+    }
+}
+
+/// What the follower knows and has not stored yet.
+pub(super) struct Committer {
+    pub(super) ledger: Ledger,
+    /// Confirmed blocks without events since the last commit.
+    unsaved: Vec<Checkpoint>,
+    saved_at: Instant,
+    /// Whether the store has a cursor.
+    anchored: bool,
+    /// Set after a reorganisation until the new chain is stored.
+    rollback: Option<u64>,
+    events: u64,
+}
+
+/// A stretch of the chain to store, up to the new cursor.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    pub(super) modules: Vec<ModuleAddress>,
+    pub(super) to: Checkpoint,
+    pub(super) events: Vec<ChainEvent>,
+    pub(super) unknown: Vec<UnknownLogs>,
+}
+
+impl Committer {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            ledger: Ledger::new(store),
+            unsaved: Vec::new(),
+            saved_at: Instant::now(),
+            anchored: false,
+            rollback: None,
+            events: 0,
+        }
+    }
+
+    /// The store has a cursor already.
+    pub(super) fn anchored(&mut self) {
+        self.anchored = true;
+    }
+
+    /// Events stored since the start.
+    pub(super) fn events_stored(&self) -> u64 {
+        self.events
+    }
+
+    /// A reorganisation whose new chain is not stored yet.
+    pub(super) fn rollback(&self) -> Option<u64> {
+        self.rollback
+    }
+
+    /// Blocks that were confirmed and are not stored yet, newest first.
+    pub(super) fn unsaved(&self) -> impl Iterator<Item = Checkpoint> {
+        self.unsaved.iter().rev().copied()
+    }
+
+    /// Everything above `fork` is gone: the next commit says so.
+    pub(super) fn roll_back_to(&mut self, fork: u64) {
+        self.rollback = Some(self.rollback.map_or(fork, |earlier| earlier.min(fork)));
+        self.unsaved.retain(|header| header.number <= fork);
+    }
+
+    /// Stores a stretch together with the eventless blocks before it.
+    pub(super) async fn commit(
+        &mut self,
+        endpoint: &Endpoint,
+        stretch: Stretch,
+        headers: &[Checkpoint],
+    ) -> Result<(), Setback> {
+        let events = stretch.events.len();
+        let batch = self.batch(stretch, headers);
+        self.ledger.ingest(endpoint, batch).await?;
+        self.saved(events);
+        Ok(())
+    }
+
+    /// Confirmed blocks without events: worth a commit only now and then.
+    pub(super) fn keep_for_later(&mut self, headers: impl IntoIterator<Item = Checkpoint>) {
+        if self.unsaved.is_empty() {
+            self.saved_at = Instant::now();
+        }
+        self.unsaved.extend(headers);
+    }
+
+    /// When the eventless blocks are to be stored.
+    pub(super) fn save_due(&self) -> Instant {
+        if self.unsaved.is_empty() && self.rollback.is_none() {
+            // Nothing to save: looked at again after every step anyway.
+            Instant::now() + Duration::from_secs(3600)
+        } else {
+            self.saved_at + SAVE_EVERY
+        }
+    }
+
+    /// Stores the eventless blocks now.
+    pub(super) async fn save(
+        &mut self,
+        modules: Vec<ModuleAddress>,
+        to: Checkpoint,
+    ) -> Result<(), Setback> {
+        if self.anchored && self.unsaved.is_empty() && self.rollback.is_none() {
+            return Ok(());
+        }
+        let stretch = Stretch {
+            modules,
+            to,
+            events: Vec::new(),
+            unknown: Vec::new(),
+        };
+        let batch = self.batch(stretch, &[]);
+        self.ledger.write(batch).await?;
+        self.saved(0);
+        Ok(())
+    }
+
+    fn batch(&self, stretch: Stretch, headers: &[Checkpoint]) -> Batch {
+        Batch {
+            rollback_to: self.rollback,
+            modules: stretch.modules,
+            to: stretch.to,
+            moves_cursor: true,
+            events: stretch.events,
+            plans: Vec::new(),
+            headers: self.unsaved.iter().chain(headers).copied().collect(),
+            unknown: stretch.unknown,
+        }
+    }
+
+    /// A batch that went past this committer, through its ledger, holds everything up to the new cursor.
+    pub(super) fn stored(&mut self, events: usize) {
+        self.saved(events);
+    }
+
+    fn saved(&mut self, events: usize) {
+        self.unsaved.clear();
+        self.anchored = true;
+        self.rollback = None;
+        self.saved_at = Instant::now();
+        self.events += events as u64;
+    }
+}

@@ -1,0 +1,157 @@
+//! New heads, as early as the node shows them: pushed over a websocket, or polled just when the next block is due.
+
+use std::time::{Duration, Instant};
+
+use alloy::pubsub::RawSubscription;
+use tokio::sync::broadcast::error::RecvError;
+use tracing::debug;
+
+use super::read::{self, Header};
+use super::rpc::endpoint::Endpoint;
+use super::rpc::error::RpcError;
+
+mod pace;
+
+use pace::Pace;
+
+/// How long a pushed head may come after a probe has already shown it.
+const PUSH_GRACE: Duration = Duration::from_millis(750);
+/// Bounds of the silence after which a websocket is probed; in between, three block times.
+const SILENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// The new heads of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    source: Source,
+    pace: Pace,
+    /// The number of the newest head, and since when nothing newer has come.
+    newest: u64,
+    quiet_since: Instant,
+}
+
+#[derive(Debug)]
+enum Source {
+    Pushed(RawSubscription),
+    Polled,
+}
+
+/// What happened at the node.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen {
+    /// It has had these heads one after another; the last is the newest.
+    Heads(Vec<Header>),
+    /// It has had nothing new for longer than its block time; another endpoint may be further.
+    Nothing,
+}
+
+impl Heads {
+    /// Subscribes, or prepares to poll where the endpoint cannot push.
+    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, RpcError> {
+        let source = match endpoint.subscribe_heads().await? {
+            Some(subscription) => Source::Pushed(subscription),
+            None => Source::Polled,
+        };
+        Ok(Self {
+            source,
+            pace: Pace::new(),
+            newest: 0,
+            quiet_since: Instant::now(),
+        })
+    }
+
+    /// Waits for the next head. May be dropped at any moment without losing one.
+    pub(crate) async fn next(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
+        let headers = match &mut self.source {
+            Source::Polled => return self.poll(endpoint).await,
+            Source::Pushed(subscription) => {
+                let silence = (3 * self.pace.period()).clamp(SILENCE.0, SILENCE.1);
+                let until = self.quiet_since + silence;
+                match tokio::time::timeout_at(until.into(), pushed(subscription)).await {
+                    Ok(headers) => headers?,
+                    Err(_) => return self.probe(endpoint).await,
+                }
+            }
+        };
+        Ok(self.seen(headers))
+    }
+
+    /// A head that was learned elsewhere, such as at the start.
+    pub(crate) fn arrived(&mut self, header: &Header) {
+        self.pace.arrived(Instant::now(), header);
+        self.newest = header.number;
+        self.quiet_since = Instant::now();
+    }
+
+    fn seen(&mut self, headers: Vec<Header>) -> Seen {
+        if let Some(newest) = headers.last() {
+            self.arrived(newest);
+        }
+        Seen::Heads(headers)
+    }
+
+    /// The websocket has been silent: an idle chain, or a subscription that died?
+    async fn probe(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
+        let latest = newest(endpoint).await?;
+        self.quiet_since = Instant::now();
+        if latest.number <= self.newest {
+            return Ok(Seen::Nothing);
+        }
+        if let Source::Pushed(subscription) = &mut self.source
+            && let Ok(headers) = tokio::time::timeout(PUSH_GRACE, pushed(subscription)).await
+        {
+            let headers = headers?;
+            return Ok(self.seen(headers));
+        }
+        Err(RpcError::unavailable(format!(
+            "the websocket went silent: the node has block {}, the last one pushed was {}",
+            latest.number, self.newest
+        )))
+    }
+
+    async fn poll(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
+        loop {
+            tokio::time::sleep_until(self.pace.next_poll().into()).await;
+            // `null` is what some load balancers answer while their nodes disagree.
+            if let Some(latest) = read::latest(endpoint).await?
+                && self.pace.is_news(&latest)
+            {
+                return Ok(self.seen(vec![latest]));
+            }
+            self.pace.missed(Instant::now());
+            let silence = (3 * self.pace.period()).clamp(SILENCE.0, SILENCE.1);
+            if self.quiet_since.elapsed() > silence {
+                self.quiet_since = Instant::now();
+                return Ok(Seen::Nothing);
+            }
+        }
+    }
+}
+
+/// The newest block; not to know one is a failure.
+pub(super) async fn newest(endpoint: &Endpoint) -> Result<Header, RpcError> {
+    let newest = read::latest(endpoint).await?;
+    newest.ok_or_else(|| RpcError::unavailable("it answered null for the newest block"))
+}
+
+/// The heads that were pushed since the last look, at least one.
+async fn pushed(subscription: &mut RawSubscription) -> Result<Vec<Header>, RpcError> {
+    let mut headers = Vec::new();
+    loop {
+        let message = match subscription.recv().await {
+            Ok(message) => message,
+            // More heads than the channel holds came while we were busy; the newest are still there.
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => {
+                return Err(RpcError::unavailable("the websocket was closed"));
+            }
+        };
+        match serde_json::from_str(message.get()) {
+            Ok(header) => headers.push(header),
+            Err(error) => debug!(%error, "a pushed head is unreadable"),
+        }
+        // A message that waits is received without suspending, so none is lost when this future is dropped.
+        if subscription.is_empty() && !headers.is_empty() {
+            return Ok(headers);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! One log object: the fields that are needed, decoded from the text as they come.
+
+use std::ops::ControlFlow;
+
+use alloy::primitives::{Address, B256, hex};
+
+use super::scan::{Cursor, Stop};
+
+/// One log. `data` borrows from the answer; all else is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log<'a> {
+    /// Who emitted it.
+    pub address: Address,
+    topics: [B256; 4],
+    topic_count: u8,
+    /// What was not indexed.
+    pub data: Data<'a>,
+    /// Block number.
+    pub block_number: u64,
+    /// Block hash.
+    pub block_hash: B256,
+    /// The block's timestamp (Unix seconds), where the node sends it along.
+    pub block_timestamp: Option<u64>,
+    /// Transaction hash.
+    pub transaction_hash: B256,
+    /// Index within the block.
+    pub log_index: u32,
+    /// Whether the node takes it back because of a reorganisation.
+    pub removed: bool,
+}
+
+/// A log's data, as hex text or as bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data<'a> {
+    /// Hex digits, without `0x`.
+    Hex(&'a [u8]),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Data<'a> {
+    /// The bytes, decoded into `buffer` where they are hex; `None` where the text is not hex.
+    pub fn bytes<'b>(&self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match *self {
+            Self::Hex(digits) => {
+                buffer.resize(digits.len() / 2, 0);
+                hex::decode_to_slice(digits, buffer).ok()?;
+                Some(buffer)
+            }
+            Self::Bytes(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl<'a> Log<'a> {
+    /// The topics, the event's signature hash first.
+    pub fn topics(&self) -> &[B256] {
+        &self.topics[..usize::from(self.topic_count)]
+    }
+
+    /// The same from alloy's type; `None` for a pending log, which has no place in the chain yet.
+    pub fn from_rpc(log: &'a alloy::rpc::types::Log) -> Option<Self> {
+        let mut topics = [B256::ZERO; 4];
+        for (slot, topic) in topics.iter_mut().zip(log.topics()) {
+            *slot = *topic;
+        }
+        Some(Self {
+            address: log.address(),
+            topics,
+            topic_count: u8::try_from(log.topics().len().min(4)).ok()?,
+            data: Data::Bytes(&log.data().data),
+            block_number: log.block_number?,
+            block_hash: log.block_hash?,
+            block_timestamp: log.block_timestamp,
+            transaction_hash: log.transaction_hash?,
+            log_index: u32::try_from(log.log_index?).ok()?,
+            removed: log.removed,
+        })
+    }
+}
+
+const NOT_HEX: Stop = Stop::Malformed("a hex string holds something else");
+
+#[inline]
+fn word(cursor: &mut Cursor<'_>) -> Result<B256, Stop> {
+    let digits = cursor.hex::<64>()?;
+    hex::decode_to_array(digits)
+        .map(B256::new)
+        .map_err(|_| NOT_HEX)
+}
+
+/// Reads a log object at the cursor.
+#[inline]
+pub(super) fn log<'a>(cursor: &mut Cursor<'a>) -> Result<Log<'a>, Stop> {
+    if cursor.peek_token()? != b'{' {
+        return Err(Stop::Malformed("a log is not an object"));
+    }
+    cursor.advance();
+    let mut log = Log {
+        address: Address::ZERO,
+        topics: [B256::ZERO; 4],
+        topic_count: 0,
+        data: Data::Hex(&[]),
+        block_number: 0,
+        block_hash: B256::ZERO,
+        block_timestamp: None,
+        transaction_hash: B256::ZERO,
+        log_index: 0,
+        removed: false,
+    };
+    let mut seen = 0_u8;
+    loop {
+        match cursor.peek_token()? {
+            b',' => {
+                cursor.advance();
+                continue;
+            }
+            b'}' => {
+                cursor.advance();
+                break;
+            }
+            _ => {}
+        }
+        match cursor.key()? {
+            b"address" => {
+                let digits = cursor.hex::<40>()?;
+                log.address = hex::decode_to_array(digits)
+                    .map(Address::new)
+                    .map_err(|_| NOT_HEX)?;
+                seen |= 1;
+            }
+            b"topics" => {
+                log.topic_count = topics(cursor, &mut log.topics)?;
+                seen |= 1 << 1;
+            }
+            b"data" => {
+                let text = cursor.plain_string()?;
+                log.data = Data::Hex(text.strip_prefix(b"0x").unwrap_or(text));
+                seen |= 1 << 2;
+            }
+            b"blockNumber" => {
+                log.block_number = cursor.quantity()?;
+                seen |= 1 << 3;
+            }
+            b"blockHash" => {
+                log.block_hash = word(cursor)?;
+                seen |= 1 << 4;
+            }
+            b"transactionHash" => {
+                log.transaction_hash = word(cursor)?;
+                seen |= 1 << 5;
+            }
+            b"logIndex" => {
+                log.log_index = u32::try_from(cursor.quantity()?)
+                    .map_err(|_| Stop::Malformed("a log index is beyond 32 bits"))?;
+                seen |= 1 << 6;
+            }
+            b"blockTimestamp" => {
+                // Optional and often null; a node that sends nonsense here is treated like one that sends nothing.
+                log.block_timestamp = match cursor.quantity() {
+                    Err(Stop::NeedMore) => return Err(Stop::NeedMore),
+                    quantity => quantity.ok(),
+                };
+            }
+            b"removed" => log.removed = cursor.value()? == b"true",
+            _ => {
+                cursor.value()?;
+            }
+        }
+    }
+    if seen == 0x7f {
+        Ok(log)
+    } else {
+        Err(Stop::Malformed("a log lacks a field"))
+    }
+}
+
+fn topics(cursor: &mut Cursor<'_>, topics: &mut [B256; 4]) -> Result<u8, Stop> {
+    if cursor.peek_token()? != b'[' {
+        return Err(Stop::Malformed("topics are not a list"));
+    }
+    cursor.advance();
+    let mut count = 0;
+    loop {
+        match cursor.peek_token()? {
+            b',' => cursor.advance(),
+            b']' => {
+                cursor.advance();
+                return Ok(count);
+            }
+            _ => {
+                *topics
+                    .get_mut(usize::from(count))
+                    .ok_or(Stop::Malformed("a log has more than four topics"))? = word(cursor)?;
+                count += 1;
+            }
+        }
+    }
+}
+
+/// Reads a receipt object at the cursor and hands out its logs. Nothing is handed out before the receipt is whole.
+pub(super) fn receipt(
+    cursor: &mut Cursor<'_>,
+    on_log: &mut dyn FnMut(&Log<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Stop> {
+    let text = cursor.value()?;
+    // Inside a whole value nothing can be missing any more: wanting more means that it is malformed.
+    logs_of_receipt(text, on_log).map_err(|stop| match stop {
+        Stop::NeedMore => Stop::Malformed("a receipt is not an object with logs"),
+        malformed => malformed,
+    })
+}
+
+fn logs_of_receipt(
+    text: &[u8],
+    on_log: &mut dyn FnMut(&Log<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Stop> {
+    let mut receipt = Cursor::new(text);
+    if receipt.peek_token()? != b'{' {
+        return Err(Stop::NeedMore);
+    }
+    receipt.advance();
+    loop {
+        match receipt.peek_token()? {
+            b',' => receipt.advance(),
+            b'}' => return Err(Stop::NeedMore),
+            _ => {
+                if receipt.key()? == b"logs" {
+                    break;
+                }
+                receipt.value()?;
+            }
+        }
+    }
+    if receipt.peek_token()? != b'[' {
+        return Err(Stop::NeedMore);
+    }
+    receipt.advance();
+    loop {
+        match receipt.peek_token()? {
+            b',' => receipt.advance(),
+            b']' => return Ok(ControlFlow::Continue(())),
+            _ => {
+                if on_log(&log(&mut receipt)?).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+    }
+}

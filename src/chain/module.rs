@@ -1,0 +1,146 @@
+//! Makes a module's acquaintance: where its history begins and which processor it had there.
+
+use alloy::primitives::Address;
+use tracing::{info, warn};
+
+use super::ChainConfig;
+use super::follow::{Setback, blocking};
+use super::read;
+use super::rpc::endpoint::Endpoint;
+use super::rpc::error::RpcError;
+use crate::domain::{ModuleAddress, ModuleRecord};
+use crate::store::Store;
+
+/// The deployment is searched for only this closely: reading blocks without logs is cheap.
+const CLOSE_ENOUGH: u64 = 20_000;
+/// Blocks probed at the same time.
+const PROBES: u64 = 8;
+
+/// Why a module cannot be read.
+#[derive(Debug)]
+pub(super) enum NotReadable {
+    /// There is no contract at its address.
+    NoContract,
+    /// The attempt failed.
+    Setback(Setback),
+}
+
+impl<E: Into<Setback>> From<E> for NotReadable {
+    fn from(error: E) -> Self {
+        Self::Setback(error.into())
+    }
+}
+
+/// The store's record of the module; made from the chain when there is none.
+pub(super) async fn register(
+    endpoint: &Endpoint,
+    store: &Store,
+    config: &ChainConfig,
+    module: ModuleAddress,
+    head: u64,
+) -> Result<ModuleRecord, NotReadable> {
+    let known = store.clone();
+    if let Some(record) = blocking(move || Ok(known.modules()?.remove(&module))).await? {
+        return Ok(record);
+    }
+    let history = async {
+        let (start_block, seen_at) = match config.start_block {
+            Some(start) => (start, start),
+            None => deployment(endpoint, module.0, head).await?,
+        };
+        let initial_processor = initial_processor(endpoint, module, seen_at).await;
+        Ok::<_, RpcError>((start_block, initial_processor))
+    };
+    let (has_code, history) =
+        futures_util::join!(read::has_code(endpoint, module.0, None), history);
+    if !has_code? {
+        return Err(NotReadable::NoContract);
+    }
+    let (start_block, initial_processor) = history?;
+    let initial_processor = initial_processor?;
+    info!(%module, start_block, processor = %initial_processor, "a module is new");
+    let store = store.clone();
+    let record = blocking(move || {
+        store.add_module(module, start_block, initial_processor)?;
+        Ok(store.modules()?.remove(&module))
+    })
+    .await?;
+    Ok(record.unwrap_or(ModuleRecord {
+        start_block,
+        synced_to: None,
+        initial_processor,
+        processor_updates: Vec::new(),
+    }))
+}
+
+/// A block before which the contract has no history, and a block at which it exists.
+async fn deployment(
+    endpoint: &Endpoint,
+    address: Address,
+    head: u64,
+) -> Result<(u64, u64), RpcError> {
+    let (mut without, mut with) = (0, head);
+    while with - without > CLOSE_ENOUGH {
+        let step = (with - without).div_ceil(PROBES + 1);
+        let probes: Vec<_> = (1..=PROBES)
+            .map(|probe| without + probe * step)
+            .filter(|block| *block < with)
+            .map(|block| async move {
+                Ok((block, read::has_code(endpoint, address, Some(block)).await?))
+            })
+            .collect();
+        let found: Result<Vec<(u64, bool)>, RpcError> =
+            futures_util::future::try_join_all(probes).await;
+        match found {
+            Ok(found) => {
+                for (block, has_code) in found {
+                    if !has_code {
+                        without = block;
+                    } else {
+                        with = with.min(block);
+                    }
+                }
+            }
+            Err(error) if is_temporary(&error) => return Err(error),
+            Err(error) => {
+                warn!(
+                    %address, %error, from = without,
+                    "the node keeps no old state, so the module's deployment block cannot be found; set chain.start_block"
+                );
+                return Ok((without, head));
+            }
+        }
+    }
+    // The contract may have been there in the genesis state.
+    Ok((without, with))
+}
+
+/// The processor at a block; where the node has no state of that block any more, the present one. If that is not the one
+/// it had then, the first `PaymentProcessorUpdated` says so, and the module is read again.
+async fn initial_processor(
+    endpoint: &Endpoint,
+    module: ModuleAddress,
+    block: u64,
+) -> Result<Address, RpcError> {
+    match read::payment_processor(endpoint, module, Some(block)).await {
+        Ok(Some(processor)) => return Ok(processor),
+        Ok(None) => {}
+        Err(error) if is_temporary(&error) => return Err(error),
+        Err(_) => {}
+    }
+    match read::payment_processor(endpoint, module, None).await? {
+        Some(processor) => Ok(processor),
+        None => {
+            warn!(%module, "the contract has no paymentProcessor(); only its own events will be seen");
+            Ok(Address::ZERO)
+        }
+    }
+}
+
+/// Whether the call may work later, as opposed to a node without that state.
+fn is_temporary(error: &RpcError) -> bool {
+    matches!(
+        error,
+        RpcError::RateLimited { .. } | RpcError::Timeout { .. } | RpcError::WrongChain { .. }
+    )
+}

@@ -1,0 +1,135 @@
+//! Where the follower is: found in the store at the start, checked against the node's chain.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use tracing::{info, warn};
+
+use super::follow::{Follower, Setback, blocking};
+use super::head;
+use super::module::{self, NotReadable};
+use super::read::{self, Header};
+use super::rpc::RpcError;
+use super::rpc::endpoint::Endpoint;
+use super::watch::Watch;
+use super::window::Window;
+use crate::domain::Checkpoint;
+
+/// Modules whose acquaintance is made at the same time.
+const REGISTERED_AT_ONCE: usize = 8;
+
+/// The place in the chain, which survives a change of endpoint.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) window: Window,
+    pub(super) watch: Watch,
+    /// Blocks whose logs are to be looked at once more: the answer was empty, and nothing proves that it had to be.
+    pub(super) unsure: Vec<Header>,
+}
+
+impl Place {
+    fn at(base: Checkpoint, watch: Watch) -> Self {
+        Self {
+            window: Window::new(base),
+            watch,
+            unsure: Vec::new(),
+        }
+    }
+}
+
+impl Follower {
+    /// Where to begin: at the store's cursor, else before the first block of the first module.
+    pub(super) async fn begin(
+        &mut self,
+        endpoint: &Endpoint,
+        head: &Header,
+    ) -> Result<Place, Setback> {
+        let wanted = self.modules.borrow_and_update().clone();
+        let store = self.store.clone();
+        let (cursor, known) = blocking(move || Ok((store.cursor()?, store.modules()?))).await?;
+        let confirmed = head.number.saturating_sub(self.confirmations());
+        if let Some(cursor) = cursor {
+            let modules = known
+                .into_iter()
+                .filter(|(module, record)| {
+                    wanted.contains(module) && record.synced_to == Some(cursor.number)
+                })
+                .collect();
+            let watch = Watch::new(modules);
+            info!(block = cursor.number, "following from the stored cursor");
+            self.committer.anchored();
+            return Ok(Place::at(cursor, watch));
+        }
+        let mut records = BTreeMap::new();
+        let (store, config) = (&self.store, &self.config);
+        let mut registered = stream::iter(wanted)
+            .map(|module| async move {
+                let record = module::register(endpoint, store, config, module, head.number).await;
+                (module, record)
+            })
+            .buffer_unordered(REGISTERED_AT_ONCE);
+        while let Some((module, registered)) = registered.next().await {
+            match registered {
+                Ok(record) => {
+                    records.insert(module, record);
+                }
+                Err(NotReadable::Setback(setback)) => return Err(setback),
+                Err(NotReadable::NoContract) => {
+                    warn!(%module, "there is no contract at this module's address");
+                }
+            }
+        }
+        let watch = Watch::new(records);
+        let base = match watch.is_empty() {
+            true => confirmed,
+            // The genesis block holds no transactions, so nothing is lost by starting on top of it.
+            false => watch.start_block().saturating_sub(1).min(confirmed),
+        };
+        let base = self.known_header(endpoint, base).await?.checkpoint();
+        info!(
+            block = base.number,
+            modules = watch.modules().len(),
+            "following from the start"
+        );
+        Ok(Place::at(base, watch))
+    }
+
+    /// Compares the newest followed confirmed block with the node's chain: it may have changed while nobody looked.
+    pub(super) async fn check_stored_chain(
+        &mut self,
+        endpoint: &Endpoint,
+        place: &mut Place,
+    ) -> Result<(), Setback> {
+        let base = place.window.base();
+        match read::header_at(endpoint, base.number).await? {
+            Some(header) if header.hash == base.hash => Ok(()),
+            Some(_) => self.recover(endpoint, place).await,
+            None => {
+                // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a
+                // height that both have is evidence of the latter.
+                let head = head::newest(endpoint).await?;
+                if self
+                    .is_on_another_chain(endpoint, place, head.number)
+                    .await?
+                {
+                    return self.recover(endpoint, place).await;
+                }
+                Err(
+                    RpcError::unavailable(format!("it does not have block {} yet", base.number))
+                        .into(),
+                )
+            }
+        }
+    }
+
+    /// A block that the node must have.
+    pub(super) async fn known_header(
+        &self,
+        endpoint: &Endpoint,
+        number: u64,
+    ) -> Result<Header, Setback> {
+        read::header_at(endpoint, number)
+            .await?
+            .ok_or_else(|| RpcError::unavailable(format!("it does not have block {number}")).into())
+    }
+}

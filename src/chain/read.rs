@@ -1,0 +1,187 @@
+//! Single reads: headers, code, and the contracts' views.
+
+use alloy::primitives::{Address, B256, Bloom, Bytes, U64};
+use alloy::sol_types::SolCall;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::rpc::endpoint::Endpoint;
+use super::rpc::error::RpcError;
+use crate::abi::SubscriptionModule;
+use crate::domain::{Checkpoint, ModuleAddress, Plan, PlanId, Timestamp};
+
+/// Headers in one JSON-RPC batch.
+const HEADERS_PER_BATCH: usize = 50;
+/// Headers read at the same time, each by a call of its own.
+const HEADERS_AT_ONCE: usize = 8;
+
+/// The parts of a block header that following needs; whatever else a chain adds or leaves out does not matter.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "RawHeader")]
+pub(crate) struct Header {
+    pub(crate) number: u64,
+    pub(crate) hash: B256,
+    pub(crate) parent_hash: B256,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) logs_bloom: Option<Bloom>,
+    pub(crate) transactions_root: Option<B256>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawHeader {
+    number: U64,
+    hash: B256,
+    parent_hash: B256,
+    timestamp: U64,
+    logs_bloom: Option<Bloom>,
+    transactions_root: Option<B256>,
+}
+
+impl From<RawHeader> for Header {
+    fn from(raw: RawHeader) -> Self {
+        Self {
+            number: raw.number.to(),
+            hash: raw.hash,
+            parent_hash: raw.parent_hash,
+            timestamp: Timestamp(raw.timestamp.to()),
+            logs_bloom: raw.logs_bloom,
+            transactions_root: raw.transactions_root,
+        }
+    }
+}
+
+impl Header {
+    /// The block's place, for the store.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            number: self.number,
+            hash: self.hash,
+            timestamp: self.timestamp,
+        }
+    }
+}
+
+/// The newest block, where the node knows one.
+pub(crate) async fn latest(endpoint: &Endpoint) -> Result<Option<Header>, RpcError> {
+    endpoint
+        .call("eth_getBlockByNumber", ("latest", false))
+        .await
+}
+
+/// The block with this number on the node's present chain; `None` where the node does not have it.
+pub(crate) async fn header_at(
+    endpoint: &Endpoint,
+    number: u64,
+) -> Result<Option<Header>, RpcError> {
+    endpoint
+        .call("eth_getBlockByNumber", (U64::from(number), false))
+        .await
+}
+
+/// The blocks with these numbers on the node's present chain, in no order: in batches over HTTP, else several calls at
+/// once. An error when one is missing.
+pub(crate) async fn headers_at(
+    endpoint: &Endpoint,
+    numbers: &[u64],
+) -> Result<Vec<Header>, RpcError> {
+    if let Some(http) = endpoint.http_logs()
+        && numbers.len() > 1
+    {
+        let mut headers = Vec::with_capacity(numbers.len());
+        for numbers in numbers.chunks(HEADERS_PER_BATCH) {
+            endpoint.wait_out_quiet().await;
+            match http.get_headers(numbers).await {
+                Ok(batch) => headers.extend(batch),
+                // Some providers allow no batches, or only small ones.
+                Err(error) => {
+                    tracing::debug!(%error, "a batch of headers was refused");
+                    headers.extend(headers_one_by_one(endpoint, numbers).await?);
+                }
+            }
+        }
+        return Ok(headers);
+    }
+    headers_one_by_one(endpoint, numbers).await
+}
+
+async fn headers_one_by_one(endpoint: &Endpoint, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
+    stream::iter(numbers.to_vec())
+        .map(|number| async move {
+            let header = header_at(endpoint, number).await?;
+            header.ok_or_else(|| RpcError::unavailable(format!("it does not have block {number}")))
+        })
+        .buffered(HEADERS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// The block with this hash; `None` where the node does not have it.
+pub(crate) async fn header_of(endpoint: &Endpoint, hash: B256) -> Result<Option<Header>, RpcError> {
+    endpoint.call("eth_getBlockByHash", (hash, false)).await
+}
+
+/// Whether there is a contract at `address` at this block (`None`: at the newest).
+pub(crate) async fn has_code(
+    endpoint: &Endpoint,
+    address: Address,
+    block: Option<u64>,
+) -> Result<bool, RpcError> {
+    let code: Bytes = endpoint.call("eth_getCode", (address, at(block))).await?;
+    Ok(!code.is_empty())
+}
+
+/// The module's processor at a block (`None`: at the newest); `None` where the module does not answer.
+pub(crate) async fn payment_processor(
+    endpoint: &Endpoint,
+    module: ModuleAddress,
+    block: Option<u64>,
+) -> Result<Option<Address>, RpcError> {
+    let call = SubscriptionModule::paymentProcessorCall {};
+    view(endpoint, module, &call, block).await
+}
+
+/// A plan's terms, by `getPlan` at a block (`None`: at the newest); `None` where the module does not know it.
+pub(crate) async fn plan(
+    endpoint: &Endpoint,
+    module: ModuleAddress,
+    plan: PlanId,
+    block: Option<u64>,
+) -> Result<Option<Plan>, RpcError> {
+    let call = SubscriptionModule::getPlanCall { planId: plan.0 };
+    let answer = view(endpoint, module, &call, block).await?;
+    Ok(answer.map(|terms| Plan {
+        token: terms.token,
+        price: terms.price,
+        interval: terms.interval,
+        grace_period: terms.gracePeriod,
+        active: terms.active,
+    }))
+}
+
+async fn view<C: SolCall>(
+    endpoint: &Endpoint,
+    module: ModuleAddress,
+    call: &C,
+    block: Option<u64>,
+) -> Result<Option<C::Return>, RpcError> {
+    let request = json!({ "to": module.0, "data": Bytes::from(call.abi_encode()) });
+    match endpoint
+        .call::<_, Bytes>("eth_call", (request, at(block)))
+        .await
+    {
+        Ok(answer) => Ok(C::abi_decode_returns(&answer).ok()),
+        Err(error) if is_revert(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn at(block: Option<u64>) -> Value {
+    block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)))
+}
+
+/// Whether the contract refused, rather than the node. Geth's code for a revert is 3; others only say so.
+fn is_revert(error: &RpcError) -> bool {
+    matches!(error, RpcError::Other { code, message } if *code == 3 || message.contains("revert"))
+}

@@ -1,0 +1,234 @@
+//! The nodes of `rpc_urls`, in order of preference: the first that works is used, a preferred one is gone back to.
+
+pub(crate) mod endpoint;
+pub mod error;
+pub mod http_logs;
+pub(crate) mod transport;
+
+pub use error::RpcError;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use alloy::primitives::U64;
+use anyhow::bail;
+use tracing::{debug, info, warn};
+use url::Url;
+
+use self::endpoint::{Endpoint, host};
+use super::reconnect::Reconnect;
+
+/// A rate limit that asks for a longer wait than this makes the next endpoint the better choice.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
+/// The same with a single endpoint: there is nothing better to do than to wait.
+const PATIENCE_ALONE: Duration = Duration::from_secs(120);
+/// How long an endpoint must have worked for its next failure to count as the first, where others could be used instead.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// The endpoints and what is known of their health; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    chain_id: u64,
+    slots: Arc<Mutex<Vec<Slot>>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    url: Url,
+    reconnect: Reconnect,
+    trouble: Option<String>,
+}
+
+/// An endpoint in use and its place in the order of preference.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    /// Index into `rpc_urls`; 0 is preferred.
+    pub(crate) place: usize,
+    /// The connection.
+    pub(crate) endpoint: Arc<Endpoint>,
+    since: Instant,
+}
+
+impl Pool {
+    /// A pool over `rpc_urls`; connects to nothing yet.
+    pub(crate) fn new(rpc_urls: &[Url], chain_id: u64) -> Self {
+        let slots = rpc_urls
+            .iter()
+            .map(|url| Slot {
+                url: url.clone(),
+                reconnect: Reconnect::new(),
+                trouble: None,
+            })
+            .collect();
+        Self {
+            chain_id,
+            slots: Arc::new(Mutex::new(slots)),
+        }
+    }
+
+    /// Refuses when every URL answers with another chain id. One that does not answer is given the benefit of the doubt:
+    /// it may be down for now.
+    pub(crate) async fn refuse_wrong_chain(&self) -> anyhow::Result<()> {
+        let mut wrong = None;
+        for place in 0..self.len() {
+            match self.connect(place).await {
+                Err(RpcError::WrongChain { actual, .. }) => wrong = Some((place, actual)),
+                Ok(_) | Err(_) => return Ok(()),
+            }
+        }
+        match wrong {
+            Some((place, actual)) => bail!(
+                "the node at {} is on chain {actual}, but chain_id is {}: correct rpc_urls or chain_id",
+                host(&self.slots()[place].url),
+                self.chain_id
+            ),
+            None => bail!("rpc_urls is empty"),
+        }
+    }
+
+    /// The most preferred endpoint that connects now; waits and tries again for ever. `report` is told why there is none.
+    pub(crate) async fn choose(&self, report: impl Fn(&str)) -> Chosen {
+        loop {
+            for place in self.ready_until(self.len()) {
+                match self.connect(place).await {
+                    Ok(endpoint) => {
+                        info!(rpc = endpoint.host(), place, "RPC endpoint in use");
+                        return chosen(place, endpoint);
+                    }
+                    Err(error) => self.note_failure(place, &error),
+                }
+            }
+            let trouble = self.slots().iter().find_map(|slot| slot.trouble.clone());
+            if let Some(trouble) = trouble {
+                report(&trouble);
+            }
+            self.next_try_until(self.len()).await;
+        }
+    }
+
+    /// The endpoint in use failed: it is not chosen again before its schedule allows. `worked` says that it had come to
+    /// the tip.
+    pub(crate) fn failed(&self, chosen: &Chosen, worked: bool, error: &RpcError) {
+        if worked && (self.len() == 1 || chosen.since.elapsed() > SETTLED) {
+            self.slots()[chosen.place].reconnect.healthy();
+        }
+        self.note_failure(chosen.place, error);
+    }
+
+    /// Waits until an endpoint preferred to `current` connects and has the block `height`. Never returns when `current` is
+    /// the preferred one.
+    pub(crate) async fn better_than(&self, current: usize, height: impl Fn() -> u64) -> Chosen {
+        loop {
+            self.next_try_until(current).await;
+            for place in self.ready_until(current) {
+                match self.connect_at_height(place, height()).await {
+                    Ok(endpoint) => {
+                        info!(
+                            rpc = endpoint.host(),
+                            place, "back to a preferred RPC endpoint"
+                        );
+                        return chosen(place, endpoint);
+                    }
+                    Err(error) => self.note_failure(place, &error),
+                }
+            }
+        }
+    }
+
+    /// Another endpoint than `current` that already has block `beyond`; each is tried once, in order of preference.
+    pub(crate) async fn ahead_of(&self, current: usize, beyond: u64) -> Option<Chosen> {
+        for place in self.ready_until(self.len()) {
+            if place == current {
+                continue;
+            }
+            if let Ok(endpoint) = self.connect_at_height(place, beyond).await {
+                return Some(chosen(place, endpoint));
+            }
+        }
+        None
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots
+            .lock()
+            .expect("never poisoned: no panic while held")
+    }
+
+    fn len(&self) -> usize {
+        self.slots().len()
+    }
+
+    /// The first `count` endpoints, without those that are to be left alone for now.
+    fn ready_until(&self, count: usize) -> Vec<usize> {
+        let slots = self.slots();
+        let ready = |place: &usize| slots[*place].reconnect.not_before().is_none();
+        (0..count).filter(ready).collect()
+    }
+
+    /// Returns when one of the first `count` endpoints may be tried.
+    async fn next_try_until(&self, count: usize) {
+        if count == 0 {
+            return std::future::pending().await;
+        }
+        let next = {
+            let slots = self.slots();
+            let waits = slots[..count]
+                .iter()
+                .map(|slot| slot.reconnect.not_before());
+            // `None` (at once) is less than any moment.
+            waits.min().flatten()
+        };
+        if let Some(at) = next {
+            tokio::time::sleep_until(at.into()).await;
+        }
+    }
+
+    async fn connect_at_height(&self, place: usize, height: u64) -> Result<Endpoint, RpcError> {
+        let endpoint = self.connect(place).await?;
+        let number: U64 = endpoint.call("eth_blockNumber", ()).await?;
+        if number.to::<u64>() < height {
+            return Err(RpcError::unavailable(format!(
+                "it is at block {number}, behind block {height}"
+            )));
+        }
+        Ok(endpoint)
+    }
+
+    async fn connect(&self, place: usize) -> Result<Endpoint, RpcError> {
+        let (url, patience) = {
+            let slots = self.slots();
+            let patience = match slots.len() {
+                1 => PATIENCE_ALONE,
+                _ => PATIENCE_WITH_OTHERS,
+            };
+            (slots[place].url.clone(), patience)
+        };
+        Endpoint::connect(&url, self.chain_id, patience).await
+    }
+
+    fn note_failure(&self, place: usize, error: &RpcError) {
+        let slot = &mut self.slots()[place];
+        let asked = match error {
+            RpcError::RateLimited { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        let wait = slot.reconnect.failed(asked);
+        let host = host(&slot.url);
+        let trouble = format!("{host}: {error}");
+        // A node that is down for hours is reported when the reason changes, not at each try.
+        if slot.trouble.as_ref() == Some(&trouble) {
+            debug!(rpc = host, place, %error, ?wait, "RPC endpoint still fails");
+        } else {
+            warn!(rpc = host, place, %error, ?wait, "RPC endpoint failed");
+        }
+        slot.trouble = Some(trouble);
+    }
+}
+
+fn chosen(place: usize, endpoint: Endpoint) -> Chosen {
+    Chosen {
+        place,
+        endpoint: Arc::new(endpoint),
+        since: Instant::now(),
+    }
+}

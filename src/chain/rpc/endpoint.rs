@@ -1,0 +1,231 @@
+//! One node: a connection that answered with the right chain id, and calls on it that always end.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use alloy::network::Ethereum;
+use alloy::primitives::{B256, U64};
+use alloy::providers::{DynProvider, Provider, RootProvider};
+use alloy::pubsub::RawSubscription;
+use alloy::rpc::client::RpcClient;
+use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
+use alloy::transports::ws::{WebSocketConfig, WsConnect};
+use alloy::transports::{RpcError as Transport, TransportError, TransportErrorKind};
+use url::Url;
+
+use super::error::RpcError;
+use super::http_logs::HttpLogs;
+use super::transport::{HttpTransport, OneConnection};
+use crate::chain::reconnect::Reconnect;
+
+/// Every call ends after this, answered or not.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connecting, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A websocket that lost its other side without a word is closed after at most two of these.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// The largest websocket message: a full answer of 10,000 logs is about 10 MB.
+const LARGEST_MESSAGE: usize = 256 << 20;
+/// Tries of a call over HTTP before the endpoint counts as failed: a load balancer answers a 502 now and then.
+const TRIES: u32 = 3;
+
+/// A connected node.
+pub(crate) struct Endpoint {
+    host: String,
+    client: RpcClient,
+    http: Option<HttpTransport>,
+    patience: Duration,
+    quiet_until: Mutex<Option<Instant>>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the client nor the transport: their URL may hold a key.
+        f.debug_struct("Endpoint")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// Connects and asks for the chain id. `patience` is the longest wait that a rate limit may ask for before the call
+    /// fails instead: short where another endpoint could be used meanwhile.
+    pub(crate) async fn connect(
+        url: &Url,
+        chain_id: u64,
+        patience: Duration,
+    ) -> Result<Self, RpcError> {
+        let (client, http) = if matches!(url.scheme(), "ws" | "wss") {
+            let config = WebSocketConfig::default()
+                .max_message_size(Some(LARGEST_MESSAGE))
+                .max_frame_size(Some(LARGEST_MESSAGE));
+            let connect = WsConnect::new(url.as_str())
+                .with_config(config)
+                .with_keepalive_interval(KEEPALIVE);
+            let connecting = RpcClient::connect_pubsub(OneConnection(connect));
+            let client = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+                .await
+                .map_err(|_| timed_out("connecting"))?
+                .map_err(|error| understand(&error))?;
+            (client, None)
+        } else {
+            let http = HttpTransport {
+                client: reqwest::Client::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .build()
+                    .map_err(RpcError::from_client)?,
+                url: url.clone(),
+            };
+            (RpcClient::new(http.clone(), false), Some(http))
+        };
+        let endpoint = Self {
+            host: host(url),
+            client,
+            http,
+            patience,
+            quiet_until: Mutex::new(None),
+        };
+        let actual: U64 = endpoint.call("eth_chainId", ()).await?;
+        if actual.to::<u64>() != chain_id {
+            return Err(RpcError::WrongChain {
+                expected: chain_id,
+                actual: actual.to(),
+            });
+        }
+        Ok(endpoint)
+    }
+
+    /// Host and port; never path or query.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Streamed downloads over the same HTTP connections; `None` over a websocket.
+    pub(crate) fn http_logs(&self) -> Option<HttpLogs> {
+        let http = self.http.as_ref()?;
+        Some(HttpLogs::new(http.client.clone(), http.url.clone()))
+    }
+
+    /// An alloy provider on the same connection, for requests that the caller times and retries itself.
+    pub(crate) fn provider(&self) -> DynProvider {
+        RootProvider::<Ethereum>::new(self.client.clone()).erased()
+    }
+
+    /// One call. Waits out rate limits within the endpoint's patience; over HTTP a lost request is tried again.
+    pub(crate) async fn call<P, R>(&self, method: &'static str, params: P) -> Result<R, RpcError>
+    where
+        P: RpcSend,
+        R: RpcRecv,
+    {
+        let mut schedule = Reconnect::new();
+        let started = Instant::now();
+        let mut failures = 0;
+        loop {
+            self.wait_out_quiet().await;
+            let request = self.client.request::<P, R>(method, params.clone());
+            let (error, answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => (understand(&error), error.is_error_resp()),
+                Err(_) => (timed_out(method), false),
+            };
+            match &error {
+                RpcError::RateLimited { retry_after, .. } => {
+                    let wait = schedule.failed(*retry_after);
+                    self.be_quiet_for(wait);
+                    if started.elapsed() + wait > self.patience {
+                        return Err(error);
+                    }
+                }
+                // An answer is an answer; only a request that was lost on the way is sent again.
+                RpcError::Timeout { .. } | RpcError::Unavailable { .. }
+                    if self.http.is_some() && !answered =>
+                {
+                    failures += 1;
+                    if failures == TRIES {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(schedule.failed(None)).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Subscribes to new heads; `None` where the transport or the node cannot.
+    pub(crate) async fn subscribe_heads(&self) -> Result<Option<RawSubscription>, RpcError> {
+        let Some(frontend) = self.client.pubsub_frontend() else {
+            return Ok(None);
+        };
+        let mut request = self.client.make_request("eth_subscribe", ("newHeads",));
+        request.set_is_subscription();
+        let subscribing = async {
+            let id: B256 = self
+                .client
+                .request("eth_subscribe", ("newHeads",))
+                .map_meta(|mut meta| {
+                    meta.set_is_subscription();
+                    meta
+                })
+                .await?;
+            frontend.get_subscription(id).await
+        };
+        let subscription = tokio::time::timeout(CALL_TIMEOUT, subscribing)
+            .await
+            .map_err(|_| timed_out("eth_subscribe"))?
+            .map_err(|error| understand(&error))?;
+        Ok(Some(subscription))
+    }
+
+    /// Every call on this endpoint waits until then: `Retry-After` holds for all of them, not for the refused one alone.
+    pub(crate) fn be_quiet_for(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut quiet = self
+            .quiet_until
+            .lock()
+            .expect("never poisoned: no panic while held");
+        if quiet.is_none_or(|at| at < until) {
+            *quiet = Some(until);
+        }
+    }
+
+    /// Returns when no rate limit forbids a request.
+    pub(crate) async fn wait_out_quiet(&self) {
+        loop {
+            let until = *self
+                .quiet_until
+                .lock()
+                .expect("never poisoned: no panic while held");
+            match until {
+                Some(at) if at > Instant::now() => tokio::time::sleep_until(at.into()).await,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// What a transport's error means; our own HTTP transport has already said.
+fn understand(error: &TransportError) -> RpcError {
+    match error {
+        Transport::Transport(TransportErrorKind::Custom(cause)) => cause
+            .downcast_ref::<RpcError>()
+            .cloned()
+            .unwrap_or_else(|| RpcError::from_transport(error)),
+        _ => RpcError::from_transport(error),
+    }
+}
+
+fn timed_out(what: &str) -> RpcError {
+    RpcError::Timeout {
+        message: format!("{what} was not answered in time"),
+    }
+}
+
+/// Host and port of a URL: all of it that may be shown.
+pub(crate) fn host(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => "(no host)".to_owned(),
+    }
+}

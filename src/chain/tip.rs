@@ -1,0 +1,156 @@
+//! The tip, block by block, with everything that happens beside it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::advance::Step;
+use super::follow::{End, Follower, Setback};
+use super::head::{Heads, Seen};
+use super::join::Joining;
+use super::place::Place;
+use super::read::Header;
+use super::rpc::{Chosen, RpcError};
+use crate::domain::ModuleAddress;
+
+/// A head that jumps back further than this makes another node, if one is further, the better choice at once.
+const BACK: u64 = 2;
+
+impl Follower {
+    /// Follows the tip until the endpoint fails, falls far behind, or a better one is found.
+    pub(super) async fn follow_tip(
+        &mut self,
+        chosen: &Chosen,
+        place: &mut Place,
+        mut heads: Heads,
+        head: Header,
+        stop: &CancellationToken,
+    ) -> Result<End, Setback> {
+        let endpoint = &chosen.endpoint;
+        let mut joining = Joining::new(Arc::clone(endpoint), self);
+        let mut modules = self.modules.clone();
+        let pool = self.pool.clone();
+        let status = self.status.clone();
+        let height = move || {
+            status
+                .borrow()
+                .confirmed
+                .map_or(0, |confirmed| confirmed.number)
+        };
+        let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
+        let mut new = vec![head];
+        loop {
+            if let Some(head) = new.last() {
+                self.show_head(head);
+                if self.is_far(place, head) {
+                    return Err(Setback::Moved("far behind the tip".to_owned()));
+                }
+                let mut step = self.advance(endpoint, place, &new).await?;
+                if step == Step::Done {
+                    self.publish(place, &joining);
+                    step = self.look_again(endpoint, place).await?;
+                }
+                if step == Step::Repaired {
+                    continue;
+                }
+                if step == Step::Reorganised {
+                    // What joins was read from the old chain.
+                    joining.abort().await;
+                    self.recover(endpoint, place).await?;
+                    continue;
+                }
+                let is_back = head.number + BACK < place.window.tip().number;
+                new.clear();
+                if is_back && let Some(better) = self.leave_behind(chosen, place).await {
+                    return Ok(End::Better(better));
+                }
+            }
+            self.take_modules(&mut modules, place, &mut joining).await?;
+            self.publish(place, &joining);
+            let save_due = self.committer.save_due();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    joining.abort().await;
+                    self.save(place).await?;
+                    return Ok(End::Stopped);
+                }
+                seen = heads.next(endpoint) => match seen? {
+                    Seen::Heads(headers) => new = headers,
+                    Seen::Nothing => {
+                        if let Some(better) = self.leave_behind(chosen, place).await {
+                            return Ok(End::Better(better));
+                        }
+                    }
+                },
+                joined = joining.next() => if let Some(caught) = joined {
+                    self.join(endpoint, place, &mut joining, caught).await?;
+                },
+                // An error means that the set of modules is final; then there is nothing to wait for.
+                Ok(()) = modules.changed() => {}
+                better = &mut better => return Ok(End::Better(better)),
+                () = tokio::time::sleep_until(save_due.into()) => self.save(place).await?,
+            }
+        }
+    }
+
+    /// The node has shown nothing new for a while: is another one further?
+    async fn leave_behind(&mut self, chosen: &Chosen, place: &Place) -> Option<Chosen> {
+        let beyond = place.window.tip().number + 2;
+        let better = self.pool.ahead_of(chosen.place, beyond).await?;
+        warn!(
+            rpc = better.endpoint.host(),
+            "the node in use lags behind another one"
+        );
+        self.pool.failed(
+            chosen,
+            true,
+            &RpcError::unavailable("it lags behind another node"),
+        );
+        Some(better)
+    }
+
+    /// Brings the followed modules in line with the wanted ones.
+    pub(super) async fn take_modules(
+        &mut self,
+        modules: &mut Receiver<BTreeSet<ModuleAddress>>,
+        place: &mut Place,
+        joining: &mut Joining,
+    ) -> Result<(), Setback> {
+        let wanted = modules.borrow_and_update().clone();
+        if place.watch.keep_only(&wanted) {
+            Self::drop_unwatched(place);
+        }
+        if joining.consider(&wanted, place) {
+            // What a module reads up to must be stored, or a crash would leave it ahead of the cursor.
+            self.save(place).await?;
+            joining.start(&wanted, place);
+        }
+        Ok(())
+    }
+
+    /// Publishes where we are, after every step.
+    fn publish(&self, place: &Place, joining: &Joining) {
+        let trouble = joining
+            .unreadable()
+            .next()
+            .map(|module| format!("there is no contract at {module}"));
+        let confirmed = place.window.base();
+        let pending: Vec<_> = place
+            .window
+            .tail()
+            .flat_map(|block| block.events.iter().cloned())
+            .collect();
+        self.status.send_if_modified(|status| {
+            let before = status.clone();
+            status.confirmed = Some(confirmed);
+            status.at_tip = joining.is_done() && self.committer.rollback().is_none();
+            status.pending = pending;
+            status.trouble = trouble;
+            *status != before
+        });
+    }
+}

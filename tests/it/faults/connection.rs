@@ -1,0 +1,213 @@
+//! Connections that break, go silent, answer for the wrong chain, or not at all.
+
+use std::time::Duration;
+
+use amser_roles::store::Store;
+
+use super::{Case, Url};
+use crate::support::following::{Following, config};
+use crate::support::rpc_proxy::{Faults, RpcProxy};
+use crate::support::scene::Scene;
+
+/// How long a cut lasts; 60 by hand.
+fn cut() -> Duration {
+    let seconds = std::env::var("AMSER_ROLES_TEST_CUT_SECONDS");
+    Duration::from_secs(seconds.map_or(3, |text| text.parse().expect("a number")))
+}
+
+async fn survives_a_cut(url: Url) {
+    let mut case = Case::at_tip(url).await;
+    case.proxy.set(|faults| faults.dead = true);
+    case.proxy.cut_websockets();
+    let until = tokio::time::Instant::now() + cut();
+    while tokio::time::Instant::now() < until {
+        case.scene.pay().await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    case.following
+        .until("in trouble", |status| {
+            status.trouble.is_some() && !status.at_tip
+        })
+        .await;
+    case.proxy.set(|faults| faults.dead = false);
+    case.assert_complete().await;
+    assert_eq!(case.following.status.borrow().trouble, None);
+}
+
+#[tokio::test]
+async fn a_cut_websocket_loses_nothing() {
+    survives_a_cut(RpcProxy::ws_url).await;
+}
+
+#[tokio::test]
+async fn a_cut_http_node_loses_nothing() {
+    survives_a_cut(RpcProxy::http_url).await;
+}
+
+async fn replaces_a_websocket_that_is(fault: impl Fn(&mut Faults)) {
+    let mut case = Case::at_tip(RpcProxy::ws_url).await;
+    let subscribed = case.proxy.calls_of("eth_subscribe");
+    case.proxy.set(fault);
+    case.scene.pay().await;
+    // The new websocket works, the old one stays as it is.
+    while case.proxy.calls_of("eth_subscribe") == subscribed {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if case.proxy.faults().deaf && case.following.status.borrow().trouble.is_some() {
+            case.proxy.set(|faults| faults.deaf = false);
+        }
+    }
+    case.proxy.set(|faults| faults.silent = false);
+    case.assert_complete().await;
+}
+
+#[tokio::test]
+async fn a_silent_websocket_is_replaced() {
+    replaces_a_websocket_that_is(|faults| faults.silent = true).await;
+}
+
+#[tokio::test]
+async fn a_websocket_that_does_not_answer_at_all_is_replaced() {
+    replaces_a_websocket_that_is(|faults| faults.deaf = true).await;
+}
+
+#[tokio::test]
+async fn server_errors_are_waited_out() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        for status in [500, 502, 503] {
+            let mut case = Case::at_tip(url).await;
+            case.proxy.set(|faults| faults.status = Some(status));
+            case.scene.pay().await;
+            case.following
+                .until("in trouble", |status| status.trouble.is_some())
+                .await;
+            case.proxy.set(|faults| faults.status = None);
+            case.assert_complete().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_fails_now_and_then_is_read_to_the_end() {
+    let mut scene = Scene::new().await;
+    scene.history(12, 40).await;
+    let flaky = |faults: &mut Faults| faults.flaky = 4;
+    let mut case = Case::from_start(scene, RpcProxy::http_url, flaky).await;
+    case.assert_complete().await;
+    case.scene.pay().await;
+    case.assert_complete().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_is_made_again() {
+    let mut case = Case::at_tip(RpcProxy::ws_url).await;
+    case.proxy
+        .set(|faults| faults.never = Some(("eth_getLogs", 1)));
+    case.scene.pay().await;
+    case.assert_complete().await;
+}
+
+#[tokio::test]
+async fn a_node_of_another_chain_is_refused_at_the_start() {
+    let scene = Scene::new().await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    proxy.set(|faults| faults.chain_id = Some(1));
+    let key = format!("{}/v2/secret-key", proxy.http_url());
+    let config = config(&scene.chain, &[key, proxy.ws_url()], 0);
+    let following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    let error = format!("{:#}", following.failure().await);
+    assert!(
+        error.contains("is on chain 1, but chain_id is 31337"),
+        "{error}"
+    );
+    assert!(!error.contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_that_changes_its_chain_is_not_used() {
+    let mut scene = Scene::new().await;
+    let (first, second) = (
+        RpcProxy::start(&scene.chain).await,
+        RpcProxy::start(&scene.chain).await,
+    );
+    let config = config(&scene.chain, &[first.ws_url(), second.ws_url()], 0);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    assert_eq!(following.status.borrow().rpc, Some(first.host()));
+    first.set(|faults| faults.chain_id = Some(5));
+    first.cut_websockets();
+    scene.pay().await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    assert_eq!(following.status.borrow().rpc, Some(second.host()));
+}
+
+async fn fails_over_and_back(first: Url, second: Url) {
+    let mut scene = Scene::new().await;
+    let (one, two) = (
+        RpcProxy::start(&scene.chain).await,
+        RpcProxy::start(&scene.chain).await,
+    );
+    let config = config(&scene.chain, &[first(&one), second(&two)], 0);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    for _ in 0..2 {
+        scene.pay().await;
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
+        let preferred = one.host();
+        following
+            .until("on the preferred node", |status| {
+                status.rpc.as_ref() == Some(&preferred)
+            })
+            .await;
+        one.set(|faults| faults.dead = true);
+        one.cut_websockets();
+        scene.pay().await;
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
+        assert_eq!(following.status.borrow().rpc, Some(two.host()));
+        one.set(|faults| faults.dead = false);
+    }
+    let preferred = one.host();
+    following
+        .until("back", |status| status.rpc.as_ref() == Some(&preferred))
+        .await;
+    scene.pay().await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    assert_eq!(following.status.borrow().reorgs, 0);
+}
+
+#[tokio::test]
+async fn a_dead_node_is_left_and_gone_back_to() {
+    fails_over_and_back(RpcProxy::ws_url, RpcProxy::http_url).await;
+    fails_over_and_back(RpcProxy::http_url, RpcProxy::ws_url).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_dead_at_the_start_is_skipped() {
+    let mut scene = Scene::new().await;
+    let (dead, good) = (
+        RpcProxy::start(&scene.chain).await,
+        RpcProxy::start(&scene.chain).await,
+    );
+    dead.set(|faults| faults.dead = true);
+    let config = config(&scene.chain, &[dead.ws_url(), good.http_url()], 0);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    scene.pay().await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    dead.set(|faults| faults.dead = false);
+    let preferred = dead.host();
+    following
+        .until("on the preferred node", |status| {
+            status.rpc.as_ref() == Some(&preferred)
+        })
+        .await;
+}

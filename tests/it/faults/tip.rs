@@ -1,0 +1,177 @@
+//! Nodes whose newest blocks are not what they seem.
+
+use std::time::Duration;
+
+use amser_roles::store::Store;
+
+use super::{Case, Url};
+use crate::support::following::{Following, config};
+use crate::support::rpc_proxy::{Faults, RpcProxy};
+use crate::support::scene::Scene;
+
+/// Switches a fault on, lets things happen, and expects all of it in the store while the fault lasts or wears off.
+async fn sees_all_despite(url: Url, fault: impl Fn(&mut Faults)) -> Case {
+    let mut case = Case::at_tip(url).await;
+    for _ in 0..3 {
+        case.proxy.set(&fault);
+        case.scene.pay().await;
+        case.assert_complete().await;
+    }
+    case
+}
+
+#[tokio::test]
+async fn a_tip_block_without_its_logs_yet_is_read_again() {
+    let case = sees_all_despite(RpcProxy::ws_url, |faults| faults.without_logs = 2).await;
+    assert_eq!(case.proxy.faults().without_logs, 0);
+}
+
+#[tokio::test]
+async fn a_tip_block_that_stays_without_its_logs_is_read_by_its_receipts() {
+    let case = sees_all_despite(RpcProxy::http_url, |faults| faults.without_logs = 1_000).await;
+    assert!(case.proxy.calls_of("eth_getBlockReceipts") > 0);
+}
+
+#[tokio::test]
+async fn late_logs_are_waited_for_where_receipts_are_not_served() {
+    sees_all_despite(RpcProxy::ws_url, |faults| {
+        faults.without_logs = 4;
+        faults.no_receipts = true;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn late_logs_are_found_where_blooms_are_full() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        let mut case = Case::at_tip(url).await;
+        for _ in 0..3 {
+            case.proxy.set(|faults| {
+                faults.full_blooms = true;
+                faults.without_logs = 1;
+            });
+            case.scene.pay().await;
+            // Without evidence, a block is looked at once more when the next one is there.
+            let paid = case.scene.chain.head().await.unwrap();
+            case.following
+                .until("seen", |status| {
+                    status.confirmed.is_some_and(|at| at.number >= paid.number)
+                })
+                .await;
+            case.scene.chain.mine(1).await.unwrap();
+            let last = case.scene.chain.head().await.unwrap();
+            let expected = case.expected(last.number).await;
+            case.following.until_stored(&expected).await;
+        }
+        case.assert_complete().await;
+    }
+}
+
+#[tokio::test]
+async fn null_for_a_block_by_hash_loses_nothing() {
+    sees_all_despite(RpcProxy::http_url, |faults| {
+        faults.nulls = Some(("eth_getBlockByHash", 3))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn null_for_a_block_by_number_loses_nothing() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        sees_all_despite(url, |faults| {
+            faults.nulls = Some(("eth_getBlockByNumber", 3))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn null_for_logs_loses_nothing() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        sees_all_despite(url, |faults| faults.nulls = Some(("eth_getLogs", 3))).await;
+    }
+}
+
+#[tokio::test]
+async fn null_for_logs_in_history_loses_nothing() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        let mut scene = Scene::new().await;
+        scene.history(6, 60).await;
+        let nulls = |faults: &mut Faults| faults.nulls = Some(("eth_getLogs", 5));
+        let mut case = Case::from_start(scene, url, nulls).await;
+        case.assert_complete().await;
+    }
+}
+
+async fn heads_that_jump_back(url: Url) {
+    let mut case = Case::at_tip(url).await;
+    for lag in [1, 3, 8] {
+        case.scene.chain.mine(10).await.unwrap();
+        case.assert_complete().await;
+        case.proxy.set(|faults| faults.lag = lag);
+        case.scene.pay().await;
+        case.scene.chain.mine(1).await.unwrap();
+        case.proxy.set(|faults| faults.lag = 0);
+        case.scene.pay().await;
+        case.assert_complete().await;
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_jumps_back_undoes_nothing_over_a_websocket() {
+    heads_that_jump_back(RpcProxy::ws_url).await;
+}
+
+#[tokio::test]
+async fn a_head_that_jumps_back_undoes_nothing_over_http() {
+    heads_that_jump_back(RpcProxy::http_url).await;
+}
+
+#[tokio::test]
+async fn a_lagging_node_is_left_for_one_that_is_further() {
+    for (url, direct) in [
+        (RpcProxy::ws_url as Url, RpcProxy::http_url as Url),
+        (RpcProxy::http_url, RpcProxy::ws_url),
+    ] {
+        let mut scene = Scene::new().await;
+        let (lagging, good) = (
+            RpcProxy::start(&scene.chain).await,
+            RpcProxy::start(&scene.chain).await,
+        );
+        let config = config(&scene.chain, &[url(&lagging), direct(&good)], 0);
+        let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
+        lagging.set(|faults| faults.lag = 1_000);
+        scene.pay().await;
+        scene.chain.mine(5).await.unwrap();
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
+        assert_eq!(following.status.borrow().rpc, Some(good.host()));
+        assert_eq!(following.status.borrow().reorgs, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_that_was_rolled_back_is_followed_once_it_grows_again() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        let mut case = Case::at_tip(url).await;
+        case.scene.pay().await;
+        case.assert_complete().await;
+        case.scene.chain.rollback(4).await.unwrap();
+        // A shorter chain alone is no evidence: nothing is undone for it.
+        let before = case.following.events();
+        tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>())
+            .await
+            .ok();
+        assert_eq!(case.following.events(), before);
+        case.scene.chain.mine(1).await.unwrap();
+        let modules = [case.scene.module];
+        case.following
+            .assert_equals_chain(&case.scene.chain, 0, &modules)
+            .await;
+        assert_eq!(case.following.status.borrow().reorgs, 1);
+    }
+}

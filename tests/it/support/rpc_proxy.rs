@@ -1,0 +1,166 @@
+//! A faulty node: HTTP and websocket in front of anvil, with the oddities of real providers switched on and off.
+
+mod answer;
+mod faults;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use amser_roles::sandbox::chain::LocalChain;
+use axum::body::Bytes;
+use axum::extract::{State, WebSocketUpgrade};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::Value;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use answer::Answer;
+pub(crate) use faults::{Faults, Refusal};
+
+/// The proxy. Dropping it stops it.
+pub(crate) struct RpcProxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _stop: DropGuard,
+}
+
+struct Shared {
+    upstream: String,
+    client: reqwest::Client,
+    faults: Mutex<Faults>,
+    calls: Mutex<BTreeMap<String, u64>>,
+    /// Cancelled and replaced to cut every open websocket.
+    cut: Mutex<CancellationToken>,
+}
+
+impl RpcProxy {
+    /// A node in front of this chain, without a fault.
+    pub(crate) async fn start(chain: &LocalChain) -> Self {
+        let shared = Arc::new(Shared {
+            upstream: chain.http_url(),
+            client: reqwest::Client::new(),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            cut: Mutex::default(),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/", get(upgrade).post(post))
+            .route("/{*key}", get(upgrade).post(post))
+            .with_state(Arc::clone(&shared));
+        let stop = CancellationToken::new();
+        let ended = stop.clone();
+        tokio::spawn(async move {
+            let serving = axum::serve(listener, router);
+            tokio::select! {
+                _ = serving => {}
+                () = ended.cancelled() => {}
+            }
+        });
+        Self {
+            address,
+            shared,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    pub(crate) fn http_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn ws_url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Host and port, as the status shows them.
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Switches faults on and off.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.shared.faults());
+    }
+
+    /// A copy of the faults and what they have counted.
+    pub(crate) fn faults(&self) -> Faults {
+        self.shared.faults().clone()
+    }
+
+    /// Ends every open websocket without a word.
+    pub(crate) fn cut_websockets(&self) {
+        let mut cut = self.shared.cut.lock().unwrap();
+        std::mem::take(&mut *cut).cancel();
+    }
+
+    /// Calls since the start, by method.
+    pub(crate) fn calls(&self) -> BTreeMap<String, u64> {
+        self.shared.calls.lock().unwrap().clone()
+    }
+
+    /// Calls of one method since the start.
+    pub(crate) fn calls_of(&self, method: &str) -> u64 {
+        self.calls().get(method).copied().unwrap_or_default()
+    }
+}
+
+impl Shared {
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap()
+    }
+
+    fn count(&self, method: &str) {
+        *self
+            .calls
+            .lock()
+            .unwrap()
+            .entry(method.to_owned())
+            .or_default() += 1;
+    }
+}
+
+async fn post(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    if shared.faults().dead {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let mut answers = Vec::new();
+    let is_batch = request.is_array();
+    let requests = match request {
+        Value::Array(requests) => requests,
+        request => vec![request],
+    };
+    for request in requests {
+        match answer::answer(&shared, request).await {
+            Answer::Json(value) => answers.push(value),
+            Answer::Status(status) => return status.into_response(),
+            Answer::TooMany(body, seconds) => {
+                let wait = [(header::RETRY_AFTER, seconds.to_string())];
+                return (StatusCode::TOO_MANY_REQUESTS, wait, Json(body)).into_response();
+            }
+            Answer::Never => return std::future::pending().await,
+        }
+    }
+    match is_batch {
+        true => Json(Value::Array(answers)).into_response(),
+        false => Json(answers.remove(0)).into_response(),
+    }
+}
+
+async fn upgrade(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
+    if shared.faults().dead {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    upgrade.on_upgrade(move |client| async move {
+        let cut = shared.cut.lock().unwrap().clone();
+        tokio::select! {
+            () = socket::serve(&shared, client) => {}
+            () = cut.cancelled() => {}
+        }
+    })
+}

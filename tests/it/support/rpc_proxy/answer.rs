@@ -1,0 +1,188 @@
+//! One call, answered as the faults say.
+
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Shared;
+
+/// What becomes of a call.
+pub(super) enum Answer {
+    Json(Value),
+    Status(StatusCode),
+    /// 429 with this body and `Retry-After`.
+    TooMany(Value, u64),
+    Never,
+}
+
+/// Answers one call.
+pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
+    let method = request["method"].as_str().unwrap_or_default().to_owned();
+    let id = request["id"].clone();
+    shared.count(&method);
+    let error = |error: Value| Answer::Json(json!({"jsonrpc": "2.0", "id": id, "error": error}));
+    let result =
+        |result: Value| Answer::Json(json!({"jsonrpc": "2.0", "id": id, "result": result}));
+    {
+        let mut faults = shared.faults();
+        if let Some(status) = faults.status {
+            return Answer::Status(StatusCode::from_u16(status).unwrap());
+        }
+        let total: u64 = shared.calls.lock().unwrap().values().sum();
+        if faults.flaky > 0 && total % faults.flaky == 0 {
+            return Answer::Status(StatusCode::BAD_GATEWAY);
+        }
+        if let Some((never, times)) = &mut faults.never
+            && *never == method
+            && *times > 0
+        {
+            *times -= 1;
+            return Answer::Never;
+        }
+        if let Some(until) = faults.quiet_until {
+            // What was under way when the first was refused could not know.
+            let told = until - Duration::from_secs(faults.retry_after);
+            if Instant::now() < until && told.elapsed() > Duration::from_millis(200) {
+                faults.impatient_calls += 1;
+            }
+        }
+        if faults.too_many > 0 {
+            faults.too_many -= 1;
+            let wait = Duration::from_secs(faults.retry_after);
+            faults.quiet_until = Some(Instant::now() + wait);
+            let body = json!({"jsonrpc": "2.0", "id": id, "error": {
+                "code": -32005, "message": "project ID request rate exceeded"}});
+            return Answer::TooMany(body, faults.retry_after);
+        }
+        if let Some((null, times)) = &mut faults.nulls
+            && *null == method
+            && *times > 0
+        {
+            *times -= 1;
+            return result(Value::Null);
+        }
+        if method == "eth_chainId"
+            && let Some(chain_id) = faults.chain_id
+        {
+            return result(json!(format!("{chain_id:#x}")));
+        }
+        if faults.no_receipts && method == "eth_getBlockReceipts" {
+            return error(
+                json!({"code": -32601, "message": "the method eth_getBlockReceipts does not exist/is not available"}),
+            );
+        }
+        if faults.no_old_state && is_about_old_state(&method, &request) {
+            return error(
+                json!({"code": -32000, "message": "missing trie node 5e1b (path ) state 0x5e1b is not available"}),
+            );
+        }
+    }
+    let request = match behind(shared, &method, request).await {
+        Ok(request) => request,
+        Err(null) => return result(null),
+    };
+    if method == "eth_getLogs"
+        && let Some((from, to)) = range(&request)
+        && let Some(refusal) = shared.faults().range_limit.clone()
+        && to + 1 - from > refusal.most
+    {
+        return error(refusal.error(from));
+    }
+    let mut answer = forward(shared, &request).await;
+    if method == "eth_getLogs" {
+        let logs = answer["result"].as_array().map_or(0, Vec::len) as u64;
+        let from = range(&request).map_or(0, |(from, _)| from);
+        let mut faults = shared.faults();
+        if let Some(refusal) = &faults.result_limit
+            && logs > refusal.most
+        {
+            let refused = refusal.error(from);
+            return error(refused);
+        }
+        if faults.without_logs > 0 && logs > 0 && request["params"][0]["blockHash"].is_string() {
+            faults.without_logs -= 1;
+            answer["result"] = json!([]);
+        }
+    }
+    if method.starts_with("eth_getBlockBy") {
+        fill_bloom(shared, &mut answer["result"]);
+    }
+    if method == "eth_blockNumber" {
+        let lag = shared.faults().lag;
+        let head = number(&answer["result"]).unwrap();
+        answer["result"] = json!(format!("{:#x}", head.saturating_sub(lag)));
+    }
+    Answer::Json(answer)
+}
+
+/// Sends a call to the chain itself.
+pub(super) async fn forward(shared: &Shared, request: &Value) -> Value {
+    let sent = shared.client.post(&shared.upstream).json(request).send();
+    sent.await.unwrap().json().await.unwrap()
+}
+
+/// Reads one result from the chain itself.
+pub(super) async fn ask(shared: &Shared, method: &str, params: Value) -> Value {
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    forward(shared, &request).await["result"].take()
+}
+
+/// The call as a node that is behind the chain takes it; `Err` is its answer about a block that it does not have.
+async fn behind(shared: &Shared, method: &str, mut request: Value) -> Result<Value, Value> {
+    let lag = shared.faults().lag;
+    if lag == 0 {
+        return Ok(request);
+    }
+    let head = ask(shared, "eth_blockNumber", json!([])).await;
+    let head = number(&head).unwrap().saturating_sub(lag);
+    match method {
+        "eth_getBlockByNumber" => {
+            let at = &mut request["params"][0];
+            if at == "latest" {
+                *at = json!(format!("{head:#x}"));
+            } else if number(at).is_some_and(|number| number > head) {
+                return Err(Value::Null);
+            }
+        }
+        "eth_getBlockByHash" => {
+            let block = forward(shared, &request).await["result"].take();
+            if number(&block["number"]).is_some_and(|number| number > head) {
+                return Err(Value::Null);
+            }
+        }
+        "eth_getLogs" => {
+            let filter = &request["params"][0];
+            if let Some(hash) = filter["blockHash"].as_str() {
+                let block = ask(shared, "eth_getBlockByHash", json!([hash, false])).await;
+                if number(&block["number"]).is_some_and(|number| number > head) {
+                    return Err(json!([]));
+                }
+            } else if number(&filter["toBlock"]).is_some_and(|to| to > head) {
+                request["params"][0]["toBlock"] = json!(format!("{head:#x}"));
+            }
+        }
+        _ => {}
+    }
+    Ok(request)
+}
+
+/// Sets every bit of a header's bloom.
+pub(super) fn fill_bloom(shared: &Shared, header: &mut Value) {
+    if header.is_object() && shared.faults().full_blooms {
+        header["logsBloom"] = json!(format!("0x{}", "ff".repeat(256)));
+    }
+}
+
+fn is_about_old_state(method: &str, request: &Value) -> bool {
+    matches!(method, "eth_call" | "eth_getCode") && request["params"][1] != "latest"
+}
+
+fn range(request: &Value) -> Option<(u64, u64)> {
+    let filter = &request["params"][0];
+    Some((number(&filter["fromBlock"])?, number(&filter["toBlock"])?))
+}
+
+pub(super) fn number(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}

@@ -1,0 +1,75 @@
+//! The faults that can be switched on.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+/// A provider's way to refuse a call for logs.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    /// Most blocks, or most logs, of one call.
+    pub(crate) most: u64,
+    pub(crate) code: i64,
+    /// Its words; `{from}` and `{to}` stand for the largest range that would be allowed.
+    pub(crate) message: String,
+}
+
+/// What the node does wrong.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    /// Nothing works: every request is a 502, and so is connecting.
+    pub(crate) dead: bool,
+    /// Every call is answered with this HTTP status; over a websocket never.
+    pub(crate) status: Option<u16>,
+    /// Calls of this method are never answered, so many times.
+    pub(crate) never: Option<(&'static str, u64)>,
+    /// `eth_chainId` answers this.
+    pub(crate) chain_id: Option<u64>,
+    /// Calls for logs over wider ranges are refused.
+    pub(crate) range_limit: Option<Refusal>,
+    /// Calls for logs with more of them are refused.
+    pub(crate) result_limit: Option<Refusal>,
+    /// So many calls are refused with 429 and `Retry-After` of so many seconds.
+    pub(crate) too_many: u64,
+    pub(crate) retry_after: u64,
+    /// Until when the last refused caller was told to wait, and how many calls came before.
+    pub(crate) quiet_until: Option<Instant>,
+    pub(crate) impatient_calls: u64,
+    /// So many calls of this method are answered with `null`.
+    pub(crate) nulls: Option<(&'static str, u64)>,
+    /// The newest block's logs are missing from so many answers.
+    pub(crate) without_logs: u64,
+    /// `eth_getBlockReceipts` is not served.
+    pub(crate) no_receipts: bool,
+    /// The node is so many blocks behind the chain.
+    pub(crate) lag: u64,
+    /// Calls for old state fail: the node is not an archive.
+    pub(crate) no_old_state: bool,
+    /// Every so many-th call fails with a 502.
+    pub(crate) flaky: u64,
+    /// Blooms are full, as on a busy chain: they exclude nothing.
+    pub(crate) full_blooms: bool,
+    /// Heads are not pushed any more, while calls are answered.
+    pub(crate) silent: bool,
+    /// Calls over the websocket are not answered either.
+    pub(crate) deaf: bool,
+}
+
+impl Refusal {
+    pub(crate) fn new(most: u64, code: i64, message: &str) -> Self {
+        Self {
+            most,
+            code,
+            message: message.to_owned(),
+        }
+    }
+
+    pub(super) fn error(&self, from: u64) -> Value {
+        let to = from + self.most - 1;
+        let message = self
+            .message
+            .replace("{from}", &format!("{from:#x}"))
+            .replace("{to}", &format!("{to:#x}"));
+        json!({ "code": self.code, "message": message })
+    }
+}

@@ -1,0 +1,68 @@
+//! A merchant with a plan and paying members on a local chain, for stories that need things to happen.
+
+use alloy::primitives::{Address, U256};
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
+
+/// The plan of every module here.
+pub(crate) const TERMS: PlanTerms = PlanTerms {
+    price: 5,
+    interval: 3_600,
+    grace_period: 600,
+};
+
+/// A chain with one module and one plan.
+pub(crate) struct Scene {
+    pub(crate) chain: LocalChain,
+    pub(crate) module: Address,
+    pub(crate) plan: U256,
+    members: u64,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        Self::on(LocalChain::start(ChainOptions::default()).await.unwrap()).await
+    }
+
+    /// The same on this chain.
+    pub(crate) async fn on(chain: LocalChain) -> Self {
+        let (module, plan) = new_module(&chain, "merchant").await;
+        Self {
+            chain,
+            module,
+            plan,
+            members: 0,
+        }
+    }
+
+    /// A new member subscribes and pays; the subscription's id.
+    pub(crate) async fn pay(&mut self) -> U256 {
+        self.members += 1;
+        let member = wallet(&format!("member {}", self.members)).address();
+        self.chain.fund(member, 1_000).await.unwrap();
+        let subscription = self
+            .chain
+            .subscribe(self.module, member, self.plan)
+            .await
+            .unwrap();
+        self.chain.execute(self.module, subscription).await.unwrap();
+        subscription
+    }
+
+    /// A history of `payments` new members, each followed by this many empty blocks.
+    pub(crate) async fn history(&mut self, payments: u64, blocks_between: u64) {
+        for _ in 0..payments {
+            self.pay().await;
+            self.chain.mine(blocks_between).await.unwrap();
+        }
+    }
+}
+
+/// One more module with a plan.
+pub(crate) async fn new_module(chain: &LocalChain, merchant: &str) -> (Address, U256) {
+    let module = chain
+        .deploy_module(wallet(merchant).address())
+        .await
+        .unwrap();
+    let plan = chain.create_plan(module, TERMS).await.unwrap();
+    (module, plan)
+}
