@@ -120,8 +120,7 @@ async fn only_json_of_bounded_size_is_read() {
             "{odd}"
         );
     }
-    let get = answer(ada.browser.get(&path).await).await;
-    assert_eq!((get.0, code(&get).as_str()), (405, "method_not_allowed"));
+    assert_eq!(ada.browser.get(&path).await.status(), 405);
 }
 
 impl Browser {
