@@ -241,12 +241,4 @@ impl Follower {
         info!(%module, at = base.number, "a module joined");
         Ok(())
     }
-
-    /// Forgets the unconfirmed events of modules that are not watched any more.
-    pub(super) fn drop_unwatched(place: &mut Place) {
-        let Place { window, watch, .. } = place;
-        for block in window.tail_mut() {
-            block.events.retain(|event| watch.contains(&event.module));
-        }
-    }
 }

@@ -53,7 +53,9 @@ pub async fn check_signature(
             _ => SignatureVerdict::Unavailable,
         },
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the chain could not be asked about a signature");
+            // The error's own text may quote the node's URL, and with it an API key.
+            let code = error.as_error_resp().map(|refusal| refusal.code);
+            tracing::warn!(code, "the chain could not be asked about a signature");
             SignatureVerdict::Unavailable
         }
         Err(_) => {
@@ -61,6 +63,11 @@ pub async fn check_signature(
             SignatureVerdict::Unavailable
         }
     }
+}
+
+/// Whether the wallet is a key's and this is the key's signature: needs no chain.
+pub fn is_signed_by_key(wallet: Wallet, message: &str, signature: &[u8]) -> bool {
+    recover(&eip191_hash_message(message), signature) == Some(wallet.0)
 }
 
 /// Whose key made this signature; `None` when no key can have.

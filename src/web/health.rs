@@ -1,7 +1,6 @@
 //! What monitors ask: alive, ready, status and metrics. No address and no Discord id in any answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -78,7 +77,7 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
             .map(|block| site.now().0.saturating_sub(block.timestamp.0)),
         unknown_logs,
         failing: failing.try_into().unwrap_or(u64::MAX),
-        pending: site.state.pending.load(Ordering::Relaxed),
+        pending: (site.state.pending)(),
     })
 }
 
@@ -105,7 +104,12 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
             "pending_changes": numbers.pending,
             "failing": numbers.failing,
         },
-        "counts": counts,
+        "counts": {
+            "subscriptions": counts.subscriptions,
+            "active": counts.active,
+            "links": counts.links,
+            "gates": counts.gates,
+        },
     })))
 }
 
@@ -128,6 +132,7 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
         ("amser_roles_subscriptions_active", Some(counts.active)),
         ("amser_roles_links", Some(counts.links)),
         ("amser_roles_gates", Some(counts.gates)),
+        ("amser_roles_held_back_revokes", Some(counts.held_back)),
     ] {
         if let Some(value) = value {
             #[expect(

@@ -5,13 +5,17 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
 use alloy::providers::Provider as _;
 use amser_roles::domain::{UserId, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
-use amser_roles::web::LINK_SECONDS;
+use amser_roles::sandbox::world::{Pace, World};
+use amser_roles::web::{LINK_SECONDS, machine_clock, new_link};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::verify::site::{Running, Setup, start};
 
@@ -39,6 +43,54 @@ struct Stage {
     user: UserId,
 }
 
+/// What a scene is played on.
+struct Scene<'a> {
+    scene: &'a str,
+    link: url::Url,
+    visitor: &'a str,
+    visitor_id: UserId,
+    discord: String,
+    rpc: String,
+    account: Address,
+}
+
+/// Plays a scene, and checks what holds for all: no error in the browser, and no request to anyone else.
+async fn play(scene: Scene<'_>) -> Value {
+    let asked = json!({
+        "chromium": chromium(),
+        "scene": scene.scene,
+        "link": scene.link,
+        "visitor": scene.visitor,
+        "visitorId": scene.visitor_id.to_string(),
+        "discord": scene.discord,
+        "rpc": scene.rpc,
+        "account": scene.account.to_string(),
+        "shots": std::env::var("AMSER_ROLES_SHOTS").ok(),
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/verify.mjs");
+    let run = move || {
+        Command::new("node")
+            .arg(script)
+            .arg(asked.to_string())
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    let name = scene.scene;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{name}: {said}\n(is tests/browser installed? `make test` does it)"
+    );
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen["problems"], json!([]), "{name}");
+    let own =
+        [scene.link.as_str(), &scene.discord].map(|url| url.split('/').nth(2).unwrap().to_owned());
+    for host in seen["hosts"].as_array().unwrap() {
+        assert!(own.iter().any(|own| host == own), "{name} asked {host}");
+    }
+    seen
+}
+
 impl Stage {
     async fn new(sign_in: bool) -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
@@ -60,46 +112,17 @@ impl Stage {
         }
     }
 
-    /// Plays a scene, and checks what holds for all: no error in the browser, and no request to anyone else.
     async fn play(&self, scene: &str, visitor: &str, link: &str) -> Value {
-        let asked = json!({
-            "chromium": chromium(),
-            "scene": scene,
-            "link": self.site.url.join(link).unwrap(),
-            "visitor": visitor,
-            "visitorId": self.user.to_string(),
-            "discord": self.site.discord.base_url(),
-            "rpc": self.chain.http_url(),
-            "account": self.account.to_string(),
-            "shots": std::env::var("AMSER_ROLES_SHOTS").ok(),
-        });
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/verify.mjs");
-        let run = move || {
-            Command::new("node")
-                .arg(script)
-                .arg(asked.to_string())
-                .output()
-        };
-        let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{scene}: {said}\n(is tests/browser installed? `make test` does it)"
-        );
-        let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(seen["problems"], json!([]), "{scene}");
-        let mut own = [self.site.url.as_str(), &self.site.discord.base_url()].map(|url| {
-            url.split("//")
-                .nth(1)
-                .unwrap()
-                .trim_end_matches('/')
-                .to_owned()
-        });
-        own.sort();
-        for host in seen["hosts"].as_array().unwrap() {
-            assert!(own.iter().any(|own| host == own), "{scene} asked {host}");
-        }
-        seen
+        play(Scene {
+            scene,
+            link: self.site.url.join(link).unwrap(),
+            visitor,
+            visitor_id: self.user,
+            discord: self.site.discord.base_url(),
+            rpc: self.chain.http_url(),
+            account: self.account,
+        })
+        .await
     }
 }
 
@@ -211,4 +234,62 @@ async fn a_link_that_is_used_up_meanwhile_says_so() {
     let link = stage.site.verify(stage.user);
     let seen = stage.play("overtaken", "ada", &link).await;
     assert!(text(&seen, "problem").contains("already linked a wallet"));
+}
+
+/// The whole service on the local chain and the local Discord: what the page shows is what the chain and Discord hold.
+#[tokio::test]
+async fn in_the_sandbox_a_paid_wallet_is_linked_in_the_browser_and_discord_shows_the_role() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = World::build(listener, Pace::OnDemand).await.unwrap();
+    let stop = CancellationToken::new();
+    let service = tokio::spawn(world.serve(stop.clone()));
+    let account = world.chain.provider().get_accounts().await.unwrap()[0];
+    world.chain.fund(account, 1_000_000_000).await.unwrap();
+    let subscription = world.chain.subscribe(world.module, account, world.plan);
+    let subscription = subscription.await.unwrap();
+    world
+        .chain
+        .execute(world.module, subscription)
+        .await
+        .unwrap();
+    world.confirm().await.unwrap();
+    let ready = world.public_url().join("/readyz").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = reqwest::get(ready.clone()).await;
+        if answer.is_ok_and(|answer| answer.status() == 200) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "not ready");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ada = world.members[0];
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let now = machine_clock()();
+        let link = new_link(&world.store, ada, world.guild, world.public_url(), now).unwrap();
+        let seen = play(Scene {
+            scene: "quick",
+            link,
+            visitor: "ada",
+            visitor_id: ada,
+            discord: world.discord.base_url(),
+            rpc: world.chain.http_url(),
+            account,
+        })
+        .await;
+        took.push(seen["milliseconds"].as_u64().unwrap());
+        let roles = world.discord.has_role(world.guild, ada, world.role);
+        assert!(roles, "the page said so: {seen}");
+        world.store.unlink(ada, Wallet(account)).unwrap();
+        world
+            .wait_for_role(ada, false, Duration::from_secs(20))
+            .await
+            .unwrap();
+    }
+    took.sort_unstable();
+    println!("from the link to the role on Discord: {took:?} ms");
+    assert!(took[2] < 2_000, "{took:?}");
+    stop.cancel();
+    service.await.unwrap().unwrap();
 }

@@ -72,6 +72,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         active: 8,
         links: 7,
         gates: 2,
+        held_back: 0,
     });
     site.pending.store(5, Ordering::Relaxed);
     let mut browser = Browser::new(&site.url);

@@ -142,7 +142,10 @@ pub(crate) async fn start(setup: Setup) -> Running {
         chain,
         discord: discord_seen,
         counts: counts_seen,
-        pending: Arc::clone(&pending),
+        pending: {
+            let pending = Arc::clone(&pending);
+            Arc::new(move || pending.load(Ordering::Relaxed))
+        },
         questions,
         wallets: checker(setup.provider),
         profiles: Arc::new(move |_, user| {

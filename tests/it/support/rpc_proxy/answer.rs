@@ -30,7 +30,7 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             return Answer::Status(StatusCode::from_u16(status).unwrap());
         }
         let total: u64 = shared.calls.lock().unwrap().values().sum();
-        if faults.flaky > 0 && total % faults.flaky == 0 {
+        if faults.flaky > 0 && total.is_multiple_of(faults.flaky) {
             return Answer::Status(StatusCode::BAD_GATEWAY);
         }
         if let Some((never, times)) = &mut faults.never
