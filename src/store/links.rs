@@ -35,6 +35,21 @@ impl Store {
         Ok(outcome)
     }
 
+    /// Links many wallets in one transaction, as [`Self::link`] would one by one.
+    pub fn link_all(&self, links: &[Link], limit: usize) -> anyhow::Result<Vec<LinkOutcome>> {
+        let transaction = self.database.begin_write()?;
+        let mut all = Touched::default();
+        let mut outcomes = Vec::with_capacity(links.len());
+        for link in links {
+            let (outcome, touched) = link_within(&transaction, link, limit)?;
+            all.members.extend(touched.members);
+            outcomes.push(outcome);
+        }
+        transaction.commit()?;
+        self.touched.put(all);
+        Ok(outcomes)
+    }
+
     /// Removes a wallet's link if it belongs to `user`; whether it did.
     pub fn unlink(&self, user: UserId, wallet: Wallet) -> anyhow::Result<bool> {
         let address: &[u8; 20] = &wallet.0.0.0;

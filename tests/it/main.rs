@@ -2,6 +2,7 @@
 
 mod abi_drift;
 mod backfill;
+mod browser;
 mod chaos;
 mod contracts;
 mod crash;
@@ -15,3 +16,4 @@ mod modules;
 mod promise;
 mod reorg;
 mod support;
+mod verify;
