@@ -17,9 +17,12 @@ mod head;
 mod join;
 mod module;
 mod place;
+mod question;
 mod read;
 mod reconnect;
 mod reorg;
+pub mod signature;
+mod signatures;
 mod tip;
 mod watch;
 mod window;
@@ -31,6 +34,8 @@ use anyhow::Context;
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+pub use self::signatures::Signatures;
 
 use self::follow::{Follower, Goal};
 use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};
@@ -84,7 +89,11 @@ pub async fn follow(
     status: Sender<ChainStatus>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut follower = Follower::start(config, store, modules, status, Goal::Follow).await?;
+    let starting = Follower::start(config, store, modules, status, Goal::Follow);
+    let mut follower = tokio::select! {
+        follower = starting => follower?,
+        () = stop.cancelled() => return Ok(()),
+    };
     follower.run(&stop).await
 }
 

@@ -9,8 +9,16 @@
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
 
 pub mod abi;
+pub mod app;
 pub mod chain;
+pub mod cli;
+pub mod config;
+pub mod discord;
 pub mod domain;
+pub mod planner;
 pub mod projection;
+pub mod reconcile;
+pub mod roster;
 pub mod sandbox;
 pub mod store;
+pub mod web;

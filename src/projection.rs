@@ -129,29 +129,47 @@ impl Access {
     }
 }
 
+/// As much of a subscription as the access rule asks for: what the planner keeps of each in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gist {
+    /// Canonical time of the last executed window.
+    pub last_paid_at: Option<Timestamp>,
+    /// A failed payment that no payment has followed.
+    pub failed: bool,
+    /// A pause that nothing has lifted.
+    pub paused: bool,
+    /// It was cancelled.
+    pub cancelled: bool,
+}
+
+impl From<&Subscription> for Gist {
+    fn from(subscription: &Subscription) -> Self {
+        Self {
+            last_paid_at: subscription.last_paid_at,
+            failed: subscription.failed.is_some(),
+            paused: subscription.paused.is_some(),
+            cancelled: subscription.cancelled.is_some(),
+        }
+    }
+}
+
 /// The access rule (PROTOCOL.md, "When a subscriber has access") under the merchant's policy.
 ///
 /// ```text
 /// open at now  ⇔  paid once  ∧  last_paid_at + interval + grace ≥ now  ∧  nothing that the policy revokes on
 /// ```
-pub fn access(
-    subscription: &Subscription,
-    plan: Option<&Plan>,
-    blocked: bool,
-    policy: &Policy,
-) -> Access {
-    let (Some(paid_at), Some(plan)) = (subscription.last_paid_at, plan) else {
+pub fn access(gist: Gist, plan: Option<&Plan>, blocked: bool, policy: &Policy) -> Access {
+    let (Some(paid_at), Some(plan)) = (gist.last_paid_at, plan) else {
         return Access::NeverPaid;
     };
-    if blocked {
-        return Access::Shut(Lapse::Blocked);
-    }
     let revokes = |happened: bool, on_lapse: OnLapse| happened && on_lapse == OnLapse::Revoke;
-    if revokes(subscription.cancelled.is_some(), policy.cancelled) {
+    if blocked {
+        Access::Shut(Lapse::Blocked)
+    } else if revokes(gist.cancelled, policy.cancelled) {
         Access::Shut(Lapse::Cancelled)
-    } else if revokes(subscription.paused.is_some(), policy.paused) {
+    } else if revokes(gist.paused, policy.paused) {
         Access::Shut(Lapse::Paused)
-    } else if revokes(subscription.failed.is_some(), policy.payment_failed) {
+    } else if revokes(gist.failed, policy.payment_failed) {
         Access::Shut(Lapse::PaymentFailed)
     } else {
         Access::Until(paid_at.plus(plan.interval).plus(plan.grace_period))

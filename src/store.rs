@@ -11,18 +11,26 @@ mod reads;
 mod rollback;
 mod tables;
 mod touched;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use links::LinkOutcome;
 pub use touched::Touched;
+pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 
 /// Handle of the open store; clones share the one file.
 #[derive(Clone)]
 pub struct Store {
     database: Arc<redb::Database>,
     touched: Arc<touched::Inbox>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
 }
 
 /// Why a store cannot be opened. Each message is one sentence that says what to do.

@@ -17,7 +17,7 @@ use super::window::{Block, Meeting};
 use crate::domain::{ChainEvent, Checkpoint, UnknownLogs};
 
 /// Blocks that are read at the same time.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// From so many blocks on, their logs are asked for together first.
 const MANY: usize = 4;
@@ -66,8 +66,12 @@ impl Follower {
         }
         let (blocks, unsure) = self.read_blocks(endpoint, &mut watch, path).await?;
         place.window.replace(stay, blocks);
+        let is_reset = watch.modules().len() < place.watch.modules().len();
         place.watch = watch;
         place.unsure.extend(unsure);
+        if is_reset {
+            place.drop_unwatched();
+        }
         self.confirm(endpoint, place).await?;
         Ok(Step::Done)
     }

@@ -245,7 +245,11 @@ impl Follower {
         let depth = self.confirmations().max(NEAR);
         let target = head.number.saturating_sub(depth);
         let target = self.known_header(endpoint, target).await?.checkpoint();
-        let from = place.window.base().number + 1;
+        let base = place.window.base();
+        let from = base.number + 1;
+        // The unconfirmed blocks are read again as part of the range.
+        place.window.rewind(base);
+        place.watch.rewind(base.number);
         if place.watch.is_empty() {
             // Nothing to read: only the clock moves.
             self.committer.keep_for_later([target]);

@@ -11,10 +11,11 @@ use tracing::debug;
 use super::decode::{Decoded, LogDecoder};
 use super::filter::{Blocks, LogQuery};
 use super::logs::{Decoder, Log};
+use super::question::Question;
 use super::read::Header;
 use super::rpc::endpoint::Endpoint;
 use super::rpc::error::RpcError;
-use super::watch::{Question, WatchedLog};
+use super::watch::WatchedLog;
 use crate::domain::Position;
 
 /// The root of an empty list of transactions (the hash of RLP's empty string).

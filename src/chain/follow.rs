@@ -249,7 +249,8 @@ impl Follower {
         }
         self.save(place).await?;
         loop {
-            self.take_modules(&mut modules, place, &mut joining).await?;
+            self.take_modules(endpoint, &mut modules, place, &mut joining)
+                .await?;
             if joining.is_done() {
                 break;
             }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use alloy::primitives::B256;
 use alloy::pubsub::RawSubscription;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::debug;
@@ -24,8 +25,10 @@ const SILENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_se
 pub(crate) struct Heads {
     source: Source,
     pace: Pace,
-    /// The number of the newest head, and since when nothing newer has come.
-    newest: u64,
+    /// The highest head, and the one that came last: nodes behind a load balancer take turns.
+    highest: Option<(u64, B256)>,
+    last: Option<B256>,
+    /// Since when nothing new has come.
     quiet_since: Instant,
 }
 
@@ -54,7 +57,8 @@ impl Heads {
         Ok(Self {
             source,
             pace: Pace::new(),
-            newest: 0,
+            highest: None,
+            last: None,
             quiet_since: Instant::now(),
         })
     }
@@ -77,9 +81,20 @@ impl Heads {
 
     /// A head that was learned elsewhere, such as at the start.
     pub(crate) fn arrived(&mut self, header: &Header) {
-        self.pace.arrived(Instant::now(), header);
-        self.newest = header.number;
+        self.last = Some(header.hash);
         self.quiet_since = Instant::now();
+        // A head that jumped back, or was replaced at its height, says nothing about the rhythm.
+        match self.highest {
+            Some((number, _)) if header.number < number => return,
+            Some((number, _)) if header.number == number => {}
+            _ => self.pace.arrived(self.quiet_since, header.number),
+        }
+        self.highest = Some((header.number, header.hash));
+    }
+
+    fn is_news(&self, header: &Header) -> bool {
+        let hash = Some(header.hash);
+        hash != self.last && hash != self.highest.map(|(_, hash)| hash)
     }
 
     fn seen(&mut self, headers: Vec<Header>) -> Seen {
@@ -93,7 +108,8 @@ impl Heads {
     async fn probe(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
         let latest = newest(endpoint).await?;
         self.quiet_since = Instant::now();
-        if latest.number <= self.newest {
+        let highest = self.highest.map_or(0, |(number, _)| number);
+        if latest.number <= highest {
             return Ok(Seen::Nothing);
         }
         if let Source::Pushed(subscription) = &mut self.source
@@ -104,7 +120,7 @@ impl Heads {
         }
         Err(RpcError::unavailable(format!(
             "the websocket went silent: the node has block {}, the last one pushed was {}",
-            latest.number, self.newest
+            latest.number, highest
         )))
     }
 
@@ -113,7 +129,7 @@ impl Heads {
             tokio::time::sleep_until(self.pace.next_poll().into()).await;
             // `null` is what some load balancers answer while their nodes disagree.
             if let Some(latest) = read::latest(endpoint).await?
-                && self.pace.is_news(&latest)
+                && self.is_news(&latest)
             {
                 return Ok(self.seen(vec![latest]));
             }

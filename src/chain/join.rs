@@ -34,7 +34,7 @@ pub(super) struct Joining {
     running: BTreeSet<ModuleAddress>,
     /// Modules that could not be read, and when to try again.
     failed: BTreeMap<ModuleAddress, Reconnect>,
-    /// Modules whose turn has not come.
+    /// Whether there are modules whose turn has not come, or may be.
     waiting: bool,
 }
 
@@ -48,7 +48,7 @@ impl Joining {
             tasks: JoinSet::new(),
             running: BTreeSet::new(),
             failed: BTreeMap::new(),
-            waiting: false,
+            waiting: true,
         }
     }
 
@@ -62,9 +62,12 @@ impl Joining {
         self.failed.keys()
     }
 
-    /// Whether a module is to be read that is not on its way.
-    pub(super) fn has_work(&self, wanted: &BTreeSet<ModuleAddress>, place: &Place) -> bool {
-        self.candidates(wanted, place).next().is_some() && self.running.len() < AT_ONCE
+    /// Takes note of the wanted modules; says whether one is to be set out for now.
+    pub(super) fn consider(&mut self, wanted: &BTreeSet<ModuleAddress>, place: &Place) -> bool {
+        self.failed.retain(|module, _| wanted.contains(module));
+        let waiting = self.candidates(wanted, place).next().is_some();
+        self.waiting = waiting;
+        self.waiting && self.running.len() < AT_ONCE
     }
 
     fn candidates<'a>(
@@ -85,7 +88,6 @@ impl Joining {
     /// Sets out to read the wanted modules that are not followed. The store's cursor must not be behind the window.
     pub(super) fn start(&mut self, wanted: &BTreeSet<ModuleAddress>, place: &Place) {
         let head = place.window.tip().number;
-        self.failed.retain(|module, _| wanted.contains(module));
         let candidates: Vec<_> = self.candidates(wanted, place).collect();
         self.waiting = false;
         for module in candidates {
@@ -238,13 +240,5 @@ impl Follower {
         joining.failed.remove(&module);
         info!(%module, at = base.number, "a module joined");
         Ok(())
-    }
-
-    /// Forgets the unconfirmed events of modules that are not watched any more.
-    pub(super) fn drop_unwatched(place: &mut Place) {
-        let Place { window, watch, .. } = place;
-        for block in window.tail_mut() {
-            block.events.retain(|event| watch.contains(&event.module));
-        }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tracing::{info, warn};
 
-use super::follow::{Follower, Setback, blocking};
+use super::advance::AT_ONCE;
+use super::follow::{Follower, NEAR, Setback, blocking};
 use super::head;
 use super::module::{self, NotReadable};
 use super::read::{self, Header};
@@ -33,6 +34,15 @@ impl Place {
             window: Window::new(base),
             watch,
             unsure: Vec::new(),
+        }
+    }
+
+    /// Forgets the unconfirmed events of modules that are not watched any more.
+    pub(super) fn drop_unwatched(&mut self) {
+        for block in self.window.tail_mut() {
+            block
+                .events
+                .retain(|event| self.watch.contains(&event.module));
         }
     }
 }
@@ -119,6 +129,33 @@ impl Follower {
                         .into(),
                 )
             }
+        }
+    }
+
+    /// Makes the window remember the newest blocks below the confirmed tip, so that a module can join without reading
+    /// them by range.
+    pub(super) async fn look_back(
+        &self,
+        endpoint: &Endpoint,
+        place: &mut Place,
+    ) -> Result<(), Setback> {
+        let base = place.window.base();
+        let oldest = base.number.saturating_sub(NEAR);
+        if place.window.oldest().number <= oldest + 1 {
+            return Ok(());
+        }
+        let reads: Vec<_> = (oldest + 1..=base.number)
+            .map(|number| read::header_at(endpoint, number))
+            .collect();
+        let headers: Vec<Option<Header>> =
+            stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+        let headers: Option<Vec<Header>> = headers.into_iter().collect();
+        if headers.is_some_and(|headers| place.window.remember(headers)) {
+            Ok(())
+        } else {
+            Err(Setback::Moved(
+                "the newest blocks are not linked".to_owned(),
+            ))
         }
     }
 

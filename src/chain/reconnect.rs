@@ -9,7 +9,7 @@ use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
 /// First wait after a failure.
 const FIRST: Duration = Duration::from_millis(100);
 /// Longest wait between two tries; short enough that a node that comes back is used again within seconds.
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// How long to wait before the next try of something that failed. Never gives up.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ mod tests {
         assert!(first <= FIRST * 2, "{first:?}");
         let waits: Vec<_> = (0..30).map(|_| reconnect.failed(None)).collect();
         assert!(waits.iter().all(|wait| *wait <= LONGEST * 2), "{waits:?}");
-        assert!(waits[29] > Duration::from_secs(5), "{waits:?}");
+        assert!(waits[29] > Duration::from_secs(3), "{waits:?}");
         reconnect.healthy();
         assert!(reconnect.failed(None) <= FIRST * 2);
     }

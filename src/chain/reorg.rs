@@ -38,8 +38,10 @@ impl Follower {
             }
         };
         if fork == from {
-            // The node went back to the followed chain while we looked.
-            return Ok(());
+            // Nodes behind one address disagree, or it changed its mind while we looked.
+            return Err(Setback::Moved(
+                "the node is back on the followed chain".to_owned(),
+            ));
         }
         let depth = from.number - fork.number;
         warn!(

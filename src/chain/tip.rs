@@ -13,6 +13,7 @@ use super::head::{Heads, Seen};
 use super::join::Joining;
 use super::place::Place;
 use super::read::Header;
+use super::rpc::endpoint::Endpoint;
 use super::rpc::{Chosen, RpcError};
 use crate::domain::ModuleAddress;
 
@@ -68,7 +69,8 @@ impl Follower {
                     return Ok(End::Better(better));
                 }
             }
-            self.take_modules(&mut modules, place, &mut joining).await?;
+            self.take_modules(endpoint, &mut modules, place, &mut joining)
+                .await?;
             self.publish(place, &joining);
             let save_due = self.committer.save_due();
             tokio::select! {
@@ -116,17 +118,19 @@ impl Follower {
     /// Brings the followed modules in line with the wanted ones.
     pub(super) async fn take_modules(
         &mut self,
+        endpoint: &Endpoint,
         modules: &mut Receiver<BTreeSet<ModuleAddress>>,
         place: &mut Place,
         joining: &mut Joining,
     ) -> Result<(), Setback> {
         let wanted = modules.borrow_and_update().clone();
         if place.watch.keep_only(&wanted) {
-            Self::drop_unwatched(place);
+            place.drop_unwatched();
         }
-        if joining.has_work(&wanted, place) {
+        if joining.consider(&wanted, place) {
             // What a module reads up to must be stored, or a crash would leave it ahead of the cursor.
             self.save(place).await?;
+            self.look_back(endpoint, place).await?;
             joining.start(&wanted, place);
         }
         Ok(())

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256, Bloom, BloomInput, keccak256};
+use alloy::primitives::{Address, B256};
 
-use super::decode::{Decoded, Emitter, Watched};
-use super::filter::LogFilter;
-use crate::abi::WATCHED_EVENTS;
+use super::decode::{Decoded, Emitter};
+use super::question::Question;
 use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, UnknownLogs};
 
 /// One log of a watched address, decoded, with what is needed when it means nothing.
@@ -39,15 +38,6 @@ pub(crate) enum Surprise {
 pub(crate) struct Judged {
     pub(crate) events: Vec<ChainEvent>,
     pub(crate) unknown: Vec<UnknownLogs>,
-}
-
-/// What is asked for; shared with the tasks that read.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) watched: Watched,
-    pub(crate) filter: LogFilter,
-    address_hashes: Vec<B256>,
-    topic_hashes: Vec<B256>,
 }
 
 /// Watched modules with their processors over time.
@@ -242,60 +232,136 @@ fn count(unknown: &mut Vec<UnknownLogs>, address: Address, topic: B256) {
     }
 }
 
-impl Question {
-    fn about(modules: &BTreeMap<ModuleAddress, ModuleRecord>) -> Self {
-        Self::with(modules, [])
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{FailureReason, SubscriptionId};
+
+    const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
+    const FIRST: Address = Address::repeat_byte(0xa);
+    const SECOND: Address = Address::repeat_byte(0xb);
+    const STRANGER: Address = Address::repeat_byte(0xc);
+
+    fn watch() -> Watch {
+        let record = ModuleRecord {
+            start_block: 5,
+            synced_to: None,
+            initial_processor: FIRST,
+            processor_updates: Vec::new(),
+        };
+        Watch::new(BTreeMap::from([(MODULE, record)]))
     }
 
-    fn with(
-        modules: &BTreeMap<ModuleAddress, ModuleRecord>,
-        more: impl IntoIterator<Item = Address>,
-    ) -> Self {
-        let addresses: Vec<Address> = modules.keys().map(|module| module.0).collect();
-        let processors: BTreeSet<Address> = modules
-            .values()
-            .flat_map(|record| {
-                let updates = record.processor_updates.iter().map(|(_, address)| *address);
-                updates.chain([record.initial_processor])
-            })
-            .chain(more)
-            .filter(|address| *address != Address::ZERO)
-            .collect();
-        let processors: Vec<Address> = processors.into_iter().collect();
-        let hash = |address: &Address| keccak256(address);
-        Self {
-            address_hashes: addresses.iter().chain(&processors).map(hash).collect(),
-            topic_hashes: WATCHED_EVENTS
-                .iter()
-                .map(|event| keccak256(event.topic))
-                .collect(),
-            filter: LogFilter::combined(&addresses, &processors),
-            watched: Watched::new(addresses, processors),
+    fn log(
+        watch: &Watch,
+        block: u64,
+        log_index: u32,
+        address: Address,
+        kind: EventKind,
+    ) -> WatchedLog {
+        let position = Position { block, log_index };
+        let processors = watch.question.watched.processors();
+        let decoded = match processors
+            .iter()
+            .position(|processor| *processor == address)
+        {
+            _ if address == MODULE.0 => Some(Emitter::Module),
+            Some(index) => Some(Emitter::Processor(u16::try_from(index).expect("few"))),
+            None => None,
+        };
+        let event = ChainEvent {
+            module: MODULE,
+            position,
+            transaction: B256::ZERO,
+            timestamp: None,
+            kind,
+        };
+        WatchedLog {
+            position,
+            address,
+            topic: B256::ZERO,
+            decoded: decoded.map_or(Decoded::NotOurs, |emitter| Decoded::Event(event, emitter)),
         }
     }
 
-    /// Whether a block with this bloom can hold a log of a watched address.
-    pub(crate) fn may_be_in(&self, bloom: &Bloom) -> bool {
-        self.address_hashes
+    fn update(previous: Address, current: Address) -> EventKind {
+        EventKind::PaymentProcessorUpdated { previous, current }
+    }
+
+    fn failure() -> EventKind {
+        EventKind::ExecutionFailed {
+            subscription: SubscriptionId::from(1),
+            reason: FailureReason(8),
+        }
+    }
+
+    #[test]
+    fn a_new_processor_counts_from_its_update_on_and_the_old_one_up_to_it() {
+        let mut watch = watch();
+        let read = |watch: &Watch| {
+            vec![
+                log(watch, 7, 0, FIRST, failure()),
+                log(watch, 7, 1, SECOND, failure()),
+                log(watch, 7, 2, MODULE.0, update(FIRST, SECOND)),
+                log(watch, 7, 3, FIRST, failure()),
+                log(watch, 7, 4, SECOND, failure()),
+                log(watch, 7, 5, STRANGER, failure()),
+            ]
+        };
+        // At first the new processor is not even asked for.
+        assert!(matches!(
+            watch.judge(&read(&watch)),
+            Err(Surprise::NewProcessor)
+        ));
+        let judged = watch.judge(&read(&watch)).expect("it is watched now");
+        let kept: Vec<u32> = judged
+            .events
             .iter()
-            .any(|hash| bloom.contains_input(BloomInput::Hash(*hash)))
+            .map(|event| event.position.log_index)
+            .collect();
+        assert_eq!(kept, [0, 2, 4]);
+        // In later blocks too, until it is undone.
+        let later = [
+            log(&watch, 8, 0, FIRST, failure()),
+            log(&watch, 8, 1, SECOND, failure()),
+        ];
+        let judged = watch.judge(&later).expect("nothing new");
+        assert_eq!(judged.events.len(), 1);
+        watch.rewind(6);
+        let judged = watch.judge(&later).expect("nothing new");
+        assert_eq!(judged.events[0].position.log_index, 0);
     }
 
-    /// How likely it is that a block with this bloom and no log of a watched address looks as if it had a known event of
-    /// one: 0 to 1. Blooms of busy chains are nearly full, and then say nothing.
-    pub(crate) fn chance_of_likeness(&self, bloom: &Bloom) -> f64 {
-        let ones: u32 = bloom.0.iter().map(|byte| byte.count_ones()).sum();
-        let one_input = (f64::from(ones) / 2048.0).powi(3);
-        let any = |count: usize| 1.0 - (1.0 - one_input).powf(count as f64);
-        any(self.address_hashes.len()) * any(self.topic_hashes.len())
+    #[test]
+    fn an_update_from_another_processor_than_thought_is_a_surprise() {
+        let mut watch = watch();
+        let logs = [log(&watch, 7, 0, MODULE.0, update(STRANGER, SECOND))];
+        let surprise = Surprise::WrongProcessor {
+            module: MODULE,
+            actual: STRANGER,
+        };
+        assert_eq!(watch.judge(&logs).err(), Some(surprise));
+        let event = |kind| match log(&watch, 7, 0, MODULE.0, kind).decoded {
+            Decoded::Event(event, _) => event,
+            other => panic!("{other:?}"),
+        };
+        let events = [event(update(STRANGER, SECOND))];
+        let initial = [event(update(Address::ZERO, SECOND))];
+        assert_eq!(watch.take_updates(&events), Err(surprise));
+        assert_eq!(watch.take_updates(&initial), Ok(()));
     }
 
-    /// Whether a block with this bloom looks as if it held a known event of a watched address.
-    pub(crate) fn looks_present(&self, bloom: &Bloom) -> bool {
-        self.may_be_in(bloom)
-            && self
-                .topic_hashes
-                .iter()
-                .any(|hash| bloom.contains_input(BloomInput::Hash(*hash)))
+    #[test]
+    fn unknown_logs_are_counted_by_address_and_topic() {
+        let mut watch = watch();
+        let unknown = |topic| WatchedLog {
+            topic: B256::repeat_byte(topic),
+            decoded: Decoded::Unknown,
+            ..log(&watch, 7, 0, MODULE.0, failure())
+        };
+        let logs = [unknown(1), unknown(2), unknown(1)];
+        let judged = watch.judge(&logs).expect("no surprise");
+        let counts: Vec<u64> = judged.unknown.iter().map(|unknown| unknown.count).collect();
+        assert_eq!(counts, [2, 1]);
     }
 }

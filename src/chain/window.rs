@@ -78,6 +78,18 @@ impl Window {
         self.recent.iter()
     }
 
+    /// Takes these headers, oldest first, as the newest confirmed ones; not when they do not lead up to the confirmed tip.
+    pub(crate) fn remember(&mut self, headers: Vec<Header>) -> bool {
+        let leads = headers
+            .windows(2)
+            .all(|pair| pair[0].hash == pair[1].parent_hash)
+            && headers.last().map(|header| header.hash) == Some(self.base.hash);
+        if leads {
+            self.recent = headers.into();
+        }
+        leads
+    }
+
     /// The oldest confirmed block from which headers lead to the tip without a gap.
     pub(crate) fn oldest(&self) -> Checkpoint {
         self.recent.front().map_or(self.base, Header::checkpoint)
@@ -239,6 +251,17 @@ mod tests {
         window.confirm(0);
         assert_eq!(window.at(12).map(|at| at.hash), Some(hash(12, 0)));
         assert_eq!(window.at(10), None, "never seen as a header");
+    }
+
+    #[test]
+    fn only_headers_that_lead_to_the_confirmed_tip_are_remembered() {
+        let header = |number, branch, parent| block(number, branch, parent).header;
+        let mut window = window();
+        assert!(!window.remember(vec![header(9, 0, 0), header(10, 1, 0)]));
+        assert!(!window.remember(vec![header(9, 1, 0), header(10, 0, 0)]));
+        assert_eq!(window.oldest().number, 10);
+        assert!(window.remember(vec![header(9, 0, 0), header(10, 0, 0)]));
+        assert_eq!(window.oldest().number, 9);
     }
 
     #[test]

@@ -66,7 +66,12 @@ fn after(events: &[(u64, EventKind)]) -> Subscription {
 }
 
 fn under_default_policy(events: &[(u64, EventKind)]) -> Access {
-    access(&after(events), Some(&PLAN), false, &Policy::default())
+    access(
+        (&after(events)).into(),
+        Some(&PLAN),
+        false,
+        &Policy::default(),
+    )
 }
 
 const PAUSE: (u64, EventKind) = (0, EventKind::SubscriptionPaused { subscription: ID });
@@ -163,8 +168,8 @@ fn each_policy_can_keep_the_role_until_the_paid_window_ends() {
         ),
     ] {
         let state = after(&[created(), paid(1_000), event]);
-        assert_eq!(access(&state, Some(&PLAN), false, &policy), open);
-        let default = access(&state, Some(&PLAN), false, &Policy::default());
+        assert_eq!(access((&state).into(), Some(&PLAN), false, &policy), open);
+        let default = access((&state).into(), Some(&PLAN), false, &Policy::default());
         assert!(matches!(default, Access::Shut(_)));
     }
 }
@@ -179,6 +184,6 @@ fn a_block_by_the_merchant_shuts_whatever_the_policy() {
         ..Policy::default()
     };
     let state = after(&[created(), paid(1_000)]);
-    let access = access(&state, Some(&PLAN), true, &policy);
+    let access = access((&state).into(), Some(&PLAN), true, &policy);
     assert_eq!(access, Access::Shut(Lapse::Blocked));
 }

@@ -63,6 +63,17 @@ fn store_modules(
     batch: &Batch,
     touched: &mut Touched,
 ) -> anyhow::Result<()> {
+    let cursor = transaction
+        .open_table(META)?
+        .get(META_CURSOR)?
+        .map(|bytes| decode::<Checkpoint>(bytes.value()))
+        .transpose()?
+        .map(|cursor| cursor.number);
+    let cursor_after = if batch.moves_cursor {
+        Some(batch.to.number)
+    } else {
+        cursor
+    };
     let mut table = transaction.open_table(MODULES)?;
     let mut records = BTreeMap::new();
     for module in &batch.modules {
@@ -71,8 +82,11 @@ fn store_modules(
             .map(|bytes| decode::<ModuleRecord>(bytes.value()))
             .transpose()?;
         if let Some(mut record) = record {
-            touched.modules |= record.synced_to.is_none() || batch.rollback_to.is_some();
+            let complete =
+                |synced_to: Option<u64>, cursor| synced_to.is_some() && synced_to >= cursor;
+            let before = complete(record.synced_to, cursor);
             record.synced_to = Some(batch.to.number);
+            touched.modules |= before != complete(record.synced_to, cursor_after);
             records.insert(*module, record);
         }
     }

@@ -1,6 +1,6 @@
 //! What the follower, the planner and the status pages read, and the small writes about modules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256};
 use anyhow::Context as _;
@@ -56,6 +56,15 @@ impl Store {
             );
         }
         Ok(modules)
+    }
+
+    /// The modules of which every event up to the cursor is stored.
+    pub fn complete_modules(&self) -> anyhow::Result<BTreeSet<ModuleAddress>> {
+        let cursor = self.cursor()?.map(|cursor| cursor.number);
+        let modules = self.modules()?.into_iter();
+        let complete =
+            modules.filter(|(_, record)| record.synced_to.is_some() && record.synced_to >= cursor);
+        Ok(complete.map(|(module, _)| module).collect())
     }
 
     /// Begins to follow a module; changes nothing when it is known already.

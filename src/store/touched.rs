@@ -28,7 +28,7 @@ pub struct Touched {
     pub members: BTreeSet<UserId>,
     /// Whether gates changed.
     pub gates: bool,
-    /// Whether a module's synchronised height or set of modules changed in a way that matters to gates.
+    /// Whether a module became complete (read up to the cursor) or ceased to be.
     pub modules: bool,
 }
 

@@ -5,9 +5,11 @@ mod connection;
 mod limits;
 mod tip;
 
+use amser_roles::domain::{ChainEvent, ModuleAddress};
 use amser_roles::store::Store;
 
 use crate::support::following::{Following, config};
+use crate::support::oracle;
 use crate::support::rpc_proxy::{Faults, RpcProxy};
 use crate::support::scene::Scene;
 
@@ -41,6 +43,12 @@ impl Case {
             proxy,
             following,
         }
+    }
+
+    /// What an independent reading of the chain finds up to this block.
+    async fn expected(&self, to: u64) -> Vec<ChainEvent> {
+        let modules = [(ModuleAddress(self.scene.module), self.scene.chain.processor)];
+        oracle::events(&self.scene.chain, &modules.into(), to).await
     }
 
     /// The store equals the chain, and no fault was taken for a reorganisation.

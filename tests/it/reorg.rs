@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::support::following::{Following, config};
+use crate::support::scene;
 
 const TERMS: PlanTerms = PlanTerms {
     price: 5,
@@ -49,7 +50,16 @@ impl Scene {
     /// A few blocks in which things happen, and some in which nothing does.
     async fn live(&mut self) {
         for _ in 0..self.dice.random_range(1..6) {
-            match self.dice.random_range(0..4) {
+            match self.dice.random_range(0..6) {
+                4 | 5 => {
+                    let subscription = self.some_subscription();
+                    // Refused by the contract where it is paused, or not, already.
+                    if self.dice.random_bool(0.5) {
+                        self.chain.pause(self.module, subscription).await.ok();
+                    } else {
+                        self.chain.resume(self.module, subscription).await.ok();
+                    }
+                }
                 0 => {
                     self.members += 1;
                     let member = wallet(&format!("member {}", self.members)).address();
@@ -151,4 +161,69 @@ async fn reorganised_chains_leave_no_trace_with_confirmations() {
 #[tokio::test]
 async fn reorganised_chains_leave_no_trace_over_http() {
     plays(3, rounds().div_ceil(4), 1, LocalChain::http_url).await;
+}
+
+#[tokio::test]
+async fn another_chain_with_the_same_id_is_read_from_the_beginning() {
+    let mut scene = scene::Scene::new().await;
+    scene.pay().await;
+    let store = Store::in_memory().unwrap();
+    let urls = [scene.chain.ws_url()];
+    let mut following = Following::start(
+        config(&scene.chain, &urls, 0),
+        store.clone(),
+        [scene.module],
+    );
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    following.stop().await.unwrap();
+    // The machine's clock is in the blocks of this one, so that not one of its hashes is the same.
+    let options = ChainOptions {
+        timestamp_step_seconds: None,
+        ..ChainOptions::default()
+    };
+    let mut other = scene::Scene::on(LocalChain::start(options).await.unwrap()).await;
+    assert_eq!(
+        other.module, scene.module,
+        "addresses depend on the order of deployments alone"
+    );
+    other.pay().await;
+    other.pay().await;
+    let urls = [other.chain.http_url()];
+    let mut following = Following::start(config(&other.chain, &urls, 0), store, [other.module]);
+    following
+        .assert_equals_chain(&other.chain, 0, &[other.module])
+        .await;
+}
+
+#[tokio::test]
+async fn a_reorganisation_far_below_the_near_blocks_is_read_by_range() {
+    let mut scene = Scene::new(9).await;
+    let store = Store::in_memory().unwrap();
+    let config = config(&scene.chain, &[scene.chain.ws_url()], 2);
+    let mut following = Following::start(config.clone(), store.clone(), [scene.module]);
+    scene.live().await;
+    following
+        .assert_equals_chain(&scene.chain, 2, &[scene.module])
+        .await;
+    for is_away in [false, true] {
+        for _ in 0..40 {
+            scene.live().await;
+        }
+        scene.chain.mine(400).await.unwrap();
+        following
+            .assert_equals_chain(&scene.chain, 2, &[scene.module])
+            .await;
+        if is_away {
+            following.stop().await.unwrap();
+            scene.reorganise(500).await;
+            following = Following::start(config.clone(), store.clone(), [scene.module]);
+        } else {
+            scene.reorganise(500).await;
+        }
+        following
+            .assert_equals_chain(&scene.chain, 2, &[scene.module])
+            .await;
+    }
 }

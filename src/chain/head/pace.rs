@@ -3,10 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::B256;
-
-use crate::chain::read::Header;
-
 /// Arrivals that the block time is averaged over.
 const REMEMBERED: usize = 32;
 /// Arrivals before the average is trusted.
@@ -14,78 +10,105 @@ const ENOUGH: usize = 4;
 /// Assumed block time before anything was learned: Base's.
 const ASSUMED_PERIOD: Duration = Duration::from_secs(2);
 /// Interval of polls where blocks come irregularly, at the least and at the most.
-const IRREGULAR: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// First wait after a poll that came too early; doubles from there.
-const FIRST_RETRY: Duration = Duration::from_millis(30);
+const IRREGULAR: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// First wait after a poll that came too early; doubles every second time.
+const FIRST_RETRY: Duration = Duration::from_millis(25);
 /// How much earlier the next poll comes after one that hit at once: finds the moment at which blocks appear.
 const CREEP: Duration = Duration::from_millis(8);
+
+/// The earliness doubles with each such poll, so many times at most.
+const MOST_HITS: u32 = 6;
 
 /// The rhythm of a chain as seen through one endpoint.
 #[derive(Debug)]
 pub(super) struct Pace {
     arrivals: VecDeque<(Instant, u64)>,
-    newest: Option<B256>,
     /// When the newest block is thought to have appeared.
     appeared: Instant,
     /// When the last poll that found nothing was made, and how many there were since the newest block.
     missed: Option<(Instant, u32)>,
-    /// How far arrivals are from the rhythm, averaged.
-    deviation: Duration,
+    /// Polls in a row that found the next block at once.
+    hits: u32,
+    /// How far arrivals are from the rhythm, averaged; `None` before there is a rhythm.
+    deviation: Option<Duration>,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
         Self {
             arrivals: VecDeque::new(),
-            newest: None,
             appeared: Instant::now(),
             missed: None,
-            deviation: Duration::ZERO,
+            hits: 0,
+            deviation: None,
         }
     }
 
-    /// Whether this is another block than the newest known.
-    pub(super) fn is_news(&self, header: &Header) -> bool {
-        self.newest != Some(header.hash)
-    }
-
-    /// The average time between two blocks.
+    /// The usual time between two blocks: the average without those far from the median, which were slots without a
+    /// block or pauses of ours.
     pub(super) fn period(&self) -> Duration {
-        let (Some(first), Some(last)) = (self.arrivals.front(), self.arrivals.back()) else {
+        let mut gaps: Vec<Duration> = self
+            .arrivals
+            .iter()
+            .zip(self.arrivals.iter().skip(1))
+            .filter_map(|(before, after)| {
+                let blocks = u32::try_from(after.1 - before.1).ok()?;
+                (after.0 - before.0).checked_div(blocks)
+            })
+            .collect();
+        gaps.sort_unstable();
+        let Some(median) = gaps.get(gaps.len() / 2).copied() else {
             return ASSUMED_PERIOD;
         };
-        match u32::try_from(last.1.saturating_sub(first.1)) {
-            Ok(blocks) if blocks > 0 => (last.0 - first.0) / blocks,
-            _ => ASSUMED_PERIOD,
-        }
+        gaps.retain(|gap| gap.abs_diff(median) <= median / 4);
+        let count = u32::try_from(gaps.len()).unwrap_or(u32::MAX);
+        gaps.iter()
+            .sum::<Duration>()
+            .checked_div(count)
+            .unwrap_or(median)
     }
 
-    /// A block was seen at `now`.
-    pub(super) fn arrived(&mut self, now: Instant, header: &Header) {
-        self.newest = Some(header.hash);
-        // A head that jumped back or stayed at its height says nothing about the rhythm.
-        if self
-            .arrivals
-            .back()
-            .is_some_and(|(_, number)| header.number <= *number)
-        {
-            self.arrivals.clear();
-        }
+    /// A block higher than all before was seen at `now`.
+    pub(super) fn arrived(&mut self, now: Instant, number: u64) {
         if self.arrivals.len() >= 2 {
             let period = self.period();
             let off = distance_to_multiple(now - self.appeared, period);
-            self.deviation = (3 * self.deviation + off) / 4;
+            self.deviation = Some(match self.deviation {
+                // Quick to doubt, slow to trust.
+                Some(before) if off < before => (7 * before + off) / 8,
+                Some(before) => (before + off) / 2,
+                None => off,
+            });
         }
         let due = self.appeared + self.period();
         self.appeared = match self.missed {
-            Some((missed, _)) if missed < now => now,
-            _ if self.is_regular() && due < now => due - CREEP,
-            _ => now,
+            Some((missed, _)) => {
+                self.hits = 0;
+                self.between(missed, now)
+            }
+            // It was there already: a little earlier next time, soon much earlier.
+            None if self.is_regular() && due <= now => {
+                self.hits = (self.hits + 1).min(MOST_HITS);
+                due - CREEP * 2u32.pow(self.hits - 1)
+            }
+            None => now,
         };
         self.missed = None;
-        self.arrivals.push_back((now, header.number));
+        self.arrivals.push_back((now, number));
         if self.arrivals.len() > REMEMBERED {
             self.arrivals.pop_front();
+        }
+    }
+
+    /// When a block appeared that was not there at `missed` and was at `now`: with the rhythm if that leads there, after a
+    /// slot without a block, else in the middle.
+    fn between(&self, missed: Instant, now: Instant) -> Instant {
+        let period = self.period();
+        let slots = (now - self.appeared).as_nanos() / period.as_nanos().max(1);
+        let in_rhythm = u32::try_from(slots).map(|slots| self.appeared + period * slots);
+        match in_rhythm {
+            Ok(at) if at > missed => at,
+            _ => missed + (now - missed) / 2,
         }
     }
 
@@ -100,19 +123,20 @@ impl Pace {
         let period = self.period();
         if !self.is_regular() {
             let last = self.missed.map_or(self.appeared, |(at, _)| at);
-            return last + (period / 3).clamp(IRREGULAR.0, IRREGULAR.1);
+            return last + (period / 4).clamp(IRREGULAR.0, IRREGULAR.1);
         }
         match self.missed {
             None => self.appeared + period,
             Some((at, count)) => {
-                let wait = FIRST_RETRY * 2u32.saturating_pow(count.saturating_sub(1).min(10));
+                let wait = FIRST_RETRY * 2u32.pow((count.saturating_sub(1) / 2).min(10));
                 at + wait.min(period / 2).clamp(FIRST_RETRY, IRREGULAR.1)
             }
         }
     }
 
     fn is_regular(&self) -> bool {
-        self.arrivals.len() >= ENOUGH && self.deviation < self.period() / 6
+        let limit = self.period() / 5;
+        self.arrivals.len() >= ENOUGH && self.deviation.is_some_and(|off| off < limit)
     }
 }
 
@@ -130,24 +154,12 @@ fn distance_to_multiple(elapsed: Duration, period: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Timestamp;
-
-    fn header(number: u64) -> Header {
-        Header {
-            number,
-            hash: B256::with_last_byte(u8::try_from(number % 251).expect("small")),
-            parent_hash: B256::ZERO,
-            timestamp: Timestamp(number),
-            logs_bloom: None,
-            transactions_root: None,
-        }
-    }
 
     /// Plays a chain whose block `n` appears at `at(n)`, polled as `Pace` says; returns each block's delay and all polls.
     fn play(blocks: u64, at: impl Fn(u64) -> Duration) -> (Vec<Duration>, usize) {
         let start = Instant::now();
         let mut pace = Pace::new();
-        pace.arrived(start + at(0), &header(0));
+        pace.arrived(start + at(0), 0);
         let (mut delays, mut polls, mut seen) = (Vec::new(), 0, 0);
         while seen < blocks {
             let now = pace.next_poll();
@@ -156,7 +168,7 @@ mod tests {
             match newest {
                 Some(number) if number > seen => {
                     delays.push(now - (start + at(number)));
-                    pace.arrived(now, &header(number));
+                    pace.arrived(now, number);
                     seen = number;
                 }
                 _ => pace.missed(now),

@@ -87,6 +87,17 @@ async fn server_errors_are_waited_out() {
 }
 
 #[tokio::test]
+async fn a_node_that_fails_now_and_then_is_read_to_the_end() {
+    let mut scene = Scene::new().await;
+    scene.history(12, 40).await;
+    let flaky = |faults: &mut Faults| faults.flaky = 4;
+    let mut case = Case::from_start(scene, RpcProxy::http_url, flaky).await;
+    case.assert_complete().await;
+    case.scene.pay().await;
+    case.assert_complete().await;
+}
+
+#[tokio::test]
 async fn a_call_that_is_never_answered_is_made_again() {
     let mut case = Case::at_tip(RpcProxy::ws_url).await;
     case.proxy

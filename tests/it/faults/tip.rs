@@ -42,6 +42,32 @@ async fn late_logs_are_waited_for_where_receipts_are_not_served() {
 }
 
 #[tokio::test]
+async fn late_logs_are_found_where_blooms_are_full() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        let mut case = Case::at_tip(url).await;
+        for _ in 0..3 {
+            case.proxy.set(|faults| {
+                faults.full_blooms = true;
+                faults.without_logs = 1;
+            });
+            case.scene.pay().await;
+            // Without evidence, a block is looked at once more when the next one is there.
+            let paid = case.scene.chain.head().await.unwrap();
+            case.following
+                .until("seen", |status| {
+                    status.confirmed.is_some_and(|at| at.number >= paid.number)
+                })
+                .await;
+            case.scene.chain.mine(1).await.unwrap();
+            let last = case.scene.chain.head().await.unwrap();
+            let expected = case.expected(last.number).await;
+            case.following.until_stored(&expected).await;
+        }
+        case.assert_complete().await;
+    }
+}
+
+#[tokio::test]
 async fn null_for_a_block_by_hash_loses_nothing() {
     sees_all_despite(RpcProxy::http_url, |faults| {
         faults.nulls = Some(("eth_getBlockByHash", 3))

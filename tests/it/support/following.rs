@@ -89,6 +89,39 @@ impl Following {
         confirmed.number
     }
 
+    /// The same where the status may claim the tip a moment before the last repair, as with a node that hides logs.
+    pub(crate) async fn eventually_equals_chain(
+        &mut self,
+        chain: &LocalChain,
+        confirmations: u64,
+        modules: &[Address],
+    ) -> Vec<ChainEvent> {
+        let confirmed = self.until_at_tip(chain, confirmations).await;
+        let modules: BTreeMap<ModuleAddress, Address> = modules
+            .iter()
+            .map(|module| (ModuleAddress(*module), chain.processor))
+            .collect();
+        let expected = oracle::events(chain, &modules, confirmed).await;
+        self.until_stored(&expected).await;
+        expected
+    }
+
+    /// Waits until exactly these events are stored.
+    pub(crate) async fn until_stored(&self, expected: &[ChainEvent]) {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while self.events() != expected {
+            if tokio::time::Instant::now() >= deadline {
+                assert_eq!(
+                    self.events(),
+                    expected,
+                    "{:?}",
+                    self.status.borrow().clone()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Every stored event.
     pub(crate) fn events(&self) -> Vec<ChainEvent> {
         stored_events(&self.store)

@@ -20,7 +20,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+        Self::on(LocalChain::start(ChainOptions::default()).await.unwrap()).await
+    }
+
+    /// The same on this chain.
+    pub(crate) async fn on(chain: LocalChain) -> Self {
         let (module, plan) = new_module(&chain, "merchant").await;
         Self {
             chain,
@@ -32,16 +36,17 @@ impl Scene {
 
     /// A new member subscribes and pays; the subscription's id.
     pub(crate) async fn pay(&mut self) -> U256 {
+        self.try_pay().await.unwrap()
+    }
+
+    /// The same on a chain that changes its mind now and then.
+    pub(crate) async fn try_pay(&mut self) -> anyhow::Result<U256> {
         self.members += 1;
         let member = wallet(&format!("member {}", self.members)).address();
-        self.chain.fund(member, 1_000).await.unwrap();
-        let subscription = self
-            .chain
-            .subscribe(self.module, member, self.plan)
-            .await
-            .unwrap();
-        self.chain.execute(self.module, subscription).await.unwrap();
-        subscription
+        self.chain.fund(member, 1_000).await?;
+        let subscription = self.chain.subscribe(self.module, member, self.plan).await?;
+        self.chain.execute(self.module, subscription).await?;
+        Ok(subscription)
     }
 
     /// A history of `payments` new members, each followed by this many empty blocks.

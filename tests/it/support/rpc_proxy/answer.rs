@@ -29,6 +29,10 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
         if let Some(status) = faults.status {
             return Answer::Status(StatusCode::from_u16(status).unwrap());
         }
+        let total: u64 = shared.calls.lock().unwrap().values().sum();
+        if faults.flaky > 0 && total.is_multiple_of(faults.flaky) {
+            return Answer::Status(StatusCode::BAD_GATEWAY);
+        }
         if let Some((never, times)) = &mut faults.never
             && *never == method
             && *times > 0
@@ -101,6 +105,9 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             answer["result"] = json!([]);
         }
     }
+    if method.starts_with("eth_getBlockBy") {
+        fill_bloom(shared, &mut answer["result"]);
+    }
     if method == "eth_blockNumber" {
         let lag = shared.faults().lag;
         let head = number(&answer["result"]).unwrap();
@@ -158,6 +165,13 @@ async fn behind(shared: &Shared, method: &str, mut request: Value) -> Result<Val
         _ => {}
     }
     Ok(request)
+}
+
+/// Sets every bit of a header's bloom.
+pub(super) fn fill_bloom(shared: &Shared, header: &mut Value) {
+    if header.is_object() && shared.faults().full_blooms {
+        header["logsBloom"] = json!(format!("0x{}", "ff".repeat(256)));
+    }
 }
 
 fn is_about_old_state(method: &str, request: &Value) -> bool {

@@ -45,6 +45,10 @@ pub(crate) struct Faults {
     pub(crate) lag: u64,
     /// Calls for old state fail: the node is not an archive.
     pub(crate) no_old_state: bool,
+    /// Every so many-th call fails with a 502.
+    pub(crate) flaky: u64,
+    /// Blooms are full, as on a busy chain: they exclude nothing.
+    pub(crate) full_blooms: bool,
     /// Heads are not pushed any more, while calls are answered.
     pub(crate) silent: bool,
     /// Calls over the websocket are not answered either.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite;
 
 use super::Shared;
-use super::answer::{Answer, answer, ask, number};
+use super::answer::{Answer, answer, ask, fill_bloom, number};
 
 /// Serves until either side closes.
 pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
@@ -55,6 +55,7 @@ pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
                     if silent {
                         continue;
                     }
+                    fill_bloom(shared, &mut pushed["params"]["result"]);
                     if lag > 0 {
                         let head = number(&pushed["params"]["result"]["number"]).unwrap();
                         let behind = format!("{:#x}", head.saturating_sub(lag));

@@ -1,0 +1,328 @@
+//! Wiring only: open, bind, spawn, supervise.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum_extra::extract::cookie::Key;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::config::{Config, Secrets};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress};
+use crate::store::{Store, StoreError};
+use crate::web::control::ControlKey;
+use crate::{chain, discord, reconcile, web};
+
+/// How long the parts may take to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// Gateway events and reports that may wait for the reconcile loop.
+const QUEUE: usize = 4_096;
+
+/// Opens everything that `config` names and runs until `stop`.
+///
+/// # Errors
+/// When a part cannot start or ends early; one sentence that says what to do.
+pub async fn run(config: Config, secrets: Secrets, stop: CancellationToken) -> anyhow::Result<()> {
+    let store = open_store(&config).await?;
+    let listener = TcpListener::bind(config.web.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (web.listen)", config.web.listen))?;
+    serve(config, secrets, store, listener, stop).await
+}
+
+/// Opens the store and ties it to the chain and gates of the configuration.
+///
+/// # Errors
+/// See [`crate::store::StoreError`].
+pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let config = config.clone();
+    tokio::task::spawn_blocking(move || {
+        let store = Store::open(&config.store_path)?;
+        store.bind_chain(config.chain.chain_id)?;
+        store.set_config_gates(&config.gates)?;
+        Ok(store)
+    })
+    .await?
+}
+
+/// The modules that the store's gates ask about.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn modules_of(store: &Store) -> anyhow::Result<BTreeSet<ModuleAddress>> {
+    Ok(store.gates()?.into_iter().map(|gate| gate.module).collect())
+}
+
+/// Runs the service on an open store and a bound listener until `stop`. The first part to end stops the others.
+///
+/// # Errors
+/// When a part ends before `stop`.
+pub async fn serve(
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let token = discord_token(&secrets)?;
+    // The parts stop with their own token, so that an early end can be told from a wanted one.
+    let parts_stop = stop.child_token();
+    let (chain_status, chain) = watch::channel(ChainStatus::default());
+    let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
+    let (counts_sender, counts) = watch::channel(Counts::default());
+    let (modules_sender, modules) = watch::channel(modules_of(&store)?);
+    let (observations_sender, observations) = mpsc::channel(QUEUE);
+    let (reports_sender, reports) = mpsc::channel(QUEUE);
+    let (questions_sender, questions) = mpsc::channel(QUEUE);
+    let (moved_sender, mut moved) = mpsc::unbounded_channel::<web::WalletMoved>();
+    let (discord, connection) = discord::connect(
+        discord_settings(&config),
+        token,
+        discord::NoCommands,
+        discord::Channels {
+            observations: observations_sender,
+            reports: reports_sender,
+            status: discord_status_sender,
+        },
+        parts_stop.clone(),
+    )?;
+    let inputs = reconcile::Inputs {
+        chain: chain.clone(),
+        discord_status: discord_status.clone(),
+        observations,
+        reports,
+        questions,
+        counts: counts_sender,
+        modules: modules_sender,
+    };
+    let follow = chain::follow(
+        config.chain.clone(),
+        store.clone(),
+        modules,
+        chain_status,
+        parts_stop.clone(),
+    );
+    let reconcile = reconcile::run(
+        store.clone(),
+        discord.clone(),
+        config.policy,
+        inputs,
+        parts_stop.clone(),
+    );
+    let key = ControlKey::leave(&control_path(&config.store_path), listener.local_addr()?)?;
+    let control = web::control::router(Arc::new(key), questions_sender.clone());
+    let pages = web::router(web::WebState {
+        settings: web_settings(&config, &secrets),
+        cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
+        store,
+        chain,
+        discord: discord_status,
+        counts,
+        pending: pending_of(&discord),
+        questions: questions_sender,
+        wallets: signature_check(&config),
+        profiles: profiles_of(&discord),
+        moved: moved_sender,
+        metrics: metrics()?,
+        clock: web::machine_clock(),
+    })?;
+    let pages = control
+        .merge(pages)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let serving =
+        axum::serve(listener, pages).with_graceful_shutdown(parts_stop.clone().cancelled_owned());
+    let telling = async move {
+        while let Some(moved) = moved.recv().await {
+            info!(from = %moved.from, to = %moved.to, "a wallet moved to another member");
+        }
+        Ok(())
+    };
+    let mut parts = JoinSet::new();
+    parts.spawn(async move { ("the chain follower", follow.await) });
+    parts.spawn(async move { ("the Discord connection", connection.await) });
+    parts.spawn(async move { ("the reconcile loop", reconcile.await) });
+    parts.spawn(async move {
+        (
+            "the web server",
+            serving.await.context("the web server failed"),
+        )
+    });
+    parts.spawn(async move { ("notices about moved wallets", telling.await) });
+    supervise(parts, &stop, &parts_stop).await
+}
+
+fn discord_settings(config: &Config) -> discord::Settings {
+    discord::Settings {
+        application_id: config.discord.application_id,
+        api_url: config.discord.api_url.clone(),
+    }
+}
+
+fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
+    let sign_in = match &secrets.discord_client_secret {
+        Some(client_secret) => web::SignIn::Discord {
+            client_id: config.discord.application_id.to_string(),
+            client_secret: client_secret.clone(),
+            api_url: config.discord.api_url.clone(),
+        },
+        None => web::SignIn::TypeTheName,
+    };
+    web::WebSettings {
+        public_url: config.web.public_url.clone(),
+        links_per_member: config.web.links_per_member,
+        rate_limit_per_minute: config.web.rate_limit_per_minute,
+        behind_proxy: config.web.behind_proxy,
+        chain_id: config.chain.chain_id,
+        checkout_url: config.amser.checkout_url.clone(),
+        sign_in,
+    }
+}
+
+fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+    let discord = discord.clone();
+    Arc::new(move || discord.pending() as u64)
+}
+
+fn signature_check(config: &Config) -> web::SignatureCheck {
+    let signatures = chain::Signatures::new(&config.chain);
+    Arc::new(move |wallet, message, signature| {
+        let signatures = signatures.clone();
+        Box::pin(async move { signatures.check(wallet, &message, &signature).await })
+    })
+}
+
+fn profiles_of(discord: &discord::Discord) -> web::Profiles {
+    let discord = discord.clone();
+    Arc::new(move |guild, user| {
+        let discord = discord.clone();
+        Box::pin(async move {
+            let seen = discord.member_profile(guild, user).await?;
+            Ok(web::Profile {
+                server_name: seen.server_name,
+                server_icon: seen.server_icon,
+                member_name: seen.member_name,
+                username: seen.username,
+                avatar: seen.avatar,
+            })
+        })
+    })
+}
+
+/// The process's metrics. Where several services share a process (tests), the first one's are counted.
+fn metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    // Only a second service in the same process finds the place taken.
+    let _taken = metrics::set_global_recorder(recorder);
+    Ok(handle)
+}
+
+fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {
+    secrets.discord_token.clone().context(
+        "no bot token: set AMSER_ROLES_DISCORD_TOKEN (developer portal, Bot) or AMSER_ROLES_DISCORD_TOKEN_FILE",
+    )
+}
+
+/// Waits for the stop or the first end, then for the rest.
+async fn supervise(
+    mut parts: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: &CancellationToken,
+    parts_stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut failure = None;
+    let mut all_ended = async || {
+        while let Some(ended) = parts.join_next().await {
+            let wanted = stop.is_cancelled();
+            match ended.context("a part of the service panicked") {
+                Ok((_, Ok(()))) if wanted => {}
+                Ok((name, Ok(()))) => {
+                    failure.get_or_insert_with(|| anyhow::anyhow!("{name} ended early"));
+                }
+                Ok((name, Err(cause))) => {
+                    error!(
+                        part = name,
+                        error = format!("{cause:#}"),
+                        "a part of the service failed"
+                    );
+                    failure.get_or_insert(cause);
+                }
+                Err(cause) => {
+                    failure.get_or_insert(cause);
+                }
+            }
+            parts_stop.cancel();
+        }
+    };
+    let bounded = async {
+        parts_stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = all_ended() => info!("stopped"),
+        () = bounded => error!("some parts did not stop in time"),
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Follows the chain up to `to` (by default the confirmed tip) with a progress bar, without Discord and web.
+///
+/// # Errors
+/// As [`chain::index`].
+pub async fn index(
+    config: &Config,
+    store: Store,
+    to: Option<u64>,
+    stop: CancellationToken,
+) -> anyhow::Result<chain::IndexReport> {
+    let style = indicatif::ProgressStyle::with_template(
+        "{spinner} block {pos} of {len}  {wide_bar}  {msg} events  {eta} left",
+    )
+    .context("the progress bar's template is wrong")?;
+    let bar = indicatif::ProgressBar::new(0).with_style(style);
+    let shown = bar.clone();
+    let modules = modules_of(&store)?;
+    let progress = move |progress: chain::Progress| {
+        shown.set_length(progress.to);
+        shown.set_position(progress.at);
+        shown.set_message(progress.events.to_string());
+    };
+    let report = chain::index(config.chain.clone(), store, modules, to, progress, stop).await;
+    bar.finish_and_clear();
+    report
+}
+
+/// What the next pass would change: asked of the running service, or worked out from the store when none runs.
+///
+/// # Errors
+/// When neither is possible.
+pub async fn plan(
+    config: &Config,
+    secrets: &Secrets,
+    stop: CancellationToken,
+) -> anyhow::Result<crate::domain::PlannedChanges> {
+    let store = match open_store(config).await {
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
+            return web::control::ask_for_plan(&control_path(&config.store_path)).await;
+        }
+        opened => opened?,
+    };
+    let token = discord_token(secrets)?;
+    index(config, store.clone(), None, stop).await?;
+    let (status, _) = watch::channel(DiscordStatus::default());
+    let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
+    reconcile::plan_once(&store, &discord, config.policy).await
+}
+
+/// Where the running service leaves the token with which `plan` may ask it.
+fn control_path(store_path: &Path) -> PathBuf {
+    store_path.with_extension("control")
+}

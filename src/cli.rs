@@ -1,0 +1,189 @@
+//! The command line: what INTERFACE.md fixes, and how each command ends.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn};
+
+use crate::config::{Config, ConfigError, Secrets};
+use crate::domain::{PlannedChanges, RoleAction};
+use crate::store::StoreError;
+use crate::{app, discord, sandbox};
+
+/// Keeps Discord roles in step with on-chain amser subscriptions.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Log lines as JSON.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Run(ConfigFile),
+    /// Everything on this machine, no account needed: local chain, local Discord, the service.
+    Sandbox {
+        /// Where the local Discord and its page listen.
+        #[arg(long, default_value = "127.0.0.1:8788")]
+        listen: SocketAddr,
+        /// Play one subscriber's life, print each step with its time, and exit.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Follow the chain without Discord and web, then print one JSON line.
+    Index {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Last block to read; default: the confirmed tip.
+        #[arg(long, value_name = "BLOCK")]
+        to: Option<u64>,
+    },
+    /// Show what the next pass would change on Discord, without changing it.
+    Plan {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Validate the configuration without network; exit 2 when it is bad.
+    CheckConfig(ConfigFile),
+}
+
+#[derive(Args, Debug)]
+struct ConfigFile {
+    /// The configuration.
+    #[arg(long = "config", value_name = "FILE", default_value = "config.toml")]
+    path: PathBuf,
+}
+
+/// Runs the command until it is done or `stop`.
+///
+/// # Errors
+/// One sentence (with its causes) for the person at the terminal.
+pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Run(ConfigFile { path }) => {
+            app::run(Config::load(&path)?, Secrets::load()?, stop).await
+        }
+        Command::Sandbox { listen, once } => sandbox::run(listen, once, stop).await,
+        Command::Index {
+            config: ConfigFile { path },
+            to,
+        } => index(&path, to, stop).await,
+        Command::Plan {
+            config: ConfigFile { path },
+            json,
+        } => {
+            let planned = app::plan(&Config::load(&path)?, &Secrets::load()?, stop).await?;
+            print_plan(&planned, json)
+        }
+        Command::CheckConfig(ConfigFile { path }) => {
+            let config = Config::load(&path)?;
+            println!("{} is valid: {} gates", path.display(), config.gates.len());
+            Ok(())
+        }
+    }
+}
+
+async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    let store = app::open_store(&config).await?;
+    let report = app::index(&config, store, to, stop).await?;
+    let line = serde_json::json!({
+        "events": report.events,
+        "cursor": report.cursor.number,
+        "seconds": report.seconds,
+    });
+    println!("{line}");
+    Ok(())
+}
+
+fn print_plan(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(planned)?);
+        return Ok(());
+    }
+    for change in &planned.changes {
+        let action = match change.action {
+            RoleAction::Grant => "grant ",
+            RoleAction::Revoke => "revoke",
+        };
+        let (guild, user, role) = (change.guild, change.user, change.role);
+        let reason = discord::text::audit_reason(&change.cause);
+        println!("{action}  server {guild}  member {user}  role {role}  {reason}");
+    }
+    println!(
+        "{} changes at block {}",
+        planned.changes.len(),
+        planned.at_block
+    );
+    Ok(())
+}
+
+/// 2 for a bad configuration, 3 for a store that another process holds, else 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.downcast_ref::<ConfigError>().is_some() {
+        ExitCode::from(2)
+    } else if matches!(
+        error.downcast_ref::<StoreError>(),
+        Some(StoreError::InUse(_))
+    ) {
+        ExitCode::from(3)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
+pub fn start_logs(cli: &Cli) {
+    let quiet = matches!(cli.command, Command::Sandbox { once: true, .. });
+    let default = if quiet {
+        "warn"
+    } else {
+        "warn,amser_roles=info"
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let lines = if cli.log_json {
+        lines.json().boxed()
+    } else {
+        lines.boxed()
+    };
+    // Some libraries log whole payloads, tokens among them, at levels that RUST_LOG could ask for.
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter_fn(discord::may_log)))
+        .with(filter)
+        .init();
+}
+
+/// Cancels `stop` at SIGINT or SIGTERM; a second signal ends the process at once.
+pub async fn stop_on_signal(stop: CancellationToken) {
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
+    for first in [true, false] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if !first {
+            std::process::exit(130);
+        }
+        info!("stopping");
+        stop.cancel();
+    }
+}

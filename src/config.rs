@@ -1,0 +1,119 @@
+//! config.toml and the environment, validated once into [`Config`]. The only reader of the environment.
+
+mod environment;
+mod raw;
+mod secrets;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+pub use secrets::Secrets;
+
+use crate::chain::ChainConfig;
+use crate::domain::{Gate, Policy};
+
+/// Everything the program needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[chain]`.
+    pub chain: ChainConfig,
+    /// `[amser]`.
+    pub amser: Amser,
+    /// `[discord]`.
+    pub discord: Discord,
+    /// `[web]`.
+    pub web: Web,
+    /// `[store] path`.
+    pub store_path: PathBuf,
+    /// `[policy]`.
+    pub policy: Policy,
+    /// `[[gates]]`.
+    pub gates: Vec<Gate>,
+}
+
+/// amser's API and pages.
+#[derive(Clone, Debug)]
+pub struct Amser {
+    /// Base of the API.
+    pub api_url: Url,
+    /// Path template of the access check.
+    pub auth_check: String,
+    /// JSON pointer to the boolean in its answer.
+    pub active_pointer: String,
+    /// The factory, where a merchant's module can be looked up.
+    pub factory: Option<alloy::primitives::Address>,
+    /// Template of the checkout page with `{module}` and `{plan_id}`.
+    pub checkout_url: String,
+}
+
+/// The bot.
+#[derive(Clone, Debug)]
+pub struct Discord {
+    /// The application's id.
+    pub application_id: NonZeroU64,
+    /// `https://discord.com`, or the local Discord.
+    pub api_url: Url,
+}
+
+/// The HTTP side.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How members reach it; an origin without a path.
+    pub public_url: Url,
+    /// Requests per address and minute.
+    pub rate_limit_per_minute: u32,
+    /// Whether a reverse proxy stands in front, whose `X-Forwarded-For` names the client.
+    pub behind_proxy: bool,
+    /// Wallets that one member may link.
+    pub links_per_member: usize,
+}
+
+/// What is wrong with a configuration: one sentence that names the file, the line and the key.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl Config {
+    /// Reads `path` and the environment's overrides.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key and the line (or the environment variable).
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError(format!(
+                "cannot read {name}: {error}; name another file with --config"
+            ))
+        })?;
+        Self::parse(&text, &name.to_string(), std::env::vars())
+    }
+
+    /// Checks `text`, overridden by the `AMSER_ROLES__…` among `variables`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(
+        text: &str,
+        name: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        // The file alone first: its mistakes have lines. Overrides are then merged and checked as a whole.
+        let in_file = raw::parse(text, name, raw::Lines::Known)?;
+        let overrides = environment::overrides(variables)?;
+        if overrides.is_empty() {
+            return raw::check(in_file, text, name, raw::Lines::Known);
+        }
+        let merged = environment::merge(text, &overrides)?;
+        let name = format!("{name} with {}", environment::names(&overrides));
+        let raw = raw::parse(&merged, &name, raw::Lines::Lost)?;
+        raw::check(raw, &merged, &name, raw::Lines::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests;

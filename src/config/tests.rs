@@ -1,0 +1,124 @@
+//! A bad file is one sentence that names key and line.
+
+use super::Config;
+
+const GOOD: &str = include_str!("../../config.toml");
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, "config.toml", []).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_shipped_file_is_valid() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.chain.confirmations, 2);
+    assert!(config.gates.is_empty());
+}
+
+#[test]
+fn mistakes_name_the_line_and_the_key() {
+    let table = [
+        ("chain_id = 31337", "chain_id = \"x\"", "chain.chain_id"),
+        ("chain_id = 31337", "chain_idd = 1", "chain_idd"),
+        ("[\"ws://127.0.0.1:8545\"]", "[]", "chain.rpc_urls"),
+        ("ws://127.0.0.1:8545", "ftp://x", "chain.rpc_urls"),
+        ("ws://127.0.0.1:8545", "not a url", "chain.rpc_urls"),
+        (
+            "max_revoke_share = 0.2",
+            "max_revoke_share = 2.0",
+            "policy.max_revoke_share",
+        ),
+        ("paused = \"revoke\"", "paused = \"maybe\"", "policy.paused"),
+        (
+            "application_id = \"1\"",
+            "application_id = \"bot\"",
+            "discord.application_id",
+        ),
+        (
+            "public_url = \"http://127.0.0.1:8787\"",
+            "public_url = \"http://x/y\"",
+            "web.public_url",
+        ),
+        (
+            "links_per_member = 5",
+            "links_per_member = 0",
+            "web.links_per_member",
+        ),
+    ];
+    for (good, bad, key) in table {
+        let line = GOOD.lines().position(|line| line.contains(good)).unwrap() + 1;
+        let told = parse(&GOOD.replace(good, bad)).unwrap_err();
+        assert!(told.contains(key), "{told}");
+        assert!(
+            told.contains(&format!("line {line}:")),
+            "{told} (expected line {line})"
+        );
+        assert!(!told.contains('\n'), "{told}");
+    }
+}
+
+const GATE: &str = r#"
+[[gates]]
+guild_id = "11"
+module = "0x00000000000000000000000000000000000000AA"
+plan_ids = [2, 1]
+match = "all"
+role_ids = ["22", "21"]
+"#;
+
+#[test]
+fn gates_keep_their_id_when_the_file_is_read_again() {
+    let read = || parse(&format!("{GOOD}{GATE}")).unwrap().gates.remove(0);
+    assert_eq!(read(), read());
+    let other = parse(&format!("{GOOD}{}", GATE.replace("\"21\"", "\"23\""))).unwrap();
+    assert_ne!(read().id, other.gates[0].id);
+}
+
+#[test]
+fn gates_without_plans_or_roles_or_with_bad_ids_are_refused() {
+    for (good, bad, key) in [
+        ("[2, 1]", "[]", "plan_ids"),
+        ("[\"22\", \"21\"]", "[]", "role_ids"),
+        ("\"11\"", "\"eleven\"", "guild_id"),
+        ("00AA", "00A", "module"),
+        ("match", "matches", "matches"),
+    ] {
+        let told = parse(&format!("{GOOD}{}", GATE.replace(good, bad))).unwrap_err();
+        assert!(told.contains(key) && told.contains("line "), "{told}");
+    }
+}
+
+#[test]
+fn every_kind_of_key_can_be_overridden_by_the_environment() {
+    let set = |variables: &[(&str, &str)]| {
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::parse(GOOD, "config.toml", owned).map_err(|error| error.to_string())
+    };
+    let config = set(&[
+        (
+            "AMSER_ROLES__CHAIN__RPC_URLS",
+            "http://a.example, ws://b.example",
+        ),
+        ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "7"),
+        ("AMSER_ROLES__DISCORD__APPLICATION_ID", "42"),
+        ("AMSER_ROLES__STORE__PATH", "/elsewhere"),
+        ("AMSER_ROLES__CHAIN__START_BLOCK", "9"),
+        ("OTHER", "ignored"),
+    ])
+    .unwrap();
+    assert_eq!(config.chain.rpc_urls.len(), 2);
+    assert_eq!(config.chain.confirmations, 7);
+    assert_eq!(config.discord.application_id.get(), 42);
+    assert_eq!(config.store_path.to_str(), Some("/elsewhere"));
+    assert_eq!(config.chain.start_block, Some(9));
+    for (variable, value) in [
+        ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "many"),
+        ("AMSER_ROLES__CHAIN__CONFIRMATION", "7"),
+        ("AMSER_ROLES__POLICY__PAUSED", "maybe"),
+    ] {
+        let told = set(&[(variable, value)]).unwrap_err();
+        assert!(told.contains(variable), "{told}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Reads a server's roles and what the bot holds of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serenity::http::{LightMethod, Request, Route};
+use tokio::time::Instant;
+
+use super::error::{Failure, Reason};
+use super::hierarchy::{GuildRoles, Role};
+use super::outbox::rare_delay;
+use super::shared::{Shared, snowflake};
+use crate::domain::{GuildId, RoleId, UserId};
+
+/// After the roles could not be read; role changes go on meanwhile without them.
+const READ_AGAIN: Duration = Duration::from_secs(10);
+
+impl Shared {
+    /// The bot's user id.
+    async fn bot(&self) -> Result<UserId, Failure> {
+        #[derive(Deserialize)]
+        struct User {
+            id: UserId,
+        }
+        let read = async {
+            let user: User = self
+                .rest
+                .call(Request::new(Route::UserMe, LightMethod::Get))
+                .await?;
+            Ok(user.id)
+        };
+        self.bot.get_or_try_init(|| read).await.copied()
+    }
+
+    /// Reads a server's roles and compares them with the standing errors.
+    pub(crate) async fn read_roles(&self, id: GuildId) -> Result<Arc<GuildRoles>, Failure> {
+        let asked = Instant::now();
+        // If this is dropped half-way, they are read again.
+        let (mark, changed) = self.with(id, |guild| {
+            let changed = guild.read_next.is_some_and(|(_, changed)| changed);
+            (
+                *guild.read_next.insert((asked + READ_AGAIN, changed)),
+                changed,
+            )
+        });
+        let result = self.fetch_roles(id).await;
+        let now = Instant::now();
+        match result {
+            Ok(roles) => {
+                self.token(true);
+                let roles = Arc::new(roles);
+                self.change(id, |guild| {
+                    let moved = guild.roles.as_ref().is_some_and(|known| *known != roles);
+                    guild.roles = Some(Arc::clone(&roles));
+                    guild.read_at = Some(asked);
+                    guild.read_refusals = 0;
+                    // An event that came meanwhile has put another moment here.
+                    guild.read_next.take_if(|next| *next == mark);
+                    let wanted: BTreeSet<_> =
+                        guild.watched.union(&guild.queue.roles()).copied().collect();
+                    guild.queue.standing.review(
+                        id,
+                        &roles,
+                        &wanted,
+                        changed || moved,
+                        now.into_std(),
+                    );
+                });
+                Ok(roles)
+            }
+            Err(failure) => {
+                let reason = failure.reason();
+                if reason == Some(Reason::Token) {
+                    self.token(false);
+                }
+                self.change(id, |guild| {
+                    if reason == Some(Reason::Guild) {
+                        guild.gone(id);
+                    }
+                    if reason.is_some() {
+                        guild.read_next = guild.read_next.filter(|next| *next != mark);
+                        let again = now + rare_delay(guild.read_refusals);
+                        guild.read_refusals = guild.read_refusals.saturating_add(1);
+                        guild.read_next.get_or_insert((again, changed));
+                    }
+                });
+                Err(failure)
+            }
+        }
+    }
+
+    async fn fetch_roles(&self, id: GuildId) -> Result<GuildRoles, Failure> {
+        let bot = self.bot().await?;
+        let guild_id = snowflake(id.0).into();
+        let guild: GuildBody = self
+            .rest
+            .call(Request::new(Route::Guild { guild_id }, LightMethod::Get))
+            .await?;
+        let user_id = snowflake(bot.0).into();
+        let route = Route::GuildMember { guild_id, user_id };
+        let member: MemberBody = self
+            .rest
+            .call(Request::new(route, LightMethod::Get))
+            .await?;
+        let roles = guild
+            .roles
+            .into_iter()
+            .map(|role| (role.id, Role::from(role)))
+            .collect();
+        Ok(GuildRoles {
+            name: guild.name,
+            roles,
+            held: member.roles,
+            owned: guild.owner_id == bot,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct GuildBody {
+    name: String,
+    owner_id: UserId,
+    roles: Vec<RoleBody>,
+}
+
+#[derive(Deserialize)]
+struct MemberBody {
+    roles: Vec<RoleId>,
+}
+
+#[derive(Deserialize)]
+struct RoleBody {
+    id: RoleId,
+    name: String,
+    position: i64,
+    permissions: String,
+    managed: bool,
+}
+
+impl From<RoleBody> for Role {
+    fn from(
+        RoleBody {
+            name,
+            position,
+            permissions,
+            managed,
+            ..
+        }: RoleBody,
+    ) -> Self {
+        // Discord writes the bits as a decimal string; what is no number gives no permission.
+        Self {
+            name,
+            position,
+            permissions: permissions.parse().unwrap_or(0),
+            managed,
+        }
+    }
+}

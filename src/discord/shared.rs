@@ -1,0 +1,289 @@
+//! What the handle, the workers and the gateway share: per server the outbox, the roles and the standing errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use anyhow::ensure;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{Notify, OnceCell, mpsc, watch};
+use tokio::time::Instant;
+
+use super::hierarchy::GuildRoles;
+use super::observe::Meanwhile;
+use super::outbox::{Queue, rare_delay};
+use super::rest::Rest;
+use super::{Settings, text};
+use crate::domain::{DiscordStatus, GuildId, RoleAction, RoleChange, RoleId, UserId};
+
+/// The roles of a server are read at most this often, however many role events come.
+const READ_GAP: Duration = Duration::from_secs(1);
+
+/// The shared state.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) rest: Rest,
+    /// The bot's user id, once it was asked for.
+    pub(super) bot: OnceCell<UserId>,
+    state: Mutex<State>,
+    status: watch::Sender<DiscordStatus>,
+    /// Servers that need a worker; its receiver is taken by the one that starts them.
+    new_guilds: mpsc::UnboundedSender<GuildId>,
+    pub(crate) to_start: Mutex<Option<mpsc::UnboundedReceiver<GuildId>>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    guilds: BTreeMap<GuildId, Guild>,
+    /// Set while Discord refuses the token: nothing is sent before.
+    token_held: Option<Instant>,
+    /// How often it did in a row.
+    token_refusals: u32,
+}
+
+/// One server.
+#[derive(Debug, Default)]
+pub(crate) struct Guild {
+    pub(crate) queue: Queue,
+    pub(crate) roles: Option<Arc<GuildRoles>>,
+    /// The roles that gates use, as last observed.
+    pub(super) watched: BTreeSet<RoleId>,
+    pub(super) read_at: Option<Instant>,
+    /// How often in a row Discord refused that.
+    pub(super) read_refusals: u32,
+    /// When the roles are to be read again, and whether because something there has changed.
+    pub(super) read_next: Option<(Instant, bool)>,
+    /// Observations that are being made.
+    pub(crate) meanwhile: BTreeMap<u64, Meanwhile>,
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        settings: &Settings,
+        token: &SecretString,
+        status: watch::Sender<DiscordStatus>,
+    ) -> anyhow::Result<Self> {
+        let text = token.expose_secret().trim();
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        ensure!(
+            fits,
+            "the bot token is empty or has characters that no token has: set AMSER_ROLES_DISCORD_TOKEN"
+        );
+        let (new_guilds, to_start) = mpsc::unbounded_channel();
+        Ok(Self {
+            rest: Rest::new(settings, token)?,
+            bot: OnceCell::new(),
+            state: Mutex::default(),
+            status,
+            new_guilds,
+            to_start: Mutex::new(Some(to_start)),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("the Discord state does not panic")
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.state()
+            .guilds
+            .values()
+            .map(|guild| guild.queue.len())
+            .sum()
+    }
+
+    /// Works on a server's state, which is made when there is none, and shows its standing errors.
+    pub(crate) fn with<T>(&self, id: GuildId, change: impl FnOnce(&mut Guild) -> T) -> T {
+        let mut state = self.state();
+        let guild = state.guilds.entry(id).or_insert_with(|| {
+            // Nobody may be there to start workers; then nothing is sent either.
+            let _unheard = self.new_guilds.send(id);
+            Guild {
+                read_next: Some((Instant::now(), false)),
+                ..Guild::default()
+            }
+        });
+        let result = change(guild);
+        self.publish(&state, id);
+        result
+    }
+
+    /// As [`Shared::with`], and wakes the server's worker.
+    pub(crate) fn change<T>(&self, id: GuildId, change: impl FnOnce(&mut Guild) -> T) -> T {
+        self.with(id, |guild| {
+            guild.wake.notify_one();
+            change(guild)
+        })
+    }
+
+    /// As [`Shared::change`], for servers that matter already.
+    pub(crate) fn change_known(&self, id: GuildId, change: impl FnOnce(&mut Guild)) {
+        if self.state().guilds.contains_key(&id) {
+            self.change(id, change);
+        }
+    }
+
+    /// Replaces a member's outstanding changes.
+    pub(crate) fn set(&self, id: GuildId, user: UserId, changes: Vec<RoleChange>) {
+        let now = Instant::now().into_std();
+        if changes.is_empty() {
+            if let Some(guild) = self.state().guilds.get_mut(&id) {
+                guild.queue.set(user, changes, now);
+            }
+        } else {
+            self.change(id, |guild| guild.queue.set(user, changes, now));
+        }
+    }
+
+    /// Publishes whether the gateway is connected.
+    pub(crate) fn connected(&self, connected: bool) {
+        self.status.send_if_modified(|status| {
+            std::mem::replace(&mut status.connected, connected) != connected
+        });
+    }
+
+    fn publish(&self, state: &State, id: GuildId) {
+        let Some(guild) = state.guilds.get(&id) else {
+            return;
+        };
+        let mut failing: BTreeMap<_, _> = guild
+            .queue
+            .standing
+            .sentences()
+            .map(|(scope, text)| ((id, scope), text.to_owned()))
+            .collect();
+        if state.token_held.is_some() {
+            failing.insert((id, None), text::token_refused());
+        }
+        self.status.send_if_modified(|status| {
+            let shown = status
+                .failing
+                .range((id, None)..=(id, Some(RoleId(u64::MAX))));
+            if shown.clone().eq(failing.iter()) {
+                return false;
+            }
+            let gone: Vec<_> = shown
+                .map(|(key, _)| *key)
+                .filter(|key| !failing.contains_key(key))
+                .collect();
+            for key in gone {
+                status.failing.remove(&key);
+            }
+            status.failing.append(&mut failing);
+            true
+        });
+    }
+
+    /// Notes whether Discord accepts the token; while it does not, nothing but a rare try is sent.
+    pub(crate) fn token(&self, accepted: bool) {
+        let mut state = self.state();
+        let held = (!accepted).then(|| Instant::now() + rare_delay(state.token_refusals));
+        state.token_refusals = if accepted {
+            0
+        } else {
+            state.token_refusals.saturating_add(1)
+        };
+        let changed = state.token_held.is_some() != held.is_some();
+        state.token_held = held;
+        if changed {
+            if !accepted {
+                tracing::error!("{}", text::token_refused());
+            }
+            for (id, guild) in &state.guilds {
+                guild.wake.notify_one();
+                self.publish(&state, *id);
+            }
+        }
+    }
+
+    /// What a server's worker is to do now.
+    pub(crate) fn step(&self, id: GuildId) -> Step {
+        let mut state = self.state();
+        let now = Instant::now();
+        let held = state.token_held;
+        let Some(guild) = state.guilds.get_mut(&id) else {
+            return Step::Sleep(None);
+        };
+        // Standing errors are looked after from time to time, in case the event of their repair was missed.
+        let look = guild
+            .read_at
+            .and_then(|at| guild.queue.standing.look_at(at.into_std()));
+        let look = look.map(Instant::from_std);
+        let read = guild.read_next.map(|(at, _)| at).or(look);
+        let step = if read.is_some_and(|at| at <= now) {
+            Step::ReadRoles
+        } else if let Some(action) = guild.queue.peek(now.into_std()) {
+            Step::Send(action)
+        } else {
+            return Step::Sleep(
+                guild
+                    .queue
+                    .next_at()
+                    .map(Instant::from_std)
+                    .into_iter()
+                    .chain(read)
+                    .min(),
+            );
+        };
+        match held {
+            Some(until) if now < until => Step::Sleep(Some(until)),
+            Some(_) => {
+                // One worker finds out; the others wait for what it finds.
+                state.token_held = Some(now + rare_delay(state.token_refusals));
+                step
+            }
+            None => step,
+        }
+    }
+}
+
+impl Guild {
+    /// The roles are to be read again; `changed` when something there has changed.
+    pub(crate) fn read_again(&mut self, changed: bool) {
+        let now = Instant::now();
+        let earliest = self
+            .read_at
+            .map_or(now, |read_at| now.max(read_at + READ_GAP));
+        let (at, already) = self.read_next.unwrap_or((earliest, false));
+        self.read_next = Some((at.min(earliest), already || changed));
+    }
+
+    /// From now on these roles matter, and no others but those of outstanding changes.
+    pub(crate) fn watch(&mut self, wanted: &BTreeSet<RoleId>) {
+        self.watched.clone_from(wanted);
+        if wanted.is_empty() && self.queue.len() == 0 {
+            self.queue.standing = Default::default();
+        }
+    }
+
+    /// The bot is not in the server.
+    pub(crate) fn gone(&mut self, id: GuildId) {
+        let sentence = text::not_in_guild(&self.name(id));
+        self.queue
+            .standing
+            .seen(None, sentence, Instant::now().into_std());
+    }
+
+    pub(crate) fn name(&self, id: GuildId) -> String {
+        self.roles
+            .as_ref()
+            .map_or_else(|| text::nameless(id), |roles| roles.name.clone())
+    }
+}
+
+/// What a worker does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Read the server's roles.
+    ReadRoles,
+    /// Send the first change, which is of this kind.
+    Send(RoleAction),
+    /// Wait for a signal, or until this moment.
+    Sleep(Option<Instant>),
+}
+
+/// serenity refuses the id 0, which no object has; 1 is no object either and is answered with "unknown".
+pub(crate) fn snowflake(id: u64) -> std::num::NonZeroU64 {
+    std::num::NonZeroU64::new(id).unwrap_or(std::num::NonZeroU64::MIN)
+}

@@ -1,0 +1,210 @@
+//! Every text about Discord that a person reads, as plain functions.
+
+use crate::domain::{Cause, GuildId, RoleId};
+
+use super::error::{Reason, Refusal};
+use super::hierarchy::Obstacle;
+
+/// The reason in the server's audit log: what happened on the chain, without wallets or transactions.
+///
+/// ASCII without `%`, far below Discord's 512 characters, so that it is a header value as it is.
+pub fn audit_reason(cause: &Cause) -> String {
+    match cause {
+        Cause::Paid {
+            plan,
+            subscription,
+            until,
+            ..
+        } => {
+            format!("amser: plan {plan} paid until {until} (subscription {subscription})")
+        }
+        Cause::Resumed {
+            subscription,
+            until,
+            ..
+        } => {
+            format!("amser: subscription {subscription} resumed, paid until {until}")
+        }
+        Cause::ExpiredAt {
+            subscription, at, ..
+        } => {
+            format!("amser: subscription {subscription} ran out at {at}")
+        }
+        Cause::PaymentFailed {
+            subscription,
+            reason,
+            ..
+        } => {
+            let reason = reason
+                .name()
+                .map_or_else(|| format!("reason {}", reason.0), str::to_owned);
+            format!("amser: payment of subscription {subscription} failed ({reason})")
+        }
+        Cause::Paused { subscription, .. } => format!("amser: subscription {subscription} paused"),
+        Cause::Cancelled { subscription, .. } => {
+            format!("amser: subscription {subscription} cancelled")
+        }
+        Cause::Blocked { .. } => "amser: subscriber blocked by the merchant".to_owned(),
+        Cause::Reorganised { fork_block } => {
+            format!(
+                "amser: the payment is gone since the chain was reorganised after block {fork_block}"
+            )
+        }
+        Cause::NoSubscription => "amser: no subscription backs this role".to_owned(),
+        Cause::GateRemoved => "amser: the gate for this role was changed or removed".to_owned(),
+        Cause::ManualRole => "amser: given by hand, but this role needs a subscription".to_owned(),
+        Cause::Drift => "amser: corrected after a check against the chain".to_owned(),
+    }
+}
+
+/// What to do about an obstacle, in one sentence.
+pub fn obstacle(guild: &str, role: RoleId, obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::NoManageRoles => format!(
+            "In \"{guild}\" the bot lacks the permission \"Manage Roles\": grant it to the bot's role in Server Settings > Roles."
+        ),
+        Obstacle::Gone => {
+            format!(
+                "The role {role} does not exist in \"{guild}\" any more: choose another role for its gate."
+            )
+        }
+        Obstacle::Everyone => {
+            format!(
+                "The role of a gate in \"{guild}\" is @everyone, which cannot be given: choose another role."
+            )
+        }
+        Obstacle::Managed { role } => format!(
+            "The role \"{role}\" in \"{guild}\" belongs to an integration and cannot be given: choose another role for its gate."
+        ),
+        Obstacle::TooHigh { role, highest } => format!(
+            "In \"{guild}\" the role \"{role}\" does not stand below the bot's highest role \"{highest}\": \
+             move the bot's role above it in Server Settings > Roles."
+        ),
+    }
+}
+
+/// What to do about a refusal that concerns a whole server or a role, in one sentence.
+pub fn refusal(guild: &str, role: Option<RoleId>, refusal: &Refusal) -> String {
+    match (refusal.reason, role) {
+        (Reason::Token, _) => token_refused(),
+        (Reason::Guild, _) => not_in_guild(guild),
+        (Reason::TwoFactor, _) => format!(
+            "\"{guild}\" asks moderators for two-factor authentication: the owner of the bot must switch it on for their own account."
+        ),
+        (Reason::Role, Some(role)) => obstacle(guild, role, &Obstacle::Gone),
+        (_, role) => {
+            let what = role.map_or_else(
+                || "this".to_owned(),
+                |role| format!("changes of the role {role}"),
+            );
+            format!(
+                "Discord refuses {what} in \"{guild}\" ({}, {}): check the bot's permissions and the order of roles.",
+                refusal.code, refusal.message
+            )
+        }
+    }
+}
+
+/// The bot is not in a server.
+pub fn not_in_guild(guild: &str) -> String {
+    format!(
+        "The bot is not in \"{guild}\" (any more): invite it again, or remove the server's gates."
+    )
+}
+
+/// The token does not work.
+pub fn token_refused() -> String {
+    "Discord refuses the bot token: copy the current one from the Developer Portal into AMSER_ROLES_DISCORD_TOKEN \
+     and restart."
+        .to_owned()
+}
+
+/// 4014.
+pub fn intent_refused() -> String {
+    "Discord refuses the privileged intent \"Server Members\": switch it on in the Developer Portal under Bot > \
+     Privileged Gateway Intents, and restart."
+        .to_owned()
+}
+
+/// A server whose name is not known.
+pub fn nameless(guild: GuildId) -> String {
+    format!("server {guild}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{FailureReason, ModuleAddress, PlanId, SubscriptionId, Timestamp};
+
+    #[test]
+    fn every_audit_reason_is_a_header_value() {
+        let module = ModuleAddress(Default::default());
+        let subscription = SubscriptionId(alloy::primitives::U256::MAX);
+        let plan = PlanId(alloy::primitives::U256::MAX);
+        let mark = crate::domain::Mark {
+            position: crate::domain::Position {
+                block: u64::MAX,
+                log_index: 0,
+            },
+            transaction: Default::default(),
+        };
+        let until = Timestamp(u64::MAX);
+        let causes = [
+            Cause::Paid {
+                module,
+                subscription,
+                plan,
+                mark,
+                until,
+            },
+            Cause::Resumed {
+                module,
+                subscription,
+                mark,
+                until: Timestamp(1_769_817_600),
+            },
+            Cause::ExpiredAt {
+                module,
+                subscription,
+                at: until,
+            },
+            Cause::PaymentFailed {
+                module,
+                subscription,
+                mark,
+                reason: FailureReason(8),
+            },
+            Cause::PaymentFailed {
+                module,
+                subscription,
+                mark,
+                reason: FailureReason(200),
+            },
+            Cause::Paused {
+                module,
+                subscription,
+                mark,
+            },
+            Cause::Cancelled {
+                module,
+                subscription,
+                mark,
+            },
+            Cause::Reorganised {
+                fork_block: u64::MAX,
+            },
+            Cause::NoSubscription,
+            Cause::GateRemoved,
+            Cause::ManualRole,
+            Cause::Drift,
+        ];
+        for cause in causes {
+            let reason = audit_reason(&cause);
+            assert!(reason.len() <= 512 && !reason.contains('%'), "{reason}");
+            assert!(
+                reason.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+                "{reason}"
+            );
+        }
+    }
+}

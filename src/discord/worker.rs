@@ -1,0 +1,271 @@
+//! Sends what the outbox holds: one ordered worker per server.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serenity::http::{LightMethod, Request, Route};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{Failure, Reason};
+use super::limits::Lane;
+use super::outbox::{End, Told, scope};
+use super::rest::Permit;
+use super::shared::{Shared, Step, snowflake};
+use super::{Report, text};
+use crate::domain::{GuildId, Outcome, RoleAction, RoleChange};
+
+/// How long a request under way may take after the stop.
+const LAST_REQUEST: Duration = Duration::from_secs(5);
+
+const AUDIT_LOG_REASON: HeaderName = HeaderName::from_static("x-audit-log-reason");
+
+/// Starts a worker for each server that has something to send, until `stop`.
+pub(crate) async fn deliver(
+    shared: Arc<Shared>,
+    reports: mpsc::Sender<Report>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let to_start = shared
+        .to_start
+        .lock()
+        .expect("nothing panics with the receiver")
+        .take();
+    let mut to_start = to_start.context("role changes are already being delivered")?;
+    let mut workers = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(guild) = to_start.recv() => {
+                workers.spawn(work(Arc::clone(&shared), guild, reports.clone(), stop.clone()));
+            }
+            Some(ended) = workers.join_next() => ended.context("a worker for role changes panicked")?,
+        }
+    }
+    while let Some(ended) = workers.join_next().await {
+        ended.context("a worker for role changes panicked")?;
+    }
+    Ok(())
+}
+
+/// One server's worker.
+async fn work(
+    shared: Arc<Shared>,
+    guild: GuildId,
+    reports: mpsc::Sender<Report>,
+    stop: CancellationToken,
+) {
+    let wake = shared.with(guild, |guild| Arc::clone(&guild.wake));
+    let lane = |method| {
+        Lane::of(
+            method,
+            &format!("/api/v10/guilds/{guild}/members/1/roles/1"),
+        )
+    };
+    let (grants, revokes) = (lane("PUT"), lane("DELETE"));
+    while !stop.is_cancelled() {
+        match shared.step(guild) {
+            Step::ReadRoles => {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    result = shared.read_roles(guild) => if let Err(failure) = result {
+                        tracing::debug!(%guild, %failure, "the server's roles cannot be read");
+                    }
+                }
+            }
+            Step::Send(action) => {
+                let lane = match action {
+                    RoleAction::Grant => &grants,
+                    RoleAction::Revoke => &revokes,
+                };
+                let permit = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    // What is first in line may have changed.
+                    () = wake.notified() => continue,
+                    permit = shared.rest.acquire(lane) => permit,
+                };
+                let Some(report) = send_first(&shared, guild, action, permit, &stop).await else {
+                    continue;
+                };
+                tokio::select! {
+                    sent = reports.send(report) => if sent.is_err() {
+                        // Nobody listens any more, so the program is about to stop.
+                        return;
+                    },
+                    () = later(&stop) => return,
+                }
+            }
+            Step::Sleep(until) => sleep(until, &wake, &stop).await,
+        }
+    }
+}
+
+/// Some time after the stop.
+async fn later(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_REQUEST).await;
+}
+
+async fn sleep(until: Option<Instant>, wake: &Notify, stop: &CancellationToken) {
+    let until = async {
+        match until {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = wake.notified() => {}
+        () = until => {}
+    }
+}
+
+/// Sends the change that is first in line now, which may be a newer one than when the permit was asked for.
+async fn send_first(
+    shared: &Shared,
+    guild: GuildId,
+    action: RoleAction,
+    permit: Permit<'_>,
+    stop: &CancellationToken,
+) -> Option<Report> {
+    let now = Instant::now().into_std();
+    let (change, roles) = shared.with(guild, |state| {
+        Some((state.queue.take(action, now)?, state.roles.clone()))
+    })?;
+    let obstacle = roles
+        .as_ref()
+        .and_then(|roles| Some((roles, roles.obstacle(guild, change.role)?)));
+    let end = match obstacle {
+        Some((roles, obstacle)) => End::Stuck {
+            scope: scope(change.role, &obstacle),
+            code: 0,
+            sentence: text::obstacle(&roles.name, change.role, &obstacle),
+            seen: true,
+        },
+        None => {
+            let mut sending = pin!(permit.send(request(&change)));
+            let result = tokio::select! {
+                result = &mut sending => Some(result),
+                () = later(stop) => None,
+            };
+            let result =
+                result.unwrap_or_else(|| Err(Failure::Transient("the program stopped".to_owned())));
+            end(shared, guild, &change, result)
+        }
+    };
+    log(&change, &end);
+    let now = Instant::now().into_std();
+    let told = shared.with(guild, |state| {
+        if matches!(end, End::Stuck { seen: false, .. }) {
+            // The roles as they are now may explain the refusal better than its code.
+            state.read_again(false);
+        }
+        if end == End::Done {
+            for meanwhile in state.meanwhile.values_mut() {
+                meanwhile.changed(&change);
+            }
+        }
+        state.queue.finish(end, now, rand::random())
+    });
+    let (change, told) = told?;
+    let outcome = match told {
+        Told::Done => Outcome::Done,
+        Told::Failed { code, message } => Outcome::Failed { code, message },
+    };
+    Some(Report { change, outcome })
+}
+
+/// What Discord's answer means for the change.
+fn end(
+    shared: &Shared,
+    guild: GuildId,
+    change: &RoleChange,
+    result: Result<Vec<u8>, Failure>,
+) -> End {
+    let refusal = match result {
+        Ok(_) => {
+            shared.token(true);
+            return End::Done;
+        }
+        Err(Failure::RateLimited) => return End::Postponed,
+        Err(Failure::Transient(message)) => return End::Passing { message },
+        Err(Failure::Refused(refusal)) => refusal,
+    };
+    let (code, message) = (refusal.code, refusal.to_string());
+    let stuck = |scope| {
+        let name = shared.with(guild, |state| state.name(guild));
+        End::Stuck {
+            scope,
+            code,
+            sentence: text::refusal(&name, scope, &refusal),
+            seen: false,
+        }
+    };
+    match refusal.reason {
+        Reason::Token => {
+            shared.token(false);
+            End::Held { code, message }
+        }
+        Reason::Guild | Reason::TwoFactor => stuck(None),
+        Reason::Permissions | Reason::Role => stuck(Some(change.role)),
+        Reason::Member => End::Away { code, message },
+        Reason::Other => End::Odd { code, message },
+    }
+}
+
+fn request(change: &RoleChange) -> Request<'static> {
+    let method = match change.action {
+        RoleAction::Grant => LightMethod::Put,
+        RoleAction::Revoke => LightMethod::Delete,
+    };
+    let route = Route::GuildMemberRole {
+        guild_id: snowflake(change.guild.0).into(),
+        user_id: snowflake(change.user.0).into(),
+        role_id: snowflake(change.role.0).into(),
+    };
+    let reason = HeaderValue::try_from(text::audit_reason(&change.cause)).ok();
+    let headers: HeaderMap = reason
+        .map(|reason| (AUDIT_LOG_REASON, reason))
+        .into_iter()
+        .collect();
+    Request::new(route, method).headers(Some(headers))
+}
+
+fn log(change: &RoleChange, end: &End) {
+    let RoleChange {
+        action,
+        guild,
+        user,
+        role,
+        ..
+    } = change;
+    match end {
+        End::Done => tracing::info!(?action, %guild, %user, %role, "role changed"),
+        End::Postponed => {
+            tracing::debug!(?action, %guild, %user, %role, "role change waits for the rate limit")
+        }
+        End::Passing { message } => {
+            tracing::debug!(?action, %guild, %user, %role, message, "role change failed; it is tried again")
+        }
+        End::Away { code, .. } => {
+            tracing::info!(?action, %guild, %user, %role, code, "the member is not in the server")
+        }
+        End::Odd { code, message } => {
+            tracing::warn!(?action, %guild, %user, %role, code, message, "role change refused")
+        }
+        End::Stuck { code, sentence, .. } => {
+            tracing::warn!(?action, %guild, %user, %role, code, sentence, "role change refused")
+        }
+        End::Held { code, .. } => {
+            tracing::debug!(?action, %guild, %user, %role, code, "role change waits for a valid token")
+        }
+    }
+}

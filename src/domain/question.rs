@@ -1,0 +1,98 @@
+//! Questions that pages and commands put to the reconcile loop, which alone knows desired and observed roles together.
+
+use tokio::sync::oneshot;
+
+use super::{
+    Cause, GateId, GuildId, ModuleAddress, PlanId, RoleChange, RoleId, SubscriptionId, Timestamp,
+    UserId, Wallet,
+};
+
+/// A question with the way back for its answer. A dropped answer means that the service is stopping.
+#[derive(Debug)]
+pub enum Question {
+    /// Where a member stands, in every server.
+    Standing {
+        /// Whose.
+        user: UserId,
+        /// The answer.
+        answer: oneshot::Sender<MemberStanding>,
+    },
+    /// What the next full pass would change on Discord.
+    Plan {
+        /// The answer.
+        answer: oneshot::Sender<PlannedChanges>,
+    },
+}
+
+/// The answer to [`Question::Plan`].
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PlannedChanges {
+    /// The newest confirmed block; 0 before any was read.
+    pub at_block: u64,
+    /// Grants before revokes.
+    pub changes: Vec<RoleChange>,
+}
+
+/// Where a member stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStanding {
+    /// Who.
+    pub user: UserId,
+    /// The linked wallets.
+    pub wallets: Vec<Wallet>,
+    /// The chain's time at the newest confirmed block.
+    pub now: Timestamp,
+    /// Every gate of every server that the member is in, by server.
+    pub gates: Vec<GateStanding>,
+}
+
+/// Where a member stands at one gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateStanding {
+    /// The gate.
+    pub gate: GateId,
+    /// Its server.
+    pub guild: GuildId,
+    /// The merchant's module.
+    pub module: ModuleAddress,
+    /// The gate's plans.
+    pub plans: Vec<PlanId>,
+    /// Whether the member is entitled to the gate's roles.
+    pub entitled: bool,
+    /// The gate's roles.
+    pub roles: Vec<RoleStanding>,
+    /// The member's subscriptions to the gate's plans.
+    pub subscriptions: Vec<SubscriptionStanding>,
+    /// Why the gate cannot work at present, in one sentence (a missing permission, a backfill under way).
+    pub trouble: Option<String>,
+}
+
+/// One role of a gate, for one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleStanding {
+    /// The role.
+    pub role: RoleId,
+    /// Its name on Discord; the id where it is not known.
+    pub name: String,
+    /// Whether Discord shows it on the member.
+    pub held: bool,
+}
+
+/// One subscription of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionStanding {
+    /// The wallet that holds it.
+    pub wallet: Wallet,
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Its plan.
+    pub plan: PlanId,
+    /// End of the paid window without grace.
+    pub paid_until: Option<Timestamp>,
+    /// End of access, grace included.
+    pub access_until: Option<Timestamp>,
+    /// Whether it gives access now.
+    pub open: bool,
+    /// Why it does or does not; `None` when it was never paid.
+    pub cause: Option<Cause>,
+}

@@ -1,0 +1,271 @@
+//! PURE. Compares the roles that members should hold with those they hold: desired − observed.
+//!
+//! ```text
+//! desired(member, server) = ⋃ roles of the gates whose plans the member's wallets hold open at `now`
+//! grant  = desired − observed
+//! revoke = observed − desired, of roles that this program gave (or, if gates claim them, any role of a gate)
+//! ```
+
+mod brake;
+mod standing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use brake::{Held, hold_back, without_revokes};
+pub use standing::gate_standings;
+
+use crate::domain::{
+    AppliedState, Gate, GateMatch, GuildId, ManualRoles, ModuleAddress, RoleAction, RoleId,
+    SubscriptionId, Timestamp, UserId, Wallet,
+};
+use crate::projection::Access;
+use crate::roster::{GuildView, Holding, Roster};
+
+/// One change that should be made. Orders by action first: grants before revokes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Decision {
+    /// Grant or revoke.
+    pub action: RoleAction,
+    /// Where.
+    pub guild: GuildId,
+    /// To whom.
+    pub user: UserId,
+    /// Which role.
+    pub role: RoleId,
+    /// On what evidence.
+    pub because: Because,
+}
+
+/// The evidence for a decision, from which its cause can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Because {
+    /// The state of this subscription.
+    Holding {
+        /// Who holds it.
+        wallet: Wallet,
+        /// Its module.
+        module: ModuleAddress,
+        /// The subscription.
+        id: SubscriptionId,
+        /// What it gave at the time of the decision.
+        access: Access,
+    },
+    /// The member holds no subscription that any gate of the role asks for.
+    NoHolding {
+        /// Whether a wallet is linked at all.
+        linked: bool,
+    },
+    /// No gate gives this role any more.
+    NoGate,
+    /// The role was given by hand and the gates claim their roles.
+    ByHand,
+}
+
+/// What [`check_member`] finds besides decisions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Roles of ours that are neither held nor wanted any more: forget them. `true` for those whose removal was under
+    /// way when the program last stopped, and is now seen to have happened.
+    pub gone: Vec<(GuildId, UserId, RoleId, bool)>,
+    /// Grants that were under way when the program last stopped, and are now seen to have happened.
+    pub arrived: Vec<(GuildId, UserId, RoleId)>,
+}
+
+/// Appends what must change for one member in one server.
+///
+/// Nothing is decided about a server that has not been observed, a member who is not in it, and roles of gates whose
+/// module has not been read completely.
+pub fn check_member(
+    roster: &Roster,
+    guild: GuildId,
+    view: &GuildView,
+    user: UserId,
+    now: Timestamp,
+    decisions: &mut Vec<Decision>,
+    findings: &mut Findings,
+) {
+    if !view.observed || !view.is_present(user) {
+        return;
+    }
+    let wallets = roster.wallets(user);
+    let held = view.held(user);
+    let applied = view.applied(user);
+    if wallets.is_empty() && held.is_empty() && applied.is_empty() {
+        return;
+    }
+    let decide = |action, role, because| Decision {
+        action,
+        guild,
+        user,
+        role,
+        because,
+    };
+    let mut wanted = SmallRoles::default();
+    let mut unknown = SmallRoles::default();
+    for gate in roster.gates(guild) {
+        if !roster.is_complete(gate.module) {
+            unknown.extend(&gate.roles);
+        } else if let Some(because) = entitlement(roster, gate, wallets, now) {
+            for role in &gate.roles {
+                if !held.contains(role) && !wanted.contains(*role) {
+                    decisions.push(decide(RoleAction::Grant, *role, because));
+                }
+            }
+            wanted.extend(&gate.roles);
+        }
+    }
+    for role in held.iter().filter(|role| !wanted.contains(**role)) {
+        let state = applied.iter().find(|(ours, _)| ours == role);
+        let claimed = roster.policy().manual_roles == ManualRoles::Claim
+            && roster
+                .gates(guild)
+                .iter()
+                .any(|gate| gate.roles.contains(role));
+        if unknown.contains(*role) || (state.is_none() && !claimed) {
+            continue;
+        }
+        let because = match state {
+            Some(_) => lost(roster, guild, *role, wallets),
+            None => Because::ByHand,
+        };
+        decisions.push(decide(RoleAction::Revoke, *role, because));
+    }
+    for (role, state) in applied {
+        match (state, held.contains(role)) {
+            (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
+            (_, false) if !wanted.contains(*role) && !unknown.contains(*role) => {
+                let removed = *state == AppliedState::Revoking;
+                findings.gone.push((guild, user, *role, removed));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A set of a handful of roles, without an allocation for members of whom nothing is wanted.
+#[derive(Default)]
+struct SmallRoles(Vec<RoleId>);
+
+impl SmallRoles {
+    fn contains(&self, role: RoleId) -> bool {
+        self.0.contains(&role)
+    }
+
+    fn extend(&mut self, roles: &BTreeSet<RoleId>) {
+        self.0.extend(roles.iter().copied());
+    }
+}
+
+/// Whether a gate is open to the owner of these wallets, and by which subscription: the one that lasts longest.
+fn entitlement(
+    roster: &Roster,
+    gate: &Gate,
+    wallets: &[Wallet],
+    now: Timestamp,
+) -> Option<Because> {
+    let best = |held: &mut dyn Iterator<Item = (Wallet, &Holding)>| {
+        held.filter_map(|(wallet, holding)| {
+            let access = roster.access(wallet, holding);
+            access.is_open(now).then_some((access, wallet, holding))
+        })
+        .max_by_key(|(access, _, holding)| (*access, holding.id))
+        .map(|(access, wallet, holding)| because(wallet, holding, access))
+    };
+    let holdings = || holdings_of(roster, gate, wallets);
+    match gate.matching {
+        GateMatch::Any => best(&mut holdings()),
+        GateMatch::All => {
+            let mut newest = None;
+            for plan in &gate.plans {
+                newest = best(&mut holdings().filter(|(_, holding)| holding.plan == *plan));
+                newest?;
+            }
+            newest
+        }
+    }
+}
+
+/// The subscriptions of these wallets that a gate asks about.
+fn holdings_of<'a>(
+    roster: &'a Roster,
+    gate: &'a Gate,
+    wallets: &'a [Wallet],
+) -> impl Iterator<Item = (Wallet, &'a Holding)> {
+    wallets
+        .iter()
+        .flat_map(|wallet| roster.holdings(*wallet).iter().map(|one| (*wallet, one)))
+        .filter(|(_, one)| one.module == gate.module && gate.plans.contains(&one.plan))
+}
+
+fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
+    Because::Holding {
+        wallet,
+        module: holding.module,
+        id: holding.id,
+        access,
+    }
+}
+
+/// Why a role that this program gave is not deserved any more: the last subscription that ever gave it.
+fn lost(roster: &Roster, guild: GuildId, role: RoleId, wallets: &[Wallet]) -> Because {
+    let mut gates = roster
+        .gates(guild)
+        .iter()
+        .filter(|gate| gate.roles.contains(&role))
+        .peekable();
+    if gates.peek().is_none() {
+        return Because::NoGate;
+    }
+    // The longest-lasting of those that ended, unless an event ended one: a moment is the weaker explanation.
+    gates
+        .flat_map(|gate| holdings_of(roster, gate, wallets))
+        .map(|(wallet, holding)| (roster.access(wallet, holding), wallet, holding))
+        .filter(|(access, ..)| *access != Access::NeverPaid)
+        .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access))
+        .map_or(
+            Because::NoHolding {
+                linked: !wallets.is_empty(),
+            },
+            |(access, wallet, holding)| because(wallet, holding, access),
+        )
+}
+
+/// What must change for these members, in every server; grants first.
+pub fn plan(
+    roster: &Roster,
+    users: impl IntoIterator<Item = UserId>,
+    now: Timestamp,
+) -> (Vec<Decision>, Findings) {
+    let mut decisions = Vec::new();
+    let mut findings = Findings::default();
+    for user in users {
+        for (guild, view) in roster.guilds() {
+            check_member(
+                roster,
+                guild,
+                view,
+                user,
+                now,
+                &mut decisions,
+                &mut findings,
+            );
+        }
+    }
+    decisions.sort_unstable();
+    (decisions, findings)
+}
+
+/// Decisions by server and member, for an outbox that replaces a member's changes as a whole.
+pub fn by_member<T>(
+    changes: impl IntoIterator<Item = (GuildId, UserId, T)>,
+) -> BTreeMap<(GuildId, UserId), Vec<T>> {
+    let mut grouped = BTreeMap::new();
+    for (guild, user, change) in changes {
+        let of_member: &mut Vec<T> = grouped.entry((guild, user)).or_default();
+        of_member.push(change);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Answers to what pages, commands and `plan` ask. Nothing here changes anything.
+
+use super::cause::to_changes;
+use super::tick::load;
+use super::{Reconcile, blocking};
+use crate::discord::Discord;
+use crate::domain::{
+    MemberStanding, PlannedChanges, Policy, Question, RoleChange, Timestamp, UserId,
+};
+use crate::planner;
+use crate::projection;
+use crate::roster::Roster;
+use crate::store::Store;
+
+impl Reconcile {
+    pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
+        let confirmed = self.chain.borrow().confirmed;
+        let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
+        match question {
+            Question::Standing { user, answer } => {
+                // What was linked or paid a moment ago is part of the answer.
+                self.tick().await?;
+                let standing = standing(&self.store, &self.roster, user, now).await?;
+                // Whoever asked may have gone; that is no error.
+                let _gone = answer.send(standing);
+            }
+            Question::Plan { answer } => {
+                let changes = if self.reached_tip {
+                    planned(&self.store, &self.roster, now).await?
+                } else {
+                    Vec::new()
+                };
+                let at_block = confirmed.map_or(0, |block| block.number);
+                let _gone = answer.send(PlannedChanges { at_block, changes });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a member stands, with causes.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn standing(
+    store: &Store,
+    roster: &Roster,
+    user: UserId,
+    now: Timestamp,
+) -> anyhow::Result<MemberStanding> {
+    let mut gates = planner::gate_standings(roster, user, now);
+    let store = store.clone();
+    let mut accesses = Vec::new();
+    for gate in &gates {
+        for one in &gate.subscriptions {
+            let held = roster.holdings(one.wallet).iter();
+            let access = held
+                .filter(|held| (held.module, held.id) == (gate.module, one.subscription))
+                .map(|held| roster.access(one.wallet, held))
+                .next();
+            accesses.push(access.unwrap_or(projection::Access::NeverPaid));
+        }
+    }
+    let gates = blocking(move || {
+        let mut accesses = accesses.into_iter();
+        for gate in &mut gates {
+            for one in &mut gate.subscriptions {
+                let access = accesses.next().unwrap_or(projection::Access::NeverPaid);
+                let blocked = store.blocked(gate.module, one.wallet)?;
+                let state = store.subscription(gate.module, one.subscription)?;
+                one.cause = state.and_then(|state| {
+                    projection::cause(gate.module, one.subscription, &state, blocked, access, now)
+                });
+            }
+        }
+        Ok(gates)
+    })
+    .await?;
+    Ok(MemberStanding {
+        user,
+        wallets: roster.wallets(user).to_vec(),
+        now,
+        gates,
+    })
+}
+
+/// What a full pass would change, the brake included.
+async fn planned(
+    store: &Store,
+    roster: &Roster,
+    now: Timestamp,
+) -> anyhow::Result<Vec<RoleChange>> {
+    let (decisions, _) = planner::plan(roster, roster.everyone(), now);
+    let store = store.clone();
+    let mut changes = blocking(move || to_changes(&store, &decisions, now)).await?;
+    planner::hold_back(roster, &mut changes);
+    Ok(changes)
+}
+
+/// What the next pass would change, without a running service: reads the store and every server with a gate.
+///
+/// # Errors
+/// When the store or Discord cannot be read.
+pub async fn plan_once(
+    store: &Store,
+    discord: &Discord,
+    policy: Policy,
+) -> anyhow::Result<PlannedChanges> {
+    let mut roster = Roster::new(policy);
+    let reading = store.clone();
+    let (mut roster, cursor) = blocking(move || {
+        load(&reading, &mut roster)?;
+        Ok((roster, reading.cursor()?))
+    })
+    .await?;
+    let guilds: Vec<_> = roster.guilds().map(|(guild, _)| guild).collect();
+    for guild in guilds {
+        let interest = roster.roles_of_interest(guild);
+        if !interest.is_empty() {
+            let seen = discord.observe(guild, &interest).await?;
+            roster.observe_guild(guild, interest, seen.present, seen.members);
+        }
+    }
+    let now = cursor.map_or(Timestamp::default(), |block| block.timestamp);
+    Ok(PlannedChanges {
+        at_block: cursor.map_or(0, |block| block.number),
+        changes: planned(store, &roster, now).await?,
+    })
+}

@@ -1,0 +1,132 @@
+//! What is seen on Discord: whole servers at the start and after a lost session, single members from the gateway.
+
+use std::time::{Duration, Instant};
+
+use std::collections::BTreeSet;
+use tracing::{info, warn};
+
+use super::Reconcile;
+use crate::discord::{GuildObservation, Observation};
+use crate::domain::{GuildId, RoleId, UserId};
+
+/// How long a member event may contradict an acknowledged change before it is believed: events of the change's own
+/// making can arrive after later acknowledgements.
+const DOUBT: Duration = Duration::from_secs(2);
+/// Pause before a server that could not be read is read again.
+const RETRY: Duration = Duration::from_secs(10);
+
+impl Reconcile {
+    /// Takes an observation, and all others that are waiting.
+    pub(super) fn take_observations(&mut self, first: Observation) {
+        self.take_observation(first);
+        while let Ok(next) = self.observations.try_recv() {
+            self.take_observation(next);
+        }
+    }
+
+    fn take_observation(&mut self, observation: Observation) {
+        match observation {
+            Observation::Connected => self.observe_all(),
+            Observation::Disconnected => {}
+            Observation::GuildAvailable(guild) => self.observe(guild, Duration::ZERO),
+            Observation::GuildGone(guild) => self.roster.guild_gone(guild),
+            Observation::MemberSeen { guild, user, roles } => self.see_member(guild, user, roles),
+            Observation::MemberLeft { guild, user } => {
+                self.doubtful.remove(&(guild, user));
+                self.roster.member_left(guild, user);
+                self.roster.touch(user);
+            }
+            Observation::RolesChanged(guild) => self.observe(guild, Duration::ZERO),
+        }
+    }
+
+    fn see_member(&mut self, guild: GuildId, user: UserId, roles: Vec<RoleId>) {
+        let member = (guild, user);
+        self.doubtful.remove(&member);
+        let now = Instant::now();
+        match self.fresh.get(&member) {
+            Some(at) if now < *at + DOUBT => {
+                self.doubtful.insert(member, (*at + DOUBT, roles));
+            }
+            _ => self.roster.observe_member(guild, user, &roles),
+        }
+    }
+
+    /// When the next doubtful observation is to be believed.
+    pub(super) fn next_settling(&self) -> Instant {
+        let due = self.doubtful.values().map(|(due, _)| *due).min();
+        due.unwrap_or_else(|| Instant::now() + DOUBT)
+    }
+
+    /// Believes the observations that nothing newer has replaced.
+    pub(super) fn settle_doubts(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self
+            .doubtful
+            .iter()
+            .filter(|(_, (due, _))| *due <= now)
+            .map(|(member, _)| *member)
+            .collect();
+        for (guild, user) in due {
+            if let Some((_, roles)) = self.doubtful.remove(&(guild, user)) {
+                self.roster.observe_member(guild, user, &roles);
+            }
+        }
+        self.fresh.retain(|_, at| now < *at + DOUBT);
+    }
+
+    /// Reads every server that matters.
+    pub(super) fn observe_all(&mut self) {
+        let guilds: Vec<_> = self.roster.guilds().map(|(guild, _)| guild).collect();
+        for guild in guilds {
+            self.observe(guild, Duration::ZERO);
+        }
+    }
+
+    fn observe(&mut self, guild: GuildId, pause: Duration) {
+        let interest = self.roster.roles_of_interest(guild);
+        if interest.is_empty() || !self.under_observation.insert(guild) {
+            return;
+        }
+        let discord = self.discord.clone();
+        self.observing.spawn(async move {
+            tokio::time::sleep(pause).await;
+            let observed = discord.observe(guild, &interest).await;
+            (guild, interest, observed)
+        });
+    }
+
+    /// Takes what was read of a server.
+    pub(super) fn take_observed(
+        &mut self,
+        (guild, interest, observed): (GuildId, BTreeSet<RoleId>, anyhow::Result<GuildObservation>),
+    ) {
+        self.under_observation.remove(&guild);
+        match observed {
+            Ok(observation) => {
+                info!(%guild, members = observation.present.len(), "server read");
+                self.roster.observe_guild(
+                    guild,
+                    interest.clone(),
+                    observation.present,
+                    observation.members,
+                );
+                self.roster.set_role_names(guild, observation.role_names);
+                if !self.roster.roles_of_interest(guild).is_subset(&interest) {
+                    self.observe(guild, Duration::ZERO);
+                }
+            }
+            Err(error) => {
+                warn!(%guild, error = format!("{error:#}"), "the server could not be read");
+                self.observe(guild, RETRY);
+            }
+        }
+        self.note_trouble();
+    }
+
+    /// Passes Discord's standing errors on to where members' standings are told.
+    pub(super) fn note_trouble(&mut self) {
+        let failing = self.discord_status.borrow_and_update().failing.clone();
+        self.roster.set_trouble(failing);
+    }
+}

@@ -1,0 +1,88 @@
+//! What became of role changes: journal, roster, and a second look at the member.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tracing::{info, warn};
+
+use super::{Reconcile, blocking};
+use crate::discord::Report;
+use crate::domain::{JournalEntry, Outcome, RoleAction, Timestamp};
+
+/// Reports that are journaled in one commit.
+const MOST_AT_ONCE: usize = 1_000;
+
+impl Reconcile {
+    /// Journals a report and all others that are waiting, in one commit.
+    pub(super) async fn take_reports(&mut self, first: Report) -> anyhow::Result<()> {
+        let mut reports = vec![first];
+        while reports.len() < MOST_AT_ONCE
+            && let Ok(next) = self.reports.try_recv()
+        {
+            reports.push(next);
+        }
+        let block = self
+            .chain
+            .borrow()
+            .confirmed
+            .map_or(0, |block| block.number);
+        let at = wall_clock();
+        let entries: Vec<_> = reports
+            .into_iter()
+            .map(|report| JournalEntry {
+                at,
+                block,
+                change: report.change,
+                outcome: report.outcome,
+            })
+            .collect();
+        let store = self.store.clone();
+        let entries = blocking(move || {
+            store.settle(&entries)?;
+            Ok(entries)
+        })
+        .await?;
+        entries.iter().for_each(|entry| self.take_entry(entry));
+        Ok(())
+    }
+
+    fn take_entry(&mut self, entry: &JournalEntry) {
+        let change = &entry.change;
+        let member = (change.guild, change.user);
+        let action = match change.action {
+            RoleAction::Grant => "grant",
+            RoleAction::Revoke => "revoke",
+        };
+        match &entry.outcome {
+            Outcome::Done => {
+                info!(guild = %change.guild, user = %change.user, role = %change.role, action,
+                    cause = ?change.cause, "role changed");
+                metrics::counter!("amser_roles_role_changes_total", "action" => action)
+                    .increment(1);
+                self.roster
+                    .acknowledge(change.guild, change.user, change.role, change.action);
+                self.fresh.insert(member, Instant::now());
+                if let Some(outstanding) = self.outstanding.get_mut(&member) {
+                    outstanding
+                        .retain(|other| (other.action, other.role) != (change.action, change.role));
+                    if outstanding.is_empty() {
+                        self.outstanding.remove(&member);
+                    }
+                }
+                self.roster.touch(change.user);
+            }
+            Outcome::Failed { code, message } => {
+                warn!(guild = %change.guild, role = %change.role, action, code, message, "role change refused");
+                metrics::counter!("amser_roles_role_change_failures_total", "action" => action)
+                    .increment(1);
+            }
+        }
+    }
+}
+
+/// The machine's time, for display only: access follows the chain's clock.
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(since_epoch.as_secs())
+}

@@ -1,0 +1,322 @@
+//! One tick: feed the roster, plan, make the intents durable, hand over.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use tracing::{debug, warn};
+
+use super::cause::to_changes;
+use super::{Reconcile, blocking};
+use crate::domain::{
+    Counts, GuildId, JournalEntry, Outcome, RoleAction, RoleChange, RoleId, Timestamp, UserId,
+};
+use crate::planner::{self, Findings};
+use crate::roster::Roster;
+use crate::store::{Store, Touched};
+
+impl Reconcile {
+    /// Brings Discord a step closer to what should be. Touches only members whose evidence changed.
+    pub(super) async fn tick(&mut self) -> anyhow::Result<()> {
+        // The clock is read before the events: a clock of block N with the events up to N or later is sound, the
+        // reverse could take a role for want of a payment that is already stored. `at_tip` must hold before and after,
+        // because a rollback is announced before it is committed.
+        let before = self.chain.borrow_and_update().clone();
+        let touched = self.store.take_touched();
+        let at_tip = before.at_tip && self.chain.borrow().at_tip;
+        self.feed(touched).await?;
+        let Some(confirmed) = before.confirmed else {
+            return Ok(());
+        };
+        if at_tip && !self.reached_tip {
+            self.reached_tip = true;
+            self.touch_everyone();
+        }
+        // While history is being read, what is stored is the past: nothing is planned from it. While the node is away,
+        // what is stored is the newest there is: members who link a paid wallet get their role.
+        if !self.reached_tip || (!at_tip && before.trouble.is_none()) {
+            return Ok(());
+        }
+        let now = confirmed.timestamp;
+        if now < self.last_now {
+            self.touch_everyone();
+        }
+        self.last_now = now;
+        if at_tip {
+            for user in std::mem::take(&mut self.waiting) {
+                self.roster.touch(user);
+            }
+        }
+        let users = self.roster.take_dirty(now);
+        if !users.is_empty() {
+            self.plan_and_hand_over(users, now, confirmed.number, at_tip)
+                .await?;
+        }
+        self.counts_due.0 = true;
+        Ok(())
+    }
+
+    async fn plan_and_hand_over(
+        &mut self,
+        users: BTreeSet<UserId>,
+        now: Timestamp,
+        block: u64,
+        may_revoke: bool,
+    ) -> anyhow::Result<()> {
+        let (mut decisions, findings) = planner::plan(&self.roster, users.iter().copied(), now);
+        if !may_revoke {
+            self.waiting
+                .extend(planner::without_revokes(&mut decisions));
+        }
+        let store = self.store.clone();
+        let mut changes = if decisions.is_empty() {
+            Vec::new()
+        } else {
+            blocking(move || to_changes(&store, &decisions, now)).await?
+        };
+        let held_back = planner::hold_back(&self.roster, &mut changes);
+        self.note_held_back(held_back);
+        let mut outbox = planner::by_member(
+            changes
+                .into_iter()
+                .map(|change| (change.guild, change.user, change)),
+        );
+        // Members whose outstanding changes are moot now.
+        for user in &users {
+            for (guild, _) in self.roster.guilds() {
+                if self.outstanding.contains_key(&(guild, *user)) {
+                    outbox.entry((guild, *user)).or_default();
+                }
+            }
+        }
+        outbox.retain(|member, changes| {
+            let under_way = self.outstanding.get(member).map_or(&[][..], Vec::as_slice);
+            !same_changes(under_way, changes)
+        });
+        let intents: Vec<_> = outbox.values().flatten().cloned().collect();
+        self.record(&intents, findings, now, block).await?;
+        for change in &intents {
+            self.roster.intend(change);
+        }
+        // Grants of all members reach the outbox before revokes do, so that a worker that is quick grants first.
+        let (grants, rest): (Vec<_>, Vec<_>) = outbox.into_iter().partition(|(_, changes)| {
+            changes
+                .iter()
+                .any(|change| change.action == RoleAction::Grant)
+        });
+        for ((guild, user), changes) in grants.into_iter().chain(rest) {
+            if changes.is_empty() {
+                self.outstanding.remove(&(guild, user));
+            } else {
+                debug!(%guild, changes = changes.len(), "role changes handed over");
+                self.outstanding.insert((guild, user), changes.clone());
+            }
+            self.discord.outbox().set(guild, user, changes);
+        }
+        Ok(())
+    }
+
+    /// Makes intents durable and settles what the last run left open, in at most three commits.
+    async fn record(
+        &mut self,
+        intents: &[RoleChange],
+        findings: Findings,
+        now: Timestamp,
+        block: u64,
+    ) -> anyhow::Result<()> {
+        // A grant that was taken back before it was acknowledged may still arrive; its intent stays until it is known.
+        let settled =
+            |guild: &GuildId, user: &UserId| !self.outstanding.contains_key(&(*guild, *user));
+        let mut gone = findings.gone;
+        gone.retain(|(guild, user, ..)| settled(guild, user));
+        let mut arrived = findings.arrived;
+        arrived.retain(|(guild, user, _)| settled(guild, user));
+        if intents.is_empty() && gone.is_empty() && arrived.is_empty() {
+            return Ok(());
+        }
+        for (guild, user, role, _) in &gone {
+            self.roster.forget_applied(*guild, *user, *role);
+        }
+        for (guild, user, role) in &arrived {
+            self.roster
+                .acknowledge(*guild, *user, *role, RoleAction::Grant);
+        }
+        let store = self.store.clone();
+        let intents = intents.to_vec();
+        blocking(move || {
+            let mut entries = Vec::new();
+            let removed = gone.iter().filter(|(.., removed)| *removed);
+            let removed =
+                removed.map(|(guild, user, role, _)| (*guild, *user, *role, RoleAction::Revoke));
+            let granted = arrived
+                .iter()
+                .map(|(guild, user, role)| (*guild, *user, *role, RoleAction::Grant));
+            for (guild, user, role, action) in removed.chain(granted) {
+                entries.extend(done_before(&store, guild, user, role, action, now, block)?);
+            }
+            store.settle(&entries)?;
+            let gone: Vec<_> = gone
+                .iter()
+                .map(|(guild, user, role, _)| (*guild, *user, *role))
+                .collect();
+            store.forget_applied(&gone)?;
+            store.intend(&intents)
+        })
+        .await
+    }
+
+    /// Feeds the roster with what the store's commits touched.
+    async fn feed(&mut self, touched: Touched) -> anyhow::Result<()> {
+        if touched.is_empty() {
+            return Ok(());
+        }
+        if touched.everything {
+            return self.reload().await;
+        }
+        for ((module, id), plan) in touched.plans {
+            self.roster.set_plan(module, id, plan);
+        }
+        for ((module, wallet), mark) in touched.blocked {
+            self.roster.set_blocked(module, wallet, mark.is_some());
+        }
+        for ((module, id), state) in &touched.subscriptions {
+            self.roster.set_subscription(*module, *id, state.as_ref());
+        }
+        for user in touched.members {
+            let store = self.store.clone();
+            let wallets = blocking(move || store.wallets_of(user)).await?;
+            self.roster.set_wallets(user, wallets);
+        }
+        if touched.gates {
+            let store = self.store.clone();
+            let gates = blocking(move || store.gates()).await?;
+            self.roster.set_gates(gates);
+            self.gates_changed();
+        }
+        if touched.modules {
+            let store = self.store.clone();
+            let complete = blocking(move || store.complete_modules()).await?;
+            self.roster.set_complete(complete);
+        }
+        Ok(())
+    }
+
+    /// Fills the roster anew from the store.
+    pub(super) async fn reload(&mut self) -> anyhow::Result<()> {
+        let mut roster = std::mem::take(&mut self.roster);
+        let store = self.store.clone();
+        self.roster = blocking(move || {
+            load(&store, &mut roster)?;
+            Ok(roster)
+        })
+        .await?;
+        self.gates_changed();
+        self.touch_everyone();
+        Ok(())
+    }
+
+    /// Other gates may ask about other modules and other servers.
+    fn gates_changed(&mut self) {
+        let modules = self.roster.modules();
+        self.modules
+            .send_if_modified(|before| std::mem::replace(before, modules.clone()) != modules);
+        for guild in self.roster.guilds_without_roles() {
+            self.discord.forget(guild);
+        }
+        self.observe_all();
+    }
+
+    pub(super) fn touch_everyone(&mut self) {
+        for user in self.roster.everyone() {
+            self.roster.touch(user);
+        }
+        for (_, user) in self.outstanding.keys() {
+            self.roster.touch(*user);
+        }
+    }
+
+    fn note_held_back(
+        &mut self,
+        held: std::collections::BTreeMap<(GuildId, RoleId), planner::Held>,
+    ) {
+        for ((guild, role), held) in held {
+            if self.held_back.insert((guild, role), held) != Some(held) {
+                warn!(%guild, %role, removals = held.removals, holders = held.holders,
+                    "stopped a mass removal without on-chain reasons; check the gates and links, then set \
+                     policy.max_revoke_share to 1 and restart to let it through");
+            }
+        }
+    }
+
+    /// Counts for the status page. Walks all subscriptions, so it takes at most a fiftieth of the time.
+    pub(super) fn count(&mut self) {
+        let started = Instant::now();
+        if !self.counts_due.0 || started < self.counts_due.1 {
+            return;
+        }
+        let counts = Counts {
+            subscriptions: self.roster.subscription_count(),
+            active: self.roster.open_count(self.last_now),
+            links: self.roster.link_count(),
+            gates: self.roster.gate_count(),
+        };
+        self.counts
+            .send_if_modified(|before| std::mem::replace(before, counts) != counts);
+        self.counts_due = (false, started + started.elapsed() * 50);
+    }
+}
+
+/// Whether two sets ask for the same of a member, whatever their causes.
+fn same_changes(a: &[RoleChange], b: &[RoleChange]) -> bool {
+    let asks = |changes: &[RoleChange]| {
+        let pairs = changes.iter().map(|change| (change.action, change.role));
+        pairs.collect::<BTreeSet<_>>()
+    };
+    a.len() == b.len() && asks(a) == asks(b)
+}
+
+/// The journal's line for a change that was under way when the program last stopped, and is seen to have happened.
+fn done_before(
+    store: &Store,
+    guild: GuildId,
+    user: UserId,
+    role: RoleId,
+    action: RoleAction,
+    now: Timestamp,
+    block: u64,
+) -> anyhow::Result<Option<JournalEntry>> {
+    let applied = store.applied(guild, user, role)?;
+    Ok(applied.map(|applied| JournalEntry {
+        at: now,
+        block,
+        change: RoleChange {
+            action,
+            guild,
+            user,
+            role,
+            cause: applied.cause,
+        },
+        outcome: Outcome::Done,
+    }))
+}
+
+/// Fills a roster from the store; what it observed on Discord stays.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
+    roster.clear_stored();
+    store.for_each_plan(|module, id, plan| roster.set_plan(module, id, Some(plan)))?;
+    store.for_each_blocked(|module, wallet, _| roster.set_blocked(module, wallet, true))?;
+    store.for_each_subscription(|module, id, state| {
+        roster.set_subscription(module, id, Some(&state));
+    })?;
+    let mut wallets = std::collections::BTreeMap::<_, Vec<_>>::new();
+    store.for_each_link(|user, wallet| wallets.entry(user).or_default().push(wallet))?;
+    for (user, wallets) in wallets {
+        roster.set_wallets(user, wallets);
+    }
+    roster.set_gates(store.gates()?);
+    store.for_each_applied(|applied| roster.set_applied(&applied))?;
+    roster.set_complete(store.complete_modules()?);
+    Ok(())
+}

@@ -1,0 +1,403 @@
+//! Our Discord side against the local Discord: role changes, faults, the gateway.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chaos;
+mod faults;
+mod gateway;
+mod refusals;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+use amser_roles::discord::{self, Channels, Discord, NoCommands, Observation, Report, Settings};
+use amser_roles::domain::{
+    Cause, DiscordStatus, GuildId, Outcome, RoleAction, RoleChange, RoleId, UserId,
+};
+use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
+use secrecy::SecretString;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything here takes, so that only a hang reaches it.
+const DEADLINE: Duration = Duration::from_secs(40);
+
+/// A server with the bot, a paid role below the bot's, and members; and our connection to it.
+struct Story {
+    local: LocalDiscord,
+    guild: GuildId,
+    paid: RoleId,
+    users: Vec<UserId>,
+    discord: Discord,
+    observations: mpsc::Receiver<Observation>,
+    reports: mpsc::Receiver<Report>,
+    status: watch::Receiver<DiscordStatus>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Story {
+    async fn begin(members: u64) -> Self {
+        Self::begin_with(Options::default(), members).await
+    }
+
+    async fn begin_with(options: Options, members: u64) -> Self {
+        Self::begin_at(LocalDiscord::start(options).await.unwrap(), members).await
+    }
+
+    async fn begin_at(local: LocalDiscord, members: u64) -> Self {
+        let guild = local.add_guild("Guild");
+        let paid = local.add_role(guild, "Paid").unwrap();
+        local
+            .set_role_order(guild, &[paid, local.bot_role(guild).unwrap()])
+            .unwrap();
+        let users = local.add_members(guild, members).unwrap();
+        let (observed, observations) = mpsc::channel(100_000);
+        let (reported, reports) = mpsc::channel(10_000);
+        let (status, status_seen) = watch::channel(DiscordStatus::default());
+        let stop = CancellationToken::new();
+        let channels = Channels {
+            observations: observed,
+            reports: reported,
+            status,
+        };
+        let token = SecretString::from(local.options().token);
+        let connected =
+            discord::connect(settings(&local), token, NoCommands, channels, stop.clone());
+        let (discord, task) = connected.unwrap();
+        let task = Some(tokio::spawn(task));
+        Self {
+            local,
+            guild,
+            paid,
+            users,
+            discord,
+            observations,
+            reports,
+            status: status_seen,
+            stop,
+            task,
+        }
+    }
+
+    fn change(&self, action: RoleAction, user: UserId, role: RoleId) -> RoleChange {
+        RoleChange {
+            action,
+            guild: self.guild,
+            user,
+            role,
+            cause: Cause::NoSubscription,
+        }
+    }
+
+    fn set(&self, action: RoleAction, user: UserId) {
+        let change = self.change(action, user, self.paid);
+        self.discord.outbox().set(self.guild, user, vec![change]);
+    }
+
+    /// Waits for an observation and skips those before it.
+    async fn observed(&mut self, what: impl Fn(&Observation) -> bool) -> Observation {
+        let found = async {
+            loop {
+                let observation = self
+                    .observations
+                    .recv()
+                    .await
+                    .expect("the connection ended");
+                if what(&observation) {
+                    return observation;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, found)
+            .await
+            .expect("the observation never came")
+    }
+
+    /// Waits until the gateway tells of the guild, so that everything in it is seen from then on.
+    async fn ready(&mut self) {
+        let guild = self.guild;
+        self.observed(|observation| *observation == Observation::GuildAvailable(guild))
+            .await;
+    }
+
+    /// Waits until the status is as wished.
+    async fn status(&mut self, what: impl Fn(&DiscordStatus) -> bool) -> DiscordStatus {
+        let wait = tokio::time::timeout(DEADLINE, self.status.wait_for(|status| what(status)));
+        wait.await.expect("the status never came").unwrap().clone()
+    }
+
+    /// Waits until everything is sent.
+    async fn settled(&self) {
+        let waited = tokio::time::timeout(DEADLINE, async {
+            while self.discord.pending() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        waited.await.expect("changes stayed outstanding");
+    }
+
+    /// The next report.
+    async fn report(&mut self) -> Report {
+        let report = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
+        report.expect("no report came").unwrap()
+    }
+
+    /// The reports so far.
+    fn told(&mut self) -> Vec<Report> {
+        std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
+    }
+
+    fn role_requests(&self) -> u64 {
+        self.local.count(Route::AddMemberRole) + self.local.count(Route::RemoveMemberRole)
+    }
+
+    fn holders(&self) -> BTreeSet<UserId> {
+        self.local.members_with(self.guild, self.paid)
+    }
+
+    fn assert_no_violation(&self) {
+        assert_eq!(self.local.violations(), []);
+    }
+
+    /// Stops and checks that the connection ends well and soon.
+    async fn end(mut self) {
+        self.stop.cancel();
+        let task = self.task.take().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(10), task).await;
+        ended.expect("the stop takes too long").unwrap().unwrap();
+        self.assert_no_violation();
+    }
+}
+
+fn settings(local: &LocalDiscord) -> Settings {
+    Settings {
+        application_id: NonZeroU64::new(local.options().application_id.get()).unwrap(),
+        api_url: local.base_url().parse().unwrap(),
+    }
+}
+
+fn code(report: &Report) -> Option<u32> {
+    match &report.outcome {
+        Outcome::Done => None,
+        Outcome::Failed { code, .. } => Some(*code),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_leave_before_revokes_and_each_change_costs_one_request() {
+    let mut story = Story::begin(20).await;
+    for user in &story.users[..10] {
+        story
+            .local
+            .give_role(story.guild, *user, story.paid)
+            .unwrap();
+    }
+    story.ready().await;
+    story.local.clear_log();
+    for user in &story.users[..10] {
+        story.set(RoleAction::Revoke, *user);
+    }
+    for user in &story.users[10..] {
+        story.set(RoleAction::Grant, *user);
+    }
+    story.settled().await;
+    assert_eq!(story.holders(), story.users[10..].iter().copied().collect());
+    let sent: Vec<_> = story
+        .local
+        .requests()
+        .into_iter()
+        .filter(|request| request.path.contains("/roles/"))
+        .collect();
+    let revoked = sent
+        .iter()
+        .position(|request| request.method == "DELETE")
+        .unwrap();
+    // Revokes that were set first may leave first; but once grants are there, none waits behind a revoke.
+    let late = sent
+        .iter()
+        .skip(revoked)
+        .skip_while(|request| request.method == "DELETE");
+    let rest: Vec<_> = late.map(|request| request.method.as_str()).collect();
+    assert!(
+        rest.is_sorted_by_key(|method| *method == "DELETE"),
+        "{rest:?}"
+    );
+    assert_eq!(sent.len(), 20);
+    assert_eq!(
+        sent[0].reason.as_deref(),
+        Some("amser: no subscription backs this role")
+    );
+    let told = story.told();
+    assert_eq!(told.len(), 20);
+    assert!(told.iter().all(|report| report.outcome == Outcome::Done));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_wish_again_and_again_costs_one_request_and_one_report() {
+    use amser_roles::sandbox::discord::{Fault, Times};
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    story.local.inject(
+        Some(Route::AddMemberRole),
+        Fault::Slow(Duration::from_millis(300)),
+        Times::Next(1),
+    );
+    let user = story.users[0];
+    story.set(RoleAction::Grant, user);
+    // One who has not read the report yet goes on wishing for a while.
+    while story.reports.is_empty() {
+        story.set(RoleAction::Grant, user);
+        tokio::task::yield_now().await;
+    }
+    story.set(RoleAction::Grant, user);
+    story.discord.outbox().set(story.guild, user, Vec::new());
+    story.settled().await;
+    assert_eq!(story.role_requests(), 1);
+    assert_eq!(story.report().await.outcome, Outcome::Done);
+    assert_eq!(story.told(), []);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_became_moot_is_never_sent() {
+    use amser_roles::sandbox::discord::{Fault, Times};
+    let mut story = Story::begin(3).await;
+    story.ready().await;
+    story.local.inject(
+        Some(Route::AddMemberRole),
+        Fault::Slow(Duration::from_millis(300)),
+        Times::Next(1),
+    );
+    let [first, second, third] = story.users[..] else {
+        panic!("three members")
+    };
+    story.set(RoleAction::Grant, first);
+    let begun = story
+        .local
+        .wait_until("the first request is there", DEADLINE, |local| {
+            local.count(Route::AddMemberRole) == 1
+        });
+    begun.await.unwrap();
+    story.set(RoleAction::Grant, second);
+    story.set(RoleAction::Grant, third);
+    story.discord.outbox().set(story.guild, second, Vec::new());
+    story.set(RoleAction::Revoke, third);
+    story.settled().await;
+    assert_eq!(story.local.count(Route::AddMemberRole), 1);
+    assert_eq!(story.local.count(Route::RemoveMemberRole), 1);
+    assert_eq!(story.holders(), [first].into());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_many_pages_is_observed_whole() {
+    let mut story = Story::begin(2500).await;
+    story.ready().await;
+    let other = story.local.add_role(story.guild, "Other").unwrap();
+    let holders = [
+        story.users[0],
+        story.users[999],
+        story.users[1000],
+        story.users[2499],
+    ];
+    for user in holders {
+        story
+            .local
+            .set_member_roles(story.guild, user, &[story.paid, other])
+            .unwrap();
+    }
+    story
+        .local
+        .give_role(story.guild, story.users[7], other)
+        .unwrap();
+    story.local.clear_log();
+    let seen = story
+        .discord
+        .observe(story.guild, &[story.paid].into())
+        .await
+        .unwrap();
+    assert_eq!(seen.name, "Guild");
+    assert_eq!(seen.members, holders.map(|user| (user, vec![story.paid])));
+    // The owner and the bot are members, too.
+    assert_eq!(seen.present.len(), 2502);
+    assert!(
+        story
+            .users
+            .iter()
+            .all(|user| seen.present.binary_search(user).is_ok())
+    );
+    assert_eq!(seen.role_names[&story.paid], "Paid");
+    assert_eq!(seen.highest_role, story.local.bot_role(story.guild));
+    assert_eq!(seen.problems, BTreeMap::new());
+    assert_eq!(story.local.count(Route::ListMembers), 3);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_changes_are_set_in_no_time() {
+    let mut story = Story::begin(1000).await;
+    story.ready().await;
+    let begun = Instant::now();
+    for user in &story.users[..100] {
+        story.set(RoleAction::Grant, *user);
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(5), "{took:?}");
+    story.settled().await;
+    assert_eq!(story.holders().len(), 100);
+    assert_eq!(story.role_requests(), 100);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stop_does_not_wait_for_a_request_that_hangs() {
+    use amser_roles::sandbox::discord::{Fault, Times};
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    story
+        .local
+        .inject(Some(Route::AddMemberRole), Fault::Hang, Times::UntilCleared);
+    story.set(RoleAction::Grant, story.users[0]);
+    let begun = story
+        .local
+        .wait_until("the request is there", DEADLINE, |local| {
+            local.count(Route::AddMemberRole) == 1
+        });
+    begun.await.unwrap();
+    // Ten seconds at most, which is also what a hanging request alone would take.
+    let begun = Instant::now();
+    story.end().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stop_lets_the_request_on_its_way_end_and_drops_the_rest() {
+    use amser_roles::sandbox::discord::{Fault, Times};
+    let mut story = Story::begin(5).await;
+    story.ready().await;
+    let slow = Fault::Slow(Duration::from_millis(500));
+    story
+        .local
+        .inject(Some(Route::AddMemberRole), slow, Times::UntilCleared);
+    for user in &story.users {
+        story.set(RoleAction::Grant, *user);
+    }
+    let begun = story
+        .local
+        .wait_until("a request is there", DEADLINE, |local| {
+            local.count(Route::AddMemberRole) == 1
+        });
+    begun.await.unwrap();
+    story.stop.cancel();
+    story.task.take().unwrap().await.unwrap().unwrap();
+    assert_eq!(story.told().len(), 1);
+    assert_eq!((story.holders().len(), story.role_requests()), (1, 1));
+    story.assert_no_violation();
+}

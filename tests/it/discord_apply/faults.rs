@@ -1,0 +1,152 @@
+//! Rate limits and Discord's passing failures: nothing too early, nothing lost, the others go on.
+
+use amser_roles::sandbox::discord::{Allowance, Bucket, Fault, RateLimits, Times};
+
+use super::*;
+
+const ADD: Option<Route> = Some(Route::AddMemberRole);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_buckets_window_is_waited_for_without_a_single_429() {
+    let mut rate_limits = RateLimits::realistic();
+    rate_limits
+        .buckets
+        .insert(Bucket::MemberRoles, Allowance::new(5, 1));
+    let mut story = Story::begin_with(
+        Options {
+            rate_limits,
+            ..Options::default()
+        },
+        17,
+    )
+    .await;
+    story.ready().await;
+    story.local.clear_log();
+    let begun = Instant::now();
+    for user in &story.users {
+        story.set(RoleAction::Grant, *user);
+    }
+    story.settled().await;
+    assert_eq!(story.holders().len(), 17);
+    assert_eq!(story.role_requests(), 17, "so none was refused");
+    let took = begun.elapsed();
+    assert!(
+        (Duration::from_millis(2500)..Duration::from_secs(6)).contains(&took),
+        "{took:?}"
+    );
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_requests_a_second_are_enough_for_many_servers() {
+    let options = Options {
+        rate_limits: RateLimits::realistic(),
+        ..Options::default()
+    };
+    let mut story = Story::begin_with(options, 1).await;
+    story.ready().await;
+    let guilds: Vec<_> = (0..20)
+        .map(|number| {
+            let guild = story.local.add_guild(&format!("Guild {number}"));
+            let role = story.local.add_role(guild, "Paid").unwrap();
+            story
+                .local
+                .set_role_order(guild, &[role, story.local.bot_role(guild).unwrap()])
+                .unwrap();
+            let users = story.local.add_members(guild, 5).unwrap();
+            (guild, role, users)
+        })
+        .collect();
+    for (guild, role, users) in &guilds {
+        for user in users {
+            let change = RoleChange {
+                guild: *guild,
+                ..story.change(RoleAction::Grant, *user, *role)
+            };
+            story.discord.outbox().set(*guild, *user, vec![change]);
+        }
+    }
+    story.settled().await;
+    for (guild, role, _) in guilds {
+        assert_eq!(story.local.members_with(guild, role).len(), 5);
+    }
+    assert_eq!(story.local.invalid_requests(), 0);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_429_is_waited_out() {
+    let retry_after = Duration::from_millis(1500);
+    for fault in [
+        Fault::RateLimited(retry_after),
+        Fault::GlobalRateLimited(retry_after),
+        Fault::CloudflareRateLimited(Duration::from_secs(2)),
+    ] {
+        let mut story = Story::begin(3).await;
+        story.ready().await;
+        story.local.inject(ADD, fault.clone(), Times::Next(1));
+        let begun = Instant::now();
+        for user in &story.users {
+            story.set(RoleAction::Grant, *user);
+        }
+        story.settled().await;
+        assert!(begun.elapsed() >= retry_after, "{fault:?}");
+        assert_eq!(story.holders().len(), 3);
+        assert_eq!(story.role_requests(), 4, "{fault:?}");
+        assert_eq!(story.told().len(), 3, "a rate limit is not reported");
+        story.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_server_errors_delays_but_loses_nothing() {
+    let mut story = Story::begin(10).await;
+    story.ready().await;
+    story
+        .local
+        .inject(ADD, Fault::ServerError(503), Times::Next(15));
+    for user in &story.users {
+        story.set(RoleAction::Grant, *user);
+    }
+    story.settled().await;
+    assert_eq!(story.holders().len(), 10);
+    assert_eq!(story.role_requests(), 25);
+    let told = story.told();
+    let done = told
+        .iter()
+        .filter(|report| report.outcome == Outcome::Done)
+        .count();
+    assert_eq!(
+        (done, told.len() - done),
+        (10, 10),
+        "each failure once, each success once"
+    );
+    assert_eq!(story.status.borrow().failing, BTreeMap::new());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_and_a_reset_request_are_tried_again_while_others_go_on() {
+    for fault in [Fault::Hang, Fault::Reset] {
+        let mut story = Story::begin(4).await;
+        story.ready().await;
+        story.local.inject(ADD, fault, Times::Next(1));
+        for user in &story.users {
+            story.set(RoleAction::Grant, *user);
+        }
+        let failed = story.report().await;
+        assert_eq!(
+            (failed.change.user, code(&failed)),
+            (story.users[0], Some(0))
+        );
+        for index in 1..story.users.len() {
+            assert_eq!(story.report().await.change.user, story.users[index]);
+        }
+        let last = story.report().await;
+        assert_eq!(
+            (last.change.user, last.outcome),
+            (story.users[0], Outcome::Done)
+        );
+        story.end().await;
+    }
+}

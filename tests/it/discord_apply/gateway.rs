@@ -1,0 +1,266 @@
+//! What the gateway tells, in order and across its own failures.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serenity::model::gateway::GatewayIntents;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_begins_with_connected_and_the_servers() {
+    let mut story = Story::begin(1).await;
+    let first = story.observed(|_| true).await;
+    assert_eq!(first, Observation::Connected);
+    story.ready().await;
+    story.status(|status| status.connected).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_two_shards_is_connected_when_both_are() {
+    let local = LocalDiscord::start(Options::default()).await.unwrap();
+    local.set_recommended_shards(2);
+    let mut story = Story::begin_at(local, 1).await;
+    let first = story
+        .observed(|observation| !matches!(observation, Observation::GuildAvailable(_)))
+        .await;
+    assert_eq!(first, Observation::Connected);
+    assert_eq!(
+        (story.local.gateway_connections(), story.local.identified()),
+        (2, 2)
+    );
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_and_coming_back_are_told_in_order() {
+    let mut story = Story::begin(0).await;
+    story.ready().await;
+    let user = story.local.add_user("restless");
+    let (guild, paid) = (story.guild, story.paid);
+    for _ in 0..200 {
+        story.local.add_member(guild, user).unwrap();
+        story.local.give_role(guild, user, paid).unwrap();
+        story.local.remove_member(guild, user).unwrap();
+    }
+    for round in 0..200 {
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            told.push(story.observed(|_| true).await);
+        }
+        let seen = |roles| Observation::MemberSeen { guild, user, roles };
+        assert_eq!(
+            told,
+            [
+                seen(vec![]),
+                seen(vec![paid]),
+                Observation::MemberLeft { guild, user }
+            ],
+            "round {round}"
+        );
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_gateway_resumes_and_role_changes_never_stop() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    // Each time, something happens while the gateway is away.
+    for round in 1..=3 {
+        story.local.drop_gateway();
+        story.set(RoleAction::Grant, story.users[0]);
+        story.settled().await;
+        let (guild, user) = (story.guild, story.users[0]);
+        let seen = story.observed(|_| true).await;
+        let roles = vec![story.paid];
+        assert_eq!(seen, Observation::MemberSeen { guild, user, roles });
+        story.local.take_role(guild, user, story.paid).unwrap();
+        let seen = story.observed(|_| true).await;
+        assert_eq!(
+            seen,
+            Observation::MemberSeen {
+                guild,
+                user,
+                roles: vec![]
+            }
+        );
+        assert_eq!(
+            (story.local.resumed(), story.local.identified()),
+            (round, 1)
+        );
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_session_begins_anew_and_says_so() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    story.local.invalidate_sessions();
+    story
+        .observed(|observation| *observation == Observation::Connected)
+        .await;
+    story.ready().await;
+    assert_eq!(story.local.identified(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_stays_away_is_shown() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    assert!(story.status.borrow().connected);
+    story.local.stop();
+    story
+        .observed(|observation| *observation == Observation::Disconnected)
+        .await;
+    assert!(!story.status.borrow().connected);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_while_a_server_is_read_is_in_the_answer() {
+    use amser_roles::sandbox::discord::{Fault, Times};
+    let mut story = Story::begin(1500).await;
+    story.ready().await;
+    let slow = Fault::Slow(Duration::from_millis(400));
+    story
+        .local
+        .inject(Some(Route::ListMembers), slow, Times::UntilCleared);
+    let (discord, guild, paid) = (story.discord.clone(), story.guild, story.paid);
+    let reading = tokio::spawn(async move { discord.observe(guild, &[paid].into()).await });
+    let begun = story
+        .local
+        .wait_until("the second page is asked for", DEADLINE, |local| {
+            local.count(Route::ListMembers) == 2
+        });
+    begun.await.unwrap();
+    // Both are on the first page, which is read already.
+    let [left, paying] = story.users[..2] else {
+        panic!("members")
+    };
+    story.local.remove_member(guild, left).unwrap();
+    story.set(RoleAction::Grant, paying);
+    let seen = reading.await.unwrap().unwrap();
+    assert!(seen.present.binary_search(&left).is_err());
+    assert_eq!(seen.members, [(paying, vec![paid])]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_is_one_sentence() {
+    let local = LocalDiscord::start(Options::default()).await.unwrap();
+    let channels = Channels {
+        observations: mpsc::channel(1).0,
+        reports: mpsc::channel(1).0,
+        status: watch::channel(DiscordStatus::default()).0,
+    };
+    let token = SecretString::from("another.token.than-the-right-one");
+    let stop = CancellationToken::new();
+    let (_discord, task) = discord::connect(
+        settings(&local),
+        token,
+        NoCommands,
+        channels.clone(),
+        stop.clone(),
+    )
+    .unwrap();
+    let error = tokio::time::timeout(DEADLINE, task)
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("AMSER_ROLES_DISCORD_TOKEN"),
+        "{error:#}"
+    );
+    for unfit in ["", "  ", "two words", "line\nbreak"] {
+        let result = discord::connect(
+            settings(&local),
+            unfit.into(),
+            NoCommands,
+            channels.clone(),
+            stop.clone(),
+        );
+        let Err(error) = result.map(drop) else {
+            panic!("{unfit:?} is no token")
+        };
+        assert!(
+            error.to_string().contains("AMSER_ROLES_DISCORD_TOKEN"),
+            "{error:#}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_intent_is_one_sentence() {
+    let options = Options {
+        privileged_intents: GatewayIntents::empty(),
+        ..Options::default()
+    };
+    let mut story = Story::begin_with(options, 1).await;
+    let task = story.task.take().unwrap();
+    let error = tokio::time::timeout(DEADLINE, task)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap_err();
+    assert!(error.to_string().contains("Server Members"), "{error:#}");
+}
+
+/// Everything that is logged in this process, at the most talkative level.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_in_no_log_and_no_debug_output() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let filter = EnvFilter::new("trace,tungstenite::protocol=trace,serenity::http::client=trace");
+    // Each test is its own process under nextest, so the global subscriber is this test's alone.
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(discord::may_log))
+        .with(
+            fmt::layer()
+                .with_ansi(false)
+                .with_span_events(fmt::format::FmtSpan::FULL)
+                .with_writer(move || writer.clone()),
+        )
+        .init();
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    story.set(RoleAction::Grant, story.users[0]);
+    story.settled().await;
+    story.local.drop_gateway();
+    let resumed = story
+        .local
+        .wait_until("it is resumed", DEADLINE, |local| local.resumed() == 1);
+    resumed.await.unwrap();
+    let token = story.local.options().token;
+    let debug = format!("{:?}", story.discord);
+    story.end().await;
+    let text = String::from_utf8_lossy(&logged.0.lock().unwrap()).into_owned();
+    assert!(text.contains("role changed"), "something is logged");
+    assert!(text.contains("TRACE"), "even the most talkative level");
+    let secret = token.rsplit('.').next().unwrap();
+    for line in text.lines().chain([debug.as_str()]) {
+        // The local Discord's own view of its options is no part of the program.
+        assert!(!line.contains(secret), "{line}");
+    }
+}
