@@ -89,6 +89,8 @@ struct Reconcile {
     waiting: BTreeSet<UserId>,
     /// Mass removals that were stopped.
     held_back: BTreeMap<(GuildId, RoleId), Held>,
+    /// Whether the next plan is about everyone.
+    full_pass: bool,
     /// Whether the chain has been followed to its tip since the start.
     reached_tip: bool,
     /// The clock of the last tick, to notice when a reorganisation turns it back.
@@ -125,6 +127,7 @@ impl Reconcile {
             outstanding: BTreeMap::new(),
             waiting: BTreeSet::new(),
             held_back: BTreeMap::new(),
+            full_pass: true,
             reached_tip: false,
             last_now: crate::domain::Timestamp::default(),
             doubtful: HashMap::new(),

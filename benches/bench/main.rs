@@ -2,7 +2,9 @@
 //! their own (this program, started again with a task's name), so that each is measured alone.
 
 mod backfill;
+mod latency;
 mod node;
+mod pass;
 mod process;
 mod table;
 
@@ -37,6 +39,12 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("limits") {
                     backfill::limits(&mut table).await?;
+                }
+                if wanted("latency") {
+                    latency::latency(&mut table).await?;
+                }
+                if wanted("pass") {
+                    pass::pass(&mut table).await?;
                 }
                 table.print();
                 table.verdict()

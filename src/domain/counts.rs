@@ -13,4 +13,6 @@ pub struct Counts {
     pub links: u64,
     /// Gates.
     pub gates: u64,
+    /// Removals that the brake on mass removal holds back, until somebody looks.
+    pub held_back: u64,
 }

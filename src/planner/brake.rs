@@ -16,10 +16,12 @@ pub struct Held {
 }
 
 /// Takes out of `changes` the revokes of every role of which more than `max_revoke_share` of the holders, and at least
-/// `max_revoke_floor`, would lose it without an on-chain reason. Removals with an on-chain reason always pass.
+/// `max_revoke_floor`, would lose it without an on-chain reason, and of every role that is `stopped` already. Removals
+/// with an on-chain reason always pass.
 pub fn hold_back(
     roster: &Roster,
     changes: &mut Vec<RoleChange>,
+    stopped: &BTreeSet<(GuildId, RoleId)>,
 ) -> BTreeMap<(GuildId, RoleId), Held> {
     let groundless =
         |change: &RoleChange| change.action == RoleAction::Revoke && !change.cause.is_on_chain();
@@ -34,7 +36,8 @@ pub fn hold_back(
             let holders = roster.guild(guild).map_or(0, |view| view.holders(role));
             let outsized = removals >= policy.max_revoke_floor as usize
                 && removals as f64 > policy.max_revoke_share * holders as f64;
-            outsized.then_some(((guild, role), Held { removals, holders }))
+            (outsized || stopped.contains(&(guild, role)))
+                .then_some(((guild, role), Held { removals, holders }))
         })
         .collect();
     changes

@@ -1,5 +1,7 @@
 //! Answers to what pages, commands and `plan` ask. Nothing here changes anything.
 
+use std::collections::BTreeSet;
+
 use super::cause::to_changes;
 use super::tick::load;
 use super::{Reconcile, blocking};
@@ -93,7 +95,7 @@ async fn planned(
     let (decisions, _) = planner::plan(roster, roster.everyone(), now);
     let store = store.clone();
     let mut changes = blocking(move || to_changes(&store, &decisions, now)).await?;
-    planner::hold_back(roster, &mut changes);
+    planner::hold_back(roster, &mut changes, &BTreeSet::new());
     Ok(changes)
 }
 

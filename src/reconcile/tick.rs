@@ -1,6 +1,6 @@
 //! One tick: feed the roster, plan, make the intents durable, hand over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use tracing::{debug, warn};
@@ -73,8 +73,7 @@ impl Reconcile {
         } else {
             blocking(move || to_changes(&store, &decisions, now)).await?
         };
-        let held_back = planner::hold_back(&self.roster, &mut changes);
-        self.note_held_back(held_back);
+        self.brake(&mut changes);
         let mut outbox = planner::by_member(
             changes
                 .into_iter()
@@ -226,6 +225,7 @@ impl Reconcile {
     }
 
     pub(super) fn touch_everyone(&mut self) {
+        self.full_pass = true;
         for user in self.roster.everyone() {
             self.roster.touch(user);
         }
@@ -234,13 +234,22 @@ impl Reconcile {
         }
     }
 
-    fn note_held_back(
-        &mut self,
-        held: std::collections::BTreeMap<(GuildId, RoleId), planner::Held>,
-    ) {
-        for ((guild, role), held) in held {
-            if self.held_back.insert((guild, role), held) != Some(held) {
-                warn!(%guild, %role, removals = held.removals, holders = held.holders,
+    /// Takes out of `changes` what the brake stops. A role that it stopped stays stopped, member by member too, until a
+    /// pass over everyone finds the removals no longer outsized.
+    fn brake(&mut self, changes: &mut Vec<RoleChange>) {
+        let before = if std::mem::take(&mut self.full_pass) {
+            std::mem::take(&mut self.held_back)
+        } else {
+            BTreeMap::new()
+        };
+        let stopped = self.held_back.keys().copied().collect();
+        for (role, held) in planner::hold_back(&self.roster, changes, &stopped) {
+            if self.held_back.contains_key(&role) {
+                continue;
+            }
+            self.held_back.insert(role, held);
+            if before.get(&role) != Some(&held) {
+                warn!(guild = %role.0, role = %role.1, removals = held.removals, holders = held.holders,
                     "stopped a mass removal without on-chain reasons; check the gates and links, then set \
                      policy.max_revoke_share to 1 and restart to let it through");
             }
@@ -258,6 +267,11 @@ impl Reconcile {
             active: self.roster.open_count(self.last_now),
             links: self.roster.link_count(),
             gates: self.roster.gate_count(),
+            held_back: self
+                .held_back
+                .values()
+                .map(|held| held.removals as u64)
+                .sum(),
         };
         self.counts
             .send_if_modified(|before| std::mem::replace(before, counts) != counts);
@@ -310,7 +324,7 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     store.for_each_subscription(|module, id, state| {
         roster.set_subscription(module, id, Some(&state));
     })?;
-    let mut wallets = std::collections::BTreeMap::<_, Vec<_>>::new();
+    let mut wallets = BTreeMap::<_, Vec<_>>::new();
     store.for_each_link(|user, wallet| wallets.entry(user).or_default().push(wallet))?;
     for (user, wallets) in wallets {
         roster.set_wallets(user, wallets);

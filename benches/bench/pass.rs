@@ -1,0 +1,188 @@
+//! A planner pass over 100,000 linked members: with nothing to do, and with 100 changes.
+
+use std::time::Instant;
+
+use alloy::primitives::{Address, B256, U256};
+use amser_roles::domain::{
+    Applied, AppliedState, Batch, Cause, ChainEvent, Checkpoint, EventKind, Gate, GateId,
+    GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, Policy, Position, RoleId,
+    SubscriptionId, Timestamp, UserId, Wallet,
+};
+use amser_roles::roster::Roster;
+use amser_roles::store::Store;
+use amser_roles::{planner, reconcile};
+
+use crate::table::{Table, median};
+
+const MEMBERS: u64 = 100_000;
+const CHANGES: u64 = 100;
+const ROUNDS: usize = 11;
+const GUILD: GuildId = GuildId(1);
+const ROLE: RoleId = RoleId(2);
+const PLAN: PlanId = PlanId(U256::ONE);
+const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(0xaa));
+const INTERVAL: u64 = 86_400;
+
+/// Members `1..=MEMBERS`, each with a wallet and a paid subscription; the first `CHANGES` paid a day earlier.
+pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(&folder.path().join("pass.redb"))?;
+    store.add_module(MODULE, 0, Address::ZERO)?;
+    store.ingest(history())?;
+    let mut roster = roster(&store)?;
+    let paid = Timestamp(10 * INTERVAL);
+    let everyone = paid.plus(1);
+    let some_lapsed = paid.plus(INTERVAL / 2);
+    let (mut idle, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        let (decisions, _) = planner::plan(&roster, roster.everyone(), everyone);
+        idle.push(started.elapsed().as_secs_f64() * 1e3);
+        anyhow::ensure!(decisions.is_empty(), "nothing was to be done");
+
+        let started = Instant::now();
+        let (decisions, _) = planner::plan(&roster, roster.everyone(), some_lapsed);
+        let changes = reconcile::to_changes(&store, &decisions, some_lapsed)?;
+        store.intend(&changes)?;
+        busy.push(started.elapsed().as_secs_f64() * 1e3);
+        anyhow::ensure!(changes.len() as u64 == CHANGES, "{} changes", changes.len());
+    }
+    // What a tick really does when one block comes: only those whose window ended are looked at.
+    let started = Instant::now();
+    let dirty = roster.take_dirty(some_lapsed);
+    let (decisions, _) = planner::plan(&roster, dirty, some_lapsed);
+    let tick = started.elapsed().as_secs_f64() * 1e3;
+    anyhow::ensure!(
+        decisions.len() as u64 == CHANGES,
+        "{} decisions",
+        decisions.len()
+    );
+    let (idle, busy) = (median(&idle), median(&busy));
+    let what = format!("pass over {MEMBERS} linked members, nothing to do");
+    table.row(
+        &what,
+        format!("{idle:.1} ms, 0 changes"),
+        "≤ 50 ms",
+        idle <= 50.0,
+    );
+    let beyond = busy - idle;
+    let what = format!("the same with {CHANGES} changes, causes and durable intents, beyond it");
+    table.row(
+        &what,
+        format!("{beyond:.1} ms, {CHANGES} changes"),
+        "≤ 5 ms",
+        beyond <= 5.0,
+    );
+    table.note(
+        "a tick that finds those changes by their expiry",
+        format!("{tick:.2} ms"),
+    );
+    Ok(())
+}
+
+fn wallet(user: u64) -> Wallet {
+    Wallet(Address::from_word(B256::from(U256::from(user))))
+}
+
+fn history() -> Batch {
+    let event = |block, log_index, kind| ChainEvent {
+        module: MODULE,
+        position: Position { block, log_index },
+        transaction: B256::from(U256::from(log_index)),
+        timestamp: None,
+        kind,
+    };
+    let mut events = vec![event(
+        1,
+        0,
+        EventKind::PlanCreated {
+            plan: PLAN,
+            token: Address::ZERO,
+            price: U256::ONE,
+            interval: INTERVAL,
+            grace_period: 0,
+        },
+    )];
+    for user in 1..=MEMBERS {
+        let subscription = SubscriptionId::from(user);
+        let index = u32::try_from(user).expect("fewer than 2^32 members");
+        let subscriber = wallet(user);
+        events.push(event(
+            2,
+            index,
+            EventKind::SubscriptionCreated {
+                subscription,
+                subscriber,
+                plan: PLAN,
+                execution_budget: U256::MAX,
+                allowance_expiry: U256::MAX,
+            },
+        ));
+        let early = if user <= CHANGES { INTERVAL - 2 } else { 0 };
+        let paid = ChainEvent {
+            position: Position {
+                block: 3,
+                log_index: index,
+            },
+            ..event(
+                3,
+                index,
+                EventKind::ExecutionExecuted {
+                    subscription,
+                    payer: subscriber.0,
+                    amount: U256::ONE,
+                    execution_time: Timestamp(10 * INTERVAL - early),
+                },
+            )
+        };
+        events.push(paid);
+    }
+    Batch {
+        rollback_to: None,
+        modules: vec![MODULE],
+        to: Checkpoint {
+            number: 3,
+            hash: B256::ZERO,
+            timestamp: Timestamp(10 * INTERVAL),
+        },
+        moves_cursor: true,
+        events,
+        plans: Vec::new(),
+        headers: Vec::new(),
+        unknown: Vec::new(),
+    }
+}
+
+/// Everyone linked, in the server, and holding the role by our grant.
+fn roster(store: &Store) -> anyhow::Result<Roster> {
+    let mut roster = Roster::new(Policy::default());
+    store.for_each_plan(|module, id, plan| roster.set_plan(module, id, Some(plan)))?;
+    store.for_each_subscription(|module, id, state| {
+        roster.set_subscription(module, id, Some(&state));
+    })?;
+    for user in 1..=MEMBERS {
+        roster.set_wallets(UserId(user), vec![wallet(user)]);
+        roster.set_applied(&Applied {
+            guild: GUILD,
+            user: UserId(user),
+            role: ROLE,
+            state: AppliedState::Granted,
+            cause: Cause::NoSubscription,
+        });
+    }
+    roster.set_gates(vec![Gate {
+        id: GateId(1),
+        guild: GUILD,
+        module: MODULE,
+        plans: [PLAN].into(),
+        matching: GateMatch::Any,
+        roles: [ROLE].into(),
+        origin: GateOrigin::Config,
+    }]);
+    let present: Vec<_> = (1..=MEMBERS).map(UserId).collect();
+    let held = present.iter().map(|user| (*user, vec![ROLE])).collect();
+    roster.observe_guild(GUILD, [ROLE].into(), present, held);
+    roster.set_complete(store.complete_modules()?);
+    roster.take_dirty(Timestamp(10 * INTERVAL));
+    Ok(roster)
+}
