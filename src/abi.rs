@@ -50,3 +50,8 @@ sol!(
     DriftedModule,
     "abi/DriftedModule.json"
 );
+sol!(
+    #[derive(Debug, PartialEq, Eq)]
+    SignatureValidator,
+    "abi/SignatureValidator.json"
+);

@@ -2,6 +2,8 @@
 //!
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
+pub mod commands;
+mod direct;
 mod error;
 mod gateway;
 pub mod hierarchy;
@@ -193,19 +195,20 @@ pub struct Channels {
 /// Sets up Discord. The future keeps the gateway connected and delivers the outbox; it ends when `stop` is cancelled, or
 /// with an error in one sentence when Discord refuses the token or the privileged intent.
 ///
-/// `commands` is a serenity framework (poise's, or [`NoCommands`]). Its handlers run on the gateway's own thread:
-/// they must not block it.
+/// `commands` makes the serenity framework ([`commands::framework`], or [`NoCommands`]). Its handlers run on the
+/// gateway's own thread: they must not block it.
 ///
 /// # Errors
 /// As [`Discord::new`].
 pub fn connect<F: Framework + 'static>(
     settings: Settings,
     token: SecretString,
-    commands: F,
+    commands: impl FnOnce(&Discord) -> F,
     channels: Channels,
     stop: CancellationToken,
 ) -> anyhow::Result<(Discord, impl Future<Output = anyhow::Result<()>> + Send)> {
     let discord = Discord::new(&settings, &token, channels.status)?;
+    let commands = commands(&discord);
     let shared = Arc::clone(&discord.shared);
     // The end of one half stops the other, which then ends in its own order.
     let stop = stop.child_token();

@@ -6,6 +6,7 @@ mod counts;
 mod event;
 mod gate;
 mod id;
+mod proof;
 mod question;
 mod role;
 mod status;
@@ -20,6 +21,7 @@ pub use gate::{Gate, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy};
 pub use id::{
     GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
+pub use proof::SignatureVerdict;
 pub use question::{
     GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding, SubscriptionStanding,
 };

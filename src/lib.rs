@@ -21,3 +21,4 @@ pub mod reconcile;
 pub mod roster;
 pub mod sandbox;
 pub mod store;
+pub mod web;

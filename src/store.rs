@@ -6,17 +6,20 @@ mod codec;
 mod ingest;
 mod ledger;
 mod links;
+mod member;
 mod open;
 mod reads;
 mod rollback;
 mod tables;
 mod touched;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use links::LinkOutcome;
 pub use touched::Touched;
+pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 
 /// Handle of the open store; clones share the one file.
 #[derive(Clone)]

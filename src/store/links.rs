@@ -1,9 +1,11 @@
 //! Which wallet belongs to which member. Not derivable from the chain: lost links are lost.
 
 use alloy::primitives::Address;
-use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{
+    ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction,
+};
 
-use super::Store;
+use super::{Store, member};
 use super::codec::{decode, encode};
 use super::tables::{LINKS, MEMBER_WALLETS};
 use super::touched::Touched;
@@ -24,37 +26,12 @@ impl Store {
     /// Links a wallet to a member; a wallet belongs to one member at a time, so it leaves its former one. `limit` is
     /// the most wallets that a member may hold.
     pub fn link(&self, link: &Link, limit: usize) -> anyhow::Result<LinkOutcome> {
-        let wallet: &[u8; 20] = &link.wallet.0.0.0;
-        let mut touched = Touched::default();
-        touched.members.insert(link.user);
         let transaction = self.database.begin_write()?;
-        let outcome = {
-            let mut links = transaction.open_table(LINKS)?;
-            let mut members = transaction.open_table(MEMBER_WALLETS)?;
-            let former = links
-                .get(wallet)?
-                .map(|bytes| decode::<Link>(bytes.value()))
-                .transpose()?
-                .map(|former| former.user);
-            let held = members
-                .range((link.user.0, &[0; 20])..=(link.user.0, &[0xff; 20]))?
-                .count();
-            if former != Some(link.user) && held >= limit {
-                return Ok(LinkOutcome::TooMany);
-            }
-            links.insert(wallet, encode(link).as_slice())?;
-            members.insert((link.user.0, wallet), ())?;
-            match former {
-                Some(former) if former != link.user => {
-                    members.remove((former.0, wallet))?;
-                    touched.members.insert(former);
-                    LinkOutcome::Moved(former)
-                }
-                _ => LinkOutcome::Linked,
-            }
-        };
-        transaction.commit()?;
-        self.touched.put(touched);
+        let (outcome, touched) = link_within(&transaction, link, limit)?;
+        if outcome != LinkOutcome::TooMany {
+            transaction.commit()?;
+            self.touched.put(touched);
+        }
         Ok(outcome)
     }
 
@@ -119,4 +96,40 @@ impl Store {
         let transaction = self.database.begin_read()?;
         Ok(transaction.open_table(LINKS)?.len()?)
     }
+}
+
+/// [`Store::link`] as a part of a larger transaction; what to report as touched once that is committed.
+pub(super) fn link_within(
+    transaction: &WriteTransaction,
+    link: &Link,
+    limit: usize,
+) -> anyhow::Result<(LinkOutcome, Touched)> {
+    let wallet: &[u8; 20] = &link.wallet.0.0.0;
+    let mut touched = Touched::default();
+    let mut links = transaction.open_table(LINKS)?;
+    let mut members = transaction.open_table(MEMBER_WALLETS)?;
+    let former = links
+        .get(wallet)?
+        .map(|bytes| decode::<Link>(bytes.value()))
+        .transpose()?
+        .map(|former| former.user);
+    let held = members
+        .range((link.user.0, &[0; 20])..=(link.user.0, &[0xff; 20]))?
+        .count();
+    if former != Some(link.user) && held >= limit {
+        return Ok((LinkOutcome::TooMany, touched));
+    }
+    touched.members.insert(link.user);
+    member::remembered_again(transaction, link.user)?;
+    links.insert(wallet, encode(link).as_slice())?;
+    members.insert((link.user.0, wallet), ())?;
+    let outcome = match former {
+        Some(former) if former != link.user => {
+            members.remove((former.0, wallet))?;
+            touched.members.insert(former);
+            LinkOutcome::Moved(former)
+        }
+        _ => LinkOutcome::Linked,
+    };
+    Ok((outcome, touched))
 }

@@ -64,7 +64,7 @@ impl Story {
         };
         let token = SecretString::from(local.options().token);
         let connected =
-            discord::connect(settings(&local), token, NoCommands, channels, stop.clone());
+            discord::connect(settings(&local), token, |_| NoCommands, channels, stop.clone());
         let (discord, task) = connected.unwrap();
         let task = Some(tokio::spawn(task));
         Self {

@@ -1,0 +1,192 @@
+//! Everything that is served over HTTP: the wallet page, Discord sign-in, health, status and metrics.
+
+mod blocking;
+mod error;
+mod health;
+mod layers;
+mod limits;
+mod link;
+mod oauth;
+mod post;
+mod profile;
+mod session;
+mod siwe;
+mod standing;
+mod verify;
+mod view;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum_extra::extract::cookie::Key;
+use futures_util::future::BoxFuture;
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
+use tokio::sync::{mpsc, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+use crate::domain::{
+    ChainStatus, Counts, DiscordStatus, Question, SignatureVerdict, Timestamp, UserId, Wallet,
+};
+use crate::store::Store;
+
+pub use link::{LINK_SECONDS, new_link};
+pub use profile::{Profile, Profiles};
+
+use self::limits::Limiter;
+
+/// Reads the time; tests set it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Checks whether a wallet signed a text (`chain::signature::check_signature` over the followed chain).
+pub type SignatureCheck =
+    Arc<dyn Fn(Wallet, String, Vec<u8>) -> BoxFuture<'static, SignatureVerdict> + Send + Sync>;
+
+/// `[web]`, and what the pages need of the other sections.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// Where browsers reach the pages; decides domain, origin, cookies and redirects.
+    pub public_url: Url,
+    /// The most wallets that a member may link.
+    pub links_per_member: usize,
+    /// Requests per minute of one address, and of one member.
+    pub rate_limit_per_minute: u32,
+    /// Whether a reverse proxy stands in front, whose `X-Forwarded-For` names the client.
+    pub behind_proxy: bool,
+    /// The chain on which contract wallets are asked.
+    pub chain_id: u64,
+    /// The merchant's checkout, with `{module}` and `{plan_id}`.
+    pub checkout_url: String,
+    /// How a visitor proves to be the member.
+    pub sign_in: SignIn,
+}
+
+/// How a visitor proves to be the member who ran `/verify`.
+#[derive(Clone, Debug)]
+pub enum SignIn {
+    /// By signing in to Discord.
+    Discord {
+        /// The application's id.
+        client_id: String,
+        /// Its OAuth secret.
+        client_secret: SecretString,
+        /// `https://discord.com`, or the local Discord.
+        api_url: Url,
+    },
+    /// Without a client secret: by typing the Discord name that the page shows.
+    TypeTheName,
+}
+
+/// A wallet left a member because another one signed with it; the former owner should be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalletMoved {
+    /// The wallet.
+    pub wallet: Wallet,
+    /// Who had it.
+    pub from: UserId,
+    /// Who has it now.
+    pub to: UserId,
+}
+
+/// What the pages are served from. The caller keeps the other ends.
+#[derive(Clone)]
+pub struct WebState {
+    /// Settings.
+    pub settings: WebSettings,
+    /// Encrypts the cookies.
+    pub cookie_key: Key,
+    /// Links and challenges.
+    pub store: Store,
+    /// The chain's side of health and status.
+    pub chain: watch::Receiver<ChainStatus>,
+    /// Discord's side.
+    pub discord: watch::Receiver<DiscordStatus>,
+    /// Numbers of the status page.
+    pub counts: watch::Receiver<Counts>,
+    /// Role changes decided and not acknowledged yet.
+    pub pending: Arc<AtomicU64>,
+    /// To the reconcile loop.
+    pub questions: mpsc::Sender<Question>,
+    /// Checks signatures.
+    pub wallets: SignatureCheck,
+    /// Names and pictures of servers and members.
+    pub profiles: Profiles,
+    /// Wallets that changed hands.
+    pub moved: mpsc::UnboundedSender<WalletMoved>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// The machine's clock: [`machine_clock`].
+    pub clock: Clock,
+}
+
+/// The state with what only the pages know.
+struct Site {
+    state: WebState,
+    addresses: Limiter<IpAddr>,
+    members: Limiter<UserId>,
+    profiles: profile::Cache,
+    /// For Discord's sign-in and pictures; follows no redirect.
+    http: reqwest::Client,
+}
+
+impl Site {
+    fn now(&self) -> Timestamp {
+        (self.state.clock)()
+    }
+
+    fn settings(&self) -> &WebSettings {
+        &self.state.settings
+    }
+}
+
+/// The machine's clock.
+pub fn machine_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Timestamp(since.map_or(0, |since| since.as_secs()))
+    })
+}
+
+/// Every route. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or all clients share one limit.
+///
+/// # Errors
+/// When the HTTP client cannot be made, or the public URL is none that a browser can open.
+pub fn router(state: WebState) -> anyhow::Result<Router> {
+    let public = &state.settings.public_url;
+    anyhow::ensure!(
+        matches!(public.scheme(), "http" | "https") && public.host_str().is_some(),
+        "web.public_url must be an http or https address"
+    );
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(std::time::Duration::from_secs(10))
+        .build()
+        .context("making the HTTP client of the pages")?;
+    let site = Arc::new(Site {
+        addresses: Limiter::new(state.settings.rate_limit_per_minute),
+        members: Limiter::new(state.settings.rate_limit_per_minute),
+        profiles: profile::Cache::default(),
+        http,
+        state,
+    });
+    let limited = Router::new()
+        .merge(verify::router())
+        .merge(oauth::router())
+        .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
+    Ok(Router::new()
+        .merge(limited)
+        .merge(health::router())
+        .merge(view::assets())
+        .fallback(layers::not_found)
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        .layer(from_fn(layers::count))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn_with_state(Arc::clone(&site), layers::protect))
+        .with_state(site))
+}

@@ -1,0 +1,233 @@
+//! Everything that a visitor can be refused for: one code, one status, one sentence that says what to do next.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::siwe::Mismatch;
+use crate::domain::SignatureVerdict;
+use crate::store::Usable;
+
+/// A refusal. Causes stay in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WebError {
+    LinkUnknown,
+    LinkExpired,
+    LinkUsed,
+    LinkReplaced,
+    SignInRequired,
+    OtherMember,
+    SignInDeclined,
+    SignInStale,
+    SignInFailed,
+    CrossOrigin,
+    CsrfMissing,
+    NotJson,
+    BadRequest,
+    BodyTooLarge,
+    BadAddress,
+    NameMismatch,
+    ChallengeMissing,
+    Message(Mismatch),
+    NonceUsed,
+    SignatureMalformed,
+    SignatureOfAnotherKey,
+    RefusedByContract,
+    ChainUnavailable,
+    DiscordUnavailable,
+    TooManyWallets(usize),
+    TooManyRequests(Duration),
+    NotFound,
+    MethodNotAllowed,
+    NotReady(&'static str),
+    Internal,
+}
+
+impl WebError {
+    /// For programs; stable.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::LinkUnknown => "link_unknown",
+            Self::LinkExpired => "link_expired",
+            Self::LinkUsed => "link_used",
+            Self::LinkReplaced => "link_replaced",
+            Self::SignInRequired => "sign_in_required",
+            Self::OtherMember => "other_member",
+            Self::SignInDeclined => "sign_in_declined",
+            Self::SignInStale => "sign_in_stale",
+            Self::SignInFailed => "sign_in_failed",
+            Self::CrossOrigin => "cross_origin",
+            Self::CsrfMissing => "csrf_missing",
+            Self::NotJson => "not_json",
+            Self::BadRequest => "bad_request",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BadAddress => "bad_address",
+            Self::NameMismatch => "name_mismatch",
+            Self::ChallengeMissing => "challenge_missing",
+            Self::Message(Mismatch::TooLong) => "message_too_long",
+            Self::Message(Mismatch::NotSiwe) => "message_malformed",
+            Self::Message(Mismatch::Domain) => "other_domain",
+            Self::Message(Mismatch::Uri) => "other_uri",
+            Self::Message(Mismatch::ChainId) => "other_chain",
+            Self::Message(Mismatch::Expired) => "message_expired",
+            Self::Message(Mismatch::Address) => "other_address",
+            Self::Message(Mismatch::Nonce) => "nonce_unknown",
+            Self::Message(Mismatch::RequestId) => "other_request",
+            Self::Message(Mismatch::Statement) => "statement_edited",
+            Self::Message(Mismatch::Edited) => "message_edited",
+            Self::NonceUsed => "nonce_used",
+            Self::SignatureMalformed => "signature_malformed",
+            Self::SignatureOfAnotherKey => "signature_of_another_key",
+            Self::RefusedByContract => "refused_by_contract",
+            Self::ChainUnavailable => "chain_unavailable",
+            Self::DiscordUnavailable => "discord_unavailable",
+            Self::TooManyWallets(_) => "too_many_wallets",
+            Self::TooManyRequests(_) => "too_many_requests",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotReady(_) => "not_ready",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// One sentence for a person.
+    pub(super) fn message(self) -> String {
+        const AGAIN: &str = "Press Sign to get a fresh message, and sign that one unchanged.";
+        match self {
+            Self::LinkUnknown => "This link is not known here; run /verify in your Discord server to get a new one.".to_owned(),
+            Self::LinkExpired => "This link was valid for 10 minutes and has expired; run /verify again to get a new one.".to_owned(),
+            Self::LinkUsed => "This link has already linked a wallet; run /verify again to link another.".to_owned(),
+            Self::LinkReplaced => "You ran /verify again, so this older link no longer works; use the newest one.".to_owned(),
+            Self::SignInRequired => "Sign in with Discord first, as the member who ran /verify; your sign-in may have expired.".to_owned(),
+            Self::OtherMember => "This link was made for another Discord account; run /verify yourself, or sign in with the account that ran it.".to_owned(),
+            Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; open your link again to retry.".to_owned(),
+            Self::SignInStale => "This sign-in was started in another window or too long ago; open your link again to retry.".to_owned(),
+            Self::SignInFailed => "Discord did not confirm the sign-in; open your link again in a moment to retry.".to_owned(),
+            Self::CrossOrigin => "Another site sent this request, so it was refused; open your link and go on from there.".to_owned(),
+            Self::CsrfMissing => "The request did not prove that it came from this page; reload the page and try again.".to_owned(),
+            Self::NotJson => "Send the request as application/json.".to_owned(),
+            Self::BadRequest => "The request is not understood; reload the page and try again.".to_owned(),
+            Self::BodyTooLarge => "The request is too large; a signature and its message fit in 64 KiB.".to_owned(),
+            Self::BadAddress => "This is not an Ethereum address; connect your wallet again.".to_owned(),
+            Self::NameMismatch => "The name you typed is not the Discord name shown on the page; check whose account this link is for.".to_owned(),
+            Self::ChallengeMissing => format!("No message to sign was asked for yet. {AGAIN}"),
+            Self::Message(Mismatch::TooLong) => "The signed message is longer than 8 KiB, which none of ours is; sign the one shown on the page.".to_owned(),
+            Self::Message(Mismatch::NotSiwe) => format!("The signed text is not a Sign-In with Ethereum message. {AGAIN}"),
+            Self::Message(Mismatch::Domain) => "The signed message is for another site; check the address of this page and sign the message shown here.".to_owned(),
+            Self::Message(Mismatch::Uri) => format!("The signed message is for another page. {AGAIN}"),
+            Self::Message(Mismatch::ChainId) => format!("The signed message is for another chain. {AGAIN}"),
+            Self::Message(Mismatch::Expired) => format!("The signed message has expired. {AGAIN}"),
+            Self::Message(Mismatch::Address) => format!("The signed message is for another wallet than the connected one. {AGAIN}"),
+            Self::Message(Mismatch::Nonce) => format!("The signed message was not given out for this link. {AGAIN}"),
+            Self::Message(Mismatch::RequestId) => format!("The signed message belongs to another link. {AGAIN}"),
+            Self::Message(Mismatch::Statement) => format!("What the message says was changed. {AGAIN}"),
+            Self::Message(Mismatch::Edited) => format!("The signed message differs from the one given out. {AGAIN}"),
+            Self::NonceUsed => format!("This message was already used or replaced by a newer one. {AGAIN}"),
+            Self::SignatureMalformed => "This is not a signature that a wallet makes; press Sign and confirm in your wallet again.".to_owned(),
+            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press Sign again.".to_owned(),
+            Self::RefusedByContract => "Your smart wallet did not confirm the signature; check that it is on the right network and sign again.".to_owned(),
+            Self::ChainUnavailable => "The chain cannot be asked about your wallet right now, so nothing was linked; try again in a moment.".to_owned(),
+            Self::DiscordUnavailable => "Discord cannot be reached right now; try again in a moment.".to_owned(),
+            Self::TooManyWallets(limit) => format!("You already have {limit} wallets linked, which is the limit; remove one with /unlink and try again."),
+            Self::TooManyRequests(wait) => format!("Too many requests; wait {} s and try again.", seconds(wait)),
+            Self::NotFound => "There is nothing at this address; run /verify in your Discord server to get a link.".to_owned(),
+            Self::MethodNotAllowed => "This address does not take such a request.".to_owned(),
+            Self::NotReady(why) => why.to_owned(),
+            Self::Internal => "Something went wrong on our side and nothing was linked; try again in a moment.".to_owned(),
+        }
+    }
+
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::LinkUnknown | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced => StatusCode::GONE,
+            Self::SignInRequired => StatusCode::UNAUTHORIZED,
+            Self::OtherMember | Self::CrossOrigin | Self::CsrfMissing => StatusCode::FORBIDDEN,
+            Self::SignInDeclined
+            | Self::SignInStale
+            | Self::BadRequest
+            | Self::BadAddress
+            | Self::NameMismatch
+            | Self::SignatureMalformed
+            | Self::Message(Mismatch::NotSiwe) => StatusCode::BAD_REQUEST,
+            Self::SignInFailed => StatusCode::BAD_GATEWAY,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge | Self::Message(Mismatch::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ChallengeMissing | Self::NonceUsed | Self::TooManyWallets(_) => {
+                StatusCode::CONFLICT
+            }
+            Self::Message(_) | Self::SignatureOfAnotherKey | Self::RefusedByContract => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::ChainUnavailable | Self::DiscordUnavailable | Self::NotReady(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Sets what a refusal needs beside its body.
+    pub(super) fn dress(self, response: &mut Response) {
+        *response.status_mut() = self.status();
+        let wait = match self {
+            Self::TooManyRequests(wait) => seconds(wait),
+            Self::ChainUnavailable | Self::DiscordUnavailable => 2,
+            _ => return,
+        };
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(wait));
+    }
+}
+
+/// Whole seconds, rounded up, so that whoever waits that long is let in.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_millis()
+        .div_ceil(1000)
+        .try_into()
+        .unwrap_or(u64::MAX)
+}
+
+impl IntoResponse for WebError {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": { "code": self.code(), "message": self.message() } });
+        let mut response = Json(body).into_response();
+        self.dress(&mut response);
+        response
+    }
+}
+
+impl From<anyhow::Error> for WebError {
+    fn from(error: anyhow::Error) -> Self {
+        tracing::error!(error = format!("{error:#}"), "a request failed");
+        Self::Internal
+    }
+}
+
+/// A link that does not work, by its reason; `Ok` for one that does.
+pub(super) fn link_works(usable: Usable) -> Result<(), WebError> {
+    match usable {
+        Usable::Yes => Ok(()),
+        Usable::Unknown => Err(WebError::LinkUnknown),
+        Usable::Expired => Err(WebError::LinkExpired),
+        Usable::Used => Err(WebError::LinkUsed),
+        Usable::Replaced => Err(WebError::LinkReplaced),
+    }
+}
+
+/// `Ok` for the one verdict that lets a link through.
+pub(super) fn signature_holds(verdict: SignatureVerdict) -> Result<(), WebError> {
+    match verdict {
+        SignatureVerdict::Valid => Ok(()),
+        SignatureVerdict::OtherKey => Err(WebError::SignatureOfAnotherKey),
+        SignatureVerdict::Malformed => Err(WebError::SignatureMalformed),
+        SignatureVerdict::RefusedByContract => Err(WebError::RefusedByContract),
+        SignatureVerdict::Unavailable => Err(WebError::ChainUnavailable),
+    }
+}

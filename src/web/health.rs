@@ -1,0 +1,142 @@
+//! What monitors ask: alive, ready, status and metrics. No address and no Discord id in any answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::Site;
+use super::error::WebError;
+use crate::domain::Checkpoint;
+
+pub(super) fn router() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/api/status", get(status))
+        .route("/metrics", get(metrics))
+}
+
+async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
+    let chain = site.state.chain.borrow().clone();
+    if chain.trouble.is_some() {
+        return Err(WebError::NotReady(
+            "The chain cannot be followed at the moment.",
+        ));
+    }
+    if !chain.at_tip {
+        return Err(WebError::NotReady(
+            "The chain has not been followed to its tip yet.",
+        ));
+    }
+    if !site.state.discord.borrow().connected {
+        return Err(WebError::NotReady("Discord is not connected."));
+    }
+    Ok(Json(json!({ "ready": true })))
+}
+
+/// The numbers behind status and metrics.
+struct Numbers {
+    head: Option<u64>,
+    confirmed: Option<u64>,
+    cursor: Option<u64>,
+    lag_seconds: Option<u64>,
+    unknown_logs: u64,
+    failing: u64,
+    pending: u64,
+}
+
+async fn numbers(site: &Site) -> Result<Numbers, WebError> {
+    let chain = site.state.chain.borrow().clone();
+    let failing = site.state.discord.borrow().failing.clone();
+    let (cursor, unknown_logs, failing) = site
+        .with_store(move |store| {
+            let unknown = store.unknown_logs()?.iter().map(|logs| logs.count).sum();
+            let gates = store.gates()?;
+            let stands = |gate: &&crate::domain::Gate| {
+                failing.keys().any(|(guild, role)| {
+                    *guild == gate.guild && role.is_none_or(|role| gate.roles.contains(&role))
+                })
+            };
+            let failing = gates.iter().filter(stands).count();
+            Ok((store.cursor()?, unknown, failing))
+        })
+        .await?;
+    let number = |checkpoint: Option<Checkpoint>| checkpoint.map(|block| block.number);
+    Ok(Numbers {
+        head: number(chain.head),
+        confirmed: number(chain.confirmed),
+        cursor: number(cursor),
+        // How old the newest block is whose events count. A chain whose clock runs ahead of ours has no lag.
+        lag_seconds: chain
+            .confirmed
+            .map(|block| site.now().0.saturating_sub(block.timestamp.0)),
+        unknown_logs,
+        failing: failing.try_into().unwrap_or(u64::MAX),
+        pending: site.state.pending.load(Ordering::Relaxed),
+    })
+}
+
+async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
+    let numbers = numbers(&site).await?;
+    let (rpc, reorgs) = {
+        let chain = site.state.chain.borrow();
+        (chain.rpc.clone(), chain.reorgs)
+    };
+    let connected = site.state.discord.borrow().connected;
+    let counts = *site.state.counts.borrow();
+    Ok(Json(json!({
+        "chain": {
+            "head": numbers.head,
+            "confirmed": numbers.confirmed,
+            "cursor": numbers.cursor,
+            "lag_seconds": numbers.lag_seconds,
+            "rpc": rpc,
+            "reorgs": reorgs,
+            "unknown_logs": numbers.unknown_logs,
+        },
+        "discord": {
+            "connected": connected,
+            "pending_changes": numbers.pending,
+            "failing": numbers.failing,
+        },
+        "counts": counts,
+    })))
+}
+
+async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
+    let numbers = numbers(&site).await?;
+    let reorgs = site.state.chain.borrow().reorgs;
+    let connected = site.state.discord.borrow().connected;
+    let counts = *site.state.counts.borrow();
+    for (name, value) in [
+        ("amser_roles_chain_head_block", numbers.head),
+        ("amser_roles_chain_confirmed_block", numbers.confirmed),
+        ("amser_roles_chain_cursor_block", numbers.cursor),
+        ("amser_roles_chain_lag_seconds", numbers.lag_seconds),
+        ("amser_roles_chain_reorgs", Some(reorgs)),
+        ("amser_roles_chain_unknown_logs", Some(numbers.unknown_logs)),
+        ("amser_roles_discord_connected", Some(u64::from(connected))),
+        ("amser_roles_discord_pending_changes", Some(numbers.pending)),
+        ("amser_roles_discord_failing_gates", Some(numbers.failing)),
+        ("amser_roles_subscriptions", Some(counts.subscriptions)),
+        ("amser_roles_subscriptions_active", Some(counts.active)),
+        ("amser_roles_links", Some(counts.links)),
+        ("amser_roles_gates", Some(counts.gates)),
+    ] {
+        if let Some(value) = value {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "Prometheus knows floating point numbers alone"
+            )]
+            metrics::gauge!(name).set(value as f64);
+        }
+    }
+    let text = site.state.metrics.render();
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}

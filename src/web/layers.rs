@@ -1,0 +1,140 @@
+//! What surrounds every request: limits per address, security headers, counting, and answers where there is no handler.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::error::WebError;
+use super::limits::{forwarded, household};
+use super::{Site, view};
+
+/// Only our own files; wallets' icons come as `data:` (EIP-6963).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Whether a person's browser is asking for a page, rather than a script for JSON.
+pub(super) fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    method == Method::GET && accepts.is_some_and(|kinds| kinds.contains("text/html"))
+}
+
+/// A refusal as a page or as JSON.
+pub(super) fn refuse(error: WebError, as_page: bool) -> Response {
+    if as_page {
+        view::refusal(error)
+    } else {
+        error.into_response()
+    }
+}
+
+/// Whom a request comes from.
+fn client(site: &Site, request: &Request) -> IpAddr {
+    let header = request
+        .headers()
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back();
+    let behind = header
+        .filter(|_| site.settings().behind_proxy)
+        .and_then(|value| forwarded(value.to_str().ok()?));
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = behind.or(peer.map(|ConnectInfo(address)| address.ip()));
+    household(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+}
+
+/// Turns away an address that asks too often.
+pub(super) async fn limit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let address = client(&site, &request);
+    match site.addresses.take(address, Instant::now()) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => refuse(
+            WebError::TooManyRequests(wait),
+            wants_page(request.method(), request.headers()),
+        ),
+    }
+}
+
+/// Sets the security headers.
+pub(super) async fn protect(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    set(CONTENT_SECURITY_POLICY, POLICY);
+    set(REFERRER_POLICY, "no-referrer");
+    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(X_FRAME_OPTIONS, "DENY");
+    set(
+        HeaderName::from_static("permissions-policy"),
+        "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), microphone=(), midi=(), payment=(), usb=()",
+    );
+    // Smart wallets sign in a window of their own, which must be able to answer.
+    set(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin-allow-popups",
+    );
+    set(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    if site.settings().public_url.scheme() == "https" {
+        set(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Counts requests by route, never by path: a path may hold a token.
+pub(super) async fn count(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("none", MatchedPath::as_str).to_owned();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    tracing::debug!(route, status, "answered");
+    metrics::counter!("amser_roles_http_requests_total", "route" => route.clone(), "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("amser_roles_http_request_seconds", "route" => route)
+        .record(started.elapsed().as_secs_f64());
+    response
+}
+
+/// No such page.
+pub(super) async fn not_found(method: Method, headers: HeaderMap) -> Response {
+    refuse(WebError::NotFound, wants_page(&method, &headers))
+}
+
+/// No such request to this page.
+pub(super) async fn method_not_allowed(method: Method, headers: HeaderMap) -> Response {
+    refuse(WebError::MethodNotAllowed, wants_page(&method, &headers))
+}
+
+/// A handler panicked: a bug, and no words of it for the visitor.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is tower-http's"
+)]
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = text.unwrap_or("unknown"), "a request panicked");
+    WebError::Internal.into_response()
+}

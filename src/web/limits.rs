@@ -1,0 +1,129 @@
+//! How often one address, and one member, may ask: token buckets in memory.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Beyond this many buckets the full ones are dropped: they say nothing.
+const MOST_BUCKETS: usize = 50_000;
+
+/// Buckets by key; each holds a minute's allowance and refills evenly.
+#[derive(Debug)]
+pub(super) struct Limiter<K> {
+    per_minute: f64,
+    buckets: Mutex<BTreeMap<K, Bucket>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl<K: Ord> Limiter<K> {
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self {
+            per_minute: f64::from(per_minute.max(1)),
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Takes one request out of a bucket.
+    ///
+    /// # Errors
+    /// How long to wait until there is one, when it is empty.
+    pub(super) fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
+        let per_second = self.per_minute / 60.0;
+        let mut buckets = self
+            .buckets
+            .lock()
+            .expect("no holder of this lock can panic");
+        if buckets.len() >= MOST_BUCKETS && !buckets.contains_key(&key) {
+            let full = |bucket: &Bucket| {
+                let since = now.saturating_duration_since(bucket.at).as_secs_f64();
+                bucket.left + since * per_second >= self.per_minute
+            };
+            buckets.retain(|_, bucket| !full(bucket));
+            if buckets.len() >= MOST_BUCKETS {
+                // More addresses than that within a minute: better to turn new ones away than to grow.
+                return Err(Duration::from_secs(1));
+            }
+        }
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            left: self.per_minute,
+            at: now,
+        });
+        let since = now.saturating_duration_since(bucket.at).as_secs_f64();
+        bucket.left = (bucket.left + since * per_second).min(self.per_minute);
+        bucket.at = now.max(bucket.at);
+        if bucket.left < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - bucket.left) / per_second));
+        }
+        bucket.left -= 1.0;
+        Ok(())
+    }
+}
+
+/// What counts as one address: a whole /64 of IPv6, which one household has.
+pub(super) fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+/// The client behind the nearest proxy: the last entry of `X-Forwarded-For`, the only one that this proxy wrote itself.
+pub(super) fn forwarded(header: &str) -> Option<IpAddr> {
+    header.rsplit(',').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minutes_allowance_goes_at_once_and_refills_evenly() {
+        let limiter = Limiter::new(60);
+        let start = Instant::now();
+        for _ in 0..60 {
+            limiter.take(1, start).unwrap();
+        }
+        let wait = limiter.take(1, start).unwrap_err();
+        assert!(wait > Duration::from_millis(900) && wait <= Duration::from_secs(1));
+        limiter.take(2, start).expect("another key has its own");
+        limiter
+            .take(1, start + Duration::from_millis(1100))
+            .unwrap();
+        limiter
+            .take(1, start + Duration::from_millis(1200))
+            .unwrap_err();
+    }
+
+    #[test]
+    fn a_flood_of_addresses_does_not_grow_without_end() {
+        let limiter = Limiter::new(1);
+        let start = Instant::now();
+        for key in 0..MOST_BUCKETS {
+            limiter.take(key, start).unwrap();
+        }
+        limiter.take(MOST_BUCKETS, start).unwrap_err();
+        let later = start + Duration::from_secs(61);
+        limiter.take(MOST_BUCKETS, later).unwrap();
+        assert_eq!(limiter.buckets.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn only_the_entry_of_the_nearest_proxy_counts() {
+        assert_eq!(forwarded("6.6.6.6, 1.2.3.4"), Some([1, 2, 3, 4].into()));
+        assert_eq!(forwarded("1.2.3.4, nonsense"), None);
+        let one: IpAddr = "2001:db8::1".parse().unwrap();
+        let other: IpAddr = "2001:db8::ffff:2".parse().unwrap();
+        assert_eq!(household(one), household(other));
+        let mapped: IpAddr = "::ffff:1.2.3.4".parse().unwrap();
+        assert_eq!(household(mapped), IpAddr::from([1, 2, 3, 4]));
+    }
+}

@@ -1,0 +1,351 @@
+//! The wallet page and its two posts: a text to sign, and the signature that links the wallet.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use super::error::{WebError, link_works, signature_holds};
+use super::layers::{refuse, wants_page};
+use super::link::{LINK_SECONDS, Token, fresh_secret};
+use super::post::Posted;
+use super::session::{Session, Visitor};
+use super::siwe::{self, Mismatch, Terms};
+use super::standing::{NamedRole, Standing, settled, shown};
+use super::{SignIn, Site, WalletMoved, view};
+use crate::domain::{Link, UserId, Wallet};
+use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
+
+/// How long a text to sign works, in seconds.
+const CHALLENGE_SECONDS: u64 = LINK_SECONDS;
+
+/// Longest signature that is looked at, in bytes: a smart wallet's, with its deployment.
+const LONGEST_SIGNATURE: usize = 16 * 1024;
+
+/// How long the answer to a signature waits for the roles.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a page may ask for its outcome after the link's time, in seconds.
+const OUTCOME_SECONDS: u64 = 600;
+
+pub(super) fn router() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/verify/{token}", get(page))
+        .route("/verify/{token}/challenge", post(challenge))
+        .route("/verify/{token}/signature", post(signature))
+        .route("/verify/{token}/standing", get(standing))
+        .route("/verify/{token}/picture/{of}", get(picture))
+}
+
+/// A link, whether it works or not, with what is known by its token.
+struct Opened {
+    key: [u8; 32],
+    request: LinkRequest,
+}
+
+async fn open(site: &Site, token: &str) -> Result<Opened, WebError> {
+    let key = Token::parse(token).ok_or(WebError::LinkUnknown)?.hash();
+    let request = site.with_store(move |store| store.request(&key)).await?;
+    Ok(Opened {
+        key,
+        request: request.ok_or(WebError::LinkUnknown)?,
+    })
+}
+
+async fn open_working(site: &Site, token: &str) -> Result<Opened, WebError> {
+    let opened = open(site, token).await?;
+    link_works(opened.request.usable(site.now()))?;
+    Ok(opened)
+}
+
+/// Refuses everyone but the member who ran `/verify`, where visitors can prove who they are.
+fn belongs_to(site: &Site, visitor: &Visitor, member: UserId) -> Result<(), WebError> {
+    match (&site.settings().sign_in, &visitor.0) {
+        (SignIn::TypeTheName, _) => Ok(()),
+        (SignIn::Discord { .. }, None) => Err(WebError::SignInRequired),
+        (SignIn::Discord { .. }, Some(Session { user, .. })) if *user == member => Ok(()),
+        (SignIn::Discord { .. }, Some(_)) => Err(WebError::OtherMember),
+    }
+}
+
+fn limit_member(site: &Site, member: UserId) -> Result<(), WebError> {
+    let taken = site.members.take(member, Instant::now());
+    taken.map_err(WebError::TooManyRequests)
+}
+
+async fn page(
+    State(site): State<Arc<Site>>,
+    Path(token): Path<String>,
+    visitor: Visitor,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let shown = show(&site, &token, &visitor).await;
+    shown.unwrap_or_else(|error| refuse(error, wants_page(&method, &headers)))
+}
+
+async fn show(site: &Site, token: &str, visitor: &Visitor) -> Result<Response, WebError> {
+    let LinkRequest { user, guild, .. } = open_working(site, token).await?.request;
+    match belongs_to(site, visitor, user) {
+        Ok(()) => {}
+        Err(WebError::SignInRequired) => {
+            let profile = site.profile(guild, user).await?;
+            return Ok(view::sign_in(token, &profile));
+        }
+        Err(WebError::OtherMember) => return Ok(view::other_member(token)),
+        Err(error) => return Err(error),
+    }
+    let profile = site.profile(guild, user).await?;
+    let csrf = visitor.0.as_ref().map(|session| session.csrf.as_str());
+    Ok(view::link(&view::LinkPage {
+        token,
+        profile: &profile,
+        guild,
+        csrf,
+        chain_id: site.settings().chain_id,
+        types_name: matches!(site.settings().sign_in, SignIn::TypeTheName),
+    }))
+}
+
+#[derive(Deserialize)]
+struct ChallengeRequest {
+    address: String,
+    /// What the visitor typed where there is no sign-in.
+    discord_name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ChallengeAnswer {
+    message: String,
+}
+
+async fn challenge(
+    State(site): State<Arc<Site>>,
+    Path(token): Path<String>,
+    visitor: Visitor,
+    Posted(body): Posted<ChallengeRequest>,
+) -> Result<Json<ChallengeAnswer>, WebError> {
+    let Opened { key, request } = open_working(&site, &token).await?;
+    belongs_to(&site, &visitor, request.user)?;
+    limit_member(&site, request.user)?;
+    let wallet: Wallet = body
+        .address
+        .trim()
+        .parse()
+        .map_err(|_| WebError::BadAddress)?;
+    let profile = site.profile(request.guild, request.user).await?;
+    let typed = body.discord_name.as_deref().map(str::trim);
+    if typed.is_some_and(|typed| {
+        !typed
+            .trim_start_matches('@')
+            .eq_ignore_ascii_case(&profile.username)
+    }) {
+        return Err(WebError::NameMismatch);
+    }
+    let now = site.now();
+    let nonce = fresh_secret()?;
+    let expires_at = now.plus(CHALLENGE_SECONDS);
+    let message = siwe::write(&Terms {
+        public_url: &site.settings().public_url,
+        wallet,
+        statement: format!(
+            "Link this wallet to the Discord account {} (id {}) in the server {} (id {}). Signing is free and moves nothing.",
+            siwe::plain(&profile.username),
+            request.user,
+            siwe::plain(&profile.server_name),
+            request.guild,
+        ),
+        chain_id: site.settings().chain_id,
+        nonce: &nonce,
+        request_id: hex::encode(&key[..8]),
+        issued_at: now,
+        expires_at,
+    })?;
+    let challenge = Challenge {
+        request: key,
+        nonce,
+        wallet,
+        message: message.clone(),
+        expires_at,
+        state: RequestState::Open,
+    };
+    let limit = site.settings().links_per_member;
+    let (full, usable) = site
+        .with_store(move |store| {
+            if store.is_full(request.user, wallet, limit)? {
+                return Ok((true, Usable::Yes));
+            }
+            Ok((false, store.put_challenge(&challenge, now)?))
+        })
+        .await?;
+    if full {
+        return Err(WebError::TooManyWallets(limit));
+    }
+    link_works(usable)?;
+    Ok(Json(ChallengeAnswer { message }))
+}
+
+#[derive(Deserialize)]
+struct SignatureRequest {
+    message: String,
+    signature: String,
+}
+
+#[derive(Serialize)]
+struct SignatureAnswer {
+    address: String,
+    roles: Vec<NamedRole>,
+}
+
+async fn signature(
+    State(site): State<Arc<Site>>,
+    Path(token): Path<String>,
+    visitor: Visitor,
+    Posted(body): Posted<SignatureRequest>,
+) -> Result<Json<SignatureAnswer>, WebError> {
+    let Opened { key, request } = open_working(&site, &token).await?;
+    belongs_to(&site, &visitor, request.user)?;
+    limit_member(&site, request.user)?;
+    let challenge = given_out(&site, &request, &body.message).await?;
+    let signature = read_signature(&body.signature)?;
+    let check = &site.state.wallets;
+    let verdict = check(
+        challenge.wallet,
+        challenge.message.clone(),
+        signature.clone(),
+    )
+    .await;
+    signature_holds(verdict)?;
+    let (user, wallet) = (request.user, challenge.wallet);
+    complete(&site, key, user, challenge, signature).await?;
+    let standing = settled(&site, user, Some(wallet), PATIENCE).await;
+    let checkout = &site.settings().checkout_url;
+    let standing = standing.map(|standing| shown(&standing, request.guild, checkout));
+    Ok(Json(SignatureAnswer {
+        address: wallet.to_string(),
+        roles: standing.map(|standing| standing.roles).unwrap_or_default(),
+    }))
+}
+
+/// The challenge that a text answers, if it is the one given out to this link.
+async fn given_out(
+    site: &Site,
+    request: &LinkRequest,
+    message: &str,
+) -> Result<Challenge, WebError> {
+    if message.len() > siwe::LONGEST_MESSAGE {
+        return Err(WebError::Message(Mismatch::TooLong));
+    }
+    let newest = request.nonce.clone().ok_or(WebError::ChallengeMissing)?;
+    let named = siwe::nonce(message);
+    let (challenge, named) = site
+        .with_store(move |store| {
+            let named = named.map(|nonce| store.challenge(&nonce)).transpose()?;
+            Ok((store.challenge(&newest)?, named.flatten()))
+        })
+        .await?;
+    let challenge = challenge.ok_or(WebError::ChallengeMissing)?;
+    match siwe::check(&challenge.message, message, site.now()) {
+        Ok(()) => Ok(challenge),
+        // A text that was given out once, and whose turn is over.
+        Err(Mismatch::Nonce) if named.is_some_and(|old| old.state != RequestState::Open) => {
+            Err(WebError::NonceUsed)
+        }
+        Err(mismatch) => Err(WebError::Message(mismatch)),
+    }
+}
+
+fn read_signature(text: &str) -> Result<Vec<u8>, WebError> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    if digits.len() > 2 * LONGEST_SIGNATURE {
+        return Err(WebError::SignatureMalformed);
+    }
+    hex::decode(digits).map_err(|_| WebError::SignatureMalformed)
+}
+
+/// Uses up link and challenge and links the wallet.
+async fn complete(
+    site: &Site,
+    key: [u8; 32],
+    user: UserId,
+    challenge: Challenge,
+    signature: Vec<u8>,
+) -> Result<(), WebError> {
+    let now = site.now();
+    let limit = site.settings().links_per_member;
+    let wallet = challenge.wallet;
+    let completed = site
+        .with_store(move |store| {
+            let link = Link {
+                user,
+                wallet,
+                linked_at: now,
+                proof: Some((challenge.message, signature)),
+            };
+            store.complete_request(&key, &challenge.nonce, &link, limit, now)
+        })
+        .await?;
+    match completed {
+        Completed::Linked(LinkOutcome::TooMany) => return Err(WebError::TooManyWallets(limit)),
+        Completed::Linked(LinkOutcome::Linked) => {}
+        Completed::Linked(LinkOutcome::Moved(from)) => {
+            // A receiver that is gone means that the service is stopping.
+            let _ = site.state.moved.send(WalletMoved {
+                wallet,
+                from,
+                to: user,
+            });
+        }
+        Completed::Request(usable) => return link_works(usable),
+        Completed::Challenge(Usable::Expired) => {
+            return Err(WebError::Message(Mismatch::Expired));
+        }
+        Completed::Challenge(_) => return Err(WebError::NonceUsed),
+    }
+    tracing::info!(%wallet, %user, "wallet linked");
+    metrics::counter!("amser_roles_wallets_linked_total").increment(1);
+    Ok(())
+}
+
+/// `GET /verify/{token}/standing`: what came of a link, for the page that used it. Waits for roles on their way.
+async fn standing(
+    State(site): State<Arc<Site>>,
+    Path(token): Path<String>,
+    visitor: Visitor,
+) -> Result<Json<Standing>, WebError> {
+    let request = open(&site, &token).await?.request;
+    belongs_to(&site, &visitor, request.user)?;
+    if request.state != RequestState::Used || site.now() >= request.expires_at.plus(OUTCOME_SECONDS)
+    {
+        return Err(WebError::LinkExpired);
+    }
+    let standing = settled(&site, request.user, None, PATIENCE).await;
+    let standing = standing.ok_or(WebError::NotReady(
+        "The roles cannot be looked up right now; they arrive on their own.",
+    ))?;
+    let checkout = &site.settings().checkout_url;
+    Ok(Json(shown(&standing, request.guild, checkout)))
+}
+
+/// `GET /verify/{token}/picture/{server|member}`: from Discord's CDN by way of us.
+async fn picture(
+    State(site): State<Arc<Site>>,
+    Path((token, of)): Path<(String, String)>,
+    visitor: Visitor,
+) -> Result<Response, WebError> {
+    let LinkRequest { user, guild, .. } = open(&site, &token).await?.request;
+    let url = match of.as_str() {
+        "server" => site.profile(guild, user).await?.server_icon,
+        "member" => {
+            belongs_to(&site, &visitor, user)?;
+            site.profile(guild, user).await?.avatar
+        }
+        _ => None,
+    };
+    Ok(site.picture(url).await?.into_response())
+}

@@ -1,0 +1,284 @@
+//! The pages themselves, and the files that they load.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+use maud::{DOCTYPE, Markup, html};
+
+use super::Site;
+use super::error::WebError;
+use super::profile::Profile;
+use crate::domain::GuildId;
+
+/// Styles, script and icon; small enough to be fetched anew with each page.
+pub(super) fn assets() -> Router<Arc<Site>> {
+    let css = async || file("text/css; charset=utf-8", include_str!("assets/page.css"));
+    let script = async || {
+        file(
+            "text/javascript; charset=utf-8",
+            include_str!("assets/verify.js"),
+        )
+    };
+    let icon = async || file("image/svg+xml", include_str!("assets/icon.svg"));
+    Router::new()
+        .route("/assets/page.css", get(css))
+        .route("/assets/verify.js", get(script))
+        .route("/assets/icon.svg", get(icon))
+        .route("/favicon.ico", get(icon))
+}
+
+fn file(kind: &'static str, text: &'static str) -> ([(HeaderName, &'static str); 2], &'static str) {
+    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
+}
+
+/// Paths are relative to a page two levels deep, so that they hold under any public path.
+fn frame(title: &str, with_script: bool, inner: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="robots" content="noindex";
+                title { (title) }
+                link rel="icon" href="../assets/icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="../assets/page.css";
+                @if with_script { script type="module" src="../assets/verify.js" {} }
+            }
+            body { (inner) }
+        }
+    }
+}
+
+fn page(status: StatusCode, markup: Markup) -> Response {
+    (status, Html(markup.into_string())).into_response()
+}
+
+/// A refusal that a person reads.
+pub(super) fn refusal(error: WebError) -> Response {
+    let title = match error {
+        WebError::LinkUsed => "This link was already used",
+        WebError::LinkExpired => "This link has expired",
+        WebError::LinkReplaced => "There is a newer link",
+        WebError::LinkUnknown | WebError::NotFound => "Nothing here",
+        WebError::TooManyRequests(_) => "Too fast",
+        WebError::SignInDeclined | WebError::SignInStale | WebError::SignInFailed => {
+            "The sign-in did not work"
+        }
+        _ => "This did not work",
+    };
+    let inner = html! {
+        main.card {
+            p.mark aria-hidden="true" { "!" }
+            h1 { (title) }
+            p { (error.message()) }
+            (back_to_discord(None))
+        }
+    };
+    let mut response = page(error.status(), frame(title, false, &inner));
+    error.dress(&mut response);
+    response
+}
+
+/// Discord's own address is where every way on begins; a plain link, followed only when clicked.
+fn back_to_discord(guild: Option<GuildId>) -> Markup {
+    let to = guild.map_or("@me".to_owned(), |guild| guild.to_string());
+    html! {
+        p { a.button.quiet href={ "https://discord.com/channels/" (to) } rel="noreferrer" { "Back to Discord" } }
+    }
+}
+
+/// Asks the visitor to sign in before anything about the member is shown.
+pub(super) fn sign_in(token: &str, profile: &Profile) -> Response {
+    let inner = html! {
+        main.card {
+            (server(token, profile))
+            h1 { "Sign in to link your wallet" }
+            p {
+                "This link belongs to the member who ran " code { "/verify" }
+                ". Sign in with that Discord account, so that nobody can link a wallet in your name, nor yours to theirs."
+            }
+            p { a.button.main href={ "../oauth/login?link=" (token) } { "Sign in with Discord" } }
+            p.fine { "Only your Discord name and id are read, and your sign-in ends after an hour." }
+        }
+    };
+    page(
+        StatusCode::OK,
+        frame("Sign in to link your wallet", false, &inner),
+    )
+}
+
+/// Signed in as somebody else.
+pub(super) fn other_member(token: &str) -> Response {
+    let error = WebError::OtherMember;
+    let inner = html! {
+        main.card {
+            p.mark aria-hidden="true" { "!" }
+            h1 { "This link is not yours" }
+            p { (error.message()) }
+            p {
+                "If somebody sent you this link, do not use it: your wallet's membership would be theirs."
+            }
+            p { a.button.main href={ "../oauth/login?switch=1&link=" (token) } { "Sign in with another account" } }
+            (back_to_discord(None))
+        }
+    };
+    page(
+        error.status(),
+        frame("This link is not yours", false, &inner),
+    )
+}
+
+/// Signed in without a link to go on with.
+pub(super) fn signed_in() -> Response {
+    let inner = html! {
+        main.card {
+            h1 { "You are signed in" }
+            p { "Now open the link that " code { "/verify" } " gave you in your Discord server." }
+            (back_to_discord(None))
+        }
+    };
+    page(StatusCode::OK, frame("You are signed in", false, &inner))
+}
+
+/// What the wallet page shows.
+pub(super) struct LinkPage<'a> {
+    pub(super) token: &'a str,
+    pub(super) profile: &'a Profile,
+    pub(super) guild: GuildId,
+    pub(super) csrf: Option<&'a str>,
+    pub(super) chain_id: u64,
+    /// Whether the visitor has to type the member's name, for want of a sign-in.
+    pub(super) types_name: bool,
+}
+
+/// The wallet page.
+pub(super) fn link(shown: &LinkPage<'_>) -> Response {
+    let profile = shown.profile;
+    let inner = html! {
+        main.card #verify data-csrf=[shown.csrf] data-chain=(shown.chain_id) data-guild=(shown.guild)
+            data-username=[shown.types_name.then_some(&profile.username)] {
+            (server(shown.token, profile))
+            div #flow {
+                h1 { "Link your wallet" }
+                (member(shown.token, profile))
+                ul.facts {
+                    li { "You sign one message. It costs nothing and moves nothing." }
+                    li { "Your roles in " strong { (profile.server_name) } " then follow this wallet's subscription." }
+                    li { "Kept: the wallet's address, your Discord id, the signed message. " code { "/privacy delete" } " removes them." }
+                }
+                @if shown.types_name { (name_check(profile)) }
+                section #choose aria-labelledby="choose-title" hidden[shown.types_name] {
+                    h2 #choose-title { "Choose your wallet" }
+                    ul.wallets #wallets {}
+                    p.fine #searching { "Looking for wallets in this browser…" }
+                }
+                section #account aria-labelledby="account-title" hidden {
+                    h2 #account-title { "Sign with this wallet" }
+                    p.wallet { img #account-icon alt="" hidden; span #account-name {} }
+                    p.address #account-address {}
+                    p.note #network hidden {}
+                    details { summary { "The exact message" } pre #message {} }
+                    div.row {
+                        button.button.main #sign type="button" { "Sign message" }
+                        button.button.quiet #back type="button" { "Other wallet" }
+                    }
+                }
+                p.status #status role="status" aria-live="polite" {}
+                p.problem #problem role="alert" {}
+                (help())
+            }
+            section #done aria-labelledby="done-title" hidden {
+                p.mark.good aria-hidden="true" { "✓" }
+                h1 #done-title tabindex="-1" { "Wallet linked" }
+                p.address #done-address {}
+                div #outcome aria-live="polite" {}
+                (back_to_discord(Some(shown.guild)))
+            }
+            noscript { p.problem { "This page talks to your wallet with JavaScript; please allow it and reload." } }
+        }
+    };
+    page(StatusCode::OK, frame("Link your wallet", true, &inner))
+}
+
+/// A picture, or the first letter where there is none.
+fn picture(token: &str, of: &str, name: &str, there: bool) -> Markup {
+    let letter: String = name.chars().take(1).collect();
+    html! {
+        @if there {
+            img.picture src={ (token) "/picture/" (of) } alt="" width="48" height="48";
+        } @else {
+            span.picture aria-hidden="true" { (letter.to_uppercase()) }
+        }
+    }
+}
+
+fn server(token: &str, profile: &Profile) -> Markup {
+    html! {
+        p.server {
+            (picture(token, "server", &profile.server_name, profile.server_icon.is_some()))
+            strong { (profile.server_name) }
+        }
+    }
+}
+
+fn member(token: &str, profile: &Profile) -> Markup {
+    html! {
+        div.member {
+            (picture(token, "member", &profile.member_name, profile.avatar.is_some()))
+            p {
+                span.fine { "To this Discord account" } br;
+                strong { (profile.member_name) } " "
+                span.handle { "@" (profile.username) }
+            }
+        }
+    }
+}
+
+/// Without a sign-in, the one protection against a forwarded link is that the visitor reads whose it is.
+fn name_check(profile: &Profile) -> Markup {
+    html! {
+        form.warning #name-check {
+            p {
+                strong { "The membership goes to " (profile.member_name) " (@" (profile.username) ")." }
+                " If that is not you, close this page: whoever sent you this link would get what your wallet paid for."
+            }
+            label for="typed-name" { "Type the Discord name " b { (profile.username) } " to confirm that it is yours" }
+            div.row {
+                input #typed-name name="name" autocomplete="off" autocapitalize="none" spellcheck="false" required;
+                button.button.main type="submit" { "This is me" }
+            }
+        }
+    }
+}
+
+fn help() -> Markup {
+    html! {
+        details.help #phone {
+            summary { "On a phone, or the wallet is on another device" }
+            p { "Open this page in your wallet's own browser:" }
+            ul.apps {
+                li { a #in-metamask href="#phone" { "MetaMask" } }
+                li { a #in-coinbase href="#phone" { "Coinbase Wallet" } }
+                li { a #in-trust href="#phone" { "Trust Wallet" } }
+            }
+            p {
+                "Any other wallet: " button.button.quiet #copy type="button" { "Copy the link" }
+                " and paste it in the wallet's browser. Share it with nobody."
+            }
+        }
+        details.help #no-wallet {
+            summary { "I have no wallet" }
+            p {
+                "A membership is paid from a wallet, and that wallet is the one to link. If you have paid, open this page where that wallet is. If you have not, "
+                a href="https://ethereum.org/wallets/find-wallet/" rel="noreferrer" target="_blank" { "find a wallet on ethereum.org" }
+                ", install it, and reload this page."
+            }
+        }
+    }
+}
