@@ -1,12 +1,43 @@
-# `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js and a C compiler beforehand.
+# `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js, a C compiler and OpenSSL's headers
+# beforehand. What else they need they install themselves, once.
 
-.PHONY: abi
+.PHONY: sandbox test check bench abi chromium
+
+CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
+FOUND_CHROMIUM = for name in $(CHROMIUM_NAMES); do command -v $$name && break; done
+
+# A subscriber's life on this machine; Ctrl-C stops all of it.
+sandbox: anvil/node_modules/.stamp
+	cargo run --quiet -- sandbox
+
+# What CI runs.
+test: check anvil/node_modules/.stamp chromium
+	@if cargo nextest --version >/dev/null 2>&1; \
+	then cargo nextest run && cargo test --doc --quiet; \
+	else cargo test; fi
+
+# The quick part: formatting and lints.
+check:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+# One table of measurements, each beside its bound or its floor.
+bench: anvil/node_modules/.stamp
+	cargo bench
+
+# Recompile contracts/ into abi/.
+abi: anvil/node_modules/.stamp
+	node anvil/compile.mjs
 
 # The stamp is newer than the lock file exactly when what the lock file names is installed.
 anvil/node_modules/.stamp: anvil/package.json anvil/package-lock.json anvil/.npmrc
 	npm ci --prefix anvil --no-fund --no-audit
 	touch $@
 
-# Recompile contracts/ into abi/.
-abi: anvil/node_modules/.stamp
-	node anvil/compile.mjs
+# The wallet page is tested in a real browser.
+chromium:
+	@if [ -z "$$($(FOUND_CHROMIUM))" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else echo "make test: no Chrome or Chromium found; install one (Debian: apt-get install chromium)" >&2; exit 1; fi; \
+	fi

@@ -1,10 +1,14 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum_extra::extract::cookie::Key;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -14,8 +18,9 @@ use tracing::{error, info};
 
 use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress};
-use crate::store::Store;
-use crate::{chain, discord, reconcile};
+use crate::store::{Store, StoreError};
+use crate::web::control::ControlKey;
+use crate::{chain, discord, reconcile, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -78,11 +83,9 @@ pub async fn serve(
     let (observations_sender, observations) = mpsc::channel(QUEUE);
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
+    let (moved_sender, mut moved) = mpsc::unbounded_channel::<web::WalletMoved>();
     let (discord, connection) = discord::connect(
-        discord::Settings {
-            application_id: config.discord.application_id,
-            api_url: config.discord.api_url.clone(),
-        },
+        discord_settings(&config),
         token,
         discord::NoCommands,
         discord::Channels {
@@ -101,8 +104,6 @@ pub async fn serve(
         counts: counts_sender,
         modules: modules_sender,
     };
-    let mut parts = JoinSet::new();
-    let named = |name: &'static str, end: anyhow::Result<()>| (name, end);
     let follow = chain::follow(
         config.chain.clone(),
         store.clone(),
@@ -110,8 +111,6 @@ pub async fn serve(
         chain_status,
         parts_stop.clone(),
     );
-    parts.spawn(async move { named("the chain follower", follow.await) });
-    parts.spawn(async move { named("the Discord connection", connection.await) });
     let reconcile = reconcile::run(
         store.clone(),
         discord.clone(),
@@ -119,9 +118,112 @@ pub async fn serve(
         inputs,
         parts_stop.clone(),
     );
-    parts.spawn(async move { named("the reconcile loop", reconcile.await) });
-    drop((listener, questions_sender, counts, discord_status, chain));
+    let key = ControlKey::leave(&control_path(&config.store_path), listener.local_addr()?)?;
+    let control = web::control::router(Arc::new(key), questions_sender.clone());
+    let pages = web::router(web::WebState {
+        settings: web_settings(&config, &secrets),
+        cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
+        store,
+        chain,
+        discord: discord_status,
+        counts,
+        pending: pending_of(&discord),
+        questions: questions_sender,
+        wallets: signature_check(&config),
+        profiles: profiles_of(&discord),
+        moved: moved_sender,
+        metrics: metrics()?,
+        clock: web::machine_clock(),
+    })?;
+    let pages = control
+        .merge(pages)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let serving =
+        axum::serve(listener, pages).with_graceful_shutdown(parts_stop.clone().cancelled_owned());
+    let telling = async move {
+        while let Some(moved) = moved.recv().await {
+            info!(from = %moved.from, to = %moved.to, "a wallet moved to another member");
+        }
+        Ok(())
+    };
+    let mut parts = JoinSet::new();
+    parts.spawn(async move { ("the chain follower", follow.await) });
+    parts.spawn(async move { ("the Discord connection", connection.await) });
+    parts.spawn(async move { ("the reconcile loop", reconcile.await) });
+    parts.spawn(async move {
+        (
+            "the web server",
+            serving.await.context("the web server failed"),
+        )
+    });
+    parts.spawn(async move { ("notices about moved wallets", telling.await) });
     supervise(parts, &stop, &parts_stop).await
+}
+
+fn discord_settings(config: &Config) -> discord::Settings {
+    discord::Settings {
+        application_id: config.discord.application_id,
+        api_url: config.discord.api_url.clone(),
+    }
+}
+
+fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
+    let sign_in = match &secrets.discord_client_secret {
+        Some(client_secret) => web::SignIn::Discord {
+            client_id: config.discord.application_id.to_string(),
+            client_secret: client_secret.clone(),
+            api_url: config.discord.api_url.clone(),
+        },
+        None => web::SignIn::TypeTheName,
+    };
+    web::WebSettings {
+        public_url: config.web.public_url.clone(),
+        links_per_member: config.web.links_per_member,
+        rate_limit_per_minute: config.web.rate_limit_per_minute,
+        behind_proxy: config.web.behind_proxy,
+        chain_id: config.chain.chain_id,
+        checkout_url: config.amser.checkout_url.clone(),
+        sign_in,
+    }
+}
+
+fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+    let discord = discord.clone();
+    Arc::new(move || discord.pending() as u64)
+}
+
+fn signature_check(config: &Config) -> web::SignatureCheck {
+    let signatures = chain::Signatures::new(&config.chain);
+    Arc::new(move |wallet, message, signature| {
+        let signatures = signatures.clone();
+        Box::pin(async move { signatures.check(wallet, &message, &signature).await })
+    })
+}
+
+fn profiles_of(discord: &discord::Discord) -> web::Profiles {
+    let discord = discord.clone();
+    Arc::new(move |guild, user| {
+        let discord = discord.clone();
+        Box::pin(async move {
+            let seen = discord.member_profile(guild, user).await?;
+            Ok(web::Profile {
+                server_name: seen.server_name,
+                server_icon: seen.server_icon,
+                member_name: seen.member_name,
+                username: seen.username,
+                avatar: seen.avatar,
+            })
+        })
+    })
+}
+
+/// The process's metrics. Where several services share a process (tests), the first one's are counted.
+fn metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    // Only a second service in the same process finds the place taken.
+    let _taken = metrics::set_global_recorder(recorder);
+    Ok(handle)
 }
 
 fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {
@@ -207,19 +309,20 @@ pub async fn plan(
     secrets: &Secrets,
     stop: CancellationToken,
 ) -> anyhow::Result<crate::domain::PlannedChanges> {
-    let store = open_store(config).await?;
+    let store = match open_store(config).await {
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
+            return web::control::ask_for_plan(&control_path(&config.store_path)).await;
+        }
+        opened => opened?,
+    };
     let token = discord_token(secrets)?;
     index(config, store.clone(), None, stop).await?;
-    let settings = discord::Settings {
-        application_id: config.discord.application_id,
-        api_url: config.discord.api_url.clone(),
-    };
     let (status, _) = watch::channel(DiscordStatus::default());
-    let discord = discord::Discord::new(&settings, &token, status)?;
+    let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
     reconcile::plan_once(&store, &discord, config.policy).await
 }
 
 /// Where the running service leaves the token with which `plan` may ask it.
-pub fn control_path(store_path: &Path) -> std::path::PathBuf {
+fn control_path(store_path: &Path) -> PathBuf {
     store_path.with_extension("control")
 }

@@ -1,3 +1,122 @@
-//! Follows the chain, and asks it about signatures.
+//! Follows the chain into the store: from each module's deployment to the confirmed tip, then block by block, across
+//! reorganisations, restarts and failing nodes. Only user of an alloy provider outside the sandbox.
 
+pub mod decode;
+pub mod filter;
+pub mod logs;
+pub mod processors;
+pub mod range;
+pub mod rpc;
+
+mod advance;
+mod backfill;
+mod block;
+mod commit;
+mod follow;
+mod head;
+mod join;
+mod module;
+mod place;
+mod read;
+mod reconnect;
+mod reorg;
 pub mod signature;
+mod signatures;
+mod tip;
+mod watch;
+mod window;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::Context;
+use tokio::sync::watch::{Receiver, Sender, channel};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub use self::signatures::Signatures;
+
+use self::follow::{Follower, Goal};
+use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};
+use crate::store::Store;
+
+/// Where and how to follow (`[chain]` of the configuration).
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    /// `ws(s)://` or `http(s)://`, in order of preference.
+    pub rpc_urls: Vec<Url>,
+    /// What every node must answer to `eth_chainId`.
+    pub chain_id: u64,
+    /// Blocks on top of an event's block before it counts.
+    pub confirmations: u64,
+    /// First block to read for every module; by default each module's deployment.
+    pub start_block: Option<u64>,
+}
+
+/// How far `index` has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The first block to read.
+    pub from: u64,
+    /// Everything up to here is in the store.
+    pub at: u64,
+    /// The last block to read.
+    pub to: u64,
+    /// Events stored since the start.
+    pub events: u64,
+}
+
+/// What `index` has done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IndexReport {
+    /// Events stored since the start.
+    pub events: u64,
+    /// The store's cursor.
+    pub cursor: Checkpoint,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// Follows until `stop`. Troubles with nodes are waited out, reported in the status and never end it.
+///
+/// # Errors
+/// A node of another chain at the start while none of ours answers, or a store that cannot be written.
+pub async fn follow(
+    config: ChainConfig,
+    store: Store,
+    modules: Receiver<BTreeSet<ModuleAddress>>,
+    status: Sender<ChainStatus>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut follower = Follower::start(config, store, modules, status, Goal::Follow).await?;
+    follower.run(&stop).await
+}
+
+/// Follows up to block `to` (at most, and by default, the confirmed tip) and returns.
+///
+/// # Errors
+/// As `follow`.
+pub async fn index(
+    config: ChainConfig,
+    store: Store,
+    modules: BTreeSet<ModuleAddress>,
+    to: Option<u64>,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+    stop: CancellationToken,
+) -> anyhow::Result<IndexReport> {
+    let started = Instant::now();
+    let (_modules, modules) = channel(modules);
+    let (status, _) = channel(ChainStatus::default());
+    let goal = Goal::Index {
+        to,
+        progress: Box::new(progress),
+    };
+    let mut follower = Follower::start(config, store.clone(), modules, status, goal).await?;
+    follower.run(&stop).await?;
+    let cursor = store.cursor()?.context("nothing was indexed")?;
+    Ok(IndexReport {
+        events: follower.events_stored(),
+        cursor,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}

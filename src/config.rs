@@ -67,6 +67,8 @@ pub struct Web {
     pub public_url: Url,
     /// Requests per address and minute.
     pub rate_limit_per_minute: u32,
+    /// Whether a reverse proxy stands in front, whose `X-Forwarded-For` names the client.
+    pub behind_proxy: bool,
     /// Wallets that one member may link.
     pub links_per_member: usize,
 }

@@ -10,6 +10,7 @@ pub mod hierarchy;
 mod limits;
 mod observe;
 mod outbox;
+mod profile;
 mod read;
 mod rest;
 mod shared;
@@ -32,6 +33,7 @@ pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use observe::GuildObservation;
 pub use outbox::Outbox;
+pub use profile::MemberProfile;
 
 use crate::domain::{DiscordStatus, GuildId, Outcome, RoleChange, RoleId, UserId};
 use shared::Shared;

@@ -3,6 +3,7 @@
 mod actions;
 pub mod chain;
 pub mod discord;
+pub mod log_node;
 pub mod page;
 mod story;
 pub mod world;

@@ -1,6 +1,7 @@
 //! Everything that is served over HTTP: the wallet page, Discord sign-in, health, status and metrics.
 
 mod blocking;
+pub mod control;
 mod error;
 mod health;
 mod layers;
@@ -17,7 +18,6 @@ mod view;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -110,7 +110,7 @@ pub struct WebState {
     /// Numbers of the status page.
     pub counts: watch::Receiver<Counts>,
     /// Role changes decided and not acknowledged yet.
-    pub pending: Arc<AtomicU64>,
+    pub pending: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// To the reconcile loop.
     pub questions: mpsc::Sender<Question>,
     /// Checks signatures.

@@ -19,6 +19,9 @@ use crate::domain::{ChainEvent, Checkpoint, UnknownLogs};
 /// Blocks that are read at the same time.
 const AT_ONCE: usize = 8;
 
+/// From so many blocks on, their logs are asked for together first.
+const MANY: usize = 4;
+
 /// What a step at the tip came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -98,17 +101,12 @@ impl Follower {
             .iter()
             .map(|header| (header.hash, header.clone()))
             .collect();
-        let missing: Vec<_> = (tip + 1..head.number)
+        let missing: Vec<u64> = (tip + 1..head.number)
             .filter(|number| !heads.iter().any(|header| header.number == *number))
-            .map(|number| read::header_at(endpoint, number))
             .collect();
-        let fetched: Vec<Option<Header>> = stream::iter(missing)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
         // By number they may belong to another chain; only those that the head leads to are used.
-        let fetched = fetched.into_iter().flatten();
-        shown.extend(fetched.map(|header| (header.hash, header)));
+        let fetched = read::headers_at(endpoint, &missing).await?;
+        shown.extend(fetched.into_iter().map(|header| (header.hash, header)));
         let mut path = vec![head.clone()];
         let mut lowest = head.clone();
         loop {
@@ -147,9 +145,24 @@ impl Follower {
         'read: while blocks.len() < headers.len() {
             let question = watch.question();
             let rest = &headers[blocks.len()..];
+            let mut known = match rest.len() >= MANY {
+                true => block::logs_of_many(endpoint, rest, &question).await,
+                false => HashMap::new(),
+            };
             let reads: Vec<_> = rest
                 .iter()
-                .map(|header| block::logs(endpoint, header, &question))
+                .map(|header| {
+                    let (known, question) = (known.remove(&header.hash), &question);
+                    async move {
+                        match known {
+                            Some(logs) => Ok(BlockLogs {
+                                logs,
+                                unsure: false,
+                            }),
+                            None => block::logs(endpoint, header, question).await,
+                        }
+                    }
+                })
                 .collect();
             let read: Vec<BlockLogs> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
             for (header, read) in rest.iter().zip(read) {

@@ -7,33 +7,34 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::Progress;
 use super::commit::Ledger;
 use super::follow::{Follower, Goal, NEAR, Setback};
 use super::place::Place;
-use super::range::{GetHeaders, GetLogs, RangeReader, RangeSize, Source};
+use super::range::{GetHeaders, GetLogs, Piece, RangeReader, RangeSize, Source};
 use super::read::{self, Header};
 use super::reconnect::Reconnect;
 use super::rpc::endpoint::Endpoint;
 use super::rpc::error::RpcError;
-use super::rpc::http_logs::{HttpLogs, get_logs_by_provider};
+use super::rpc::http_logs::get_logs_by_provider;
 use super::watch::{Surprise, Watch};
 use super::window::Window;
-use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress, UnknownLogs};
+use crate::domain::{Batch, Checkpoint, ModuleAddress};
 
-/// Events per commit, about: an fsync costs the same for few and for many, memory does not.
-const EVENTS_PER_COMMIT: usize = 30_000;
+/// Events per commit, about. A commit rewrites most pages of the events' table, whose rows stand by subscription: a few
+/// large commits cost a fraction of many small ones.
+const EVENTS_PER_COMMIT: usize = 100_000;
+/// Events that may be read and not stored yet.
+const MOST_UNSTORED: usize = 160_000;
 /// The same while the tip is followed beside it: a long commit would make the tip's wait.
 const EVENTS_PER_COMMIT_BESIDE: usize = 4_000;
 /// What was read is stored at the latest after this.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// Failures of the same read, one after another, that are waited out.
 const MOST_FAILURES: u32 = 4;
-/// Headers read at the same time over a websocket.
-const HEADERS_AT_ONCE: usize = 16;
 
 /// A stretch to read by range.
 pub(super) struct Span<'a> {
@@ -54,86 +55,73 @@ impl Span<'_> {
     pub(super) async fn read(
         self,
         watch: &mut Watch,
-        mut committed: impl FnMut(Checkpoint, usize) + Send,
+        committed: impl FnMut(Checkpoint, usize) + Send,
     ) -> Result<(), Setback> {
-        let (batches, mut ready) = mpsc::channel::<Batch>(1);
-        let (endpoint, ledger) = (self.endpoint, self.ledger);
+        let size = RangeSize::default();
+        let to = self.target.number;
+        let source = source(self.endpoint);
+        let reader = RangeReader::new(source, watch.records(), self.from, to, size);
+        let room = Arc::new(Semaphore::new(MOST_UNSTORED));
+        let (pieces, arrived) = mpsc::unbounded_channel();
+        let reading = read_pieces(reader, pieces, Arc::clone(&room));
         let storing = async {
-            while let Some(batch) = ready.recv().await {
-                let (to, events) = (batch.to, batch.events.len());
-                ledger.ingest(endpoint, batch).await?;
-                committed(to, events);
-            }
-            Ok(())
+            let stored = self.store_pieces(watch, arrived, &room, committed).await;
+            // Nobody will make room any more.
+            room.close();
+            stored
         };
         // Storing goes on to the end of what was read, also when reading fails.
-        let (read, stored) = tokio::join!(self.read_into(watch, batches), storing);
+        let (read, stored) = tokio::join!(reading, storing);
         stored.and(read)
     }
 
-    async fn read_into(
-        self,
+    /// Stores what arrives, many pieces in one commit, while the next ones are read.
+    async fn store_pieces(
+        mut self,
         watch: &mut Watch,
-        batches: mpsc::Sender<Batch>,
+        mut arrived: mpsc::UnboundedReceiver<Piece>,
+        room: &Semaphore,
+        mut committed: impl FnMut(Checkpoint, usize) + Send,
     ) -> Result<(), Setback> {
-        let size = RangeSize::default();
-        let mut reader = RangeReader::new(
-            source(self.endpoint),
-            watch.records(),
-            self.from,
-            self.target.number,
-            size,
-        );
         let per_commit = match self.moves_cursor {
             true => EVENTS_PER_COMMIT,
             false => EVENTS_PER_COMMIT_BESIDE,
         };
-        let mut rollback = self.rollback;
-        let mut events: Vec<ChainEvent> = Vec::new();
-        let mut unknown: Vec<UnknownLogs> = Vec::new();
-        let mut since = Instant::now();
-        let mut failures = Failures::default();
-        while let Some(piece) = reader.next().await {
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => match failures.wait(reader.due()) {
-                    Some(wait) => {
-                        tracing::debug!(%error, ?wait, "a range failed; trying again");
-                        tokio::time::sleep(wait).await;
-                        continue;
+        while let Some(piece) = arrived.recv().await {
+            let (mut to, mut events, mut unknown) = (piece.to, piece.events, piece.unknown);
+            let mut taken = room_for(events.len());
+            let due = Instant::now() + COMMIT_EVERY;
+            while events.len() < per_commit {
+                match tokio::time::timeout_at(due.into(), arrived.recv()).await {
+                    Ok(Some(piece)) => {
+                        taken += room_for(piece.events.len());
+                        to = piece.to;
+                        events.extend(piece.events);
+                        unknown.extend(piece.unknown);
                     }
-                    None => return Err(error.into()),
-                },
-            };
-            if events.is_empty() {
-                events = piece.events;
-            } else {
-                events.extend(piece.events);
-            }
-            unknown.extend(piece.unknown);
-            let is_last = piece.to == self.target.number;
-            if events.len() < per_commit && since.elapsed() < COMMIT_EVERY && !is_last {
-                continue;
+                    // All is read, or enough time has passed.
+                    Ok(None) | Err(_) => break,
+                }
             }
             if let Err(Surprise::WrongProcessor { module, actual }) = watch.take_updates(&events) {
                 self.ledger.reset_module(watch, module, actual).await?;
                 return Err(Setback::Moved("a module is to be read again".to_owned()));
             }
+            let count = events.len();
             let batch = Batch {
-                rollback_to: rollback.take(),
+                rollback_to: self.rollback.take(),
                 modules: watch.modules(),
-                to: self.verified(piece.to).await?,
+                to: self.verified(to).await?,
                 moves_cursor: self.moves_cursor,
-                events: std::mem::take(&mut events),
+                events,
                 plans: Vec::new(),
                 headers: Vec::new(),
-                unknown: std::mem::take(&mut unknown),
+                unknown,
             };
-            if batches.send(batch).await.is_err() {
-                // Storing failed; its error is the one to report.
-                return Ok(());
-            }
-            since = Instant::now();
+            let to = batch.to;
+            self.ledger.ingest(self.endpoint, batch).await?;
+            committed(to, count);
+            room.add_permits(taken);
         }
         Ok(())
     }
@@ -154,6 +142,43 @@ impl Span<'_> {
             .into()),
         }
     }
+}
+
+/// Reads on as long as there is room for what is not stored yet.
+async fn read_pieces(
+    mut reader: RangeReader,
+    pieces: mpsc::UnboundedSender<Piece>,
+    room: Arc<Semaphore>,
+) -> Result<(), Setback> {
+    let mut failures = Failures::default();
+    while let Some(piece) = reader.next().await {
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => match failures.wait(reader.due()) {
+                Some(wait) => {
+                    tracing::debug!(%error, ?wait, "a range failed; trying again");
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                None => return Err(error.into()),
+            },
+        };
+        let wanted = u32::try_from(room_for(piece.events.len())).unwrap_or(u32::MAX);
+        let Ok(taken) = room.acquire_many(wanted).await else {
+            return Ok(());
+        };
+        taken.forget();
+        if pieces.send(piece).is_err() {
+            // Storing failed; its error is the one to report.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The room that a piece takes: a single huge block may pass when nothing else waits.
+fn room_for(events: usize) -> usize {
+    events.min(MOST_UNSTORED)
 }
 
 /// Failed reads without progress: a few are waited out, or a node that now and then fails would be left each time.
@@ -251,11 +276,8 @@ pub(super) async fn read_module(
 
 /// How a range is read from this endpoint: streamed over HTTP, as one message over a websocket.
 fn source(endpoint: &Arc<Endpoint>) -> Source {
-    let http = endpoint
-        .http()
-        .map(|http| HttpLogs::new(http.client.clone(), http.url.clone()));
     let logs: GetLogs = {
-        let (endpoint, http) = (Arc::clone(endpoint), http.clone());
+        let (endpoint, http) = (Arc::clone(endpoint), endpoint.http_logs());
         Arc::new(move |query, collector| {
             let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
             async move {
@@ -278,25 +300,10 @@ fn source(endpoint: &Arc<Endpoint>) -> Source {
     };
     let endpoint = Arc::clone(endpoint);
     let headers: GetHeaders = Arc::new(move |numbers| {
-        let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
+        let endpoint = Arc::clone(&endpoint);
         async move {
-            endpoint.wait_out_quiet().await;
-            if let Some(http) = http {
-                return http.get_headers(numbers).await;
-            }
-            stream::iter(numbers)
-                .map(|number| {
-                    let endpoint = Arc::clone(&endpoint);
-                    async move {
-                        let header = read::header_at(&endpoint, number).await?;
-                        let header =
-                            header.ok_or_else(|| RpcError::unavailable("it has no such block"))?;
-                        Ok(header.checkpoint())
-                    }
-                })
-                .buffered(HEADERS_AT_ONCE)
-                .try_collect()
-                .await
+            let headers = read::headers_at(&endpoint, &numbers).await?;
+            Ok(headers.iter().map(Header::checkpoint).collect())
         }
         .boxed()
     });

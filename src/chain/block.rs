@@ -1,5 +1,6 @@
 //! The logs of one block, by its hash, complete for certain: a node may show a block before its logs.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ const WAITS: [Duration; 7] = [
 ];
 /// Up to this chance of a mere likeness, a bloom that shows a watched event counts as evidence of one.
 const EVIDENCE: f64 = 0.02;
+
+/// Logs of several blocks that are held at once; with more, each block is read by itself.
+const MOST_AT_ONCE: usize = 20_000;
 
 /// What one block says about the watched addresses.
 #[derive(Debug)]
@@ -100,6 +104,59 @@ pub(crate) async fn logs(
         tokio::time::sleep(wait).await;
     }
     Err(last)
+}
+
+/// The logs of many blocks by one call, as far as they name the very blocks of `headers`. Only a shortcut: a block that
+/// it says nothing about is to be asked for by itself. Over HTTP only, where an answer is not held as a whole.
+pub(crate) async fn logs_of_many(
+    endpoint: &Endpoint,
+    headers: &[Header],
+    question: &Question,
+) -> HashMap<B256, Vec<WatchedLog>> {
+    let mut found: HashMap<B256, Vec<WatchedLog>> = HashMap::new();
+    let (Some(first), Some(last), Some(http)) =
+        (headers.first(), headers.last(), endpoint.http_logs())
+    else {
+        return found;
+    };
+    let by_hash: HashMap<B256, &Header> =
+        headers.iter().map(|header| (header.hash, header)).collect();
+    let mut decode = LogDecoder::default();
+    let mut count = 0;
+    for query in question
+        .filter
+        .queries(Blocks::Range(first.number, last.number))
+    {
+        endpoint.wait_out_quiet().await;
+        let mut take = |log: &Log<'_>| {
+            count += 1;
+            if count > MOST_AT_ONCE {
+                return ControlFlow::Break(());
+            }
+            if let Some(header) = by_hash.get(&log.block_hash)
+                && header.number == log.block_number
+                && !log.removed
+            {
+                let decoded = decode.decode(log, &question.watched);
+                if decoded != Decoded::NotOurs {
+                    let logs = found.entry(header.hash).or_default();
+                    logs.push(watched_log(log, decoded, header));
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        let streamed = http.stream(&query, &mut take).await;
+        // A block of which a part of the logs is missing must not pass for whole.
+        if streamed.is_err() || count > MOST_AT_ONCE {
+            debug!(error = ?streamed.err(), "many blocks' logs are not to be had at once");
+            return HashMap::new();
+        }
+    }
+    for logs in found.values_mut() {
+        logs.sort_by_key(|log| log.position);
+        logs.dedup_by_key(|log| log.position);
+    }
+    found
 }
 
 /// Whether the block has logs of the watched addresses, asked once.

@@ -43,14 +43,21 @@ pub(super) async fn register(
     if let Some(record) = blocking(move || Ok(known.modules()?.remove(&module))).await? {
         return Ok(record);
     }
-    if !read::has_code(endpoint, module.0, None).await? {
+    let history = async {
+        let (start_block, seen_at) = match config.start_block {
+            Some(start) => (start, start),
+            None => deployment(endpoint, module.0, head).await?,
+        };
+        let initial_processor = initial_processor(endpoint, module, seen_at).await;
+        Ok::<_, RpcError>((start_block, initial_processor))
+    };
+    let (has_code, history) =
+        futures_util::join!(read::has_code(endpoint, module.0, None), history);
+    if !has_code? {
         return Err(NotReadable::NoContract);
     }
-    let (start_block, seen_at) = match config.start_block {
-        Some(start) => (start, start),
-        None => deployment(endpoint, module.0, head).await?,
-    };
-    let initial_processor = initial_processor(endpoint, module, seen_at).await?;
+    let (start_block, initial_processor) = history?;
+    let initial_processor = initial_processor?;
     info!(%module, start_block, processor = %initial_processor, "a module is new");
     let store = store.clone();
     let record = blocking(move || {

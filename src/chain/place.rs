@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
 use tracing::{info, warn};
 
 use super::follow::{Follower, Setback, blocking};
@@ -13,6 +14,9 @@ use super::rpc::endpoint::Endpoint;
 use super::watch::Watch;
 use super::window::Window;
 use crate::domain::Checkpoint;
+
+/// Modules whose acquaintance is made at the same time.
+const REGISTERED_AT_ONCE: usize = 8;
 
 /// The place in the chain, which survives a change of endpoint.
 #[derive(Debug)]
@@ -57,8 +61,15 @@ impl Follower {
             return Ok(Place::at(cursor, watch));
         }
         let mut records = BTreeMap::new();
-        for module in wanted {
-            match module::register(endpoint, &self.store, &self.config, module, head.number).await {
+        let (store, config) = (&self.store, &self.config);
+        let mut registered = stream::iter(wanted)
+            .map(|module| async move {
+                let record = module::register(endpoint, store, config, module, head.number).await;
+                (module, record)
+            })
+            .buffer_unordered(REGISTERED_AT_ONCE);
+        while let Some((module, registered)) = registered.next().await {
+            match registered {
                 Ok(record) => {
                     records.insert(module, record);
                 }

@@ -48,6 +48,17 @@ pub struct Piece {
     pub blocks: Vec<SeenBlock>,
 }
 
+/// A range as it was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    from: u64,
+    to: u64,
+    /// Whether it is the rest of a range that was refused or cut: what it holds says little about the blocks to come.
+    is_again: bool,
+    /// Errors that the caller had heard of by then.
+    reported: u32,
+}
+
 /// Reads `from..=to` for some modules.
 pub struct RangeReader {
     source: Source,
@@ -66,7 +77,7 @@ pub struct RangeReader {
     again: BTreeMap<u64, u64>,
     /// Ranges that wait for an earlier one.
     ready: BTreeMap<u64, Read>,
-    running: JoinSet<(u64, u64, u32, Result<Read, RpcError>)>,
+    running: JoinSet<(Asked, Result<Read, RpcError>)>,
     in_flight: usize,
     rate_limits: u32,
     paused_until: Option<Instant>,
@@ -119,6 +130,11 @@ impl RangeReader {
         self.due
     }
 
+    /// Whether the processors' logs are asked for by module, because most are about others'.
+    pub fn is_separate(&self) -> bool {
+        self.separate
+    }
+
     /// The next piece; `None` after the last block. An error is one that the reader cannot wait out or split away: the
     /// caller may go to another node or wait, and then call again. What was already read is kept and nothing is
     /// skipped. Cancel safe.
@@ -142,15 +158,15 @@ impl RangeReader {
                     continue;
                 }
             };
-            let (from, to, reported, result) = match finished {
+            let (asked, result) = match finished {
                 Ok(finished) => finished,
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
                     Err(_) => continue,
                 },
             };
-            if let Err(error) = self.settle(from, to, result)
-                && reported == self.reported
+            if let Err(error) = self.settle(asked, result)
+                && asked.reported == self.reported
             {
                 self.reported += 1;
                 return Some(Err(error));
@@ -190,26 +206,30 @@ impl RangeReader {
                 self.again.insert(end + 1, to);
             }
             let (source, filter) = (self.source.clone(), self.filter.clone());
-            let (watched, reported) = (self.watched.clone(), self.reported);
+            let watched = self.watched.clone();
+            let asked = Asked {
+                from,
+                to: end,
+                is_again,
+                reported: self.reported,
+            };
             self.running.spawn(async move {
                 let result = read::read(&source, &filter, watched, from, end).await;
-                (from, end, reported, result)
+                (asked, result)
             });
         }
     }
 
     /// Takes the result of a range in: keeps it, or plans how to read it otherwise. An error is for the caller.
-    fn settle(
-        &mut self,
-        from: u64,
-        to: u64,
-        result: Result<Read, RpcError>,
-    ) -> Result<(), RpcError> {
+    fn settle(&mut self, asked: Asked, result: Result<Read, RpcError>) -> Result<(), RpcError> {
+        let Asked { from, to, .. } = asked;
         let blocks = to - from + 1;
         let error = match result {
             Ok(read) => {
-                self.size
-                    .answered(read.to - from + 1, read.logs, read.bytes);
+                if !asked.is_again {
+                    self.size
+                        .answered(read.to - from + 1, read.logs, read.bytes);
+                }
                 if read.to < to {
                     self.again.insert(read.to + 1, to);
                 }
@@ -233,21 +253,25 @@ impl RangeReader {
                 Ok(())
             }
             RpcError::TooManyResults { suggested, .. } if blocks > 1 => {
-                self.size.too_heavy(blocks);
-                let end = suggested
-                    .filter(|(first, last)| *first == from && *last < to)
-                    .map_or(from + blocks / 2 - 1, |(_, last)| last);
-                self.split(from, end, to);
+                match suggested.filter(|(first, last)| *first == from && *last < to) {
+                    Some((_, last)) => {
+                        self.again.insert(from, last);
+                        self.again.insert(last + 1, to);
+                    }
+                    // In two at first, in eight where that did not help: a few crowded blocks are to be found then.
+                    None => self.split(asked, if asked.is_again { 8 } else { 2 }),
+                }
+                self.shrink(asked);
                 Ok(())
             }
             RpcError::Timeout { .. } if blocks > 1 => {
-                self.size.too_heavy(blocks);
-                self.split(from, from + blocks / 2 - 1, to);
+                self.split(asked, 2);
+                self.shrink(asked);
                 Ok(())
             }
             // It may be a limit in words that nobody has seen yet.
             RpcError::Other { .. } if blocks > 1 => {
-                self.split(from, from + blocks / 2 - 1, to);
+                self.split(asked, 2);
                 Ok(())
             }
             // Calls that were on their way when the first was limited are no further warning.
@@ -270,9 +294,21 @@ impl RangeReader {
         }
     }
 
-    fn split(&mut self, from: u64, end: u64, to: u64) {
-        self.again.insert(from, end);
-        self.again.insert(end + 1, to);
+    /// Cuts a refused range.
+    fn split(&mut self, asked: Asked, parts: u64) {
+        let step = (asked.to - asked.from + 1).div_ceil(parts);
+        let mut from = asked.from;
+        while from <= asked.to {
+            let end = asked.to.min(from + step - 1);
+            self.again.insert(from, end);
+            from = end + 1;
+        }
+    }
+
+    fn shrink(&mut self, asked: Asked) {
+        if !asked.is_again {
+            self.size.too_heavy(asked.to - asked.from + 1);
+        }
     }
 
     fn rebuild(&mut self) {

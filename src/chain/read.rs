@@ -2,6 +2,7 @@
 
 use alloy::primitives::{Address, B256, Bloom, Bytes, U64};
 use alloy::sol_types::SolCall;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,6 +10,11 @@ use super::rpc::endpoint::Endpoint;
 use super::rpc::error::RpcError;
 use crate::abi::SubscriptionModule;
 use crate::domain::{Checkpoint, ModuleAddress, Plan, PlanId, Timestamp};
+
+/// Headers in one JSON-RPC batch.
+const HEADERS_PER_BATCH: usize = 50;
+/// Headers read at the same time, each by a call of its own.
+const HEADERS_AT_ONCE: usize = 8;
 
 /// The parts of a block header that following needs; whatever else a chain adds or leaves out does not matter.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -71,6 +77,43 @@ pub(crate) async fn header_at(
 ) -> Result<Option<Header>, RpcError> {
     endpoint
         .call("eth_getBlockByNumber", (U64::from(number), false))
+        .await
+}
+
+/// The blocks with these numbers on the node's present chain, in no order: in batches over HTTP, else several calls at
+/// once. An error when one is missing.
+pub(crate) async fn headers_at(
+    endpoint: &Endpoint,
+    numbers: &[u64],
+) -> Result<Vec<Header>, RpcError> {
+    if let Some(http) = endpoint.http_logs()
+        && numbers.len() > 1
+    {
+        let mut headers = Vec::with_capacity(numbers.len());
+        for numbers in numbers.chunks(HEADERS_PER_BATCH) {
+            endpoint.wait_out_quiet().await;
+            match http.get_headers(numbers).await {
+                Ok(batch) => headers.extend(batch),
+                // Some providers allow no batches, or only small ones.
+                Err(error) => {
+                    tracing::debug!(%error, "a batch of headers was refused");
+                    headers.extend(headers_one_by_one(endpoint, numbers).await?);
+                }
+            }
+        }
+        return Ok(headers);
+    }
+    headers_one_by_one(endpoint, numbers).await
+}
+
+async fn headers_one_by_one(endpoint: &Endpoint, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
+    stream::iter(numbers.to_vec())
+        .map(|number| async move {
+            let header = header_at(endpoint, number).await?;
+            header.ok_or_else(|| RpcError::unavailable(format!("it does not have block {number}")))
+        })
+        .buffered(HEADERS_AT_ONCE)
+        .try_collect()
         .await
 }
 

@@ -63,6 +63,11 @@ pub async fn check_signature(
     }
 }
 
+/// Whether the wallet is a key's and this is the key's signature: needs no chain.
+pub fn is_signed_by_key(wallet: Wallet, message: &str, signature: &[u8]) -> bool {
+    recover(&eip191_hash_message(message), signature) == Some(wallet.0)
+}
+
 /// Whose key made this signature; `None` when no key can have.
 fn recover(hash: &B256, signature: &[u8]) -> Option<Address> {
     if signature.len() != 65 {

@@ -8,13 +8,14 @@ use super::raw::keyed_message;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 9] = [
+const TYPED: [&str; 10] = [
     "chain.rpc_urls",
     "chain.chain_id",
     "chain.confirmations",
     "chain.start_block",
     "web.rate_limit_per_minute",
     "web.links_per_member",
+    "web.behind_proxy",
     "policy.max_revoke_share",
     "policy.max_revoke_floor",
     "gates",

@@ -101,6 +101,7 @@ struct RawWeb {
     listen: SocketAddr,
     public_url: Spanned<Url>,
     rate_limit_per_minute: Spanned<u32>,
+    behind_proxy: bool,
     links_per_member: Spanned<usize>,
 }
 
@@ -111,6 +112,7 @@ impl Default for RawWeb {
             listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
             public_url: Spanned::new(0..0, url),
             rate_limit_per_minute: Spanned::new(0..0, 60),
+            behind_proxy: false,
             links_per_member: Spanned::new(0..0, 5),
         }
     }
@@ -345,6 +347,7 @@ pub(super) fn check(raw: Raw, text: &str, name: &str, lines: Lines) -> Result<Co
             listen: raw.web.listen,
             public_url,
             rate_limit_per_minute: raw.web.rate_limit_per_minute.into_inner(),
+            behind_proxy: raw.web.behind_proxy,
             links_per_member: raw.web.links_per_member.into_inner(),
         },
         store_path: raw.store.path,

@@ -58,6 +58,17 @@ pub(super) fn subject_prefix(module: ModuleAddress, subject: &Subject) -> Vec<u8
     key
 }
 
+/// [`subject_prefix`] padded with zeros: of fixed length, so that many can be sorted quickly.
+pub(super) type SubjectKey = [u8; 53];
+
+/// The padded prefix of a subject; orders as the prefixes do.
+pub(super) fn subject_key(module: ModuleAddress, subject: &Subject) -> SubjectKey {
+    let prefix = subject_prefix(module, subject);
+    let mut key = [0; 53];
+    key[..prefix.len()].copy_from_slice(&prefix);
+    key
+}
+
 /// Key of a row of events: subject, then the position of its first event; orders as the chain does.
 pub(super) fn event_key(module: ModuleAddress, subject: &Subject, first: Position) -> Vec<u8> {
     let mut key = subject_prefix(module, subject);

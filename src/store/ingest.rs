@@ -7,7 +7,9 @@ use redb::{ReadableTable as _, Table, WriteTransaction};
 use rustc_hash::FxHashMap;
 
 use super::Store;
-use super::codec::{decode, encode, event_key, pack, scoped_key, subject_prefix, unpack};
+use super::codec::{
+    SubjectKey, decode, encode, event_key, pack, scoped_key, subject_key, subject_prefix, unpack,
+};
 use super::rollback;
 use super::tables::{
     BATCHES, BLOCKED, EVENTS, HEADERS, META, META_CURSOR, MODULES, PLANS, PLANS_READ,
@@ -31,7 +33,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be written or is damaged. Nothing has changed then.
-    pub fn ingest(&self, mut batch: Batch) -> anyhow::Result<()> {
+    pub fn ingest(&self, batch: Batch) -> anyhow::Result<()> {
         let mut touched = Touched::default();
         let transaction = self.database.begin_write()?;
         let mut stale = match batch.rollback_to {
@@ -40,10 +42,9 @@ impl Store {
         };
         store_modules(&transaction, &batch, &mut touched)?;
         store_plans_read(&transaction, &batch, &mut stale)?;
-        let order = |event: &ChainEvent| (event.module, event.subject(), event.position);
-        batch.events.sort_unstable_by_key(order);
-        append_events(&transaction, &batch.events)?;
-        fold_subjects(&transaction, stale, &batch.events, &mut touched)?;
+        let order = by_subject(&batch.events);
+        append_events(&transaction, &order)?;
+        fold_subjects(&transaction, stale, &order, &mut touched)?;
         store_headers(&transaction, &batch)?;
         store_unknown(&transaction, &batch)?;
         if batch.moves_cursor {
@@ -118,17 +119,38 @@ fn store_plans_read(
     Ok(())
 }
 
+/// An event and the key of its subject.
+type Keyed<'a> = (SubjectKey, &'a ChainEvent);
+
+/// The events by subject, each subject's in chain order. Sorting the keys' bytes costs a tenth of comparing subjects,
+/// and the events themselves, which are large, stay where they are.
+fn by_subject(events: &[ChainEvent]) -> Vec<Keyed<'_>> {
+    let mut order: Vec<Keyed<'_>> = events
+        .iter()
+        .map(|event| (subject_key(event.module, &event.subject()), event))
+        .collect();
+    order.sort_unstable_by(|(a, first), (b, second)| {
+        a.cmp(b).then_with(|| first.position.cmp(&second.position))
+    });
+    order
+}
+
 /// Appends the events, sorted by subject, one row per subject, and notes which rows the batch brought.
-fn append_events(transaction: &WriteTransaction, events: &[ChainEvent]) -> anyhow::Result<()> {
-    let Some(newest) = events.iter().map(|event| event.position.block).max() else {
+fn append_events(transaction: &WriteTransaction, order: &[Keyed<'_>]) -> anyhow::Result<()> {
+    let Some(newest) = order.iter().map(|(_, event)| event.position.block).max() else {
         return Ok(());
     };
     let mut table = transaction.open_table(EVENTS)?;
     let mut keys = Some(Vec::new());
     let mut rows = 0;
-    for group in groups(events) {
-        let key = event_key(group[0].module, &group[0].subject(), group[0].position);
-        let row = group.iter().fold(Vec::new(), |row, event| pack(event, row));
+    let mut row = Vec::new();
+    for group in groups(order) {
+        let first = group[0].1;
+        let key = event_key(first.module, &first.subject(), first.position);
+        row.clear();
+        for (_, event) in group {
+            row = pack(event, row);
+        }
         table.insert(key.as_slice(), row.as_slice())?;
         rows += 1;
         if rows > MOST_INDEXED_ROWS {
@@ -142,9 +164,9 @@ fn append_events(transaction: &WriteTransaction, events: &[ChainEvent]) -> anyho
     rollback::note_batch(&mut batches, newest, &keys.unwrap_or_default())
 }
 
-/// Neighbouring events of one module and subject.
-fn groups(events: &[ChainEvent]) -> impl Iterator<Item = &[ChainEvent]> {
-    events.chunk_by(|a, b| a.module == b.module && a.subject() == b.subject())
+/// Neighbouring events of one subject.
+fn groups<'a, 'e>(order: &'a [Keyed<'e>]) -> impl Iterator<Item = &'a [Keyed<'e>]> {
+    order.chunk_by(|a, b| a.0 == b.0)
 }
 
 /// Brings the cached states up to date: subjects in `stale` are folded anew from their rows, the others go on from
@@ -152,7 +174,7 @@ fn groups(events: &[ChainEvent]) -> impl Iterator<Item = &[ChainEvent]> {
 fn fold_subjects(
     transaction: &WriteTransaction,
     stale: rollback::Stale,
-    events: &[ChainEvent],
+    order: &[Keyed<'_>],
     touched: &mut Touched,
 ) -> anyhow::Result<()> {
     let rows = transaction.open_table(EVENTS)?;
@@ -168,12 +190,17 @@ fn fold_subjects(
     // on a subscription.
     for (module, subject) in &stale {
         let all = events_of(&rows, *module, subject)?;
-        folds.apply(*module, subject, true, &all)?;
+        folds.apply(*module, subject, true, all.iter())?;
     }
-    for group in groups(events) {
-        let (module, subject) = (group[0].module, group[0].subject());
+    for group in groups(order) {
+        let (module, subject) = (group[0].1.module, group[0].1.subject());
         if !stale.contains(&(module, subject)) {
-            folds.apply(module, &subject, false, group)?;
+            folds.apply(
+                module,
+                &subject,
+                false,
+                group.iter().map(|(_, event)| *event),
+            )?;
         }
     }
     Ok(())
@@ -207,12 +234,12 @@ struct Folds<'transaction, 'touched> {
 }
 
 impl Folds<'_, '_> {
-    fn apply(
+    fn apply<'e>(
         &mut self,
         module: ModuleAddress,
         subject: &Subject,
         anew: bool,
-        events: &[ChainEvent],
+        events: impl ExactSizeIterator<Item = &'e ChainEvent>,
     ) -> anyhow::Result<()> {
         match *subject {
             Subject::Module => Ok(()),
@@ -222,12 +249,12 @@ impl Folds<'_, '_> {
         }
     }
 
-    fn plan(
+    fn plan<'e>(
         &mut self,
         module: ModuleAddress,
         id: PlanId,
         anew: bool,
-        events: &[ChainEvent],
+        events: impl ExactSizeIterator<Item = &'e ChainEvent>,
     ) -> anyhow::Result<()> {
         let key = scoped_key(module, id.0);
         let base = if anew { &self.plans_read } else { &self.plans };
@@ -248,12 +275,12 @@ impl Folds<'_, '_> {
         Ok(())
     }
 
-    fn subscriber(
+    fn subscriber<'e>(
         &mut self,
         module: ModuleAddress,
         wallet: Wallet,
         anew: bool,
-        events: &[ChainEvent],
+        events: impl ExactSizeIterator<Item = &'e ChainEvent>,
     ) -> anyhow::Result<()> {
         let key = (&module.0.0.0, &wallet.0.0.0);
         let mut state = if anew {
@@ -275,14 +302,15 @@ impl Folds<'_, '_> {
         Ok(())
     }
 
-    fn subscription(
+    fn subscription<'e>(
         &mut self,
         module: ModuleAddress,
         id: SubscriptionId,
         anew: bool,
-        events: &[ChainEvent],
+        events: impl ExactSizeIterator<Item = &'e ChainEvent>,
     ) -> anyhow::Result<()> {
         let key = scoped_key(module, id.0);
+        let had_events = events.len() > 0;
         let mut state = if anew {
             Subscription::default()
         } else {
@@ -303,7 +331,7 @@ impl Folds<'_, '_> {
             };
             projection::fold(&mut state, event, interval);
         }
-        let kept = (!anew || !events.is_empty()).then_some(state);
+        let kept = (!anew || had_events).then_some(state);
         match &kept {
             Some(state) => self.subscriptions.insert(&key, encode(state).as_slice())?,
             None => self.subscriptions.remove(&key)?,

@@ -16,7 +16,7 @@ use super::tables::{
 };
 
 /// redb's page cache. Its default of 1 GiB would be most of the memory of a small server.
-const CACHE_BYTES: usize = 48 << 20;
+const CACHE_BYTES: usize = 24 << 20;
 
 /// The first bytes of every redb file (redb, docs/design.md, "Super-header").
 const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";

@@ -1,7 +1,6 @@
 //! What monitors ask: alive, ready, status and metrics. No address and no Discord id in any answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -78,7 +77,7 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
             .map(|block| site.now().0.saturating_sub(block.timestamp.0)),
         unknown_logs,
         failing: failing.try_into().unwrap_or(u64::MAX),
-        pending: site.state.pending.load(Ordering::Relaxed),
+        pending: (site.state.pending)(),
     })
 }
 

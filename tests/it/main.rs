@@ -1,6 +1,7 @@
 //! The one integration test binary; one file per story.
 
 mod abi_drift;
+mod backfill;
 mod contracts;
 mod discord_apply;
 mod faults;

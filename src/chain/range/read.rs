@@ -60,7 +60,8 @@ pub(super) async fn read(
         collector = match (source.logs)(query.clone(), collector).await {
             Ok(collector) => collector,
             // One block that alone is too much: nothing is left to split but the filter. Start this block afresh.
-            Err(RpcError::TooManyResults { .. }) if from == to => {
+            // An error in unknown words may mean the same.
+            Err(RpcError::TooManyResults { .. } | RpcError::Other { .. }) if from == to => {
                 return crowded_block(source, filter, watched, from).await;
             }
             Err(error) => return Err(error),
@@ -91,7 +92,7 @@ async fn crowded_block(
                 answered.end_answer()?;
                 collector.absorb(answered);
             }
-            Err(refusal @ RpcError::TooManyResults { .. }) => {
+            Err(refusal @ (RpcError::TooManyResults { .. } | RpcError::Other { .. })) => {
                 if let Some((left, right)) = query.part.halves() {
                     queries.extend([with_part(&query, left), with_part(&query, right)]);
                     continue;

@@ -15,6 +15,7 @@ use alloy::transports::{RpcError as Transport, TransportError, TransportErrorKin
 use url::Url;
 
 use super::error::RpcError;
+use super::http_logs::HttpLogs;
 use super::transport::{HttpTransport, OneConnection};
 use crate::chain::reconnect::Reconnect;
 
@@ -100,9 +101,10 @@ impl Endpoint {
         &self.host
     }
 
-    /// The HTTP client and address for streamed downloads; `None` over a websocket.
-    pub(crate) fn http(&self) -> Option<&HttpTransport> {
-        self.http.as_ref()
+    /// Streamed downloads over the same HTTP connections; `None` over a websocket.
+    pub(crate) fn http_logs(&self) -> Option<HttpLogs> {
+        let http = self.http.as_ref()?;
+        Some(HttpLogs::new(http.client.clone(), http.url.clone()))
     }
 
     /// An alloy provider on the same connection, for requests that the caller times and retries itself.

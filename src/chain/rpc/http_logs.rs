@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use alloy::primitives::B256;
 use alloy::providers::{DynProvider, Provider};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -12,9 +11,10 @@ use url::Url;
 use super::RpcError;
 use super::error::retry_after;
 use crate::chain::filter::LogQuery;
-use crate::chain::logs::Decoder;
+use crate::chain::logs::{Decoder, ErrorAnswer, Log};
 use crate::chain::range::Collector;
-use crate::domain::{Checkpoint, Timestamp};
+use crate::chain::read::Header;
+use crate::domain::Checkpoint;
 
 /// How long a node may think before the first byte of an answer.
 const FIRST_BYTE: Duration = Duration::from_secs(30);
@@ -42,45 +42,58 @@ impl HttpLogs {
         query: &LogQuery,
         mut collector: Collector,
     ) -> Result<Collector, RpcError> {
-        let mut response = self.post(query.method(), query.params()).await?;
-        let mut decoder = decoder(query);
-        while let Some(chunk) = next_chunk(&mut response).await? {
-            collector.bytes += chunk.len() as u64;
-            if decoder
-                .feed(&chunk, &mut |log| collector.take(log))?
-                .is_break()
-            {
-                return Ok(collector);
-            }
-        }
-        decoder.finish()?;
+        let bytes = self.stream(query, &mut |log| collector.take(log)).await?;
+        collector.bytes += bytes;
         Ok(collector)
     }
 
-    /// Reads headers by number, in one JSON-RPC batch.
-    pub async fn get_headers(&self, numbers: Vec<u64>) -> Result<Vec<Checkpoint>, RpcError> {
+    /// Downloads one query's logs and hands each out as it arrives, until `on_log` breaks off. Returns how many bytes
+    /// were read.
+    pub async fn stream(
+        &self,
+        query: &LogQuery,
+        on_log: &mut (dyn FnMut(&Log<'_>) -> ControlFlow<()> + Send),
+    ) -> Result<u64, RpcError> {
+        let mut response = self.post(query.method(), query.params()).await?;
+        let mut decoder = decoder(query);
+        let mut bytes = 0;
+        while let Some(chunk) = next_chunk(&mut response).await? {
+            bytes += chunk.len() as u64;
+            if decoder.feed(&chunk, on_log)?.is_break() {
+                return Ok(bytes);
+            }
+        }
+        decoder.finish()?;
+        Ok(bytes)
+    }
+
+    /// Reads the hashes and times of blocks by number, in one JSON-RPC batch; in no order. An error when one is missing.
+    pub async fn get_checkpoints(&self, numbers: &[u64]) -> Result<Vec<Checkpoint>, RpcError> {
+        let headers = self.get_headers(numbers).await?;
+        Ok(headers.iter().map(Header::checkpoint).collect())
+    }
+
+    /// Reads headers by number, in one JSON-RPC batch; in no order. An error when one is missing.
+    pub(crate) async fn get_headers(&self, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Answers {
             Batch(Vec<Answer>),
-            One(Answer),
+            One(Box<Answer>),
         }
         #[derive(Deserialize)]
         struct Answer {
             #[serde(default)]
             result: Option<Header>,
             #[serde(default)]
-            error: Option<crate::chain::logs::ErrorAnswer>,
+            error: Option<ErrorAnswer>,
         }
         let calls: Vec<Value> = numbers
             .iter()
             .enumerate()
             .map(|(id, number)| {
-                call(
-                    id,
-                    "eth_getBlockByNumber",
-                    json!([format!("{number:#x}"), false]),
-                )
+                let params = json!([format!("{number:#x}"), false]);
+                call(id, "eth_getBlockByNumber", params)
             })
             .collect();
         let mut response = self.send(&Value::Array(calls)).await?;
@@ -88,17 +101,18 @@ impl HttpLogs {
         while let Some(chunk) = next_chunk(&mut response).await? {
             body.extend_from_slice(&chunk);
         }
-        let answers: Answers = serde_json::from_slice(&body)
-            .map_err(|_| RpcError::unavailable("its answer is not a list of headers"))?;
-        let answers = match answers {
-            Answers::Batch(answers) => answers,
-            Answers::One(answer) => vec![answer],
+        let answers = match serde_json::from_slice(&body) {
+            Ok(Answers::Batch(answers)) => answers,
+            Ok(Answers::One(answer)) => vec![*answer],
+            Err(_) => {
+                return Err(RpcError::unavailable("its answer is not a list of headers"));
+            }
         };
         answers
             .into_iter()
             .map(|answer| match (answer.result, answer.error) {
                 (_, Some(error)) => Err(RpcError::from_answer(&error, None)),
-                (Some(header), None) => header.checkpoint(),
+                (Some(header), None) => Ok(header),
                 (None, None) => Err(RpcError::unavailable("it has no such block")),
             })
             .collect()
@@ -181,25 +195,4 @@ async fn next_chunk(
             message: format!("the answer paused for {} s", NEXT_BYTE.as_secs()),
         })?
         .map_err(RpcError::from_client)
-}
-
-#[derive(Deserialize)]
-struct Header {
-    number: String,
-    hash: B256,
-    timestamp: String,
-}
-
-impl Header {
-    fn checkpoint(&self) -> Result<Checkpoint, RpcError> {
-        let number = |text: &str| {
-            u64::from_str_radix(text.trim_start_matches("0x"), 16)
-                .map_err(|_| RpcError::unavailable("a header's number is not one"))
-        };
-        Ok(Checkpoint {
-            number: number(&self.number)?,
-            hash: self.hash,
-            timestamp: Timestamp(number(&self.timestamp)?),
-        })
-    }
 }

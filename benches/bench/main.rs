@@ -1,0 +1,46 @@
+//! `make bench`: one table of what the program promises. Each row group has a file; heavy rows run in processes of
+//! their own (this program, started again with a task's name), so that each is measured alone.
+
+mod backfill;
+mod node;
+mod process;
+mod table;
+
+use anyhow::Context;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        // cargo bench passes it to every benchmark.
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(async {
+        match arguments.first().map(String::as_str) {
+            Some("task") => match arguments.get(1).map(String::as_str) {
+                Some("node") => node::task(&arguments[2..]).await,
+                Some("backfill") => backfill::task(&arguments[2..]).await,
+                Some("floor") => backfill::floor::task(&arguments[2..]).await,
+                task => anyhow::bail!("there is no task {task:?}"),
+            },
+            // Row groups by name; none: all.
+            _ => {
+                let mut table = table::Table::default();
+                let wanted =
+                    |group: &str| arguments.is_empty() || arguments.iter().any(|a| a == group);
+                if wanted("backfill") {
+                    backfill::speed(&mut table).await?;
+                }
+                if wanted("limits") {
+                    backfill::limits(&mut table).await?;
+                }
+                table.print();
+                table.verdict()
+            }
+        }
+    })
+}

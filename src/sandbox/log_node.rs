@@ -1,0 +1,393 @@
+//! A node that serves the logs of a made-up chain as fast as it can, with the limits and faults of real providers: for
+//! benchmarks and for tests of the backfill.
+
+mod limits;
+mod rendered;
+mod story;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256, b256};
+use anyhow::Context;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+pub use limits::{WORDINGS, Wording};
+pub use rendered::{RenderedChain, Wanted};
+pub use story::{
+    INTERVAL, MadeLog, PROCESSOR, Story, StorySpec, block_hash, block_of_hash, block_time, module,
+};
+
+/// How the node behaves.
+#[derive(Clone, Debug)]
+pub struct LogNodeOptions {
+    /// Chain id that it tells.
+    pub chain_id: u64,
+    /// Time before each answer.
+    pub latency: Duration,
+    /// Most logs in one answer.
+    pub max_results: Option<usize>,
+    /// Most blocks in one call.
+    pub max_blocks: Option<u64>,
+    /// Whose words its refusals are in.
+    pub wording: Wording,
+    /// Whether `eth_getBlockReceipts` is served.
+    pub receipts: bool,
+    /// What goes wrong with every so many-th call for logs.
+    pub fault: Option<(u64, Fault)>,
+}
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// HTTP 429 with `Retry-After`.
+    RateLimit,
+    /// HTTP 503 without a body.
+    Unavailable,
+    /// `"result": null`.
+    Null,
+    /// The body ends in the middle of a log.
+    Truncated,
+    /// "Query timeout exceeded".
+    Timeout,
+    /// Every log is sent twice.
+    Duplicates,
+}
+
+impl Default for LogNodeOptions {
+    fn default() -> Self {
+        Self {
+            chain_id: 8453,
+            latency: Duration::ZERO,
+            max_results: None,
+            max_blocks: None,
+            wording: Wording::Geth,
+            receipts: true,
+            fault: None,
+        }
+    }
+}
+
+/// The running node; stops when it is dropped.
+#[derive(Debug)]
+pub struct LogNode {
+    address: SocketAddr,
+    node: Arc<Node>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Node {
+    chain: Arc<RenderedChain>,
+    options: LogNodeOptions,
+    calls: AtomicU64,
+    served: AtomicU64,
+    /// The calls that got logs of a range of blocks, as they came.
+    answered: Mutex<Vec<Value>>,
+}
+
+impl LogNode {
+    /// Starts it on a free port of this machine.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start(chain: Arc<RenderedChain>, options: LogNodeOptions) -> anyhow::Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("binding the log node's port")?;
+        let address = listener
+            .local_addr()
+            .context("reading the log node's port")?;
+        let node = Arc::new(Node {
+            chain,
+            options,
+            calls: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            answered: Mutex::default(),
+        });
+        let router = Router::new()
+            .route("/", post(answer))
+            .route("/answered", get(answered))
+            .with_state(node.clone());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+            {
+                tracing::warn!(%error, "the log node stopped");
+            }
+        });
+        Ok(Self {
+            address,
+            node,
+            stop,
+        })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> url::Url {
+        format!("http://{}/", self.address)
+            .parse()
+            .expect("a socket address makes a valid URL")
+    }
+
+    /// HTTP requests so far.
+    pub fn calls(&self) -> u64 {
+        self.node.calls.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for LogNode {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What was asked and answered so far, so that another client can ask for the very same.
+async fn answered(State(node): State<Arc<Node>>) -> Response {
+    let calls = node
+        .answered
+        .lock()
+        .expect("never poisoned: no panic while held");
+    json_response(StatusCode::OK, &json!(*calls))
+}
+
+async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
+    node.calls.fetch_add(1, Ordering::Relaxed);
+    if !node.options.latency.is_zero() {
+        tokio::time::sleep(node.options.latency).await;
+    }
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(Value::Array(calls)) => {
+            let answers: Vec<Value> = calls.iter().map(|call| node.small(call)).collect();
+            json_response(StatusCode::OK, &Value::Array(answers))
+        }
+        Ok(call) if call["method"] == "eth_getLogs" => node.logs(&call),
+        Ok(call) if call["method"] == "eth_getBlockReceipts" => node.receipts(&call),
+        Ok(call) => json_response(StatusCode::OK, &node.small(&call)),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+impl Node {
+    fn logs(&self, call: &Value) -> Response {
+        let turn = self.served.fetch_add(1, Ordering::Relaxed) + 1;
+        let fault = self
+            .options
+            .fault
+            .filter(|(every, _)| turn.is_multiple_of(*every));
+        match fault.map(|(_, fault)| fault) {
+            Some(Fault::RateLimit) => {
+                return (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    [(header::RETRY_AFTER, "0.05")],
+                )
+                    .into_response();
+            }
+            Some(Fault::Unavailable) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Some(Fault::Null) => {
+                return json_response(
+                    StatusCode::OK,
+                    &json!({"jsonrpc": "2.0", "id": 1, "result": null}),
+                );
+            }
+            Some(Fault::Timeout) => {
+                let error = json!({"code": -32000, "message": "Query timeout exceeded. Consider reducing your block range."});
+                return error_response(StatusCode::OK, &error);
+            }
+            Some(Fault::Truncated | Fault::Duplicates) | None => {}
+        }
+        let filter = &call["params"][0];
+        let by_hash = serde_json::from_value(filter["blockHash"].clone())
+            .ok()
+            .and_then(block_of_hash);
+        let first = by_hash.or_else(|| number(&filter["fromBlock"]));
+        let last = by_hash.or_else(|| number(&filter["toBlock"]));
+        let (Some(from), Some(to)) = (first, last) else {
+            let error = json!({"code": -32602, "message": "the log node needs a block's hash, or fromBlock and toBlock as numbers"});
+            return error_response(StatusCode::OK, &error);
+        };
+        if to > self.chain.last_block() || from > to {
+            let error =
+                json!({"code": -32602, "message": "block range extends beyond current head block"});
+            return error_response(StatusCode::OK, &error);
+        }
+        let options = &self.options;
+        if let Some(max) = options.max_blocks.filter(|max| to - from + 1 > *max) {
+            let (status, error) = limits::too_wide(options.wording, from, to - from + 1, max);
+            return error_response(status, &error);
+        }
+        let wanted = Wanted {
+            addresses: list::<Address>(&filter["address"]),
+            topics: [
+                list::<B256>(&filter["topics"][0]),
+                list::<B256>(&filter["topics"][1]),
+            ],
+        };
+        let most = options.max_results.unwrap_or(usize::MAX);
+        match self.chain.matching(from, to, &wanted, most) {
+            Ok(pieces) => {
+                if by_hash.is_none() {
+                    let mut answered = self
+                        .answered
+                        .lock()
+                        .expect("never poisoned: no panic while held");
+                    answered.push(call.clone());
+                }
+                body_of(pieces, fault.map(|(_, fault)| fault))
+            }
+            Err((_, fitting)) => {
+                let (status, error) = limits::too_many(options.wording, from, fitting, most);
+                error_response(status, &error)
+            }
+        }
+    }
+
+    fn receipts(&self, call: &Value) -> Response {
+        let block = number(&call["params"][0]).filter(|_| self.options.receipts);
+        let Some(block) = block else {
+            return json_response(
+                StatusCode::OK,
+                &self.small(&json!({"method": "?", "id": 1})),
+            );
+        };
+        match self
+            .chain
+            .matching(block, block, &Wanted::default(), usize::MAX)
+        {
+            Ok(pieces) => {
+                let mut parts = vec![Bytes::from_static(
+                    br#"{"jsonrpc":"2.0","id":1,"result":[{"status":"0x1","logs":["#,
+                )];
+                parts.extend(pieces);
+                parts.push(Bytes::from_static(b"]}]}"));
+                streamed(parts)
+            }
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+
+    /// Everything that is not about logs.
+    fn small(&self, call: &Value) -> Value {
+        let head = self.chain.last_block();
+        let result = match call["method"].as_str().unwrap_or_default() {
+            "eth_chainId" => json!(format!("{:#x}", self.options.chain_id)),
+            "eth_blockNumber" => json!(format!("{head:#x}")),
+            "eth_syncing" => json!(false),
+            "eth_getBlockByNumber" => match call["params"][0].as_str() {
+                Some("latest" | "safe" | "finalized") => self.header(head),
+                Some("earliest") => self.header(0),
+                _ => number(&call["params"][0]).map_or(Value::Null, |block| self.header(block)),
+            },
+            "eth_getBlockByHash" => serde_json::from_value(call["params"][0].clone())
+                .ok()
+                .and_then(block_of_hash)
+                .map_or(Value::Null, |block| self.header(block)),
+            // Every module of this node has the same processor; there is no other view.
+            "eth_call" => json!(PROCESSOR.into_word()),
+            "eth_getCode" => json!("0x00"),
+            method => {
+                let message = format!("the method {method} does not exist/is not available");
+                return json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32601, "message": message}});
+            }
+        };
+        json!({"jsonrpc": "2.0", "id": call["id"], "result": result})
+    }
+
+    /// A header with what readers of headers look at; null above the head. The bloom says only whether there are logs.
+    fn header(&self, block: u64) -> Value {
+        if block > self.chain.last_block() {
+            return Value::Null;
+        }
+        let zero = B256::ZERO;
+        let (bit, transactions) = match self.chain.has_logs(block) {
+            true => ("f", block_hash(block)),
+            false => ("0", NO_TRANSACTIONS),
+        };
+        json!({
+            "number": format!("{block:#x}"),
+            "hash": block_hash(block),
+            "parentHash": block_hash(block.saturating_sub(1)),
+            "timestamp": format!("{:#x}", block_time(block)),
+            "logsBloom": format!("0x{}", bit.repeat(512)),
+            "transactionsRoot": transactions,
+            "nonce": "0x0000000000000000",
+            "sha3Uncles": zero, "stateRoot": zero, "receiptsRoot": zero, "mixHash": zero,
+            "miner": Address::ZERO, "difficulty": "0x0", "extraData": "0x", "size": "0x220",
+            "gasLimit": "0x1c9c380", "gasUsed": "0x0", "baseFeePerGas": "0x1",
+            "transactions": [], "uncles": [],
+        })
+    }
+}
+
+/// The root of an empty list of transactions.
+const NO_TRANSACTIONS: B256 =
+    b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
+
+fn number(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
+/// One or several values of a filter's position; none for null.
+fn list<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<T> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(list).collect(),
+        value => serde_json::from_value(value.clone()).into_iter().collect(),
+    }
+}
+
+fn json_response(status: StatusCode, value: &Value) -> Response {
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        value.to_string(),
+    )
+        .into_response()
+}
+
+fn error_response(status: StatusCode, error: &Value) -> Response {
+    json_response(status, &json!({"jsonrpc": "2.0", "id": 1, "error": error}))
+}
+
+fn body_of(pieces: Vec<Bytes>, fault: Option<Fault>) -> Response {
+    let mut parts = vec![Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":["#)];
+    if fault == Some(Fault::Duplicates) && !pieces.is_empty() {
+        parts.extend(pieces.clone());
+        parts.push(Bytes::from_static(b","));
+    }
+    parts.extend(pieces);
+    if fault == Some(Fault::Truncated) {
+        let last = parts.pop().unwrap_or_default();
+        parts.push(last.slice(..last.len() / 2));
+        return streamed(parts);
+    }
+    parts.push(Bytes::from_static(b"]}\n"));
+    streamed(parts)
+}
+
+/// Writes the parts without copying them together.
+fn streamed(parts: Vec<Bytes>) -> Response {
+    let length: usize = parts.iter().map(Bytes::len).sum();
+    let body = Body::from_stream(stream::iter(parts.into_iter().map(Ok::<_, Infallible>)));
+    (
+        [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::CONTENT_LENGTH, length.to_string()),
+        ],
+        body,
+    )
+        .into_response()
+}
