@@ -177,6 +177,11 @@ impl Discord {
         self.shared.rest.call(request).await
     }
 
+    /// A server's name; its id where the name was never read.
+    pub fn guild_name(&self, guild: GuildId) -> String {
+        self.shared.name(guild)
+    }
+
     /// How many role changes are decided and not yet acknowledged.
     pub fn pending(&self) -> usize {
         self.shared.pending()

@@ -82,7 +82,7 @@ pub fn framework(
     discord: &Discord,
     application: std::num::NonZeroU64,
     services: Services,
-) -> poise::Framework<impl Send + Sync + 'static, anyhow::Error> {
+) -> impl serenity::framework::Framework + use<> {
     let data = Arc::new(Commands {
         services,
         discord: discord.clone(),
@@ -116,10 +116,7 @@ fn all() -> Vec<poise::Command<Data, anyhow::Error>> {
 }
 
 /// Acknowledges a command, then works the answer out with `work` and sends it.
-async fn answer<F>(
-    context: Context<'_>,
-    work: impl FnOnce(Data, Asked) -> F,
-) -> anyhow::Result<()>
+async fn answer<F>(context: Context<'_>, work: impl FnOnce(Data, Asked) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
 {
@@ -221,7 +218,10 @@ async fn apologise(error: poise::FrameworkError<'_, Data, anyhow::Error>) {
         | poise::FrameworkError::SubcommandRequired { .. } => text::outdated_command(),
         poise::FrameworkError::EventHandler { error, .. }
         | poise::FrameworkError::Command { error, .. } => {
-            tracing::warn!(error = format!("{error:#}"), "a command was not acknowledged");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "a command was not acknowledged"
+            );
             return;
         }
         _ => text::internal_failure(),
@@ -242,7 +242,10 @@ async fn apologise(error: poise::FrameworkError<'_, Data, anyhow::Error>) {
         },
     };
     if let Err(error) = sent {
-        tracing::warn!(error = format!("{error:#}"), "a command was not acknowledged");
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "a command was not acknowledged"
+        );
     }
 }
 

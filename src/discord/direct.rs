@@ -43,8 +43,11 @@ impl Discord {
         let channel: Channel = self
             .try_some(open.body(Some(whom.to_string().into_bytes())))
             .await?;
-        self.post(channel.id, &json!({ "content": content, "allowed_mentions": { "parse": [] } }))
-            .await
+        self.post(
+            channel.id,
+            &json!({ "content": content, "allowed_mentions": { "parse": [] } }),
+        )
+        .await
     }
 
     /// Posts a message in a channel.

@@ -5,10 +5,10 @@ use redb::{
     ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction,
 };
 
-use super::{Store, member};
 use super::codec::{decode, encode};
 use super::tables::{LINKS, MEMBER_WALLETS};
 use super::touched::Touched;
+use super::{Store, member};
 use crate::domain::{Link, UserId, Wallet};
 
 /// What came of [`Store::link`].

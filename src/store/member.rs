@@ -10,9 +10,7 @@ use super::tables::{
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use crate::domain::{
-    Applied, GuildId, JournalEntry, RoleChange, RoleId, UserId, Wallet,
-};
+use crate::domain::{Applied, GuildId, JournalEntry, RoleChange, RoleId, UserId, Wallet};
 
 impl Store {
     /// The newest `limit` journal entries of a member, newest first.

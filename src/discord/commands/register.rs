@@ -65,9 +65,7 @@ pub async fn keep_registered(
 async fn register(discord: &Discord, application_id: ApplicationId) -> Result<bool, Failure> {
     let route = Route::Commands { application_id };
     let wanted = definitions();
-    let known: Value = discord
-        .call(Request::new(route, LightMethod::Get))
-        .await?;
+    let known: Value = discord.call(Request::new(route, LightMethod::Get)).await?;
     if essence_of_all(&known) == essence_of_all(&wanted) {
         return Ok(false);
     }
