@@ -253,7 +253,7 @@ proptest! {
         changes.extend((1..=grounded).map(|user| change(RoleAction::Revoke, user, &expired)));
         changes.extend((1..=removals).map(|user| change(RoleAction::Revoke, user, &Cause::GateRemoved)));
         let before = changes.clone();
-        let stopped = hold_back(&roster, &mut changes);
+        let stopped = hold_back(&roster, &mut changes, &BTreeSet::new());
         let outsized = removals >= u64::from(floor) && removals as f64 > share * holders as f64;
         prop_assert_eq!(!stopped.is_empty(), outsized);
         let gone = before.len() - changes.len();
