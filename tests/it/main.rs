@@ -1,9 +1,16 @@
 //! The one integration test binary; one file per story.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, in its helper functions as well"
+)]
+
 mod abi_drift;
 mod backfill;
+mod browser;
 mod chaos;
 mod contracts;
+mod crash;
 mod discord_apply;
 mod faults;
 mod follow;
@@ -11,5 +18,7 @@ mod latency;
 mod local_chain;
 mod local_discord;
 mod modules;
+mod promise;
 mod reorg;
 mod support;
+mod verify;

@@ -47,13 +47,16 @@ pub(crate) async fn events(
         }
         let block = log.block_number.expect("mined");
         let timestamp = match kind {
-            EventKind::ExecutionFailed { .. } => Some(
-                chain
-                    .block(block)
-                    .await
-                    .expect("the chain answers")
-                    .timestamp,
-            ),
+            EventKind::ExecutionFailed { .. } => Some(match log.block_timestamp {
+                Some(timestamp) => timestamp,
+                None => {
+                    chain
+                        .block(block)
+                        .await
+                        .expect("the chain answers")
+                        .timestamp
+                }
+            }),
             _ => None,
         };
         events.push(normal(ChainEvent {

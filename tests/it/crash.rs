@@ -1,0 +1,130 @@
+//! kill -9 at random moments: whatever the real program was doing, the next start leads to the roles that the chain says.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use amser_roles::store::Store;
+use rand::Rng;
+use tokio::process::{Child, Command};
+
+use crate::support::life::Life;
+use crate::support::stage::{Setting, configuration};
+
+/// How many kills to play; the full length is run by hand.
+fn crashes() -> u64 {
+    let crashes = std::env::var("AMSER_ROLES_CRASHES");
+    crashes.map_or(50, |text| text.parse().expect("a number"))
+}
+
+/// The program's files.
+struct Installation {
+    folder: tempfile::TempDir,
+    token: String,
+}
+
+impl Installation {
+    fn new(life: &Life) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let installation = Self {
+            folder,
+            token: life.discord.options().token,
+        };
+        let setting = Setting {
+            confirmations: life.confirmations,
+            ..Setting::default()
+        };
+        let store = installation.store_path().display().to_string();
+        let mut text = configuration(&setting, &life.chain, &life.discord, &store);
+        text.push_str(&format!(
+            "[[gates]]\nguild_id = \"{}\"\nmodule = \"{}\"\nplan_ids = [{}]\nrole_ids = [\"{}\"]\n",
+            life.guild, life.module, life.plan, life.role
+        ));
+        std::fs::write(installation.config_path(), text).unwrap();
+        installation
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    fn store_path(&self) -> PathBuf {
+        self.folder.path().join("life.redb")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn start(&self) -> Child {
+        let log = File::create(self.log_path()).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_amser-roles"))
+            .args(["run", "--config"])
+            .arg(self.config_path())
+            .env("AMSER_ROLES_DISCORD_TOKEN", &self.token)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// Kills the program and waits until the system has taken its files back.
+async fn kill(mut program: Child, log: &Path) {
+    let ended_before = program.try_wait().unwrap();
+    assert!(
+        ended_before.is_none(),
+        "it ended by itself: {}",
+        std::fs::read_to_string(log).unwrap()
+    );
+    // SIGKILL.
+    program.kill().await.unwrap();
+}
+
+async fn plays(seed: u64, crashes: u64, confirmations: u64, reorganisations: bool) {
+    let mut life = Life::new(seed, confirmations).await;
+    let installation = Installation::new(&life);
+    {
+        let store = Store::open(&installation.store_path()).unwrap();
+        life.link_all(&store);
+    }
+    let (mut played, mut compared) = (0, 0);
+    while played < crashes {
+        for _ in 0..life.dice.random_range(1..=4u64).min(crashes - played) {
+            let program = installation.start();
+            let until = Instant::now() + Duration::from_millis(life.dice.random_range(0..400));
+            while Instant::now() < until {
+                life.step().await;
+                if reorganisations && life.dice.random_bool(0.15) {
+                    life.reorganise(12).await;
+                }
+            }
+            kill(program, &installation.log_path()).await;
+            played += 1;
+        }
+        let program = installation.start();
+        life.until_at_rest(&format!("after {played} crashes")).await;
+        kill(program, &installation.log_path()).await;
+        (played, compared) = (played + 1, compared + 1);
+    }
+    let store = Store::open(&installation.store_path()).unwrap();
+    let revokes = life.check_journal(&store).await;
+    let violations = life.discord.violations();
+    assert_eq!(violations, []);
+    println!(
+        "{played} crashes, {compared} comparisons, {revokes} revokes, none of an entitled member"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_the_roles_come_out_right() {
+    plays(11, crashes().div_ceil(2), 0, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_amid_reorganisations_the_roles_come_out_right() {
+    plays(12, crashes().div_ceil(2), 2, true).await;
+}
