@@ -83,7 +83,7 @@ pub(crate) async fn header_at(
 }
 
 /// The blocks with these numbers on the node's present chain, in no order: in batches over HTTP, else several calls at
-/// once. An error when one is missing.
+/// once. Blocks that the node does not have are left out.
 pub(crate) async fn headers_at(
     endpoint: &Endpoint,
     numbers: &[u64],
@@ -112,14 +112,12 @@ pub(crate) async fn headers_at(
 }
 
 async fn headers_one_by_one(endpoint: &Endpoint, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
-    stream::iter(numbers.to_vec())
-        .map(|number| async move {
-            let header = header_at(endpoint, number).await?;
-            header.ok_or_else(|| RpcError::unavailable(format!("it does not have block {number}")))
-        })
+    let headers: Vec<Option<Header>> = stream::iter(numbers.to_vec())
+        .map(|number| header_at(endpoint, number))
         .buffered(HEADERS_AT_ONCE)
         .try_collect()
-        .await
+        .await?;
+    Ok(headers.into_iter().flatten().collect())
 }
 
 /// The block with this hash; `None` where the node does not have it.

@@ -67,13 +67,14 @@ impl HttpLogs {
         Ok(bytes)
     }
 
-    /// Reads the hashes and times of blocks by number, in one JSON-RPC batch; in no order. An error when one is missing.
+    /// Reads the hashes and times of blocks by number, in one JSON-RPC batch; in no order. Blocks that the node does not have are
+    /// left out.
     pub async fn get_checkpoints(&self, numbers: &[u64]) -> Result<Vec<Checkpoint>, RpcError> {
         let headers = self.get_headers(numbers).await?;
         Ok(headers.iter().map(Header::checkpoint).collect())
     }
 
-    /// Reads headers by number, in one JSON-RPC batch; in no order. An error when one is missing.
+    /// Reads headers by number, in one JSON-RPC batch; in no order. Blocks that the node does not have are left out.
     pub(crate) async fn get_headers(&self, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -110,10 +111,10 @@ impl HttpLogs {
         };
         answers
             .into_iter()
-            .map(|answer| match (answer.result, answer.error) {
-                (_, Some(error)) => Err(RpcError::from_answer(&error, None)),
-                (Some(header), None) => Ok(header),
-                (None, None) => Err(RpcError::unavailable("it has no such block")),
+            .filter_map(|answer| match (answer.result, answer.error) {
+                (_, Some(error)) => Some(Err(RpcError::from_answer(&error, None))),
+                (Some(header), None) => Some(Ok(header)),
+                (None, None) => None,
             })
             .collect()
     }
