@@ -1,6 +1,7 @@
 //! The wallet page in a real headless Chromium: every scene of `tests/browser/verify.mjs`, and what came of it.
 //!
 //! `AMSER_ROLES_SHOTS=FOLDER` keeps screenshots of each state in light, dark, and at 360 px.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::Command;

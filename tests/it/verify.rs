@@ -1,4 +1,5 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract_wallets;
 mod health;
@@ -6,5 +7,7 @@ mod link_table;
 mod links;
 mod messages;
 mod posts;
+mod secrets;
 mod sign_in;
 pub(crate) mod site;
+mod visitor;

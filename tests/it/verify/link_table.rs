@@ -7,7 +7,8 @@ use amser_roles::domain::{Link, Timestamp, UserId, Wallet};
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::store::{LinkOutcome, Store};
 
-use super::site::{Setup, sign, start};
+use super::site::{Setup, start};
+use super::visitor::sign;
 
 const WALLETS: u64 = 100_000;
 
