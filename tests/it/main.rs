@@ -1,5 +1,10 @@
 //! The one integration test binary; one file per story.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, in its helper functions as well"
+)]
+
 mod abi_drift;
 mod backfill;
 mod browser;
