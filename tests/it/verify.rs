@@ -1,5 +1,4 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract_wallets;
 mod health;
