@@ -8,6 +8,7 @@ mod layers;
 mod limits;
 mod link;
 mod oauth;
+mod params;
 mod post;
 mod profile;
 mod session;

@@ -332,3 +332,6 @@ fn forget_old(transaction: &WriteTransaction, now: Timestamp) -> anyhow::Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ impl WebError {
             Self::TooManyWallets(limit) => format!("You already have {limit} wallets linked, which is the limit; remove one with /unlink and try again."),
             Self::TooManyRequests(wait) => format!("Too many requests; wait {} s and try again.", seconds(wait)),
             Self::NotFound => "There is nothing at this address; run /verify in your Discord server to get a link.".to_owned(),
-            Self::MethodNotAllowed => "This address does not take such a request.".to_owned(),
+            Self::MethodNotAllowed => "This address does not take such a request; open your link and go on from there.".to_owned(),
             Self::NotReady(why) => why.to_owned(),
             Self::Internal => "Something went wrong on our side and nothing was linked; try again in a moment.".to_owned(),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -24,6 +24,7 @@ use url::Url;
 use super::error::WebError;
 use super::layers::{refuse, wants_page};
 use super::link::{Token, under};
+use super::params::Asked;
 use super::{SignIn, Site, session, view};
 use crate::domain::{Timestamp, UserId};
 
@@ -72,7 +73,7 @@ pub(super) fn router() -> Router<Arc<Site>> {
 
 async fn login(
     State(site): State<Arc<Site>>,
-    Query(query): Query<LoginQuery>,
+    Asked(query): Asked<LoginQuery>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
@@ -110,7 +111,7 @@ fn leave(site: &Site, query: LoginQuery) -> Result<Response, WebError> {
 
 async fn callback(
     State(site): State<Arc<Site>>,
-    Query(query): Query<CallbackQuery>,
+    Asked(query): Asked<CallbackQuery>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{WebError, link_works, signature_holds};
 use super::layers::{refuse, wants_page};
 use super::link::{LINK_SECONDS, Token, fresh_secret};
+use super::params::LinkPath;
 use super::post::Posted;
 use super::session::{Session, Visitor};
 use super::siwe::{self, Mismatch, Terms};
@@ -80,7 +81,7 @@ fn limit_member(site: &Site, member: UserId) -> Result<(), WebError> {
 
 async fn page(
     State(site): State<Arc<Site>>,
-    Path(token): Path<String>,
+    LinkPath(token): LinkPath<String>,
     visitor: Visitor,
     method: Method,
     headers: HeaderMap,
@@ -126,7 +127,7 @@ struct ChallengeAnswer {
 
 async fn challenge(
     State(site): State<Arc<Site>>,
-    Path(token): Path<String>,
+    LinkPath(token): LinkPath<String>,
     visitor: Visitor,
     Posted(body): Posted<ChallengeRequest>,
 ) -> Result<Json<ChallengeAnswer>, WebError> {
@@ -204,7 +205,7 @@ struct SignatureAnswer {
 
 async fn signature(
     State(site): State<Arc<Site>>,
-    Path(token): Path<String>,
+    LinkPath(token): LinkPath<String>,
     visitor: Visitor,
     Posted(body): Posted<SignatureRequest>,
 ) -> Result<Json<SignatureAnswer>, WebError> {
@@ -315,7 +316,7 @@ async fn complete(
 /// `GET /verify/{token}/standing`: what came of a link, for the page that used it. Waits for roles on their way.
 async fn standing(
     State(site): State<Arc<Site>>,
-    Path(token): Path<String>,
+    LinkPath(token): LinkPath<String>,
     visitor: Visitor,
 ) -> Result<Json<Standing>, WebError> {
     let request = open(&site, &token).await?.request;
@@ -335,7 +336,7 @@ async fn standing(
 /// `GET /verify/{token}/picture/{server|member}`: from Discord's CDN by way of us.
 async fn picture(
     State(site): State<Arc<Site>>,
-    Path((token, of)): Path<(String, String)>,
+    LinkPath((token, of)): LinkPath<(String, String)>,
     visitor: Visitor,
 ) -> Result<Response, WebError> {
     let LinkRequest { user, guild, .. } = open(&site, &token).await?.request;

@@ -6,5 +6,7 @@ mod link_table;
 mod links;
 mod messages;
 mod posts;
+mod secrets;
 mod sign_in;
 pub(crate) mod site;
+mod visitor;

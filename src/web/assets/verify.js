@@ -69,7 +69,7 @@ function fail (error) {
   complain(explain(error))
   if (FINAL.has(error?.code)) {
     turn++
-    for (const id of ['choose', 'account', 'name-check']) byId(id)?.setAttribute('hidden', '')
+    for (const id of ['choose', 'account', 'name-check', 'phone', 'no-wallet']) byId(id)?.setAttribute('hidden', '')
     if (error.code === 'sign_in_required') {
       const reload = element('button', { type: 'button', className: 'button main', textContent: 'Sign in again' })
       reload.addEventListener('click', () => location.reload())

@@ -11,7 +11,8 @@ use alloy_sol_types::{SolCall as _, SolConstructor as _, SolValue as _};
 use amser_roles::domain::{SignatureVerdict, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
 
-use super::site::{Setup, code, sign, start, verdict};
+use super::site::{Setup, start, verdict};
+use super::visitor::{code, sign};
 
 sol!(OwnedWallet, "abi/OwnedWallet.json");
 sol!(OwnedWalletFactory, "abi/OwnedWalletFactory.json");

@@ -9,7 +9,8 @@ use amser_roles::domain::{
 };
 use serde_json::json;
 
-use super::site::{Browser, START, Setup, answer, code, start};
+use super::site::{START, Setup, start};
+use super::visitor::{Browser, answer, code};
 
 fn block(number: u64, timestamp: u64) -> Option<Checkpoint> {
     Some(Checkpoint {

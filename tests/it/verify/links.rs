@@ -7,7 +7,8 @@ use amser_roles::web::{LINK_SECONDS, WalletMoved, new_link};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
-use super::site::{Browser, PLAN, Setup, code, sign, start};
+use super::site::{PLAN, Setup, start};
+use super::visitor::{Browser, code, sign};
 
 #[tokio::test]
 async fn a_paid_wallet_links_and_the_role_is_in_the_answer() {
@@ -62,7 +63,7 @@ async fn an_unpaid_wallet_links_and_the_page_learns_where_to_subscribe() {
     assert_eq!(early.status(), 410);
     let (status, answer) = ada.browser.link(&link, &wallet("ada's")).await;
     assert_eq!((status, &answer["roles"]), (200, &json!([])));
-    let standing = super::site::answer(ada.browser.get(&path).await).await;
+    let standing = super::visitor::answer(ada.browser.get(&path).await).await;
     let offer = json!({
         "roles": ["Subscriber"],
         "plan_id": PLAN.to_string(),
@@ -307,7 +308,7 @@ async fn the_store_holds_no_token_and_forgets_what_it_is_told_to() {
 
 impl Browser {
     /// Asks for a text to sign where none should be given.
-    async fn link_refused(&mut self, link: &str) -> super::site::Answer {
+    async fn link_refused(&mut self, link: &str) -> super::visitor::Answer {
         let body = json!({ "address": wallet("any").address().to_string() });
         self.post(&format!("{link}/challenge"), &body).await
     }

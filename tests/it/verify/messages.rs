@@ -6,7 +6,8 @@ use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
 use amser_roles::web::LINK_SECONDS;
 use serde_json::json;
 
-use super::site::{CHAIN_ID, Setup, code, sign, start};
+use super::site::{CHAIN_ID, Setup, start};
+use super::visitor::{code, sign};
 
 #[tokio::test]
 async fn every_edited_message_is_refused_by_name_even_when_signed() {

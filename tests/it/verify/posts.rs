@@ -3,7 +3,8 @@
 use amser_roles::sandbox::chain::wallet;
 use serde_json::{Value, json};
 
-use super::site::{Browser, Setup, answer, code, start};
+use super::site::{Setup, start};
+use super::visitor::{Browser, answer, code};
 
 fn body() -> Value {
     json!({ "address": wallet("ada's").address().to_string() })
@@ -121,6 +122,31 @@ async fn only_json_of_bounded_size_is_read() {
         );
     }
     assert_eq!(ada.browser.get(&path).await.status(), 405);
+}
+
+#[tokio::test]
+async fn odd_addresses_are_refused_in_our_own_words() {
+    let site = start(Setup::default()).await;
+    let mut browser = Browser::new(&site.url);
+    for (path, expected) in [
+        ("/verify/%ff/challenge", "link_unknown"),
+        ("/verify/a%00b/challenge", "link_unknown"),
+        ("/verify/../../etc/passwd", "not_found"),
+        ("/verify/x/y/z", "not_found"),
+        ("/nothing", "not_found"),
+        ("/oauth/login", "method_not_allowed"),
+    ] {
+        let refused = browser.post(path, &body()).await;
+        assert_eq!(code(&refused), expected, "{path}");
+    }
+    for path in [
+        "/oauth/callback?code=a&code=b",
+        "/oauth/login?link=a&link=b",
+        "/oauth/login?link=%ff",
+    ] {
+        let status = browser.get(path).await.status();
+        assert!(status == 400 || status == 404, "{path}: {status}");
+    }
 }
 
 impl Browser {

@@ -3,7 +3,8 @@
 use amser_roles::sandbox::chain::wallet;
 use serde_json::json;
 
-use super::site::{Browser, Setup, code, location, start};
+use super::site::{Setup, start};
+use super::visitor::{Browser, code, location};
 
 #[tokio::test]
 async fn signing_in_leads_back_to_the_link_and_nowhere_else() {

@@ -1,0 +1,134 @@
+//! Links and challenges over time.
+
+use alloy::primitives::Address;
+
+use super::*;
+use crate::domain::Link;
+
+const USER: UserId = UserId(5);
+const GUILD: GuildId = GuildId(7);
+
+fn key(n: u8) -> [u8; 32] {
+    [n; 32]
+}
+
+fn challenge(request: u8, nonce: &str, expires_at: u64) -> Challenge {
+    Challenge {
+        request: key(request),
+        nonce: nonce.to_owned(),
+        wallet: Wallet(Address::repeat_byte(1)),
+        message: "text".to_owned(),
+        expires_at: Timestamp(expires_at),
+        state: RequestState::Open,
+    }
+}
+
+fn link(user: UserId) -> Link {
+    Link {
+        user,
+        wallet: Wallet(Address::repeat_byte(1)),
+        linked_at: Timestamp(0),
+        proof: None,
+    }
+}
+
+fn open(store: &Store, n: u8, user: UserId, now: u64) {
+    store
+        .open_request(&key(n), user, GUILD, Timestamp(now), Timestamp(now + 600))
+        .unwrap();
+}
+
+#[test]
+fn a_link_is_known_for_a_while_after_its_time_and_then_forgotten() {
+    let store = Store::in_memory().unwrap();
+    open(&store, 1, USER, 0);
+    let put = store.put_challenge(&challenge(1, "first", 700), Timestamp(100));
+    assert_eq!(put.unwrap(), Usable::Yes);
+    open(&store, 2, UserId(6), 4_000);
+    let late = store.request(&key(1)).unwrap().unwrap();
+    assert_eq!(late.usable(Timestamp(4_000)), Usable::Expired);
+    open(&store, 3, UserId(8), 5_000);
+    assert_eq!(store.request(&key(1)).unwrap(), None);
+    assert_eq!(store.challenge("first").unwrap(), None);
+    assert!(store.request(&key(2)).unwrap().is_some());
+    // What is left of the forgotten one does not stand in the way of the next.
+    open(&store, 4, USER, 5_001);
+    assert!(store.request(&key(4)).unwrap().is_some());
+}
+
+#[test]
+fn forgetting_an_old_link_leaves_the_newer_one_replaceable() {
+    let store = Store::in_memory().unwrap();
+    open(&store, 1, USER, 0);
+    open(&store, 2, USER, 4_100);
+    open(&store, 3, UserId(6), 4_300);
+    assert_eq!(store.request(&key(1)).unwrap(), None);
+    open(&store, 4, USER, 4_400);
+    let second = store.request(&key(2)).unwrap().unwrap();
+    assert_eq!(second.usable(Timestamp(4_400)), Usable::Replaced);
+}
+
+#[test]
+fn a_link_completes_once_and_only_with_its_own_challenge_member_and_wallet() {
+    let store = Store::in_memory().unwrap();
+    open(&store, 1, USER, 0);
+    open(&store, 2, UserId(6), 0);
+    let now = Timestamp(10);
+    store
+        .put_challenge(&challenge(1, "mine", 600), now)
+        .unwrap();
+    store
+        .put_challenge(&challenge(2, "other", 600), now)
+        .unwrap();
+    let complete = |request, nonce, link: &Link, now| {
+        store
+            .complete_request(&key(request), nonce, link, 5, now)
+            .unwrap()
+    };
+    let mine = link(USER);
+    let elsewhere = Link {
+        wallet: Wallet(Address::repeat_byte(2)),
+        ..link(USER)
+    };
+    for (expected, request, nonce, link, now) in [
+        (Completed::Request(Usable::Unknown), 9, "mine", &mine, now),
+        (Completed::Request(Usable::Unknown), 2, "other", &mine, now),
+        (
+            Completed::Challenge(Usable::Unknown),
+            1,
+            "other",
+            &mine,
+            now,
+        ),
+        (Completed::Challenge(Usable::Unknown), 1, "none", &mine, now),
+        (
+            Completed::Challenge(Usable::Unknown),
+            1,
+            "mine",
+            &elsewhere,
+            now,
+        ),
+        (
+            Completed::Request(Usable::Expired),
+            1,
+            "mine",
+            &mine,
+            Timestamp(600),
+        ),
+    ] {
+        assert_eq!(complete(request, nonce, link, now), expected);
+    }
+    assert_eq!(store.link_count().unwrap(), 0);
+    let linked = Completed::Linked(LinkOutcome::Linked);
+    assert_eq!(complete(1, "mine", &mine, now), linked);
+    assert_eq!(
+        complete(1, "mine", &mine, now),
+        Completed::Request(Usable::Used)
+    );
+    assert!(store.take_touched().members.contains(&USER));
+    let put = store
+        .put_challenge(&challenge(1, "late", 600), now)
+        .unwrap();
+    assert_eq!(put, Usable::Used);
+    assert_eq!(store.challenge("late").unwrap(), None);
+}

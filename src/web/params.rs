@@ -1,0 +1,37 @@
+//! What a URL says, with refusals in our own words where it says nothing that we understand.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::Site;
+use super::error::WebError;
+
+/// The variable parts of a path that leads to a link.
+pub(super) struct LinkPath<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Site>> for LinkPath<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, WebError> {
+        let path = Path::from_request_parts(parts, site).await;
+        path.map(|Path(path)| Self(path))
+            .map_err(|_| WebError::LinkUnknown)
+    }
+}
+
+/// The query.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Site>> for Asked<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, WebError> {
+        let query = Query::from_request_parts(parts, site).await;
+        query
+            .map(|Query(query)| Self(query))
+            .map_err(|_| WebError::BadRequest)
+    }
+}
