@@ -2,6 +2,7 @@
 
 mod abi_drift;
 mod backfill;
+mod commands;
 mod contracts;
 mod discord_apply;
 mod faults;
