@@ -102,7 +102,6 @@ impl Store {
                     }
                     (Outcome::Done, RoleAction::Revoke) => {
                         table.remove(key(change))?;
-                        member::taken_away(&transaction, change.guild, change.user, change.role)?;
                     }
                     // The intent stays: it is still what should be, and the change will be tried again.
                     (Outcome::Failed { .. }, _) => {}
@@ -123,7 +122,6 @@ impl Store {
             let mut table = transaction.open_table(APPLIED)?;
             for (guild, user, role) in gone {
                 table.remove((guild.0, user.0, role.0))?;
-                member::taken_away(&transaction, *guild, *user, *role)?;
             }
         }
         transaction.commit()?;
@@ -193,13 +191,13 @@ fn key(change: &RoleChange) -> (u64, u64, u64) {
 
 fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> anyhow::Result<()> {
     let mut table = transaction.open_table(JOURNAL)?;
-    let mut by_member = transaction.open_table(MEMBER_JOURNAL)?;
     let mut sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
     for entry in entries {
         if member::is_forgotten(transaction, &entry.change)? {
             continue;
         }
         table.insert(sequence, encode(entry).as_slice())?;
+        let mut by_member = transaction.open_table(MEMBER_JOURNAL)?;
         by_member.insert((entry.change.user.0, sequence), ())?;
         sequence += 1;
     }

@@ -5,10 +5,10 @@ use redb::{
     ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction,
 };
 
+use super::Store;
 use super::codec::{decode, encode};
 use super::tables::{LINKS, MEMBER_WALLETS};
 use super::touched::Touched;
-use super::{Store, member};
 use crate::domain::{Link, UserId, Wallet};
 
 /// What came of [`Store::link`].
@@ -135,7 +135,6 @@ pub(super) fn link_within(
         return Ok((LinkOutcome::TooMany, touched));
     }
     touched.members.insert(link.user);
-    member::remembered_again(transaction, link.user)?;
     links.insert(wallet, encode(link).as_slice())?;
     members.insert((link.user.0, wallet), ())?;
     let outcome = match former {

@@ -5,12 +5,10 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::decode;
-use super::tables::{
-    APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
-};
+use super::tables::{CHALLENGES, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS};
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use crate::domain::{Applied, GuildId, JournalEntry, RoleChange, RoleId, UserId, Wallet};
+use crate::domain::{Applied, Cause, JournalEntry, RoleChange, UserId, Wallet};
 
 impl Store {
     /// The newest `limit` journal entries of a member, newest first.
@@ -92,13 +90,6 @@ impl Store {
                 journal.remove(sequence)?;
                 by_member.remove((user.0, sequence))?;
             }
-            let mut forgotten = transaction.open_table(FORGOTTEN)?;
-            for row in transaction.open_table(APPLIED)?.iter()? {
-                let (guild, of, role) = row?.0.value();
-                if of == user.0 {
-                    forgotten.insert((user.0, guild, role), ())?;
-                }
-            }
             wallets.len()
         };
         transaction.commit()?;
@@ -110,30 +101,16 @@ impl Store {
     }
 }
 
-/// Whether the change is the end of a role of a member who asked to be forgotten.
+/// Whether this change was to be forgotten with everything else about its member: nobody else is given or loses a
+/// subscription's role with neither a wallet nor an earlier entry.
 pub(super) fn is_forgotten(
     transaction: &WriteTransaction,
     change: &RoleChange,
 ) -> anyhow::Result<bool> {
-    let key = (change.user.0, change.guild.0, change.role.0);
-    Ok(transaction.open_table(FORGOTTEN)?.get(key)?.is_some())
-}
-
-/// Nothing is left of this role on this member.
-pub(super) fn taken_away(
-    transaction: &WriteTransaction,
-    guild: GuildId,
-    user: UserId,
-    role: RoleId,
-) -> anyhow::Result<()> {
-    let mut forgotten = transaction.open_table(FORGOTTEN)?;
-    forgotten.remove((user.0, guild.0, role.0))?;
-    Ok(())
-}
-
-/// The member links a wallet again: what happens from now on is journalled.
-pub(super) fn remembered_again(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
-    let mut forgotten = transaction.open_table(FORGOTTEN)?;
-    forgotten.retain_in((user.0, 0, 0)..=(user.0, u64::MAX, u64::MAX), |_, ()| false)?;
-    Ok(())
+    let user = change.user.0;
+    let by_member = transaction.open_table(MEMBER_JOURNAL)?;
+    let mut entries = by_member.range((user, 0)..=(user, u64::MAX))?;
+    let members = transaction.open_table(MEMBER_WALLETS)?;
+    let mut wallets = members.range((user, &[0; 20])..=(user, &[0xff; 20]))?;
+    Ok(change.cause != Cause::ManualRole && entries.next().is_none() && wallets.next().is_none())
 }

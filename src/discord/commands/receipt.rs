@@ -20,6 +20,8 @@ pub(super) async fn why(
     manager: bool,
 ) -> anyhow::Result<Answer> {
     let guild = asked.guild;
+    // First, since it also settles what has just happened.
+    let standing = commands.standing(user).await?;
     let (applied, history, gates) = commands
         .with_store(move |store| {
             let mut history = store.journal_of(user, LOOKED_THROUGH)?;
@@ -34,7 +36,6 @@ pub(super) async fn why(
     if !gated && applied.is_none() && history.is_empty() {
         return Ok(Answer::text(text::not_gated(name)));
     }
-    let standing = commands.standing(user).await?;
     let receipt = text::Receipt {
         role,
         name,

@@ -30,14 +30,21 @@ pub(super) async fn status(commands: Data, asked: Asked) -> anyhow::Result<Answe
     let confirmations = commands.services.confirmations;
     let wallets = standing.wallets.clone();
     let news = chain.clone();
-    let pending = commands
-        .with_store(move |store| pending::of(store, &wallets, &news, confirmations))
+    let guild = asked.guild;
+    let (pending, has_gates) = commands
+        .with_store(move |store| {
+            let pending = pending::of(store, &wallets, &news, confirmations)?;
+            let has_gates = store.gates()?.iter().any(|gate| gate.guild == guild);
+            Ok((pending, has_gates))
+        })
         .await?;
     let guild_name = |guild| commands.discord.guild_name(guild);
     let status = text::Status {
         standing: &standing,
         pending: &pending,
         chain: &chain,
+        // Whoever asks here is a member here.
+        unread: has_gates && standing.gates.iter().all(|gate| gate.guild != guild),
         guild_name: &guild_name,
         checkout_url: &commands.services.checkout_url,
     };

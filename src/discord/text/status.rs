@@ -29,6 +29,8 @@ pub(crate) struct Status<'a> {
     pub(crate) pending: &'a [Pending],
     /// How far the chain is read.
     pub(crate) chain: &'a ChainStatus,
+    /// Whether the server's members were not read yet.
+    pub(crate) unread: bool,
     /// Names of servers.
     pub(crate) guild_name: &'a dyn Fn(GuildId) -> String,
     /// The merchant's checkout.
@@ -49,7 +51,12 @@ pub(crate) fn status(status: &Status<'_>) -> String {
         }
         lines.extend(at_gate(gate, standing.now, status));
     }
-    if standing.gates.is_empty() {
+    if status.unread {
+        lines.push(
+            "The members of this server are still being read. Please try again in a minute."
+                .to_owned(),
+        );
+    } else if standing.gates.is_empty() {
         lines.push(
             "No role in the servers that you share with this bot needs a subscription.".to_owned(),
         );
@@ -234,6 +241,7 @@ mod tests {
             standing: &standing,
             pending,
             chain: &chain,
+            unread: false,
             guild_name: &|_| "Club".to_owned(),
             checkout_url: "https://pay.example/{module}/{plan_id}",
         })

@@ -1,0 +1,169 @@
+//! `/amser …`, and the permanent button.
+
+use amser_roles::sandbox::discord::{Button, NoReply};
+use serde_json::json;
+
+use super::{Story, private, wallet};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_permanent_button_answers_like_verify_for_every_member_also_after_a_restart() {
+    let mut story = Story::begin().await;
+    let owner = story.local.owner(story.club).unwrap();
+    let posted = story
+        .run_as(story.club, owner, "amser verify-message", &[])
+        .await;
+    assert!(posted.text().starts_with("Posted."), "{posted:?}");
+    let channel = story.local.channel(story.club).unwrap();
+    let shown: Vec<_> = story
+        .local
+        .messages(channel)
+        .into_iter()
+        .filter(|message| !message.ephemeral)
+        .collect();
+    assert_eq!(shown.len(), 1, "nothing else stands in the channel");
+    let Button {
+        custom_id, label, ..
+    } = shown[0].buttons[0].clone();
+    assert_eq!(label, "Verify");
+    let id = custom_id.unwrap();
+
+    let press = async |story: &Story| {
+        let pressed = story
+            .local
+            .click_button(story.club, story.user, shown[0].id, &id);
+        private(pressed.await.unwrap())
+    };
+    let first = press(&story).await;
+    let typed = story.run("verify", &[]).await;
+    assert_eq!(first.message.content, typed.message.content);
+    assert!(first.message.buttons[0].url.is_some());
+
+    story.restart().await;
+    let again = press(&story).await;
+    assert!(again.message.buttons[0].url.is_some());
+    assert_ne!(again.message.buttons, first.message.buttons);
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_the_bot_may_not_write_in_is_told_with_what_to_do() {
+    let story = Story::begin().await;
+    let owner = story.local.owner(story.club).unwrap();
+    let channel = story.local.channel(story.club).unwrap();
+    story.local.set_bot_may_write(channel, false);
+    let reply = story
+        .run_as(story.club, owner, "amser verify-message", &[])
+        .await;
+    assert!(
+        reply.text().contains("may not write in this channel"),
+        "{reply:?}"
+    );
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_not_offered_managers_commands_and_are_refused_if_a_server_offers_them() {
+    let story = Story::begin().await;
+    let denied = story
+        .local
+        .run_command(story.club, story.user, "amser check", &[])
+        .await;
+    assert!(matches!(denied, Err(NoReply::NotOffered(_))), "{denied:?}");
+
+    // A server may override who is offered a command; here everyone is.
+    let mut commands = story.local.commands(None);
+    for command in &mut commands {
+        let amser = command.as_object_mut().unwrap();
+        amser["default_member_permissions"] = json!(null);
+        for own in ["id", "application_id", "version"] {
+            amser.remove(own);
+        }
+    }
+    let options = story.local.options();
+    let url = format!(
+        "{}/api/v10/applications/{}/commands",
+        story.local.base_url(),
+        options.application_id
+    );
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let put = client
+        .put(url)
+        .header("Authorization", format!("Bot {}", options.token))
+        .json(&commands)
+        .send()
+        .await
+        .unwrap();
+    assert!(put.status().is_success(), "{}", put.text().await.unwrap());
+    let member = [("member", json!(story.user.to_string()))];
+    let both = [member[0].clone(), ("role", json!(story.paid.to_string()))];
+    let asked: [(&str, &[_]); 4] = [
+        ("amser check", &[]),
+        ("amser verify-message", &[]),
+        ("amser whois", &member),
+        ("amser why", &both),
+    ];
+    for (name, options) in asked {
+        let reply = story.run(name, options).await;
+        assert!(reply.text().contains("Manage Server"), "{name}: {reply:?}");
+    }
+    let channel = story.local.channel(story.club).unwrap();
+    let shown = story.local.messages(channel);
+    assert!(
+        shown.iter().all(|message| message.ephemeral),
+        "nothing was posted"
+    );
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn managers_read_what_is_wrong_who_a_member_is_and_why_a_role_is_there() {
+    let mut story = Story::begin().await;
+    let owner = story.local.owner(story.club).unwrap();
+    story.link(story.user, wallet(1));
+    story.pay(7, wallet(1));
+    story.until_role(story.club, story.paid, true).await;
+    let reply = story
+        .run_as(story.club, owner, "amser check", &[])
+        .await
+        .text();
+    assert!(reply.contains("One gate gives roles"), "{reply}");
+    assert!(reply.contains("Nothing keeps roles"), "{reply}");
+    let member = ("member", json!(story.user.to_string()));
+    let reply = story
+        .run_as(
+            story.club,
+            owner,
+            "amser whois",
+            std::slice::from_ref(&member),
+        )
+        .await
+        .text();
+    assert!(reply.contains(&wallet(1).to_string()), "{reply}");
+    let role = ("role", json!(story.paid.to_string()));
+    let why: (&str, &[_]) = ("amser why", &[member, role]);
+    let reply = story
+        .until_says(story.club, owner, why, "has **Supporter**")
+        .await;
+    assert!(reply.contains("plan 1 is paid"), "{reply}");
+
+    let bot_role = story.local.bot_role(story.club).unwrap();
+    story
+        .local
+        .set_role_order(story.club, &[bot_role, story.paid])
+        .unwrap();
+    let check: (&str, &[_]) = ("amser check", &[]);
+    let reply = story
+        .until_says(story.club, owner, check, "does not stand below")
+        .await;
+    assert!(!reply.contains("Nothing keeps roles"), "{reply}");
+    let elsewhere = story.local.owner(story.pub_).unwrap();
+    let reply = story
+        .run_as(story.pub_, elsewhere, "amser check", &[])
+        .await
+        .text();
+    assert!(
+        reply.contains("Nothing keeps roles"),
+        "the other server is well: {reply}"
+    );
+    story.end();
+}

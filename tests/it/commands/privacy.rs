@@ -1,0 +1,131 @@
+//! `/privacy`.
+
+use std::time::Duration;
+
+use amser_roles::sandbox::discord::{LocalDiscord, Reply};
+use serde_json::Value;
+
+use super::{DEADLINE, Story, private, wallet};
+
+/// The JSON in the code blocks of an export, once all of them are there.
+async fn exported(story: &Story, reply: &Reply) -> (usize, Value) {
+    let whole = |local: &LocalDiscord| {
+        let reply = private(local.reply(reply.interaction)?);
+        let mut json = String::new();
+        for message in &reply.followups {
+            let block = message.content.strip_prefix("```json\n").unwrap();
+            json.push_str(block.strip_suffix("\n```").unwrap());
+            json.push('\n');
+        }
+        Some((reply.followups.len(), serde_json::from_str(&json).ok()?))
+    };
+    story
+        .local
+        .wait_until("the export is whole", DEADLINE, |local| {
+            whole(local).is_some()
+        })
+        .await
+        .unwrap();
+    whole(&story.local).unwrap()
+}
+
+/// Waits for the store, which tells nobody here when it changes.
+async fn eventually(what: &str, reached: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while !reached() {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_export_holds_everything_even_when_it_takes_several_messages() {
+    let mut story = Story::begin().await;
+    let stranger = story.local.add_user("bob");
+    story.link(stranger, wallet(9));
+    for n in 1..=5 {
+        story.link(story.user, wallet(n));
+        story.pay(u64::from(n), wallet(n));
+    }
+    story.until_role(story.club, story.paid, true).await;
+    story
+        .until_role(story.pub_, story.role(story.pub_), true)
+        .await;
+    story.run("verify", &[]).await;
+    let (store, user) = (story.store.clone(), story.user);
+    eventually("the grants are journalled", || {
+        store.journal_of(user, 10).unwrap().len() == 2
+    })
+    .await;
+    let reply = story.run("privacy export", &[]).await;
+    let (messages, all) = exported(&story, &reply).await;
+    assert!(messages > 1, "it is split");
+    assert_eq!(all["user_id"], story.user.to_string());
+    assert_eq!(all["wallets"].as_array().unwrap().len(), 5);
+    assert_eq!(all["wallets"][0]["message"], "the signed text");
+    assert_eq!(
+        all["wallets"][0]["signature"],
+        format!("0x{}", "ab".repeat(65))
+    );
+    assert_eq!(all["roles"].as_array().unwrap().len(), 2);
+    assert_eq!(all["journal"].as_array().unwrap().len(), 2);
+    assert_eq!(all["verify_links"][0]["state"], "Open");
+    assert!(
+        !all.to_string()
+            .contains(&wallet(9).to_string().to_lowercase())
+    );
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
+    let mut story = Story::begin().await;
+    let stranger = story.local.add_user("bob");
+    story.link(stranger, wallet(9));
+    story.link(story.user, wallet(1));
+    story.pay(1, wallet(1));
+    story.until_role(story.club, story.paid, true).await;
+    story
+        .until_role(story.pub_, story.role(story.pub_), true)
+        .await;
+    story.run("verify", &[]).await;
+
+    let asked = story.run("privacy delete", &[]).await;
+    assert_eq!(story.store.wallets_of(story.user).unwrap(), [wallet(1)]);
+    let done = story
+        .press(story.club, story.user, &asked, "Delete everything")
+        .await;
+    assert!(done.text().contains("One wallet was unlinked"), "{done:?}");
+    story.until_role(story.club, story.paid, false).await;
+    story
+        .until_role(story.pub_, story.role(story.pub_), false)
+        .await;
+    let (store, user) = (story.store.clone(), story.user);
+    eventually("nothing is stored any more", || {
+        store.applied_of(user).unwrap().is_empty()
+            && store.journal_of(user, 9).unwrap().is_empty()
+            && store.requests_of(user).unwrap().is_empty()
+            && store.links_of(user).unwrap().is_empty()
+    })
+    .await;
+    let reply = story.run("privacy export", &[]).await;
+    let (_, all) = exported(&story, &reply).await;
+    for kind in ["wallets", "verify_links", "roles", "journal"] {
+        assert_eq!(all[kind], serde_json::json!([]), "{kind}");
+    }
+    assert_eq!(story.store.wallets_of(stranger).unwrap(), [wallet(9)]);
+    assert_eq!(
+        store.journal(100).unwrap(),
+        [],
+        "not in the whole journal either"
+    );
+
+    // Whoever comes back is journalled again.
+    story.link(story.user, wallet(1));
+    story.until_role(story.club, story.paid, true).await;
+    eventually("the grant is journalled", || {
+        !store.journal_of(user, 9).unwrap().is_empty()
+    })
+    .await;
+    story.end();
+}

@@ -1,0 +1,81 @@
+//! `/status`.
+
+use amser_roles::domain::{ChainStatus, Timestamp};
+
+use super::{Story, checkpoint, created, event, executed, wallet};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_each_server_what_is_paid_what_is_pending_and_what_came_of_it() {
+    let mut story = Story::begin().await;
+    let text = story.run("status", &[]).await.text();
+    assert!(text.contains("You have linked no wallet"), "{text}");
+    assert!(text.contains("https://pay.example/0xaAaAaAaa"), "{text}");
+
+    story.link(story.user, wallet(1));
+    let head = checkpoint(story.block + 2);
+    story.chain.send_modify(|status| {
+        status.head = Some(head);
+        status.pending = vec![
+            event(story.block, 5, created(7, wallet(1))),
+            event(story.block, 6, executed(7, Timestamp(5))),
+            event(story.block, 7, created(8, wallet(2))),
+        ];
+    });
+    let text = story.run("status", &[]).await.text();
+    assert!(
+        text.contains("subscription 7: 2 of 3 confirmations"),
+        "{text}"
+    );
+    assert!(!text.contains("subscription 8"), "another member's");
+
+    story.pay(7, wallet(1));
+    let paid_at = checkpoint(story.block).timestamp;
+    story.until_role(story.club, story.paid, true).await;
+    story
+        .until_role(story.pub_, story.role(story.pub_), true)
+        .await;
+    let in_both = |text: &str| text.matches("you have it,").count() == 2;
+    let mut text = story.run("status", &[]).await.text();
+    let deadline = tokio::time::Instant::now() + super::DEADLINE;
+    while !in_both(&text) {
+        assert!(tokio::time::Instant::now() < deadline, "{text}");
+        text = story.run("status", &[]).await.text();
+    }
+    let (club, other) = (text.find("**Club \\*7\\***"), text.find("**Pub**"));
+    assert!(
+        club.unwrap() < other.unwrap(),
+        "the own server first: {text}"
+    );
+    let until = format!("paid until <t:{}:f>", paid_at.0 + 1_000);
+    let grace = format!("then grace until <t:{}:f>", paid_at.0 + 1_500);
+    assert_eq!(text.matches(&until).count(), 2, "{text}");
+    assert_eq!(text.matches(&grace).count(), 2, "{text}");
+    assert!(!text.contains("pay.example"), "{text}");
+    let from_pub = story
+        .run_as(story.pub_, story.user, "status", &[])
+        .await
+        .text();
+    assert!(from_pub.starts_with("**Pub**"), "{from_pub}");
+
+    story.block += 200;
+    story.mine(Vec::new());
+    story.until_role(story.club, story.paid, false).await;
+    let gone = "gives no access now";
+    let status: (&str, &[_]) = ("status", &[]);
+    let text = story.until_says(story.club, story.user, status, gone).await;
+    let ended = format!("ended <t:{}:f>", paid_at.0 + 1_500);
+    assert!(text.contains(&ended), "{text}");
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_cannot_be_read_is_said_without_internals() {
+    let story = Story::begin().await;
+    story.chain.send_modify(|status: &mut ChainStatus| {
+        status.trouble = Some("https://secret.example/key refused".to_owned());
+    });
+    let text = story.run("status", &[]).await.text();
+    assert!(text.contains("cannot be read at the moment"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+    story.end();
+}
