@@ -63,8 +63,9 @@ impl Store {
         Ok(removed)
     }
 
-    /// Makes the intent to apply `changes` durable; call before the first request leaves.
-    pub fn intend(&self, changes: &[RoleChange]) -> anyhow::Result<()> {
+    /// Makes the intent to apply `changes` durable; call before the first request leaves. `block` is the newest
+    /// confirmed one at the decision.
+    pub fn intend(&self, changes: &[RoleChange], block: u64) -> anyhow::Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -76,7 +77,10 @@ impl Store {
                     RoleAction::Grant => AppliedState::Granting,
                     RoleAction::Revoke => AppliedState::Revoking,
                 };
-                table.insert(key(change), encode(&(state, &change.cause)).as_slice())?;
+                table.insert(
+                    key(change),
+                    encode(&(state, &change.cause, block)).as_slice(),
+                )?;
             }
         }
         transaction.commit()?;
@@ -96,7 +100,7 @@ impl Store {
                 let change = &entry.change;
                 match (&entry.outcome, change.action) {
                     (Outcome::Done, RoleAction::Grant) => {
-                        let granted = encode(&(AppliedState::Granted, &change.cause));
+                        let granted = encode(&(AppliedState::Granted, &change.cause, entry.block));
                         table.insert(key(change), granted.as_slice())?;
                     }
                     (Outcome::Done, RoleAction::Revoke) => {
@@ -138,13 +142,14 @@ impl Store {
         let table = transaction.open_table(APPLIED)?;
         let row = table.get((guild.0, user.0, role.0))?;
         row.map(|bytes| {
-            let (state, cause) = decode::<(AppliedState, Cause)>(bytes.value())?;
+            let (state, cause, block) = decode::<(AppliedState, Cause, u64)>(bytes.value())?;
             Ok(Applied {
                 guild,
                 user,
                 role,
                 state,
                 cause,
+                block,
             })
         })
         .transpose()
@@ -156,13 +161,14 @@ impl Store {
         for row in transaction.open_table(APPLIED)?.iter()? {
             let (key, value) = row?;
             let (guild, user, role) = key.value();
-            let (state, cause) = decode(value.value())?;
+            let (state, cause, block) = decode(value.value())?;
             each(Applied {
                 guild: GuildId(guild),
                 user: UserId(user),
                 role: RoleId(role),
                 state,
                 cause,
+                block,
             });
         }
         Ok(())
