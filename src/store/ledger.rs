@@ -104,7 +104,12 @@ impl Store {
                         table.insert(key(change), granted.as_slice())?;
                     }
                     (Outcome::Done, RoleAction::Revoke) => {
-                        table.remove(key(change))?;
+                        // A revoke that was under way when the member came to deserve the role again is done in vain:
+                        // the intent to grant is newer and stays, or a crash would leave a role that nobody gave.
+                        let newest = table.get(key(change))?.map(|row| state_of(row.value()));
+                        if newest.transpose()? != Some(AppliedState::Granting) {
+                            table.remove(key(change))?;
+                        }
                     }
                     // The intent stays: it is still what should be, and the change will be tried again.
                     (Outcome::Failed { .. }, _) => {}
@@ -183,6 +188,10 @@ impl Store {
     }
 }
 
+fn state_of(row: &[u8]) -> anyhow::Result<AppliedState> {
+    Ok(decode::<(AppliedState, Cause, u64)>(row)?.0)
+}
+
 fn gates_touched() -> Touched {
     Touched {
         gates: true,
@@ -202,3 +211,6 @@ fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> a
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
