@@ -11,7 +11,7 @@ sandbox: anvil/node_modules/.stamp
 	cargo run --quiet -- sandbox
 
 # What CI runs.
-test: check anvil/node_modules/.stamp chromium
+test: check anvil/node_modules/.stamp tests/browser/node_modules/.stamp chromium
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
@@ -32,6 +32,11 @@ abi: anvil/node_modules/.stamp
 # The stamp is newer than the lock file exactly when what the lock file names is installed.
 anvil/node_modules/.stamp: anvil/package.json anvil/package-lock.json anvil/.npmrc
 	npm ci --prefix anvil --no-fund --no-audit
+	touch $@
+
+# What drives the browser in tests; it brings no browser of its own.
+tests/browser/node_modules/.stamp: tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc
+	npm ci --prefix tests/browser --no-fund --no-audit
 	touch $@
 
 # The wallet page is tested in a real browser.

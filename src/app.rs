@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question};
 use crate::store::{Store, StoreError};
 use crate::web::control::ControlKey;
 use crate::{chain, discord, reconcile, web};
@@ -84,10 +84,12 @@ pub async fn serve(
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
     let (moved_sender, mut moved) = mpsc::unbounded_channel::<web::WalletMoved>();
+    let application = config.discord.application_id;
+    let services = command_services(&config, &store, &chain, &discord_status, &questions_sender);
     let (discord, connection) = discord::connect(
         discord_settings(&config),
         token,
-        discord::NoCommands,
+        move |discord| discord::commands::framework(discord, application, services),
         discord::Channels {
             observations: observations_sender,
             reports: reports_sender,
@@ -140,12 +142,18 @@ pub async fn serve(
         .into_make_service_with_connect_info::<SocketAddr>();
     let serving =
         axum::serve(listener, pages).with_graceful_shutdown(parts_stop.clone().cancelled_owned());
+    let told = discord.clone();
     let telling = async move {
         while let Some(moved) = moved.recv().await {
             info!(from = %moved.from, to = %moved.to, "a wallet moved to another member");
+            if let Err(failure) = told.tell_moved(moved.from, moved.wallet).await {
+                warn!(%failure, "the former owner of a wallet could not be told");
+            }
         }
         Ok(())
     };
+    let registering =
+        discord::commands::keep_registered(discord.clone(), application, parts_stop.clone());
     let mut parts = JoinSet::new();
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
@@ -157,7 +165,34 @@ pub async fn serve(
         )
     });
     parts.spawn(async move { ("notices about moved wallets", telling.await) });
+    parts.spawn(async move {
+        registering.await;
+        ("the slash commands", Ok(()))
+    });
     supervise(parts, &stop, &parts_stop).await
+}
+
+fn command_services(
+    config: &Config,
+    store: &Store,
+    chain: &watch::Receiver<ChainStatus>,
+    discord: &watch::Receiver<DiscordStatus>,
+    questions: &mpsc::Sender<Question>,
+) -> discord::commands::Services {
+    let links = store.clone();
+    let public_url = config.web.public_url.clone();
+    let clock = web::machine_clock();
+    discord::commands::Services {
+        store: store.clone(),
+        chain: chain.clone(),
+        discord: discord.clone(),
+        questions: questions.clone(),
+        new_link: Arc::new(move |user, guild| {
+            web::new_link(&links, user, guild, &public_url, clock())
+        }),
+        checkout_url: config.amser.checkout_url.clone(),
+        confirmations: config.chain.confirmations,
+    }
 }
 
 fn discord_settings(config: &Config) -> discord::Settings {

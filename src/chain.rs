@@ -7,6 +7,7 @@ pub mod logs;
 pub mod processors;
 pub mod range;
 pub mod rpc;
+pub mod signature;
 
 mod advance;
 mod backfill;
@@ -21,7 +22,6 @@ mod question;
 mod read;
 mod reconnect;
 mod reorg;
-pub mod signature;
 mod signatures;
 mod tip;
 mod watch;

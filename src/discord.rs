@@ -2,6 +2,8 @@
 //!
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
+pub mod commands;
+mod direct;
 mod error;
 mod gateway;
 pub mod hierarchy;
@@ -175,6 +177,11 @@ impl Discord {
         self.shared.rest.call(request).await
     }
 
+    /// A server's name; its id where the name was never read.
+    pub fn guild_name(&self, guild: GuildId) -> String {
+        self.shared.name(guild)
+    }
+
     /// How many role changes are decided and not yet acknowledged.
     pub fn pending(&self) -> usize {
         self.shared.pending()
@@ -195,19 +202,20 @@ pub struct Channels {
 /// Sets up Discord. The future keeps the gateway connected and delivers the outbox; it ends when `stop` is cancelled, or
 /// with an error in one sentence when Discord refuses the token or the privileged intent.
 ///
-/// `commands` is a serenity framework (poise's, or [`NoCommands`]). Its handlers run on the gateway's own thread:
-/// they must not block it.
+/// `commands` makes the serenity framework ([`commands::framework`], or [`NoCommands`]). Its handlers run on the
+/// gateway's own thread: they must not block it.
 ///
 /// # Errors
 /// As [`Discord::new`].
 pub fn connect<F: Framework + 'static>(
     settings: Settings,
     token: SecretString,
-    commands: F,
+    commands: impl FnOnce(&Discord) -> F,
     channels: Channels,
     stop: CancellationToken,
 ) -> anyhow::Result<(Discord, impl Future<Output = anyhow::Result<()>> + Send)> {
     let discord = Discord::new(&settings, &token, channels.status)?;
+    let commands = commands(&discord);
     let shared = Arc::clone(&discord.shared);
     // The end of one half stops the other, which then ends in its own order.
     let stop = stop.child_token();

@@ -6,6 +6,7 @@ mod codec;
 mod ingest;
 mod ledger;
 mod links;
+mod member;
 mod open;
 mod reads;
 mod rollback;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::{Fuse, FusedFuture};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Progress;
@@ -24,13 +25,15 @@ use super::watch::{Surprise, Watch};
 use super::window::Window;
 use crate::domain::{Batch, Checkpoint, ModuleAddress};
 
-/// Events per commit, about. A commit rewrites most pages of the events' table, whose rows stand by subscription: a few
-/// large commits cost a fraction of many small ones.
-const EVENTS_PER_COMMIT: usize = 100_000;
-/// Events that may be read and not stored yet.
-const MOST_UNSTORED: usize = 160_000;
+/// Events in one commit, at least: it costs an fsync.
+const LEAST_PER_COMMIT: usize = 20_000;
+/// Events in one commit, about, at most. A commit rewrites most pages of the events' table, whose rows stand by
+/// subscription: a few large commits cost a fraction of many small ones. But they are held until then.
+const MOST_PER_COMMIT: usize = 60_000;
 /// The same while the tip is followed beside it: a long commit would make the tip's wait.
-const EVENTS_PER_COMMIT_BESIDE: usize = 4_000;
+const MOST_PER_COMMIT_BESIDE: usize = 4_000;
+/// Events that may be read and not stored yet.
+const MOST_UNSTORED: usize = 90_000;
 /// What was read is stored at the latest after this.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// Failures of the same read, one after another, that are waited out.
@@ -75,7 +78,8 @@ impl Span<'_> {
         stored.and(read)
     }
 
-    /// Stores what arrives, many pieces in one commit, while the next ones are read.
+    /// Stores what arrives, many pieces in one commit, while the next ones are read: one batch is made up and verified
+    /// while the one before it is being stored.
     async fn store_pieces(
         mut self,
         watch: &mut Watch,
@@ -83,35 +87,55 @@ impl Span<'_> {
         room: &Semaphore,
         mut committed: impl FnMut(Checkpoint, usize) + Send,
     ) -> Result<(), Setback> {
-        let per_commit = match self.moves_cursor {
-            true => EVENTS_PER_COMMIT,
-            false => EVENTS_PER_COMMIT_BESIDE,
+        let (endpoint, ledger) = (self.endpoint, self.ledger);
+        let (least, most) = match self.moves_cursor {
+            true => (LEAST_PER_COMMIT, MOST_PER_COMMIT),
+            false => (MOST_PER_COMMIT_BESIDE, MOST_PER_COMMIT_BESIDE),
         };
+        let mut done = |(to, count, taken): (Checkpoint, usize, usize)| {
+            committed(to, count);
+            room.add_permits(taken);
+        };
+        // The batch that is being stored.
+        let mut storing = std::pin::pin!(Fuse::terminated());
         while let Some(piece) = arrived.recv().await {
             let (mut to, mut events, mut unknown) = (piece.to, piece.events, piece.unknown);
             let mut taken = room_for(events.len());
             let due = Instant::now() + COMMIT_EVERY;
-            while events.len() < per_commit {
-                match tokio::time::timeout_at(due.into(), arrived.recv()).await {
-                    Ok(Some(piece)) => {
-                        taken += room_for(piece.events.len());
-                        to = piece.to;
-                        events.extend(piece.events);
-                        unknown.extend(piece.unknown);
-                    }
-                    // All is read, or enough time has passed.
-                    Ok(None) | Err(_) => break,
+            while events.len() < most {
+                if events.len() >= least && storing.is_terminated() {
+                    break;
+                }
+                tokio::select! {
+                    stored = &mut storing => done(stored?),
+                    piece = arrived.recv() => match piece {
+                        Some(piece) => {
+                            taken += room_for(piece.events.len());
+                            to = piece.to;
+                            events.extend(piece.events);
+                            unknown.extend(piece.unknown);
+                        }
+                        None => break,
+                    },
+                    () = tokio::time::sleep_until(due.into()) => break,
                 }
             }
             if let Err(Surprise::WrongProcessor { module, actual }) = watch.take_updates(&events) {
-                self.ledger.reset_module(watch, module, actual).await?;
+                if !storing.is_terminated() {
+                    done(storing.as_mut().await?);
+                }
+                ledger.reset_module(watch, module, actual).await?;
                 return Err(Setback::Moved("a module is to be read again".to_owned()));
             }
             let count = events.len();
+            let verified = self.verified(to).await;
+            if !storing.is_terminated() {
+                done(storing.as_mut().await?);
+            }
             let batch = Batch {
                 rollback_to: self.rollback.take(),
                 modules: watch.modules(),
-                to: self.verified(to).await?,
+                to: verified?,
                 moves_cursor: self.moves_cursor,
                 events,
                 plans: Vec::new(),
@@ -119,9 +143,14 @@ impl Span<'_> {
                 unknown,
             };
             let to = batch.to;
-            self.ledger.ingest(self.endpoint, batch).await?;
-            committed(to, count);
-            room.add_permits(taken);
+            let ingest = async move {
+                ledger.ingest(endpoint, batch).await?;
+                Ok::<_, Setback>((to, count, taken))
+            };
+            storing.set(ingest.fuse());
+        }
+        if !storing.is_terminated() {
+            done(storing.await?);
         }
         Ok(())
     }

@@ -177,6 +177,11 @@ impl Committer {
         self.anchored = true;
     }
 
+    /// Whether the store has a cursor.
+    pub(super) fn is_anchored(&self) -> bool {
+        self.anchored
+    }
+
     /// Events stored since the start.
     pub(super) fn events_stored(&self) -> u64 {
         self.events

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::sync::watch::{Receiver, Sender};
@@ -27,6 +27,8 @@ use crate::store::Store;
 pub(super) const NEAR: u64 = 64;
 /// Further behind than this the follower reads ranges again.
 const FAR: u64 = 2 * NEAR;
+/// A tip that was seen longer ago than this is looked for again before an index ends.
+const STALE: Duration = Duration::from_secs(10);
 /// How long a step that is under way when the stop comes may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -204,18 +206,26 @@ impl Follower {
         let mut heads = Heads::open(endpoint).await?;
         let mut head = self.head(endpoint).await?;
         heads.arrived(&head);
+        let is_new = place.is_none();
         let place = match place {
             Some(place) => place,
             None => place.insert(self.begin(endpoint, &head).await?),
         };
         // An attempt that failed may have taken in processors from blocks that it did not store.
         place.watch.rewind(place.window.tip().number);
-        self.check_stored_chain(endpoint, place).await?;
+        // A start from nothing has just read its block from this node.
+        if !is_new || self.committer.is_anchored() {
+            self.check_stored_chain(endpoint, place).await?;
+        }
         while self.is_far(place, &head) {
             self.show_head(&head);
+            let started = Instant::now();
             self.backfill(endpoint, place, &head).await?;
-            head = self.head(endpoint).await?;
-            heads.arrived(&head);
+            // An index need not chase a tip that has moved only a little.
+            if matches!(self.goal, Goal::Follow) || started.elapsed() > STALE {
+                head = self.head(endpoint).await?;
+                heads.arrived(&head);
+            }
         }
         match self.goal {
             Goal::Follow => self.follow_tip(chosen, place, heads, head, stop).await,

@@ -25,7 +25,7 @@ use read::Read;
 /// Ranges that are asked for at the same time.
 const IN_FLIGHT: usize = 8;
 /// Events that may wait for an earlier range before no new one is asked for.
-const MOST_WAITING: usize = 60_000;
+const MOST_WAITING: usize = 30_000;
 /// Wait after a rate limit that names none.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
 /// Rate limits in a row, without an answer in between, that are waited out before the caller hears of it.

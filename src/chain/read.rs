@@ -13,6 +13,8 @@ use crate::domain::{Checkpoint, ModuleAddress, Plan, PlanId, Timestamp};
 
 /// Headers in one JSON-RPC batch.
 const HEADERS_PER_BATCH: usize = 50;
+/// Batches of headers read at the same time.
+const BATCHES_AT_ONCE: usize = 4;
 /// Headers read at the same time, each by a call of its own.
 const HEADERS_AT_ONCE: usize = 8;
 
@@ -86,24 +88,27 @@ pub(crate) async fn headers_at(
     endpoint: &Endpoint,
     numbers: &[u64],
 ) -> Result<Vec<Header>, RpcError> {
-    if let Some(http) = endpoint.http_logs()
-        && numbers.len() > 1
-    {
-        let mut headers = Vec::with_capacity(numbers.len());
-        for numbers in numbers.chunks(HEADERS_PER_BATCH) {
+    let Some(http) = endpoint.http_logs().filter(|_| numbers.len() > 1) else {
+        return headers_one_by_one(endpoint, numbers).await;
+    };
+    let http = &http;
+    let batches = numbers.chunks(HEADERS_PER_BATCH).map(<[u64]>::to_vec);
+    let batches: Vec<Vec<Header>> = stream::iter(batches.collect::<Vec<_>>())
+        .map(|numbers| async move {
             endpoint.wait_out_quiet().await;
-            match http.get_headers(numbers).await {
-                Ok(batch) => headers.extend(batch),
+            match http.get_headers(&numbers).await {
+                Ok(headers) => Ok(headers),
                 // Some providers allow no batches, or only small ones.
                 Err(error) => {
                     tracing::debug!(%error, "a batch of headers was refused");
-                    headers.extend(headers_one_by_one(endpoint, numbers).await?);
+                    headers_one_by_one(endpoint, &numbers).await
                 }
             }
-        }
-        return Ok(headers);
-    }
-    headers_one_by_one(endpoint, numbers).await
+        })
+        .buffered(BATCHES_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(batches.concat())
 }
 
 async fn headers_one_by_one(endpoint: &Endpoint, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {

@@ -37,6 +37,8 @@ struct Slot {
     url: Url,
     reconnect: Reconnect,
     trouble: Option<String>,
+    /// The connection by which the chain id was checked at the start, until it is used.
+    checked: Option<Endpoint>,
 }
 
 /// An endpoint in use and its place in the order of preference.
@@ -58,6 +60,7 @@ impl Pool {
                 url: url.clone(),
                 reconnect: Reconnect::new(),
                 trouble: None,
+                checked: None,
             })
             .collect();
         Self {
@@ -73,7 +76,11 @@ impl Pool {
         for place in 0..self.len() {
             match self.connect(place).await {
                 Err(RpcError::WrongChain { actual, .. }) => wrong = Some((place, actual)),
-                Ok(_) | Err(_) => return Ok(()),
+                Ok(endpoint) => {
+                    self.slots()[place].checked = Some(endpoint);
+                    return Ok(());
+                }
+                Err(_) => return Ok(()),
             }
         }
         match wrong {
@@ -196,7 +203,10 @@ impl Pool {
 
     async fn connect(&self, place: usize) -> Result<Endpoint, RpcError> {
         let (url, patience) = {
-            let slots = self.slots();
+            let mut slots = self.slots();
+            if let Some(checked) = slots[place].checked.take() {
+                return Ok(checked);
+            }
             let patience = match slots.len() {
                 1 => PATIENCE_ALONE,
                 _ => PATIENCE_WITH_OTHERS,

@@ -53,7 +53,9 @@ pub async fn check_signature(
             _ => SignatureVerdict::Unavailable,
         },
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the chain could not be asked about a signature");
+            // The error's own text may quote the node's URL, and with it an API key.
+            let code = error.as_error_resp().map(|refusal| refusal.code);
+            tracing::warn!(code, "the chain could not be asked about a signature");
             SignatureVerdict::Unavailable
         }
         Err(_) => {
@@ -70,6 +72,10 @@ pub fn is_signed_by_key(wallet: Wallet, message: &str, signature: &[u8]) -> bool
 
 /// Whose key made this signature; `None` when no key can have.
 fn recover(hash: &B256, signature: &[u8]) -> Option<Address> {
+    // Wallets count the recovery id from 0 or from 27; anything else is for transactions.
+    let [.., 0 | 1 | 27 | 28] = signature else {
+        return None;
+    };
     if signature.len() != 65 {
         return None;
     }

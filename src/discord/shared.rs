@@ -136,6 +136,13 @@ impl Shared {
         }
     }
 
+    /// A server's name; its id where the name was never read.
+    pub(crate) fn name(&self, id: GuildId) -> String {
+        let state = self.state();
+        let guild = state.guilds.get(&id);
+        guild.map_or_else(|| text::nameless(id), |guild| guild.name(id))
+    }
+
     /// Publishes whether the gateway is connected.
     pub(crate) fn connected(&self, connected: bool) {
         self.status.send_if_modified(|status| {

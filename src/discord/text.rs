@@ -1,5 +1,14 @@
 //! Every text about Discord that a person reads, as plain functions.
 
+mod cause;
+mod command;
+mod receipt;
+mod status;
+
+pub(crate) use command::*;
+pub(crate) use receipt::{Receipt, not_gated, why};
+pub(crate) use status::{Pending, Status, status};
+
 use crate::domain::{Cause, GuildId, RoleId};
 
 use super::error::{Reason, Refusal};

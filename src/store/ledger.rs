@@ -4,7 +4,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::{decode, encode};
-use super::tables::{APPLIED, GATES, JOURNAL};
+use super::member;
+use super::tables::{APPLIED, GATES, JOURNAL, MEMBER_JOURNAL};
 use super::touched::Touched;
 use crate::domain::{
     Applied, AppliedState, Cause, Gate, GateId, GateOrigin, GuildId, JournalEntry, Outcome,
@@ -109,6 +110,8 @@ impl Store {
                         let newest = table.get(key(change))?.map(|row| state_of(row.value()));
                         if newest.transpose()? != Some(AppliedState::Granting) {
                             table.remove(key(change))?;
+                            let (guild, user, role) = (change.guild, change.user, change.role);
+                            member::taken_away(&transaction, guild, user, role)?;
                         }
                     }
                     // The intent stays: it is still what should be, and the change will be tried again.
@@ -130,6 +133,7 @@ impl Store {
             let mut table = transaction.open_table(APPLIED)?;
             for (guild, user, role) in gone {
                 table.remove((guild.0, user.0, role.0))?;
+                member::taken_away(&transaction, *guild, *user, *role)?;
             }
         }
         transaction.commit()?;
@@ -205,9 +209,15 @@ fn key(change: &RoleChange) -> (u64, u64, u64) {
 
 fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> anyhow::Result<()> {
     let mut table = transaction.open_table(JOURNAL)?;
-    let first = table.last()?.map_or(0, |(key, _)| key.value() + 1);
-    for (sequence, entry) in (first..).zip(entries) {
+    let mut by_member = transaction.open_table(MEMBER_JOURNAL)?;
+    let mut sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
+    for entry in entries {
+        if member::is_forgotten(transaction, &entry.change)? {
+            continue;
+        }
         table.insert(sequence, encode(entry).as_slice())?;
+        by_member.insert((entry.change.user.0, sequence), ())?;
+        sequence += 1;
     }
     Ok(())
 }

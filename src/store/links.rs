@@ -5,10 +5,10 @@ use redb::{
     ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction,
 };
 
-use super::Store;
 use super::codec::{decode, encode};
 use super::tables::{LINKS, MEMBER_WALLETS};
 use super::touched::Touched;
+use super::{Store, member};
 use crate::domain::{Link, UserId, Wallet};
 
 /// What came of [`Store::link`].
@@ -33,6 +33,21 @@ impl Store {
             self.touched.put(touched);
         }
         Ok(outcome)
+    }
+
+    /// Links many wallets in one transaction, as [`Self::link`] would one by one.
+    pub fn link_all(&self, links: &[Link], limit: usize) -> anyhow::Result<Vec<LinkOutcome>> {
+        let transaction = self.database.begin_write()?;
+        let mut all = Touched::default();
+        let mut outcomes = Vec::with_capacity(links.len());
+        for link in links {
+            let (outcome, touched) = link_within(&transaction, link, limit)?;
+            all.members.extend(touched.members);
+            outcomes.push(outcome);
+        }
+        transaction.commit()?;
+        self.touched.put(all);
+        Ok(outcomes)
     }
 
     /// Removes a wallet's link if it belongs to `user`; whether it did.
@@ -120,6 +135,7 @@ pub(super) fn link_within(
         return Ok((LinkOutcome::TooMany, touched));
     }
     touched.members.insert(link.user);
+    member::remembered_again(transaction, link.user)?;
     links.insert(wallet, encode(link).as_slice())?;
     members.insert((link.user.0, wallet), ())?;
     let outcome = match former {

@@ -9,13 +9,13 @@ use redb::{Database, DatabaseError, ReadableDatabase as _, backends::InMemoryBac
 
 use super::StoreError;
 use super::tables::{
-    APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, GATES, HEADERS, JOURNAL,
-    LINK_REQUESTS, LINKS, MEMBER_WALLETS, META, META_SCHEMA, MODULES, NEWEST_REQUEST, PLANS,
-    PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, FORGOTTEN, GATES, HEADERS, JOURNAL,
+    LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA, MODULES,
+    NEWEST_REQUEST, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 
 /// redb's page cache. Its default of 1 GiB would be most of the memory of a small server.
-const CACHE_BYTES: usize = 24 << 20;
+const CACHE_BYTES: usize = 16 << 20;
 
 /// The first bytes of every redb file (redb, docs/design.md, "Super-header").
 const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
@@ -164,6 +164,8 @@ fn lay_out(database: &Database) -> anyhow::Result<()> {
         transaction.open_table(GATES)?;
         transaction.open_table(APPLIED)?;
         transaction.open_table(JOURNAL)?;
+        transaction.open_table(MEMBER_JOURNAL)?;
+        transaction.open_table(FORGOTTEN)?;
         transaction.open_table(LINK_REQUESTS)?;
         transaction.open_table(NEWEST_REQUEST)?;
         transaction.open_table(CHALLENGES)?;

@@ -71,6 +71,15 @@ pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
 /// Sequence → postcard `JournalEntry`.
 pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal_v1");
 
+/// (User, sequence): the journal of one member.
+pub(super) const MEMBER_JOURNAL: TableDefinition<'_, (u64, u64), ()> =
+    TableDefinition::new("member_journal_v1");
+
+/// (User, guild, role): roles of a member who asked to be forgotten that are still to be taken away. No journal is
+/// kept of it.
+pub(super) const FORGOTTEN: TableDefinition<'_, (u64, u64, u64), ()> =
+    TableDefinition::new("forgotten_v1");
+
 /// SHA-256 of a `/verify` link's token → postcard `LinkRequest`. The token itself is nowhere.
 pub(super) const LINK_REQUESTS: TableDefinition<'_, &[u8; 32], &[u8]> =
     TableDefinition::new("link_requests_v1");

@@ -104,7 +104,12 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
             "pending_changes": numbers.pending,
             "failing": numbers.failing,
         },
-        "counts": counts,
+        "counts": {
+            "subscriptions": counts.subscriptions,
+            "active": counts.active,
+            "links": counts.links,
+            "gates": counts.gates,
+        },
     })))
 }
 
@@ -127,6 +132,7 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
         ("amser_roles_subscriptions_active", Some(counts.active)),
         ("amser_roles_links", Some(counts.links)),
         ("amser_roles_gates", Some(counts.gates)),
+        ("amser_roles_held_back_revokes", Some(counts.held_back)),
     ] {
         if let Some(value) = value {
             #[expect(

@@ -124,10 +124,7 @@ pub(super) struct Parsed {
 pub(super) fn parse(text: &str) -> Option<Parsed> {
     let first = text.split('\n').next().unwrap_or_default();
     let (scheme, rest) = match first.split_once("://") {
-        Some((scheme, after)) => (
-            Some(scheme),
-            &text[text.len() - after.len() - (text.len() - first.len())..],
-        ),
+        Some((scheme, after)) => (Some(scheme), &text[first.len() - after.len()..]),
         None => (None, text),
     };
     let is_scheme = |scheme: &str| {

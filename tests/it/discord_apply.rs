@@ -63,8 +63,13 @@ impl Story {
             status,
         };
         let token = SecretString::from(local.options().token);
-        let connected =
-            discord::connect(settings(&local), token, NoCommands, channels, stop.clone());
+        let connected = discord::connect(
+            settings(&local),
+            token,
+            |_| NoCommands,
+            channels,
+            stop.clone(),
+        );
         let (discord, task) = connected.unwrap();
         let task = Some(tokio::spawn(task));
         Self {

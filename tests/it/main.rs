@@ -1,7 +1,13 @@
 //! The one integration test binary; one file per story.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, in its helper functions as well"
+)]
+
 mod abi_drift;
 mod backfill;
+mod browser;
 mod chaos;
 mod contracts;
 mod crash;
@@ -16,3 +22,4 @@ mod modules;
 mod promise;
 mod reorg;
 mod support;
+mod verify;

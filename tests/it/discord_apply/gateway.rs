@@ -165,7 +165,7 @@ async fn a_refused_token_is_one_sentence() {
     let (_discord, task) = discord::connect(
         settings(&local),
         token,
-        NoCommands,
+        |_| NoCommands,
         channels.clone(),
         stop.clone(),
     )
@@ -182,7 +182,7 @@ async fn a_refused_token_is_one_sentence() {
         let result = discord::connect(
             settings(&local),
             unfit.into(),
-            NoCommands,
+            |_| NoCommands,
             channels.clone(),
             stop.clone(),
         );

@@ -1,0 +1,176 @@
+//! An answer: text in pages that fit Discord's messages, and buttons under the last one.
+
+use serde_json::{Value, json};
+use serenity::http::{LightMethod, Request, Route};
+use serenity::model::id::ApplicationId;
+
+use super::Commands;
+use crate::discord::error::Failure;
+
+/// Discord's most characters in one message.
+/// <https://discord.com/developers/docs/resources/message#create-message>
+const MOST_CHARACTERS: usize = 2000;
+
+/// The flag of a message that only one user sees.
+const EPHEMERAL: u64 = 1 << 6;
+
+/// Discord's most buttons in a row, and rows under a message.
+const ROW: usize = 5;
+
+/// What a member is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// Never empty; each within Discord's limit.
+    pages: Vec<String>,
+    buttons: Vec<Button>,
+}
+
+/// A button under an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Button {
+    /// Leads to a page.
+    Open {
+        /// What stands on it.
+        label: String,
+        /// Where it leads.
+        url: String,
+    },
+    /// Comes back to us under this `custom_id`.
+    Press {
+        /// What stands on it.
+        label: String,
+        /// What we know it by.
+        id: String,
+        /// Whether it destroys something.
+        danger: bool,
+    },
+}
+
+impl Answer {
+    /// Text, split at line ends where it is too long for one message.
+    pub(super) fn text(text: String) -> Self {
+        Self {
+            pages: pages(&text, MOST_CHARACTERS, "", ""),
+            buttons: Vec::new(),
+        }
+    }
+
+    /// A heading, then `code` as it is.
+    pub(super) fn code(heading: String, language: &str, code: &str) -> Self {
+        let mut pages_of_code = pages(code, MOST_CHARACTERS, &format!("```{language}\n"), "\n```");
+        pages_of_code.insert(0, heading);
+        Self {
+            pages: pages_of_code,
+            buttons: Vec::new(),
+        }
+    }
+
+    /// The same with buttons; more than fit under a message are left out.
+    pub(super) fn with(mut self, buttons: impl IntoIterator<Item = Button>) -> Self {
+        self.buttons = buttons.into_iter().take(ROW * ROW).collect();
+        self
+    }
+}
+
+/// Splits text into pieces of at most `most` characters, `before` and `after` each included; at line ends where a line
+/// fits at all. Never empty.
+fn pages(text: &str, most: usize, before: &str, after: &str) -> Vec<String> {
+    let room = most - before.chars().count() - after.chars().count();
+    let mut pieces: Vec<String> = Vec::new();
+    let mut piece = String::new();
+    let mut length = 0;
+    for line in text.lines() {
+        let mut characters: Vec<char> = line.chars().collect();
+        while !characters.is_empty() || line.is_empty() {
+            let separator = usize::from(length > 0);
+            if length + separator + characters.len().min(room) > room {
+                pieces.push(std::mem::take(&mut piece));
+                length = 0;
+                continue;
+            }
+            if separator == 1 {
+                piece.push('\n');
+            }
+            let rest = characters.split_off(characters.len().min(room));
+            length += separator + characters.len();
+            piece.extend(characters);
+            characters = rest;
+            if line.is_empty() {
+                break;
+            }
+        }
+    }
+    pieces.push(piece);
+    pieces.retain(|piece| !piece.trim().is_empty());
+    pieces
+        .into_iter()
+        .map(|piece| format!("{before}{piece}{after}"))
+        .collect()
+}
+
+/// Rows of buttons as Discord takes them.
+pub(super) fn rows(buttons: &[Button]) -> Value {
+    let rows = buttons.chunks(ROW).map(|row| {
+        let row: Vec<_> = row.iter().map(button).collect();
+        json!({ "type": 1, "components": row })
+    });
+    rows.collect()
+}
+
+fn button(button: &Button) -> Value {
+    match button {
+        Button::Open { label, url } => json!({ "type": 2, "style": 5, "label": label, "url": url }),
+        Button::Press { label, id, danger } => {
+            let style = if *danger { 4 } else { 1 };
+            json!({ "type": 2, "style": style, "label": label, "custom_id": id })
+        }
+    }
+}
+
+impl Commands {
+    /// Fills the placeholder of an acknowledged interaction; further pages follow it.
+    pub(super) async fn send(&self, token: &str, answer: Answer) -> Result<(), Failure> {
+        let application_id = ApplicationId::from(self.application);
+        let last = answer.pages.len().saturating_sub(1);
+        for (at, page) in answer.pages.iter().enumerate() {
+            let mut message = json!({ "content": page, "allowed_mentions": { "parse": [] } });
+            if at == last && !answer.buttons.is_empty() {
+                message["components"] = rows(&answer.buttons);
+            }
+            let request = if at == 0 {
+                let route = Route::WebhookOriginalInteractionResponse {
+                    application_id,
+                    token,
+                };
+                Request::new(route, LightMethod::Patch)
+            } else {
+                message["flags"] = json!(EPHEMERAL);
+                let route = Route::WebhookFollowupMessages {
+                    application_id,
+                    token,
+                };
+                Request::new(route, LightMethod::Post)
+            };
+            let body = message.to_string().into_bytes();
+            let _sent: Value = self.discord.try_some(request.body(Some(body))).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_break_at_lines_and_keep_every_character() {
+        assert_eq!(pages("a\nb", 10, "", ""), ["a\nb"]);
+        assert_eq!(pages("aaaa\nbbbb\ncc", 9, "", ""), ["aaaa\nbbbb", "cc"]);
+        assert_eq!(pages("a\n\nb", 10, "", ""), ["a\n\nb"]);
+        assert_eq!(pages("äöüäöü", 4, "<", ">"), ["<äö>", "<üä>", "<öü>"]);
+        let long = "word ".repeat(1_000);
+        let split = pages(&long, 100, "", "");
+        assert!(split.iter().all(|page| page.chars().count() <= 100));
+        assert_eq!(split.concat(), long);
+    }
+}

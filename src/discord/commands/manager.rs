@@ -1,0 +1,108 @@
+//! What those who manage a server may ask.
+
+use serde_json::json;
+use serenity::all as serenity;
+
+use super::answer::{self, Answer};
+use super::component::{self, VERIFY};
+use super::{Asked, Context, Data, answer_manager, receipt};
+use crate::discord::error::{Failure, Reason};
+use crate::discord::text;
+use crate::domain::{RoleId, UserId};
+
+/// For those who manage this server
+#[poise::command(
+    slash_command,
+    guild_only,
+    ephemeral,
+    default_member_permissions = "MANAGE_GUILD",
+    subcommands("verify_message", "check", "whois", "why"),
+    subcommand_required
+)]
+pub(super) async fn amser(_: Context<'_>) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Post a permanent message in this channel with a button that does what /verify does
+#[poise::command(slash_command, guild_only, ephemeral, rename = "verify-message")]
+async fn verify_message(context: Context<'_>) -> anyhow::Result<()> {
+    answer_manager(context, posted).await
+}
+
+/// What keeps roles from being given in this server
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn check(context: Context<'_>) -> anyhow::Result<()> {
+    answer_manager(context, checked).await
+}
+
+/// The wallets of a member
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn whois(
+    context: Context<'_>,
+    #[description = "The member"] member: serenity::User,
+) -> anyhow::Result<()> {
+    answer_manager(context, move |commands, _| async move {
+        let user = UserId(member.id.get());
+        let wallets = commands
+            .with_store(move |store| store.wallets_of(user))
+            .await?;
+        Ok(Answer::text(text::whois(user, &wallets)))
+    })
+    .await
+}
+
+/// Why a member has a role, or does not
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn why(
+    context: Context<'_>,
+    #[description = "The member"] member: serenity::User,
+    #[description = "The role"] role: serenity::Role,
+) -> anyhow::Result<()> {
+    answer_manager(context, move |commands, asked| async move {
+        let user = UserId(member.id.get());
+        receipt::why(
+            commands,
+            asked,
+            user,
+            RoleId(role.id.get()),
+            &role.name,
+            true,
+        )
+        .await
+    })
+    .await
+}
+
+async fn posted(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+    let button = component::press(text::permanent_button(), VERIFY.to_owned(), false);
+    let message = json!({
+        "content": text::permanent_message(),
+        "components": answer::rows(&[button]),
+        "allowed_mentions": { "parse": [] },
+    });
+    let sentence = match commands.discord.post(asked.channel, &message).await {
+        Ok(()) => text::posted(),
+        Err(Failure::Refused(refusal))
+            if matches!(refusal.reason, Reason::Permissions | Reason::Guild) =>
+        {
+            text::cannot_post()
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    Ok(Answer::text(sentence))
+}
+
+async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+    let guild = asked.guild;
+    let gates = commands.with_store(|store| store.gates()).await?;
+    let gates = gates.iter().filter(|gate| gate.guild == guild).count();
+    let trouble: Vec<_> = {
+        let discord = commands.services.discord.borrow();
+        let here = discord.failing.iter();
+        here.filter(|((of, _), _)| *of == guild)
+            .map(|(_, sentence)| sentence.clone())
+            .collect()
+    };
+    let chain = commands.services.chain.borrow().clone();
+    Ok(Answer::text(text::check(gates, &trouble, &chain)))
+}

@@ -1,0 +1,82 @@
+//! `/privacy`: everything stored about a member, shown to them or deleted.
+
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::{Asked, Data};
+use crate::discord::text;
+use crate::domain::{Applied, JournalEntry, Link, UserId};
+use crate::store::{Challenge, LinkRequest, Store};
+
+pub(super) async fn export(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+    let user = asked.user;
+    let stored = commands
+        .with_store(move |store| everything(store, user))
+        .await?;
+    let stored = serde_json::to_string_pretty(&stored)?;
+    Ok(Answer::code(text::export(), "json", &stored))
+}
+
+pub(super) async fn forget(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+    let user = asked.user;
+    let wallets = commands
+        .with_store(move |store| store.forget_member(user))
+        .await?;
+    Ok(Answer::text(text::forgotten(wallets)))
+}
+
+fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
+    let links: Vec<_> = store.links_of(user)?.iter().map(link).collect();
+    let requests: Vec<_> = store.requests_of(user)?.iter().map(request).collect();
+    let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
+    let mut journal = store.journal_of(user, usize::MAX)?;
+    journal.reverse();
+    let journal: Vec<_> = journal.iter().map(entry).collect();
+    Ok(json!({
+        "user_id": user,
+        "wallets": links,
+        "verify_links": requests,
+        "roles": roles,
+        "journal": journal,
+    }))
+}
+
+fn link(link: &Link) -> Value {
+    json!({
+        "wallet": link.wallet,
+        "linked_at": link.linked_at.to_string(),
+        "message": link.proof.as_ref().map(|(message, _)| message),
+        "signature": link.proof.as_ref().map(|(_, signature)| format!("0x{}", hex::encode(signature))),
+    })
+}
+
+/// Without the nonce: whoever reads the export over a shoulder must not be able to use it.
+fn request((request, challenge): &(LinkRequest, Option<Challenge>)) -> Value {
+    json!({
+        "guild_id": request.guild,
+        "expires_at": request.expires_at.to_string(),
+        "state": request.state,
+        "wallet": challenge.as_ref().map(|challenge| challenge.wallet),
+    })
+}
+
+fn applied(applied: &Applied) -> Value {
+    json!({
+        "guild_id": applied.guild,
+        "role_id": applied.role,
+        "state": applied.state,
+        "cause": applied.cause,
+    })
+}
+
+fn entry(entry: &JournalEntry) -> Value {
+    json!({
+        "at": entry.at.to_string(),
+        "block": entry.block,
+        "action": entry.change.action,
+        "guild_id": entry.change.guild,
+        "role_id": entry.change.role,
+        "cause": entry.change.cause,
+        "outcome": entry.outcome,
+    })
+}

@@ -1,0 +1,139 @@
+//! Everything that is stored about one member: to show it, and to forget it.
+
+use alloy::primitives::Address;
+use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+
+use super::Store;
+use super::codec::decode;
+use super::tables::{
+    APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
+};
+use super::touched::Touched;
+use super::verify::{Challenge, LinkRequest};
+use crate::domain::{Applied, GuildId, JournalEntry, RoleChange, RoleId, UserId, Wallet};
+
+impl Store {
+    /// The newest `limit` journal entries of a member, newest first.
+    pub fn journal_of(&self, user: UserId, limit: usize) -> anyhow::Result<Vec<JournalEntry>> {
+        let transaction = self.database.begin_read()?;
+        let journal = transaction.open_table(JOURNAL)?;
+        let by_member = transaction.open_table(MEMBER_JOURNAL)?;
+        let rows = by_member.range((user.0, 0)..=(user.0, u64::MAX))?.rev();
+        let mut entries = Vec::new();
+        for row in rows.take(limit) {
+            let (key, _) = row?;
+            if let Some(entry) = journal.get(key.value().1)? {
+                entries.push(decode(entry.value())?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The roles that this program gave to a member, in every server. Reads all of them: for rare questions.
+    pub fn applied_of(&self, user: UserId) -> anyhow::Result<Vec<Applied>> {
+        let mut found = Vec::new();
+        self.for_each_applied(|applied| {
+            if applied.user == user {
+                found.push(applied);
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// The member's runs of `/verify` that are still remembered, with the text each was asked to sign. Reads all of
+    /// the last hour's.
+    pub fn requests_of(
+        &self,
+        user: UserId,
+    ) -> anyhow::Result<Vec<(LinkRequest, Option<Challenge>)>> {
+        let transaction = self.database.begin_read()?;
+        let challenges = transaction.open_table(CHALLENGES)?;
+        let mut found = Vec::new();
+        for row in transaction.open_table(LINK_REQUESTS)?.iter()? {
+            let request: LinkRequest = decode(row?.1.value())?;
+            if request.user != user {
+                continue;
+            }
+            let challenge = match &request.nonce {
+                Some(nonce) => challenges.get(nonce.as_str())?,
+                None => None,
+            };
+            let challenge = challenge.map(|bytes| decode(bytes.value())).transpose()?;
+            found.push((request, challenge));
+        }
+        Ok(found)
+    }
+
+    /// Removes the links, `/verify` runs and journal of a member; how many wallets they had. What is known of roles
+    /// that this program gave stays until they are taken away, which no journal tells; then it is gone too.
+    pub fn forget_member(&self, user: UserId) -> anyhow::Result<usize> {
+        self.forget_requests(user)?;
+        let transaction = self.database.begin_write()?;
+        let wallets = {
+            let mut members = transaction.open_table(MEMBER_WALLETS)?;
+            let mut links = transaction.open_table(LINKS)?;
+            let mut wallets = Vec::new();
+            for row in members.range((user.0, &[0; 20])..=(user.0, &[0xff; 20]))? {
+                let (key, _) = row?;
+                wallets.push(Wallet(Address::from(*key.value().1)));
+            }
+            for wallet in &wallets {
+                members.remove((user.0, &wallet.0.0.0))?;
+                links.remove(&wallet.0.0.0)?;
+            }
+            let mut journal = transaction.open_table(JOURNAL)?;
+            let mut by_member = transaction.open_table(MEMBER_JOURNAL)?;
+            let mut sequences = Vec::new();
+            for row in by_member.range((user.0, 0)..=(user.0, u64::MAX))? {
+                let (key, _) = row?;
+                sequences.push(key.value().1);
+            }
+            for sequence in sequences {
+                journal.remove(sequence)?;
+                by_member.remove((user.0, sequence))?;
+            }
+            let mut forgotten = transaction.open_table(FORGOTTEN)?;
+            for row in transaction.open_table(APPLIED)?.iter()? {
+                let (guild, of, role) = row?.0.value();
+                if of == user.0 {
+                    forgotten.insert((user.0, guild, role), ())?;
+                }
+            }
+            wallets.len()
+        };
+        transaction.commit()?;
+        self.touched.put(Touched {
+            members: [user].into(),
+            ..Touched::default()
+        });
+        Ok(wallets)
+    }
+}
+
+/// Whether the change is the end of a role of a member who asked to be forgotten.
+pub(super) fn is_forgotten(
+    transaction: &WriteTransaction,
+    change: &RoleChange,
+) -> anyhow::Result<bool> {
+    let key = (change.user.0, change.guild.0, change.role.0);
+    Ok(transaction.open_table(FORGOTTEN)?.get(key)?.is_some())
+}
+
+/// Nothing is left of this role on this member.
+pub(super) fn taken_away(
+    transaction: &WriteTransaction,
+    guild: GuildId,
+    user: UserId,
+    role: RoleId,
+) -> anyhow::Result<()> {
+    let mut forgotten = transaction.open_table(FORGOTTEN)?;
+    forgotten.remove((user.0, guild.0, role.0))?;
+    Ok(())
+}
+
+/// The member links a wallet again: what happens from now on is journalled.
+pub(super) fn remembered_again(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
+    let mut forgotten = transaction.open_table(FORGOTTEN)?;
+    forgotten.retain_in((user.0, 0, 0)..=(user.0, u64::MAX, u64::MAX), |_, ()| false)?;
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! The wallet page in a real headless Chromium: every scene of `tests/browser/verify.mjs`, and what came of it.
+//!
+//! `AMSER_ROLES_SHOTS=FOLDER` keeps screenshots of each state in light, dark, and at 360 px.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use alloy::primitives::Address;
+use alloy::providers::Provider as _;
+use amser_roles::domain::{UserId, Wallet};
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use amser_roles::sandbox::world::{Pace, World};
+use amser_roles::web::{LINK_SECONDS, machine_clock, new_link};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::verify::site::{Running, Setup, start};
+
+const NAMES: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
+fn chromium() -> String {
+    let folders = std::env::var("PATH").unwrap_or_default();
+    let found = NAMES.iter().find_map(|name| {
+        let mut folders = std::env::split_paths(&folders);
+        folders.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()))
+    });
+    let found = found.expect("no Chrome or Chromium found: run `make chromium`, or install one");
+    found.display().to_string()
+}
+
+struct Stage {
+    chain: LocalChain,
+    account: Address,
+    site: Running,
+    user: UserId,
+}
+
+/// What a scene is played on.
+struct Scene<'a> {
+    scene: &'a str,
+    link: url::Url,
+    visitor: &'a str,
+    visitor_id: UserId,
+    discord: String,
+    rpc: String,
+    account: Address,
+}
+
+/// Plays a scene, and checks what holds for all: no error in the browser, and no request to anyone else.
+async fn play(scene: Scene<'_>) -> Value {
+    let asked = json!({
+        "chromium": chromium(),
+        "scene": scene.scene,
+        "link": scene.link,
+        "visitor": scene.visitor,
+        "visitorId": scene.visitor_id.to_string(),
+        "discord": scene.discord,
+        "rpc": scene.rpc,
+        "account": scene.account.to_string(),
+        "shots": std::env::var("AMSER_ROLES_SHOTS").ok(),
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/verify.mjs");
+    let run = move || {
+        Command::new("node")
+            .arg(script)
+            .arg(asked.to_string())
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    let name = scene.scene;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{name}: {said}\n(is tests/browser installed? `make test` does it)"
+    );
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen["problems"], json!([]), "{name}");
+    let own =
+        [scene.link.as_str(), &scene.discord].map(|url| url.split('/').nth(2).unwrap().to_owned());
+    for host in seen["hosts"].as_array().unwrap() {
+        assert!(own.iter().any(|own| host == own), "{name} asked {host}");
+    }
+    seen
+}
+
+impl Stage {
+    async fn new(sign_in: bool) -> Self {
+        let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+        // The one key that the chain itself holds.
+        let account = chain.provider().get_accounts().await.unwrap()[0];
+        let site = start(Setup {
+            sign_in,
+            provider: Some(chain.provider().clone()),
+            ..Setup::default()
+        })
+        .await;
+        let user = site.discord.add_user("ada");
+        site.discord.add_member(site.guild, user).unwrap();
+        Self {
+            chain,
+            account,
+            site,
+            user,
+        }
+    }
+
+    async fn play(&self, scene: &str, visitor: &str, link: &str) -> Value {
+        play(Scene {
+            scene,
+            link: self.site.url.join(link).unwrap(),
+            visitor,
+            visitor_id: self.user,
+            discord: self.site.discord.base_url(),
+            rpc: self.chain.http_url(),
+            account: self.account,
+        })
+        .await
+    }
+}
+
+fn text<'a>(seen: &'a Value, key: &str) -> &'a str {
+    seen[key]
+        .as_str()
+        .unwrap_or_else(|| panic!("{key} in {seen}"))
+}
+
+#[tokio::test]
+async fn a_member_signs_in_connects_signs_and_holds_the_role() {
+    let stage = Stage::new(true).await;
+    stage.site.subscribe(stage.account);
+    stage.site.world.slow.store(true, Ordering::Relaxed);
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("member", "ada", &link).await;
+    assert!(text(&seen, "message").contains("wants you to sign in with your Ethereum account"));
+    assert_eq!(text(&seen, "address"), stage.account.to_string());
+    assert_eq!(text(&seen, "focused"), "done-title");
+    assert!(text(&seen, "outcome").contains("You hold this role now"));
+    let stored = stage.site.store.link_of(Wallet(stage.account)).unwrap();
+    assert_eq!(stored.unwrap().user, stage.user);
+}
+
+#[tokio::test]
+async fn from_opening_the_link_to_the_role_takes_under_two_seconds() {
+    let stage = Stage::new(true).await;
+    stage.site.subscribe(stage.account);
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let link = stage.site.verify(stage.user);
+        let seen = stage.play("quick", "ada", &link).await;
+        took.push(seen["milliseconds"].as_u64().unwrap());
+    }
+    took.sort_unstable();
+    println!("from the link to the role: {took:?} ms");
+    assert!(took[2] < 2_000, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_wallet_without_a_subscription_is_shown_where_to_subscribe() {
+    let stage = Stage::new(true).await;
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("unpaid", "ada", &link).await;
+    assert!(text(&seen, "outcome").contains("no active subscription"));
+    let checkout = format!("https://app.amser.io/subscribe/{}/7", stage.site.module);
+    assert_eq!(text(&seen, "subscribe"), checkout);
+}
+
+#[tokio::test]
+async fn changes_in_the_wallet_are_followed_while_the_page_is_open() {
+    let stage = Stage::new(true).await;
+    stage.site.subscribe(stage.account);
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("change", "ada", &link).await;
+    assert!(text(&seen, "declined").contains("nothing was linked"));
+    assert!(seen["changed"] == true && text(&seen, "switched").contains("0x1212"));
+}
+
+#[tokio::test]
+async fn the_keyboard_and_the_legacy_wallet_do_as_well() {
+    let stage = Stage::new(true).await;
+    stage.site.subscribe(stage.account);
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("keyboard", "ada", &link).await;
+    assert!(text(&seen, "refused").contains("press Sign"), "{seen}");
+}
+
+#[tokio::test]
+async fn without_a_wallet_the_page_says_how_to_go_on() {
+    let stage = Stage::new(true).await;
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("none", "ada", &link).await;
+    assert!(text(&seen, "help").contains("find a wallet"));
+    assert!(text(&seen, "app").starts_with("metamask://dapp/127.0.0.1"));
+}
+
+#[tokio::test]
+async fn without_sign_in_the_name_is_typed() {
+    let stage = Stage::new(false).await;
+    stage.site.subscribe(stage.account);
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("typed", "ada", &link).await;
+    assert!(text(&seen, "warning").contains("The membership goes to ada the First (@ada)"));
+}
+
+#[tokio::test]
+async fn links_that_do_not_work_say_why() {
+    let stage = Stage::new(true).await;
+    let site = &stage.site;
+    let eve = site.discord.add_user("eve");
+    let link = site.verify(stage.user);
+    let seen = stage.play("refusal", "eve", &link).await;
+    assert_eq!(text(&seen, "title"), "This link is not yours");
+    assert!(site.discord.user_name(eve) == "eve" && text(&seen, "text").contains("do not use it"));
+    let newer = site.verify(stage.user);
+    let seen = stage.play("refusal", "ada", &link).await;
+    assert_eq!(text(&seen, "title"), "There is a newer link");
+    site.pass(LINK_SECONDS);
+    let seen = stage.play("refusal", "ada", &newer).await;
+    assert_eq!(text(&seen, "title"), "This link has expired");
+    let seen = stage.play("refusal", "ada", "/verify/nonsense").await;
+    assert_eq!(text(&seen, "title"), "Nothing here");
+}
+
+#[tokio::test]
+async fn a_link_that_is_used_up_meanwhile_says_so() {
+    let stage = Stage::new(true).await;
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("overtaken", "ada", &link).await;
+    assert!(text(&seen, "problem").contains("already linked a wallet"));
+}
+
+/// The whole service on the local chain and the local Discord: what the page shows is what the chain and Discord hold.
+#[tokio::test]
+async fn in_the_sandbox_a_paid_wallet_is_linked_in_the_browser_and_discord_shows_the_role() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = World::build(listener, Pace::OnDemand).await.unwrap();
+    let stop = CancellationToken::new();
+    let service = tokio::spawn(world.serve(stop.clone()));
+    let account = world.chain.provider().get_accounts().await.unwrap()[0];
+    world.chain.fund(account, 1_000_000_000).await.unwrap();
+    let subscription = world.chain.subscribe(world.module, account, world.plan);
+    let subscription = subscription.await.unwrap();
+    world
+        .chain
+        .execute(world.module, subscription)
+        .await
+        .unwrap();
+    world.confirm().await.unwrap();
+    let ready = world.public_url().join("/readyz").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = reqwest::get(ready.clone()).await;
+        if answer.is_ok_and(|answer| answer.status() == 200) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "not ready");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ada = world.members[0];
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let now = machine_clock()();
+        let link = new_link(&world.store, ada, world.guild, world.public_url(), now).unwrap();
+        let seen = play(Scene {
+            scene: "quick",
+            link,
+            visitor: "ada",
+            visitor_id: ada,
+            discord: world.discord.base_url(),
+            rpc: world.chain.http_url(),
+            account,
+        })
+        .await;
+        took.push(seen["milliseconds"].as_u64().unwrap());
+        let roles = world.discord.has_role(world.guild, ada, world.role);
+        assert!(roles, "the page said so: {seen}");
+        world.store.unlink(ada, Wallet(account)).unwrap();
+        world
+            .wait_for_role(ada, false, Duration::from_secs(20))
+            .await
+            .unwrap();
+    }
+    took.sort_unstable();
+    println!("from the link to the role on Discord: {took:?} ms");
+    assert!(took[2] < 2_000, "{took:?}");
+    stop.cancel();
+    service.await.unwrap().unwrap();
+}

@@ -1,0 +1,10 @@
+//! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
+
+mod contract_wallets;
+mod health;
+mod link_table;
+mod links;
+mod messages;
+mod posts;
+mod sign_in;
+pub(crate) mod site;

@@ -1,0 +1,119 @@
+//! What monitors see.
+
+use std::sync::atomic::Ordering;
+
+use alloy::primitives::B256;
+use amser_roles::domain::{
+    ChainStatus, Checkpoint, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, PlanId,
+    Timestamp,
+};
+use serde_json::json;
+
+use super::site::{Browser, START, Setup, answer, code, start};
+
+fn block(number: u64, timestamp: u64) -> Option<Checkpoint> {
+    Some(Checkpoint {
+        number,
+        hash: B256::ZERO,
+        timestamp: Timestamp(timestamp),
+    })
+}
+
+#[tokio::test]
+async fn ready_means_at_the_tip_and_connected() {
+    let site = start(Setup::default()).await;
+    let mut browser = Browser::new(&site.url);
+    assert_eq!(browser.get("/healthz").await.status(), 200);
+    let not_yet = answer(browser.get("/readyz").await).await;
+    assert_eq!((not_yet.0, code(&not_yet).as_str()), (503, "not_ready"));
+    assert!(not_yet.1.to_string().contains("tip"));
+    site.chain_status.send_modify(|chain| chain.at_tip = true);
+    let not_yet = answer(browser.get("/readyz").await).await;
+    assert!(not_yet.0 == 503 && not_yet.1.to_string().contains("Discord"));
+    site.discord_status
+        .send_modify(|discord| discord.connected = true);
+    assert_eq!(browser.get("/readyz").await.status(), 200);
+    site.chain_status
+        .send_modify(|chain| chain.trouble = Some("no node answers: secret".to_owned()));
+    let broken = answer(browser.get("/readyz").await).await;
+    assert!(broken.0 == 503 && !broken.1.to_string().contains("secret"));
+    assert_eq!(browser.get("/healthz").await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_status_and_the_metrics_have_the_promised_shape() {
+    let site = start(Setup::default()).await;
+    let gate = |id, role| Gate {
+        id: GateId(id),
+        guild: site.guild,
+        module: site.module,
+        plans: [PlanId::from(1)].into(),
+        matching: GateMatch::Any,
+        roles: [role].into(),
+        origin: GateOrigin::Dashboard,
+    };
+    let other = site.discord.add_role(site.guild, "Other").unwrap();
+    site.store.put_gate(&gate(1, site.role)).unwrap();
+    site.store.put_gate(&gate(2, other)).unwrap();
+    site.chain_status.send_replace(ChainStatus {
+        head: block(12, START),
+        confirmed: block(10, START - 4),
+        at_tip: true,
+        rpc: Some("127.0.0.1:8545".to_owned()),
+        reorgs: 3,
+        ..ChainStatus::default()
+    });
+    site.discord_status.send_replace(DiscordStatus {
+        connected: true,
+        failing: [((site.guild, Some(site.role)), "too low".to_owned())].into(),
+    });
+    site.counts.send_replace(Counts {
+        subscriptions: 9,
+        active: 8,
+        links: 7,
+        gates: 2,
+        held_back: 0,
+    });
+    site.pending.store(5, Ordering::Relaxed);
+    let mut browser = Browser::new(&site.url);
+    let expected = json!({
+        "chain": {
+            "head": 12, "confirmed": 10, "cursor": null, "lag_seconds": 4,
+            "rpc": "127.0.0.1:8545", "reorgs": 3, "unknown_logs": 0,
+        },
+        "discord": { "connected": true, "pending_changes": 5, "failing": 1 },
+        "counts": { "subscriptions": 9, "active": 8, "links": 7, "gates": 2 },
+    });
+    assert_eq!(
+        answer(browser.get("/api/status").await).await,
+        (200, expected)
+    );
+    let metrics = browser.get("/metrics").await;
+    assert!(
+        metrics.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/plain")
+    );
+    let metrics = metrics.text().await.unwrap();
+    for line in metrics
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        assert!(line.starts_with("amser_roles_"), "{line}");
+    }
+    for line in [
+        "amser_roles_links 7",
+        "amser_roles_chain_head_block 12",
+        "amser_roles_discord_pending_changes 5",
+    ] {
+        assert!(
+            metrics.lines().any(|known| known == line),
+            "{line} is not in {metrics}"
+        );
+    }
+    let token = site.verify(amser_roles::domain::UserId(5));
+    browser.get(&token).await;
+    let metrics = browser.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("route=\"/verify/{token}\"") && !metrics.contains(&token));
+}

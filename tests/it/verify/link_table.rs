@@ -1,0 +1,80 @@
+//! A large link table does not slow one more link down.
+
+use std::time::{Duration, Instant};
+
+use alloy::primitives::{Address, U160};
+use amser_roles::domain::{Link, Timestamp, UserId, Wallet};
+use amser_roles::sandbox::chain::wallet;
+use amser_roles::store::{LinkOutcome, Store};
+
+use super::site::{Setup, sign, start};
+
+const WALLETS: u64 = 100_000;
+
+#[tokio::test]
+async fn linking_one_more_wallet_to_a_hundred_thousand_takes_at_most_20_ms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let filler = path.clone();
+    let fill = move || {
+        let store = Store::open(&filler).unwrap();
+        let links: Vec<_> = (0..WALLETS)
+            .map(|n| Link {
+                user: UserId(1 + n / 2),
+                wallet: Wallet(Address::from(U160::from(n + 1) << 120)),
+                linked_at: Timestamp(1),
+                proof: Some(("m".repeat(400), vec![1; 65])),
+            })
+            .collect();
+        store.link_all(&links, 5).unwrap();
+        assert_eq!(store.link_count().unwrap(), WALLETS);
+        store
+    };
+    let store = tokio::task::spawn_blocking(fill).await.unwrap();
+    let mut alone = Vec::new();
+    for n in 0..20_u8 {
+        let link = Link {
+            user: UserId(700_000 + u64::from(n)),
+            wallet: Wallet(Address::repeat_byte(n + 1)),
+            linked_at: Timestamp(1),
+            proof: Some(("m".repeat(400), vec![1; 65])),
+        };
+        let started = Instant::now();
+        assert_eq!(store.link(&link, 5).unwrap(), LinkOutcome::Linked);
+        alone.push(started.elapsed());
+    }
+    alone.sort();
+    println!(
+        "store.link: median {:?}, slowest {:?}",
+        alone[10], alone[19]
+    );
+    assert!(alone[10] <= Duration::from_millis(20), "{alone:?}");
+    // The same through the page: link and challenge are used up in the one transaction.
+    let site = start(Setup {
+        store,
+        ..Setup::default()
+    })
+    .await;
+    let mut took = Vec::new();
+    for n in 0..10 {
+        let mut member = site.member(&format!("member-{n}")).await;
+        let signer = wallet(&format!("wallet-{n}"));
+        site.subscribe(signer.address());
+        let link = site.verify(member.id);
+        let message = member.browser.challenge(&link, signer.address()).await;
+        let signature = sign(&signer, &message);
+        let started = Instant::now();
+        let (status, answer) = member.browser.answer(&link, &message, &signature).await;
+        took.push(started.elapsed());
+        assert_eq!(
+            (status, answer["roles"].as_array().unwrap().len()),
+            (200, 1)
+        );
+    }
+    took.sort();
+    println!(
+        "POST signature: median {:?}, slowest {:?}",
+        took[5], took[9]
+    );
+    assert!(took[5] <= Duration::from_millis(200), "{took:?}");
+}

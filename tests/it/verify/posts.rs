@@ -1,0 +1,264 @@
+//! Posts: JSON alone, from our page alone, of bounded size, and not too many; and the headers of every answer.
+
+use amser_roles::sandbox::chain::wallet;
+use serde_json::{Value, json};
+
+use super::site::{Browser, Setup, answer, code, start};
+
+fn body() -> Value {
+    json!({ "address": wallet("ada's").address().to_string() })
+}
+
+#[tokio::test]
+async fn another_sites_post_is_refused() {
+    let site = start(Setup::default()).await;
+    let mut ada = site.member("ada").await;
+    let path = format!("{}/challenge", site.verify(ada.id));
+    for origin in [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1:1",
+        "",
+        "http://127.0.0.1",
+    ] {
+        let request = ada
+            .browser
+            .request(&path)
+            .header("origin", origin)
+            .json(&body());
+        let refused = answer(ada.browser.send(request).await).await;
+        assert_eq!(
+            (refused.0, code(&refused).as_str()),
+            (403, "cross_origin"),
+            "{origin}"
+        );
+    }
+    let request = ada
+        .browser
+        .request(&path)
+        .header("sec-fetch-site", "cross-site")
+        .json(&body());
+    let refused = answer(ada.browser.send(request).await).await;
+    assert_eq!(code(&refused), "cross_origin");
+}
+
+#[tokio::test]
+async fn a_post_without_origin_needs_the_csrf_token() {
+    let site = start(Setup::default()).await;
+    let mut ada = site.member("ada").await;
+    let link = site.verify(ada.id);
+    let path = format!("{link}/challenge");
+    // A client that keeps cookies has the token among them, and so needs no more.
+    let request = ada.browser.request(&path).json(&body());
+    assert_eq!(ada.browser.send(request).await.status(), 200);
+    let page = ada.browser.get(&link).await.text().await.unwrap();
+    let token = page
+        .split("data-csrf=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
+    ada.browser.cookies.remove("amser_roles_csrf").unwrap();
+    let request = ada.browser.request(&path).json(&body());
+    let refused = answer(ada.browser.send(request).await).await;
+    assert_eq!((refused.0, code(&refused).as_str()), (403, "csrf_missing"));
+    for wrong in ["", "guess", &token[1..]] {
+        let request = ada
+            .browser
+            .request(&path)
+            .header("x-csrf-token", wrong)
+            .json(&body());
+        let refused = answer(ada.browser.send(request).await).await;
+        assert_eq!(code(&refused), "csrf_missing");
+    }
+    let request = ada
+        .browser
+        .request(&path)
+        .header("x-csrf-token", &token)
+        .json(&body());
+    assert_eq!(ada.browser.send(request).await.status(), 200);
+}
+
+#[tokio::test]
+async fn only_json_of_bounded_size_is_read() {
+    let site = start(Setup::default()).await;
+    let mut ada = site.member("ada").await;
+    let path = format!("{}/challenge", site.verify(ada.id));
+    let origin = site.url.origin().ascii_serialization();
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "",
+    ] {
+        let request = ada
+            .browser
+            .request(&path)
+            .header("origin", &origin)
+            .header("content-type", kind)
+            .body(body().to_string());
+        let refused = answer(ada.browser.send(request).await).await;
+        assert_eq!(
+            (refused.0, code(&refused).as_str()),
+            (415, "not_json"),
+            "{kind}"
+        );
+    }
+    let large = json!({ "address": "0".repeat(70_000) });
+    let refused = ada.browser.post(&path, &large).await;
+    assert_eq!(
+        (refused.0, code(&refused).as_str()),
+        (413, "body_too_large")
+    );
+    for odd in [json!([]), json!({}), json!({ "address": 5 }), json!(null)] {
+        let refused = ada.browser.post(&path, &odd).await;
+        assert_eq!(
+            (refused.0, code(&refused).as_str()),
+            (400, "bad_request"),
+            "{odd}"
+        );
+    }
+    assert_eq!(ada.browser.get(&path).await.status(), 405);
+}
+
+impl Browser {
+    async fn json(&mut self, path: &str, forwarded: &str) -> reqwest::Response {
+        let request = self
+            .request(path)
+            .header("x-forwarded-for", forwarded)
+            .json(&body());
+        self.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
+    let setup = Setup {
+        rate_limit_per_minute: 5,
+        ..Setup::default()
+    };
+    let site = start(setup).await;
+    let mut browser = Browser::new(&site.url);
+    for n in 0..5 {
+        // Without a proxy in front, anybody can write this header.
+        let answer = browser
+            .json("/verify/x/challenge", &format!("1.2.3.{n}"))
+            .await;
+        assert_eq!(answer.status(), 404);
+    }
+    let refused = browser.json("/verify/x/challenge", "1.2.3.9").await;
+    let wait: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=12).contains(&wait), "{wait}");
+    let refused = answer(refused).await;
+    assert_eq!(
+        (refused.0, code(&refused).as_str()),
+        (429, "too_many_requests")
+    );
+    let page = browser.get("/verify/x").await;
+    assert_eq!(page.status(), 429);
+    assert!(page.text().await.unwrap().starts_with("<!DOCTYPE html>"));
+    for path in ["/healthz", "/api/status", "/assets/page.css"] {
+        assert_eq!(browser.get(path).await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_has_its_own_limit() {
+    let setup = Setup {
+        rate_limit_per_minute: 2,
+        behind_proxy: true,
+        ..Setup::default()
+    };
+    let site = start(setup).await;
+    let mut browser = Browser::new(&site.url);
+    for n in 0..6 {
+        let answer = browser
+            .json("/verify/x/challenge", &format!("9.9.9.9, 1.2.3.{n}"))
+            .await;
+        assert_eq!(answer.status(), 404);
+    }
+    for expected in [404, 429, 429] {
+        // What the client itself wrote in front does not help it.
+        let answer = browser
+            .json("/verify/x/challenge", "7.7.7.7, 1.2.3.0")
+            .await;
+        assert_eq!(answer.status(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_member_who_asks_too_often_is_turned_away_from_any_address() {
+    let setup = Setup {
+        rate_limit_per_minute: 6,
+        behind_proxy: true,
+        sign_in: false,
+        ..Setup::default()
+    };
+    let site = start(setup).await;
+    let user = site.discord.add_user("ada");
+    let path = format!("{}/challenge", site.verify(user));
+    let mut browser = Browser::new(&site.url);
+    for n in 0..6 {
+        assert_eq!(
+            browser.json(&path, &format!("1.2.3.{n}")).await.status(),
+            200
+        );
+    }
+    let refused = answer(browser.json(&path, "1.2.3.99").await).await;
+    assert_eq!(code(&refused), "too_many_requests");
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers() {
+    for https in [false, true] {
+        let setup = Setup {
+            https,
+            ..Setup::default()
+        };
+        let site = start(setup).await;
+        let mut ada = site.member("ada").await;
+        let link = site.verify(ada.id);
+        for path in [
+            &link,
+            "/verify/x",
+            "/nothing",
+            "/healthz",
+            "/assets/verify.js",
+            "/oauth/login",
+        ] {
+            let answer = ada.browser.get(path).await;
+            let header = |name: &str| {
+                let value = answer.headers().get(name);
+                value.map_or("", |value| value.to_str().unwrap()).to_owned()
+            };
+            let policy = header("content-security-policy");
+            assert!(
+                policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'")
+            );
+            assert!(
+                !policy.contains("unsafe") && !policy.contains("http"),
+                "{policy}"
+            );
+            assert_eq!(header("referrer-policy"), "no-referrer");
+            assert_eq!(header("x-content-type-options"), "nosniff");
+            assert_eq!(header("x-frame-options"), "DENY");
+            assert!(header("permissions-policy").contains("camera=()"));
+            assert_eq!(header("strict-transport-security").is_empty(), !https);
+            assert!(!header("cache-control").is_empty());
+        }
+        let page = ada.browser.get(&link).await.text().await.unwrap();
+        assert!(!page.contains("<style") && !page.contains("onclick") && !page.contains("style="));
+        for tag in page.split("<script").skip(1) {
+            assert!(
+                tag.contains("src=\"../assets/verify.js\"></script>"),
+                "no inline script: {tag}"
+            );
+        }
+    }
+}
