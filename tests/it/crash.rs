@@ -153,6 +153,7 @@ async fn plays(seed: u64, crashes: u64, confirmations: u64, reorganisations: boo
         life.until_at_rest(&format!("after {played} crashes")).await;
         kill(program, &installation.log_path()).await;
         (played, compared) = (played + 1, compared + 1);
+        eprintln!("{played} crashes, {compared} comparisons");
     }
     let store = Store::open(&installation.store_path()).unwrap();
     let (grants, revokes) = life.check_journal(&store).await;
