@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discord::{Discord, GuildObservation, Observation, Report};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, GuildId, ModuleAddress, Policy, Question, RoleChange,
-    RoleId, UserId,
+    ChainStatus, Counts, DiscordStatus, GuildId, ModuleAddress, Policy, Question, RoleAction,
+    RoleChange, RoleId, UserId,
 };
 use crate::planner::Held;
 use crate::roster::Roster;
@@ -85,6 +85,9 @@ struct Reconcile {
     questions: mpsc::Receiver<Question>,
     /// Changes handed to the outbox and not acknowledged, by member.
     outstanding: BTreeMap<(GuildId, UserId), Vec<RoleChange>>,
+    /// The newest confirmed block when each change was decided, until it is acknowledged: a change may be done long after
+    /// its decision, and even after it became moot.
+    decided_at: HashMap<(GuildId, UserId, RoleId, RoleAction), u64>,
     /// Members whose revokes wait for the chain's tip.
     waiting: BTreeSet<UserId>,
     /// Mass removals that were stopped.
@@ -125,6 +128,7 @@ impl Reconcile {
             reports: inputs.reports,
             questions: inputs.questions,
             outstanding: BTreeMap::new(),
+            decided_at: HashMap::new(),
             waiting: BTreeSet::new(),
             held_back: BTreeMap::new(),
             full_pass: true,

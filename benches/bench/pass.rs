@@ -43,7 +43,7 @@ pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
         let started = Instant::now();
         let (decisions, _) = planner::plan(&roster, roster.everyone(), some_lapsed);
         let changes = reconcile::to_changes(&store, &decisions, some_lapsed)?;
-        store.intend(&changes)?;
+        store.intend(&changes, 1)?;
         busy.push(started.elapsed().as_secs_f64() * 1e3);
         anyhow::ensure!(changes.len() as u64 == CHANGES, "{} changes", changes.len());
     }
@@ -168,6 +168,7 @@ fn roster(store: &Store) -> anyhow::Result<Roster> {
             role: ROLE,
             state: AppliedState::Granted,
             cause: Cause::NoSubscription,
+            block: 1,
         });
     }
     roster.set_gates(vec![Gate {

@@ -169,6 +169,8 @@ pub struct Applied {
     pub state: AppliedState,
     /// Why the newest decision was made: the role's receipt.
     pub cause: Cause,
+    /// The newest confirmed block at that decision.
+    pub block: u64,
 }
 
 /// How far a change came. The intent is durable before the request leaves, so that a crash in between never leaves a

@@ -101,6 +101,7 @@ fn ours(roster: &mut Roster, role: RoleId, state: AppliedState) {
         role,
         state,
         cause: Cause::NoSubscription,
+        block: 1,
     });
 }
 

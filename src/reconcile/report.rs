@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::{info, warn};
 
+use super::tick::decision_key;
 use super::{Reconcile, blocking};
 use crate::discord::Report;
 use crate::domain::{JournalEntry, Outcome, RoleAction, Timestamp};
@@ -20,17 +21,12 @@ impl Reconcile {
         {
             reports.push(next);
         }
-        let block = self
-            .chain
-            .borrow()
-            .confirmed
-            .map_or(0, |block| block.number);
         let at = wall_clock();
         let entries: Vec<_> = reports
             .into_iter()
             .map(|report| JournalEntry {
                 at,
-                block,
+                block: self.block_of(&report),
                 change: report.change,
                 outcome: report.outcome,
             })
@@ -43,6 +39,18 @@ impl Reconcile {
         .await?;
         entries.iter().for_each(|entry| self.take_entry(entry));
         Ok(())
+    }
+
+    /// The newest confirmed block when the change was decided.
+    fn block_of(&mut self, report: &Report) -> u64 {
+        let key = decision_key(&report.change);
+        let block = match report.outcome {
+            Outcome::Done => self.decided_at.remove(&key),
+            Outcome::Failed { .. } => self.decided_at.get(&key).copied(),
+        };
+        // Every change in the outbox has an entry; should one not, the present is the best that can be told.
+        let newest = || self.chain.borrow().confirmed.map(|block| block.number);
+        block.or_else(newest).unwrap_or_default()
     }
 
     fn take_entry(&mut self, entry: &JournalEntry) {

@@ -95,6 +95,7 @@ impl Reconcile {
         self.record(&intents, findings, now, block).await?;
         for change in &intents {
             self.roster.intend(change);
+            self.decided_at.insert(decision_key(change), block);
         }
         // Grants of all members reach the outbox before revokes do, so that a worker that is quick grants first.
         let (grants, rest): (Vec<_>, Vec<_>) = outbox.into_iter().partition(|(_, changes)| {
@@ -150,7 +151,7 @@ impl Reconcile {
                 .iter()
                 .map(|(guild, user, role)| (*guild, *user, *role, RoleAction::Grant));
             for (guild, user, role, action) in removed.chain(granted) {
-                entries.extend(done_before(&store, guild, user, role, action, now, block)?);
+                entries.extend(done_before(&store, guild, user, role, action, now)?);
             }
             store.settle(&entries)?;
             let gone: Vec<_> = gone
@@ -158,7 +159,7 @@ impl Reconcile {
                 .map(|(guild, user, role, _)| (*guild, *user, *role))
                 .collect();
             store.forget_applied(&gone)?;
-            store.intend(&intents)
+            store.intend(&intents, block)
         })
         .await
     }
@@ -279,6 +280,11 @@ impl Reconcile {
     }
 }
 
+/// What tells one decision about a role from the opposite one.
+pub(super) fn decision_key(change: &RoleChange) -> (GuildId, UserId, RoleId, RoleAction) {
+    (change.guild, change.user, change.role, change.action)
+}
+
 /// Whether two sets ask for the same of a member, whatever their causes.
 fn same_changes(a: &[RoleChange], b: &[RoleChange]) -> bool {
     let asks = |changes: &[RoleChange]| {
@@ -296,12 +302,11 @@ fn done_before(
     role: RoleId,
     action: RoleAction,
     now: Timestamp,
-    block: u64,
 ) -> anyhow::Result<Option<JournalEntry>> {
     let applied = store.applied(guild, user, role)?;
     Ok(applied.map(|applied| JournalEntry {
         at: now,
-        block,
+        block: applied.block,
         change: RoleChange {
             action,
             guild,

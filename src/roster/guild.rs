@@ -107,7 +107,15 @@ impl GuildView {
         if roles.is_empty() {
             self.held.remove(&user);
         }
-        let state = (action == RoleAction::Grant).then_some(AppliedState::Granted);
+        let state = match action {
+            RoleAction::Grant => Some(AppliedState::Granted),
+            // The intent to grant again is newer than the revoke that was under way, and stays.
+            RoleAction::Revoke => self
+                .applied(user)
+                .iter()
+                .find(|(other, state)| *other == role && *state == AppliedState::Granting)
+                .map(|(_, state)| *state),
+        };
         self.set_applied(user, role, state);
     }
 

@@ -64,8 +64,9 @@ impl Store {
         Ok(removed)
     }
 
-    /// Makes the intent to apply `changes` durable; call before the first request leaves.
-    pub fn intend(&self, changes: &[RoleChange]) -> anyhow::Result<()> {
+    /// Makes the intent to apply `changes` durable; call before the first request leaves. `block` is the newest
+    /// confirmed one at the decision.
+    pub fn intend(&self, changes: &[RoleChange], block: u64) -> anyhow::Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -77,7 +78,10 @@ impl Store {
                     RoleAction::Grant => AppliedState::Granting,
                     RoleAction::Revoke => AppliedState::Revoking,
                 };
-                table.insert(key(change), encode(&(state, &change.cause)).as_slice())?;
+                table.insert(
+                    key(change),
+                    encode(&(state, &change.cause, block)).as_slice(),
+                )?;
             }
         }
         transaction.commit()?;
@@ -97,11 +101,19 @@ impl Store {
                 let change = &entry.change;
                 match (&entry.outcome, change.action) {
                     (Outcome::Done, RoleAction::Grant) => {
-                        let granted = encode(&(AppliedState::Granted, &change.cause));
+                        let granted = encode(&(AppliedState::Granted, &change.cause, entry.block));
                         table.insert(key(change), granted.as_slice())?;
                     }
                     (Outcome::Done, RoleAction::Revoke) => {
-                        table.remove(key(change))?;
+                        // A revoke that was under way when the member came to deserve the role again is done in vain:
+                        // the intent to grant is newer and stays, or a crash would leave a role that nobody gave.
+                        let newest = table
+                            .get(key(change))?
+                            .map(|row| state_of(row.value()))
+                            .transpose()?;
+                        if newest != Some(AppliedState::Granting) {
+                            table.remove(key(change))?;
+                        }
                     }
                     // The intent stays: it is still what should be, and the change will be tried again.
                     (Outcome::Failed { .. }, _) => {}
@@ -139,13 +151,14 @@ impl Store {
         let table = transaction.open_table(APPLIED)?;
         let row = table.get((guild.0, user.0, role.0))?;
         row.map(|bytes| {
-            let (state, cause) = decode::<(AppliedState, Cause)>(bytes.value())?;
+            let (state, cause, block) = decode::<(AppliedState, Cause, u64)>(bytes.value())?;
             Ok(Applied {
                 guild,
                 user,
                 role,
                 state,
                 cause,
+                block,
             })
         })
         .transpose()
@@ -157,13 +170,14 @@ impl Store {
         for row in transaction.open_table(APPLIED)?.iter()? {
             let (key, value) = row?;
             let (guild, user, role) = key.value();
-            let (state, cause) = decode(value.value())?;
+            let (state, cause, block) = decode(value.value())?;
             each(Applied {
                 guild: GuildId(guild),
                 user: UserId(user),
                 role: RoleId(role),
                 state,
                 cause,
+                block,
             });
         }
         Ok(())
@@ -176,6 +190,10 @@ impl Store {
         let rows = table.iter()?.rev().take(limit);
         rows.map(|row| decode(row?.1.value())).collect()
     }
+}
+
+fn state_of(row: &[u8]) -> anyhow::Result<AppliedState> {
+    Ok(decode::<(AppliedState, Cause, u64)>(row)?.0)
 }
 
 fn gates_touched() -> Touched {
@@ -203,3 +221,6 @@ fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> a
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ pub(super) const MEMBER_WALLETS: TableDefinition<'_, (u64, &[u8; 20]), ()> =
 /// Gate id → postcard `Gate`.
 pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
 
-/// (Guild, user, role) → postcard (`AppliedState`, `Cause`): the roles that this program gave.
+/// (Guild, user, role) → postcard (`AppliedState`, `Cause`, block of the decision): the roles that this program gave.
 pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
     TableDefinition::new("applied_v1");
 

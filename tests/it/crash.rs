@@ -4,10 +4,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use amser_roles::sandbox::discord::{LocalDiscord, Route};
 use amser_roles::store::Store;
 use rand::Rng;
+use rand::rngs::StdRng;
 use tokio::process::{Child, Command};
 
 use crate::support::life::Life;
@@ -72,6 +74,43 @@ impl Installation {
     }
 }
 
+/// When to kill.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// So long after the start.
+    After(Duration),
+    /// So long after the next request to change a role (or after two seconds without one): between its decision and
+    /// its line in the journal.
+    Applying(Duration),
+}
+
+impl Moment {
+    fn random(dice: &mut StdRng) -> Self {
+        if dice.random_bool(0.6) {
+            Self::After(Duration::from_micros(dice.random_range(0..400_000)))
+        } else {
+            Self::Applying(Duration::from_micros(dice.random_range(0..8_000)))
+        }
+    }
+
+    async fn come(self, discord: &LocalDiscord) {
+        match self {
+            Self::After(pause) => tokio::time::sleep(pause).await,
+            Self::Applying(pause) => {
+                let requests = |discord: &LocalDiscord| {
+                    discord.count(Route::AddMemberRole) + discord.count(Route::RemoveMemberRole)
+                };
+                let before = requests(discord);
+                let one_more = move |discord: &LocalDiscord| requests(discord) > before;
+                let most = Duration::from_secs(2);
+                // A life in which nothing changes for so long is killed all the same.
+                let _in_time = discord.wait_until("a role changes", most, one_more).await;
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
 /// Kills the program and waits until the system has taken its files back.
 async fn kill(mut program: Child, log: &Path) {
     let ended_before = program.try_wait().unwrap();
@@ -94,28 +133,34 @@ async fn plays(seed: u64, crashes: u64, confirmations: u64, reorganisations: boo
     let (mut played, mut compared) = (0, 0);
     while played < crashes {
         for _ in 0..life.dice.random_range(1..=4u64).min(crashes - played) {
-            let program = installation.start();
-            let until = Instant::now() + Duration::from_millis(life.dice.random_range(0..400));
-            while Instant::now() < until {
+            let moment = Moment::random(&mut life.dice);
+            let (program, log) = (installation.start(), installation.log_path());
+            let discord = life.discord.clone();
+            let killer = tokio::spawn(async move {
+                moment.come(&discord).await;
+                kill(program, &log).await;
+            });
+            while !killer.is_finished() {
                 life.step().await;
                 if reorganisations && life.dice.random_bool(0.15) {
                     life.reorganise(12).await;
                 }
             }
-            kill(program, &installation.log_path()).await;
+            killer.await.unwrap();
             played += 1;
         }
         let program = installation.start();
         life.until_at_rest(&format!("after {played} crashes")).await;
         kill(program, &installation.log_path()).await;
         (played, compared) = (played + 1, compared + 1);
+        eprintln!("{played} crashes, {compared} comparisons");
     }
     let store = Store::open(&installation.store_path()).unwrap();
-    let revokes = life.check_journal(&store).await;
+    let (grants, revokes) = life.check_journal(&store).await;
     let violations = life.discord.violations();
     assert_eq!(violations, []);
     println!(
-        "{played} crashes, {compared} comparisons, {revokes} revokes, none of an entitled member"
+        "{played} crashes, {compared} comparisons, {grants} grants and {revokes} revokes journaled, no revoke of an entitled member"
     );
 }
 

@@ -16,6 +16,7 @@ mod discord_apply;
 mod faults;
 mod follow;
 mod latency;
+mod load;
 mod local_chain;
 mod local_discord;
 mod modules;

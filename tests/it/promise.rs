@@ -9,9 +9,13 @@ mod members;
 mod outage;
 mod strangers;
 
+use std::time::Duration;
+
 use amser_roles::domain::{Cause, Mark, RoleAction};
 
-use crate::support::stage::Stage;
+use amser_roles::sandbox::discord::{Fault, LocalDiscord, Route, Times};
+
+use crate::support::stage::{DEADLINE, Stage, wait};
 
 /// Which transaction of the chain a cause names.
 fn mark(cause: &Cause) -> Mark {
@@ -202,4 +206,40 @@ async fn an_event_counts_when_enough_blocks_are_on_top_of_it() {
     assert!(!stage.has_role(grace));
     stage.chain.mine(1).await.unwrap();
     stage.until_role(grace, true).await;
+}
+
+#[tokio::test]
+async fn the_journal_names_the_block_of_the_decision_however_long_discord_takes() {
+    let stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    let slow = Fault::Slow(Duration::from_secs(1));
+    stage
+        .discord
+        .inject(Some(Route::RemoveMemberRole), slow, Times::Next(1));
+    let paused = stage.chain.pause(stage.module, id).await.unwrap();
+    let asked = |discord: &LocalDiscord| discord.count(Route::RemoveMemberRole) > 0;
+    let sent = stage
+        .discord
+        .wait_until("the revoke is sent", DEADLINE, asked);
+    sent.await.unwrap();
+    let decided = paused.block_number.unwrap();
+    stage.chain.resume(stage.module, id).await.unwrap();
+    stage.chain.mine(3).await.unwrap();
+    let is_journaled = || {
+        let entries = stage.journal(ada);
+        entries
+            .iter()
+            .any(|entry| entry.change.action == RoleAction::Revoke)
+    };
+    wait("the revoke is journaled", is_journaled).await;
+    stage.until_role(ada, true).await;
+    let entries = stage.journal(ada);
+    let revoke = entries
+        .iter()
+        .find(|entry| entry.change.action == RoleAction::Revoke);
+    // The clock of a decision may be a block behind its events.
+    assert!(
+        (decided - 1..=decided).contains(&revoke.unwrap().block),
+        "{revoke:?}"
+    );
 }

@@ -123,6 +123,7 @@ impl Random {
                 role: RoleId(*role),
                 state: AppliedState::Granted,
                 cause: Cause::NoSubscription,
+                block: 1,
             });
         }
         let mut held = BTreeMap::<_, Vec<_>>::new();
@@ -260,5 +261,9 @@ proptest! {
         prop_assert_eq!(gone as u64, if outsized { removals } else { 0 });
         prop_assert!(changes.iter().all(|one| before.contains(one)));
         prop_assert!(changes.len() as u64 > grounded, "grants and grounded removals pass");
+        // What was stopped stays so, however few are looked at; what has a reason never is.
+        let mut one_by_one = before.clone();
+        hold_back(&roster, &mut one_by_one, &BTreeSet::from([(GUILD, ROLE)]));
+        prop_assert_eq!(one_by_one.len() as u64, 1 + grounded);
     }
 }

@@ -8,7 +8,7 @@ use amser_roles::domain::{
     Cause, ChainEvent, GuildId, JournalEntry, Link, ModuleAddress, Outcome, RoleAction, RoleId,
     Timestamp, UserId, Wallet,
 };
-use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
 use rand::rngs::StdRng;
@@ -16,12 +16,17 @@ use rand::{Rng, SeedableRng};
 
 use super::entitled::Entitled;
 use super::oracle;
-use super::scene::new_module;
 use super::stage::new_guild;
 
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(60);
 const MEMBERS: usize = 8;
+/// A grace so long that a payment of one member, which moves the clock, does not end the windows of most others.
+const TERMS: PlanTerms = PlanTerms {
+    price: 5,
+    interval: 3_600,
+    grace_period: 5 * 3_600,
+};
 
 /// The members, their subscriptions, and dice.
 pub(crate) struct Life {
@@ -49,7 +54,11 @@ impl Life {
         })
         .await
         .unwrap();
-        let (module, plan) = new_module(&chain, "merchant").await;
+        let module = chain
+            .deploy_module(wallet("merchant").address())
+            .await
+            .unwrap();
+        let plan = chain.create_plan(module, TERMS).await.unwrap();
         let discord = LocalDiscord::start(Options::default()).await.unwrap();
         let (guild, roles) = new_guild(&discord, "Life", &["Subscriber"]);
         let mut members = Vec::new();
@@ -102,39 +111,39 @@ impl Life {
             }
             return;
         };
-        match self.dice.random_range(0..14) {
+        match self.dice.random_range(0..24) {
             0 => {
                 chain.pause(module, id).await.ok();
             }
-            1 | 2 => {
+            1..=3 => {
                 chain.resume(module, id).await.ok();
             }
-            3 => {
+            4 => {
                 chain.cancel(module, id).await.ok();
                 self.newest.remove(&address);
             }
-            4 => {
+            5 => {
                 chain.block_subscriber(module, address).await.ok();
             }
-            5 => {
+            6..=8 => {
                 chain.unblock_subscriber(module, address).await.ok();
             }
-            6 => {
+            9 => {
                 chain.fail_when_due(module, id).await.ok();
             }
-            7..=9 => {
+            10..=17 => {
                 chain.pay_when_due(module, id).await.ok();
             }
-            10 => {
-                let seconds = self.dice.random_range(1..1_500);
+            18 => {
+                let seconds = self.dice.random_range(1..4_000);
                 chain.advance_time(seconds).await.unwrap();
             }
-            11 => {
+            19 | 20 => {
                 let blocks = self.dice.random_range(1..4);
                 chain.mine(blocks).await.unwrap();
             }
-            12 => {
-                // Gone already, perhaps.
+            21 | 22 => {
+                // Whether held or not: what is deserved comes back.
                 self.discord.take_role(self.guild, user, self.role).ok();
             }
             _ => {
@@ -233,8 +242,8 @@ impl Life {
     }
 
     /// No revoke in the journal was of a member who deserved the role at the block of its decision, on whichever
-    /// chain there was then. Returns how many revokes there were.
-    pub(crate) async fn check_journal(&self, store: &Store) -> usize {
+    /// chain there was then. Returns how many grants and revokes there were.
+    pub(crate) async fn check_journal(&self, store: &Store) -> (usize, usize) {
         let lapses = self.lapses(0).await;
         let is_revoke = |entry: &&JournalEntry| {
             entry.change.action == RoleAction::Revoke && entry.outcome == Outcome::Done
@@ -254,7 +263,10 @@ impl Life {
                 "revoked while entitled: {entry:?}"
             );
         }
-        revokes.len()
+        let done = entries
+            .iter()
+            .filter(|entry| entry.outcome == Outcome::Done);
+        (done.count() - revokes.len(), revokes.len())
     }
 }
 

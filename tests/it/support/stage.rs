@@ -49,13 +49,51 @@ pub(crate) struct Stage {
     pub(crate) guild: GuildId,
     pub(crate) role: RoleId,
     pub(crate) store: Store,
-    config: Config,
-    secrets: Secrets,
+    setting: Setting,
     marker: Option<(Person, RoleId)>,
     /// A wallet that has paid for the marker's plan and is moved from member to member.
     witness: Address,
     counter: AtomicU64,
-    service: Option<(CancellationToken, JoinHandle<anyhow::Result<()>>)>,
+    service: Option<Service>,
+    /// What the service leaves beside its store.
+    folder: tempfile::TempDir,
+}
+
+/// The running service. Dropping it stops it.
+pub(crate) struct Service {
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Service {
+    /// Starts it on this store. `config` is the text of its configuration.
+    pub(crate) fn start(config: &str, discord: &LocalDiscord, store: Store) -> Self {
+        let config = Config::parse(config, "the story's configuration", []).unwrap();
+        let secrets = Secrets {
+            discord_token: Some(discord.options().token.into()),
+            ..Secrets::default()
+        };
+        let stop = CancellationToken::new();
+        let ended = stop.clone();
+        let task = tokio::spawn(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            app::serve(config, secrets, store, listener, ended).await
+        });
+        Self { stop, task }
+    }
+
+    /// Stops it and waits until it has ended well.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(DEADLINE, &mut self.task).await;
+        ended.expect("it stops in time").unwrap().unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 /// Waits until a condition holds that tells nobody when it begins to.
@@ -130,12 +168,6 @@ impl Stage {
         let (module, plan) = new_module(&chain, "merchant").await;
         let discord = LocalDiscord::start(Options::default()).await.unwrap();
         let (guild, roles) = new_guild(&discord, "Stage", &["Subscriber", "Marker"]);
-        let text = configuration(&setting, &chain, &discord, "unused.redb");
-        let config = Config::parse(&text, "the stage's configuration", []).unwrap();
-        let secrets = Secrets {
-            discord_token: Some(discord.options().token.into()),
-            ..Secrets::default()
-        };
         let store = Store::in_memory().unwrap();
         store.bind_chain(chain.chain_id).unwrap();
         let mut stage = Self {
@@ -146,12 +178,12 @@ impl Stage {
             guild,
             role: roles[0],
             store,
-            config,
-            secrets,
+            setting,
             marker: None,
             witness: wallet("the witness").address(),
             counter: AtomicU64::new(0),
             service: None,
+            folder: tempfile::tempdir().unwrap(),
         };
         stage.gate(guild, module, &[plan], GateMatch::Any, &[roles[0]]);
         stage.add_marker(roles[1]).await;
@@ -181,26 +213,15 @@ impl Stage {
 
     /// Starts the service on the store as it is.
     pub(crate) fn start(&mut self) {
-        let stop = CancellationToken::new();
-        let (config, secrets, store) = (
-            self.config.clone(),
-            self.secrets.clone(),
-            self.store.clone(),
-        );
-        let ended = stop.clone();
-        let task = tokio::spawn(async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            app::serve(config, secrets, store, listener, ended).await
-        });
-        self.service = Some((stop, task));
+        let path = self.folder.path().join("stage.redb");
+        let path = path.display().to_string();
+        let config = configuration(&self.setting, &self.chain, &self.discord, &path);
+        self.service = Some(Service::start(&config, &self.discord, self.store.clone()));
     }
 
     /// Stops the service and waits until it has ended.
     pub(crate) async fn stop(&mut self) {
-        let (stop, task) = self.service.take().unwrap();
-        stop.cancel();
-        let ended = tokio::time::timeout(DEADLINE, task).await;
-        ended.expect("it stops in time").unwrap().unwrap();
+        self.service.take().unwrap().stop().await;
     }
 
     /// Adds a gate; its id.
@@ -321,7 +342,7 @@ impl Stage {
     /// The same without a block: waits until the newest block is stored, then watches a wallet move.
     pub(crate) async fn barrier_without_a_block(&self) {
         let head = self.chain.head().await.unwrap().number;
-        let confirmed = head - self.config.chain.confirmations;
+        let confirmed = head - self.setting.confirmations;
         let is_read = || {
             self.store
                 .cursor()
@@ -345,11 +366,8 @@ impl Stage {
 
     /// Puts as many blocks on top as it takes to count.
     pub(crate) async fn confirm(&self) {
-        if self.config.chain.confirmations > 0 {
-            self.chain
-                .mine(self.config.chain.confirmations)
-                .await
-                .unwrap();
+        if self.setting.confirmations > 0 {
+            self.chain.mine(self.setting.confirmations).await.unwrap();
         }
     }
 
@@ -378,13 +396,5 @@ impl Stage {
     /// The local Discord's rules were kept.
     pub(crate) fn assert_no_violations(&self) {
         assert_eq!(self.discord.violations(), []);
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Some((stop, _)) = &self.service {
-            stop.cancel();
-        }
     }
 }

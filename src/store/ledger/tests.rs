@@ -1,0 +1,64 @@
+//! Intents and what became of them.
+
+use alloy::primitives::Address;
+
+use super::*;
+use crate::domain::{ModuleAddress, SubscriptionId, Timestamp};
+
+fn change(action: RoleAction) -> RoleChange {
+    RoleChange {
+        action,
+        guild: GuildId(1),
+        user: UserId(2),
+        role: RoleId(3),
+        cause: Cause::ExpiredAt {
+            module: ModuleAddress(Address::repeat_byte(1)),
+            subscription: SubscriptionId::from(1),
+            at: Timestamp(5),
+        },
+    }
+}
+
+fn settled(store: &Store, action: RoleAction, outcome: Outcome) {
+    let entry = JournalEntry {
+        at: Timestamp(9),
+        block: 7,
+        change: change(action),
+        outcome,
+    };
+    store.settle(&[entry]).unwrap();
+}
+
+fn state(store: &Store) -> Option<(AppliedState, u64)> {
+    let applied = store.applied(GuildId(1), UserId(2), RoleId(3)).unwrap();
+    applied.map(|applied| (applied.state, applied.block))
+}
+
+#[test]
+fn an_intent_is_settled_by_what_became_of_it() {
+    let store = Store::in_memory().unwrap();
+    store.intend(&[change(RoleAction::Grant)], 7).unwrap();
+    assert_eq!(state(&store), Some((AppliedState::Granting, 7)));
+    let refused = Outcome::Failed {
+        code: 50013,
+        message: String::new(),
+    };
+    settled(&store, RoleAction::Grant, refused);
+    assert_eq!(state(&store), Some((AppliedState::Granting, 7)));
+    settled(&store, RoleAction::Grant, Outcome::Done);
+    assert_eq!(state(&store), Some((AppliedState::Granted, 7)));
+    store.intend(&[change(RoleAction::Revoke)], 8).unwrap();
+    assert_eq!(state(&store), Some((AppliedState::Revoking, 8)));
+    settled(&store, RoleAction::Revoke, Outcome::Done);
+    assert_eq!(state(&store), None);
+    assert_eq!(store.journal(9).unwrap().len(), 3);
+}
+
+#[test]
+fn a_revoke_that_was_overtaken_leaves_the_newer_intent() {
+    let store = Store::in_memory().unwrap();
+    store.intend(&[change(RoleAction::Revoke)], 7).unwrap();
+    store.intend(&[change(RoleAction::Grant)], 8).unwrap();
+    settled(&store, RoleAction::Revoke, Outcome::Done);
+    assert_eq!(state(&store), Some((AppliedState::Granting, 8)));
+}
