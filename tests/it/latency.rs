@@ -21,13 +21,13 @@ async fn follows_within(limit: Duration, url: fn(&RpcProxy) -> String) {
     for _ in 0..BLOCKS.0 + BLOCKS.1 {
         subscriptions.push(scene.pay().await);
     }
-    scene.chain.set_block_time(1).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("store.redb")).unwrap();
     let proxy = RpcProxy::start(&scene.chain).await;
     let config = config(&scene.chain, &[url(&proxy)], 0);
     let mut following = Following::start(config, store, [scene.module]);
     following.until_at_tip(&scene.chain, 0).await;
+    scene.chain.set_block_time(1).await.unwrap();
     let mut delays = Vec::new();
     let mut calls_before = 0;
     let mut first = 0;

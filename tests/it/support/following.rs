@@ -73,7 +73,7 @@ impl Following {
         }
     }
 
-    /// Waits until the chain's newest block is followed and what is confirmed by it is stored.
+    /// Waits until the newest block of a chain that stands still is followed, and what it confirms is stored.
     pub(crate) async fn until_at_tip(&mut self, chain: &LocalChain, confirmations: u64) -> u64 {
         let head = chain.head().await.expect("the chain answers");
         let confirmed = chain
