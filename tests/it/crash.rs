@@ -157,6 +157,7 @@ async fn plays(seed: u64, crashes: u64, confirmations: u64, reorganisations: boo
     }
     let store = Store::open(&installation.store_path()).unwrap();
     let (grants, revokes) = life.check_journal(&store).await;
+    assert!(grants > 0 && revokes > 0, "nothing happened in this life");
     let violations = life.discord.violations();
     assert_eq!(violations, []);
     println!(

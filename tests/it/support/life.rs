@@ -105,6 +105,8 @@ impl Life {
         let (user, address) = self.members[self.dice.random_range(0..self.members.len())];
         let (module, chain) = (self.module, &self.chain);
         let Some(id) = self.newest.get(&address).copied() else {
+            // A failed payment took the allowance away, and without one nobody can subscribe.
+            chain.fund(address, 1_000).await.unwrap();
             if let Ok(id) = chain.subscribe(module, address, self.plan).await {
                 chain.execute(module, id).await.ok();
                 self.newest.insert(address, id);
