@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 
 use super::*;
-use crate::domain::{ModuleAddress, SubscriptionId, Timestamp};
+use crate::domain::{Link, ModuleAddress, SubscriptionId, Timestamp, Wallet};
 
 fn change(action: RoleAction) -> RoleChange {
     RoleChange {
@@ -37,6 +37,14 @@ fn state(store: &Store) -> Option<(AppliedState, u64)> {
 #[test]
 fn an_intent_is_settled_by_what_became_of_it() {
     let store = Store::in_memory().unwrap();
+    // Of members without a wallet and without a past nothing is journaled: they asked to be forgotten.
+    let link = Link {
+        user: UserId(2),
+        wallet: Wallet(Address::repeat_byte(2)),
+        linked_at: Timestamp(1),
+        proof: None,
+    };
+    store.link(&link, 1).unwrap();
     store.intend(&[change(RoleAction::Grant)], 7).unwrap();
     assert_eq!(state(&store), Some((AppliedState::Granting, 7)));
     let refused = Outcome::Failed {
