@@ -133,9 +133,11 @@ pub fn check_member(
     for (role, state) in applied {
         match (state, held.contains(role)) {
             (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
-            (_, false) if !wanted.contains(*role) && !unknown.contains(*role) => {
-                let removed = *state == AppliedState::Revoking;
-                findings.gone.push((guild, user, *role, removed));
+            (_, false) if unknown.contains(*role) => {}
+            // A removal that was under way has happened, even where the role is wanted again by now.
+            (AppliedState::Revoking, false) => findings.gone.push((guild, user, *role, true)),
+            (_, false) if !wanted.contains(*role) => {
+                findings.gone.push((guild, user, *role, false));
             }
             _ => {}
         }

@@ -282,7 +282,15 @@ fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
         gone: vec![(GUILD, ADA, ROLE, true)],
         ..Findings::default()
     };
-    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone));
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone.clone()));
+    // Deserved again by now: the removal still happened and belongs into the journal.
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    let (decisions, findings) = plan(&roster, [ADA], NOW);
+    assert_eq!(
+        (decisions.len(), decisions[0].action),
+        (1, RoleAction::Grant)
+    );
+    assert_eq!(findings, gone);
 }
 
 #[test]
