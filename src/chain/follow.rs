@@ -205,7 +205,7 @@ impl Follower {
         self.committer.ledger.settle().await;
         let mut heads = Heads::open(endpoint).await?;
         let mut head = self.head(endpoint).await?;
-        heads.arrived(&head);
+        heads.starts_at(&head);
         let is_new = place.is_none();
         let place = match place {
             Some(place) => place,
@@ -224,7 +224,7 @@ impl Follower {
             // An index need not chase a tip that has moved only a little.
             if matches!(self.goal, Goal::Follow) || started.elapsed() > STALE {
                 head = self.head(endpoint).await?;
-                heads.arrived(&head);
+                heads.starts_at(&head);
             }
         }
         match self.goal {

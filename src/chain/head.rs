@@ -79,8 +79,14 @@ impl Heads {
         Ok(self.seen(headers))
     }
 
-    /// A head that was learned elsewhere, such as at the start.
-    pub(crate) fn arrived(&mut self, header: &Header) {
+    /// The head that the node had before anyone waited for it: when it appeared is not known.
+    pub(crate) fn starts_at(&mut self, header: &Header) {
+        self.last = Some(header.hash);
+        self.highest = Some((header.number, header.hash));
+        self.quiet_since = Instant::now();
+    }
+
+    fn arrived(&mut self, header: &Header) {
         self.last = Some(header.hash);
         self.quiet_since = Instant::now();
         // A head that jumped back, or was replaced at its height, says nothing about the rhythm.

@@ -74,8 +74,8 @@ impl Pace {
             let period = self.period();
             let off = distance_to_multiple(now - self.appeared, period);
             self.deviation = Some(match self.deviation {
-                // Quick to doubt, slow to trust.
-                Some(before) if off < before => (7 * before + off) / 8,
+                // Quicker to doubt than to trust.
+                Some(before) if off < before => (3 * before + off) / 4,
                 Some(before) => (before + off) / 2,
                 None => off,
             });
@@ -123,7 +123,7 @@ impl Pace {
         let period = self.period();
         if !self.is_regular() {
             let last = self.missed.map_or(self.appeared, |(at, _)| at);
-            return last + (period / 4).clamp(IRREGULAR.0, IRREGULAR.1);
+            return last + (period / 3).clamp(IRREGULAR.0, IRREGULAR.1);
         }
         match self.missed {
             None => self.appeared + period,
@@ -135,7 +135,7 @@ impl Pace {
     }
 
     fn is_regular(&self) -> bool {
-        let limit = self.period() / 5;
+        let limit = self.period() / 3;
         self.arrivals.len() >= ENOUGH && self.deviation.is_some_and(|off| off < limit)
     }
 }
