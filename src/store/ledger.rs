@@ -120,6 +120,7 @@ impl Store {
                 }
             }
         }
+        member::let_go(&transaction, entries.iter().map(|entry| entry.change.user))?;
         transaction.commit()?;
         Ok(())
     }
@@ -136,6 +137,7 @@ impl Store {
                 table.remove((guild.0, user.0, role.0))?;
             }
         }
+        member::let_go(&transaction, gone.iter().map(|(_, user, _)| *user))?;
         transaction.commit()?;
         Ok(())
     }
@@ -211,7 +213,7 @@ fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> a
     let mut table = transaction.open_table(JOURNAL)?;
     let mut sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
     for entry in entries {
-        if member::is_forgotten(transaction, &entry.change)? {
+        if member::is_forgotten(transaction, entry.change.user)? {
             continue;
         }
         table.insert(sequence, encode(entry).as_slice())?;

@@ -7,7 +7,7 @@ use redb::{
 
 use super::Store;
 use super::codec::{decode, encode};
-use super::tables::{LINKS, MEMBER_WALLETS};
+use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS};
 use super::touched::Touched;
 use crate::domain::{Link, UserId, Wallet};
 
@@ -122,6 +122,7 @@ pub(super) fn link_within(
     let wallet: &[u8; 20] = &link.wallet.0.0.0;
     let mut touched = Touched::default();
     let mut links = transaction.open_table(LINKS)?;
+    transaction.open_table(FORGOTTEN)?.remove(link.user.0)?;
     let mut members = transaction.open_table(MEMBER_WALLETS)?;
     let former = links
         .get(wallet)?

@@ -5,10 +5,12 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::decode;
-use super::tables::{CHALLENGES, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS};
+use super::tables::{
+    APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
+};
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use crate::domain::{Applied, Cause, JournalEntry, RoleChange, UserId, Wallet};
+use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
     /// The newest `limit` journal entries of a member, newest first.
@@ -90,6 +92,9 @@ impl Store {
                 journal.remove(sequence)?;
                 by_member.remove((user.0, sequence))?;
             }
+            if holds_roles(&transaction, user)? {
+                transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
+            }
             wallets.len()
         };
         transaction.commit()?;
@@ -101,16 +106,31 @@ impl Store {
     }
 }
 
-/// Whether this change was to be forgotten with everything else about its member: nobody else is given or loses a
-/// subscription's role with neither a wallet nor an earlier entry.
-pub(super) fn is_forgotten(
+/// Whether the member asked to be forgotten and has linked no wallet since.
+pub(super) fn is_forgotten(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
+    Ok(transaction.open_table(FORGOTTEN)?.get(user.0)?.is_some())
+}
+
+/// The last role of a forgotten member is gone: the request itself can be forgotten as well.
+pub(super) fn let_go(
     transaction: &WriteTransaction,
-    change: &RoleChange,
-) -> anyhow::Result<bool> {
-    let user = change.user.0;
-    let by_member = transaction.open_table(MEMBER_JOURNAL)?;
-    let mut entries = by_member.range((user, 0)..=(user, u64::MAX))?;
-    let members = transaction.open_table(MEMBER_WALLETS)?;
-    let mut wallets = members.range((user, &[0; 20])..=(user, &[0xff; 20]))?;
-    Ok(change.cause != Cause::ManualRole && entries.next().is_none() && wallets.next().is_none())
+    users: impl IntoIterator<Item = UserId>,
+) -> anyhow::Result<()> {
+    let mut forgotten = transaction.open_table(FORGOTTEN)?;
+    for user in users {
+        if forgotten.get(user.0)?.is_some() && !holds_roles(transaction, user)? {
+            forgotten.remove(user.0)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a role that this program gave to the member is not taken away yet. Reads all of them: for rare questions.
+fn holds_roles(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
+    for row in transaction.open_table(APPLIED)?.iter()? {
+        if row?.0.value().1 == user.0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -9,7 +9,7 @@ use redb::{Database, DatabaseError, ReadableDatabase as _, backends::InMemoryBac
 
 use super::StoreError;
 use super::tables::{
-    APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, GATES, HEADERS, JOURNAL,
+    APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, FORGOTTEN, GATES, HEADERS, JOURNAL,
     LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA, MODULES,
     NEWEST_REQUEST, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
@@ -161,6 +161,7 @@ fn lay_out(database: &Database) -> anyhow::Result<()> {
         transaction.open_table(UNKNOWN_LOGS)?;
         transaction.open_table(LINKS)?;
         transaction.open_table(MEMBER_WALLETS)?;
+        transaction.open_table(FORGOTTEN)?;
         transaction.open_table(GATES)?;
         transaction.open_table(APPLIED)?;
         transaction.open_table(JOURNAL)?;

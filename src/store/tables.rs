@@ -68,6 +68,9 @@ pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("
 pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
     TableDefinition::new("applied_v1");
 
+/// Users who asked to be forgotten while roles of theirs are still to be taken away: of these nothing is journaled.
+pub(super) const FORGOTTEN: TableDefinition<'_, u64, ()> = TableDefinition::new("forgotten_v1");
+
 /// Sequence → postcard `JournalEntry`.
 pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal_v1");
 

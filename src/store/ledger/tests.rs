@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 
 use super::*;
-use crate::domain::{Link, ModuleAddress, SubscriptionId, Timestamp, Wallet};
+use crate::domain::{ModuleAddress, SubscriptionId, Timestamp};
 
 fn change(action: RoleAction) -> RoleChange {
     RoleChange {
@@ -37,14 +37,6 @@ fn state(store: &Store) -> Option<(AppliedState, u64)> {
 #[test]
 fn an_intent_is_settled_by_what_became_of_it() {
     let store = Store::in_memory().unwrap();
-    // Of members without a wallet and without a past nothing is journaled: they asked to be forgotten.
-    let link = Link {
-        user: UserId(2),
-        wallet: Wallet(Address::repeat_byte(2)),
-        linked_at: Timestamp(1),
-        proof: None,
-    };
-    store.link(&link, 1).unwrap();
     store.intend(&[change(RoleAction::Grant)], 7).unwrap();
     assert_eq!(state(&store), Some((AppliedState::Granting, 7)));
     let refused = Outcome::Failed {
@@ -69,4 +61,20 @@ fn a_revoke_that_was_overtaken_leaves_the_newer_intent() {
     store.intend(&[change(RoleAction::Grant)], 8).unwrap();
     settled(&store, RoleAction::Revoke, Outcome::Done);
     assert_eq!(state(&store), Some((AppliedState::Granting, 8)));
+}
+
+#[test]
+fn of_a_forgotten_member_nothing_is_journaled_and_in_the_end_nothing_is_left() {
+    let store = Store::in_memory().unwrap();
+    store.intend(&[change(RoleAction::Grant)], 7).unwrap();
+    settled(&store, RoleAction::Grant, Outcome::Done);
+    store.forget_member(UserId(2)).unwrap();
+    assert_eq!(store.journal(9).unwrap(), []);
+    store.intend(&[change(RoleAction::Revoke)], 8).unwrap();
+    settled(&store, RoleAction::Revoke, Outcome::Done);
+    assert_eq!(store.journal(9).unwrap(), []);
+    // The request is forgotten with the last role: what happens from now on is journaled again.
+    store.intend(&[change(RoleAction::Grant)], 9).unwrap();
+    settled(&store, RoleAction::Grant, Outcome::Done);
+    assert_eq!(store.journal(9).unwrap().len(), 1);
 }
