@@ -2,6 +2,7 @@
 
 use alloy::primitives::{Address, U256};
 use alloy::rpc::types::TransactionReceipt;
+use alloy::sol_types::SolCall;
 use anyhow::{Result, ensure};
 
 use super::module::logged;
@@ -102,12 +103,7 @@ impl LocalChain {
         let call = SubscriptionModule::pauseSubscriptionCall {
             subId: subscription,
         };
-        self.send(
-            self.subscriber_of(module, subscription).await?,
-            module,
-            &call,
-        )
-        .await
+        self.send_as_subscriber(module, subscription, &call).await
     }
 
     /// Resumes, as the subscriber.
@@ -115,12 +111,7 @@ impl LocalChain {
         let call = SubscriptionModule::resumeSubscriptionCall {
             subId: subscription,
         };
-        self.send(
-            self.subscriber_of(module, subscription).await?,
-            module,
-            &call,
-        )
-        .await
+        self.send_as_subscriber(module, subscription, &call).await
     }
 
     /// Cancels, as the subscriber.
@@ -128,12 +119,7 @@ impl LocalChain {
         let call = SubscriptionModule::cancelSubscriptionCall {
             subId: subscription,
         };
-        self.send(
-            self.subscriber_of(module, subscription).await?,
-            module,
-            &call,
-        )
-        .await
+        self.send_as_subscriber(module, subscription, &call).await
     }
 
     /// Makes a subscription with a missed window due again, as the subscriber.
@@ -141,12 +127,7 @@ impl LocalChain {
         let call = SubscriptionModule::recoverSubscriptionCall {
             subId: subscription,
         };
-        self.send(
-            self.subscriber_of(module, subscription).await?,
-            module,
-            &call,
-        )
-        .await
+        self.send_as_subscriber(module, subscription, &call).await
     }
 
     /// Changes until when (Unix seconds) payments may be taken, as the subscriber.
@@ -160,12 +141,7 @@ impl LocalChain {
             subId: subscription,
             expiry: U256::from(expiry),
         };
-        self.send(
-            self.subscriber_of(module, subscription).await?,
-            module,
-            &call,
-        )
-        .await
+        self.send_as_subscriber(module, subscription, &call).await
     }
 
     /// Calls `execute` of the module's present processor, now, as the keeper.
@@ -272,6 +248,17 @@ impl LocalChain {
             self.advance_to(end + 1).await?;
         }
         Ok(())
+    }
+
+    /// Sends a call to the module, as the owner of the subscription.
+    async fn send_as_subscriber<C: SolCall>(
+        &self,
+        module: Address,
+        subscription: U256,
+        call: &C,
+    ) -> Result<TransactionReceipt> {
+        let subscriber = self.subscriber_of(module, subscription).await?;
+        self.send(subscriber, module, call).await
     }
 
     async fn subscriber_of(&self, module: Address, subscription: U256) -> Result<Address> {
