@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
-pub use observe::GuildObservation;
+pub use observe::{GuildObservation, Reading};
 pub use outbox::Outbox;
 pub use profile::MemberProfile;
 
@@ -143,7 +143,20 @@ impl Discord {
         guild: GuildId,
         wanted: &BTreeSet<RoleId>,
     ) -> anyhow::Result<GuildObservation> {
-        observe::observe(&self.shared, guild, wanted).await
+        Ok(self.read_guild(guild, wanted).await?.finish())
+    }
+
+    /// As [`Discord::observe`], for those who also take the gateway's news and the reports of changes: the answer keeps
+    /// itself up to date until the moment they use it.
+    ///
+    /// # Errors
+    /// As [`Discord::observe`].
+    pub async fn read_guild(
+        &self,
+        guild: GuildId,
+        wanted: &BTreeSet<RoleId>,
+    ) -> anyhow::Result<Reading> {
+        observe::read(Arc::clone(&self.shared), guild, wanted.clone()).await
     }
 
     /// No gate uses roles of this server any more: its standing errors no longer matter.

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::discord::{Discord, GuildObservation, Observation, Report};
+use crate::discord::{Discord, Observation, Reading, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, ModuleAddress, Policy, Question, RoleAction,
     RoleChange, RoleId, UserId,
@@ -102,7 +102,7 @@ struct Reconcile {
     doubtful: HashMap<(GuildId, UserId), (Instant, Vec<RoleId>)>,
     /// Changes acknowledged a moment ago.
     fresh: HashMap<(GuildId, UserId), Instant>,
-    observing: JoinSet<(GuildId, BTreeSet<RoleId>, anyhow::Result<GuildObservation>)>,
+    observing: JoinSet<(GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>)>,
     /// Servers of which an observation is under way.
     under_observation: BTreeSet<GuildId>,
     /// Whether the numbers for the status page may have changed, and when they may be counted again.

@@ -1,6 +1,7 @@
 //! Reads a server as it is: who is in it and who holds the roles that matter.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
@@ -104,24 +105,49 @@ fn apply(roles: &mut Vec<RoleId>, role: RoleId, action: RoleAction) {
     }
 }
 
+/// A server that has been read. Until it is finished, what the gateway tells and what is changed still becomes part of
+/// it: whoever learns of the same events by another way must not find an older picture in it.
+#[derive(Debug)]
+pub struct Reading {
+    observation: GuildObservation,
+    recording: Recording,
+}
+
+impl Reading {
+    /// The server as it is known now.
+    pub fn finish(self) -> GuildObservation {
+        let mut observation = self.observation;
+        let mut holders: BTreeMap<_, _> = observation.members.into_iter().collect();
+        let mut present: BTreeSet<_> = observation.present.into_iter().collect();
+        let meanwhile = self.recording.finish();
+        meanwhile.amend(&mut holders, &mut present, &self.recording.wanted);
+        observation.members = holders.into_iter().collect();
+        observation.present = present.into_iter().collect();
+        observation
+    }
+}
+
 /// Collects what happens from its making until it is finished or dropped.
-struct Recording<'a> {
-    shared: &'a Shared,
+#[derive(Debug)]
+struct Recording {
+    shared: Arc<Shared>,
     guild: GuildId,
+    wanted: BTreeSet<RoleId>,
     number: u64,
 }
 
-impl<'a> Recording<'a> {
-    fn start(shared: &'a Shared, guild: GuildId, wanted: &BTreeSet<RoleId>) -> Self {
+impl Recording {
+    fn start(shared: Arc<Shared>, guild: GuildId, wanted: BTreeSet<RoleId>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         shared.change(guild, |state| {
-            state.watch(wanted);
+            state.watch(&wanted);
             state.meanwhile.insert(number, Meanwhile::default());
         });
         Self {
             shared,
             guild,
+            wanted,
             number,
         }
     }
@@ -133,7 +159,7 @@ impl<'a> Recording<'a> {
     }
 }
 
-impl Drop for Recording<'_> {
+impl Drop for Recording {
     fn drop(&mut self) {
         let _forgotten = self.finish();
     }
@@ -151,12 +177,13 @@ struct PageUser {
     id: UserId,
 }
 
-pub(crate) async fn observe(
-    shared: &Shared,
+pub(crate) async fn read(
+    shared: Arc<Shared>,
     guild: GuildId,
-    wanted: &BTreeSet<RoleId>,
-) -> anyhow::Result<GuildObservation> {
+    wanted: BTreeSet<RoleId>,
+) -> anyhow::Result<Reading> {
     let recording = Recording::start(shared, guild, wanted);
+    let (shared, wanted) = (&recording.shared, &recording.wanted);
     let mut patience = Patience::default();
     let roles = loop {
         match shared.read_roles(guild).await {
@@ -201,13 +228,12 @@ pub(crate) async fn observe(
             break;
         }
     }
-    recording.finish().amend(&mut holders, &mut present, wanted);
     shared.change(guild, |state| state.queue.present(&present));
     let problem = |role: &RoleId| {
         let obstacle = roles.obstacle(guild, *role)?;
         Some((*role, text::obstacle(&roles.name, *role, &obstacle)))
     };
-    Ok(GuildObservation {
+    let observation = GuildObservation {
         name: roles.name.clone(),
         members: holders.into_iter().collect(),
         present: present.into_iter().collect(),
@@ -219,6 +245,10 @@ pub(crate) async fn observe(
         highest_role: roles.highest().map(|(id, _)| id),
         permissions: roles.permissions(guild),
         problems: wanted.iter().filter_map(problem).collect(),
+    };
+    Ok(Reading {
+        observation,
+        recording,
     })
 }
 

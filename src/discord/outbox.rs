@@ -13,7 +13,7 @@ pub(crate) use schedule::{delay, rare_delay};
 pub(crate) use standing::scope;
 
 use super::shared::Shared;
-use crate::domain::{GuildId, RoleChange, UserId};
+use crate::domain::{GuildId, RoleChange, RoleId, UserId};
 
 /// The handle to the outstanding changes; cheap to clone. Nothing in it survives a restart, nor needs to: the next pass
 /// computes the same changes again.
@@ -38,6 +38,11 @@ impl Outbox {
                 .all(|change| (change.guild, change.user) == (guild, user))
         );
         self.shared.set(guild, user, changes);
+    }
+
+    /// Whether a change of this role, wished for or dropped by now, may be acknowledged in the next moments.
+    pub fn may_arrive(&self, guild: GuildId, user: UserId, role: RoleId) -> bool {
+        self.shared.may_arrive(guild, user, role)
     }
 
     /// How many changes are outstanding over all servers, the ones on their way included.

@@ -136,6 +136,14 @@ impl Shared {
         }
     }
 
+    /// As [`Queue::may_arrive`].
+    pub(crate) fn may_arrive(&self, id: GuildId, user: UserId, role: RoleId) -> bool {
+        let now = Instant::now().into_std();
+        let state = self.state();
+        let guild = state.guilds.get(&id);
+        guild.is_some_and(|guild| guild.queue.may_arrive(user, role, now))
+    }
+
     /// A server's name; its id where the name was never read.
     pub(crate) fn name(&self, id: GuildId) -> String {
         let state = self.state();

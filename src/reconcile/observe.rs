@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tracing::{info, warn};
 
 use super::Reconcile;
-use crate::discord::{GuildObservation, Observation};
+use crate::discord::{Observation, Reading};
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// How long a member event may contradict an acknowledged change before it is believed: events of the change's own
@@ -91,7 +91,7 @@ impl Reconcile {
         let discord = self.discord.clone();
         self.observing.spawn(async move {
             tokio::time::sleep(pause).await;
-            let observed = discord.observe(guild, &interest).await;
+            let observed = discord.read_guild(guild, &interest).await;
             (guild, interest, observed)
         });
     }
@@ -99,11 +99,14 @@ impl Reconcile {
     /// Takes what was read of a server.
     pub(super) fn take_observed(
         &mut self,
-        (guild, interest, observed): (GuildId, BTreeSet<RoleId>, anyhow::Result<GuildObservation>),
+        (guild, interest, observed): (GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>),
     ) {
         self.under_observation.remove(&guild);
         match observed {
-            Ok(observation) => {
+            Ok(reading) => {
+                // Not before now: what was acknowledged or seen since the last page would be undone by the older picture,
+                // and a role that seems not to be held is forgotten instead of taken away.
+                let observation = reading.finish();
                 info!(%guild, members = observation.present.len(), "server read");
                 self.roster.observe_guild(
                     guild,

@@ -124,12 +124,15 @@ impl Reconcile {
         block: u64,
     ) -> anyhow::Result<()> {
         // A grant that was taken back before it was acknowledged may still arrive; its intent stays until it is known.
-        let settled =
-            |guild: &GuildId, user: &UserId| !self.outstanding.contains_key(&(*guild, *user));
+        let outbox = self.discord.outbox();
+        let settled = |guild: &GuildId, user: &UserId, role: &RoleId| {
+            !self.outstanding.contains_key(&(*guild, *user))
+                && !outbox.may_arrive(*guild, *user, *role)
+        };
         let mut gone = findings.gone;
-        gone.retain(|(guild, user, ..)| settled(guild, user));
+        gone.retain(|(guild, user, role, _)| settled(guild, user, role));
         let mut arrived = findings.arrived;
-        arrived.retain(|(guild, user, _)| settled(guild, user));
+        arrived.retain(|(guild, user, role)| settled(guild, user, role));
         if intents.is_empty() && gone.is_empty() && arrived.is_empty() {
             return Ok(());
         }

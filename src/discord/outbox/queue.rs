@@ -136,6 +136,17 @@ impl Queue {
         }
     }
 
+    /// Whether a change of this role is on its way, or was done so recently that its report may not be heard of yet.
+    /// Such a change may have been dropped from the outstanding ones.
+    pub(crate) fn may_arrive(&self, user: UserId, role: RoleId, now: Instant) -> bool {
+        let under_way = self.sending.as_ref();
+        under_way.is_some_and(|sending| (sending.user, sending.role) == (user, role))
+            || self
+                .done
+                .get(&(user, role))
+                .is_some_and(|(_, at)| now < *at + ECHO)
+    }
+
     /// The action of what is to be sent now.
     pub(crate) fn peek(&mut self, now: Instant) -> Option<RoleAction> {
         self.wake(now);

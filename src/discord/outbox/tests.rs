@@ -357,3 +357,22 @@ fn whatever_happens_the_newest_sets_are_applied_in_the_end() {
         }
     });
 }
+
+#[test]
+fn a_dropped_change_that_is_on_its_way_may_still_arrive() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    set(&mut queue, vec![grant(1)], now);
+    assert!(!queue.may_arrive(UserId(1), ROLE, now), "not sent yet");
+    take(&mut queue, now).unwrap();
+    queue.set(UserId(1), Vec::new(), now);
+    assert!(queue.may_arrive(UserId(1), ROLE, now));
+    assert!(!queue.may_arrive(UserId(1), RoleId(9), now));
+    assert!(!queue.may_arrive(UserId(2), ROLE, now));
+    let (_, told) = queue.finish(End::Done, now, 0.5).unwrap();
+    assert_eq!(told, Told::Done);
+    assert!(
+        queue.may_arrive(UserId(1), ROLE, now),
+        "its report is on its way"
+    );
+    assert!(!queue.may_arrive(UserId(1), ROLE, now + Duration::from_secs(1)));
+}

@@ -1,5 +1,6 @@
 //! What the gateway tells, in order and across its own failures.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -149,6 +150,28 @@ async fn what_happens_while_a_server_is_read_is_in_the_answer() {
     let seen = reading.await.unwrap().unwrap();
     assert!(seen.present.binary_search(&left).is_err());
     assert_eq!(seen.members, [(paying, vec![paid])]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_after_a_server_was_read_is_in_the_answer_too() {
+    let mut story = Story::begin(2).await;
+    story.ready().await;
+    let [left, paying] = story.users[..2] else {
+        panic!("members")
+    };
+    let wanted = BTreeSet::from([story.paid]);
+    let reading = story.discord.read_guild(story.guild, &wanted);
+    let reading = reading.await.unwrap();
+    story.local.remove_member(story.guild, left).unwrap();
+    story
+        .observed(|observation| matches!(observation, Observation::MemberLeft { .. }))
+        .await;
+    story.set(RoleAction::Grant, paying);
+    story.settled().await;
+    let seen = reading.finish();
+    assert!(seen.present.binary_search(&left).is_err());
+    assert_eq!(seen.members, [(paying, vec![story.paid])]);
     story.end().await;
 }
 
