@@ -23,7 +23,7 @@ check:
 
 # One table of measurements, each beside its bound or its floor.
 bench: anvil/node_modules/.stamp
-	cargo bench
+	cargo bench --bench bench
 
 # Recompile contracts/ into abi/.
 abi: anvil/node_modules/.stamp

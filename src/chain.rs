@@ -26,6 +26,7 @@ mod signatures;
 mod tip;
 mod watch;
 mod window;
+mod writer;
 
 use std::collections::BTreeSet;
 use std::time::Instant;

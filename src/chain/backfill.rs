@@ -26,14 +26,14 @@ use super::window::Window;
 use crate::domain::{Batch, Checkpoint, ModuleAddress};
 
 /// Events in one commit, at least: it costs an fsync.
-const LEAST_PER_COMMIT: usize = 20_000;
+const LEAST_PER_COMMIT: usize = 40_000;
 /// Events in one commit, about, at most. A commit rewrites most pages of the events' table, whose rows stand by
 /// subscription: a few large commits cost a fraction of many small ones. But they are held until then.
-const MOST_PER_COMMIT: usize = 60_000;
+const MOST_PER_COMMIT: usize = 100_000;
 /// The same while the tip is followed beside it: a long commit would make the tip's wait.
 const MOST_PER_COMMIT_BESIDE: usize = 4_000;
 /// Events that may be read and not stored yet.
-const MOST_UNSTORED: usize = 90_000;
+const MOST_UNSTORED: usize = 140_000;
 /// What was read is stored at the latest after this.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// Failures of the same read, one after another, that are waited out.

@@ -11,6 +11,7 @@ use super::follow::{Setback, blocking};
 use super::read;
 use super::rpc::endpoint::Endpoint;
 use super::watch::Watch;
+use super::writer::Writer;
 use crate::domain::{Batch, ChainEvent, Checkpoint, EventKind, ModuleAddress, PlanId, UnknownLogs};
 use crate::store::Store;
 
@@ -24,15 +25,17 @@ pub(super) struct Ledger {
     // Held for the whole of a commit, on the thread that makes it: a reader that is aborted cannot commit afterwards.
     turn: Arc<tokio::sync::Mutex<()>>,
     known_plans: Arc<Mutex<BTreeSet<(ModuleAddress, PlanId)>>>,
+    writer: Writer,
 }
 
 impl Ledger {
-    fn new(store: Store) -> Self {
-        Self {
+    fn new(store: Store) -> anyhow::Result<Self> {
+        Ok(Self {
             store,
             turn: Arc::default(),
             known_plans: Arc::default(),
-        }
+            writer: Writer::start()?,
+        })
     }
 
     /// Stores a batch, after reading the plans that it refers to and that were created before the first block read.
@@ -60,12 +63,8 @@ impl Ledger {
 
     async fn write(&self, batch: Batch) -> Result<(), Setback> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        let store = self.store.clone();
-        blocking(move || {
-            let _turn = turn;
-            store.ingest(batch)
-        })
-        .await
+        let stored = self.writer.ingest(self.store.clone(), batch, turn).await;
+        stored.map_err(Setback::Store)
     }
 
     /// A module had another processor than was thought when it was first read: everything about it is read again.
@@ -161,15 +160,15 @@ pub(super) struct Stretch {
 }
 
 impl Committer {
-    pub(super) fn new(store: Store) -> Self {
-        Self {
-            ledger: Ledger::new(store),
+    pub(super) fn new(store: Store) -> anyhow::Result<Self> {
+        Ok(Self {
+            ledger: Ledger::new(store)?,
             unsaved: Vec::new(),
             saved_at: Instant::now(),
             anchored: false,
             rollback: None,
             events: 0,
-        }
+        })
     }
 
     /// The store has a cursor already.

@@ -115,7 +115,7 @@ impl Follower {
         let (bound, chain_id) = (store.clone(), config.chain_id);
         tokio::task::spawn_blocking(move || bound.bind_chain(chain_id)).await??;
         Ok(Self {
-            committer: Committer::new(store.clone()),
+            committer: Committer::new(store.clone())?,
             config,
             store,
             modules,
