@@ -19,7 +19,7 @@ use crate::domain::{
     SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::Access;
-use crate::roster::{GuildView, Holding, Roster};
+use crate::roster::{GuildView, Holding, Member, Roster};
 
 /// One change that should be made. Orders by action first: grants before revokes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,12 +84,11 @@ pub fn check_member(
     decisions: &mut Vec<Decision>,
     findings: &mut Findings,
 ) {
-    if !view.observed || !view.is_present(user) {
+    let member = view.member(user).filter(|member| member.is_present);
+    let Some(Member { held, applied, .. }) = member.filter(|_| view.observed) else {
         return;
-    }
+    };
     let wallets = roster.wallets(user);
-    let held = view.held(user);
-    let applied = view.applied(user);
     if wallets.is_empty() && held.is_empty() && applied.is_empty() {
         return;
     }
@@ -253,7 +252,10 @@ pub fn plan(
             );
         }
     }
+    // Whatever the order of the members was.
     decisions.sort_unstable();
+    findings.gone.sort_unstable();
+    findings.arrived.sort_unstable();
     (decisions, findings)
 }
 

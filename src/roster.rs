@@ -9,8 +9,9 @@ mod guild;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
-pub use guild::{AppliedRoles, GuildView};
+pub use guild::{GuildView, Member};
 
 use crate::domain::{
     Gate, GuildId, ModuleAddress, Plan, PlanId, Policy, SubscriptionId, Timestamp, UserId, Wallet,
@@ -39,9 +40,9 @@ pub struct Roster {
     complete: BTreeSet<ModuleAddress>,
     plans: FxHashMap<(ModuleAddress, PlanId), Plan>,
     blocked: FxHashSet<(ModuleAddress, Wallet)>,
-    holdings: FxHashMap<Wallet, Vec<Holding>>,
+    holdings: FxHashMap<Wallet, SmallVec<[Holding; 1]>>,
     holders: FxHashMap<(ModuleAddress, SubscriptionId), Wallet>,
-    wallets: FxHashMap<UserId, Vec<Wallet>>,
+    wallets: FxHashMap<UserId, SmallVec<[Wallet; 1]>>,
     members: FxHashMap<Wallet, UserId>,
     guilds: BTreeMap<GuildId, GuildView>,
     /// When which wallet's access ends; may hold moments that a later payment has moved.
@@ -102,7 +103,7 @@ impl Roster {
 
     /// A member's wallets.
     pub fn wallets(&self, user: UserId) -> &[Wallet] {
-        self.wallets.get(&user).map_or(&[], Vec::as_slice)
+        self.wallets.get(&user).map_or(&[], SmallVec::as_slice)
     }
 
     /// The member whom a wallet belongs to.
@@ -112,7 +113,7 @@ impl Roster {
 
     /// Everything a wallet has subscribed to.
     pub fn holdings(&self, wallet: Wallet) -> &[Holding] {
-        self.holdings.get(&wallet).map_or(&[], Vec::as_slice)
+        self.holdings.get(&wallet).map_or(&[], SmallVec::as_slice)
     }
 
     /// A plan's terms.
@@ -155,7 +156,7 @@ impl Roster {
     }
 
     /// Members whose roles may have to change since the last call: touched ones, and those whose access ended by `now`.
-    pub fn take_dirty(&mut self, now: Timestamp) -> BTreeSet<UserId> {
+    pub fn take_dirty(&mut self, now: Timestamp) -> FxHashSet<UserId> {
         while let Some(&(at, wallet)) = self.expiries.first() {
             if at >= now {
                 break;
@@ -163,16 +164,17 @@ impl Roster {
             self.expiries.pop_first();
             self.touch_wallet(wallet);
         }
-        std::mem::take(&mut self.dirty).into_iter().collect()
+        std::mem::take(&mut self.dirty)
     }
 
-    /// Everyone who is linked, or holds a role of ours, or (when gates claim their roles) holds one at all.
-    pub fn everyone(&self) -> BTreeSet<UserId> {
-        let mut all: BTreeSet<_> = self.wallets.keys().copied().collect();
-        for view in self.guilds.values() {
-            all.extend(view.users_to_check(&self.policy));
-        }
-        all
+    /// Everyone who is linked, or holds a role of ours, or (when gates claim their roles) holds one at all; each once.
+    pub fn everyone(&self) -> Vec<UserId> {
+        let views = self.guilds.values();
+        let unlinked: FxHashSet<_> = views
+            .flat_map(|view| view.users_to_check(&self.policy))
+            .filter(|user| !self.wallets.contains_key(user))
+            .collect();
+        self.wallets.keys().copied().chain(unlinked).collect()
     }
 
     /// Marks a member for the next tick.

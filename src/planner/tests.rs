@@ -5,6 +5,7 @@ mod laws;
 use std::collections::BTreeSet;
 
 use alloy::primitives::{Address, U256};
+use rustc_hash::FxHashSet;
 
 use super::{Because, Decision, Findings, plan};
 use crate::domain::{
@@ -297,8 +298,11 @@ fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
 fn only_members_whose_evidence_changed_or_ended_are_looked_at() {
     let mut roster = scene(Policy::default(), one_gate());
     subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
-    assert_eq!(roster.take_dirty(NOW), BTreeSet::from([ADA]));
-    assert_eq!(roster.take_dirty(Timestamp(13_200)), BTreeSet::new());
-    assert_eq!(roster.take_dirty(Timestamp(13_201)), BTreeSet::from([ADA]));
-    assert_eq!(roster.take_dirty(Timestamp(20_000)), BTreeSet::new());
+    assert_eq!(roster.take_dirty(NOW), FxHashSet::from_iter([ADA]));
+    assert_eq!(roster.take_dirty(Timestamp(13_200)), FxHashSet::default());
+    assert_eq!(
+        roster.take_dirty(Timestamp(13_201)),
+        FxHashSet::from_iter([ADA])
+    );
+    assert_eq!(roster.take_dirty(Timestamp(20_000)), FxHashSet::default());
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use rustc_hash::FxHashSet;
 use tracing::{debug, warn};
 
 use super::cause::to_changes;
@@ -57,7 +58,7 @@ impl Reconcile {
 
     async fn plan_and_hand_over(
         &mut self,
-        users: BTreeSet<UserId>,
+        users: FxHashSet<UserId>,
         now: Timestamp,
         block: u64,
         may_revoke: bool,
@@ -80,11 +81,9 @@ impl Reconcile {
                 .map(|change| (change.guild, change.user, change)),
         );
         // Members whose outstanding changes are moot now.
-        for user in &users {
-            for (guild, _) in self.roster.guilds() {
-                if self.outstanding.contains_key(&(guild, *user)) {
-                    outbox.entry((guild, *user)).or_default();
-                }
+        for member in self.outstanding.keys() {
+            if users.contains(&member.1) {
+                outbox.entry(*member).or_default();
             }
         }
         outbox.retain(|member, changes| {

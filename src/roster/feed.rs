@@ -96,7 +96,7 @@ impl Roster {
             self.members.insert(*wallet, user);
         }
         if !wallets.is_empty() {
-            self.wallets.insert(user, wallets);
+            self.wallets.insert(user, wallets.into());
         }
         self.touch(user);
     }

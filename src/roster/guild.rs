@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::domain::{AppliedState, ManualRoles, Policy, RoleAction, RoleId, UserId};
-
-/// The roles that this program gave a member, and how far each came.
-pub type AppliedRoles = Vec<(RoleId, AppliedState)>;
 
 /// A server: who is in it and who holds which of the gates' roles.
 #[derive(Debug, Default)]
@@ -20,42 +18,65 @@ pub struct GuildView {
     pub trouble: BTreeMap<Option<RoleId>, String>,
     /// The roles that `held` tells about.
     interest: BTreeSet<RoleId>,
-    present: FxHashSet<UserId>,
-    held: FxHashMap<UserId, Vec<RoleId>>,
-    applied: FxHashMap<UserId, AppliedRoles>,
+    members: FxHashMap<UserId, Member>,
+}
+
+/// A member as seen on Discord, and what of it this program did. Few hold more than a role or two of ours; theirs lie
+/// in the map itself, because a pass over everyone waits for memory more than for anything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Whether the user is in the server.
+    pub is_present: bool,
+    /// The gates' roles that the member holds.
+    pub held: SmallVec<[RoleId; 2]>,
+    /// The roles that this program gave the member, and how far each came.
+    pub applied: SmallVec<[(RoleId, AppliedState); 1]>,
+}
+
+impl Member {
+    fn is_nobody(&self) -> bool {
+        !self.is_present && self.held.is_empty() && self.applied.is_empty()
+    }
+
+    fn set_applied(&mut self, role: RoleId, state: Option<AppliedState>) {
+        self.applied.retain(|(other, _)| *other != role);
+        self.applied.extend(state.map(|state| (role, state)));
+    }
 }
 
 impl GuildView {
+    /// What is known of a user here; `None` for one who is not in the server and was given nothing.
+    pub fn member(&self, user: UserId) -> Option<&Member> {
+        self.members.get(&user)
+    }
+
     /// Whether the user is in the server.
     pub fn is_present(&self, user: UserId) -> bool {
-        self.present.contains(&user)
+        self.member(user).is_some_and(|member| member.is_present)
     }
 
     /// The gates' roles that a member holds.
     pub fn held(&self, user: UserId) -> &[RoleId] {
-        self.held.get(&user).map_or(&[], Vec::as_slice)
-    }
-
-    /// The roles that this program gave a member.
-    pub fn applied(&self, user: UserId) -> &[(RoleId, AppliedState)] {
-        self.applied.get(&user).map_or(&[], Vec::as_slice)
+        self.member(user).map_or(&[], |member| &member.held)
     }
 
     /// How many members hold `role`.
     pub fn holders(&self, role: RoleId) -> usize {
-        self.held
+        self.members
             .values()
-            .filter(|roles| roles.contains(&role))
+            .filter(|member| member.held.contains(&role))
             .count()
     }
 
-    /// Members without a link whose roles are still this program's business.
-    pub(super) fn users_to_check(&self, policy: &Policy) -> BTreeSet<UserId> {
-        let mut users: BTreeSet<_> = self.applied.keys().copied().collect();
-        if policy.manual_roles == ManualRoles::Claim {
-            users.extend(self.held.keys().copied());
-        }
-        users
+    /// Users whose roles are this program's business, whether they linked a wallet or not.
+    pub(super) fn users_to_check(&self, policy: &Policy) -> impl Iterator<Item = UserId> {
+        let claims = policy.manual_roles == ManualRoles::Claim;
+        let ours =
+            move |member: &Member| !member.applied.is_empty() || claims && !member.held.is_empty();
+        let members = self.members.iter();
+        members
+            .filter(move |(_, member)| ours(member))
+            .map(|(user, _)| *user)
     }
 
     pub(super) fn fill(
@@ -66,64 +87,77 @@ impl GuildView {
     ) {
         self.observed = true;
         self.interest = interest;
-        self.present = present.into_iter().collect();
-        self.held = held.into_iter().collect();
+        for member in self.members.values_mut() {
+            member.is_present = false;
+            member.held.clear();
+        }
+        for user in present {
+            self.members.entry(user).or_default().is_present = true;
+        }
+        for (user, roles) in held {
+            self.members.entry(user).or_default().held = roles.into();
+        }
+        self.members.retain(|_, member| !member.is_nobody());
     }
 
     pub(super) fn see(&mut self, user: UserId, roles: &[RoleId]) -> bool {
         let interest = &self.interest;
-        let wanted = roles.iter().filter(|role| interest.contains(role));
-        let roles: Vec<_> = wanted.copied().collect();
-        let joined = self.present.insert(user);
-        let before = if roles.is_empty() {
-            self.held.remove(&user)
-        } else {
-            self.held.insert(user, roles.clone())
-        };
-        joined || before.unwrap_or_default() != roles
+        let held = roles.iter().filter(|role| interest.contains(role));
+        let held: SmallVec<_> = held.copied().collect();
+        let member = self.members.entry(user).or_default();
+        let joined = !std::mem::replace(&mut member.is_present, true);
+        let differs = member.held != held;
+        member.held = held;
+        joined || differs
     }
 
     pub(super) fn leave(&mut self, user: UserId) {
-        self.present.remove(&user);
-        self.held.remove(&user);
+        self.change(user, |member| {
+            member.is_present = false;
+            member.held.clear();
+        });
     }
 
     pub(super) fn set_applied(&mut self, user: UserId, role: RoleId, state: Option<AppliedState>) {
-        let roles = self.applied.entry(user).or_default();
-        roles.retain(|(other, _)| *other != role);
-        roles.extend(state.map(|state| (role, state)));
-        if roles.is_empty() {
-            self.applied.remove(&user);
-        }
+        self.change(user, |member| member.set_applied(role, state));
     }
 
     /// Discord acknowledged a change.
     pub(super) fn acknowledge(&mut self, user: UserId, role: RoleId, action: RoleAction) {
-        let roles = self.held.entry(user).or_default();
-        roles.retain(|other| *other != role);
-        if action == RoleAction::Grant {
-            roles.push(role);
-        }
-        if roles.is_empty() {
-            self.held.remove(&user);
-        }
-        let state = match action {
-            RoleAction::Grant => Some(AppliedState::Granted),
-            // The intent to grant again is newer than the revoke that was under way, and stays.
-            RoleAction::Revoke => self
-                .applied(user)
-                .iter()
-                .find(|(other, state)| *other == role && *state == AppliedState::Granting)
-                .map(|(_, state)| *state),
-        };
-        self.set_applied(user, role, state);
+        self.change(user, |member| {
+            member.held.retain(|other| *other != role);
+            let state = match action {
+                RoleAction::Grant => {
+                    member.held.push(role);
+                    Some(AppliedState::Granted)
+                }
+                // The intent to grant again is newer than the revoke that was under way, and stays.
+                RoleAction::Revoke => {
+                    let intent = (role, AppliedState::Granting);
+                    member.applied.contains(&intent).then_some(intent.1)
+                }
+            };
+            member.set_applied(role, state);
+        });
     }
 
     pub(super) fn all_applied(&self) -> impl Iterator<Item = RoleId> {
-        self.applied.values().flatten().map(|(role, _)| *role)
+        let applied = self.members.values().flat_map(|member| &member.applied);
+        applied.map(|(role, _)| *role)
     }
 
     pub(super) fn forget_applied(&mut self) {
-        self.applied.clear();
+        self.members.retain(|_, member| {
+            member.applied.clear();
+            !member.is_nobody()
+        });
+    }
+
+    fn change(&mut self, user: UserId, change: impl FnOnce(&mut Member)) {
+        let member = self.members.entry(user).or_default();
+        change(member);
+        if member.is_nobody() {
+            self.members.remove(&user);
+        }
     }
 }
