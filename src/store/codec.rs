@@ -38,35 +38,38 @@ pub(super) fn split_scoped_key(key: &[u8; 52]) -> (ModuleAddress, U256) {
 
 /// The common start of all event keys of one subject. Subjects order as in the domain: plans before subscriptions.
 pub(super) fn subject_prefix(module: ModuleAddress, subject: &Subject) -> Vec<u8> {
-    let mut key = Vec::with_capacity(65);
-    key.extend_from_slice(module.0.as_slice());
-    match subject {
-        Subject::Module => key.push(0),
-        Subject::Plan(id) => {
-            key.push(1);
-            key.extend_from_slice(&id.0.to_be_bytes::<32>());
-        }
-        Subject::Subscriber(wallet) => {
-            key.push(2);
-            key.extend_from_slice(wallet.0.as_slice());
-        }
-        Subject::Subscription(id) => {
-            key.push(3);
-            key.extend_from_slice(&id.0.to_be_bytes::<32>());
-        }
-    }
-    key
+    let (key, length) = padded(module, subject);
+    let mut prefix = Vec::with_capacity(LONGEST_PREFIX + 12);
+    prefix.extend_from_slice(&key[..length]);
+    prefix
 }
 
-/// [`subject_prefix`] padded with zeros: of fixed length, so that many can be sorted quickly.
-pub(super) type SubjectKey = [u8; 53];
+const LONGEST_PREFIX: usize = 53;
+
+/// [`subject_prefix`] padded with zeros: of fixed length, so that many can be compared quickly.
+pub(super) type SubjectKey = [u8; LONGEST_PREFIX];
 
 /// The padded prefix of a subject; orders as the prefixes do.
 pub(super) fn subject_key(module: ModuleAddress, subject: &Subject) -> SubjectKey {
-    let prefix = subject_prefix(module, subject);
-    let mut key = [0; 53];
-    key[..prefix.len()].copy_from_slice(&prefix);
-    key
+    padded(module, subject).0
+}
+
+/// A subject's padded prefix, and its length without the padding.
+fn padded(module: ModuleAddress, subject: &Subject) -> (SubjectKey, usize) {
+    let mut key = [0; LONGEST_PREFIX];
+    key[..20].copy_from_slice(module.0.as_slice());
+    let mut put = |tag: u8, id: &[u8]| {
+        key[20] = tag;
+        key[21..21 + id.len()].copy_from_slice(id);
+        21 + id.len()
+    };
+    let length = match subject {
+        Subject::Module => put(0, &[]),
+        Subject::Plan(id) => put(1, &id.0.to_be_bytes::<32>()),
+        Subject::Subscriber(wallet) => put(2, wallet.0.as_slice()),
+        Subject::Subscription(id) => put(3, &id.0.to_be_bytes::<32>()),
+    };
+    (key, length)
 }
 
 /// Key of a row of events: subject, then the position of its first event; orders as the chain does.

@@ -15,7 +15,7 @@ use super::tables::{
     BATCHES, BLOCKED, EVENTS, HEADERS, META, META_CURSOR, MODULES, PLANS, PLANS_READ,
     SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
-use super::touched::Touched;
+use super::touched::{MOST_ENTRIES, Touched};
 use crate::domain::{
     Batch, ChainEvent, Checkpoint, EventKind, Mark, ModuleAddress, ModuleRecord, Plan, PlanId,
     Subject, Subscription, SubscriptionId, Wallet,
@@ -24,6 +24,9 @@ use crate::projection;
 
 /// A batch that touches more subjects than this is not indexed row by row; rolling it back looks at all rows.
 const MOST_INDEXED_ROWS: usize = 2_000;
+
+/// From so many events on, a second thread is worth its start.
+const WORTH_TWO_THREADS: usize = 10_000;
 
 /// Hashes of this many newest blocks are all kept; of older ones those at batch ends and every 256th.
 const DENSE_HEADERS: u64 = 4_096;
@@ -42,9 +45,24 @@ impl Store {
         };
         store_modules(&transaction, &batch, &mut touched)?;
         store_plans_read(&transaction, &batch, &mut stale)?;
-        let order = by_subject(&batch.events);
-        append_events(&transaction, &order)?;
-        fold_subjects(&transaction, stale, &order, &mut touched)?;
+        let groups = BySubject::of(&batch.events);
+        // Folding anew reads the rows.
+        let apart = stale.is_empty() && batch.events.len() >= WORTH_TWO_THREADS;
+        let append = || append_events(&transaction, &groups);
+        let fold = |touched| fold_subjects(&transaction, stale, &groups, touched);
+        if apart {
+            // Rows and states are different tables, which redb lets two threads write.
+            std::thread::scope(|scope| {
+                let appended = scope.spawn(append);
+                fold(&mut touched)?;
+                appended
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("appending events panicked"))?
+            })?;
+        } else {
+            append()?;
+            fold(&mut touched)?;
+        }
         store_headers(&transaction, &batch)?;
         store_unknown(&transaction, &batch)?;
         if batch.moves_cursor {
@@ -119,36 +137,78 @@ fn store_plans_read(
     Ok(())
 }
 
-/// An event and the key of its subject.
-type Keyed<'a> = (SubjectKey, &'a ChainEvent);
-
-/// The events by subject, each subject's in chain order. Sorting the keys' bytes costs a tenth of comparing subjects,
-/// and the events themselves, which are large, stay where they are.
-fn by_subject(events: &[ChainEvent]) -> Vec<Keyed<'_>> {
-    let mut order: Vec<Keyed<'_>> = events
-        .iter()
-        .map(|event| (subject_key(event.module, &event.subject()), event))
-        .collect();
-    order.sort_unstable_by(|(a, first), (b, second)| {
-        a.cmp(b).then_with(|| first.position.cmp(&second.position))
-    });
-    order
+/// A batch's events by subject, each subject's in chain order.
+struct BySubject<'a> {
+    /// Each subject with the end of its events, in the order of the keys.
+    ends: Vec<(SubjectKey, usize)>,
+    events: Vec<&'a ChainEvent>,
 }
 
-/// Appends the events, sorted by subject, one row per subject, and notes which rows the batch brought.
-fn append_events(transaction: &WriteTransaction, order: &[Keyed<'_>]) -> anyhow::Result<()> {
-    let Some(newest) = order.iter().map(|(_, event)| event.position.block).max() else {
+impl<'a> BySubject<'a> {
+    /// The events, which come in chain order, are put into the subjects' places: sorting the few subjects costs a
+    /// fraction of sorting the many events, which stay where they are.
+    fn of(events: &'a [ChainEvent]) -> Self {
+        let mut numbers = FxHashMap::<SubjectKey, u32>::default();
+        let mut subjects = Vec::<(SubjectKey, usize)>::new();
+        let mut number_of = Vec::with_capacity(events.len());
+        for event in events {
+            let key = subject_key(event.module, &event.subject());
+            let number = *numbers.entry(key).or_insert_with(|| {
+                subjects.push((key, 0));
+                subjects.len() as u32 - 1
+            });
+            subjects[number as usize].1 += 1;
+            number_of.push(number);
+        }
+        let mut order: Vec<u32> = (0..subjects.len() as u32).collect();
+        order.sort_unstable_by_key(|number| subjects[*number as usize].0);
+        let mut next = vec![0; subjects.len()];
+        let mut ends = Vec::with_capacity(subjects.len());
+        let mut end = 0;
+        for number in order {
+            let (key, count) = subjects[number as usize];
+            next[number as usize] = end;
+            end += count;
+            ends.push((key, end));
+        }
+        let mut placed: Vec<&ChainEvent> = events.iter().collect();
+        for (event, number) in events.iter().zip(number_of) {
+            let place = &mut next[number as usize];
+            placed[*place] = event;
+            *place += 1;
+        }
+        Self {
+            ends,
+            events: placed,
+        }
+    }
+
+    /// The events of each subject.
+    fn groups(&self) -> impl Iterator<Item = &[&'a ChainEvent]> {
+        let mut start = 0;
+        self.ends.iter().map(move |(_, end)| {
+            let group = &self.events[start..*end];
+            start = *end;
+            group
+        })
+    }
+}
+
+/// Appends the events, one row per subject, and notes which rows the batch brought.
+fn append_events(transaction: &WriteTransaction, groups: &BySubject<'_>) -> anyhow::Result<()> {
+    let blocks = groups.events.iter().map(|event| event.position.block);
+    let Some(newest) = blocks.max() else {
         return Ok(());
     };
     let mut table = transaction.open_table(EVENTS)?;
     let mut keys = Some(Vec::new());
     let mut rows = 0;
     let mut row = Vec::new();
-    for group in groups(order) {
-        let first = group[0].1;
+    for group in groups.groups() {
+        let first = group[0];
         let key = event_key(first.module, &first.subject(), first.position);
         row.clear();
-        for (_, event) in group {
+        for event in group {
             row = pack(event, row);
         }
         table.insert(key.as_slice(), row.as_slice())?;
@@ -164,20 +224,18 @@ fn append_events(transaction: &WriteTransaction, order: &[Keyed<'_>]) -> anyhow:
     rollback::note_batch(&mut batches, newest, &keys.unwrap_or_default())
 }
 
-/// Neighbouring events of one subject.
-fn groups<'a, 'e>(order: &'a [Keyed<'e>]) -> impl Iterator<Item = &'a [Keyed<'e>]> {
-    order.chunk_by(|a, b| a.0 == b.0)
-}
-
 /// Brings the cached states up to date: subjects in `stale` are folded anew from their rows, the others go on from
 /// their cached state. Plans come before subscriptions, because failed payments ask for the plan's interval.
 fn fold_subjects(
     transaction: &WriteTransaction,
     stale: rollback::Stale,
-    order: &[Keyed<'_>],
+    groups: &BySubject<'_>,
     touched: &mut Touched,
 ) -> anyhow::Result<()> {
-    let rows = transaction.open_table(EVENTS)?;
+    if groups.ends.len() > MOST_ENTRIES {
+        // Nobody would go through such a list, so it is not made.
+        touched.everything = true;
+    }
     let mut folds = Folds {
         plans: transaction.open_table(PLANS)?,
         plans_read: transaction.open_table(PLANS_READ)?,
@@ -188,19 +246,17 @@ fn fold_subjects(
     };
     // Stale plans go before fresh subscriptions as well: both lists are in subject order, and no plan's terms depend
     // on a subscription.
-    for (module, subject) in &stale {
-        let all = events_of(&rows, *module, subject)?;
-        folds.apply(*module, subject, true, all.iter())?;
+    if !stale.is_empty() {
+        let rows = transaction.open_table(EVENTS)?;
+        for (module, subject) in &stale {
+            let all = events_of(&rows, *module, subject)?;
+            folds.apply(*module, subject, true, all.iter())?;
+        }
     }
-    for group in groups(order) {
-        let (module, subject) = (group[0].1.module, group[0].1.subject());
+    for group in groups.groups() {
+        let (module, subject) = (group[0].module, group[0].subject());
         if !stale.contains(&(module, subject)) {
-            folds.apply(
-                module,
-                &subject,
-                false,
-                group.iter().map(|(_, event)| *event),
-            )?;
+            folds.apply(module, &subject, false, group.iter().copied())?;
         }
     }
     Ok(())
@@ -271,7 +327,9 @@ impl Folds<'_, '_> {
         };
         self.intervals
             .insert((module, id), state.map(|plan| plan.interval));
-        self.touched.plans.insert((module, id), state);
+        if !self.touched.everything {
+            self.touched.plans.insert((module, id), state);
+        }
         Ok(())
     }
 
@@ -298,7 +356,9 @@ impl Folds<'_, '_> {
             Some(mark) => self.blocked.insert(key, encode(mark).as_slice())?,
             None => self.blocked.remove(key)?,
         };
-        self.touched.blocked.insert((module, wallet), state);
+        if !self.touched.everything {
+            self.touched.blocked.insert((module, wallet), state);
+        }
         Ok(())
     }
 
@@ -336,7 +396,9 @@ impl Folds<'_, '_> {
             Some(state) => self.subscriptions.insert(&key, encode(state).as_slice())?,
             None => self.subscriptions.remove(&key)?,
         };
-        self.touched.subscriptions.insert((module, id), kept);
+        if !self.touched.everything {
+            self.touched.subscriptions.insert((module, id), kept);
+        }
         Ok(())
     }
 

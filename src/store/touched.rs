@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 /// Beyond this many entries a reader is better off with everything (and an absent reader costs no memory).
-const MOST_ENTRIES: usize = 20_000;
+pub(super) const MOST_ENTRIES: usize = 20_000;
 
 /// Changed state since the last [`Store::take_touched`].
 #[derive(Debug, Default, PartialEq, Eq)]
