@@ -26,14 +26,14 @@ use super::window::Window;
 use crate::domain::{Batch, Checkpoint, ModuleAddress};
 
 /// Events in one commit, at least: it costs an fsync.
-const LEAST_PER_COMMIT: usize = 40_000;
+const LEAST_PER_COMMIT: usize = 80_000;
 /// Events in one commit, about, at most. A commit rewrites most pages of the events' table, whose rows stand by
 /// subscription: a few large commits cost a fraction of many small ones. But they are held until then.
-const MOST_PER_COMMIT: usize = 100_000;
+const MOST_PER_COMMIT: usize = 160_000;
 /// The same while the tip is followed beside it: a long commit would make the tip's wait.
 const MOST_PER_COMMIT_BESIDE: usize = 4_000;
 /// Events that may be read and not stored yet.
-const MOST_UNSTORED: usize = 140_000;
+const MOST_UNSTORED: usize = 200_000;
 /// What was read is stored at the latest after this.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// Failures of the same read, one after another, that are waited out.
@@ -99,11 +99,12 @@ impl Span<'_> {
         // The batch that is being stored.
         let mut storing = std::pin::pin!(Fuse::terminated());
         while let Some(piece) = arrived.recv().await {
-            let (mut to, mut events, mut unknown) = (piece.to, piece.events, piece.unknown);
-            let mut taken = room_for(events.len());
+            let (mut to, mut unknown) = (piece.to, piece.unknown);
+            let (mut count, mut taken) = (piece.events.len(), room_for(piece.events.len()));
+            let mut collected = vec![piece.events];
             let due = Instant::now() + COMMIT_EVERY;
-            while events.len() < most {
-                if events.len() >= least && storing.is_terminated() {
+            while count < most {
+                if count >= least && storing.is_terminated() {
                     break;
                 }
                 tokio::select! {
@@ -111,14 +112,19 @@ impl Span<'_> {
                     piece = arrived.recv() => match piece {
                         Some(piece) => {
                             taken += room_for(piece.events.len());
+                            count += piece.events.len();
                             to = piece.to;
-                            events.extend(piece.events);
+                            collected.push(piece.events);
                             unknown.extend(piece.unknown);
                         }
                         None => break,
                     },
                     () = tokio::time::sleep_until(due.into()) => break,
                 }
+            }
+            let mut events = Vec::with_capacity(count);
+            for some in collected {
+                events.extend(some);
             }
             if let Err(Surprise::WrongProcessor { module, actual }) = watch.take_updates(&events) {
                 if !storing.is_terminated() {
@@ -127,7 +133,6 @@ impl Span<'_> {
                 ledger.reset_module(watch, module, actual).await?;
                 return Err(Setback::Moved("a module is to be read again".to_owned()));
             }
-            let count = events.len();
             let verified = self.verified(to).await;
             if !storing.is_terminated() {
                 done(storing.as_mut().await?);
@@ -234,6 +239,11 @@ impl Failures {
 }
 
 impl Follower {
+    /// The last block that is read by range: those near the head are read one by one.
+    pub(super) fn range_end(&self, head: &Header) -> u64 {
+        head.number.saturating_sub(self.confirmations().max(NEAR))
+    }
+
     /// Reads up to near the head, or to the goal.
     pub(super) async fn backfill(
         &mut self,
@@ -242,9 +252,11 @@ impl Follower {
         head: &Header,
     ) -> Result<(), Setback> {
         self.status.send_modify(|status| status.at_tip = false);
-        let depth = self.confirmations().max(NEAR);
-        let target = head.number.saturating_sub(depth);
-        let target = self.known_header(endpoint, target).await?.checkpoint();
+        let target = self.range_end(head);
+        let target = match place.range_end.take() {
+            Some(known) if known.number == target => known.checkpoint(),
+            _ => self.known_header(endpoint, target).await?.checkpoint(),
+        };
         let base = place.window.base();
         let from = base.number + 1;
         // The unconfirmed blocks are read again as part of the range.

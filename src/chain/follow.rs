@@ -281,6 +281,9 @@ impl Follower {
         };
         let confirmed = latest.number.saturating_sub(self.config.confirmations);
         let to = to.unwrap_or(confirmed).min(confirmed);
+        if to == latest.number {
+            return Ok(latest);
+        }
         self.known_header(endpoint, to).await
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Place {
     pub(super) watch: Watch,
     /// Blocks whose logs are to be looked at once more: the answer was empty, and nothing proves that it had to be.
     pub(super) unsure: Vec<Header>,
+    /// Where the first range ends, if it is known already.
+    pub(super) range_end: Option<Header>,
 }
 
 impl Place {
@@ -34,6 +36,7 @@ impl Place {
             window: Window::new(base),
             watch,
             unsure: Vec::new(),
+            range_end: None,
         }
     }
 
@@ -95,13 +98,19 @@ impl Follower {
             // The genesis block holds no transactions, so nothing is lost by starting on top of it.
             false => watch.start_block().saturating_sub(1).min(confirmed),
         };
-        let base = self.known_header(endpoint, base).await?.checkpoint();
+        let base = self.known_header(endpoint, base);
+        let range_end = self.known_header(endpoint, self.range_end(head));
+        let (base, range_end) = futures_util::try_join!(base, range_end)?;
+        let base = base.checkpoint();
         info!(
             block = base.number,
             modules = watch.modules().len(),
             "following from the start"
         );
-        Ok(Place::at(base, watch))
+        Ok(Place {
+            range_end: Some(range_end),
+            ..Place::at(base, watch)
+        })
     }
 
     /// Compares the newest followed confirmed block with the node's chain: it may have changed while nobody looked.

@@ -210,6 +210,8 @@ impl Collector {
         if let Some((_, to)) = self.range {
             self.unknown.retain(|(block, ..)| *block <= to);
         }
+        // They may wait for long.
+        self.events.shrink_to_fit();
         Ok(Collected {
             events: self.events,
             emitters: self.emitters,
