@@ -22,3 +22,8 @@ pub mod roster;
 pub mod sandbox;
 pub mod store;
 pub mod web;
+
+/// For all threads of the program, the tests and the benchmark: a backfill's large buffers are made by one thread and
+/// freed by another, which leaves glibc's heaps full of holes.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
