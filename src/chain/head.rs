@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
-use alloy::pubsub::RawSubscription;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::debug;
 
 use super::read::{self, Header};
-use super::rpc::endpoint::Endpoint;
+use super::rpc::endpoint::{Endpoint, PushedHeads};
 use super::rpc::error::RpcError;
 
 mod pace;
@@ -34,7 +33,7 @@ pub(crate) struct Heads {
 
 #[derive(Debug)]
 enum Source {
-    Pushed(RawSubscription),
+    Pushed(PushedHeads),
     Polled,
 }
 
@@ -51,7 +50,7 @@ impl Heads {
     /// Subscribes, or prepares to poll where the endpoint cannot push.
     pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, RpcError> {
         let source = match endpoint.subscribe_heads().await? {
-            Some(subscription) => Source::Pushed(subscription),
+            Some(heads) => Source::Pushed(heads),
             None => Source::Polled,
         };
         Ok(Self {
@@ -67,10 +66,10 @@ impl Heads {
     pub(crate) async fn next(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
         let headers = match &mut self.source {
             Source::Polled => return self.poll(endpoint).await,
-            Source::Pushed(subscription) => {
+            Source::Pushed(heads) => {
                 let silence = (3 * self.pace.period()).clamp(SILENCE.0, SILENCE.1);
                 let until = self.quiet_since + silence;
-                match tokio::time::timeout_at(until.into(), pushed(subscription)).await {
+                match tokio::time::timeout_at(until.into(), pushed(heads)).await {
                     Ok(headers) => headers?,
                     Err(_) => return self.probe(endpoint).await,
                 }
@@ -118,8 +117,8 @@ impl Heads {
         if latest.number <= highest {
             return Ok(Seen::Nothing);
         }
-        if let Source::Pushed(subscription) = &mut self.source
-            && let Ok(headers) = tokio::time::timeout(PUSH_GRACE, pushed(subscription)).await
+        if let Source::Pushed(heads) = &mut self.source
+            && let Ok(headers) = tokio::time::timeout(PUSH_GRACE, pushed(heads)).await
         {
             let headers = headers?;
             return Ok(self.seen(headers));
@@ -156,10 +155,10 @@ pub(super) async fn newest(endpoint: &Endpoint) -> Result<Header, RpcError> {
 }
 
 /// The heads that were pushed since the last look, at least one.
-async fn pushed(subscription: &mut RawSubscription) -> Result<Vec<Header>, RpcError> {
+async fn pushed(heads: &mut PushedHeads) -> Result<Vec<Header>, RpcError> {
     let mut headers = Vec::new();
     loop {
-        let message = match subscription.recv().await {
+        let message = match heads.subscription.recv().await {
             Ok(message) => message,
             // More heads than the channel holds came while we were busy; the newest are still there.
             Err(RecvError::Lagged(_)) => continue,
@@ -172,7 +171,7 @@ async fn pushed(subscription: &mut RawSubscription) -> Result<Vec<Header>, RpcEr
             Err(error) => debug!(%error, "a pushed head is unreadable"),
         }
         // A message that waits is received without suspending, so none is lost when this future is dropped.
-        if subscription.is_empty() && !headers.is_empty() {
+        if heads.subscription.is_empty() && !headers.is_empty() {
             return Ok(headers);
         }
     }

@@ -32,6 +32,8 @@ const TRIES: u32 = 3;
 
 /// A connected node.
 pub(crate) struct Endpoint {
+    /// May hold a key.
+    url: Url,
     host: String,
     client: RpcClient,
     http: Option<HttpTransport>,
@@ -57,18 +59,7 @@ impl Endpoint {
         patience: Duration,
     ) -> Result<Self, RpcError> {
         let (client, http) = if matches!(url.scheme(), "ws" | "wss") {
-            let config = WebSocketConfig::default()
-                .max_message_size(Some(LARGEST_MESSAGE))
-                .max_frame_size(Some(LARGEST_MESSAGE));
-            let connect = WsConnect::new(url.as_str())
-                .with_config(config)
-                .with_keepalive_interval(KEEPALIVE);
-            let connecting = RpcClient::connect_pubsub(OneConnection(connect));
-            let client = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-                .await
-                .map_err(|_| timed_out("connecting"))?
-                .map_err(|error| understand(&error))?;
-            (client, None)
+            (websocket(url).await?, None)
         } else {
             let http = HttpTransport {
                 client: reqwest::Client::builder()
@@ -80,6 +71,7 @@ impl Endpoint {
             (RpcClient::new(http.clone(), false), Some(http))
         };
         let endpoint = Self {
+            url: url.clone(),
             host: host(url),
             client,
             http,
@@ -153,15 +145,20 @@ impl Endpoint {
     }
 
     /// Subscribes to new heads; `None` where the transport or the node cannot.
-    pub(crate) async fn subscribe_heads(&self) -> Result<Option<RawSubscription>, RpcError> {
-        let Some(frontend) = self.client.pubsub_frontend() else {
+    ///
+    /// They come over a connection of their own. On the one for calls they would come late from a node that leaves
+    /// Nagle's algorithm on, as anvil does: it holds a head back until the answer before is acknowledged, and the kernel
+    /// delays that acknowledgement by 40 ms on a connection that is also written to (measured by `make bench`).
+    pub(crate) async fn subscribe_heads(&self) -> Result<Option<PushedHeads>, RpcError> {
+        if self.client.pubsub_frontend().is_none() {
+            return Ok(None);
+        }
+        let connection = websocket(&self.url).await?;
+        let Some(frontend) = connection.pubsub_frontend() else {
             return Ok(None);
         };
-        let mut request = self.client.make_request("eth_subscribe", ("newHeads",));
-        request.set_is_subscription();
         let subscribing = async {
-            let id: B256 = self
-                .client
+            let id: B256 = connection
                 .request("eth_subscribe", ("newHeads",))
                 .map_meta(|mut meta| {
                     meta.set_is_subscription();
@@ -174,7 +171,10 @@ impl Endpoint {
             .await
             .map_err(|_| timed_out("eth_subscribe"))?
             .map_err(|error| understand(&error))?;
-        Ok(Some(subscription))
+        Ok(Some(PushedHeads {
+            subscription,
+            _connection: connection,
+        }))
     }
 
     /// Every call on this endpoint waits until then: `Retry-After` holds for all of them, not for the refused one alone.
@@ -202,6 +202,34 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// New heads as a node pushes them.
+pub(crate) struct PushedHeads {
+    pub(crate) subscription: RawSubscription,
+    /// Closed when nobody holds it.
+    _connection: RpcClient,
+}
+
+impl fmt::Debug for PushedHeads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As for Endpoint.
+        f.debug_struct("PushedHeads").finish_non_exhaustive()
+    }
+}
+
+async fn websocket(url: &Url) -> Result<RpcClient, RpcError> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(LARGEST_MESSAGE))
+        .max_frame_size(Some(LARGEST_MESSAGE));
+    let connect = WsConnect::new(url.as_str())
+        .with_config(config)
+        .with_keepalive_interval(KEEPALIVE);
+    let connecting = RpcClient::connect_pubsub(OneConnection(connect));
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .map_err(|_| timed_out("connecting"))?
+        .map_err(|error| understand(&error))
 }
 
 /// What a transport's error means; our own HTTP transport has already said.
