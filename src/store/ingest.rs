@@ -145,8 +145,8 @@ struct BySubject<'a> {
 }
 
 impl<'a> BySubject<'a> {
-    /// The events, which come in chain order, are put into the subjects' places: sorting the few subjects costs a
-    /// fraction of sorting the many events, which stay where they are.
+    /// The events are put into the subjects' places: sorting the few subjects costs a fraction of sorting the many
+    /// events, which stay where they are. Of each subject they mostly come in chain order; where not, they are sorted.
     fn of(events: &'a [ChainEvent]) -> Self {
         let mut numbers = FxHashMap::<SubjectKey, u32>::default();
         let mut subjects = Vec::<(SubjectKey, usize)>::new();
@@ -176,6 +176,14 @@ impl<'a> BySubject<'a> {
             let place = &mut next[number as usize];
             placed[*place] = event;
             *place += 1;
+        }
+        let mut start = 0;
+        for (_, end) in &ends {
+            let group = &mut placed[start..*end];
+            if !group.is_sorted_by_key(|event| event.position) {
+                group.sort_by_key(|event| event.position);
+            }
+            start = *end;
         }
         Self {
             ends,
@@ -244,19 +252,24 @@ fn fold_subjects(
         intervals: FxHashMap::default(),
         touched,
     };
-    // Stale plans go before fresh subscriptions as well: both lists are in subject order, and no plan's terms depend
-    // on a subscription.
-    if !stale.is_empty() {
-        let rows = transaction.open_table(EVENTS)?;
-        for (module, subject) in &stale {
-            let all = events_of(&rows, *module, subject)?;
-            folds.apply(*module, subject, true, all.iter())?;
+    let is_plan = |subject: &Subject| matches!(subject, Subject::Plan(_));
+    let rows = match stale.is_empty() {
+        true => None,
+        false => Some(transaction.open_table(EVENTS)?),
+    };
+    // All plans first, stale and fresh ones: after a reorganisation a stale subscription may be to a plan that is new.
+    for plans in [true, false] {
+        for (module, subject) in stale.iter().filter(|(_, one)| is_plan(one) == plans) {
+            if let Some(rows) = &rows {
+                let all = events_of(rows, *module, subject)?;
+                folds.apply(*module, subject, true, all.iter())?;
+            }
         }
-    }
-    for group in groups.groups() {
-        let (module, subject) = (group[0].module, group[0].subject());
-        if !stale.contains(&(module, subject)) {
-            folds.apply(module, &subject, false, group.iter().copied())?;
+        for group in groups.groups() {
+            let (module, subject) = (group[0].module, group[0].subject());
+            if is_plan(&subject) == plans && !stale.contains(&(module, subject)) {
+                folds.apply(module, &subject, false, group.iter().copied())?;
+            }
         }
     }
     Ok(())
