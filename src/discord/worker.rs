@@ -248,7 +248,9 @@ fn log(change: &RoleChange, end: &End) {
         ..
     } = change;
     match end {
-        End::Done => tracing::info!(?action, %guild, %user, %role, "role changed"),
+        End::Done => {
+            tracing::debug!(?action, %guild, %user, %role, "Discord acknowledged the role change")
+        }
         End::Postponed => {
             tracing::debug!(?action, %guild, %user, %role, "role change waits for the rate limit")
         }
