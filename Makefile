@@ -1,7 +1,7 @@
 # `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js, a C compiler and OpenSSL's headers
 # beforehand. What else they need they install themselves, once.
 
-.PHONY: sandbox test check bench abi chromium
+.PHONY: sandbox test check bench abi walletconnect chromium
 
 CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 FOUND_CHROMIUM = for name in $(CHROMIUM_NAMES); do command -v $$name && break; done
@@ -11,7 +11,7 @@ sandbox: anvil/node_modules/.stamp
 	cargo run --quiet -- sandbox
 
 # What CI runs.
-test: check anvil/node_modules/.stamp tests/browser/node_modules/.stamp chromium
+test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp chromium
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
@@ -29,9 +29,17 @@ bench: anvil/node_modules/.stamp
 abi: anvil/node_modules/.stamp
 	node anvil/compile.mjs
 
+# Bundle the wallet page's WalletConnect client anew.
+walletconnect: src/web/walletconnect/node_modules/.stamp
+	node src/web/walletconnect/bundle.mjs
+
 # The stamp is newer than the lock file exactly when what the lock file names is installed.
 anvil/node_modules/.stamp: anvil/package.json anvil/package-lock.json anvil/.npmrc
 	npm ci --prefix anvil --no-fund --no-audit
+	touch $@
+
+src/web/walletconnect/node_modules/.stamp: src/web/walletconnect/package.json src/web/walletconnect/package-lock.json src/web/walletconnect/.npmrc
+	npm ci --prefix src/web/walletconnect --no-fund --no-audit
 	touch $@
 
 # What drives the browser in tests; it brings no browser of its own.

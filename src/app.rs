@@ -219,6 +219,7 @@ fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
         chain_id: config.chain.chain_id,
         checkout_url: config.amser.checkout_url.clone(),
         sign_in,
+        wallet_connect: config.web.wallet_connect.clone(),
     }
 }
 

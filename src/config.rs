@@ -14,6 +14,7 @@ pub use secrets::Secrets;
 
 use crate::chain::ChainConfig;
 use crate::domain::{Gate, Policy};
+use crate::web::WalletConnect;
 
 /// Everything the program needs to know, checked.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub struct Web {
     pub behind_proxy: bool,
     /// Wallets that one member may link.
     pub links_per_member: usize,
+    /// WalletConnect, where the merchant has a project there.
+    pub wallet_connect: Option<WalletConnect>,
 }
 
 /// What is wrong with a configuration: one sentence that names the file, the line and the key.

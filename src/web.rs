@@ -66,6 +66,17 @@ pub struct WebSettings {
     pub checkout_url: String,
     /// How a visitor proves to be the member.
     pub sign_in: SignIn,
+    /// What visitors with a wallet on another device are offered.
+    pub wallet_connect: Option<WalletConnect>,
+}
+
+/// A merchant's WalletConnect project, for wallets on another device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalletConnect {
+    /// The project's id. Public: the page tells it to the browser.
+    pub project_id: String,
+    /// The relay, `wss://`.
+    pub relay_url: Url,
 }
 
 /// How a visitor proves to be the member who ran `/verify`.

@@ -44,6 +44,16 @@ fn mistakes_name_the_line_and_the_key() {
             "links_per_member = 0",
             "web.links_per_member",
         ),
+        (
+            "links_per_member = 5",
+            "walletconnect_project_id = \"<script>\"",
+            "web.walletconnect_project_id",
+        ),
+        (
+            "links_per_member = 5",
+            "walletconnect_relay_url = \"https://relay.example\"",
+            "web.walletconnect_relay_url",
+        ),
     ];
     for (good, bad, key) in table {
         let line = GOOD.lines().position(|line| line.contains(good)).unwrap() + 1;

@@ -13,13 +13,23 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use url::Position;
 
 use super::error::WebError;
 use super::limits::{forwarded, household};
-use super::{Site, view};
+use super::{Site, WalletConnect, view};
 
-/// Only our own files; wallets' icons come as `data:` (EIP-6963).
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+/// Only our own files; wallets' icons come as `data:` (EIP-6963). Where WalletConnect is offered, its relay too.
+fn content_policy(wallet_connect: Option<&WalletConnect>) -> HeaderValue {
+    let relay = wallet_connect.map_or_else(String::new, |offer| {
+        // Up to the path: scheme, host and port.
+        format!(" {}", &offer.relay_url[..Position::BeforePath])
+    });
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{relay}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("a URL is ASCII")
+}
 
 /// Whether a person's browser is asking for a page, rather than a script for JSON.
 pub(super) fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
@@ -71,10 +81,13 @@ pub(super) async fn protect(
 ) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        content_policy(site.settings().wallet_connect.as_ref()),
+    );
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
-    set(CONTENT_SECURITY_POLICY, POLICY);
     set(REFERRER_POLICY, "no-referrer");
     set(X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(X_FRAME_OPTIONS, "DENY");

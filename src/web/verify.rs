@@ -110,6 +110,7 @@ async fn show(site: &Site, token: &str, visitor: &Visitor) -> Result<Response, W
         csrf,
         chain_id: site.settings().chain_id,
         types_name: matches!(site.settings().sign_in, SignIn::TypeTheName),
+        wallet_connect: site.settings().wallet_connect.as_ref(),
     }))
 }
 

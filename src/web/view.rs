@@ -9,12 +9,12 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
-use super::Site;
 use super::error::WebError;
 use super::profile::Profile;
+use super::{Site, WalletConnect};
 use crate::domain::GuildId;
 
-/// Styles, script and icon; small enough to be fetched anew with each page.
+/// Styles, scripts and icon; what every page loads is small enough to be fetched anew each time.
 pub(super) fn assets() -> Router<Arc<Site>> {
     let css = async || file("text/css; charset=utf-8", include_str!("assets/page.css"));
     let script = async || {
@@ -24,9 +24,24 @@ pub(super) fn assets() -> Router<Arc<Site>> {
         )
     };
     let icon = async || file("image/svg+xml", include_str!("assets/icon.svg"));
+    // Generated (src/web/walletconnect) and loaded only by visitors who choose it; its licences want to be passed on.
+    let wallet_connect = async || {
+        file(
+            "text/javascript; charset=utf-8",
+            include_str!("assets/walletconnect.js"),
+        )
+    };
+    let licences = async || {
+        file(
+            "text/plain; charset=utf-8",
+            include_str!("assets/walletconnect.licenses.txt"),
+        )
+    };
     Router::new()
         .route("/assets/page.css", get(css))
         .route("/assets/verify.js", get(script))
+        .route("/assets/walletconnect.js", get(wallet_connect))
+        .route("/assets/walletconnect.licenses.txt", get(licences))
         .route("/assets/icon.svg", get(icon))
         .route("/favicon.ico", get(icon))
 }
@@ -155,6 +170,7 @@ pub(super) struct LinkPage<'a> {
     pub(super) chain_id: u64,
     /// Whether the visitor has to type the member's name, for want of a sign-in.
     pub(super) types_name: bool,
+    pub(super) wallet_connect: Option<&'a WalletConnect>,
 }
 
 /// The wallet page.
@@ -162,7 +178,9 @@ pub(super) fn link(shown: &LinkPage<'_>) -> Response {
     let profile = shown.profile;
     let inner = html! {
         main.card #verify data-csrf=[shown.csrf] data-chain=(shown.chain_id) data-guild=(shown.guild)
-            data-username=[shown.types_name.then_some(&profile.username)] {
+            data-username=[shown.types_name.then_some(&profile.username)]
+            data-project=[shown.wallet_connect.map(|offer| &offer.project_id)]
+            data-relay=[shown.wallet_connect.map(|offer| &offer.relay_url)] {
             (server(shown.token, profile))
             div #flow {
                 h1 { "Link your wallet" }
@@ -177,7 +195,11 @@ pub(super) fn link(shown: &LinkPage<'_>) -> Response {
                     h2 #choose-title { "Choose your wallet" }
                     ul.wallets #wallets {}
                     p.fine #searching { "Looking for wallets in this browser…" }
+                    @if shown.wallet_connect.is_some() {
+                        button.button.wide #walletconnect type="button" { "WalletConnect: a wallet on your phone" }
+                    }
                 }
+                @if shown.wallet_connect.is_some() { (scan()) }
                 section #account aria-labelledby="account-title" hidden {
                     h2 #account-title { "Sign with this wallet" }
                     p.wallet { img #account-icon alt="" hidden; span #account-name {} }
@@ -252,6 +274,25 @@ fn name_check(profile: &Profile) -> Markup {
             div.row {
                 input #typed-name name="name" autocomplete="off" autocapitalize="none" spellcheck="false" required;
                 button.button.main type="submit" { "This is me" }
+            }
+        }
+    }
+}
+
+/// Shown while a wallet on another device is awaited.
+fn scan() -> Markup {
+    html! {
+        section #scan aria-labelledby="scan-title" hidden {
+            h2 #scan-title tabindex="-1" { "Scan this with your wallet" }
+            img #code alt="QR code that connects your wallet" width="280" height="280";
+            p {
+                a #open-wallet href="#scan" { "Open a wallet on this device" }
+                " instead, if it is here."
+            }
+            p.fine { "What your wallet answers passes, encrypted, through WalletConnect's relay." }
+            div.row {
+                button.button.quiet #copy-code type="button" { "Copy the code" }
+                button.button.quiet #scan-back type="button" { "Other wallet" }
             }
         }
     }

@@ -1,5 +1,5 @@
 // Plays scenes on the wallet page in a real Chromium. Its one argument is JSON:
-//   { chromium, scene, link, visitor, rpc, account, shots }
+//   { chromium, scene, link, visitor, visitorId, discord, rpc, account, relay, shots }
 // It prints one line of JSON with what was seen, or fails with what went wrong. Screenshots go to `shots`, if given.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -93,6 +93,45 @@ const button = (name) => page.getByRole('button', { name, exact: true })
 const text = (id) => page.locator(`#${id}`).innerText()
 const shown = (id, pattern) => page.locator(`#${id}`).filter({ hasText: pattern, visible: true }).waitFor()
 const metal = (account = asked.account) => ({ name: 'Metal Wallet', colour: '#c60', account, chainId: '0x7a69' })
+
+/** A wallet in a browser of its own, made of the same library; it signs with the chain's account. */
+async function remoteWallet () {
+  const device = await browser.newContext({ bypassCSP: true })
+  device.setDefaultTimeout(DEADLINE)
+  const wallet = await device.newPage()
+  wallet.on('pageerror', (error) => problems.push(`wallet: ${error.message}`))
+  await wallet.exposeFunction('signWithAnvil', (hex, account) => rpc('personal_sign', [hex, account]))
+  await wallet.goto(new URL('/healthz', asked.link).href)
+  await wallet.evaluate(async ({ account, relay, project }) => {
+    const { quietClient } = await import('/assets/walletconnect.js')
+    const metadata = { name: 'Pocket Wallet', description: '', url: 'https://wallet.example', icons: [] }
+    const client = await quietClient({ projectId: project, relayUrl: relay, metadata })
+    window.seen = []
+    let session
+    window.pairWith = async (uri, chain, declines) => {
+      const proposed = new Promise((resolve) => client.once('session_proposal', resolve))
+      await client.pair({ uri })
+      const { id, params } = await proposed
+      window.seen.push(params.proposer.metadata.url)
+      if (declines) {
+        await client.reject({ id, reason: { code: 5000, message: 'User rejected.' } })
+        return
+      }
+      const eip155 = { accounts: [`eip155:${chain}:${account}`], methods: ['personal_sign'], events: ['accountsChanged', 'chainChanged'] }
+      const { topic, acknowledged } = await client.approve({ id, namespaces: { eip155 } })
+      session = topic
+      await acknowledged()
+    }
+    window.hangUp = () => client.disconnect({ topic: session, reason: { code: 6000, message: 'User disconnected.' } })
+    client.on('session_request', async ({ id, topic, params: { request } }) => {
+      window.seen.push(request.method)
+      const result = await window.signWithAnvil(...request.params)
+      await client.respond({ topic, response: { id, jsonrpc: '2.0', result } })
+    })
+    client.on('session_delete', () => window.seen.push('session_delete'))
+  }, asked)
+  return wallet
+}
 
 async function signIn () {
   await page.getByRole('link', { name: 'Sign in with Discord' }).click()
@@ -251,6 +290,66 @@ const scenes = {
     await page.locator('h1').waitFor()
     await shoot('page')
     return { title: await page.locator('h1').innerText(), text: await page.locator('main').innerText() }
+  },
+
+  /** A wallet on another device scans, signs, and is left in the end; before that the visitor turns back once. */
+  async remote () {
+    const wallet = await remoteWallet()
+    await page.goto(asked.link)
+    await signIn()
+    await shown('searching', 'no wallet')
+    await shoot('choose')
+    await button('WalletConnect: a wallet on your phone').click()
+    await button('Copy the code').waitFor()
+    const abandoned = await page.locator('#open-wallet').getAttribute('href')
+    await button('Other wallet').click()
+    await button('WalletConnect: a wallet on your phone').click()
+    await page.locator(`#open-wallet:not([href="${abandoned}"])`).waitFor()
+    await page.locator('#code').evaluate((picture) => picture.decode())
+    await shoot('scan')
+    const code = await page.locator('#open-wallet').getAttribute('href')
+    await wallet.evaluate(([uri, chain]) => window.pairWith(uri, chain), [code, asked.chain])
+    await page.locator('#sign:enabled').waitFor()
+    const name = await text('account-name')
+    const message = await page.locator('#message').textContent()
+    await shoot('sign')
+    await button('Sign message').click()
+    await shown('outcome', 'Subscriber')
+    await wallet.waitForFunction(() => window.seen.includes('session_delete'))
+    return { name, message, seen: await wallet.evaluate(() => window.seen), address: await text('done-address'), outcome: await text('outcome') }
+  },
+
+  /** The wallet declines, then agrees and disconnects. */
+  async remoteDeclined () {
+    const wallet = await remoteWallet()
+    await page.goto(asked.link)
+    await signIn()
+    const scan = async (declines) => {
+      await button('WalletConnect: a wallet on your phone').click()
+      await button('Copy the code').waitFor()
+      const code = await page.locator('#open-wallet').getAttribute('href')
+      await wallet.evaluate(([uri, chain, declines]) => window.pairWith(uri, chain, declines), [code, asked.chain, declines])
+    }
+    await scan(true)
+    await shown('problem', 'declined')
+    const declined = await text('problem')
+    await scan(false)
+    await page.locator('#sign:enabled').waitFor()
+    await wallet.evaluate(() => window.hangUp())
+    await shown('problem', 'disconnected')
+    return { declined, disconnected: await text('problem'), chooses: await page.locator('#walletconnect').isVisible() }
+  },
+
+  /** The relay does not know the project, or cannot be reached. */
+  async remoteUnreachable () {
+    await page.goto(asked.link)
+    await signIn()
+    await button('WalletConnect: a wallet on your phone').click()
+    await shown('problem', 'relay did not answer')
+    await shoot('page')
+    // The browser's own line about the connection that the relay closed or refused.
+    problems.splice(0, problems.length, ...problems.filter((line) => !line.includes('WebSocket connection to')))
+    return { problem: await text('problem'), chooses: await page.locator('#walletconnect').isVisible() }
   },
 
   /** The link is used up in another window while the page is open. */

@@ -12,12 +12,14 @@ use alloy::providers::Provider as _;
 use amser_roles::domain::{UserId, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 use amser_roles::sandbox::world::{Pace, World};
-use amser_roles::web::{LINK_SECONDS, machine_clock, new_link};
+use amser_roles::web::{LINK_SECONDS, WalletConnect, machine_clock, new_link};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
-use crate::verify::site::{Running, Setup, start};
+use crate::support::relay::{self, Relay};
+use crate::verify::site::{CHAIN_ID, Running, Setup, start};
 
 const NAMES: [&str; 4] = [
     "chromium",
@@ -37,6 +39,7 @@ fn chromium() -> String {
 }
 
 struct Stage {
+    relay: Option<Url>,
     chain: LocalChain,
     account: Address,
     site: Running,
@@ -46,12 +49,14 @@ struct Stage {
 /// What a scene is played on.
 struct Scene<'a> {
     scene: &'a str,
-    link: url::Url,
+    link: Url,
     visitor: &'a str,
     visitor_id: UserId,
     discord: String,
     rpc: String,
     account: Address,
+    /// WalletConnect's relay, where the page offers it.
+    relay: Option<Url>,
 }
 
 /// Plays a scene, and checks what holds for all: no error in the browser, and no request to anyone else.
@@ -65,6 +70,9 @@ async fn play(scene: Scene<'_>) -> Value {
         "discord": scene.discord,
         "rpc": scene.rpc,
         "account": scene.account.to_string(),
+        "chain": CHAIN_ID,
+        "relay": scene.relay.as_ref().map(Url::as_str),
+        "project": relay::PROJECT,
         "shots": std::env::var("AMSER_ROLES_SHOTS").ok(),
     });
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/verify.mjs");
@@ -83,8 +91,9 @@ async fn play(scene: Scene<'_>) -> Value {
     );
     let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(seen["problems"], json!([]), "{name}");
-    let own =
-        [scene.link.as_str(), &scene.discord].map(|url| url.split('/').nth(2).unwrap().to_owned());
+    let relay = scene.relay.as_ref().map_or("", Url::as_str);
+    let own = [scene.link.as_str(), &scene.discord, relay]
+        .map(|url| url.split('/').nth(2).unwrap_or_default());
     for host in seen["hosts"].as_array().unwrap() {
         assert!(own.iter().any(|own| host == own), "{name} asked {host}");
     }
@@ -93,11 +102,19 @@ async fn play(scene: Scene<'_>) -> Value {
 
 impl Stage {
     async fn new(sign_in: bool) -> Self {
+        Self::with_relay(sign_in, None, relay::PROJECT).await
+    }
+
+    async fn with_relay(sign_in: bool, relay: Option<Url>, project: &str) -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
         // The one key that the chain itself holds.
         let account = chain.provider().get_accounts().await.unwrap()[0];
         let site = start(Setup {
             sign_in,
+            wallet_connect: relay.clone().map(|relay_url| WalletConnect {
+                project_id: project.to_owned(),
+                relay_url,
+            }),
             provider: Some(chain.provider().clone()),
             ..Setup::default()
         })
@@ -105,6 +122,7 @@ impl Stage {
         let user = site.discord.add_user("ada");
         site.discord.add_member(site.guild, user).unwrap();
         Self {
+            relay,
             chain,
             account,
             site,
@@ -121,6 +139,7 @@ impl Stage {
             discord: self.site.discord.base_url(),
             rpc: self.chain.http_url(),
             account: self.account,
+            relay: self.relay.clone(),
         })
         .await
     }
@@ -183,6 +202,69 @@ async fn without_a_wallet_the_page_says_how_to_go_on() {
     let seen = stage.play("none", "ada", &link).await;
     assert!(text(&seen, "help").contains("find a wallet"));
     assert!(text(&seen, "app").starts_with("metamask://dapp/127.0.0.1"));
+}
+
+#[tokio::test]
+async fn the_bundled_walletconnect_client_is_built_from_its_sources() {
+    let output = Command::new("node")
+        .args(["src/web/walletconnect/bundle.mjs", "--check"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("node runs: it is a prerequisite of `make test`");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+#[tokio::test]
+async fn a_wallet_on_another_device_links_over_walletconnect() {
+    let relay = Relay::start().await;
+    let stage = Stage::with_relay(true, Some(relay.url()), relay::PROJECT).await;
+    stage.site.subscribe(stage.account);
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("remote", "ada", &link).await;
+    assert_eq!(text(&seen, "name"), "Pocket Wallet");
+    assert_eq!(text(&seen, "address"), stage.account.to_string());
+    assert!(text(&seen, "outcome").contains("Subscriber"));
+    let origin = stage.site.url.origin().ascii_serialization();
+    let told = json!([origin, "personal_sign", "session_delete"]);
+    assert_eq!(
+        seen["seen"], told,
+        "the wallet learns the site, not the link"
+    );
+    let stored = stage.site.store.link_of(Wallet(stage.account)).unwrap();
+    assert_eq!(stored.unwrap().user, stage.user);
+    let token = link.rsplit('/').next().unwrap();
+    let signed = text(&seen, "message").lines().next().unwrap();
+    for message in relay.passed() {
+        assert!(!message.contains(token) && !message.contains(signed));
+    }
+}
+
+#[tokio::test]
+async fn a_remote_wallet_that_declines_or_leaves_is_told_of() {
+    let relay = Relay::start().await;
+    let stage = Stage::with_relay(true, Some(relay.url()), relay::PROJECT).await;
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("remoteDeclined", "ada", &link).await;
+    assert!(text(&seen, "declined").contains("nothing was linked"));
+    assert!(text(&seen, "disconnected").contains("Choose it again"));
+    assert_eq!(seen["chooses"], true);
+    assert_eq!(stage.site.store.link_count().unwrap(), 0);
+    relay.passed();
+}
+
+#[tokio::test]
+async fn a_relay_that_refuses_or_is_away_leaves_the_other_ways_open() {
+    let relay = Relay::start().await;
+    let nobody = Url::parse("ws://127.0.0.1:9").unwrap();
+    let visit = async |url, project| {
+        let stage = Stage::with_relay(true, Some(url), project).await;
+        let link = stage.site.verify(stage.user);
+        let seen = stage.play("remoteUnreachable", "ada", &link).await;
+        assert!(text(&seen, "problem").contains("in your wallet’s own browser"));
+        assert_eq!(seen["chooses"], true);
+    };
+    tokio::join!(visit(relay.url(), "unknown"), visit(nobody, relay::PROJECT));
 }
 
 #[tokio::test]
@@ -262,6 +344,7 @@ async fn in_the_sandbox_a_paid_wallet_is_linked_in_the_browser_and_discord_shows
             discord: world.discord.base_url(),
             rpc: world.chain.http_url(),
             account,
+            relay: None,
         })
         .await;
         took.push(seen["milliseconds"].as_u64().unwrap());

@@ -5,6 +5,7 @@ pub(crate) mod entitled;
 pub(crate) mod following;
 pub(crate) mod life;
 pub(crate) mod oracle;
+pub(crate) mod relay;
 pub(crate) mod rpc_proxy;
 pub(crate) mod scene;
 pub(crate) mod stage;

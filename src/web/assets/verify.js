@@ -1,14 +1,16 @@
-// The wallet page: finds wallets (EIP-6963, else window.ethereum), asks one to sign the server's message, and shows what
-// came of it. Nothing is loaded from elsewhere and nothing is remembered.
+// The wallet page: finds wallets (EIP-6963, else window.ethereum, else WalletConnect where the merchant has it), asks one to
+// sign the server's message, and shows what came of it. Nothing is loaded from elsewhere and nothing is remembered.
 
 const byId = (id) => document.getElementById(id)
 const main = byId('verify')
-const { csrf, chain, username } = main.dataset
+const { csrf, chain, username, project, relay } = main.dataset
 
 /** Wallets by their announced uuid: { name, icon, provider }. */
 const wallets = new Map()
 /** The chosen wallet with its address and listeners, or null. */
 let chosen = null
+/** Ends the connection over WalletConnect, or null. */
+let remote = null
 /** The server's text for the chosen address, or null. */
 let message = null
 /** Counts choices, so that an answer to an earlier one is dropped. */
@@ -30,6 +32,8 @@ class Refusal extends Error {
   }
 }
 
+const offline = () => new Refusal('offline', 'The server did not answer. Check your connection and try again; if the link was used meanwhile, your roles arrive on their own.')
+
 async function ask (path, body) {
   const options = { credentials: 'same-origin', headers: { accept: 'application/json' } }
   if (body) {
@@ -43,7 +47,7 @@ async function ask (path, body) {
     response = await fetch(`${location.pathname}/${path}`, options)
     answer = await response.json()
   } catch {
-    throw new Refusal('offline', 'The server did not answer. Check your connection and try again; if the link was used meanwhile, your roles arrive on their own.')
+    throw offline()
   }
   if (response.ok) return answer
   throw new Refusal(answer?.error?.code, answer?.error?.message ?? 'Something went wrong; reload the page and try again.')
@@ -53,13 +57,16 @@ async function ask (path, body) {
 function explain (error) {
   if (error instanceof Refusal) return error.message
   switch (error?.code) {
-    case 4001: return 'You declined in your wallet, and nothing was linked. Press the button again when you are ready.'
+    case 4001:
+    case 5000: return 'You declined in your wallet, and nothing was linked. Press the button again when you are ready.'
     case 4100: return 'Your wallet does not allow this account here. Open the wallet, connect this site, and try again.'
     case 4900:
     case 4901: return 'Your wallet is disconnected. Unlock it, check its network, and try again.'
     case -32002: return 'Your wallet already shows a request. Open it, finish that one, and try again.'
     case -32601:
     case 4200: return 'This wallet cannot sign messages here. Choose another wallet below.'
+    case 'relay': return 'WalletConnect’s relay did not answer. Try again, or open this page in your wallet’s own browser (see below).'
+    case 'unpaired': return 'The code was not used in time. Press WalletConnect again for a new one.'
     default: return 'Your wallet did not answer as expected. Unlock it, then try again, or choose another wallet.'
   }
 }
@@ -69,7 +76,7 @@ function fail (error) {
   complain(explain(error))
   if (FINAL.has(error?.code)) {
     turn++
-    for (const id of ['choose', 'account', 'name-check', 'phone', 'no-wallet']) byId(id)?.setAttribute('hidden', '')
+    for (const id of ['choose', 'scan', 'account', 'name-check', 'phone', 'no-wallet']) byId(id)?.setAttribute('hidden', '')
     if (error.code === 'sign_in_required') {
       const reload = element('button', { type: 'button', className: 'button main', textContent: 'Sign in again' })
       reload.addEventListener('click', () => location.reload())
@@ -91,7 +98,7 @@ function showWallets () {
   const items = [...wallets].map(([id, wallet]) => {
     const icon = ownIcon(wallet.icon)
     const button = element('button', { type: 'button' }, ...(icon ? [element('img', { src: icon, alt: '' })] : []), wallet.name)
-    button.addEventListener('click', () => connect(id))
+    button.addEventListener('click', () => connect(wallets.get(id)))
     return element('li', {}, button)
   })
   byId('wallets').replaceChildren(...items)
@@ -124,19 +131,50 @@ function findWallets () {
 function leave () {
   turn++
   for (const [name, listener] of chosen?.listeners ?? []) chosen.provider.removeListener?.(name, listener)
-  chosen = null
-  message = null
+  remote?.abort()
+  chosen = remote = message = null
   byId('account').hidden = true
+  byId('scan')?.setAttribute('hidden', '')
   byId('choose').hidden = false
 }
 
-async function connect (id) {
+/** Shows what to scan, and waits for a wallet on another device. */
+async function pairRemotely () {
+  remote = new AbortController()
+  const { signal } = remote
+  say('Asking WalletConnect for a code…')
+  const { pair } = await import('./walletconnect.js').catch(() => { throw offline() })
+  return pair({
+    projectId: project,
+    relayUrl: relay,
+    chain,
+    signal,
+    // The link itself stays here: its path is the secret.
+    metadata: { name: document.title, description: 'Sign one message to link your wallet.', url: location.origin, icons: [] },
+    show ({ uri, picture }) {
+      if (signal.aborted) return
+      quiet()
+      byId('choose').hidden = true
+      byId('code').src = picture
+      byId('open-wallet').href = uri
+      byId('scan').hidden = false
+      byId('scan-title').focus()
+    }
+  })
+}
+
+async function connect ({ name, icon, provider }) {
   leave()
   quiet()
   const mine = turn
-  const { name, icon, provider } = wallets.get(id)
-  say(`Confirm the connection in ${name}…`)
   try {
+    if (!provider) {
+      provider = await pairRemotely()
+      if (mine !== turn) return
+      name = provider.name
+      byId('scan').hidden = true
+    }
+    say(`Confirm the connection in ${name}…`)
     const accounts = await provider.request({ method: 'eth_requestAccounts' })
     if (mine !== turn) return
     if (!accounts?.length) throw Object.assign(new Error('no account'), { code: 4100 })
@@ -157,7 +195,10 @@ async function connect (id) {
     await prepare()
     if (mine === turn) byId('sign').focus()
   } catch (error) {
-    if (mine === turn) fail(error)
+    if (mine !== turn) return
+    // Nothing to go on with: back to the choice.
+    if (!chosen) leave()
+    fail(error)
   }
 }
 
@@ -243,6 +284,7 @@ async function sign () {
 async function done ({ address, roles }) {
   finished = true
   turn++
+  remote?.abort()
   byId('flow').hidden = true
   byId('done').hidden = false
   byId('done-address').textContent = address
@@ -286,22 +328,33 @@ function ways () {
   byId('in-metamask').href = `metamask://dapp/${bare}`
   byId('in-coinbase').href = `cbwallet://dapp?url=${encodeURIComponent(here)}`
   byId('in-trust').href = `trust://open_url?coin_id=60&url=${encodeURIComponent(here)}`
-  byId('copy').addEventListener('click', async () => {
-    try {
-      await navigator.clipboard.writeText(here)
-      say('The link is copied. Paste it in your wallet’s browser.')
-    } catch {
-      complain('The link could not be copied; copy it from the address bar.')
-    }
-  })
+  byId('copy').addEventListener('click', () => copy(here,
+    'The link is copied. Paste it in your wallet’s browser.',
+    'The link could not be copied; copy it from the address bar.'))
+}
+
+async function copy (text, copied, failed) {
+  try {
+    await navigator.clipboard.writeText(text)
+    say(copied)
+  } catch {
+    complain(failed)
+  }
+}
+
+function chooseAgain () {
+  leave()
+  quiet()
+  byId('choose').querySelector('button')?.focus()
 }
 
 byId('sign').addEventListener('click', sign)
-byId('back').addEventListener('click', () => {
-  leave()
-  quiet()
-  byId('wallets').querySelector('button')?.focus()
-})
+byId('back').addEventListener('click', chooseAgain)
+byId('scan-back')?.addEventListener('click', chooseAgain)
+byId('walletconnect')?.addEventListener('click', () => connect({ name: 'WalletConnect' }))
+byId('copy-code')?.addEventListener('click', () => copy(byId('open-wallet').href,
+  'The code is copied. Paste it where your wallet asks for a WalletConnect link.',
+  'The code could not be copied; scan it, or open a wallet on this device.'))
 byId('name-check')?.addEventListener('submit', (event) => {
   event.preventDefault()
   const typed = byId('typed-name').value.trim().replace(/^@/, '').toLowerCase()
@@ -312,7 +365,7 @@ byId('name-check')?.addEventListener('submit', (event) => {
   quiet()
   byId('name-check').hidden = true
   byId('choose').hidden = false
-  byId('wallets').querySelector('button')?.focus()
+  byId('choose').querySelector('button')?.focus()
 })
 ways()
 findWallets()

@@ -17,7 +17,8 @@ use amser_roles::domain::{
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
 use amser_roles::web::{
-    self, Profile, SignIn, SignatureCheck, WalletMoved, WebSettings, WebState, new_link,
+    self, Profile, SignIn, SignatureCheck, WalletConnect, WalletMoved, WebSettings, WebState,
+    new_link,
 };
 use axum_extra::extract::cookie::Key;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -43,6 +44,8 @@ pub(crate) struct Setup {
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
+    /// Wallets on another device.
+    pub(crate) wallet_connect: Option<WalletConnect>,
     /// `https` as the public URL's scheme.
     pub(crate) https: bool,
 }
@@ -56,6 +59,7 @@ impl Default for Setup {
             behind_proxy: false,
             provider: None,
             store: Store::in_memory().unwrap(),
+            wallet_connect: None,
             https: false,
         }
     }
@@ -135,6 +139,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
+            wallet_connect: setup.wallet_connect,
         },
         cookie_key: Key::generate(),
         store: setup.store.clone(),
