@@ -192,6 +192,7 @@ fn command_services(
         }),
         checkout_url: config.amser.checkout_url.clone(),
         confirmations: config.chain.confirmations,
+        per_minute: config.web.rate_limit_per_minute,
     }
 }
 

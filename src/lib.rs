@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod discord;
 pub mod domain;
+mod limiter;
 pub mod planner;
 pub mod projection;
 pub mod reconcile;

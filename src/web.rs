@@ -1,11 +1,11 @@
 //! Everything that is served over HTTP: the wallet page, Discord sign-in, health, status and metrics.
 
+mod address;
 mod blocking;
 pub mod control;
 mod error;
 mod health;
 mod layers;
-mod limits;
 mod link;
 mod oauth;
 mod params;
@@ -35,12 +35,11 @@ use url::Url;
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, Question, SignatureVerdict, Timestamp, UserId, Wallet,
 };
+use crate::limiter::Limiter;
 use crate::store::Store;
 
 pub use link::{LINK_SECONDS, new_link};
 pub use profile::{Profile, Profiles};
-
-use self::limits::Limiter;
 
 /// Reads the time; tests set it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -3,9 +3,11 @@
 
 mod backfill;
 mod latency;
+mod links;
 mod node;
 mod pass;
 mod process;
+mod scene;
 mod table;
 
 use anyhow::Context;
@@ -45,6 +47,9 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("pass") {
                     pass::pass(&mut table).await?;
+                }
+                if wanted("links") {
+                    links::links(&mut table).await?;
                 }
                 table.print();
                 table.verdict()

@@ -66,3 +66,12 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+/// The value below which `percent` of them lie; sorts them.
+pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values
+        .get((values.len() * percent / 100).min(values.len() - 1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}

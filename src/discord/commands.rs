@@ -13,7 +13,7 @@ mod register;
 mod standing;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serenity::all::{
     Context as SerenityContext, CreateInteractionResponse, CreateInteractionResponseMessage,
@@ -29,6 +29,7 @@ use self::answer::Answer;
 use super::Discord;
 use super::text;
 use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, UserId};
+use crate::limiter::Limiter;
 use crate::store::Store;
 
 /// How long an answer may be worked on before the member is asked to try again.
@@ -54,6 +55,8 @@ pub struct Services {
     pub checkout_url: String,
     /// Blocks on top of an event's block before it counts.
     pub confirmations: u64,
+    /// Commands and buttons that one member may use in a minute.
+    pub per_minute: u32,
 }
 
 /// What a running command has at hand.
@@ -61,6 +64,7 @@ struct Commands {
     services: Services,
     discord: Discord,
     application: std::num::NonZeroU64,
+    members: Limiter<UserId>,
     /// The program's own runtime: the gateway's has one thread, which must not wait.
     runtime: Handle,
 }
@@ -84,6 +88,7 @@ pub fn framework(
     services: Services,
 ) -> impl serenity::framework::Framework + use<> {
     let data = Arc::new(Commands {
+        members: Limiter::new(services.per_minute),
         services,
         discord: discord.clone(),
         application,
@@ -172,6 +177,14 @@ impl Commands {
     {
         let commands = Arc::clone(self);
         let token = asked.token.clone();
+        if let Err(wait) = self.members.take(asked.user, Instant::now()) {
+            self.runtime.spawn(async move {
+                commands
+                    .reply(&token, Answer::text(text::too_fast(wait)))
+                    .await;
+            });
+            return;
+        }
         let work = self.runtime.spawn(tokio::time::timeout(
             PATIENCE,
             work(Arc::clone(self), asked.clone()),
@@ -192,10 +205,14 @@ impl Commands {
                     Answer::text(text::internal_failure())
                 }
             };
-            if let Err(failure) = commands.send(&token, answer).await {
-                tracing::warn!(%failure, "the answer to a command could not be sent");
-            }
+            commands.reply(&token, answer).await;
         });
+    }
+
+    async fn reply(&self, token: &str, answer: Answer) {
+        if let Err(failure) = self.send(token, answer).await {
+            tracing::warn!(%failure, "the answer to a command could not be sent");
+        }
     }
 
     /// Runs a store transaction on a blocking thread.

@@ -15,8 +15,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Position;
 
+use super::address::{forwarded, household};
 use super::error::WebError;
-use super::limits::{forwarded, household};
 use super::{Site, WalletConnect, view};
 
 /// Only our own files; wallets' icons come as `data:` (EIP-6963). Where WalletConnect is offered, its relay too.

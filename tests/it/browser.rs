@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloy::primitives::Address;
 use alloy::providers::Provider as _;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::support::relay::{self, Relay};
+use crate::support::until_ready;
 use crate::verify::site::{CHAIN_ID, Running, Setup, start};
 
 const NAMES: [&str; 4] = [
@@ -320,16 +321,7 @@ async fn in_the_sandbox_a_paid_wallet_is_linked_in_the_browser_and_discord_shows
         .await
         .unwrap();
     world.confirm().await.unwrap();
-    let ready = world.public_url().join("/readyz").unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let answer = reqwest::get(ready.clone()).await;
-        if answer.is_ok_and(|answer| answer.status() == 200) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "not ready");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_ready(world.public_url()).await;
     let ada = world.members[0];
     let mut took = Vec::new();
     // Five visits; up to ten more, since other work on this machine can only make them slower.

@@ -1,6 +1,7 @@
 //! Slash commands and buttons, typed by members of the local Discord, over the real store and reconcile loop.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bot;
 mod busy;
 mod manager;
 mod member;
@@ -10,26 +11,21 @@ mod registration;
 mod status;
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, U256};
-use amser_roles::discord::{self, Channels, Discord, Settings, commands};
 use amser_roles::domain::{
-    Batch, ChainEvent, ChainStatus, Checkpoint, Counts, DiscordStatus, EventKind, Gate, GateId,
-    GateMatch, GateOrigin, GuildId, Link, ModuleAddress, PlanId, Policy, Position, Question,
-    RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    Batch, ChainEvent, ChainStatus, Checkpoint, EventKind, Gate, GateId, GateMatch, GateOrigin,
+    GuildId, Link, ModuleAddress, PlanId, Position, Question, RoleId, SubscriptionId, Timestamp,
+    UserId, Wallet,
 };
-use amser_roles::reconcile;
 use amser_roles::sandbox::discord::{LocalDiscord, Options, Reply};
 use amser_roles::store::Store;
-use amser_roles::web;
-use secrecy::SecretString;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::{oneshot, watch};
+
+use bot::{Bot, start};
 
 /// Longer than anything here takes, so that only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -50,16 +46,7 @@ struct Story {
     block: u64,
     /// Held by a test that wants links to take long.
     slow: Arc<Mutex<()>>,
-}
-
-/// The program's Discord side; it stops when dropped.
-struct Bot {
-    discord: Discord,
-    status: watch::Receiver<DiscordStatus>,
-    questions: mpsc::Sender<Question>,
-    connection: Option<JoinHandle<anyhow::Result<()>>>,
-    stop: CancellationToken,
-    _stop: DropGuard,
+    per_minute: u32,
 }
 
 fn module() -> ModuleAddress {
@@ -121,6 +108,11 @@ fn gate(id: u64, guild: GuildId, role: RoleId) -> Gate {
 
 impl Story {
     async fn begin() -> Self {
+        Self::begin_limited(10_000).await
+    }
+
+    /// Where each member may use so many commands a minute.
+    async fn begin_limited(per_minute: u32) -> Self {
         let local = LocalDiscord::start(Options::default()).await.unwrap();
         let (club, pub_) = (local.add_guild("Club *7*"), local.add_guild("Pub"));
         let user = local.add_user("ada");
@@ -138,7 +130,7 @@ impl Story {
         store.set_config_gates(&gates).unwrap();
         let (chain, chain_seen) = watch::channel(ChainStatus::default());
         let slow = Arc::new(Mutex::new(()));
-        let bot = start(&local, &store, &chain_seen, &slow);
+        let bot = start(&local, &store, &chain_seen, &slow, per_minute);
         let mut story = Self {
             local,
             club,
@@ -150,6 +142,7 @@ impl Story {
             chain,
             block: 0,
             slow,
+            per_minute,
         };
         let plan = EventKind::PlanCreated {
             plan: PlanId::from(1),
@@ -283,6 +276,7 @@ impl Story {
             &self.store,
             &self.chain.subscribe(),
             &self.slow,
+            self.per_minute,
         );
         self.ready().await;
     }
@@ -318,81 +312,4 @@ fn private(reply: Reply) -> Reply {
     assert!(all.clone().all(|message| message.ephemeral), "{reply:?}");
     assert!(reply.answered_after < Duration::from_secs(3), "{reply:?}");
     reply
-}
-
-/// The program's Discord side and its reconcile loop, without chain and pages.
-fn start(
-    local: &LocalDiscord,
-    store: &Store,
-    chain: &watch::Receiver<ChainStatus>,
-    slow: &Arc<Mutex<()>>,
-) -> Bot {
-    let stop = CancellationToken::new();
-    let application = NonZeroU64::new(local.options().application_id.get()).unwrap();
-    let settings = Settings {
-        application_id: application,
-        api_url: local.base_url().parse().unwrap(),
-    };
-    let (observed, observations) = mpsc::channel(1_000);
-    let (reported, reports) = mpsc::channel(1_000);
-    let (questions, asked) = mpsc::channel(1_000);
-    let (status, status_seen) = watch::channel(DiscordStatus::default());
-    let (links, slow) = (store.clone(), Arc::clone(slow));
-    let services = commands::Services {
-        store: store.clone(),
-        chain: chain.clone(),
-        discord: status_seen.clone(),
-        questions: questions.clone(),
-        new_link: Arc::new(move |user, guild| {
-            let _when_free = slow.lock().unwrap();
-            let url = PUBLIC_URL.parse().unwrap();
-            web::new_link(&links, user, guild, &url, Timestamp(GENESIS))
-        }),
-        checkout_url: "https://pay.example/{module}/{plan_id}".to_owned(),
-        confirmations: 3,
-    };
-    let channels = Channels {
-        observations: observed,
-        reports: reported,
-        status,
-    };
-    let (discord, connection) = discord::connect(
-        settings,
-        SecretString::from(local.options().token),
-        move |discord| commands::framework(discord, application, services),
-        channels,
-        stop.clone(),
-    )
-    .unwrap();
-    let connection = Some(tokio::spawn(connection));
-    tokio::spawn(commands::keep_registered(
-        discord.clone(),
-        application,
-        stop.clone(),
-    ));
-    let inputs = reconcile::Inputs {
-        chain: chain.clone(),
-        discord_status: status_seen.clone(),
-        observations,
-        reports,
-        questions: asked,
-        counts: watch::Sender::new(Counts::default()),
-        modules: watch::Sender::new(BTreeSet::new()),
-    };
-    let policy = Policy::default();
-    tokio::spawn(reconcile::run(
-        store.clone(),
-        discord.clone(),
-        policy,
-        inputs,
-        stop.clone(),
-    ));
-    Bot {
-        discord,
-        status: status_seen,
-        questions,
-        connection,
-        _stop: stop.clone().drop_guard(),
-        stop,
-    }
 }

@@ -9,3 +9,20 @@ pub(crate) mod relay;
 pub(crate) mod rpc_proxy;
 pub(crate) mod scene;
 pub(crate) mod stage;
+
+use std::time::Duration;
+
+use url::Url;
+
+/// Waits until a program follows the tip and is connected.
+pub(crate) async fn until_ready(public_url: &Url) {
+    let ready = public_url.join("/readyz").unwrap();
+    let asked = async {
+        let is_ready = |answer: reqwest::Response| answer.status() == 200;
+        while !reqwest::get(ready.clone()).await.is_ok_and(is_ready) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let ready = tokio::time::timeout(Duration::from_secs(60), asked).await;
+    ready.expect("the program is not ready in time");
+}

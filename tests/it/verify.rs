@@ -5,6 +5,7 @@ mod health;
 mod link_table;
 mod links;
 mod messages;
+mod moved;
 mod posts;
 mod secrets;
 mod sign_in;

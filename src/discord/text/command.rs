@@ -1,5 +1,7 @@
 //! The short answers of commands. Discord's Markdown; moments as `<t:…>`, which each reader sees in their own time zone.
 
+use std::time::Duration;
+
 use crate::domain::{ChainStatus, Link, Timestamp, UserId, Wallet};
 
 /// Text of others inside of ours, with nothing that Discord would take for formatting or a mention.
@@ -239,6 +241,12 @@ pub(crate) fn wrong_option() -> String {
 /// Anything that went wrong on our side.
 pub(crate) fn internal_failure() -> String {
     "Something went wrong on our side. Please try again in a minute.".to_owned()
+}
+
+/// One member asks faster than anybody needs to.
+pub(crate) fn too_fast(wait: Duration) -> String {
+    let seconds = wait.as_secs() + 1;
+    format!("You are asking very often. Wait {seconds} s and try again.")
 }
 
 /// No answer in time.

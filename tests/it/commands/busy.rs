@@ -113,3 +113,21 @@ async fn an_answer_outlives_a_moment_of_trouble_at_discord() {
     assert!(reply.text().contains("no wallet"));
     story.end();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_asks_without_pause_is_told_to_wait_and_others_are_not() {
+    let story = Story::begin_limited(3).await;
+    let mut links = Vec::new();
+    for _ in 0..3 {
+        let reply = story.run("verify", &[]).await;
+        links.push(reply.message.buttons[0].url.clone().unwrap());
+    }
+    let refused = story.run("verify", &[]).await;
+    assert!(refused.text().contains("Wait"), "{}", refused.text());
+    assert!(refused.message.buttons.is_empty(), "no fourth link");
+    let grace = story.local.add_user("grace");
+    story.local.add_member(story.club, grace).unwrap();
+    let reply = story.run_as(story.club, grace, "wallets", &[]).await;
+    assert!(!reply.text().contains("Wait"), "{}", reply.text());
+    story.end();
+}

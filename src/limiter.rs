@@ -1,7 +1,6 @@
-//! How often one address, and one member, may ask: token buckets in memory.
+//! How often one address, or one member, may ask: token buckets in memory.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ const MOST_BUCKETS: usize = 50_000;
 
 /// Buckets by key; each holds a minute's allowance and refills evenly.
 #[derive(Debug)]
-pub(super) struct Limiter<K> {
+pub(crate) struct Limiter<K> {
     per_minute: f64,
     buckets: Mutex<BTreeMap<K, Bucket>>,
 }
@@ -22,7 +21,7 @@ struct Bucket {
 }
 
 impl<K: Ord> Limiter<K> {
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             per_minute: f64::from(per_minute.max(1)),
             buckets: Mutex::default(),
@@ -33,7 +32,7 @@ impl<K: Ord> Limiter<K> {
     ///
     /// # Errors
     /// How long to wait until there is one, when it is empty.
-    pub(super) fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
         let per_second = self.per_minute / 60.0;
         let mut buckets = self
             .buckets
@@ -63,22 +62,6 @@ impl<K: Ord> Limiter<K> {
         bucket.left -= 1.0;
         Ok(())
     }
-}
-
-/// What counts as one address: a whole /64 of IPv6, which one household has.
-pub(super) fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
-    }
-}
-
-/// The client behind the nearest proxy: the last entry of `X-Forwarded-For`, the only one that this proxy wrote itself.
-pub(super) fn forwarded(header: &str) -> Option<IpAddr> {
-    header.rsplit(',').next()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -114,16 +97,5 @@ mod tests {
         let later = start + Duration::from_secs(61);
         limiter.take(MOST_BUCKETS, later).unwrap();
         assert_eq!(limiter.buckets.lock().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn only_the_entry_of_the_nearest_proxy_counts() {
-        assert_eq!(forwarded("6.6.6.6, 1.2.3.4"), Some([1, 2, 3, 4].into()));
-        assert_eq!(forwarded("1.2.3.4, nonsense"), None);
-        let one: IpAddr = "2001:db8::1".parse().unwrap();
-        let other: IpAddr = "2001:db8::ffff:2".parse().unwrap();
-        assert_eq!(household(one), household(other));
-        let mapped: IpAddr = "::ffff:1.2.3.4".parse().unwrap();
-        assert_eq!(household(mapped), IpAddr::from([1, 2, 3, 4]));
     }
 }
