@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn links(table: &mut Table) -> anyhow::Result<()> {
     let setup = Setup {
-        members: SAMPLES,
+        members: 1 + SAMPLES,
         others: LINKED,
         ..Setup::default()
     };
@@ -23,8 +23,12 @@ pub(crate) async fn links(table: &mut Table) -> anyhow::Result<()> {
     }
     scene.ready().await?;
     read_up_to(&scene, scene.chain.head().await?.number).await?;
+    // The first is not counted: after a start, grants wait until the server's 100,000 members are read.
+    let (first, counted) = scene.members.split_first().context("there are members")?;
+    scene.store.link(&link_of(first.0), 1)?;
+    scene.request_after(first.0, Instant::now()).await?;
     let (mut linking, mut requests) = (Vec::new(), Vec::new());
-    for (user, _) in &scene.members {
+    for (user, _) in counted {
         // Discord's global limit is 50 requests a second; what is measured is not waiting for that.
         tokio::time::sleep(Duration::from_millis(25)).await;
         let (store, link) = (scene.store.clone(), link_of(*user));
@@ -34,7 +38,7 @@ pub(crate) async fn links(table: &mut Table) -> anyhow::Result<()> {
         requests.push(scene.request_after(*user, started).await?);
     }
     anyhow::ensure!(
-        scene.store.link_count()? == LINKED + SAMPLES as u64,
+        scene.store.link_count()? == LINKED + scene.members.len() as u64,
         "every link is stored"
     );
     scene.end().await?;
