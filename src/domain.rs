@@ -24,6 +24,7 @@ pub use id::{
 pub use proof::SignatureVerdict;
 pub use question::{
     GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding, SubscriptionStanding,
+    Synced,
 };
 pub use role::{Applied, AppliedState, Cause, JournalEntry, Link, Outcome, RoleAction, RoleChange};
 pub use status::{ChainStatus, DiscordStatus};

@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::discord::{Discord, Observation, Reading, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, ModuleAddress, Policy, Question, RoleAction,
-    RoleChange, RoleId, UserId,
+    RoleChange, RoleId, Synced, UserId,
 };
 use crate::planner::Held;
 use crate::roster::Roster;
@@ -105,6 +105,10 @@ struct Reconcile {
     observing: JoinSet<(GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>)>,
     /// Servers of which an observation is under way.
     under_observation: BTreeSet<GuildId>,
+    /// Who waits for a server to be read and checked.
+    syncing: BTreeMap<GuildId, Vec<oneshot::Sender<Synced>>>,
+    /// Servers that were read for them and are not told of yet.
+    synced: BTreeSet<GuildId>,
     /// Whether the numbers for the status page may have changed, and when they may be counted again.
     counts_due: (bool, Instant),
 }
@@ -138,6 +142,8 @@ impl Reconcile {
             fresh: HashMap::new(),
             observing: JoinSet::new(),
             under_observation: BTreeSet::new(),
+            syncing: BTreeMap::new(),
+            synced: BTreeSet::new(),
             counts_due: (true, Instant::now()),
         };
         // What was touched so far is part of what is loaded now.
@@ -185,6 +191,7 @@ impl Reconcile {
                 _ = observe_again.tick() => self.observe_all(),
             }
             self.tick().await?;
+            self.tell_synced();
         }
     }
 }

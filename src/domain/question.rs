@@ -22,6 +22,28 @@ pub enum Question {
         /// The answer.
         answer: oneshot::Sender<PlannedChanges>,
     },
+    /// Reads a server's members anew, checks all of them, and has the difference carried out.
+    Sync {
+        /// The server.
+        guild: GuildId,
+        /// The answer; dropped when the server could not be read.
+        answer: oneshot::Sender<Synced>,
+    },
+}
+
+/// The answer to [`Question::Sync`]: what was found, once the changes are decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Members in the server; 0 where no gate asks about it, and nothing is read.
+    pub members: usize,
+    /// Roles on their way to members.
+    pub grants: usize,
+    /// Roles on their way off members.
+    pub revokes: usize,
+    /// Removals that were stopped, because they would take an outsized share of a role's holders.
+    pub held_back: usize,
+    /// Whether removals may be decided at all: not before the chain was read to its tip.
+    pub at_tip: bool,
 }
 
 /// The answer to [`Question::Plan`].

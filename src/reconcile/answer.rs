@@ -1,17 +1,21 @@
 //! Answers to what pages, commands and `plan` ask. Nothing here changes anything.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::cause::to_changes;
 use super::tick::load;
 use super::{Reconcile, blocking};
 use crate::discord::Discord;
 use crate::domain::{
-    MemberStanding, PlannedChanges, Policy, Question, RoleChange, Timestamp, UserId,
+    GuildId, MemberStanding, PlannedChanges, Policy, Question, RoleAction, RoleChange, Synced,
+    Timestamp, UserId,
 };
 use crate::planner;
 use crate::projection;
-use crate::roster::Roster;
+use crate::roster::{GuildView, Roster};
 use crate::store::Store;
 
 impl Reconcile {
@@ -35,8 +39,46 @@ impl Reconcile {
                 let at_block = confirmed.map_or(0, |block| block.number);
                 let _gone = answer.send(PlannedChanges { at_block, changes });
             }
+            Question::Sync { guild, answer } => self.sync(guild, answer),
         }
         Ok(())
+    }
+}
+
+impl Reconcile {
+    /// Reads a server for whoever asked; the answer follows in [`Self::tell_synced`].
+    fn sync(&mut self, guild: GuildId, answer: oneshot::Sender<Synced>) {
+        if self.roster.roles_of_interest(guild).is_empty() {
+            let _gone = answer.send(Synced::default());
+            return;
+        }
+        self.syncing.entry(guild).or_default().push(answer);
+        self.observe(guild, Duration::ZERO);
+    }
+
+    /// Answers those whose server was read, now that what came of it is decided.
+    pub(super) fn tell_synced(&mut self) {
+        for guild in std::mem::take(&mut self.synced) {
+            let changes = || {
+                let of_guild = self.outstanding.range((guild, UserId(0))..);
+                of_guild
+                    .take_while(move |((of, _), _)| *of == guild)
+                    .flat_map(|(_, changes)| changes)
+            };
+            let count = |action| changes().filter(|change| change.action == action).count();
+            let held = self.held_back.iter().filter(|((of, _), _)| *of == guild);
+            let synced = Synced {
+                members: self.roster.guild(guild).map_or(0, GuildView::present),
+                grants: count(RoleAction::Grant),
+                revokes: count(RoleAction::Revoke),
+                held_back: held.map(|(_, held)| held.removals).sum(),
+                at_tip: self.chain.borrow().at_tip,
+            };
+            for answer in self.syncing.remove(&guild).into_iter().flatten() {
+                // Whoever asked may have gone.
+                let _gone = answer.send(synced);
+            }
+        }
     }
 }
 

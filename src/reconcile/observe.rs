@@ -83,7 +83,7 @@ impl Reconcile {
         }
     }
 
-    fn observe(&mut self, guild: GuildId, pause: Duration) {
+    pub(super) fn observe(&mut self, guild: GuildId, pause: Duration) {
         let interest = self.roster.roles_of_interest(guild);
         if interest.is_empty() || !self.under_observation.insert(guild) {
             return;
@@ -118,8 +118,14 @@ impl Reconcile {
                 if !self.roster.roles_of_interest(guild).is_subset(&interest) {
                     self.observe(guild, Duration::ZERO);
                 }
+                if self.syncing.contains_key(&guild) {
+                    self.synced.insert(guild);
+                    self.touch_everyone();
+                }
             }
             Err(error) => {
+                // Whoever waits is told that it failed.
+                self.syncing.remove(&guild);
                 warn!(%guild, error = format!("{error:#}"), "the server could not be read");
                 self.observe(guild, RETRY);
             }

@@ -60,6 +60,12 @@ impl GuildView {
         self.member(user).map_or(&[], |member| &member.held)
     }
 
+    /// How many members are in the server.
+    pub fn present(&self) -> usize {
+        let members = self.members.values();
+        members.filter(|member| member.is_present).count()
+    }
+
     /// How many members hold `role`.
     pub fn holders(&self, role: RoleId) -> usize {
         self.members

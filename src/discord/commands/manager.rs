@@ -1,14 +1,20 @@
 //! What those who manage a server may ask.
 
+use std::time::Duration;
+
 use serde_json::json;
 use serenity::all as serenity;
+use tokio::sync::oneshot;
 
 use super::answer::{self, Answer};
 use super::component::{self, VERIFY};
 use super::{Asked, Context, Data, answer_manager, receipt};
 use crate::discord::error::{Failure, Reason};
 use crate::discord::text;
-use crate::domain::{RoleId, UserId};
+use crate::domain::{Question, RoleId, UserId};
+
+/// How long a manager waits to hear of a large server; it is read to its end all the same.
+const READING: Duration = Duration::from_secs(15);
 
 /// For those who manage this server
 #[poise::command(
@@ -16,7 +22,7 @@ use crate::domain::{RoleId, UserId};
     guild_only,
     ephemeral,
     default_member_permissions = "MANAGE_GUILD",
-    subcommands("verify_message", "check", "whois", "why"),
+    subcommands("verify_message", "check", "sync", "whois", "why"),
     subcommand_required
 )]
 pub(super) async fn amser(_: Context<'_>) -> anyhow::Result<()> {
@@ -33,6 +39,12 @@ async fn verify_message(context: Context<'_>) -> anyhow::Result<()> {
 #[poise::command(slash_command, guild_only, ephemeral)]
 async fn check(context: Context<'_>) -> anyhow::Result<()> {
     answer_manager(context, checked).await
+}
+
+/// Read this server's members anew and bring their roles in step
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn sync(context: Context<'_>) -> anyhow::Result<()> {
+    answer_manager(context, synced).await
 }
 
 /// The wallets of a member
@@ -88,6 +100,19 @@ async fn posted(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
             text::cannot_post()
         }
         Err(failure) => return Err(failure.into()),
+    };
+    Ok(Answer::text(sentence))
+}
+
+async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+    let (answer, synced) = oneshot::channel();
+    let guild = asked.guild;
+    let question = Question::Sync { guild, answer };
+    commands.services.questions.send(question).await?;
+    let sentence = match tokio::time::timeout(READING, synced).await {
+        Ok(Ok(synced)) => text::synced(synced),
+        Ok(Err(_dropped)) => text::unreadable_server(),
+        Err(_elapsed) => text::still_reading(),
     };
     Ok(Answer::text(sentence))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{ChainStatus, Link, Timestamp, UserId, Wallet};
+use crate::domain::{ChainStatus, Link, Synced, Timestamp, UserId, Wallet};
 
 /// Text of others inside of ours, with nothing that Discord would take for formatting or a mention.
 pub(crate) fn plain(text: &str) -> String {
@@ -198,6 +198,50 @@ pub(crate) fn check(gates: usize, trouble: &[String], chain: &ChainStatus) -> St
         lines.push("Nothing keeps roles from being given.".to_owned());
     }
     lines.join("\n")
+}
+
+/// What came of reading a server anew.
+pub(crate) fn synced(synced: Synced) -> String {
+    let Synced {
+        members,
+        grants,
+        revokes,
+        held_back,
+        at_tip,
+    } = synced;
+    if members == 0 {
+        return "No role of this server needs a subscription yet, so there is nothing to do."
+            .to_owned();
+    }
+    let mut lines = vec![match (grants, revokes) {
+        (0, 0) => format!("Checked {members} members: every role is in step."),
+        _ => format!(
+            "Checked {members} members: {grants} roles are on their way to members, {revokes} are being taken."
+        ),
+    }];
+    if held_back > 0 {
+        lines.push(format!(
+            "{held_back} removals are stopped, because they would take an outsized share of a role's holders without an \
+             on-chain reason for each. Whoever runs this bot sees more in its log."
+        ));
+    }
+    if !at_tip {
+        lines.push(
+            "The chain is not read to its tip at the moment; no role is taken until it is."
+                .to_owned(),
+        );
+    }
+    lines.join("\n")
+}
+
+/// Reading a server failed.
+pub(crate) fn unreadable_server() -> String {
+    "Discord did not let this server be read. It is tried again by itself; /amser check says what is wrong.".to_owned()
+}
+
+/// Reading a server takes longer than a manager waits.
+pub(crate) fn still_reading() -> String {
+    "This server is large and still being read; its roles follow by themselves.".to_owned()
 }
 
 /// What an answer about subscriptions cannot know yet.

@@ -1,9 +1,9 @@
 //! `/amser …`, and the permanent button.
 
-use amser_roles::sandbox::discord::{Button, NoReply};
+use amser_roles::sandbox::discord::{Button, Fault, LocalDiscord, NoReply, Route, Times};
 use serde_json::json;
 
-use super::{Story, private, wallet};
+use super::{DEADLINE, Story, private, wallet};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_permanent_button_answers_like_verify_for_every_member_also_after_a_restart() {
@@ -96,8 +96,9 @@ async fn members_are_not_offered_managers_commands_and_are_refused_if_a_server_o
     assert!(put.status().is_success(), "{}", put.text().await.unwrap());
     let member = [("member", json!(story.user.to_string()))];
     let both = [member[0].clone(), ("role", json!(story.paid.to_string()))];
-    let asked: [(&str, &[_]); 4] = [
+    let asked: [(&str, &[_]); 5] = [
         ("amser check", &[]),
+        ("amser sync", &[]),
         ("amser verify-message", &[]),
         ("amser whois", &member),
         ("amser why", &both),
@@ -165,5 +166,60 @@ async fn managers_read_what_is_wrong_who_a_member_is_and_why_a_role_is_there() {
         reply.contains("Nothing keeps roles"),
         "the other server is well: {reply}"
     );
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_has_the_server_read_anew_and_hears_what_came_of_it() {
+    let mut story = Story::begin().await;
+    let owner = story.local.owner(story.club).unwrap();
+    story.link(story.user, wallet(1));
+    story.pay(7, wallet(1));
+    story.until_role(story.club, story.paid, true).await;
+    let sync = async || {
+        let reply = story.run_as(story.club, owner, "amser sync", &[]).await;
+        reply.text()
+    };
+    let before = story.local.count(Route::ListMembers);
+    let told = sync().await;
+    assert!(told.contains("every role is in step"), "{told}");
+    assert!(story.local.count(Route::ListMembers) > before);
+
+    // A role that Discord does not take off for now: what is under way is told.
+    let revoke = Some(Route::RemoveMemberRole);
+    let unavailable = Fault::ServerError(503);
+    story.local.inject(revoke, unavailable, Times::UntilCleared);
+    story.store.unlink(story.user, wallet(1)).unwrap();
+    let tried = |local: &LocalDiscord| local.count(Route::RemoveMemberRole) > 0;
+    let what = "the role's removal is tried";
+    story.local.wait_until(what, DEADLINE, tried).await.unwrap();
+    let told = sync().await;
+    assert!(
+        told.contains("0 roles are on their way to members, 1 are being taken"),
+        "{told}"
+    );
+    story.local.clear_faults(None);
+    story.until_role(story.club, story.paid, false).await;
+
+    let list = Some(Route::ListMembers);
+    let refused = Fault::Refused {
+        status: 403,
+        code: 50_001,
+        message: "Missing Access",
+    };
+    story.local.inject(list, refused, Times::UntilCleared);
+    let told = sync().await;
+    assert!(told.contains("did not let this server be read"), "{told}");
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_gates_is_not_read() {
+    let story = Story::begin().await;
+    story.store.set_config_gates(&[]).unwrap();
+    let owner = story.local.owner(story.club).unwrap();
+    let asked = ("amser sync", [].as_slice());
+    let told = story.until_says(story.club, owner, asked, "nothing to do");
+    told.await;
     story.end();
 }
