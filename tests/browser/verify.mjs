@@ -54,7 +54,18 @@ async function rpc (method, params) {
   return result
 }
 
-const browser = await chromium.launch({
+/** Chromium itself crashes at its start now and then on a busy machine; that is not what the scenes are about. */
+async function launch (options) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await chromium.launch(options)
+    } catch (error) {
+      if (tries === 3) throw error
+    }
+  }
+}
+
+const browser = await launch({
   executablePath: asked.chromium,
   headless: true,
   args: [

@@ -76,6 +76,7 @@ function fail (error) {
   complain(explain(error))
   if (FINAL.has(error?.code)) {
     turn++
+    remote?.abort()
     for (const id of ['choose', 'scan', 'account', 'name-check', 'phone', 'no-wallet']) byId(id)?.setAttribute('hidden', '')
     if (error.code === 'sign_in_required') {
       const reload = element('button', { type: 'button', className: 'button main', textContent: 'Sign in again' })
