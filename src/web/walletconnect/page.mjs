@@ -5,11 +5,8 @@ import { Core } from '@walletconnect/core'
 import { SignClient } from '@walletconnect/sign-client'
 import { encode } from 'uqr'
 
-// The tests' wallet is made of it too.
-export { SignClient }
-
 /** Keeps nothing beyond the page, where the library would write keys into the browser's storage. */
-export class Memory {
+class Memory {
   #entries = new Map()
   async getKeys () { return [...this.#entries.keys()] }
   async getEntries () { return [...this.#entries] }
@@ -18,7 +15,10 @@ export class Memory {
   async removeItem (key) { this.#entries.delete(key) }
 }
 
-/** A client that talks to the relay and to nobody else: no telemetry, and no attestation by WalletConnect's servers. */
+/**
+ * A client that talks to the relay and to nobody else: no telemetry, and no attestation by WalletConnect's servers. The
+ * tests make their wallet of it.
+ */
 export async function quietClient ({ projectId, relayUrl, metadata }) {
   const storage = new Memory()
   const core = new Core({ projectId, relayUrl, storage, logger: 'silent', telemetryEnabled: false })

@@ -129,6 +129,8 @@ impl Connection {
                 {
                     self.shared.change(|world| world.sessions.end(id));
                 }
+                // Reading on sends the answer that ends the closing handshake.
+                let _closed = self.socket.recv().await;
                 return Err(End::Gone);
             }
             Message::Binary(_) => {
