@@ -5,10 +5,11 @@
 //! one chain.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use futures_util::future::{Fuse, FusedFuture};
+use futures_util::{FutureExt, poll};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Progress;
@@ -153,6 +154,10 @@ impl Span<'_> {
                 Ok::<_, Setback>((to, count, taken))
             };
             storing.set(ingest.fuse());
+            // It starts now, not with the next piece.
+            if let Poll::Ready(stored) = poll!(storing.as_mut()) {
+                done(stored?);
+            }
         }
         if !storing.is_terminated() {
             done(storing.await?);

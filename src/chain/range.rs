@@ -213,8 +213,9 @@ impl RangeReader {
                 is_again,
                 reported: self.reported,
             };
+            let expected = self.size.expected(end - from + 1);
             self.running.spawn(async move {
-                let result = read::read(&source, &filter, watched, from, end).await;
+                let result = read::read(&source, &filter, watched, from, end, expected).await;
                 (asked, result)
             });
         }

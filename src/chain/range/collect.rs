@@ -90,6 +90,13 @@ impl Collector {
         }
     }
 
+    /// Makes room for about so many events at once: growing step by step would touch twice the memory.
+    pub(super) fn expect(&mut self, events: usize) {
+        let events = events.min(MOST_EVENTS);
+        self.events.reserve(events);
+        self.emitters.reserve(events);
+    }
+
     /// Takes one log. `Break` when no more are wanted.
     pub fn take(&mut self, log: &Log<'_>) -> ControlFlow<()> {
         self.logs += 1;

@@ -43,17 +43,19 @@ pub(super) struct Read {
     pub(super) foreign: u64,
 }
 
-/// Reads `from..=to`, or a shorter range from the same start.
+/// Reads `from..=to`, or a shorter range from the same start; about so many logs are expected.
 pub(super) async fn read(
     source: &Source,
     filter: &LogFilter,
     watched: Arc<Watched>,
     from: u64,
     to: u64,
+    expected: usize,
 ) -> Result<Read, RpcError> {
     let mut to = to;
     let mut answers = 0;
     let mut collector = Collector::new(watched.clone(), Blocks::Range(from, to));
+    collector.expect(expected);
     for query in filter.queries(Blocks::Range(from, to)) {
         let query = query.over(from, to);
         answers += 1;

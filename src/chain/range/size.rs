@@ -21,6 +21,8 @@ pub struct RangeSize {
     told: bool,
     /// Answers since the ceiling was guessed or tried.
     quiet: u32,
+    /// Logs and blocks of the last answer.
+    last: (u64, u64),
 }
 
 impl Default for RangeSize {
@@ -30,6 +32,7 @@ impl Default for RangeSize {
             ceiling: WIDEST,
             told: false,
             quiet: 0,
+            last: (0, 1),
         }
     }
 }
@@ -45,8 +48,16 @@ impl RangeSize {
         self.ceiling
     }
 
+    /// Logs that so many blocks hold, if they are as the last ones were, and an eighth more.
+    pub fn expected(&self, blocks: u64) -> usize {
+        let (logs, of) = self.last;
+        let expected = u128::from(logs) * u128::from(blocks) * 9 / (u128::from(of) * 8);
+        usize::try_from(expected).unwrap_or(usize::MAX)
+    }
+
     /// A range was answered.
     pub fn answered(&mut self, blocks: u64, logs: u64, bytes: u64) {
+        self.last = (logs, blocks.max(1));
         let room = |wanted: u64, had: u64| blocks.saturating_mul(wanted) / had.max(1);
         let fitting = room(LOGS_WANTED, logs).min(room(BYTES_WANTED, bytes));
         // One answer says little about the next: grow in steps, and do not let a short rest of a range decide.
