@@ -51,7 +51,8 @@ impl RangeSize {
     /// Logs that so many blocks hold, if they are as the last ones were, and an eighth more.
     pub fn expected(&self, blocks: u64) -> usize {
         let (logs, of) = self.last;
-        let expected = u128::from(logs) * u128::from(blocks) * 9 / (u128::from(of) * 8);
+        let scaled = u128::from(logs) * u128::from(blocks) / u128::from(of);
+        let expected = scaled.saturating_mul(9) / 8;
         usize::try_from(expected).unwrap_or(usize::MAX)
     }
 
@@ -144,5 +145,16 @@ mod tests {
         let mut size = RangeSize::default();
         size.answered(1, 0, 40);
         assert!(size.blocks() >= FIRST);
+    }
+
+    #[test]
+    fn the_next_range_is_expected_to_be_like_the_last() {
+        let mut size = RangeSize::default();
+        assert_eq!(size.expected(1_000), 0, "nothing is known yet");
+        size.answered(500, 4_000, 1);
+        assert_eq!(size.expected(500), 4_500);
+        assert_eq!(size.expected(50), 450);
+        size.answered(0, u64::MAX, 1);
+        assert_eq!(size.expected(u64::MAX), usize::MAX);
     }
 }
