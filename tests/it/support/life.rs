@@ -21,6 +21,9 @@ use super::stage::new_guild;
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(60);
 const MEMBERS: usize = 8;
+/// Deeper than any reorganisation of a life. Each kept state is a whole copy of the contracts' storage: a life of some
+/// 15,000 blocks with 1,000 of them fills gigabytes.
+const KEPT_STATES: usize = 100;
 /// A grace so long that a payment of one member, which moves the clock, does not end the windows of most others.
 const TERMS: PlanTerms = PlanTerms {
     price: 5,
@@ -49,7 +52,7 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) async fn new(seed: u64, confirmations: u64) -> Self {
         let chain = LocalChain::start(ChainOptions {
-            kept_states: 100_000,
+            kept_states: KEPT_STATES,
             ..ChainOptions::default()
         })
         .await
