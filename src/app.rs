@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -310,7 +310,8 @@ async fn supervise(
     failure.map_or(Ok(()), Err)
 }
 
-/// Follows the chain up to `to` (by default the confirmed tip) with a progress bar, without Discord and web.
+/// Follows the chain up to `to` (by default the confirmed tip) with a progress bar (lines in the log where no
+/// terminal shows one), without Discord and web.
 ///
 /// # Errors
 /// As [`chain::index`].
@@ -327,7 +328,13 @@ pub async fn index(
     let bar = indicatif::ProgressBar::new(0).with_style(style);
     let shown = bar.clone();
     let modules = modules_of(&store)?;
+    let log = Mutex::new(chain::ProgressLog::begin());
     let progress = move |progress: chain::Progress| {
+        if shown.is_hidden() {
+            log.lock()
+                .expect("never poisoned: no panic while held")
+                .note(progress);
+        }
         shown.set_length(progress.to);
         shown.set_position(progress.at);
         shown.set_message(progress.events.to_string());

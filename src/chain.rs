@@ -18,6 +18,7 @@ mod head;
 mod join;
 mod module;
 mod place;
+mod progress;
 mod question;
 mod read;
 mod reconnect;
@@ -31,11 +32,13 @@ mod writer;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use url::Url;
 
+pub use self::progress::{Progress, ProgressLog};
 pub use self::signatures::Signatures;
 
 use self::follow::{Follower, Goal};
@@ -53,19 +56,6 @@ pub struct ChainConfig {
     pub confirmations: u64,
     /// First block to read for every module; by default each module's deployment.
     pub start_block: Option<u64>,
-}
-
-/// How far `index` has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The first block to read.
-    pub from: u64,
-    /// Everything up to here is in the store.
-    pub at: u64,
-    /// The last block to read.
-    pub to: u64,
-    /// Events stored since the start.
-    pub events: u64,
 }
 
 /// What `index` has done.
@@ -101,7 +91,7 @@ pub async fn follow(
 /// Follows up to block `to` (at most, and by default, the confirmed tip) and returns.
 ///
 /// # Errors
-/// As `follow`.
+/// As `follow`; also when no node could be used for a minute, and when `stop` comes before the goal.
 pub async fn index(
     config: ChainConfig,
     store: Store,
@@ -117,9 +107,27 @@ pub async fn index(
         to,
         progress: Box::new(progress),
     };
-    let mut follower = Follower::start(config, store.clone(), modules, status, goal).await?;
+    let starting = Follower::start(config, store.clone(), modules, status, goal);
+    let mut follower = tokio::select! {
+        follower = starting => follower?,
+        () = stop.cancelled() => bail!("stopped before anything was read"),
+    };
     follower.run(&stop).await?;
-    let cursor = store.cursor()?.context("nothing was indexed")?;
+    let cursor = store.cursor()?;
+    if stop.is_cancelled() {
+        let at = cursor.map_or(0, |cursor| cursor.number);
+        bail!("stopped at block {at}; the next run goes on from there");
+    }
+    let cursor = cursor.context("nothing was indexed")?;
+    if let Some(to) = to
+        && cursor.number < to
+    {
+        warn!(
+            asked = to,
+            read = cursor.number,
+            "the chain has not confirmed the block that was asked for yet; everything up to its confirmed tip was read"
+        );
+    }
     Ok(IndexReport {
         events: follower.events_stored(),
         cursor,

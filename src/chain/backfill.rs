@@ -12,7 +12,6 @@ use futures_util::future::{Fuse, FusedFuture};
 use futures_util::{FutureExt, poll};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::Progress;
 use super::commit::Ledger;
 use super::follow::{Follower, Goal, NEAR, Setback};
 use super::place::Place;
@@ -24,6 +23,7 @@ use super::rpc::error::RpcError;
 use super::rpc::http_logs::get_logs_by_provider;
 use super::watch::{Surprise, Watch};
 use super::window::Window;
+use super::{Progress, ProgressLog};
 use crate::domain::{Batch, Checkpoint, ModuleAddress};
 
 /// Events in one commit, at least: it costs an fsync.
@@ -284,17 +284,20 @@ impl Follower {
         };
         let (window, committer) = (&mut place.window, &mut self.committer);
         let (status, goal) = (&self.status, &self.goal);
+        let mut log = ProgressLog::begin();
         span.read(&mut place.watch, |to, events| {
             *window = Window::new(to);
             committer.stored(events);
             status.send_modify(|status| status.confirmed = Some(to));
-            if let Goal::Index { progress, .. } = goal {
-                progress(Progress {
-                    from,
-                    at: to.number,
-                    to: target.number,
-                    events: committer.events_stored(),
-                });
+            let progress = Progress {
+                from,
+                at: to.number,
+                to: target.number,
+                events: committer.events_stored(),
+            };
+            match goal {
+                Goal::Follow => log.note(progress),
+                Goal::Index { progress: tell, .. } => tell(progress),
             }
         })
         .await

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -29,6 +29,8 @@ pub(super) const NEAR: u64 = 64;
 const FAR: u64 = 2 * NEAR;
 /// A tip that was seen longer ago than this is looked for again before an index ends.
 const STALE: Duration = Duration::from_secs(10);
+/// How long an index waits for a node that can be used: whoever started it is told then, instead of waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a step that is under way when the stop comes may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -41,6 +43,16 @@ pub(super) enum Goal {
         to: Option<u64>,
         progress: Box<dyn Fn(Progress) + Send + Sync>,
     },
+}
+
+impl Goal {
+    /// Returns when no node could be used for too long; never for the service, which waits for better days.
+    async fn out_of_patience(&self) {
+        match self {
+            Self::Follow => std::future::pending().await,
+            Self::Index { .. } => tokio::time::sleep(PATIENCE).await,
+        }
+    }
 }
 
 impl fmt::Debug for Goal {
@@ -146,6 +158,11 @@ impl Follower {
                     tokio::select! {
                         chosen = choosing => chosen,
                         () = stop.cancelled() => return Ok(()),
+                        () = self.goal.out_of_patience() => bail!(
+                            "no node of chain.rpc_urls could be used for {} seconds ({})",
+                            PATIENCE.as_secs(),
+                            self.status.borrow().trouble.as_deref().unwrap_or("none answered"),
+                        ),
                     }
                 }
             };

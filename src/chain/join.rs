@@ -57,7 +57,7 @@ impl Joining {
         self.running.is_empty() && !self.waiting
     }
 
-    /// Modules that cannot be read at the moment.
+    /// Modules at whose address there is no contract.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = &ModuleAddress> {
         self.failed.keys()
     }
@@ -127,12 +127,13 @@ impl Joining {
         }
     }
 
-    /// A module could not be read; it is tried again later.
+    /// There is no contract at a module's address. It is looked for again later, and complained about once.
     fn failed(&mut self, module: ModuleAddress) {
-        self.failed
-            .entry(module)
-            .or_insert_with(Reconnect::new)
-            .failed(None);
+        let retry = self.failed.entry(module).or_insert_with(|| {
+            warn!(%module, "there is no contract at this module's address: correct the gate that names it");
+            Reconnect::new()
+        });
+        retry.failed(None);
     }
 
     /// Stops all of it; nothing of it reaches the store afterwards.
@@ -181,7 +182,6 @@ impl Follower {
         let mut watch = match caught {
             Ok(watch) => watch,
             Err(NotReadable::NoContract) => {
-                warn!(%module, "there is no contract at this module's address");
                 joining.failed(module);
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::advance::AT_ONCE;
 use super::follow::{Follower, NEAR, Setback, blocking};
@@ -87,9 +87,8 @@ impl Follower {
                     records.insert(module, record);
                 }
                 Err(NotReadable::Setback(setback)) => return Err(setback),
-                Err(NotReadable::NoContract) => {
-                    warn!(%module, "there is no contract at this module's address");
-                }
+                // It is looked for again with the modules that come later.
+                Err(NotReadable::NoContract) => {}
             }
         }
         let watch = Watch::new(records);

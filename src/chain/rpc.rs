@@ -22,6 +22,8 @@ use super::reconnect::Reconnect;
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
 /// The same with a single endpoint: there is nothing better to do than to wait.
 const PATIENCE_ALONE: Duration = Duration::from_secs(120);
+/// How often it is said that none of the endpoints can be used.
+const REMIND_EVERY: Duration = Duration::from_secs(30);
 /// How long an endpoint must have worked for its next failure to count as the first, where others could be used instead.
 const SETTLED: Duration = Duration::from_secs(10);
 
@@ -95,6 +97,7 @@ impl Pool {
 
     /// The most preferred endpoint that connects now; waits and tries again for ever. `report` is told why there is none.
     pub(crate) async fn choose(&self, report: impl Fn(&str)) -> Chosen {
+        let mut said = Instant::now();
         loop {
             for place in self.ready_until(self.len()) {
                 match self.connect(place).await {
@@ -108,6 +111,10 @@ impl Pool {
             let trouble = self.slots().iter().find_map(|slot| slot.trouble.clone());
             if let Some(trouble) = trouble {
                 report(&trouble);
+                if said.elapsed() >= REMIND_EVERY {
+                    warn!(trouble, "still no RPC endpoint that can be used");
+                    said = Instant::now();
+                }
             }
             self.next_try_until(self.len()).await;
         }

@@ -143,10 +143,7 @@ impl Follower {
     fn publish(&mut self, place: &Place, joining: &Joining) {
         self.settled |= joining.is_done();
         let at_tip = self.settled && self.committer.rollback().is_none();
-        let trouble = joining
-            .unreadable()
-            .next()
-            .map(|module| format!("there is no contract at {module}"));
+        let missing: BTreeSet<_> = joining.unreadable().copied().collect();
         let confirmed = place.window.base();
         let pending: Vec<_> = place
             .window
@@ -158,7 +155,8 @@ impl Follower {
             status.confirmed = Some(confirmed);
             status.at_tip = at_tip;
             status.pending = pending;
-            status.trouble = trouble;
+            status.trouble = None;
+            status.missing_modules = missing;
             *status != before
         });
     }

@@ -66,9 +66,8 @@ fn value(key: &str, text: &str, variable: &str) -> Result<Value, ConfigError> {
         .ok()
         .and_then(|mut table| table.remove("value"))
         .ok_or_else(|| {
-            ConfigError(format!(
-                "{variable}: {text:?} is not a TOML value for {key}"
-            ))
+            // Never the value itself: it may hold a provider's key.
+            ConfigError(format!("{variable}: is not a TOML value for {key}"))
         })
 }
 

@@ -7,17 +7,16 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use alloy::primitives::Address;
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
 use super::ConfigError;
-use crate::domain::{GateMatch, GuildId, ManualRoles, ModuleAddress, OnLapse, Policy, RoleId};
+use crate::domain::{GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
 pub(super) use check::check;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "the sections of a configuration")]
 pub(super) struct Raw {
     chain: RawChain,
     #[serde(default)]
@@ -34,10 +33,10 @@ pub(super) struct Raw {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, [chain]")]
 struct RawChain {
-    rpc_urls: Spanned<Vec<Spanned<Url>>>,
-    chain_id: u64,
+    rpc_urls: Spanned<Vec<Spanned<String>>>,
+    chain_id: Spanned<u64>,
     #[serde(default = "two")]
     confirmations: Spanned<u64>,
     start_block: Option<u64>,
@@ -48,12 +47,12 @@ fn two() -> Spanned<u64> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section, [amser]")]
 struct RawAmser {
     api_url: Spanned<Url>,
     auth_check: Spanned<String>,
     active_pointer: Spanned<String>,
-    factory: Option<Address>,
+    factory: Option<Spanned<String>>,
     checkout_url: Spanned<String>,
 }
 
@@ -78,7 +77,7 @@ impl Default for RawAmser {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, [discord]")]
 struct RawDiscord {
     application_id: Spanned<String>,
     #[serde(default = "discord_com")]
@@ -93,7 +92,7 @@ fn discord_com() -> Spanned<Url> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section, [web]")]
 struct RawWeb {
     listen: SocketAddr,
     public_url: Spanned<Url>,
@@ -121,21 +120,21 @@ impl Default for RawWeb {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section, [store]")]
 struct RawStore {
-    path: PathBuf,
+    path: Spanned<PathBuf>,
 }
 
 impl Default for RawStore {
     fn default() -> Self {
         Self {
-            path: "data/amser-roles.redb".into(),
+            path: Spanned::new(0..0, "data/amser-roles.redb".into()),
         }
     }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section, [policy]")]
 struct RawPolicy {
     payment_failed: OnLapse,
     paused: OnLapse,
@@ -160,10 +159,10 @@ impl Default for RawPolicy {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, [[gates]]")]
 struct RawGate {
     guild_id: GuildId,
-    module: ModuleAddress,
+    module: Spanned<String>,
     plan_ids: Spanned<BTreeSet<u64>>,
     #[serde(default, rename = "match")]
     matching: GateMatch,
@@ -179,17 +178,34 @@ pub(super) enum Lines {
 
 /// Reads the shape.
 pub(super) fn parse(text: &str, name: &str, lines: Lines) -> Result<Raw, ConfigError> {
-    toml::from_str(text).map_err(|error| {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
         let span = error.span().filter(|_| lines == Lines::Known);
-        let place = span.map_or_else(String::new, |span| format!(", line {}", line(text, &span)));
-        ConfigError(format!("{name}{place}: {}", keyed_message(error)))
+        let place = span
+            .clone()
+            .map_or_else(String::new, |span| format!(", line {}", line(text, &span)));
+        // The one message of the parser that does not name its key.
+        let twice = error.message() == "duplicate key";
+        let key = span
+            .filter(|_| twice)
+            .and_then(|span| text.get(span))
+            .map_or_else(String::new, |key| format!("{key}: "));
+        ConfigError(format!("{name}{place}: {key}{}", keyed_message(error)))
     })
 }
 
 /// The error's own words on one line, behind the key that they are about.
 pub(super) fn keyed_message(mut error: toml::de::Error) -> String {
     error.set_input(None);
-    let told = error.to_string();
+    let mut told = error.to_string();
+    for (jargon, plain) in [
+        ("a sequence", "a list"),
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected f64", "expected a number"),
+    ] {
+        told = told.replace(jargon, plain);
+    }
     let told = told.trim_end();
     match told.rsplit_once("\nin `") {
         Some((message, key)) => {

@@ -92,5 +92,8 @@ fn secret(variable: &str) -> Result<Option<SecretString>, ConfigError> {
     };
     let text = read_to_string(&path)
         .map_err(|error| ConfigError(format!("{in_file}: cannot read {path}: {error}")))?;
-    Ok(Some(text.trim().to_owned().into()))
+    match text.trim() {
+        "" => Err(ConfigError(format!("{in_file}: {path} is empty"))),
+        text => Ok(Some(text.to_owned().into())),
+    }
 }

@@ -23,6 +23,16 @@ fn mistakes_name_the_line_and_the_key() {
         ("[\"ws://127.0.0.1:8545\"]", "[]", "chain.rpc_urls"),
         ("ws://127.0.0.1:8545", "ftp://x", "chain.rpc_urls"),
         ("ws://127.0.0.1:8545", "not a url", "chain.rpc_urls"),
+        ("chain_id = 31337", "chain_id = 0", "chain.chain_id"),
+        ("chain_id = 31337", "chain_id = -1", "a whole number"),
+        ("data/amser-roles.redb", "", "store.path"),
+        ("address={address}", "address={wallet}", "{wallet}"),
+        ("\"/v0/auth", "\"v0/auth", "amser.auth_check"),
+        (
+            "# factory = \"0x…\"",
+            "factory = \"0x0000000000000000000000000000000000000000\"",
+            "amser.factory",
+        ),
         (
             "max_revoke_share = 0.2",
             "max_revoke_share = 2.0",
@@ -67,6 +77,57 @@ fn mistakes_name_the_line_and_the_key() {
     }
 }
 
+#[test]
+fn a_provider_s_key_is_never_part_of_an_error() {
+    for bad in [
+        "eth.example.com/v2/SECRET",
+        "https://x:99999/SECRET",
+        "ftp://x/SECRET",
+    ] {
+        let told = parse(&GOOD.replace("ws://127.0.0.1:8545", bad)).unwrap_err();
+        assert!(
+            told.contains("chain.rpc_urls") && !told.contains("SECRET"),
+            "{told}"
+        );
+        let variable = ("AMSER_ROLES__CHAIN__RPC_URLS".to_owned(), bad.to_owned());
+        let told = Config::parse(GOOD, "config.toml", [variable]).unwrap_err();
+        assert!(!told.to_string().contains("SECRET"), "{told}");
+    }
+}
+
+#[test]
+fn a_shape_that_does_not_fit_is_told_in_plain_words() {
+    for (text, words) in [
+        ("chain = 5\n", "[chain]"),
+        (&format!("{GOOD}[gates]\n"), "a list"),
+        (&format!("{GOOD}[store]\n"), "store"),
+    ] {
+        let told = parse(text).unwrap_err();
+        assert!(told.contains(words) && !told.contains("Raw"), "{told}");
+    }
+}
+
+#[test]
+fn the_same_gate_twice_is_a_mistake() {
+    let told = parse(&format!("{GOOD}{GATE}{GATE}")).unwrap_err();
+    assert!(
+        told.contains("gates[1]: says the same as gates[0]"),
+        "{told}"
+    );
+}
+
+#[test]
+fn capitals_are_checked_where_there_are_both_kinds() {
+    for address in [
+        "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045",
+        "0xd8da6bf26964af9d7eed9e03e53415d37aa96045",
+        "0xD8DA6BF26964AF9D7EED9E03E53415D37AA96045",
+    ] {
+        let gate = GATE.replace("0x00000000000000000000000000000000000000AA", address);
+        assert!(parse(&format!("{GOOD}{gate}")).is_ok(), "{address}");
+    }
+}
+
 const GATE: &str = r#"
 [[gates]]
 guild_id = "11"
@@ -91,6 +152,18 @@ fn gates_without_plans_or_roles_or_with_bad_ids_are_refused() {
         ("[\"22\", \"21\"]", "[]", "role_ids"),
         ("\"11\"", "\"eleven\"", "guild_id"),
         ("00AA", "00A", "module"),
+        ("00AA", "00AAx", "module"),
+        ("0x00", "00", "module"),
+        (
+            "0x00000000000000000000000000000000000000AA",
+            "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96046",
+            "EIP-55",
+        ),
+        (
+            "0x00000000000000000000000000000000000000AA",
+            "0x0000000000000000000000000000000000000000",
+            "zero address",
+        ),
         ("match", "matches", "matches"),
     ] {
         let told = parse(&format!("{GOOD}{}", GATE.replace(good, bad))).unwrap_err();

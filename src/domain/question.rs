@@ -1,5 +1,7 @@
 //! Questions that pages and commands put to the reconcile loop, which alone knows desired and observed roles together.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::oneshot;
 
 use super::{
@@ -19,8 +21,8 @@ pub enum Question {
     },
     /// What the next full pass would change on Discord.
     Plan {
-        /// The answer.
-        answer: oneshot::Sender<PlannedChanges>,
+        /// The answer, or in one sentence what is not known yet.
+        answer: oneshot::Sender<Result<PlannedChanges, String>>,
     },
     /// Reads a server's members anew, checks all of them, and has the difference carried out.
     Sync {
@@ -53,6 +55,9 @@ pub struct PlannedChanges {
     pub at_block: u64,
     /// Grants before revokes.
     pub changes: Vec<RoleChange>,
+    /// Servers that Discord did not let be read, and why, in one sentence: what would change there is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<GuildId, String>,
 }
 
 /// Where a member stands.

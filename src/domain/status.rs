@@ -1,8 +1,8 @@
 //! What the long-running parts say about themselves; read by health, metrics and the reconcile loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ChainEvent, Checkpoint, GuildId, RoleId};
+use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId};
 
 /// The follower's view of the chain, published at every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct ChainStatus {
     pub pending: Vec<ChainEvent>,
     /// Why the chain cannot be followed at the moment, in one sentence.
     pub trouble: Option<String>,
+    /// Modules that gates ask about and at whose address there is no contract. The others are followed all the same.
+    pub missing_modules: BTreeSet<ModuleAddress>,
 }
 
 /// The Discord side's view of itself.

@@ -1,6 +1,6 @@
 //! Answers to what pages, commands and `plan` ask. Nothing here changes anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -31,13 +31,15 @@ impl Reconcile {
                 let _gone = answer.send(standing);
             }
             Question::Plan { answer } => {
-                let changes = if self.reached_tip {
-                    planned(&self.store, &self.roster, now).await?
-                } else {
-                    Vec::new()
+                let plan = match self.servers_to_plan() {
+                    Err(unknown) => Err(unknown),
+                    Ok(unreadable) => Ok(PlannedChanges {
+                        at_block: confirmed.map_or(0, |block| block.number),
+                        changes: planned(&self.store, &self.roster, now).await?,
+                        unreadable,
+                    }),
                 };
-                let at_block = confirmed.map_or(0, |block| block.number);
-                let _gone = answer.send(PlannedChanges { at_block, changes });
+                let _gone = answer.send(plan);
             }
             Question::Sync { guild, answer } => self.sync(guild, answer),
         }
@@ -46,6 +48,26 @@ impl Reconcile {
 }
 
 impl Reconcile {
+    /// Whether it can be said what a full pass would change: everywhere but in the servers returned, or why not yet.
+    fn servers_to_plan(&self) -> Result<BTreeMap<GuildId, String>, String> {
+        let chain = self.chain.borrow();
+        if !self.reached_tip {
+            return Err(match &chain.trouble {
+                Some(trouble) => format!("the chain cannot be followed at the moment ({trouble})"),
+                None => "the chain has not been followed to its tip yet".to_owned(),
+            });
+        }
+        let discord = self.discord_status.borrow();
+        let mut unreadable = BTreeMap::new();
+        for (guild, _) in self.roster.guilds().filter(|(_, view)| !view.observed) {
+            match discord.failing.get(&(guild, None)) {
+                Some(sentence) => unreadable.insert(guild, sentence.clone()),
+                None => return Err(format!("server {guild} has not been read from Discord yet")),
+            };
+        }
+        Ok(unreadable)
+    }
+
     /// Reads a server for whoever asked; the answer follows in [`Self::tell_synced`].
     fn sync(&mut self, guild: GuildId, answer: oneshot::Sender<Synced>) {
         if self.roster.roles_of_interest(guild).is_empty() {
@@ -144,7 +166,7 @@ async fn planned(
 /// What the next pass would change, without a running service: reads the store and every server with a gate.
 ///
 /// # Errors
-/// When the store or Discord cannot be read.
+/// When the store cannot be read.
 pub async fn plan_once(
     store: &Store,
     discord: &Discord,
@@ -158,16 +180,22 @@ pub async fn plan_once(
     })
     .await?;
     let guilds: Vec<_> = roster.guilds().map(|(guild, _)| guild).collect();
+    let mut unreadable = BTreeMap::new();
     for guild in guilds {
         let interest = roster.roles_of_interest(guild);
         if !interest.is_empty() {
-            let seen = discord.observe(guild, &interest).await?;
-            roster.observe_guild(guild, interest, seen.present, seen.members);
+            match discord.observe(guild, &interest).await {
+                Ok(seen) => roster.observe_guild(guild, interest, seen.present, seen.members),
+                Err(error) => {
+                    unreadable.insert(guild, format!("{error:#}"));
+                }
+            }
         }
     }
     let now = cursor.map_or(Timestamp::default(), |block| block.timestamp);
     Ok(PlannedChanges {
         at_block: cursor.map_or(0, |block| block.number),
         changes: planned(store, &roster, now).await?,
+        unreadable,
     })
 }

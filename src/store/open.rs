@@ -1,11 +1,15 @@
 //! Opening the file: never a panic on a damaged one, never a silent new one, never two processes on the same.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError, ReadableDatabase as _, backends::InMemoryBackend};
+use redb::{
+    Database, DatabaseError, ReadableDatabase as _,
+    backends::{FileBackend, InMemoryBackend},
+};
 
 use super::StoreError;
 use super::tables::{
@@ -47,7 +51,7 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
 }
 
 /// Makes a store beside its final place and renames it there when it is complete, so that a crash in between leaves no
-/// half-made file under the name.
+/// half-made file under the name. Only its owner may read it: it says which member holds which wallet.
 fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
     let io = |error| StoreError::Io(name.to_owned(), error);
     if let Some(folder) = path
@@ -64,9 +68,16 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
         _ => {}
     }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)
+        .map_err(io)?;
     let database = redb::Builder::new()
         .set_cache_size(CACHE_BYTES)
-        .create(&fresh)
+        .create_with_backend(FileBackend::new(file).map_err(|error| translate(error, name))?)
         .map_err(|error| translate(error, name))?;
     lay_out(&database).map_err(damaged)?;
     // A second process that creates at the same time loses here instead of replacing a store that is in use.

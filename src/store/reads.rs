@@ -20,7 +20,7 @@ use crate::domain::{
 };
 
 impl Store {
-    /// Ties a new store to a chain; later calls check that it is the same.
+    /// Ties the store to a chain; once something of that chain is in it, no other chain is accepted.
     ///
     /// # Errors
     /// [`StoreError::OtherChain`] (as `anyhow`), or an unreadable file.
@@ -32,11 +32,15 @@ impl Store {
                 .get(META_CHAIN)?
                 .and_then(|bytes| Some(u64::from_le_bytes(bytes.value().try_into().ok()?)));
             match bound {
-                Some(bound) if bound != chain_id => {
+                Some(bound) if bound == chain_id => return Ok(()),
+                // Bound by a configuration with a wrong chain id, which no node confirmed.
+                Some(bound)
+                    if !transaction.open_table(HEADERS)?.is_empty()?
+                        || !transaction.open_table(MODULES)?.is_empty()? =>
+                {
                     return Err(StoreError::OtherChain(bound, chain_id).into());
                 }
-                Some(_) => return Ok(()),
-                None => meta.insert(META_CHAIN, chain_id.to_le_bytes().as_slice())?,
+                Some(_) | None => meta.insert(META_CHAIN, chain_id.to_le_bytes().as_slice())?,
             };
         }
         transaction.commit()?;

@@ -1,6 +1,7 @@
 //! The store's laws: any batch sizes, any rollback, and any file give what they should.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 
 use alloy::primitives::{Address, B256, U256};
 use proptest::prelude::*;
@@ -285,6 +286,24 @@ fn a_store_reopens_with_what_it_held() {
         refused.contains("8453") && refused.contains("store.path"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_store_in_which_nothing_was_followed_yet_may_change_its_chain() {
+    let store = Store::in_memory().unwrap();
+    store.bind_chain(1).unwrap();
+    store.bind_chain(8453).unwrap();
+    store.add_module(module(1), 7, Address::ZERO).unwrap();
+    assert!(store.bind_chain(1).is_err());
+}
+
+#[test]
+fn a_store_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let _store = Store::open(&path).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]

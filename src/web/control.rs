@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::extract::State;
@@ -20,6 +21,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::link::fresh_secret;
 use crate::domain::{PlannedChanges, Question};
+
+/// How long `plan` waits for a service that does not know yet what it would change.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it asks in that time.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The key to a running service, and the file in which it lies; the file goes when this is dropped.
 #[derive(Debug)]
@@ -86,15 +92,17 @@ async fn plan(
     let (answer, answered) = oneshot::channel();
     let asked = questions.send(Question::Plan { answer }).await;
     match (asked, answered.await) {
-        (Ok(()), Ok(planned)) => Json(planned).into_response(),
-        _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        (Ok(()), Ok(Ok(planned))) => Json(planned).into_response(),
+        (Ok(()), Ok(Err(unknown))) => (StatusCode::SERVICE_UNAVAILABLE, unknown).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "it is stopping").into_response(),
     }
 }
 
-/// Asks the service whose key lies in `path` for its plan.
+/// Asks the service whose key lies in `path` for its plan. One that has just started is given time to read the chain and
+/// the servers.
 ///
 /// # Errors
-/// When no service answers there.
+/// When no service answers there, or when it cannot say for too long; with its reason.
 pub async fn ask_for_plan(path: &Path) -> anyhow::Result<PlannedChanges> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
@@ -103,15 +111,30 @@ pub async fn ask_for_plan(path: &Path) -> anyhow::Result<PlannedChanges> {
         .trim_end()
         .split_once('\n')
         .with_context(|| format!("{name} is damaged; restart the service"))?;
-    let answer = reqwest::Client::new()
-        .get(format!("http://{address}/control/plan"))
-        .bearer_auth(secret)
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status)
-        .context("the running service does not answer")?;
-    answer
-        .json()
-        .await
-        .context("the running service answered something else than a plan")
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = reqwest::Client::new()
+            .get(format!("http://{address}/control/plan"))
+            .bearer_auth(secret)
+            .send()
+            .await
+            .context("the running service does not answer")?;
+        if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
+            return answer
+                .error_for_status()
+                .context("the running service refuses to answer")?
+                .json()
+                .await
+                .context("the running service answered something else than a plan");
+        }
+        let reason = answer
+            .text()
+            .await
+            .context("the running service stopped in the middle of its answer")?;
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the running service cannot say what it would change: {reason}"
+        );
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
 }

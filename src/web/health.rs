@@ -52,15 +52,19 @@ struct Numbers {
 
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
-    let failing = site.state.discord.borrow().failing.clone();
+    let (failing, missing) = (
+        site.state.discord.borrow().failing.clone(),
+        chain.missing_modules,
+    );
     let (cursor, unknown_logs, failing) = site
         .with_store(move |store| {
             let unknown = store.unknown_logs()?.iter().map(|logs| logs.count).sum();
             let gates = store.gates()?;
             let stands = |gate: &&crate::domain::Gate| {
-                failing.keys().any(|(guild, role)| {
-                    *guild == gate.guild && role.is_none_or(|role| gate.roles.contains(&role))
-                })
+                missing.contains(&gate.module)
+                    || failing.keys().any(|(guild, role)| {
+                        *guild == gate.guild && role.is_none_or(|role| gate.roles.contains(&role))
+                    })
             };
             let failing = gates.iter().filter(stands).count();
             Ok((store.cursor()?, unknown, failing))
@@ -70,7 +74,8 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     Ok(Numbers {
         head: number(chain.head),
         confirmed: number(chain.confirmed),
-        cursor: number(cursor),
+        // Blocks without events are stored now and then only; their cursor is as sure as the events before them.
+        cursor: number(cursor.max(chain.confirmed)),
         // How old the newest block is whose events count. A chain whose clock runs ahead of ours has no lag.
         lag_seconds: chain
             .confirmed

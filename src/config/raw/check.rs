@@ -1,17 +1,112 @@
-//! The checks beyond the file's shape.
+//! The checks beyond the file's shape, section by section.
 
 use std::num::NonZeroU64;
 use std::ops::Range;
+use std::path::Path;
 
+use alloy::primitives::Address;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use url::Url;
 
-use super::{Lines, Raw, RawGate, line};
+use super::{Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawPolicy, RawWeb, line};
 use crate::chain::ChainConfig;
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
-use crate::domain::{Gate, GateId, GateOrigin, PlanId, Policy};
+use crate::domain::{Gate, GateId, GateOrigin, ModuleAddress, PlanId, Policy};
 use crate::web::WalletConnect;
+
+/// More would put off every role for most of a day.
+const MOST_CONFIRMATIONS: u64 = 10_000;
+
+/// Where the values were read, to blame it in an error.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    text: &'a str,
+    name: &'a str,
+    lines: Lines,
+}
+
+impl Source<'_> {
+    fn wrong(&self, span: Range<usize>, key: &str, message: &str) -> ConfigError {
+        let place = if span.is_empty() || self.lines == Lines::Lost {
+            String::new()
+        } else {
+            format!(", line {}", line(self.text, &span))
+        };
+        ConfigError(format!("{}{place}: {key}: {message}", self.name))
+    }
+
+    /// `message` about `value` unless `holds`.
+    fn ensure<T>(
+        &self,
+        holds: bool,
+        value: &Spanned<T>,
+        key: &str,
+        message: &str,
+    ) -> Result<(), ConfigError> {
+        match holds {
+            true => Ok(()),
+            false => Err(self.wrong(value.span(), key, message)),
+        }
+    }
+
+    fn web_url(&self, url: Spanned<Url>, key: &str) -> Result<Url, ConfigError> {
+        let is_web = matches!(url.get_ref().scheme(), "http" | "https");
+        self.ensure(is_web, &url, key, "must begin with http:// or https://")?;
+        Ok(url.into_inner())
+    }
+
+    /// A contract's address. Capital letters must fit (EIP-55), so that a mistyped digit is noticed.
+    fn contract(&self, text: &Spanned<String>, key: &str) -> Result<Address, ConfigError> {
+        let wrong = |message| self.wrong(text.span(), key, message);
+        let digits = text.get_ref().strip_prefix("0x").unwrap_or_default();
+        let address: Address = text
+            .get_ref()
+            .parse()
+            .ok()
+            .filter(|_| !digits.is_empty())
+            .ok_or_else(|| wrong("must be an address: 0x and 40 hexadecimal digits"))?;
+        let has = |case: fn(&char) -> bool| digits.chars().any(|digit| case(&digit));
+        let is_mixed = has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase);
+        if is_mixed && Address::parse_checksummed(text.get_ref(), None).is_err() {
+            return Err(wrong(
+                "its capital and small letters do not fit together (EIP-55), so a digit is probably wrong; copy it again",
+            ));
+        }
+        if address.is_zero() {
+            return Err(wrong("is the zero address; name the contract's"));
+        }
+        Ok(address)
+    }
+
+    /// A template in which each of `needed` stands, and nothing in braces but these and `allowed`.
+    fn template(
+        &self,
+        template: Spanned<String>,
+        key: &str,
+        needed: [&str; 2],
+        allowed: &[&str],
+    ) -> Result<String, ConfigError> {
+        let names: Vec<_> = template
+            .get_ref()
+            .split('{')
+            .skip(1)
+            .map(|rest| rest.split('}').next().unwrap_or_default())
+            .collect();
+        let [first, second] = needed;
+        let message = format!("must contain {{{first}}} and {{{second}}}");
+        let complete = needed.iter().all(|name| names.contains(name));
+        self.ensure(complete, &template, key, &message)?;
+        let unknown = names
+            .iter()
+            .find(|name| !needed.contains(name) && !allowed.contains(name));
+        if let Some(unknown) = unknown {
+            let message = format!("nothing is known to stand for {{{unknown}}}");
+            return Err(self.wrong(template.span(), key, &message));
+        }
+        Ok(template.into_inner())
+    }
+}
 
 /// Checks what types alone cannot.
 pub(in crate::config) fn check(
@@ -20,188 +115,157 @@ pub(in crate::config) fn check(
     name: &str,
     lines: Lines,
 ) -> Result<Config, ConfigError> {
-    let wrong = |span: Range<usize>, key: &str, message: &str| {
-        let place = if span.is_empty() || lines == Lines::Lost {
-            String::new()
-        } else {
-            format!(", line {}", line(text, &span))
-        };
-        ConfigError(format!("{name}{place}: {key}: {message}"))
-    };
-    let web_url = |url: &Spanned<Url>, key: &str| match url.get_ref().scheme() {
-        "http" | "https" => Ok(url.get_ref().clone()),
-        _ => Err(wrong(
-            url.span(),
-            key,
-            "must begin with http:// or https://",
-        )),
-    };
-    if raw.chain.rpc_urls.get_ref().is_empty() {
-        return Err(wrong(
-            raw.chain.rpc_urls.span(),
-            "chain.rpc_urls",
-            "name at least one RPC endpoint",
-        ));
-    }
-    for url in raw.chain.rpc_urls.get_ref() {
-        if !matches!(url.get_ref().scheme(), "http" | "https" | "ws" | "wss") {
-            return Err(wrong(
-                url.span(),
-                "chain.rpc_urls",
-                "each must begin with ws://, wss://, http:// or https://",
-            ));
-        }
-    }
-    if *raw.chain.confirmations.get_ref() > 10_000 {
-        return Err(wrong(
-            raw.chain.confirmations.span(),
-            "chain.confirmations",
-            "must be at most 10000",
-        ));
-    }
-    for (template, key) in [
-        (&raw.amser.auth_check, "amser.auth_check"),
-        (&raw.amser.checkout_url, "amser.checkout_url"),
-    ] {
-        if !template.get_ref().contains("{module}") || !template.get_ref().contains("{plan_id}") {
-            return Err(wrong(
-                template.span(),
-                key,
-                "must contain {module} and {plan_id}",
-            ));
-        }
-    }
-    if !raw.amser.active_pointer.get_ref().starts_with('/') {
-        return Err(wrong(
-            raw.amser.active_pointer.span(),
-            "amser.active_pointer",
-            "a JSON pointer begins with /",
-        ));
-    }
-    let application_id = raw.discord.application_id.get_ref().parse::<NonZeroU64>().map_err(|_| {
-        let message = "must be the application's id, a number in quotes (developer portal, General Information)";
-        wrong(raw.discord.application_id.span(), "discord.application_id", message)
-    })?;
-    let public_url = web_url(&raw.web.public_url, "web.public_url")?;
-    if public_url.path() != "/" || public_url.query().is_some() || public_url.fragment().is_some() {
-        return Err(wrong(
-            raw.web.public_url.span(),
-            "web.public_url",
-            "must be scheme, host and port alone, like https://roles.example.org",
-        ));
-    }
-    if *raw.web.rate_limit_per_minute.get_ref() == 0 {
-        return Err(wrong(
-            raw.web.rate_limit_per_minute.span(),
-            "web.rate_limit_per_minute",
-            "must be at least 1",
-        ));
-    }
-    if *raw.web.links_per_member.get_ref() == 0 {
-        return Err(wrong(
-            raw.web.links_per_member.span(),
-            "web.links_per_member",
-            "must be at least 1",
-        ));
-    }
-    let relay_url = &raw.web.walletconnect_relay_url;
-    if !matches!(relay_url.get_ref().scheme(), "ws" | "wss") {
-        return Err(wrong(
-            relay_url.span(),
-            "web.walletconnect_relay_url",
-            "must begin with wss:// (or ws:// on this machine)",
-        ));
-    }
-    if let Some(id) = &raw.web.walletconnect_project_id {
-        let letters = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-        if id.get_ref().is_empty() || !id.get_ref().chars().all(letters) {
-            return Err(wrong(
-                id.span(),
-                "web.walletconnect_project_id",
-                "must be the project's id from WalletConnect's dashboard, letters and digits alone (leave the key out to do without WalletConnect)",
-            ));
-        }
-    }
-    let share = *raw.policy.max_revoke_share.get_ref();
-    if !(0.0..=1.0).contains(&share) {
-        return Err(wrong(
-            raw.policy.max_revoke_share.span(),
-            "policy.max_revoke_share",
-            "must be between 0 and 1",
-        ));
-    }
-    let mut gates = Vec::new();
-    for (index, gate) in raw.gates.into_iter().enumerate() {
-        if gate.plan_ids.get_ref().is_empty() {
-            return Err(wrong(
-                gate.plan_ids.span(),
-                &format!("gates[{index}].plan_ids"),
-                "name at least one plan",
-            ));
-        }
-        if gate.role_ids.get_ref().is_empty() {
-            return Err(wrong(
-                gate.role_ids.span(),
-                &format!("gates[{index}].role_ids"),
-                "name at least one role",
-            ));
-        }
-        gates.push(to_gate(gate));
-    }
+    let source = Source { text, name, lines };
+    let path = &raw.store.path;
+    let is_named = path.get_ref() != Path::new("");
+    source.ensure(is_named, path, "store.path", "name the store's file")?;
     Ok(Config {
-        chain: ChainConfig {
-            rpc_urls: raw
-                .chain
-                .rpc_urls
-                .into_inner()
-                .into_iter()
-                .map(Spanned::into_inner)
-                .collect(),
-            chain_id: raw.chain.chain_id,
-            confirmations: raw.chain.confirmations.into_inner(),
-            start_block: raw.chain.start_block,
-        },
-        amser: Amser {
-            api_url: web_url(&raw.amser.api_url, "amser.api_url")?,
-            auth_check: raw.amser.auth_check.into_inner(),
-            active_pointer: raw.amser.active_pointer.into_inner(),
-            factory: raw.amser.factory,
-            checkout_url: raw.amser.checkout_url.into_inner(),
-        },
-        discord: Discord {
-            application_id,
-            api_url: web_url(&raw.discord.api_url, "discord.api_url")?,
-        },
-        web: Web {
-            listen: raw.web.listen,
-            public_url,
-            rate_limit_per_minute: raw.web.rate_limit_per_minute.into_inner(),
-            behind_proxy: raw.web.behind_proxy,
-            links_per_member: raw.web.links_per_member.into_inner(),
-            wallet_connect: raw.web.walletconnect_project_id.map(|id| WalletConnect {
-                project_id: id.into_inner(),
-                relay_url: raw.web.walletconnect_relay_url.into_inner(),
-            }),
-        },
-        store_path: raw.store.path,
-        policy: Policy {
-            payment_failed: raw.policy.payment_failed,
-            paused: raw.policy.paused,
-            cancelled: raw.policy.cancelled,
-            max_revoke_share: share,
-            max_revoke_floor: raw.policy.max_revoke_floor,
-            manual_roles: raw.policy.manual_roles,
-        },
-        gates,
+        chain: chain(&source, raw.chain)?,
+        amser: amser(&source, raw.amser)?,
+        discord: discord(&source, raw.discord)?,
+        web: web(&source, raw.web)?,
+        store_path: raw.store.path.into_inner(),
+        policy: policy(&source, raw.policy)?,
+        gates: gates(&source, raw.gates)?,
     })
 }
 
+fn chain(source: &Source<'_>, raw: RawChain) -> Result<ChainConfig, ConfigError> {
+    let (urls, key) = (&raw.rpc_urls, "chain.rpc_urls");
+    let has_one = !urls.get_ref().is_empty();
+    source.ensure(has_one, urls, key, "name at least one RPC endpoint")?;
+    let mut rpc_urls = Vec::new();
+    for (index, text) in raw.rpc_urls.into_inner().into_iter().enumerate() {
+        // Never the text itself: a provider's key is part of it.
+        let url = Url::parse(text.get_ref()).map_err(|error| {
+            let message = format!("entry {} is not a URL: {error}", index + 1);
+            source.wrong(text.span(), key, &message)
+        })?;
+        let is_node = matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host();
+        let message = "each must begin with ws://, wss://, http:// or https://";
+        source.ensure(is_node, &text, key, message)?;
+        rpc_urls.push(url);
+    }
+    let (id, key) = (&raw.chain_id, "chain.chain_id");
+    let message = "no chain has the id 0; Base is 8453, Base Sepolia 84532";
+    source.ensure(*id.get_ref() != 0, id, key, message)?;
+    let (confirmations, key) = (&raw.confirmations, "chain.confirmations");
+    let is_bearable = *confirmations.get_ref() <= MOST_CONFIRMATIONS;
+    let message = format!("must be at most {MOST_CONFIRMATIONS}");
+    source.ensure(is_bearable, confirmations, key, &message)?;
+    Ok(ChainConfig {
+        rpc_urls,
+        chain_id: raw.chain_id.into_inner(),
+        confirmations: raw.confirmations.into_inner(),
+        start_block: raw.start_block,
+    })
+}
+
+fn amser(source: &Source<'_>, raw: RawAmser) -> Result<Amser, ConfigError> {
+    let (pointer, key) = (&raw.active_pointer, "amser.active_pointer");
+    let is_pointer = pointer.get_ref().starts_with('/');
+    source.ensure(is_pointer, pointer, key, "a JSON pointer begins with /")?;
+    let (check, key) = (&raw.auth_check, "amser.auth_check");
+    let is_path = check.get_ref().starts_with('/');
+    source.ensure(is_path, check, key, "a path begins with /")?;
+    let needed = ["module", "plan_id"];
+    let more = ["address", "chain_id"];
+    let factory = raw.factory.as_ref();
+    Ok(Amser {
+        api_url: source.web_url(raw.api_url, "amser.api_url")?,
+        auth_check: source.template(raw.auth_check, key, needed, &more)?,
+        active_pointer: raw.active_pointer.into_inner(),
+        factory: factory
+            .map(|text| source.contract(text, "amser.factory"))
+            .transpose()?,
+        checkout_url: source.template(raw.checkout_url, "amser.checkout_url", needed, &[])?,
+    })
+}
+
+fn discord(source: &Source<'_>, raw: RawDiscord) -> Result<Discord, ConfigError> {
+    let id = &raw.application_id;
+    let application_id = id.get_ref().parse::<NonZeroU64>().map_err(|_| {
+        let message = "must be the application's id, a number in quotes (developer portal, General Information)";
+        source.wrong(id.span(), "discord.application_id", message)
+    })?;
+    Ok(Discord {
+        application_id,
+        api_url: source.web_url(raw.api_url, "discord.api_url")?,
+    })
+}
+
+fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
+    let url = raw.public_url.get_ref();
+    let is_origin = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let message = "must be scheme, host and port alone, like https://roles.example.org";
+    source.ensure(is_origin, &raw.public_url, "web.public_url", message)?;
+    let (limit, key) = (&raw.rate_limit_per_minute, "web.rate_limit_per_minute");
+    source.ensure(*limit.get_ref() > 0, limit, key, "must be at least 1")?;
+    let (links, key) = (&raw.links_per_member, "web.links_per_member");
+    source.ensure(*links.get_ref() > 0, links, key, "must be at least 1")?;
+    let (relay, key) = (&raw.walletconnect_relay_url, "web.walletconnect_relay_url");
+    let is_socket = matches!(relay.get_ref().scheme(), "ws" | "wss");
+    let message = "must begin with wss:// (or ws:// on this machine)";
+    source.ensure(is_socket, relay, key, message)?;
+    if let Some(id) = &raw.walletconnect_project_id {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        let is_id = !id.get_ref().is_empty() && id.get_ref().chars().all(fits);
+        let message = "must be the project's id from WalletConnect's dashboard, letters and digits alone (leave the key out to do without WalletConnect)";
+        source.ensure(is_id, id, "web.walletconnect_project_id", message)?;
+    }
+    Ok(Web {
+        listen: raw.listen,
+        public_url: source.web_url(raw.public_url, "web.public_url")?,
+        rate_limit_per_minute: raw.rate_limit_per_minute.into_inner(),
+        behind_proxy: raw.behind_proxy,
+        links_per_member: raw.links_per_member.into_inner(),
+        wallet_connect: raw.walletconnect_project_id.map(|id| WalletConnect {
+            project_id: id.into_inner(),
+            relay_url: raw.walletconnect_relay_url.into_inner(),
+        }),
+    })
+}
+
+fn policy(source: &Source<'_>, raw: RawPolicy) -> Result<Policy, ConfigError> {
+    let (share, key) = (&raw.max_revoke_share, "policy.max_revoke_share");
+    let is_share = (0.0..=1.0).contains(share.get_ref());
+    source.ensure(is_share, share, key, "must be between 0 and 1")?;
+    Ok(Policy {
+        payment_failed: raw.payment_failed,
+        paused: raw.paused,
+        cancelled: raw.cancelled,
+        max_revoke_share: raw.max_revoke_share.into_inner(),
+        max_revoke_floor: raw.max_revoke_floor,
+        manual_roles: raw.manual_roles,
+    })
+}
+
+fn gates(source: &Source<'_>, raw: Vec<RawGate>) -> Result<Vec<Gate>, ConfigError> {
+    let mut gates: Vec<Gate> = Vec::new();
+    for (index, raw) in raw.into_iter().enumerate() {
+        let key = |name| format!("gates[{index}].{name}");
+        let (plans, roles) = (&raw.plan_ids, &raw.role_ids);
+        let (has_plan, has_role) = (!plans.get_ref().is_empty(), !roles.get_ref().is_empty());
+        source.ensure(has_plan, plans, &key("plan_ids"), "name at least one plan")?;
+        source.ensure(has_role, roles, &key("role_ids"), "name at least one role")?;
+        let module = ModuleAddress(source.contract(&raw.module, &key("module"))?);
+        let span = raw.module.span();
+        let gate = to_gate(raw, module);
+        if let Some(same) = gates.iter().position(|other| other.id == gate.id) {
+            let message = format!("says the same as gates[{same}]; remove one of the two");
+            return Err(source.wrong(span, &format!("gates[{index}]"), &message));
+        }
+        gates.push(gate);
+    }
+    Ok(gates)
+}
+
 /// A gate of the file has no id of its own: its content is its identity, so that it is the same gate after a restart.
-fn to_gate(raw: RawGate) -> Gate {
+fn to_gate(raw: RawGate, module: ModuleAddress) -> Gate {
     let mut gate = Gate {
         id: GateId(0),
         guild: raw.guild_id,
-        module: raw.module,
+        module,
         plans: raw
             .plan_ids
             .into_inner()

@@ -1,5 +1,6 @@
 //! What those who manage a server may ask.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -119,15 +120,18 @@ async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
 
 async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let guild = asked.guild;
-    let gates = commands.with_store(|store| store.gates()).await?;
-    let gates = gates.iter().filter(|gate| gate.guild == guild).count();
-    let trouble: Vec<_> = {
+    let mut gates = commands.with_store(|store| store.gates()).await?;
+    gates.retain(|gate| gate.guild == guild);
+    let chain = commands.services.chain.borrow().clone();
+    let mut trouble: Vec<_> = {
         let discord = commands.services.discord.borrow();
         let here = discord.failing.iter();
         here.filter(|((of, _), _)| *of == guild)
             .map(|(_, sentence)| sentence.clone())
             .collect()
     };
-    let chain = commands.services.chain.borrow().clone();
-    Ok(Answer::text(text::check(gates, &trouble, &chain)))
+    let named: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
+    let missing = named.intersection(&chain.missing_modules);
+    trouble.extend(missing.map(|module| text::missing_module(*module)));
+    Ok(Answer::text(text::check(gates.len(), &trouble, &chain)))
 }
