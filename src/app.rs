@@ -1,7 +1,6 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -137,11 +136,7 @@ pub async fn serve(
         metrics: metrics()?,
         clock: web::machine_clock(),
     })?;
-    let pages = control
-        .merge(pages)
-        .into_make_service_with_connect_info::<SocketAddr>();
-    let serving =
-        axum::serve(listener, pages).with_graceful_shutdown(parts_stop.clone().cancelled_owned());
+    let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
     let told = discord.clone();
     let telling = async move {
         while let Some(moved) = moved.recv().await {

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -16,6 +18,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn};
 use crate::config::{Config, ConfigError, Secrets};
 use crate::domain::{PlannedChanges, RoleAction};
 use crate::store::StoreError;
+use crate::terminal::{Unprinted, print_line};
 use crate::{app, discord, sandbox};
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
@@ -92,8 +95,8 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
         }
         Command::CheckConfig(ConfigFile { path }) => {
             let config = Config::load(&path)?;
-            println!("{} is valid: {} gates", path.display(), config.gates.len());
-            Ok(())
+            let (name, gates) = (path.display(), config.gates.len());
+            Ok(print_line(format!("{name} is valid: {gates} gates"))?)
         }
     }
 }
@@ -102,19 +105,17 @@ async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow:
     let config = Config::load(path)?;
     let store = app::open_store(&config).await?;
     let report = app::index(&config, store, to, stop).await?;
-    let line = serde_json::json!({
+    let line = json!({
         "events": report.events,
         "cursor": report.cursor.number,
         "seconds": report.seconds,
     });
-    println!("{line}");
-    Ok(())
+    Ok(print_line(line)?)
 }
 
 fn print_plan(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(planned)?);
-        return Ok(());
+        return Ok(print_line(plan_as_json(planned)?)?);
     }
     for change in &planned.changes {
         let action = match change.action {
@@ -123,14 +124,45 @@ fn print_plan(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> {
         };
         let (guild, user, role) = (change.guild, change.user, change.role);
         let reason = discord::text::audit_reason(&change.cause);
-        println!("{action}  server {guild}  member {user}  role {role}  {reason}");
+        print_line(format!(
+            "{action}  server {guild}  member {user}  role {role}  {reason}"
+        ))?;
     }
-    println!(
-        "{} changes at block {}",
-        planned.changes.len(),
-        planned.at_block
-    );
-    Ok(())
+    for (guild, sentence) in planned
+        .trouble
+        .iter()
+        .flat_map(|(guild, sentences)| sentences.iter().map(move |sentence| (guild, sentence)))
+    {
+        print_line(format!("trouble server {guild}  {sentence}"))?;
+    }
+    let (changes, block) = (planned.changes.len(), planned.at_block);
+    Ok(print_line(format!("{changes} changes at block {block}"))?)
+}
+
+/// The plan for other programs: every cause is an object that names its `kind`, whether more is known of it or not.
+fn plan_as_json(planned: &PlannedChanges) -> anyhow::Result<Value> {
+    let mut plan = serde_json::to_value(planned)?;
+    let changes = plan.get_mut("changes").and_then(Value::as_array_mut);
+    for change in changes.into_iter().flatten() {
+        let cause = change["cause"].take();
+        change["cause"] = match cause {
+            Value::Object(cause) => {
+                let (kind, facts) = cause.into_iter().next().context("a cause has a kind")?;
+                let mut facts = facts;
+                facts["kind"] = kind.into();
+                facts
+            }
+            kind => json!({ "kind": kind }),
+        };
+    }
+    Ok(plan)
+}
+
+/// Whether nobody reads what is printed any more: there is nobody left to tell.
+pub fn reader_left(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Unprinted>()
+        .is_some_and(Unprinted::reader_left)
 }
 
 /// 2 for a bad configuration, 3 for a store that another process holds, else 1.

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         tokio::spawn(cli::stop_on_signal(stop.clone()));
         match cli::execute(cli, stop).await {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if cli::reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("amser-roles: {error:#}");
                 cli::exit_code(&error)

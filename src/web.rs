@@ -11,6 +11,7 @@ mod oauth;
 mod params;
 mod post;
 mod profile;
+mod server;
 mod session;
 mod siwe;
 mod standing;
@@ -40,6 +41,7 @@ use crate::store::Store;
 
 pub use link::{LINK_SECONDS, new_link};
 pub use profile::{Profile, Profiles};
+pub use server::serve;
 
 /// Reads the time; tests set it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -164,7 +166,7 @@ pub fn machine_clock() -> Clock {
     })
 }
 
-/// Every route. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or all clients share one limit.
+/// Every route. Served without the clients' addresses (see [`serve`]), all clients share one limit.
 ///
 /// # Errors
 /// When the HTTP client cannot be made, or the public URL is none that a browser can open.

@@ -184,6 +184,13 @@ impl Shared {
                 .collect();
             for key in gone {
                 status.failing.remove(&key);
+                tracing::info!(guild = %id, role = key.1.map(tracing::field::display), "what was wrong is repaired");
+            }
+            for (key, sentence) in &failing {
+                if status.failing.get(key) != Some(sentence) && state.token_held.is_none() {
+                    let role = key.1.map(tracing::field::display);
+                    tracing::warn!(guild = %id, role, sentence, "roles cannot be changed here until it is repaired");
+                }
             }
             status.failing.append(&mut failing);
             true

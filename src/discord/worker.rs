@@ -264,7 +264,8 @@ fn log(change: &RoleChange, end: &End) {
             tracing::warn!(?action, %guild, %user, %role, code, message, "role change refused")
         }
         End::Stuck { code, sentence, .. } => {
-            tracing::warn!(?action, %guild, %user, %role, code, sentence, "role change refused")
+            // The standing error that it leads to is said once for all members.
+            tracing::debug!(?action, %guild, %user, %role, code, sentence, "role change refused")
         }
         End::Held { code, .. } => {
             tracing::debug!(?action, %guild, %user, %role, code, "role change waits for a valid token")

@@ -1,6 +1,6 @@
 //! Questions that pages and commands put to the reconcile loop, which alone knows desired and observed roles together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::oneshot;
 
@@ -55,9 +55,9 @@ pub struct PlannedChanges {
     pub at_block: u64,
     /// Grants before revokes.
     pub changes: Vec<RoleChange>,
-    /// Servers that Discord did not let be read, and why, in one sentence: what would change there is not known.
+    /// What keeps changes from being made, or a server from being read, each in one sentence that says what to do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unreadable: BTreeMap<GuildId, String>,
+    pub trouble: BTreeMap<GuildId, BTreeSet<String>>,
 }
 
 /// Where a member stands.

@@ -31,12 +31,12 @@ impl Reconcile {
                 let _gone = answer.send(standing);
             }
             Question::Plan { answer } => {
-                let plan = match self.servers_to_plan() {
+                let plan = match self.known_trouble() {
                     Err(unknown) => Err(unknown),
-                    Ok(unreadable) => Ok(PlannedChanges {
+                    Ok(trouble) => Ok(PlannedChanges {
                         at_block: confirmed.map_or(0, |block| block.number),
                         changes: planned(&self.store, &self.roster, now).await?,
-                        unreadable,
+                        trouble,
                     }),
                 };
                 let _gone = answer.send(plan);
@@ -48,8 +48,8 @@ impl Reconcile {
 }
 
 impl Reconcile {
-    /// Whether it can be said what a full pass would change: everywhere but in the servers returned, or why not yet.
-    fn servers_to_plan(&self) -> Result<BTreeMap<GuildId, String>, String> {
+    /// What stands in the way of changes; or why it cannot be said yet what a full pass would change.
+    fn known_trouble(&self) -> Result<BTreeMap<GuildId, BTreeSet<String>>, String> {
         let chain = self.chain.borrow();
         if !self.reached_tip {
             return Err(match &chain.trouble {
@@ -57,15 +57,15 @@ impl Reconcile {
                 None => "the chain has not been followed to its tip yet".to_owned(),
             });
         }
-        let discord = self.discord_status.borrow();
-        let mut unreadable = BTreeMap::new();
-        for (guild, _) in self.roster.guilds().filter(|(_, view)| !view.observed) {
-            match discord.failing.get(&(guild, None)) {
-                Some(sentence) => unreadable.insert(guild, sentence.clone()),
-                None => return Err(format!("server {guild} has not been read from Discord yet")),
-            };
+        let mut trouble = BTreeMap::<_, BTreeSet<_>>::new();
+        for ((guild, _), sentence) in &self.discord_status.borrow().failing {
+            trouble.entry(*guild).or_default().insert(sentence.clone());
         }
-        Ok(unreadable)
+        let mut unread = self.roster.guilds().filter(|(_, view)| !view.observed);
+        match unread.find(|(guild, _)| !trouble.contains_key(guild)) {
+            Some((guild, _)) => Err(format!("server {guild} has not been read from Discord yet")),
+            None => Ok(trouble),
+        }
     }
 
     /// Reads a server for whoever asked; the answer follows in [`Self::tell_synced`].
@@ -166,7 +166,7 @@ async fn planned(
 /// What the next pass would change, without a running service: reads the store and every server with a gate.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// When the store or Discord cannot be read.
 pub async fn plan_once(
     store: &Store,
     discord: &Discord,
@@ -180,22 +180,21 @@ pub async fn plan_once(
     })
     .await?;
     let guilds: Vec<_> = roster.guilds().map(|(guild, _)| guild).collect();
-    let mut unreadable = BTreeMap::new();
+    let mut trouble = BTreeMap::new();
     for guild in guilds {
         let interest = roster.roles_of_interest(guild);
         if !interest.is_empty() {
-            match discord.observe(guild, &interest).await {
-                Ok(seen) => roster.observe_guild(guild, interest, seen.present, seen.members),
-                Err(error) => {
-                    unreadable.insert(guild, format!("{error:#}"));
-                }
+            let seen = discord.observe(guild, &interest).await?;
+            if !seen.problems.is_empty() {
+                trouble.insert(guild, seen.problems.into_values().collect());
             }
+            roster.observe_guild(guild, interest, seen.present, seen.members);
         }
     }
     let now = cursor.map_or(Timestamp::default(), |block| block.timestamp);
     Ok(PlannedChanges {
         at_block: cursor.map_or(0, |block| block.number),
         changes: planned(store, &roster, now).await?,
-        unreadable,
+        trouble,
     })
 }

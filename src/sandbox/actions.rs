@@ -8,28 +8,23 @@ use tokio_util::sync::CancellationToken;
 use super::discord::Happening;
 use super::page::action::Action;
 use super::world::World;
-use crate::domain::ModuleAddress;
-use crate::domain::{Subject, SubscriptionId, Timestamp, UserId, Wallet};
+use crate::domain::{ModuleAddress, Subject, SubscriptionId, Timestamp, UserId, Wallet};
+use crate::terminal::print_line;
 
 /// How often the page's facts are brought up to date.
 const REFRESH: Duration = Duration::from_millis(1_000);
 
 /// Serves the page's buttons until `stop`.
 pub(super) async fn serve(world: &World, stop: &CancellationToken) -> anyhow::Result<()> {
-    println!("The sandbox is running.\n");
-    println!(
-        "  Discord, its members and a subscriber's buttons   {}",
-        world.discord.base_url()
-    );
-    println!(
-        "  the service: wallet page, health, metrics         {}",
-        world.public_url()
-    );
-    println!(
-        "  the chain                                         {}",
-        world.chain.http_url()
-    );
-    println!("\nCtrl-C stops all of it.");
+    let (discord, service) = (world.discord.base_url(), world.public_url());
+    let chain = world.chain.http_url();
+    print_line(format!(
+        "The sandbox is running.\n\n  \
+         Discord, its members and a subscriber's buttons   {discord}\n  \
+         the service: wallet page, health, metrics         {service}\n  \
+         the chain                                         {chain}\n\n\
+         Ctrl-C stops all of it."
+    ))?;
     let mut requests = world.discord.take_actions();
     let mut refresh = tokio::time::interval(REFRESH);
     loop {

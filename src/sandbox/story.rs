@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::world::World;
+use crate::terminal::print_line;
 
 /// How long Discord may take to show what happened on the chain.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -17,16 +18,17 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
     let mut last = started;
     let mut told = |what: &str| {
         let now = Instant::now();
-        println!(
-            "{:7.3} s  (+{:.3} s)  {what}",
-            (now - started).as_secs_f64(),
-            (now - last).as_secs_f64()
-        );
+        let (since_start, since_last) = (now - started, now - last);
         last = now;
+        print_line(format!(
+            "{:7.3} s  (+{:.3} s)  {what}",
+            since_start.as_secs_f64(),
+            since_last.as_secs_f64()
+        ))
     };
 
     world.link(member).await?;
-    told(&format!("{name} linked a wallet"));
+    told(&format!("{name} linked a wallet"))?;
 
     let subscription = world.subscribe(member).await?;
     world.chain.execute(world.module, subscription).await?;
@@ -35,7 +37,7 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
         .wait_for_role(member, true, DEADLINE)
         .await
         .context("after the payment")?;
-    told("paid → role granted");
+    told("paid → role granted")?;
 
     world
         .chain
@@ -46,7 +48,7 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
         .wait_for_role(member, false, DEADLINE)
         .await
         .context("after the failed payment")?;
-    told("payment failed → role revoked");
+    told("payment failed → role revoked")?;
 
     world.chain.pay_when_due(world.module, subscription).await?;
     world.confirm().await?;
@@ -54,7 +56,7 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
         .wait_for_role(member, true, DEADLINE)
         .await
         .context("after the second payment")?;
-    told("paid again → role granted");
+    told("paid again → role granted")?;
 
     world.chain.let_lapse(world.module, subscription).await?;
     world.confirm().await?;
@@ -62,7 +64,7 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
         .wait_for_role(member, false, DEADLINE)
         .await
         .context("after the paid window and its grace")?;
-    told("no payment, no event: the paid window passed → role revoked");
+    told("no payment, no event: the paid window passed → role revoked")?;
 
     let violations = world.discord.violations();
     anyhow::ensure!(
@@ -76,6 +78,6 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
             .await?,
         "the contract still calls the subscription active"
     );
-    told("every step held");
+    told("every step held")?;
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::header::{CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::error::WebError;
@@ -21,7 +21,7 @@ pub(super) struct Posted<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Posted<T> {
     type Rejection = WebError;
 
-    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, WebError> {
+    async fn from_request(mut request: Request, site: &Arc<Site>) -> Result<Self, WebError> {
         let headers = request.headers();
         if !is_json(headers) {
             return Err(WebError::NotJson);
@@ -31,9 +31,13 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Posted<T> {
         if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
             return Err(WebError::BodyTooLarge);
         }
-        let body: Bytes = to_bytes(request.into_body(), LARGEST_BODY)
-            .await
-            .map_err(|_| WebError::BodyTooLarge)?;
+        DefaultBodyLimit::max(LARGEST_BODY).apply(&mut request);
+        let body = Bytes::from_request(request, site).await;
+        let body = body.map_err(|refusal| match refusal.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => WebError::BodyTooLarge,
+            // Cut off, or malformed already as HTTP.
+            _ => WebError::BadRequest,
+        })?;
         serde_json::from_slice(&body)
             .map(Self)
             .map_err(|_| WebError::BadRequest)

@@ -1,77 +1,23 @@
 //! kill -9 at random moments: whatever the real program was doing, the next start leads to the roles that the chain says.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
 use amser_roles::sandbox::discord::{LocalDiscord, Route};
 use amser_roles::store::Store;
 use rand::Rng;
 use rand::rngs::StdRng;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
+use crate::support::installation::{self, Installation, gate};
 use crate::support::life::Life;
-use crate::support::stage::{Setting, configuration};
+use crate::support::stage::Setting;
 
 /// How many kills to play; the full length is run by hand.
 fn crashes() -> u64 {
     let crashes = std::env::var("AMSER_ROLES_CRASHES");
     crashes.map_or(50, |text| text.parse().expect("a number"))
-}
-
-/// The program's files.
-struct Installation {
-    folder: tempfile::TempDir,
-    token: String,
-}
-
-impl Installation {
-    fn new(life: &Life) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let installation = Self {
-            folder,
-            token: life.discord.options().token,
-        };
-        let setting = Setting {
-            confirmations: life.confirmations,
-            ..Setting::default()
-        };
-        let store = installation.store_path().display().to_string();
-        let mut text = configuration(&setting, &life.chain, &life.discord, &store);
-        text.push_str(&format!(
-            "[[gates]]\nguild_id = \"{}\"\nmodule = \"{}\"\nplan_ids = [{}]\nrole_ids = [\"{}\"]\n",
-            life.guild, life.module, life.plan, life.role
-        ));
-        std::fs::write(installation.config_path(), text).unwrap();
-        installation
-    }
-
-    fn config_path(&self) -> PathBuf {
-        self.folder.path().join("config.toml")
-    }
-
-    fn store_path(&self) -> PathBuf {
-        self.folder.path().join("life.redb")
-    }
-
-    fn log_path(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
-    fn start(&self) -> Child {
-        let log = File::create(self.log_path()).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_amser-roles"))
-            .args(["run", "--config"])
-            .arg(self.config_path())
-            .env("AMSER_ROLES_DISCORD_TOKEN", &self.token)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
-    }
 }
 
 /// When to kill.
@@ -117,7 +63,7 @@ async fn kill(mut program: Child, log: &Path) {
     assert!(
         ended_before.is_none(),
         "it ended by itself: {}",
-        std::fs::read_to_string(log).unwrap()
+        installation::log(log)
     );
     // SIGKILL.
     program.kill().await.unwrap();
@@ -125,7 +71,12 @@ async fn kill(mut program: Child, log: &Path) {
 
 async fn plays(seed: u64, crashes: u64, confirmations: u64, reorganisations: bool) {
     let mut life = Life::new(seed, confirmations).await;
-    let installation = Installation::new(&life);
+    let setting = Setting {
+        confirmations,
+        ..Setting::default()
+    };
+    let gate = gate(life.guild, life.module, life.plan, life.role);
+    let installation = Installation::new(&setting, &life.chain, &life.discord, &gate);
     {
         let store = Store::open(&installation.store_path()).unwrap();
         life.link_all(&store);

@@ -9,6 +9,7 @@ mod abi_drift;
 mod backfill;
 mod browser;
 mod chaos;
+mod command_line;
 mod commands;
 mod contracts;
 mod crash;

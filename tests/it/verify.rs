@@ -10,4 +10,5 @@ mod posts;
 mod secrets;
 mod sign_in;
 pub(crate) mod site;
+mod slow;
 mod visitor;

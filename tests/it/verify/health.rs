@@ -79,7 +79,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     let mut browser = Browser::new(&site.url);
     let expected = json!({
         "chain": {
-            "head": 12, "confirmed": 10, "cursor": null, "lag_seconds": 4,
+            "head": 12, "confirmed": 10, "cursor": 10, "lag_seconds": 4,
             "rpc": "127.0.0.1:8545", "reorgs": 3, "unknown_logs": 0,
         },
         "discord": { "connected": true, "pending_changes": 5, "failing": 1 },
@@ -89,6 +89,12 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         answer(browser.get("/api/status").await).await,
         (200, expected)
     );
+    // A gate whose module is not there fails whatever Discord says.
+    let missing = [site.module].into();
+    site.chain_status
+        .send_modify(|chain| chain.missing_modules = missing);
+    let status = answer(browser.get("/api/status").await).await;
+    assert_eq!(status.1["discord"]["failing"], 2);
     let metrics = browser.get("/metrics").await;
     assert!(
         metrics.headers()["content-type"]

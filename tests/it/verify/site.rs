@@ -2,7 +2,6 @@
 //! subscriptions in place of the reconcile loop.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -179,16 +178,8 @@ pub(crate) async fn start(setup: Setup) -> Running {
     };
     tokio::spawn(standing.answer(asked));
     let stop = CancellationToken::new();
-    let app = web::router(state)
-        .unwrap()
-        .into_make_service_with_connect_info::<SocketAddr>();
-    let stopped = stop.clone().cancelled_owned();
-    tokio::spawn(async move {
-        tokio::select! {
-            served = axum::serve(listener, app).into_future() => served.unwrap(),
-            () = stopped => {}
-        }
-    });
+    let serving = web::serve(listener, web::router(state).unwrap(), stop.clone());
+    tokio::spawn(async move { serving.await.unwrap() });
     Running {
         url,
         store: setup.store,

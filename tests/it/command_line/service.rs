@@ -1,0 +1,74 @@
+//! `run`: what keeps it from starting, who else may use its store, and how it stops.
+
+use amser_roles::sandbox::discord::{LocalDiscord, Options};
+use amser_roles::store::Store;
+
+use crate::support::installation::{Installation, gate, log, signal};
+use crate::support::scene::Scene;
+use crate::support::stage::{DEADLINE, Setting, new_guild, wait};
+
+async fn installation() -> (Installation, Scene, LocalDiscord) {
+    let scene = Scene::new().await;
+    let discord = LocalDiscord::start(Options::default()).await.unwrap();
+    let (guild, roles) = new_guild(&discord, "Service", &["Subscriber"]);
+    let gate = gate(guild, scene.module, scene.plan, roles[0]);
+    let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gate);
+    (installation, scene, discord)
+}
+
+#[tokio::test]
+async fn a_running_service_keeps_its_store_to_itself_and_stops_at_a_signal() {
+    let (installation, _scene, _discord) = installation().await;
+    for name in ["INT", "TERM"] {
+        let mut service = installation.start();
+        let is_there = || log(&installation.log_path()).contains("Discord gateway");
+        wait("the service is connected", is_there).await;
+        for command in ["index", "run"] {
+            let refused = installation.run(command, &[]).await;
+            assert_eq!(refused.code, Some(3), "{command}: {refused:?}");
+            assert!(refused.errors.contains("in use"), "{}", refused.errors);
+        }
+        signal(&service, name).await;
+        let ended = tokio::time::timeout(DEADLINE, service.wait()).await;
+        let told = log(&installation.log_path());
+        assert!(ended.expect("it stops").unwrap().success(), "{told}");
+        assert!(
+            told.contains("stopping") && !told.contains("ERROR"),
+            "{told}"
+        );
+        drop(Store::open(&installation.store_path()).expect("the store is free"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_it_says_where_to_put_it() {
+    let (installation, _scene, _discord) = installation().await;
+    for command in ["run", "plan"] {
+        let mut without = installation.command(command);
+        without.env_remove("AMSER_ROLES_DISCORD_TOKEN");
+        let refused = crate::support::installation::end(&mut without).await;
+        assert_eq!(refused.code, Some(1), "{command}: {refused:?}");
+        assert!(refused.errors.contains("AMSER_ROLES_DISCORD_TOKEN"));
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_not_there_is_said_once_in_the_log() {
+    let (installation, scene, discord) = installation().await;
+    let (guild, _) = new_guild(&discord, "Elsewhere", &[]);
+    let nowhere = amser_roles::domain::RoleId(4);
+    let text = std::fs::read_to_string(installation.config_path()).unwrap();
+    let more = gate(guild, scene.module, scene.plan, nowhere);
+    installation.configure(&format!("{text}{more}"));
+    let mut service = installation.start();
+    let trouble = "roles cannot be changed here until it is repaired";
+    wait("it is said", || {
+        log(&installation.log_path()).contains(trouble)
+    })
+    .await;
+    signal(&service, "TERM").await;
+    assert!(service.wait().await.unwrap().success());
+    let told = log(&installation.log_path());
+    assert_eq!(told.matches(trouble).count(), 1, "{told}");
+    assert!(told.contains("WARN") && told.contains("role=4"), "{told}");
+}
