@@ -1,13 +1,14 @@
 # `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js, a C compiler and OpenSSL's headers
 # beforehand. What else they need they install themselves, once.
 
-.PHONY: sandbox test check bench abi walletconnect chromium
+.PHONY: sandbox test soak audit check bench abi walletconnect chromium
 
 CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 FOUND_CHROMIUM = for name in $(CHROMIUM_NAMES); do command -v $$name && break; done
 
 # A subscriber's life on this machine; Ctrl-C stops all of it.
 sandbox: anvil/node_modules/.stamp
+	cargo build
 	cargo run --quiet -- sandbox
 
 # What CI runs.
@@ -15,6 +16,16 @@ test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp 
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
+
+# The long runs of the tests that play at random: kills, reorganisations, faults and cuts. Half an hour.
+soak: anvil/node_modules/.stamp
+	AMSER_ROLES_TEST_CRASHES=1000 AMSER_ROLES_TEST_REORGS=600 AMSER_ROLES_TEST_CHAOS=300 \
+	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 \
+	cargo test --test it -- --nocapture --test-threads 2 crash:: reorg:: chaos:: load:: connection::
+
+# Known vulnerabilities, licences and unmaintained crates (deny.toml); needs cargo-deny and the network.
+audit:
+	cargo deny --locked check
 
 # The quick part: formatting and lints.
 check:

@@ -15,37 +15,31 @@ pub use watched::{Emitter, WATCHED_EVENTS, WatchedEvent, watched_event};
 use alloy::sol;
 
 sol!(
-    #[sol(rpc)]
     #[derive(Debug, PartialEq, Eq)]
     SubscriptionModule,
     "abi/SubscriptionModule.json"
 );
 sol!(
-    #[sol(rpc)]
     #[derive(Debug, PartialEq, Eq)]
     PaymentProcessor,
     "abi/PaymentProcessor.json"
 );
 sol!(
-    #[sol(rpc)]
     #[derive(Debug, PartialEq, Eq)]
     RAIModuleFactory,
     "abi/RAIModuleFactory.json"
 );
 sol!(
-    #[sol(rpc)]
     #[derive(Debug, PartialEq, Eq)]
     TestToken,
     "abi/TestToken.json"
 );
 sol!(
-    #[sol(rpc)]
     #[derive(Debug, PartialEq, Eq)]
     LookAlike,
     "abi/LookAlike.json"
 );
 sol!(
-    #[sol(rpc)]
     #[derive(Debug, PartialEq, Eq)]
     DriftedModule,
     "abi/DriftedModule.json"

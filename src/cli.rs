@@ -1,4 +1,4 @@
-//! The command line: what INTERFACE.md fixes, and how each command ends.
+//! The command line: what people and their scripts type, what it prints, and how each command ends.
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;

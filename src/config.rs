@@ -93,7 +93,7 @@ impl Config {
                 "cannot read {name}: {error}; name another file with --config"
             ))
         })?;
-        Self::parse(&text, &name.to_string(), std::env::vars())
+        Self::parse(&text, &name.to_string(), environment::variables()?)
     }
 
     /// Checks `text`, overridden by the `AMSER_ROLES__…` among `variables`.

@@ -12,6 +12,7 @@ pub mod abi;
 pub mod app;
 pub mod chain;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod discord;
 pub mod domain;

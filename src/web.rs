@@ -20,7 +20,6 @@ mod view;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -33,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
+use crate::clock::machine_time;
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, Question, SignatureVerdict, Timestamp, UserId, Wallet,
 };
@@ -160,10 +160,7 @@ impl Site {
 
 /// The machine's clock.
 pub fn machine_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        Timestamp(since.map_or(0, |since| since.as_secs()))
-    })
+    Arc::new(machine_time)
 }
 
 /// Every route. Served without the clients' addresses (see [`serve`]), all clients share one limit.

@@ -120,11 +120,6 @@ impl RangeReader {
         }
     }
 
-    /// What was learned about the provider, for the next reader.
-    pub fn size(&self) -> RangeSize {
-        self.size
-    }
-
     /// First block that has not been handed out.
     pub fn due(&self) -> u64 {
         self.due

@@ -28,6 +28,21 @@ pub(super) struct Override {
     value: Value,
 }
 
+/// The process's own overrides. Other variables are nobody's business here, whatever they hold.
+pub(super) fn variables() -> Result<Vec<(String, String)>, ConfigError> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name
+                .into_string()
+                .ok()
+                .filter(|name| name.starts_with(PREFIX))?;
+            let value = value.into_string();
+            let wrong = ConfigError(format!("{name}: is not UTF-8"));
+            Some(value.map(|value| (name, value)).map_err(|_| wrong))
+        })
+        .collect()
+}
+
 /// The overrides among `variables`.
 pub(super) fn overrides(
     variables: impl IntoIterator<Item = (String, String)>,

@@ -80,14 +80,11 @@ fn kept_key(path: &Path) -> std::io::Result<SecretString> {
 }
 
 fn secret(variable: &str) -> Result<Option<SecretString>, ConfigError> {
-    if let Some(value) = std::env::var(variable)
-        .ok()
-        .filter(|value| !value.is_empty())
-    {
+    if let Some(value) = set(variable)? {
         return Ok(Some(value.into()));
     }
     let in_file = format!("{variable}_FILE");
-    let Ok(path) = std::env::var(&in_file) else {
+    let Some(path) = set(&in_file)? else {
         return Ok(None);
     };
     let text = read_to_string(&path)
@@ -96,4 +93,15 @@ fn secret(variable: &str) -> Result<Option<SecretString>, ConfigError> {
         "" => Err(ConfigError(format!("{in_file}: {path} is empty"))),
         text => Ok(Some(text.to_owned().into())),
     }
+}
+
+/// A variable's value; an empty one is not set.
+fn set(variable: &str) -> Result<Option<String>, ConfigError> {
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let value = value.into_string();
+    value
+        .map(Some)
+        .map_err(|_| ConfigError(format!("{variable}: is not UTF-8")))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -138,8 +137,7 @@ struct Recording {
 
 impl Recording {
     fn start(shared: Arc<Shared>, guild: GuildId, wanted: BTreeSet<RoleId>) -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let number = shared.number_a_reading();
         shared.change(guild, |state| {
             state.watch(&wanted);
             state.meanwhile.insert(number, Meanwhile::default());

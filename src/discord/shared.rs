@@ -1,6 +1,7 @@
 //! What the handle, the workers and the gateway share: per server the outbox, the roles and the standing errors.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     /// Servers that need a worker; its receiver is taken by the one that starts them.
     new_guilds: mpsc::UnboundedSender<GuildId>,
     pub(crate) to_start: Mutex<Option<mpsc::UnboundedReceiver<GuildId>>>,
+    /// How many servers have been read; no two readings have the same number, even of a server forgotten in between.
+    readings: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +81,13 @@ impl Shared {
             status,
             new_guilds,
             to_start: Mutex::new(Some(to_start)),
+            readings: AtomicU64::new(0),
         })
+    }
+
+    /// A number for one more reading.
+    pub(crate) fn number_a_reading(&self) -> u64 {
+        self.readings.fetch_add(1, Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

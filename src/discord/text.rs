@@ -205,6 +205,11 @@ mod tests {
                 subscription,
                 mark,
             },
+            Cause::Blocked {
+                module,
+                subscriber: crate::domain::Wallet(Default::default()),
+                mark,
+            },
             Cause::Reorganised {
                 fork_block: u64::MAX,
             },

@@ -84,7 +84,7 @@ pub struct Policy {
     pub cancelled: OnLapse,
     /// Largest share (0 to 1) of a gate's members that one pass may remove without an on-chain reason for each.
     pub max_revoke_share: f64,
-    /// Up to this many removals the share does not matter.
+    /// Fewer removals than this are never held back.
     pub max_revoke_floor: u32,
     /// Roles given by hand.
     pub manual_roles: ManualRoles,

@@ -1,13 +1,14 @@
 //! What became of role changes: journal, roster, and a second look at the member.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tracing::{info, warn};
 
 use super::tick::decision_key;
 use super::{Reconcile, blocking};
+use crate::clock::machine_time;
 use crate::discord::Report;
-use crate::domain::{JournalEntry, Outcome, RoleAction, Timestamp};
+use crate::domain::{JournalEntry, Outcome, RoleAction};
 
 /// Reports that are journaled in one commit.
 const MOST_AT_ONCE: usize = 1_000;
@@ -21,7 +22,7 @@ impl Reconcile {
         {
             reports.push(next);
         }
-        let at = wall_clock();
+        let at = machine_time();
         let entries: Vec<_> = reports
             .into_iter()
             .map(|report| JournalEntry {
@@ -85,12 +86,4 @@ impl Reconcile {
             }
         }
     }
-}
-
-/// The machine's time, for display only: access follows the chain's clock.
-fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(since_epoch.as_secs())
 }

@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 
 use super::cause::to_changes;
 use super::{Reconcile, blocking};
+use crate::clock::machine_time;
 use crate::domain::{
     Counts, GuildId, JournalEntry, Outcome, RoleAction, RoleChange, RoleId, Timestamp, UserId,
 };
@@ -91,7 +92,7 @@ impl Reconcile {
             !same_changes(under_way, changes)
         });
         let intents: Vec<_> = outbox.values().flatten().cloned().collect();
-        self.record(&intents, findings, now, block).await?;
+        self.record(&intents, findings, block).await?;
         for change in &intents {
             self.roster.intend(change);
             self.decided_at.insert(decision_key(change), block);
@@ -119,7 +120,6 @@ impl Reconcile {
         &mut self,
         intents: &[RoleChange],
         findings: Findings,
-        now: Timestamp,
         block: u64,
     ) -> anyhow::Result<()> {
         // A grant that was taken back before it was acknowledged may still arrive; its intent stays until it is known.
@@ -153,7 +153,7 @@ impl Reconcile {
                 .iter()
                 .map(|(guild, user, role)| (*guild, *user, *role, RoleAction::Grant));
             for (guild, user, role, action) in removed.chain(granted) {
-                entries.extend(done_before(&store, guild, user, role, action, now)?);
+                entries.extend(done_before(&store, guild, user, role, action)?);
             }
             store.settle(&entries)?;
             let gone: Vec<_> = gone
@@ -303,11 +303,10 @@ fn done_before(
     user: UserId,
     role: RoleId,
     action: RoleAction,
-    now: Timestamp,
 ) -> anyhow::Result<Option<JournalEntry>> {
     let applied = store.applied(guild, user, role)?;
     Ok(applied.map(|applied| JournalEntry {
-        at: now,
+        at: machine_time(),
         block: applied.block,
         change: RoleChange {
             action,

@@ -1,6 +1,6 @@
 //! The wallet page in a real headless Chromium: every scene of `tests/browser/verify.mjs`, and what came of it.
 //!
-//! `AMSER_ROLES_SHOTS=FOLDER` keeps screenshots of each state in light, dark, and at 360 px.
+//! `AMSER_ROLES_TEST_SHOTS=FOLDER` keeps screenshots of each state in light, dark, and at 360 px.
 
 use std::path::Path;
 use std::process::Command;

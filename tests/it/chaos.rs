@@ -12,19 +12,18 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::support::following::{Following, config};
+use crate::support::knob;
 use crate::support::rpc_proxy::{Faults, Refusal, RpcProxy};
 use crate::support::scene::{Scene, new_module};
 
-/// How many faults to play; more by hand.
+/// How many faults to play.
 fn rounds() -> u64 {
-    let rounds = std::env::var("AMSER_ROLES_TEST_CHAOS");
-    rounds.map_or(30, |text| text.parse().expect("a number"))
+    knob("CHAOS", 30)
 }
 
-/// Added to each test's seed; for other courses by hand.
+/// Added to each test's seed, for other courses.
 fn other_seed() -> u64 {
-    let seed = std::env::var("AMSER_ROLES_TEST_SEED");
-    seed.map_or(0, |text| text.parse().expect("a number"))
+    knob("SEED", 0)
 }
 
 /// One fault at random; those that wear off by themselves are short.

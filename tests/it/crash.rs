@@ -11,13 +11,13 @@ use rand::rngs::StdRng;
 use tokio::process::Child;
 
 use crate::support::installation::{self, Installation, gate};
+use crate::support::knob;
 use crate::support::life::Life;
 use crate::support::stage::Setting;
 
-/// How many kills to play; the full length is run by hand.
+/// How many kills to play.
 fn crashes() -> u64 {
-    let crashes = std::env::var("AMSER_ROLES_CRASHES");
-    crashes.map_or(50, |text| text.parse().expect("a number"))
+    knob("CRASHES", 50)
 }
 
 /// When to kill.

@@ -10,6 +10,7 @@ use amser_roles::sandbox::discord::{Fault, Route, Times};
 use amser_roles::store::Store;
 use rand::Rng;
 
+use crate::support::knob;
 use crate::support::life::Life;
 use crate::support::rpc_proxy::{Faults, Refusal, RpcProxy};
 use crate::support::stage::{Service, Setting, configuration};
@@ -179,10 +180,9 @@ const OF_DISCORD: &[Trouble] = &[
     }),
 ];
 
-/// How many times each fault is played; more by hand.
+/// How many times each fault is played.
 fn rounds() -> usize {
-    let rounds = std::env::var("AMSER_ROLES_LOAD_ROUNDS");
-    rounds.map_or(1, |text| text.parse().expect("a number"))
+    knob("LOAD_ROUNDS", 1).try_into().unwrap()
 }
 
 async fn survives(

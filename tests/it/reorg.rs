@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::support::following::{Following, config};
+use crate::support::knob;
 use crate::support::scene;
 
 const TERMS: PlanTerms = PlanTerms {
@@ -112,10 +113,9 @@ impl Scene {
     }
 }
 
-/// How many reorganisations to play; the full length is run by hand.
+/// How many reorganisations to play.
 fn rounds() -> u64 {
-    let rounds = std::env::var("AMSER_ROLES_TEST_REORGS");
-    rounds.map_or(50, |text| text.parse().expect("a number"))
+    knob("REORGS", 50)
 }
 
 async fn plays(seed: u64, rounds: u64, confirmations: u64, url: fn(&LocalChain) -> String) {

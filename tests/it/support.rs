@@ -15,6 +15,12 @@ use std::time::Duration;
 
 use url::Url;
 
+/// A number of the long runs, which `make soak` sets: `AMSER_ROLES_TEST_…`, or what is enough for every day.
+pub(crate) fn knob(name: &str, every_day: u64) -> u64 {
+    let set = std::env::var(format!("AMSER_ROLES_TEST_{name}"));
+    set.map_or(every_day, |text| text.parse().expect("a number"))
+}
+
 /// Waits until a program follows the tip and is connected.
 pub(crate) async fn until_ready(public_url: &Url) {
     let ready = public_url.join("/readyz").unwrap();

@@ -11,9 +11,6 @@ use crate::chain::filter::{Blocks, FilterPart, LogFilter, LogQuery};
 use crate::chain::rpc::RpcError;
 use crate::domain::Checkpoint;
 
-/// Headers asked for in one go.
-const HEADERS_PER_CALL: usize = 50;
-
 /// Downloads one query's logs into the collector.
 pub type GetLogs = Arc<
     dyn Fn(LogQuery, Collector) -> BoxFuture<'static, Result<Collector, RpcError>> + Send + Sync,
@@ -167,8 +164,8 @@ async fn add_timestamps(source: &Source, collected: &mut Collected) -> Result<()
         .map(|event| event.position.block)
         .collect();
     blocks.dedup();
-    for numbers in blocks.chunks(HEADERS_PER_CALL) {
-        let mut headers = (source.headers)(numbers.to_vec()).await?;
+    if !blocks.is_empty() {
+        let mut headers = (source.headers)(blocks).await?;
         headers.sort_by_key(|header| header.number);
         for block in &mut collected.blocks {
             let Ok(at) = headers.binary_search_by_key(&block.number, |header| header.number) else {

@@ -11,7 +11,7 @@ const WIDEST: u64 = 131_072;
 /// Answers after which a limit that was only guessed is tried again.
 const PATIENCE: u32 = 64;
 
-/// The range size, as it adapts to a provider. Keep it between readers of the same provider.
+/// The range size, as it adapts to a provider and to how crowded its chain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeSize {
     blocks: u64,

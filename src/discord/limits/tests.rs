@@ -151,8 +151,7 @@ fn a_second_never_sees_more_than_fifty_requests_however_long_they_travel() {
                 assert!(second + under_way.len() < 50);
                 under_way.push_back((now + ms(80), ticket));
             }
-            Err(Wait::Until(until)) => now = until.min(now + ms(1)).max(now + ms(1)),
-            Err(Wait::ForAnswer) => now += ms(1),
+            Err(Wait::Until(_) | Wait::ForAnswer) => now += ms(1),
         }
     }
     assert!(

@@ -84,11 +84,6 @@ impl Standing {
             .min()
     }
 
-    #[cfg(test)]
-    pub(crate) fn is_any(&self) -> bool {
-        !self.0.is_empty()
-    }
-
     /// All of them with what to do about each.
     pub(crate) fn sentences(&self) -> impl Iterator<Item = (Scope, &str)> {
         self.0

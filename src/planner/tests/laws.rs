@@ -1,4 +1,4 @@
-//! HOUSE.md's laws, for random subscriptions, links, gates, policies and servers.
+//! What holds of every plan, for random subscriptions, links, gates, policies and servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,13 +6,13 @@ use amser_roles::store::Store;
 
 use super::{Case, Url};
 use crate::support::following::{Following, config};
+use crate::support::knob;
 use crate::support::rpc_proxy::{Faults, RpcProxy};
 use crate::support::scene::Scene;
 
-/// How long a cut lasts; 60 by hand.
+/// How long a cut lasts.
 fn cut() -> Duration {
-    let seconds = std::env::var("AMSER_ROLES_TEST_CUT_SECONDS");
-    Duration::from_secs(seconds.map_or(3, |text| text.parse().expect("a number")))
+    Duration::from_secs(knob("CUT_SECONDS", 3))
 }
 
 async fn survives_a_cut(url: Url) {

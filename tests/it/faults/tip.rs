@@ -1,13 +1,12 @@
 //! Nodes whose newest blocks are not what they seem.
 
-use std::time::Duration;
-
 use amser_roles::store::Store;
 
 use super::{Case, Url};
 use crate::support::following::{Following, config};
 use crate::support::rpc_proxy::{Faults, RpcProxy};
 use crate::support::scene::Scene;
+use crate::support::stage::wait;
 
 /// Switches a fault on, lets things happen, and expects all of it in the store while the fault lasts or wears off.
 async fn sees_all_despite(url: Url, fault: impl Fn(&mut Faults)) -> Case {
@@ -16,6 +15,11 @@ async fn sees_all_despite(url: Url, fault: impl Fn(&mut Faults)) -> Case {
         case.proxy.set(&fault);
         case.scene.pay().await;
         case.assert_complete().await;
+        let nulls = case.proxy.faults().nulls;
+        assert!(
+            nulls.is_none_or(|(_, left)| left == 0),
+            "the fault was not met: {nulls:?}"
+        );
     }
     case
 }
@@ -69,20 +73,49 @@ async fn late_logs_are_found_where_blooms_are_full() {
 
 #[tokio::test]
 async fn null_for_a_block_by_hash_loses_nothing() {
-    sees_all_despite(RpcProxy::http_url, |faults| {
-        faults.nulls = Some(("eth_getBlockByHash", 3))
-    })
-    .await;
+    const CONFIRMATIONS: u64 = 8;
+    let mut scene = Scene::new().await;
+    scene.chain.mine(CONFIRMATIONS).await.unwrap();
+    // What is undone must not be empty blocks alone, or the same ones are made anew.
+    scene.pay().await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    let config = config(&scene.chain, &[proxy.http_url()], CONFIRMATIONS);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    let modules = [scene.module];
+    for _ in 0..3 {
+        following
+            .assert_equals_chain(&scene.chain, CONFIRMATIONS, &modules)
+            .await;
+        // The blocks between a new head and a fork among the unconfirmed ones are asked for by their hashes.
+        proxy.set(|faults| faults.nulls = Some(("eth_getBlockByHash", 3)));
+        scene.chain.reorg(4, vec![]).await.unwrap();
+        scene.pay().await;
+        following
+            .assert_equals_chain(&scene.chain, CONFIRMATIONS, &modules)
+            .await;
+        assert_eq!(
+            proxy.faults().nulls,
+            Some(("eth_getBlockByHash", 0)),
+            "the fault was met"
+        );
+    }
+    assert_eq!(following.status.borrow().reorgs, 0);
 }
 
 #[tokio::test]
 async fn null_for_a_block_by_number_loses_nothing() {
-    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
-        sees_all_despite(url, |faults| {
-            faults.nulls = Some(("eth_getBlockByNumber", 3))
-        })
-        .await;
-    }
+    let nulls = |faults: &mut Faults| faults.nulls = Some(("eth_getBlockByNumber", 3));
+    sees_all_despite(RpcProxy::http_url, nulls).await;
+    // Over a websocket blocks are asked for by number only at the start.
+    let mut scene = Scene::new().await;
+    scene.pay().await;
+    let mut case = Case::from_start(scene, RpcProxy::ws_url, nulls).await;
+    case.assert_complete().await;
+    assert_eq!(
+        case.proxy.faults().nulls,
+        Some(("eth_getBlockByNumber", 0)),
+        "the fault was met"
+    );
 }
 
 #[tokio::test]
@@ -108,9 +141,14 @@ async fn heads_that_jump_back(url: Url) {
     for lag in [1, 3, 8] {
         case.scene.chain.mine(10).await.unwrap();
         case.assert_complete().await;
-        case.proxy.set(|faults| faults.lag = lag);
+        case.proxy.set(|faults| {
+            faults.lag = lag;
+            faults.lagged = 0;
+        });
         case.scene.pay().await;
         case.scene.chain.mine(1).await.unwrap();
+        let was_shown = || case.proxy.faults().lagged > 0;
+        wait("the head has jumped back", was_shown).await;
         case.proxy.set(|faults| faults.lag = 0);
         case.scene.pay().await;
         case.assert_complete().await;
@@ -156,17 +194,21 @@ async fn a_lagging_node_is_left_for_one_that_is_further() {
 
 #[tokio::test]
 async fn a_chain_that_was_rolled_back_is_followed_once_it_grows_again() {
-    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+    for (url, polls) in [(RpcProxy::http_url as Url, true), (RpcProxy::ws_url, false)] {
         let mut case = Case::at_tip(url).await;
         case.scene.pay().await;
         case.assert_complete().await;
         case.scene.chain.rollback(4).await.unwrap();
-        // A shorter chain alone is no evidence: nothing is undone for it.
-        let before = case.following.events();
-        tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>())
-            .await
-            .ok();
-        assert_eq!(case.following.events(), before);
+        // A shorter chain alone is no evidence: nothing is undone for it. Over a websocket no head tells of it at all.
+        if polls {
+            let before = case.following.events();
+            let looks = || {
+                case.proxy.calls_of("eth_blockNumber") + case.proxy.calls_of("eth_getBlockByNumber")
+            };
+            let seen = looks() + 3;
+            wait("the shorter chain was looked at", || looks() >= seen).await;
+            assert_eq!(case.following.events(), before);
+        }
         case.scene.chain.mine(1).await.unwrap();
         let modules = [case.scene.module];
         case.following

@@ -2,7 +2,6 @@
 use std::time::Duration;
 
 use amser_roles::sandbox::page::action::Action;
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::{DEADLINE, start};
@@ -84,13 +83,9 @@ async fn the_live_view_shows_a_role_as_soon_as_it_is_given() {
     assert!(!html.contains("https://"), "nothing comes from elsewhere");
     let mut events = reqwest::get(format!("{base}/sandbox/events"))
         .await
-        .unwrap()
-        .bytes_stream();
-    let shows = async |events: &mut (
-                                dyn futures_util::Stream<Item = reqwest::Result<axum::body::Bytes>>
-                                    + Unpin
-                            )| {
-        let text = events.next().await.unwrap().unwrap();
+        .unwrap();
+    let shows = async |events: &mut reqwest::Response| {
+        let text = events.chunk().await.unwrap().unwrap();
         let needle =
             format!(r#"aria-label=\"Roles of ada\"><li class=\"chip\" data-role=\"{role}\""#);
         String::from_utf8_lossy(&text).contains(&needle)
@@ -107,11 +102,10 @@ async fn stopping_ends_streams_hanging_requests_and_gateways() {
     let base = discord.base_url();
     let mut events = reqwest::get(format!("{base}/sandbox/events"))
         .await
-        .unwrap()
-        .bytes_stream();
-    events.next().await.unwrap().unwrap();
+        .unwrap();
+    events.chunk().await.unwrap().unwrap();
     drop(discord);
-    let ended = async { while let Some(Ok(_)) = events.next().await {} };
+    let ended = async { while let Ok(Some(_)) = events.chunk().await {} };
     tokio::time::timeout(Duration::from_secs(5), ended)
         .await
         .unwrap();

@@ -1,12 +1,14 @@
 //! What anybody can provoke changes nobody's role.
 
 use alloy::primitives::{Address, U256};
-use alloy::sol_types::SolEvent;
-use amser_roles::abi::{DriftedModule, PaymentProcessor};
+use alloy::sol_types::{SolCall, SolEvent};
+use amser_roles::abi::{DriftedModule, LookAlike, PaymentProcessor, SubscriptionModule};
 use amser_roles::domain::{GateMatch, UnknownLogs};
-use amser_roles::sandbox::chain::{DRIFTED_MODULE_ID, wallet};
+use amser_roles::sandbox::chain::{DRIFTED_MODULE_ID, protocol_owner, wallet};
+use amser_roles::store::Store;
 
-use crate::support::stage::Stage;
+use crate::support::following::{Following, config};
+use crate::support::stage::{Person, Stage};
 
 #[tokio::test]
 async fn failures_that_strangers_provoke_change_nothing() {
@@ -29,30 +31,23 @@ async fn failures_that_strangers_provoke_change_nothing() {
     assert_eq!(stage.journal(ada).len(), 1, "the grant alone");
 }
 
-#[tokio::test]
-async fn look_alike_events_are_ignored() {
-    let stage = Stage::open().await;
-    let (ada, id) = stage.subscriber("ada").await;
-    let grace = stage.join("grace").await;
-    stage.chain.fund(grace.wallet, 1_000).await.unwrap();
-    let unpaid = stage
-        .chain
-        .subscribe(stage.module, grace.wallet, stage.plan)
-        .await
-        .unwrap();
-    let fake = stage.chain.deploy_look_alike().await.unwrap();
-    stage.chain.advance_time(3_700).await.unwrap();
+/// A failure of this subscription that would count, from any address.
+async fn emit_failure(stage: &Stage, from: Address, id: U256) {
     let failed = PaymentProcessor::ExecutionFailed {
         module: stage.module,
         id,
         reason: 8,
     };
-    stage.chain.emit(fake, &failed).await.unwrap();
+    stage.chain.emit(from, &failed).await.unwrap();
+}
+
+/// A payment of this subscription now, from any address.
+async fn emit_payment(stage: &Stage, from: Address, id: U256, payer: Address) {
     let now = stage.chain.head().await.unwrap().timestamp;
     let executed = PaymentProcessor::ExecutionExecuted {
         module: stage.module,
-        id: unpaid,
-        payer: grace.wallet,
+        id,
+        payer,
         token: Address::ZERO,
         amount: U256::ONE,
         protocolFee: U256::ZERO,
@@ -60,29 +55,73 @@ async fn look_alike_events_are_ignored() {
         executionTime: U256::from(now),
         windowId: U256::ONE,
     };
-    stage.chain.emit(fake, &executed).await.unwrap();
+    stage.chain.emit(from, &executed).await.unwrap();
+}
+
+/// A member with a linked wallet who has subscribed and not paid.
+async fn unpaid(stage: &Stage, name: &str) -> (Person, U256) {
+    let person = stage.join(name).await;
+    stage.chain.fund(person.wallet, 1_000).await.unwrap();
+    let subscribing = stage
+        .chain
+        .subscribe(stage.module, person.wallet, stage.plan);
+    (person, subscribing.await.unwrap())
+}
+
+#[tokio::test]
+async fn look_alike_events_are_ignored() {
+    let stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    let (grace, unpaid) = unpaid(&stage, "grace").await;
+    let fake = stage.chain.deploy_look_alike().await.unwrap();
+    stage.chain.advance_time(3_700).await.unwrap();
+    emit_failure(&stage, fake, id).await;
+    emit_payment(&stage, fake, unpaid, grace.wallet).await;
     stage.barrier().await;
     assert!(stage.has_role(ada));
     assert!(!stage.has_role(grace));
 }
 
 #[tokio::test]
-async fn a_retired_processor_is_not_believed_any_more() {
+async fn a_processor_is_believed_while_it_is_the_module_s_and_not_any_more() {
     let stage = Stage::open().await;
-    let (ada, _) = stage.subscriber("ada").await;
-    let grace = stage.join("grace").await;
-    stage.chain.fund(grace.wallet, 1_000).await.unwrap();
-    let new = stage.chain.migrate_processor(stage.module).await.unwrap();
-    let allowance = stage.chain.approve(grace.wallet, new, U256::MAX);
-    allowance.await.unwrap();
-    let id = stage
-        .chain
-        .subscribe(stage.module, grace.wallet, stage.plan)
+    let (ada, id) = stage.subscriber("ada").await;
+    let (grace, hers) = unpaid(&stage, "grace").await;
+    let (eve, eves) = unpaid(&stage, "eve").await;
+    let (chain, module) = (&stage.chain, stage.module);
+    // It says whatever it is told to, as a processor with a hole might.
+    let puppet = chain.deploy_look_alike().await.unwrap();
+    chain.migrate_processor_to(module, puppet).await.unwrap();
+    emit_payment(&stage, puppet, hers, grace.wallet).await;
+    let back = SubscriptionModule::updatePaymentProcessorCall {
+        newProcessor: chain.processor,
+    };
+    let forward = LookAlike::forwardCall {
+        target: module,
+        data: back.abi_encode().into(),
+    };
+    chain
+        .send(protocol_owner(), puppet, &forward)
         .await
         .unwrap();
-    stage.chain.pay_when_due(stage.module, id).await.unwrap();
-    stage.until_role(grace, true).await;
-    assert!(stage.has_role(ada), "what was paid before still counts");
+    chain.advance_time(3_700).await.unwrap();
+    emit_failure(&stage, puppet, id).await;
+    emit_payment(&stage, puppet, eves, eve.wallet).await;
+    stage.barrier().await;
+    assert!(stage.has_role(grace), "it was the module's processor then");
+    assert!(stage.has_role(ada), "its failure came too late to count");
+    assert!(!stage.has_role(eve), "and so did its payment");
+
+    // It is the same when all of it is read as history.
+    chain.mine(300).await.unwrap();
+    let afresh = Store::in_memory().unwrap();
+    let config = config(chain, &[chain.http_url()], 0);
+    let mut following = Following::start(config, afresh.clone(), [module]);
+    following.until_at_tip(chain, 0).await;
+    assert_eq!(
+        afresh.all_events().unwrap(),
+        stage.store.all_events().unwrap()
+    );
 }
 
 #[tokio::test]

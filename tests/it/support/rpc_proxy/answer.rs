@@ -111,9 +111,10 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
         fill_bloom(shared, &mut answer["result"]);
     }
     if method == "eth_blockNumber" {
-        let lag = shared.faults().lag;
+        let mut faults = shared.faults();
         let head = number(&answer["result"]).unwrap();
-        answer["result"] = json!(format!("{:#x}", head.saturating_sub(lag)));
+        answer["result"] = json!(format!("{:#x}", head.saturating_sub(faults.lag)));
+        faults.lagged += u64::from(faults.lag > 0);
     }
     Answer::Json(answer)
 }
@@ -143,6 +144,7 @@ async fn behind(shared: &Shared, method: &str, mut request: Value) -> Result<Val
             let at = &mut request["params"][0];
             if at == "latest" {
                 *at = json!(format!("{head:#x}"));
+                shared.faults().lagged += 1;
             } else if number(at).is_some_and(|number| number > head) {
                 return Err(Value::Null);
             }

@@ -43,6 +43,8 @@ pub(crate) struct Faults {
     pub(crate) no_receipts: bool,
     /// The node is so many blocks behind the chain.
     pub(crate) lag: u64,
+    /// How often the follower was shown such an old head.
+    pub(crate) lagged: u64,
     /// Calls for old state fail: the node is not an archive.
     pub(crate) no_old_state: bool,
     /// Every so many-th call fails with a 502.

@@ -61,6 +61,7 @@ pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
                         let behind = format!("{:#x}", head.saturating_sub(lag));
                         pushed["params"]["result"] =
                             ask(shared, "eth_getBlockByNumber", json!([behind, false])).await;
+                        shared.faults().lagged += 1;
                     }
                 }
                 let text = pushed.to_string();
