@@ -124,7 +124,7 @@ pub fn check_member(
             continue;
         }
         let because = match state {
-            Some(_) => lost(roster, guild, *role, wallets),
+            Some(_) => lost(roster, guild, *role, wallets, now),
             None => Because::ByHand,
         };
         decisions.push(decide(RoleAction::Revoke, *role, because));
@@ -207,8 +207,15 @@ fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
     }
 }
 
-/// Why a role that this program gave is not deserved any more: the last subscription that ever gave it.
-fn lost(roster: &Roster, guild: GuildId, role: RoleId, wallets: &[Wallet]) -> Because {
+/// Why a role that this program gave is not deserved any more: the last subscription that gave it and ended. One that is
+/// still open ended nothing: where there are only such, the gate asks for something else than it did.
+fn lost(
+    roster: &Roster,
+    guild: GuildId,
+    role: RoleId,
+    wallets: &[Wallet],
+    now: Timestamp,
+) -> Because {
     let mut gates = roster
         .gates(guild)
         .iter()
@@ -217,18 +224,23 @@ fn lost(roster: &Roster, guild: GuildId, role: RoleId, wallets: &[Wallet]) -> Be
     if gates.peek().is_none() {
         return Because::NoGate;
     }
-    // The longest-lasting of those that ended, unless an event ended one: a moment is the weaker explanation.
-    gates
+    let held: Vec<_> = gates
         .flat_map(|gate| holdings_of(roster, gate, wallets))
         .map(|(wallet, holding)| (roster.access(wallet, holding), wallet, holding))
         .filter(|(access, ..)| *access != Access::NeverPaid)
-        .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access))
-        .map_or(
-            Because::NoHolding {
-                linked: !wallets.is_empty(),
-            },
-            |(access, wallet, holding)| because(wallet, holding, access),
-        )
+        .collect();
+    // The longest-lasting of those that ended, unless an event ended one: a moment is the weaker explanation.
+    let ended = held
+        .iter()
+        .filter(|(access, ..)| !access.is_open(now))
+        .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access));
+    match ended {
+        Some((access, wallet, holding)) => because(*wallet, holding, *access),
+        None if !held.is_empty() => Because::NoGate,
+        None => Because::NoHolding {
+            linked: !wallets.is_empty(),
+        },
+    }
 }
 
 /// What must change for these members, in every server; grants first.

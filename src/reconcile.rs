@@ -105,6 +105,8 @@ struct Reconcile {
     observing: JoinSet<(GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>)>,
     /// Servers of which an observation is under way.
     under_observation: BTreeSet<GuildId>,
+    /// Servers that could not be read: how often in a row, and what was said of it.
+    unreadable: BTreeMap<GuildId, (u32, String)>,
     /// Who waits for a server to be read and checked.
     syncing: BTreeMap<GuildId, Vec<oneshot::Sender<Synced>>>,
     /// Servers that were read for them and are not told of yet.
@@ -142,6 +144,7 @@ impl Reconcile {
             fresh: HashMap::new(),
             observing: JoinSet::new(),
             under_observation: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
             syncing: BTreeMap::new(),
             synced: BTreeSet::new(),
             counts_due: (true, Instant::now()),

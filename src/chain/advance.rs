@@ -210,13 +210,16 @@ impl Follower {
     ) -> Result<Step, Setback> {
         let tip = place.window.tip().number;
         let question = place.watch.question();
-        let (due, later) = std::mem::take(&mut place.unsure)
-            .into_iter()
-            .partition(|header| header.number < tip);
-        place.unsure = later;
-        for header in due {
-            let is_followed = place.window.at(header.number).map(|at| at.hash) == Some(header.hash);
+        // A block leaves the list only when it is settled: a call that fails must not make it forgotten.
+        while let Some(at) = place.unsure.iter().position(|unsure| unsure.number < tip) {
+            let header = place.unsure[at].clone();
+            let is_followed = match place.window.at(header.number) {
+                Some(followed) => followed.hash == header.hash,
+                // Older than the window remembers.
+                None => self.known_header(endpoint, header.number).await?.hash == header.hash,
+            };
             if !is_followed || !block::has_logs(endpoint, &header, &question).await? {
+                place.unsure.remove(at);
                 continue;
             }
             warn!(
@@ -231,7 +234,8 @@ impl Follower {
                     "the chain moved below a block without logs".to_owned(),
                 ));
             }
-            place.unsure.clear();
+            // Those above are read again anyway.
+            place.unsure.retain(|other| other.number < header.number);
             if header.number > place.window.base().number {
                 place.window.forget_from(header.number);
             } else {

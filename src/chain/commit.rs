@@ -1,7 +1,7 @@
 //! What was read becomes durable: few commits, the cursor with its events, and the plans they refer to.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
@@ -44,7 +44,8 @@ impl Ledger {
         endpoint: &Endpoint,
         mut batch: Batch,
     ) -> Result<(), Setback> {
-        for (module, plan) in self.unknown_plans(&batch).await? {
+        let unknown = self.unknown_plans(&batch).await?;
+        for (module, plan) in unknown.iter().copied() {
             let at = Some(batch.to.number);
             let terms = match read::plan(endpoint, module, plan, at).await {
                 Ok(terms) => terms,
@@ -58,7 +59,16 @@ impl Ledger {
                 }
             }
         }
-        self.write(batch).await
+        self.write(batch).await?;
+        // Not before: what fails is tried again, and must ask again.
+        self.known_plans().extend(unknown);
+        Ok(())
+    }
+
+    fn known_plans(&self) -> MutexGuard<'_, BTreeSet<(ModuleAddress, PlanId)>> {
+        self.known_plans
+            .lock()
+            .expect("never poisoned: no panic while held")
     }
 
     async fn write(&self, batch: Batch) -> Result<(), Setback> {
@@ -82,6 +92,7 @@ impl Ledger {
             store.reset_module(module, start, actual)
         })
         .await?;
+        self.known_plans().retain(|(of, _)| *of != module);
         watch.remove(&module);
         Ok(())
     }
@@ -125,11 +136,12 @@ impl Ledger {
             for (module, plan) in referred {
                 let is_known = created.contains(&(module, plan))
                     || (rollback.is_none() && store.plan(module, plan)?.is_some());
-                if !is_known {
+                if is_known {
+                    let mut known = known.lock().expect("never poisoned: no panic while held");
+                    known.insert((module, plan));
+                } else {
                     unknown.push((module, plan));
                 }
-                let mut known = known.lock().expect("never poisoned: no panic while held");
-                known.insert((module, plan));
             }
             Ok(unknown)
         })

@@ -93,13 +93,7 @@ async fn deployment(
             futures_util::future::try_join_all(probes).await;
         match found {
             Ok(found) => {
-                for (block, has_code) in found {
-                    if !has_code {
-                        without = block;
-                    } else {
-                        with = with.min(block);
-                    }
-                }
+                (without, with) = narrowed(&found, without, with);
             }
             Err(error) if is_temporary(&error) => return Err(error),
             Err(error) => {
@@ -113,6 +107,21 @@ async fn deployment(
     }
     // The contract may have been there in the genesis state.
     Ok((without, with))
+}
+
+/// The bounds after these probes, in ascending order: the first block with code, and the last one without below it. Code
+/// may come and go (a delegated key, a destroyed contract, a node that forgot): then history begins with the first.
+fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
+    let with = found
+        .iter()
+        .find_map(|(block, has_code)| has_code.then_some(*block))
+        .unwrap_or(with);
+    let without = found
+        .iter()
+        .rev()
+        .find_map(|(block, has_code)| (!has_code && *block < with).then_some(*block))
+        .unwrap_or(without);
+    (without, with)
 }
 
 /// The processor at a block; where the node has no state of that block any more, the present one. If that is not the one
@@ -143,4 +152,26 @@ fn is_temporary(error: &RpcError) -> bool {
         error,
         RpcError::RateLimited { .. } | RpcError::Timeout { .. } | RpcError::WrongChain { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_that_comes_and_goes_begins_where_it_was_first() {
+        let probes = |has_code: [bool; 4]| {
+            let blocks = [20, 40, 60, 80];
+            blocks.into_iter().zip(has_code).collect::<Vec<_>>()
+        };
+        for (has_code, expected) in [
+            ([false, false, true, true], (40, 60)),
+            ([false, false, false, false], (80, 100)),
+            ([true, true, true, true], (0, 20)),
+            ([true, false, true, true], (0, 20)),
+            ([false, true, false, true], (20, 40)),
+        ] {
+            assert_eq!(narrowed(&probes(has_code), 0, 100), expected);
+        }
+    }
 }

@@ -19,6 +19,7 @@ use super::decode::Watched;
 use super::filter::LogFilter;
 use super::processors::Processors;
 use super::rpc::RpcError;
+use super::rpc::error::LONGEST_ASKED;
 use crate::domain::{ChainEvent, ModuleAddress, ModuleRecord, UnknownLogs};
 use read::Read;
 
@@ -279,7 +280,8 @@ impl RangeReader {
                     self.rate_limits += 1;
                     self.in_flight = (self.in_flight / 2).max(1);
                 }
-                let until = Instant::now() + retry_after.unwrap_or(RATE_LIMIT_WAIT);
+                let until =
+                    Instant::now() + retry_after.unwrap_or(RATE_LIMIT_WAIT).min(LONGEST_ASKED);
                 self.paused_until = self.paused_until.max(Some(until));
                 Ok(())
             }

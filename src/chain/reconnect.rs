@@ -6,6 +6,8 @@ use backoff::SystemClock;
 use backoff::backoff::Backoff;
 use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
 
+use super::rpc::error::LONGEST_ASKED;
+
 /// First wait after a failure.
 const FIRST: Duration = Duration::from_millis(100);
 /// Longest wait between two tries; short enough that a node that comes back is used again within seconds.
@@ -40,7 +42,7 @@ impl Reconnect {
             .schedule
             .next_backoff()
             .unwrap_or(LONGEST)
-            .max(at_least.unwrap_or_default());
+            .max(at_least.unwrap_or_default().min(LONGEST_ASKED));
         self.not_before = Some(Instant::now() + wait);
         wait
     }

@@ -179,6 +179,31 @@ fn a_lapse_revokes_what_we_gave_and_names_the_subscription() {
 }
 
 #[test]
+fn what_is_still_open_is_never_the_reason_for_a_revoke() {
+    let all = vec![gate(1, GateMatch::All, &[1, 2], &[ROLE])];
+    let mut roster = scene(Policy::default(), all);
+    // The one that is paid later is open; the other has ended.
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    subscribe(&mut roster, 5, paid(wallet(9), 2, 5_000));
+    ours(&mut roster, ROLE, AppliedState::Granted);
+    observe(&mut roster, &[ROLE]);
+    let ended = Access::Until(Timestamp(5_000 + 3_600 + 600));
+    let expected = decision(RoleAction::Revoke, ROLE, holding(5, ended));
+    assert_eq!(decided(&roster), [expected]);
+}
+
+#[test]
+fn a_gate_that_asks_for_more_than_before_is_the_reason_itself() {
+    let mut roster = scene(Policy::default(), one_gate());
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    ours(&mut roster, ROLE, AppliedState::Granted);
+    observe(&mut roster, &[ROLE]);
+    roster.set_gates(vec![gate(1, GateMatch::All, &[1, 2], &[ROLE])]);
+    let expected = decision(RoleAction::Revoke, ROLE, Because::NoGate);
+    assert_eq!(decided(&roster), [expected]);
+}
+
+#[test]
 fn a_role_given_by_hand_is_left_unless_gates_claim_theirs() {
     let mut roster = scene(Policy::default(), one_gate());
     observe(&mut roster, &[ROLE]);

@@ -14,6 +14,8 @@ use crate::domain::{GuildId, RoleId, UserId};
 const DOUBT: Duration = Duration::from_secs(2);
 /// Pause before a server that could not be read is read again.
 const RETRY: Duration = Duration::from_secs(10);
+/// The longest pause between two such tries.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 impl Reconcile {
     /// Takes an observation, and all others that are waiting.
@@ -107,6 +109,7 @@ impl Reconcile {
                 // Not before now: what was acknowledged or seen since the last page would be undone by the older picture,
                 // and a role that seems not to be held is forgotten instead of taken away.
                 let observation = reading.finish();
+                self.unreadable.remove(&guild);
                 info!(%guild, members = observation.present.len(), "server read");
                 self.roster.observe_guild(
                     guild,
@@ -126,8 +129,16 @@ impl Reconcile {
             Err(error) => {
                 // Whoever waits is told that it failed.
                 self.syncing.remove(&guild);
-                warn!(%guild, error = format!("{error:#}"), "the server could not be read");
-                self.observe(guild, RETRY);
+                let sentence = format!("{error:#}");
+                let (tries, said) = self.unreadable.entry(guild).or_default();
+                // A server that stays away is told of once and asked ever more rarely.
+                if *said != sentence {
+                    warn!(%guild, error = sentence, "the server could not be read");
+                    *said = sentence;
+                }
+                let pause = (RETRY * 2_u32.saturating_pow(*tries)).min(LONGEST_RETRY);
+                *tries = (*tries + 1).min(16);
+                self.observe(guild, pause);
             }
         }
         self.note_trouble();

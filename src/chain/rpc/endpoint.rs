@@ -14,7 +14,7 @@ use alloy::transports::ws::{WebSocketConfig, WsConnect};
 use alloy::transports::{RpcError as Transport, TransportError, TransportErrorKind};
 use url::Url;
 
-use super::error::RpcError;
+use super::error::{LONGEST_ASKED, RpcError};
 use super::http_logs::HttpLogs;
 use super::transport::{HttpTransport, OneConnection};
 use crate::chain::reconnect::Reconnect;
@@ -179,7 +179,7 @@ impl Endpoint {
 
     /// Every call on this endpoint waits until then: `Retry-After` holds for all of them, not for the refused one alone.
     pub(crate) fn be_quiet_for(&self, wait: Duration) {
-        let until = Instant::now() + wait;
+        let until = Instant::now() + wait.min(LONGEST_ASKED);
         let mut quiet = self
             .quiet_until
             .lock()

@@ -176,6 +176,9 @@ impl From<LogsError> for RpcError {
     }
 }
 
+/// No provider is believed that asks for a longer wait: it is asked again after this.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
 /// The wait that a `Retry-After` header asks for: seconds, or an HTTP date.
 pub fn retry_after(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
     let text = headers

@@ -48,20 +48,37 @@ async fn sync(context: Context<'_>) -> anyhow::Result<()> {
     answer_manager(context, synced).await
 }
 
-/// The wallets of a member
+/// The wallets with which a member subscribes to this server's plans
 #[poise::command(slash_command, guild_only, ephemeral)]
 async fn whois(
     context: Context<'_>,
     #[description = "The member"] member: serenity::User,
 ) -> anyhow::Result<()> {
-    answer_manager(context, move |commands, _| async move {
-        let user = UserId(member.id.get());
-        let wallets = commands
-            .with_store(move |store| store.wallets_of(user))
-            .await?;
-        Ok(Answer::text(text::whois(user, &wallets)))
+    answer_manager(context, move |commands, asked| {
+        identified(commands, asked, UserId(member.id.get()))
     })
     .await
+}
+
+/// A manager's business is who subscribes to what the own server offers: not what its members do elsewhere, nor who is
+/// not a member. Of everybody else the answer is the same as of a member who has linked nothing.
+async fn identified(commands: Data, asked: Asked, user: UserId) -> anyhow::Result<Answer> {
+    let standing = commands.standing(user).await?;
+    let here: Vec<_> = standing
+        .gates
+        .iter()
+        .filter(|gate| gate.guild == asked.guild)
+        .collect();
+    if here.is_empty() {
+        return Ok(Answer::text(text::whois(user, &BTreeSet::new(), 0)));
+    }
+    let subscribing: BTreeSet<_> = here
+        .iter()
+        .flat_map(|gate| &gate.subscriptions)
+        .map(|held| held.wallet)
+        .collect();
+    let others = standing.wallets.len() - subscribing.len();
+    Ok(Answer::text(text::whois(user, &subscribing, others)))
 }
 
 /// Why a member has a role, or does not

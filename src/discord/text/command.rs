@@ -1,5 +1,6 @@
 //! The short answers of commands. Discord's Markdown; moments as `<t:…>`, which each reader sees in their own time zone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::{ChainStatus, Link, ModuleAddress, Synced, Timestamp, UserId, Wallet};
@@ -164,13 +165,22 @@ pub(crate) fn forgotten(wallets: usize) -> String {
     )
 }
 
-/// `/amser whois`.
-pub(crate) fn whois(user: UserId, wallets: &[Wallet]) -> String {
-    if wallets.is_empty() {
-        return format!("<@{user}> has linked no wallet.");
+/// `/amser whois`: the wallets that subscribe here, and how many others the member has linked.
+pub(crate) fn whois(user: UserId, subscribing: &BTreeSet<Wallet>, others: usize) -> String {
+    let rest = match others {
+        0 => None,
+        1 => Some("one wallet without a subscription to this server's plans".to_owned()),
+        many => Some(format!(
+            "{many} wallets without a subscription to this server's plans"
+        )),
+    };
+    if subscribing.is_empty() {
+        let linked = rest.as_deref().unwrap_or("no wallet");
+        return format!("<@{user}> has linked {linked}.");
     }
-    let mut lines = vec![format!("<@{user}> has linked:")];
-    lines.extend(wallets.iter().map(|wallet| format!("• `{wallet}`")));
+    let mut lines = vec![format!("<@{user}> subscribes with:")];
+    lines.extend(subscribing.iter().map(|wallet| format!("• `{wallet}`")));
+    lines.extend(rest.map(|rest| format!("and has linked {rest}.")));
     lines.join("\n")
 }
 

@@ -1,5 +1,6 @@
 //! `/amser …`, and the permanent button.
 
+use amser_roles::domain::UserId;
 use amser_roles::sandbox::discord::{Button, Fault, LocalDiscord, NoReply, Route, Times};
 use serde_json::json;
 
@@ -221,5 +222,47 @@ async fn a_server_without_gates_is_not_read() {
     let asked = ("amser sync", [].as_slice());
     let told = story.until_says(story.club, owner, asked, "nothing to do");
     told.await;
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn managers_learn_nothing_of_wallets_that_are_none_of_their_business() {
+    let mut story = Story::begin().await;
+    let owner = story.local.owner(story.club).unwrap();
+    // One that has paid here, one that has not, and a stranger who pays for another server's plan.
+    story.link(story.user, wallet(1));
+    story.link(story.user, wallet(2));
+    story.pay(7, wallet(1));
+    story.until_role(story.club, story.paid, true).await;
+    let elsewhere = story.local.add_user("elsewhere");
+    story.link(elsewhere, wallet(3));
+    story.pay(8, wallet(3));
+    let member = |user: UserId| ("member", json!(user.to_string()));
+    let of = [member(story.user)];
+    let asked: (&str, &[_]) = ("amser whois", &of);
+    let reply = story
+        .until_says(story.club, owner, asked, &wallet(1).to_string())
+        .await;
+    assert!(!reply.contains(&wallet(2).to_string()), "{reply}");
+    assert!(reply.contains("one wallet without"), "{reply}");
+    let of = [member(elsewhere)];
+    let reply = story.run_as(story.club, owner, "amser whois", &of).await;
+    assert!(
+        reply.text().ends_with("has linked no wallet."),
+        "{}",
+        reply.text()
+    );
+
+    // A server of one's own, without a gate, opens nobody's wallets either.
+    let lair = story.local.add_guild("Lair");
+    let eve = story.local.owner(lair).unwrap();
+    story.local.add_member(lair, story.user).unwrap();
+    let of = [member(story.user)];
+    let reply = story.run_as(lair, eve, "amser whois", &of).await;
+    assert!(
+        reply.text().ends_with("has linked no wallet."),
+        "{}",
+        reply.text()
+    );
     story.end();
 }

@@ -1,7 +1,7 @@
 //! Removals in bulk: stopped without an on-chain reason, let through with one.
 
 use alloy::primitives::U256;
-use amser_roles::domain::{GateMatch, GuildId, RoleId};
+use amser_roles::domain::{GateId, GateMatch, GuildId, RoleId};
 
 use crate::support::stage::{Person, Stage, new_guild, wait};
 
@@ -40,6 +40,46 @@ async fn a_mass_removal_without_a_reason_on_chain_is_stopped() {
     for (person, _) in &people {
         assert!(stage.discord.has_role(guild, person.user, role));
         assert!(stage.has_role(*person));
+    }
+}
+
+#[tokio::test]
+async fn a_gate_that_asks_for_another_plan_is_stopped_also_on_a_chain_that_was_reorganised() {
+    let mut stage = Stage::open().await;
+    let people = subscribers(&stage, 6).await;
+    let (_, undone) = stage.subscriber("undone").await;
+    stage
+        .chain
+        .pay_when_due(stage.module, undone)
+        .await
+        .unwrap();
+    stage.barrier().await;
+    stage.chain.reorg(4, vec![]).await.unwrap();
+    stage.chain.mine(1).await.unwrap();
+    stage.barrier().await;
+    let has_forked = stage.store.last_fork().unwrap().is_some();
+    assert!(has_forked, "the store has seen a reorganisation");
+    let holders: Vec<_> = people
+        .iter()
+        .filter(|(person, _)| stage.has_role(*person))
+        .collect();
+    assert_eq!(holders.len(), 6);
+
+    stage.stop().await;
+    let other = crate::support::scene::TERMS;
+    let other = stage.chain.create_plan(stage.module, other).await.unwrap();
+    assert!(stage.store.remove_gate(GateId(1)).unwrap());
+    stage.gate(
+        stage.guild,
+        stage.module,
+        &[other],
+        GateMatch::Any,
+        &[stage.role],
+    );
+    stage.start();
+    stage.barrier().await;
+    for (person, _) in holders {
+        assert!(stage.has_role(*person), "nobody's payment is gone");
     }
 }
 
