@@ -44,8 +44,8 @@ impl Ledger {
         endpoint: &Endpoint,
         mut batch: Batch,
     ) -> Result<(), Setback> {
-        let unknown = self.unknown_plans(&batch).await?;
-        for (module, plan) in unknown.iter().copied() {
+        let new = self.new_plans(&batch);
+        for (module, plan) in self.unread_plans(&batch, new.clone()).await? {
             let at = Some(batch.to.number);
             let terms = match read::plan(endpoint, module, plan, at).await {
                 Ok(terms) => terms,
@@ -61,7 +61,7 @@ impl Ledger {
         }
         self.write(batch).await?;
         // Not before: what fails is tried again, and must ask again.
-        self.known_plans().extend(unknown);
+        self.known_plans().extend(new);
         Ok(())
     }
 
@@ -102,48 +102,43 @@ impl Ledger {
         let _turn = self.turn.lock().await;
     }
 
-    /// Plans of new subscriptions that neither the store nor the batch knows.
-    async fn unknown_plans(&self, batch: &Batch) -> Result<Vec<(ModuleAddress, PlanId)>, Setback> {
-        let mut referred = BTreeSet::new();
-        let mut created = BTreeSet::new();
+    /// Plans that the batch's new subscriptions refer to and that were not met before.
+    fn new_plans(&self, batch: &Batch) -> BTreeSet<(ModuleAddress, PlanId)> {
+        let mut known = self.known_plans();
+        if batch.rollback_to.is_some() {
+            // What created a plan may be rolled back.
+            known.clear();
+        }
+        let referred = batch.events.iter().filter_map(|event| match event.kind {
+            EventKind::SubscriptionCreated { plan, .. } => Some((event.module, plan)),
+            _ => None,
+        });
+        referred.filter(|plan| !known.contains(plan)).collect()
+    }
+
+    /// Those of the `new` plans that neither the store nor the batch holds.
+    async fn unread_plans(
+        &self,
+        batch: &Batch,
+        mut new: BTreeSet<(ModuleAddress, PlanId)>,
+    ) -> Result<BTreeSet<(ModuleAddress, PlanId)>, Setback> {
         for event in &batch.events {
-            match event.kind {
-                EventKind::SubscriptionCreated { plan, .. } => {
-                    referred.insert((event.module, plan));
-                }
-                EventKind::PlanCreated { plan, .. } => {
-                    created.insert((event.module, plan));
-                }
-                _ => {}
+            if let EventKind::PlanCreated { plan, .. } = event.kind {
+                new.remove(&(event.module, plan));
             }
         }
-        let known = Arc::clone(&self.known_plans);
-        {
-            let mut known = known.lock().expect("never poisoned: no panic while held");
-            if batch.rollback_to.is_some() {
-                // What created a plan may be rolled back.
-                known.clear();
-            }
-            referred.retain(|plan| !known.contains(plan));
-        }
-        if referred.is_empty() {
-            return Ok(Vec::new());
+        if new.is_empty() || batch.rollback_to.is_some() {
+            return Ok(new);
         }
         let store = self.store.clone();
-        let rollback = batch.rollback_to;
         blocking(move || {
-            let mut unknown = Vec::new();
-            for (module, plan) in referred {
-                let is_known = created.contains(&(module, plan))
-                    || (rollback.is_none() && store.plan(module, plan)?.is_some());
-                if is_known {
-                    let mut known = known.lock().expect("never poisoned: no panic while held");
-                    known.insert((module, plan));
-                } else {
-                    unknown.push((module, plan));
+            let mut unread = BTreeSet::new();
+            for (module, plan) in new {
+                if store.plan(module, plan)?.is_none() {
+                    unread.insert((module, plan));
                 }
             }
-            Ok(unknown)
+            Ok(unread)
         })
         .await
     }
