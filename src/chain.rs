@@ -25,6 +25,7 @@ mod reconnect;
 mod reorg;
 mod signatures;
 mod tip;
+mod unsure;
 mod watch;
 mod window;
 mod writer;

@@ -150,6 +150,7 @@ fn history() -> Batch {
         plans: Vec::new(),
         headers: Vec::new(),
         unknown: Vec::new(),
+        unsure: None,
     }
 }
 

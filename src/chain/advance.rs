@@ -51,7 +51,11 @@ impl Follower {
         heads: &[Header],
     ) -> Result<Step, Setback> {
         let (stay, path) = match self.way(endpoint, place, heads).await? {
-            Way::Known => return Ok(Step::Done),
+            Way::Known => {
+                // What an earlier attempt took in and could not store.
+                self.confirm(endpoint, place).await?;
+                return Ok(Step::Done);
+            }
             Way::Reorganised => return Ok(Step::Reorganised),
             Way::Up(stay, path) => (stay, path),
         };
@@ -143,7 +147,7 @@ impl Follower {
         endpoint: &Endpoint,
         watch: &mut Watch,
         headers: Vec<Header>,
-    ) -> Result<(Vec<Block>, Vec<Header>), Setback> {
+    ) -> Result<(Vec<Block>, Vec<Checkpoint>), Setback> {
         let mut blocks: Vec<Block> = Vec::with_capacity(headers.len());
         let mut unsure = Vec::new();
         'read: while blocks.len() < headers.len() {
@@ -173,7 +177,7 @@ impl Follower {
                 match watch.judge(&read.logs) {
                     Ok(judged) => {
                         if read.unsure {
-                            unsure.push(header.clone());
+                            unsure.push(header.checkpoint());
                         }
                         blocks.push(Block {
                             header: header.clone(),
@@ -201,43 +205,46 @@ impl Follower {
         Ok((blocks, unsure))
     }
 
-    /// Looks once more at blocks whose empty answers proved nothing, now that the chain has gone on and the node has had
-    /// time. One that does have logs is followed again, with all that lies above it.
+    /// Looks once more at blocks whose empty answers proved nothing, now that the node has had time. One that does have
+    /// logs is followed again, with all that lies above it.
     pub(super) async fn look_again(
         &mut self,
         endpoint: &Endpoint,
         place: &mut Place,
     ) -> Result<Step, Setback> {
-        let tip = place.window.tip().number;
         let question = place.watch.question();
         // A block leaves the list only when it is settled: a call that fails must not make it forgotten.
-        while let Some(at) = place.unsure.iter().position(|unsure| unsure.number < tip) {
-            let header = place.unsure[at].clone();
-            let is_followed = match place.window.at(header.number) {
-                Some(followed) => followed.hash == header.hash,
+        while let Some(block) = place.unsure.due(place.window.tip().number) {
+            let followed = match place.window.at(block.number) {
+                Some(followed) => followed.hash,
                 // Older than the window remembers.
-                None => self.known_header(endpoint, header.number).await?.hash == header.hash,
+                None => self.known_header(endpoint, block.number).await?.hash,
             };
-            if !is_followed || !block::has_logs(endpoint, &header, &question).await? {
-                place.unsure.remove(at);
+            if followed != block.hash {
+                place.unsure.settled(block);
+                continue;
+            }
+            if !block::has_logs(endpoint, block, &question).await? {
+                place.unsure.still_empty(block);
                 continue;
             }
             warn!(
-                block = header.number,
+                block = block.number,
                 "the node had a block before its logs; following it again"
             );
+            let now = self.known_header(endpoint, block.number).await?;
             let below = self
-                .known_header(endpoint, header.number.saturating_sub(1))
+                .known_header(endpoint, block.number.saturating_sub(1))
                 .await?;
-            if below.hash != header.parent_hash {
+            if now.hash != block.hash || now.parent_hash != below.hash {
                 return Err(Setback::Moved(
                     "the chain moved below a block without logs".to_owned(),
                 ));
             }
             // Those above are read again anyway.
-            place.unsure.retain(|other| other.number < header.number);
-            if header.number > place.window.base().number {
-                place.window.forget_from(header.number);
+            place.unsure.forget_from(block.number);
+            if block.number > place.window.base().number {
+                place.window.forget_from(block.number);
             } else {
                 place.window.rewind(below.checkpoint());
                 self.committer.roll_back_to(below.number);
@@ -270,6 +277,7 @@ impl Follower {
                 to,
                 events,
                 unknown,
+                unsure: place.unsure.up_to(to.number),
             };
             self.committer.commit(endpoint, stretch, &headers).await?;
         }

@@ -147,6 +147,7 @@ impl Span<'_> {
                 plans: Vec::new(),
                 headers: Vec::new(),
                 unknown,
+                unsure: None,
             };
             let to = batch.to;
             let ingest = async move {
@@ -193,6 +194,8 @@ async fn read_pieces(
     while let Some(piece) = reader.next().await {
         let piece = match piece {
             Ok(piece) => piece,
+            // Waited out as far as the endpoint's patience goes: it is for the pool to say who is asked instead.
+            Err(error @ RpcError::RateLimited { .. }) => return Err(error.into()),
             Err(error) => match failures.wait(reader.due()) {
                 Some(wait) => {
                     tracing::debug!(%error, ?wait, "a range failed; trying again");
@@ -334,7 +337,7 @@ fn source(endpoint: &Arc<Endpoint>) -> Source {
         Arc::new(move |query, collector| {
             let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
             async move {
-                endpoint.wait_out_quiet().await;
+                endpoint.wait_out_quiet().await?;
                 let answer = match http {
                     Some(http) => http.get_logs(&query, collector).await,
                     None => get_logs_by_provider(&endpoint.provider(), &query, collector).await,
@@ -351,6 +354,7 @@ fn source(endpoint: &Arc<Endpoint>) -> Source {
             .boxed()
         })
     };
+    let patience = endpoint.patience();
     let endpoint = Arc::clone(endpoint);
     let headers: GetHeaders = Arc::new(move |numbers| {
         let endpoint = Arc::clone(&endpoint);
@@ -360,5 +364,9 @@ fn source(endpoint: &Arc<Endpoint>) -> Source {
         }
         .boxed()
     });
-    Source { logs, headers }
+    Source {
+        logs,
+        headers,
+        patience,
+    }
 }

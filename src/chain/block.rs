@@ -16,7 +16,7 @@ use super::read::Header;
 use super::rpc::endpoint::Endpoint;
 use super::rpc::error::RpcError;
 use super::watch::WatchedLog;
-use crate::domain::Position;
+use crate::domain::{Checkpoint, Position};
 
 /// The root of an empty list of transactions (the hash of RLP's empty string).
 const NO_TRANSACTIONS: B256 =
@@ -61,7 +61,7 @@ pub(crate) async fn logs(
             return Ok(BlockLogs::none(false));
         }
         _ => {
-            let logs = ask(endpoint, header, question, None).await?;
+            let logs = ask(endpoint, header.checkpoint(), question, None).await?;
             let unsure = logs.is_empty();
             return Ok(BlockLogs { logs, unsure });
         }
@@ -75,7 +75,7 @@ pub(crate) async fn logs(
     for (attempt, wait) in WAITS.into_iter().enumerate() {
         let by_receipts = receipts && attempt >= LOOKS;
         let whole = by_receipts.then_some(&bloom);
-        let answer = ask(endpoint, header, question, whole).await;
+        let answer = ask(endpoint, header.checkpoint(), question, whole).await;
         match answer {
             Ok(logs) if !logs.is_empty() => {
                 return Ok(BlockLogs {
@@ -131,7 +131,9 @@ pub(crate) async fn logs_of_many(
     let mut decode = LogDecoder::default();
     let mut count = 0;
     for query in queries {
-        endpoint.wait_out_quiet().await;
+        if endpoint.wait_out_quiet().await.is_err() {
+            return found;
+        }
         let mut take = |log: &Log<'_>| {
             count += 1;
             if count > MOST_AT_ONCE {
@@ -144,7 +146,7 @@ pub(crate) async fn logs_of_many(
                 let decoded = decode.decode(log, &question.watched);
                 if decoded != Decoded::NotOurs {
                     let logs = found.entry(header.hash).or_default();
-                    logs.push(watched_log(log, decoded, header));
+                    logs.push(watched_log(log, decoded, header.checkpoint()));
                 }
             }
             ControlFlow::Continue(())
@@ -166,22 +168,22 @@ pub(crate) async fn logs_of_many(
 /// Whether the block has logs of the watched addresses, asked once.
 pub(crate) async fn has_logs(
     endpoint: &Endpoint,
-    header: &Header,
+    block: Checkpoint,
     question: &Question,
 ) -> Result<bool, RpcError> {
-    Ok(!ask(endpoint, header, question, None).await?.is_empty())
+    Ok(!ask(endpoint, block, question, None).await?.is_empty())
 }
 
 /// Asks once. With `whole` the block's receipts are read instead, and their logs must make up this bloom.
 async fn ask(
     endpoint: &Endpoint,
-    header: &Header,
+    block: Checkpoint,
     question: &Question,
     whole: Option<&Bloom>,
 ) -> Result<Vec<WatchedLog>, RpcError> {
     let mut logs = Vec::new();
     let mut seen = Bloom::ZERO;
-    for query in question.filter.queries(Blocks::Hash(header.hash)) {
+    for query in question.filter.queries(Blocks::Hash(block.hash)) {
         let query = LogQuery {
             by_receipts: whole.is_some(),
             ..query
@@ -196,11 +198,11 @@ async fn ask(
         let mut decode = LogDecoder::default();
         let mut stray = false;
         let mut take = |log: &Log<'_>| {
-            stray |= log.block_hash != header.hash;
+            stray |= log.block_hash != block.hash;
             seen.accrue_raw_log(log.address, log.topics());
             let decoded = decode.decode(log, &question.watched);
             if decoded != Decoded::NotOurs {
-                logs.push(watched_log(log, decoded, header));
+                logs.push(watched_log(log, decoded, block));
             }
             ControlFlow::Continue(())
         };
@@ -226,13 +228,13 @@ async fn ask(
     Ok(logs)
 }
 
-fn watched_log(log: &Log<'_>, mut decoded: Decoded, header: &Header) -> WatchedLog {
+fn watched_log(log: &Log<'_>, mut decoded: Decoded, block: Checkpoint) -> WatchedLog {
     if let Decoded::Event(event, _) = &mut decoded {
-        event.timestamp = Some(header.timestamp);
+        event.timestamp = Some(block.timestamp);
     }
     WatchedLog {
         position: Position {
-            block: header.number,
+            block: block.number,
             log_index: log.log_index,
         },
         address: log.address,

@@ -1,6 +1,7 @@
 //! What was read becomes durable: few commits, the cursor with its events, and the plans they refer to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -8,15 +9,20 @@ use alloy::primitives::Address;
 use tracing::warn;
 
 use super::follow::{Setback, blocking};
-use super::read;
+use super::read::{self, Viewed};
+use super::rpc::RpcError;
 use super::rpc::endpoint::Endpoint;
 use super::watch::Watch;
 use super::writer::Writer;
-use crate::domain::{Batch, ChainEvent, Checkpoint, EventKind, ModuleAddress, PlanId, UnknownLogs};
+use crate::domain::{
+    Batch, ChainEvent, Checkpoint, EventKind, ModuleAddress, Plan, PlanId, UnknownLogs,
+};
 use crate::store::Store;
 
 /// Blocks without events are saved at the latest after this.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// Failures in a row of a plan's reading, each of which ends the session with its node, before it is left unread.
+const MOST_FAILURES: u32 = 8;
 
 /// The way into the store for everything that reads the chain; clones share it.
 #[derive(Clone)]
@@ -25,7 +31,10 @@ pub(super) struct Ledger {
     // Held for the whole of a commit, on the thread that makes it: a reader that is aborted cannot commit afterwards.
     turn: Arc<tokio::sync::Mutex<()>>,
     known_plans: Arc<Mutex<BTreeSet<(ModuleAddress, PlanId)>>>,
+    /// How often in a row the reading of a plan has failed.
+    failing_plans: Arc<Mutex<BTreeMap<(ModuleAddress, PlanId), u32>>>,
     writer: Writer,
+    commits: Arc<AtomicU64>,
 }
 
 impl Ledger {
@@ -34,7 +43,9 @@ impl Ledger {
             store,
             turn: Arc::default(),
             known_plans: Arc::default(),
+            failing_plans: Arc::default(),
             writer: Writer::start()?,
+            commits: Arc::default(),
         })
     }
 
@@ -44,18 +55,20 @@ impl Ledger {
         endpoint: &Endpoint,
         mut batch: Batch,
     ) -> Result<(), Setback> {
-        let new = self.new_plans(&batch);
+        let mut new = self.new_plans(&batch);
         for (module, plan) in self.unread_plans(&batch, new.clone()).await? {
-            let at = Some(batch.to.number);
-            let terms = match read::plan(endpoint, module, plan, at).await {
-                Ok(terms) => terms,
-                // Most nodes keep no old state. A plan's terms never change, so its present ones are as good.
-                Err(_) => read::plan(endpoint, module, plan, None).await?,
-            };
-            match terms {
-                Some(terms) => batch.plans.push((module, plan, terms)),
-                None => {
-                    warn!(%module, %plan, "a subscription's plan cannot be read from the module")
+            match self
+                .read_plan(endpoint, module, plan, batch.to.number)
+                .await?
+            {
+                Viewed::Value(terms) => batch.plans.push((module, plan, terms)),
+                Viewed::Refused => {
+                    warn!(%module, %plan, "the module does not know a subscription's plan");
+                }
+                Viewed::Nothing => {
+                    warn!(%module, %plan, "a subscription's plan cannot be read from the module");
+                    // Asked for again with the next subscription to it.
+                    new.remove(&(module, plan));
                 }
             }
         }
@@ -63,6 +76,43 @@ impl Ledger {
         // Not before: what fails is tried again, and must ask again.
         self.known_plans().extend(new);
         Ok(())
+    }
+
+    /// A plan's terms at this block, or at the newest: most nodes keep no old state, and a plan's terms never change. A
+    /// contract whose view fails again and again is not waited for, or it would hold up all others.
+    async fn read_plan(
+        &self,
+        endpoint: &Endpoint,
+        module: ModuleAddress,
+        plan: PlanId,
+        block: u64,
+    ) -> Result<Viewed<Plan>, Setback> {
+        if let Ok(Viewed::Value(terms)) = read::plan(endpoint, module, plan, Some(block)).await {
+            return Ok(Viewed::Value(terms));
+        }
+        match read::plan(endpoint, module, plan, None).await {
+            Ok(viewed) => {
+                self.failing_plans().remove(&(module, plan));
+                Ok(viewed)
+            }
+            Err(error @ (RpcError::Other { .. } | RpcError::Timeout { .. })) => {
+                let mut failing = self.failing_plans();
+                let times = failing.entry((module, plan)).or_default();
+                *times += 1;
+                if *times <= MOST_FAILURES {
+                    return Err(error.into());
+                }
+                failing.remove(&(module, plan));
+                Ok(Viewed::Nothing)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn failing_plans(&self) -> MutexGuard<'_, BTreeMap<(ModuleAddress, PlanId), u32>> {
+        self.failing_plans
+            .lock()
+            .expect("never poisoned: no panic while held")
     }
 
     fn known_plans(&self) -> MutexGuard<'_, BTreeSet<(ModuleAddress, PlanId)>> {
@@ -74,7 +124,14 @@ impl Ledger {
     async fn write(&self, batch: Batch) -> Result<(), Setback> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let stored = self.writer.ingest(self.store.clone(), batch, turn).await;
-        stored.map_err(Setback::Store)
+        stored.map_err(Setback::Store)?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Batches stored since the start: a sign of progress.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// A module had another processor than was thought when it was first read: everything about it is read again.
@@ -164,6 +221,8 @@ pub(super) struct Stretch {
     pub(super) to: Checkpoint,
     pub(super) events: Vec<ChainEvent>,
     pub(super) unknown: Vec<UnknownLogs>,
+    /// Blocks up to `to` that are to be looked at once more.
+    pub(super) unsure: Vec<Checkpoint>,
 }
 
 impl Committer {
@@ -246,6 +305,7 @@ impl Committer {
         &mut self,
         modules: Vec<ModuleAddress>,
         to: Checkpoint,
+        unsure: Vec<Checkpoint>,
     ) -> Result<(), Setback> {
         if self.anchored && self.unsaved.is_empty() && self.rollback.is_none() {
             return Ok(());
@@ -255,6 +315,7 @@ impl Committer {
             to,
             events: Vec::new(),
             unknown: Vec::new(),
+            unsure,
         };
         let batch = self.batch(stretch, &[]);
         self.ledger.write(batch).await?;
@@ -272,6 +333,7 @@ impl Committer {
             plans: Vec::new(),
             headers: self.unsaved.iter().chain(headers).copied().collect(),
             unknown: stretch.unknown,
+            unsure: Some(stretch.unsure),
         }
     }
 

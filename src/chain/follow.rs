@@ -1,11 +1,10 @@
 //! The loop over endpoints and, on each, from wherever the store is to the tip and on with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -111,6 +110,8 @@ pub(super) struct Follower {
     pub(super) pool: Pool,
     /// Whether the modules of the start have been read. Ones that come later do not hold up the others.
     pub(super) settled: bool,
+    /// The places of the endpoints that did not let a module be read.
+    pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
 }
 
 impl Follower {
@@ -135,6 +136,7 @@ impl Follower {
             goal,
             pool,
             settled: false,
+            refused: BTreeMap::new(),
         })
     }
 
@@ -149,6 +151,8 @@ impl Follower {
         let mut next = None;
         // How often in a row the chain moved under the reading, without progress, and from where.
         let mut moves = (0, None);
+        // Since when sessions have been failing without progress, and what had been stored by then.
+        let mut failing = None;
         loop {
             let chosen = match next.take() {
                 Some(chosen) => chosen,
@@ -158,11 +162,7 @@ impl Follower {
                     tokio::select! {
                         chosen = choosing => chosen,
                         () = stop.cancelled() => return Ok(()),
-                        () = self.goal.out_of_patience() => bail!(
-                            "no node of chain.rpc_urls could be used for {} seconds ({})",
-                            PATIENCE.as_secs(),
-                            self.status.borrow().trouble.as_deref().unwrap_or("none answered"),
-                        ),
+                        () = self.goal.out_of_patience() => return Err(self.unusable()),
                     }
                 }
             };
@@ -177,7 +177,10 @@ impl Follower {
             match ended {
                 Ok(End::Stopped) => return Ok(()),
                 Ok(End::Better(chosen)) => next = Some(chosen),
-                Err(Setback::Rpc(error)) => self.leave(&chosen, &error),
+                Err(Setback::Rpc(error)) => {
+                    self.leave(&chosen, &error);
+                    self.check_patience(&mut failing)?;
+                }
                 Err(Setback::Moved(why)) => {
                     debug!(why, "reading again from what is stored");
                     let at = place.as_ref().map(|place| place.window.base());
@@ -197,6 +200,32 @@ impl Follower {
                 Err(Setback::Store(error)) => return Err(error),
             }
         }
+    }
+
+    /// Ends an index that has been failing for too long without storing anything.
+    fn check_patience(&self, failing: &mut Option<(u64, Instant)>) -> anyhow::Result<()> {
+        let commits = self.committer.ledger.commits();
+        match failing {
+            Some((before, since)) if *before == commits => {
+                if matches!(self.goal, Goal::Index { .. }) && since.elapsed() > PATIENCE {
+                    return Err(self.unusable());
+                }
+            }
+            _ => *failing = Some((commits, Instant::now())),
+        }
+        Ok(())
+    }
+
+    fn unusable(&self) -> anyhow::Error {
+        anyhow!(
+            "no node of chain.rpc_urls could be used for {} seconds ({})",
+            PATIENCE.as_secs(),
+            self.status
+                .borrow()
+                .trouble
+                .as_deref()
+                .unwrap_or("none answered"),
+        )
     }
 
     /// The endpoint failed: says so, and lets the pool decide what comes next.
@@ -220,9 +249,7 @@ impl Follower {
         let endpoint = &chosen.endpoint;
         // What an earlier session was storing when it failed must be seen before anything is read again.
         self.committer.ledger.settle().await;
-        let mut heads = Heads::open(endpoint).await?;
         let mut head = self.head(endpoint).await?;
-        heads.starts_at(&head);
         let is_new = place.is_none();
         let place = match place {
             Some(place) => place,
@@ -241,31 +268,45 @@ impl Follower {
             // An index need not chase a tip that has moved only a little.
             if matches!(self.goal, Goal::Follow) || started.elapsed() > STALE {
                 head = self.head(endpoint).await?;
-                heads.starts_at(&head);
             }
         }
         match self.goal {
-            Goal::Follow => self.follow_tip(chosen, place, heads, head, stop).await,
-            Goal::Index { .. } => self.finish_index(endpoint, place, head).await,
+            Goal::Follow => {
+                let mut heads = Heads::open(endpoint).await?;
+                // After subscribing: what comes in between is not pushed.
+                head = self.head(endpoint).await?;
+                heads.starts_at(&head);
+                self.follow_tip(chosen, place, heads, head, stop).await
+            }
+            Goal::Index { .. } => self.finish_index(chosen, place, head).await,
         }
     }
 
     /// Follows the last blocks up to the goal.
     async fn finish_index(
         &mut self,
-        endpoint: &Arc<Endpoint>,
+        chosen: &Chosen,
         place: &mut Place,
         head: Header,
     ) -> Result<End, Setback> {
-        let mut joining = Joining::new(Arc::clone(endpoint), self);
+        let endpoint = &chosen.endpoint;
+        let mut joining = Joining::new(chosen, self);
         let mut modules = self.modules.clone();
         let from = place.window.base().number + 1;
-        while self
-            .advance(endpoint, place, std::slice::from_ref(&head))
-            .await?
-            == Step::Reorganised
-        {
-            self.recover(endpoint, place).await?;
+        loop {
+            let mut step = self
+                .advance(endpoint, place, std::slice::from_ref(&head))
+                .await?;
+            if step == Step::Done {
+                // There may be no later run that looks again.
+                place.unsure.hurry();
+                step = self.look_again(endpoint, place).await?;
+            }
+            match step {
+                Step::Done => break,
+                Step::Repaired => {}
+                Step::Reorganised => self.recover(endpoint, place).await?,
+            }
         }
         self.save(place).await?;
         loop {
@@ -315,7 +356,8 @@ impl Follower {
     /// Stores the eventless blocks that are not stored yet.
     pub(super) async fn save(&mut self, place: &Place) -> Result<(), Setback> {
         let (modules, to) = (place.watch.modules(), place.window.base());
-        self.committer.save(modules, to).await
+        let unsure = place.unsure.up_to(to.number);
+        self.committer.save(modules, to, unsure).await
     }
 
     /// Whether the head is so far away that ranges are read up to near it.

@@ -5,44 +5,69 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::ChainConfig;
 use super::backfill;
 use super::commit::{Ledger, Stretch};
-use super::follow::{Follower, Setback};
+use super::follow::{Follower, Goal, Setback};
 use super::module::{self, NotReadable};
 use super::place::Place;
 use super::read::Header;
 use super::reconnect::Reconnect;
 use super::rpc::endpoint::Endpoint;
+use super::rpc::{Chosen, RpcError};
 use super::watch::Watch;
 use crate::domain::{Checkpoint, ModuleAddress};
 
 /// Modules that are read at the same time beside the tip.
 const AT_ONCE: usize = 4;
+/// Failures in a row on one endpoint after which another one is asked, or the module is given up for now.
+const MOST_FAILURES: u32 = 3;
 
 /// What came of reading a module up to the followed blocks.
 pub(super) type Caught = (ModuleAddress, Result<Watch, NotReadable>);
 
+/// A module that could not be read.
+#[derive(Debug)]
+struct Failed {
+    retry: Reconnect,
+    times: u32,
+    /// One sentence, once it is no passing failure.
+    sentence: Option<String>,
+}
+
+impl Failed {
+    fn new() -> Self {
+        Self {
+            retry: Reconnect::new(),
+            times: 0,
+            sentence: None,
+        }
+    }
+}
+
 /// The modules on their way.
 pub(super) struct Joining {
+    /// The endpoint's place in the order of preference.
+    at: usize,
     endpoint: Arc<Endpoint>,
     ledger: Ledger,
     config: ChainConfig,
     tasks: JoinSet<Caught>,
     running: BTreeSet<ModuleAddress>,
     /// Modules that could not be read, and when to try again.
-    failed: BTreeMap<ModuleAddress, Reconnect>,
+    failed: BTreeMap<ModuleAddress, Failed>,
     /// Whether there are modules whose turn has not come, or may be.
     waiting: bool,
 }
 
 impl Joining {
     /// Nothing is on its way yet.
-    pub(super) fn new(endpoint: Arc<Endpoint>, follower: &Follower) -> Self {
+    pub(super) fn new(chosen: &Chosen, follower: &Follower) -> Self {
         Self {
-            endpoint,
+            at: chosen.place,
+            endpoint: Arc::clone(&chosen.endpoint),
             ledger: follower.committer.ledger.clone(),
             config: follower.config.clone(),
             tasks: JoinSet::new(),
@@ -54,12 +79,16 @@ impl Joining {
 
     /// Whether every wanted module that can be read is followed.
     pub(super) fn is_done(&self) -> bool {
-        self.running.is_empty() && !self.waiting
+        let mut failed = self.failed.values();
+        self.running.is_empty() && !self.waiting && failed.all(|failed| failed.sentence.is_some())
     }
 
-    /// Modules at whose address there is no contract.
-    pub(super) fn unreadable(&self) -> impl Iterator<Item = &ModuleAddress> {
-        self.failed.keys()
+    /// Modules that cannot be read, each with one sentence on why.
+    pub(super) fn unread(&self) -> BTreeMap<ModuleAddress, String> {
+        let unread = self.failed.iter();
+        unread
+            .filter_map(|(module, failed)| Some((*module, failed.sentence.clone()?)))
+            .collect()
     }
 
     /// Takes note of the wanted modules; says whether one is to be set out for now.
@@ -81,7 +110,7 @@ impl Joining {
                 && self
                     .failed
                     .get(module)
-                    .is_none_or(|retry| retry.not_before().is_none())
+                    .is_none_or(|failed| failed.retry.not_before().is_none())
         })
     }
 
@@ -109,7 +138,8 @@ impl Joining {
 
     /// The next module that was read, or `None` when one that failed may be tried again.
     pub(super) async fn next(&mut self) -> Option<Caught> {
-        let retry = self.failed.values().filter_map(Reconnect::not_before).min();
+        let failed = self.failed.values();
+        let retry = failed.filter_map(|failed| failed.retry.not_before()).min();
         loop {
             tokio::select! {
                 Some(finished) = self.tasks.join_next() => match finished {
@@ -128,12 +158,40 @@ impl Joining {
     }
 
     /// There is no contract at a module's address. It is looked for again later, and complained about once.
-    fn failed(&mut self, module: ModuleAddress) {
-        let retry = self.failed.entry(module).or_insert_with(|| {
-            warn!(%module, "there is no contract at this module's address: correct the gate that names it");
-            Reconnect::new()
+    fn missing(&mut self, module: ModuleAddress) {
+        let failed = self.failed.entry(module).or_insert_with(Failed::new);
+        failed.retry.failed(None);
+        failed.sentence.get_or_insert_with(|| {
+            warn!(%module, "there is no module at this address: correct the gate that names it");
+            format!(
+                "There is no module contract at {module}: correct the module's address, or chain.rpc_urls if the chain is another."
+            )
         });
-        retry.failed(None);
+    }
+
+    /// The chain moved while a module was read: it sets out again after a breath.
+    fn moved(&mut self, module: ModuleAddress, why: &str) {
+        let failed = self.failed.entry(module).or_insert_with(Failed::new);
+        let wait = failed.retry.failed(None);
+        debug!(%module, why, ?wait, "a module is read again");
+    }
+
+    /// The node did not let a module be read. It is tried again; says how often in a row that happened.
+    fn refused(&mut self, module: ModuleAddress, error: &RpcError) -> u32 {
+        let failed = self.failed.entry(module).or_insert_with(Failed::new);
+        let wait = failed.retry.failed(None);
+        failed.times += 1;
+        debug!(%module, %error, ?wait, "a module cannot be read");
+        failed.times
+    }
+
+    /// No node lets it be read: it is complained about once, and the others go on.
+    fn give_up(&mut self, module: ModuleAddress, error: &RpcError) {
+        let failed = self.failed.entry(module).or_insert_with(Failed::new);
+        failed.sentence.get_or_insert_with(|| {
+            warn!(%module, %error, "no node lets this module be read; trying on beside the others");
+            format!("Module {module} cannot be read from the chain at the moment; it is tried again by itself.")
+        });
     }
 
     /// Stops all of it; nothing of it reaches the store afterwards.
@@ -144,7 +202,8 @@ impl Joining {
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
+/// Never returns where there is no such moment.
+pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
@@ -182,10 +241,16 @@ impl Follower {
         let mut watch = match caught {
             Ok(watch) => watch,
             Err(NotReadable::NoContract) => {
-                joining.failed(module);
+                joining.missing(module);
                 return Ok(());
             }
-            Err(NotReadable::Setback(Setback::Moved(_))) => return Ok(()),
+            Err(NotReadable::Setback(Setback::Moved(why))) => {
+                joining.moved(module, &why);
+                return Ok(());
+            }
+            Err(NotReadable::Setback(Setback::Rpc(error))) => {
+                return self.not_joined(joining, module, error);
+            }
             Err(NotReadable::Setback(setback)) => return Err(setback),
         };
         let base = place.window.base();
@@ -213,6 +278,7 @@ impl Follower {
             // It had another processor than was thought and is to be read again.
             return Ok(());
         }
+        place.unsure.extend(unsure);
         let unconfirmed = blocks.split_off(confirmed);
         let mut modules = place.watch.modules();
         modules.push(module);
@@ -228,6 +294,7 @@ impl Follower {
                 .iter()
                 .flat_map(|block| block.unknown.iter().copied())
                 .collect(),
+            unsure: place.unsure.up_to(base.number),
         };
         self.committer.commit(endpoint, stretch, &[]).await?;
         for (block, more) in place.window.tail_mut().zip(unconfirmed) {
@@ -236,9 +303,36 @@ impl Follower {
             block.unknown.extend(more.unknown);
         }
         place.watch.add(watch);
-        place.unsure.extend(unsure);
         joining.failed.remove(&module);
+        self.refused.remove(&module);
         info!(%module, at = base.number, "a module joined");
+        Ok(())
+    }
+    /// A module could not be read by this endpoint. That alone is no reason to leave it: the others are followed on. But
+    /// where another endpoint has not refused it yet, that one is asked.
+    fn not_joined(
+        &mut self,
+        joining: &mut Joining,
+        module: ModuleAddress,
+        error: RpcError,
+    ) -> Result<(), Setback> {
+        // These are about the endpoint, not about the module.
+        if matches!(
+            error,
+            RpcError::RateLimited { .. } | RpcError::WrongChain { .. }
+        ) {
+            return Err(error.into());
+        }
+        if joining.refused(module, &error) < MOST_FAILURES {
+            return Ok(());
+        }
+        let refused = self.refused.entry(module).or_default();
+        let is_news = refused.insert(joining.at);
+        let is_index = matches!(self.goal, Goal::Index { .. });
+        if is_index || (is_news && refused.len() < self.config.rpc_urls.len()) {
+            return Err(error.into());
+        }
+        joining.give_up(module, &error);
         Ok(())
     }
 }

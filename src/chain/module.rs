@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 use super::ChainConfig;
 use super::follow::{Setback, blocking};
-use super::read;
+use super::read::{self, Viewed};
 use super::rpc::endpoint::Endpoint;
 use super::rpc::error::RpcError;
 use crate::domain::{ModuleAddress, ModuleRecord};
@@ -19,7 +19,7 @@ const PROBES: u64 = 8;
 /// Why a module cannot be read.
 #[derive(Debug)]
 pub(super) enum NotReadable {
-    /// There is no contract at its address.
+    /// There is no contract at its address, or none that answers as a module does.
     NoContract,
     /// The attempt failed.
     Setback(Setback),
@@ -41,14 +41,14 @@ pub(super) async fn register(
 ) -> Result<ModuleRecord, NotReadable> {
     let known = store.clone();
     if let Some(record) = blocking(move || Ok(known.modules()?.remove(&module))).await? {
-        return Ok(record);
+        return with_processor(endpoint, store, module, record).await;
     }
     let history = async {
         let (start_block, seen_at) = match config.start_block {
             Some(start) => (start, start),
             None => deployment(endpoint, module.0, head).await?,
         };
-        let initial_processor = initial_processor(endpoint, module, seen_at).await;
+        let initial_processor = initial_processor(endpoint, module, seen_at).await?;
         Ok::<_, RpcError>((start_block, initial_processor))
     };
     let (has_code, history) =
@@ -57,7 +57,9 @@ pub(super) async fn register(
         return Err(NotReadable::NoContract);
     }
     let (start_block, initial_processor) = history?;
-    let initial_processor = initial_processor?;
+    let Some(initial_processor) = initial_processor else {
+        return Err(NotReadable::NoContract);
+    };
     info!(%module, start_block, processor = %initial_processor, "a module is new");
     let store = store.clone();
     let record = blocking(move || {
@@ -71,6 +73,30 @@ pub(super) async fn register(
         initial_processor,
         processor_updates: Vec::new(),
     }))
+}
+
+/// The same record; or, where it says that the module had no processor and the module says otherwise by now, a new one: a
+/// node that lagged may have said so.
+async fn with_processor(
+    endpoint: &Endpoint,
+    store: &Store,
+    module: ModuleAddress,
+    record: ModuleRecord,
+) -> Result<ModuleRecord, NotReadable> {
+    if !record.is_without_processor() {
+        return Ok(record);
+    }
+    let processor = match read::payment_processor(endpoint, module, None).await? {
+        Viewed::Value(processor) if processor != Address::ZERO => processor,
+        _ => return Ok(record),
+    };
+    info!(%module, %processor, "a module has a payment processor after all; reading it again");
+    let store = store.clone();
+    let again = blocking(move || {
+        store.reset_module(module, record.start_block, processor)?;
+        Ok(store.modules()?.remove(&module))
+    });
+    Ok(again.await?.unwrap_or(record))
 }
 
 /// A block before which the contract has no history, and a block at which it exists.
@@ -125,24 +151,26 @@ fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
 }
 
 /// The processor at a block; where the node has no state of that block any more, the present one. If that is not the one
-/// it had then, the first `PaymentProcessorUpdated` says so, and the module is read again.
+/// it had then, the first `PaymentProcessorUpdated` says so, and the module is read again. `None` where the contract does
+/// not answer: a node that has just got it may not know it well enough.
 async fn initial_processor(
     endpoint: &Endpoint,
     module: ModuleAddress,
     block: u64,
-) -> Result<Address, RpcError> {
+) -> Result<Option<Address>, RpcError> {
     match read::payment_processor(endpoint, module, Some(block)).await {
-        Ok(Some(processor)) => return Ok(processor),
-        Ok(None) => {}
+        Ok(Viewed::Value(processor)) => return Ok(Some(processor)),
+        Ok(Viewed::Refused | Viewed::Nothing) => {}
         Err(error) if is_temporary(&error) => return Err(error),
         Err(_) => {}
     }
     match read::payment_processor(endpoint, module, None).await? {
-        Some(processor) => Ok(processor),
-        None => {
+        Viewed::Value(processor) => Ok(Some(processor)),
+        Viewed::Refused => {
             warn!(%module, "the contract has no paymentProcessor(); only its own events will be seen");
-            Ok(Address::ZERO)
+            Ok(Some(Address::ZERO))
         }
+        Viewed::Nothing => Ok(None),
     }
 }
 

@@ -12,6 +12,7 @@ use super::module::{self, NotReadable};
 use super::read::{self, Header};
 use super::rpc::RpcError;
 use super::rpc::endpoint::Endpoint;
+use super::unsure::Unsure;
 use super::watch::Watch;
 use super::window::Window;
 use crate::domain::Checkpoint;
@@ -24,8 +25,8 @@ const REGISTERED_AT_ONCE: usize = 8;
 pub(super) struct Place {
     pub(super) window: Window,
     pub(super) watch: Watch,
-    /// Blocks whose logs are to be looked at once more: the answer was empty, and nothing proves that it had to be.
-    pub(super) unsure: Vec<Header>,
+    /// Blocks whose logs are to be looked at once more.
+    pub(super) unsure: Unsure,
     /// Where the first range ends, if it is known already.
     pub(super) range_end: Option<Header>,
 }
@@ -35,7 +36,7 @@ impl Place {
         Self {
             window: Window::new(base),
             watch,
-            unsure: Vec::new(),
+            unsure: Unsure::default(),
             range_end: None,
         }
     }
@@ -59,19 +60,26 @@ impl Follower {
     ) -> Result<Place, Setback> {
         let wanted = self.modules.borrow_and_update().clone();
         let store = self.store.clone();
-        let (cursor, known) = blocking(move || Ok((store.cursor()?, store.modules()?))).await?;
+        let (cursor, known, unsure) =
+            blocking(move || Ok((store.cursor()?, store.modules()?, store.unsure_blocks()?)))
+                .await?;
         let confirmed = head.number.saturating_sub(self.confirmations());
         if let Some(cursor) = cursor {
             let modules = known
                 .into_iter()
                 .filter(|(module, record)| {
-                    wanted.contains(module) && record.synced_to == Some(cursor.number)
+                    wanted.contains(module)
+                        && record.synced_to == Some(cursor.number)
+                        // One that had none joins like a new one, and is asked for it again.
+                        && !record.is_without_processor()
                 })
                 .collect();
             let watch = Watch::new(modules);
             info!(block = cursor.number, "following from the stored cursor");
             self.committer.anchored();
-            return Ok(Place::at(cursor, watch));
+            let mut place = Place::at(cursor, watch);
+            place.unsure.restore(unsure);
+            return Ok(place);
         }
         let mut records = BTreeMap::new();
         let (store, config) = (&self.store, &self.config);
@@ -86,9 +94,14 @@ impl Follower {
                 Ok(record) => {
                     records.insert(module, record);
                 }
+                // These are tried again with the modules that come later: one contract must not hold up the others.
+                Err(
+                    NotReadable::NoContract
+                    | NotReadable::Setback(Setback::Rpc(
+                        RpcError::Other { .. } | RpcError::Timeout { .. },
+                    )),
+                ) => {}
                 Err(NotReadable::Setback(setback)) => return Err(setback),
-                // It is looked for again with the modules that come later.
-                Err(NotReadable::NoContract) => {}
             }
         }
         let watch = Watch::new(records);

@@ -29,8 +29,6 @@ const IN_FLIGHT: usize = 8;
 const MOST_WAITING: usize = 30_000;
 /// Wait after a rate limit that names none.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
-/// Rate limits in a row, without an answer in between, that are waited out before the caller hears of it.
-const RATE_LIMITS_WAITED_OUT: u32 = 5;
 /// Logs of a range from which on their mix says which filter is better.
 const LOGS_THAT_TELL: u64 = 1_000;
 
@@ -80,7 +78,8 @@ pub struct RangeReader {
     ready: BTreeMap<u64, Read>,
     running: JoinSet<(Asked, Result<Read, RpcError>)>,
     in_flight: usize,
-    rate_limits: u32,
+    /// Since when rate limits have been waited out without an answer in between.
+    limited_since: Option<Instant>,
     paused_until: Option<Instant>,
     /// Errors that the caller heard of. A call that started before the last one and fails too is no news.
     reported: u32,
@@ -115,7 +114,7 @@ impl RangeReader {
             ready: BTreeMap::new(),
             running: JoinSet::new(),
             in_flight: IN_FLIGHT,
-            rate_limits: 0,
+            limited_since: None,
             paused_until: None,
             reported: 0,
         }
@@ -234,7 +233,7 @@ impl RangeReader {
                     self.separate = true;
                     self.rebuild();
                 }
-                self.rate_limits = 0;
+                self.limited_since = None;
                 self.in_flight = IN_FLIGHT.min(self.in_flight + 1);
                 self.ready.insert(from, read);
                 return Ok(());
@@ -271,17 +270,19 @@ impl RangeReader {
                 self.split(asked, 2);
                 Ok(())
             }
-            // Calls that were on their way when the first was limited are no further warning.
-            RpcError::RateLimited { retry_after, .. }
-                if self.paused_until.is_some() || self.rate_limits < RATE_LIMITS_WAITED_OUT =>
-            {
+            RpcError::RateLimited { retry_after, .. } => {
                 self.again.insert(from, to);
+                let now = Instant::now();
+                let until = now + retry_after.unwrap_or(RATE_LIMIT_WAIT).min(LONGEST_ASKED);
+                let since = *self.limited_since.get_or_insert(now);
+                if until - since > self.source.patience {
+                    self.limited_since = None;
+                    return Err(error);
+                }
+                // Calls that were on their way when the first was limited are no further warning.
                 if self.paused_until.is_none() {
-                    self.rate_limits += 1;
                     self.in_flight = (self.in_flight / 2).max(1);
                 }
-                let until =
-                    Instant::now() + retry_after.unwrap_or(RATE_LIMIT_WAIT).min(LONGEST_ASKED);
                 self.paused_until = self.paused_until.max(Some(until));
                 Ok(())
             }

@@ -95,7 +95,7 @@ pub(crate) async fn headers_at(
     let batches = numbers.chunks(HEADERS_PER_BATCH).map(<[u64]>::to_vec);
     let batches: Vec<Vec<Header>> = stream::iter(batches.collect::<Vec<_>>())
         .map(|numbers| async move {
-            endpoint.wait_out_quiet().await;
+            endpoint.wait_out_quiet().await?;
             match http.get_headers(&numbers).await {
                 Ok(headers) => Ok(headers),
                 // Some providers allow no batches, or only small ones.
@@ -135,32 +135,46 @@ pub(crate) async fn has_code(
     Ok(!code.is_empty())
 }
 
-/// The module's processor at a block (`None`: at the newest); `None` where the module does not answer.
+/// What a contract answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Viewed<T> {
+    /// This.
+    Value(T),
+    /// The contract refused the call, or failed in it.
+    Refused,
+    /// Nothing that can be decoded: the node does not have the contract yet, or it is another contract.
+    Nothing,
+}
+
+/// The module's processor at a block (`None`: at the newest).
 pub(crate) async fn payment_processor(
     endpoint: &Endpoint,
     module: ModuleAddress,
     block: Option<u64>,
-) -> Result<Option<Address>, RpcError> {
+) -> Result<Viewed<Address>, RpcError> {
     let call = SubscriptionModule::paymentProcessorCall {};
     view(endpoint, module, &call, block).await
 }
 
-/// A plan's terms, by `getPlan` at a block (`None`: at the newest); `None` where the module does not know it.
+/// A plan's terms, by `getPlan` at a block (`None`: at the newest).
 pub(crate) async fn plan(
     endpoint: &Endpoint,
     module: ModuleAddress,
     plan: PlanId,
     block: Option<u64>,
-) -> Result<Option<Plan>, RpcError> {
+) -> Result<Viewed<Plan>, RpcError> {
     let call = SubscriptionModule::getPlanCall { planId: plan.0 };
-    let answer = view(endpoint, module, &call, block).await?;
-    Ok(answer.map(|terms| Plan {
-        token: terms.token,
-        price: terms.price,
-        interval: terms.interval,
-        grace_period: terms.gracePeriod,
-        active: terms.active,
-    }))
+    Ok(match view(endpoint, module, &call, block).await? {
+        Viewed::Value(terms) => Viewed::Value(Plan {
+            token: terms.token,
+            price: terms.price,
+            interval: terms.interval,
+            grace_period: terms.gracePeriod,
+            active: terms.active,
+        }),
+        Viewed::Refused => Viewed::Refused,
+        Viewed::Nothing => Viewed::Nothing,
+    })
 }
 
 async fn view<C: SolCall>(
@@ -168,14 +182,14 @@ async fn view<C: SolCall>(
     module: ModuleAddress,
     call: &C,
     block: Option<u64>,
-) -> Result<Option<C::Return>, RpcError> {
+) -> Result<Viewed<C::Return>, RpcError> {
     let request = json!({ "to": module.0, "data": Bytes::from(call.abi_encode()) });
     match endpoint
         .call::<_, Bytes>("eth_call", (request, at(block)))
         .await
     {
-        Ok(answer) => Ok(C::abi_decode_returns(&answer).ok()),
-        Err(error) if is_revert(&error) => Ok(None),
+        Ok(answer) => Ok(C::abi_decode_returns(&answer).map_or(Viewed::Nothing, Viewed::Value)),
+        Err(error) if is_revert(&error) => Ok(Viewed::Refused),
         Err(error) => Err(error),
     }
 }
@@ -184,7 +198,33 @@ fn at(block: Option<u64>) -> Value {
     block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)))
 }
 
-/// Whether the contract refused, rather than the node. Geth's code for a revert is 3; others only say so.
+/// How the EVM's failures other than a revert are worded (go-ethereum, core/vm/errors.go; Nethermind; revm's halt reasons
+/// as reth and anvil print them), in lower case.
+const FAILURES: &[&str] = &[
+    "revert",
+    "out of gas",
+    "outofgas",
+    "gas uint64 overflow",
+    "invalid opcode",
+    "invalidfeopcode",
+    "opcodenotfound",
+    "invalid jump",
+    "invalidjump",
+    "stack underflow",
+    "stackunderflow",
+    "stack limit reached",
+    "stackoverflow",
+    "write protection",
+    "return data out of bounds",
+    "outofoffset",
+    "vm execution error",
+];
+
+/// Whether the contract refused or failed, rather than the node. Geth's code for a revert is 3; others only say so.
 fn is_revert(error: &RpcError) -> bool {
-    matches!(error, RpcError::Other { code, message } if *code == 3 || message.contains("revert"))
+    let RpcError::Other { code, message } = error else {
+        return false;
+    };
+    let message = message.to_ascii_lowercase();
+    *code == 3 || FAILURES.iter().any(|failure| message.contains(failure))
 }

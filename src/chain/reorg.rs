@@ -20,6 +20,8 @@ impl Follower {
         endpoint: &Endpoint,
         place: &mut Place,
     ) -> Result<(), Setback> {
+        // Another chain is no reorganisation: nothing is undone for it.
+        endpoint.check_chain().await?;
         let from = place.window.base();
         let fork = match self.find_fork(endpoint, from).await? {
             Some(fork) => fork,

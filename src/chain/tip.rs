@@ -1,7 +1,6 @@
 //! The tip, block by block, with everything that happens beside it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +9,7 @@ use tracing::warn;
 use super::advance::Step;
 use super::follow::{End, Follower, Setback};
 use super::head::{Heads, Seen};
-use super::join::Joining;
+use super::join::{Joining, sleep_until};
 use super::place::Place;
 use super::read::Header;
 use super::rpc::endpoint::Endpoint;
@@ -31,7 +30,7 @@ impl Follower {
         stop: &CancellationToken,
     ) -> Result<End, Setback> {
         let endpoint = &chosen.endpoint;
-        let mut joining = Joining::new(Arc::clone(endpoint), self);
+        let mut joining = Joining::new(chosen, self);
         let mut modules = self.modules.clone();
         let pool = self.pool.clone();
         let status = self.status.clone();
@@ -42,32 +41,38 @@ impl Follower {
                 .map_or(0, |confirmed| confirmed.number)
         };
         let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
+        let mut newest = head.clone();
         let mut new = vec![head];
         loop {
+            let mut step = Step::Done;
             if let Some(head) = new.last() {
+                newest = head.clone();
                 self.show_head(head);
                 if self.is_far(place, head) {
                     return Err(Setback::Moved("far behind the tip".to_owned()));
                 }
-                let mut step = self.advance(endpoint, place, &new).await?;
+                step = self.advance(endpoint, place, &new).await?;
                 if step == Step::Done {
                     self.publish(place, &joining);
-                    step = self.look_again(endpoint, place).await?;
                 }
-                if step != Step::Done {
-                    // What joins may have read blocks that are rolled back.
-                    joining.abort().await;
+            }
+            if step == Step::Done {
+                step = self.look_again(endpoint, place).await?;
+            }
+            if step != Step::Done {
+                // What joins may have read blocks that are rolled back.
+                joining.abort().await;
+                if step == Step::Reorganised {
+                    self.recover(endpoint, place).await?;
                 }
-                match step {
-                    Step::Done => {}
-                    Step::Repaired => continue,
-                    Step::Reorganised => {
-                        self.recover(endpoint, place).await?;
-                        continue;
-                    }
+                if new.is_empty() {
+                    new.push(newest.clone());
                 }
-                let is_back = head.number + BACK < place.window.tip().number;
+                continue;
+            }
+            if !new.is_empty() {
                 new.clear();
+                let is_back = newest.number + BACK < place.window.tip().number;
                 if is_back && let Some(better) = self.leave_behind(chosen, place).await {
                     return Ok(End::Better(better));
                 }
@@ -98,6 +103,7 @@ impl Follower {
                 Ok(()) = modules.changed() => {}
                 better = &mut better => return Ok(End::Better(better)),
                 () = tokio::time::sleep_until(save_due.into()) => self.save(place).await?,
+                () = sleep_until(place.unsure.next()) => {}
             }
         }
     }
@@ -143,7 +149,7 @@ impl Follower {
     fn publish(&mut self, place: &Place, joining: &Joining) {
         self.settled |= joining.is_done();
         let at_tip = self.settled && self.committer.rollback().is_none();
-        let missing: BTreeSet<_> = joining.unreadable().copied().collect();
+        let unread = joining.unread();
         let confirmed = place.window.base();
         let pending: Vec<_> = place
             .window
@@ -156,7 +162,7 @@ impl Follower {
             status.at_tip = at_tip;
             status.pending = pending;
             status.trouble = None;
-            status.missing_modules = missing;
+            status.unread_modules = unread;
             *status != before
         });
     }

@@ -134,7 +134,7 @@ impl Watch {
             let Some(record) = self.modules.get_mut(&event.module) else {
                 continue;
             };
-            check_previous(event.module, record.processor_at(event.position), previous)?;
+            check_first(event.module, record, event.position, previous)?;
             record.processor_updates.push((event.position, current));
             is_new = true;
         }
@@ -177,7 +177,9 @@ impl Watch {
                         continue;
                     }
                     if let EventKind::PaymentProcessorUpdated { previous, current } = event.kind {
-                        check_previous(event.module, processor, previous)?;
+                        if updates.iter().all(|(module, ..)| *module != event.module) {
+                            check_first(event.module, record, log.position, previous)?;
+                        }
                         updates.push((event.module, log.position, current));
                     }
                     judged.events.push(event.clone());
@@ -202,14 +204,20 @@ impl Watch {
     }
 }
 
-/// Whether an update contradicts what was thought of the time before it. The zero address emits nothing: an initial
-/// "update" from it contradicts nothing.
-fn check_previous(
+/// Whether a module's first update contradicts what was thought of the time before it. The zero address emits nothing: an
+/// initial "update" from it contradicts nothing. A later one that contradicts the one before it is the module's own
+/// affair: reading it all again would bring the same.
+fn check_first(
     module: ModuleAddress,
-    thought: Address,
+    record: &ModuleRecord,
+    position: Position,
     previous: Address,
 ) -> Result<(), Surprise> {
-    if previous == thought || previous == Address::ZERO {
+    let is_first = record
+        .processor_updates
+        .iter()
+        .all(|(at, _)| *at >= position);
+    if !is_first || previous == record.initial_processor || previous == Address::ZERO {
         return Ok(());
     }
     Err(Surprise::WrongProcessor {
@@ -349,6 +357,45 @@ mod tests {
         let initial = [event(update(Address::ZERO, SECOND))];
         assert_eq!(watch.take_updates(&events), Err(surprise));
         assert_eq!(watch.take_updates(&initial), Ok(()));
+    }
+
+    #[test]
+    fn updates_that_contradict_each_other_are_no_reason_to_read_again() {
+        let mut in_one_block = watch();
+        let mut in_two_blocks = watch();
+        let mut in_history = watch();
+        let updates = |watch: &Watch, second_block: u64| {
+            [
+                log(watch, 7, 0, MODULE.0, update(FIRST, SECOND)),
+                log(watch, second_block, 1, MODULE.0, update(STRANGER, FIRST)),
+            ]
+        };
+        let events = updates(&in_history, 8).map(|log| match log.decoded {
+            Decoded::Event(event, _) => event,
+            other => panic!("{other:?}"),
+        });
+        in_history.take_updates(&events).expect("taken as it is");
+        let at_once = updates(&in_one_block, 7);
+        assert_eq!(
+            in_one_block.judge(&at_once).err(),
+            Some(Surprise::NewProcessor)
+        );
+        in_one_block.judge(&at_once).expect("taken as it is");
+        let [first, second] = updates(&in_two_blocks, 8);
+        let first = [first];
+        assert_eq!(
+            in_two_blocks.judge(&first).err(),
+            Some(Surprise::NewProcessor)
+        );
+        in_two_blocks.judge(&first).expect("the first");
+        in_two_blocks.judge(&[second]).expect("taken as it is");
+        let later = Position {
+            block: 9,
+            log_index: 0,
+        };
+        for watch in [in_one_block, in_two_blocks, in_history] {
+            assert_eq!(watch.records()[&MODULE].processor_at(later), FIRST);
+        }
     }
 
     #[test]

@@ -7,10 +7,10 @@ mod status;
 
 pub(crate) use command::{
     busy, cannot_post, check, export, forget_button, forget_question, forgotten, internal_failure,
-    managers_only, missing_module, no_wallet, not_a_wallet, not_your_wallet, only_in_servers,
-    outdated_command, permanent_button, permanent_message, posted, short_wallet, still_reading,
-    synced, too_fast, unlink_all_button, unlink_question, unlinked, unreadable_server, verify,
-    verify_button, wallet_moved, wallets, whois, wrong_option,
+    managers_only, no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command,
+    permanent_button, permanent_message, posted, short_wallet, still_reading, synced, too_fast,
+    unlink_all_button, unlink_question, unlinked, unreadable_server, verify, verify_button,
+    wallet_moved, wallets, whois, wrong_option,
 };
 pub(crate) use receipt::{Receipt, not_gated, why};
 pub(crate) use status::{Pending, Status, status};

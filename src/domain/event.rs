@@ -230,6 +230,11 @@ pub struct ModuleRecord {
 }
 
 impl ModuleRecord {
+    /// Whether it has not had a processor so far, or none that the chain told of.
+    pub fn is_without_processor(&self) -> bool {
+        self.initial_processor == Address::ZERO && self.processor_updates.is_empty()
+    }
+
     /// The processor whose logs count at `position`: a log at the very position of an update comes from the module
     /// itself, so "after" and "at" do not differ.
     pub fn processor_at(&self, position: Position) -> Address {
@@ -271,4 +276,6 @@ pub struct Batch {
     pub headers: Vec<Checkpoint>,
     /// Logs that could not be decoded.
     pub unknown: Vec<UnknownLogs>,
+    /// The blocks up to `to` whose empty answers proved nothing; `None` leaves the stored ones as they are.
+    pub unsure: Option<Vec<Checkpoint>>,
 }

@@ -1,6 +1,6 @@
 //! What the long-running parts say about themselves; read by health, metrics and the reconcile loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId};
 
@@ -21,8 +21,9 @@ pub struct ChainStatus {
     pub pending: Vec<ChainEvent>,
     /// Why the chain cannot be followed at the moment, in one sentence.
     pub trouble: Option<String>,
-    /// Modules that gates ask about and at whose address there is no contract. The others are followed all the same.
-    pub missing_modules: BTreeSet<ModuleAddress>,
+    /// Modules that gates ask about and that cannot be read, each with one sentence on why. The others are followed all the
+    /// same.
+    pub unread_modules: BTreeMap<ModuleAddress, String>,
 }
 
 /// The Discord side's view of itself.

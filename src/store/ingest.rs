@@ -11,7 +11,7 @@ use super::Store;
 use super::codec::{decode, encode, event_key, pack, scoped_key};
 use super::rollback;
 use super::tables::{
-    BATCHES, EVENTS, HEADERS, META, META_CURSOR, MODULES, PLANS_READ, UNKNOWN_LOGS,
+    BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_UNSURE, MODULES, PLANS_READ, UNKNOWN_LOGS,
 };
 use super::touched::Touched;
 use crate::domain::{Batch, Checkpoint, EventKind, ModuleRecord, Subject};
@@ -62,11 +62,7 @@ impl Store {
         }
         store_headers(&transaction, &batch)?;
         store_unknown(&transaction, &batch)?;
-        if batch.moves_cursor {
-            transaction
-                .open_table(META)?
-                .insert(META_CURSOR, encode(&batch.to).as_slice())?;
-        }
+        store_place(&transaction, &batch)?;
         transaction.commit()?;
         self.touched.put(touched);
         Ok(())
@@ -178,6 +174,17 @@ fn store_headers(transaction: &WriteTransaction, batch: &Batch) -> anyhow::Resul
         let end = batch.to.number.saturating_sub(DENSE_HEADERS);
         let start = end.saturating_sub(1 + batch.headers.len() as u64);
         table.retain_in(start..end, |number, _| number % 256 == 0)?;
+    }
+    Ok(())
+}
+
+fn store_place(transaction: &WriteTransaction, batch: &Batch) -> anyhow::Result<()> {
+    let mut meta = transaction.open_table(META)?;
+    if batch.moves_cursor {
+        meta.insert(META_CURSOR, encode(&batch.to).as_slice())?;
+    }
+    if let Some(unsure) = &batch.unsure {
+        meta.insert(META_UNSURE, encode(unsure).as_slice())?;
     }
     Ok(())
 }

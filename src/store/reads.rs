@@ -9,8 +9,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _
 use super::codec::{decode, encode, scoped_key, split_scoped_key};
 use super::ingest::events_of;
 use super::tables::{
-    BLOCKED, EVENTS, HEADERS, META, META_CHAIN, META_CURSOR, META_LAST_FORK, MODULES, PLANS,
-    PLANS_READ, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    BLOCKED, EVENTS, HEADERS, META, META_CHAIN, META_CURSOR, META_LAST_FORK, META_UNSURE, MODULES,
+    PLANS, PLANS_READ, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 use super::touched::Touched;
 use super::{Store, StoreError};
@@ -143,6 +143,14 @@ impl Store {
         let meta = transaction.open_table(META)?;
         let cursor = meta.get(META_CURSOR)?;
         cursor.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    /// Blocks up to the cursor whose logs are to be looked at once more.
+    pub fn unsure_blocks(&self) -> anyhow::Result<Vec<Checkpoint>> {
+        let transaction = self.database.begin_read()?;
+        let meta = transaction.open_table(META)?;
+        let unsure = meta.get(META_UNSURE)?;
+        unsure.map_or(Ok(Vec::new()), |bytes| decode(bytes.value()))
     }
 
     /// Stored block hashes from `number` (inclusive) downwards, newest first, at most `limit`.

@@ -11,6 +11,8 @@ pub(super) const META_SCHEMA: &str = "schema_version";
 pub(super) const META_CHAIN: &str = "chain_id";
 /// `META`: the cursor, a postcard `Checkpoint`.
 pub(super) const META_CURSOR: &str = "cursor";
+/// `META`: blocks whose logs are to be looked at once more, a postcard list of `Checkpoint`s.
+pub(super) const META_UNSURE: &str = "unsure";
 /// `META`: the fork block of the newest rollback, 8 bytes little-endian.
 pub(super) const META_LAST_FORK: &str = "last_fork";
 

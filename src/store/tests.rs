@@ -115,6 +115,7 @@ fn batch(events: &[ChainEvent], to: u64, fork: u8) -> Batch {
         plans: Vec::new(),
         headers: Vec::new(),
         unknown: Vec::new(),
+        unsure: None,
     }
 }
 

@@ -52,16 +52,16 @@ struct Numbers {
 
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
-    let (failing, missing) = (
+    let (failing, unread) = (
         site.state.discord.borrow().failing.clone(),
-        chain.missing_modules,
+        chain.unread_modules,
     );
     let (cursor, unknown_logs, failing) = site
         .with_store(move |store| {
             let unknown = store.unknown_logs()?.iter().map(|logs| logs.count).sum();
             let gates = store.gates()?;
             let stands = |gate: &&crate::domain::Gate| {
-                missing.contains(&gate.module)
+                unread.contains_key(&gate.module)
                     || failing.keys().any(|(guild, role)| {
                         *guild == gate.guild && role.is_none_or(|role| gate.roles.contains(&role))
                     })

@@ -78,6 +78,7 @@ fn source(node: &LogNode) -> Source {
             let headers = headers.clone();
             Box::pin(async move { headers.get_checkpoints(&numbers).await })
         }),
+        patience: Duration::from_secs(60),
     }
 }
 

@@ -178,6 +178,7 @@ impl Story {
                 plans: Vec::new(),
                 headers: vec![to],
                 unknown: Vec::new(),
+                unsure: None,
             })
             .unwrap();
         self.chain.send_replace(ChainStatus {

@@ -3,6 +3,7 @@
 
 mod connection;
 mod limits;
+mod single;
 mod tip;
 
 use amser_roles::domain::{ChainEvent, ModuleAddress};

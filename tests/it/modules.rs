@@ -66,9 +66,15 @@ async fn a_module_without_a_contract_is_reported_and_the_others_go_on() {
         .assert_equals_chain(&scene.chain, 0, &[scene.module])
         .await;
     let status = following
-        .until("reported", |status| !status.missing_modules.is_empty())
+        .until("reported", |status| !status.unread_modules.is_empty())
         .await;
-    assert_eq!(status.missing_modules, [ModuleAddress(nobody)].into());
+    let modules: Vec<_> = status.unread_modules.keys().collect();
+    assert_eq!(modules, [&ModuleAddress(nobody)]);
+    let sentence = &status.unread_modules[&ModuleAddress(nobody)];
+    assert!(
+        sentence.contains("correct the module's address"),
+        "{sentence}"
+    );
     // That is the gate's trouble and not the chain's.
     assert!(status.at_tip && status.trouble.is_none());
 }

@@ -1,6 +1,7 @@
 //! Reads one range of blocks: every part of the filter, and what a single crowded block needs beyond that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -27,6 +28,8 @@ pub struct Source {
     pub logs: GetLogs,
     /// Headers by number.
     pub headers: GetHeaders,
+    /// The longest that rate limits in a row, without an answer in between, are waited out.
+    pub patience: Duration,
 }
 
 /// A range that was read.

@@ -12,6 +12,7 @@ use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
 use alloy::transports::ws::{WebSocketConfig, WsConnect};
 use alloy::transports::{RpcError as Transport, TransportError, TransportErrorKind};
+use tracing::info;
 use url::Url;
 
 use super::error::{LONGEST_ASKED, RpcError};
@@ -37,6 +38,7 @@ pub(crate) struct Endpoint {
     host: String,
     client: RpcClient,
     http: Option<HttpTransport>,
+    chain_id: u64,
     patience: Duration,
     quiet_until: Mutex<Option<Instant>>,
 }
@@ -75,17 +77,29 @@ impl Endpoint {
             host: host(url),
             client,
             http,
+            chain_id,
             patience,
             quiet_until: Mutex::new(None),
         };
-        let actual: U64 = endpoint.call("eth_chainId", ()).await?;
-        if actual.to::<u64>() != chain_id {
-            return Err(RpcError::WrongChain {
-                expected: chain_id,
-                actual: actual.to(),
-            });
-        }
+        endpoint.check_chain().await?;
         Ok(endpoint)
+    }
+
+    /// Fails when the node is on another chain, now: what answers behind a URL may be exchanged without a word.
+    pub(crate) async fn check_chain(&self) -> Result<(), RpcError> {
+        let actual: U64 = self.call("eth_chainId", ()).await?;
+        if actual.to::<u64>() == self.chain_id {
+            return Ok(());
+        }
+        Err(RpcError::WrongChain {
+            expected: self.chain_id,
+            actual: actual.to(),
+        })
+    }
+
+    /// The longest that rate limits may make a call wait before it fails instead.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Host and port; never path or query.
@@ -114,7 +128,7 @@ impl Endpoint {
         let started = Instant::now();
         let mut failures = 0;
         loop {
-            self.wait_out_quiet().await;
+            self.wait_out_quiet_since(started).await?;
             let request = self.client.request::<P, R>(method, params.clone());
             let (error, answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
                 Ok(Ok(answer)) => return Ok(answer),
@@ -144,7 +158,7 @@ impl Endpoint {
         }
     }
 
-    /// Subscribes to new heads; `None` where the transport or the node cannot.
+    /// Subscribes to new heads; `None` where the transport or the node cannot, or a second connection is refused.
     ///
     /// They come over a connection of their own. On the one for calls they would come late from a node that leaves
     /// Nagle's algorithm on, as anvil does: it holds a head back until the answer before is acknowledged, and the kernel
@@ -153,7 +167,14 @@ impl Endpoint {
         if self.client.pubsub_frontend().is_none() {
             return Ok(None);
         }
-        let connection = websocket(&self.url).await?;
+        // Many plans allow few connections. If the node is gone altogether, the first call says so.
+        let connection = match websocket(&self.url).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                info!(rpc = self.host, %error, "no second websocket for new heads; polling");
+                return Ok(None);
+            }
+        };
         let Some(frontend) = connection.pubsub_frontend() else {
             return Ok(None);
         };
@@ -167,10 +188,17 @@ impl Endpoint {
                 .await?;
             frontend.get_subscription(id).await
         };
-        let subscription = tokio::time::timeout(CALL_TIMEOUT, subscribing)
+        let subscribed = tokio::time::timeout(CALL_TIMEOUT, subscribing)
             .await
-            .map_err(|_| timed_out("eth_subscribe"))?
-            .map_err(|error| understand(&error))?;
+            .map_err(|_| timed_out("eth_subscribe"))?;
+        let subscription = match subscribed {
+            Ok(subscription) => subscription,
+            Err(error) if error.is_error_resp() => {
+                info!(rpc = self.host, error = %understand(&error), "no subscription to new heads; polling");
+                return Ok(None);
+            }
+            Err(error) => return Err(understand(&error)),
+        };
         Ok(Some(PushedHeads {
             subscription,
             _connection: connection,
@@ -189,16 +217,30 @@ impl Endpoint {
         }
     }
 
-    /// Returns when no rate limit forbids a request.
-    pub(crate) async fn wait_out_quiet(&self) {
+    /// Returns when no rate limit forbids a request; fails when that is longer off than the endpoint's patience.
+    pub(crate) async fn wait_out_quiet(&self) -> Result<(), RpcError> {
+        self.wait_out_quiet_since(Instant::now()).await
+    }
+
+    /// The same for a request that has been waiting since `started`.
+    async fn wait_out_quiet_since(&self, started: Instant) -> Result<(), RpcError> {
         loop {
             let until = *self
                 .quiet_until
                 .lock()
                 .expect("never poisoned: no panic while held");
+            let now = Instant::now();
             match until {
-                Some(at) if at > Instant::now() => tokio::time::sleep_until(at.into()).await,
-                _ => return,
+                Some(at) if at > now => {
+                    if at.saturating_duration_since(started) > self.patience {
+                        return Err(RpcError::RateLimited {
+                            retry_after: Some(at - now),
+                            message: "it asked to be left alone".to_owned(),
+                        });
+                    }
+                    tokio::time::sleep_until(at.into()).await;
+                }
+                _ => return Ok(()),
             }
         }
     }

@@ -148,7 +148,11 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
             .collect()
     };
     let named: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
-    let missing = named.intersection(&chain.missing_modules);
-    trouble.extend(missing.map(|module| text::missing_module(*module)));
+    let unread = chain.unread_modules.iter();
+    trouble.extend(
+        unread
+            .filter(|(module, _)| named.contains(module))
+            .map(|(_, sentence)| sentence.clone()),
+    );
     Ok(Answer::text(text::check(gates.len(), &trouble, &chain)))
 }

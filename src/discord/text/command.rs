@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::domain::{ChainStatus, Link, ModuleAddress, Synced, Timestamp, UserId, Wallet};
+use crate::domain::{ChainStatus, Link, Synced, Timestamp, UserId, Wallet};
 
 /// Text of others inside of ours, with nothing that Discord would take for formatting or a mention.
 pub(crate) fn plain(text: &str) -> String {
@@ -208,13 +208,6 @@ pub(crate) fn check(gates: usize, trouble: &[String], chain: &ChainStatus) -> St
         lines.push("Nothing keeps roles from being given.".to_owned());
     }
     lines.join("\n")
-}
-
-/// A gate names a module that is not there.
-pub(crate) fn missing_module(module: ModuleAddress) -> String {
-    format!(
-        "There is no contract at {module}: correct the module's address, or chain.rpc_urls if the chain is another."
-    )
 }
 
 /// What came of reading a server anew.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 use amser_roles::store::Store;
 
 use super::{Case, Url};
@@ -210,4 +211,61 @@ async fn a_node_that_is_dead_at_the_start_is_skipped() {
             status.rpc.as_ref() == Some(&preferred)
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_pointed_at_another_chain_undoes_nothing() {
+    let other = LocalChain::start(ChainOptions {
+        chain_id: 5,
+        ..ChainOptions::default()
+    })
+    .await
+    .unwrap();
+    other.mine(40).await.unwrap();
+    let mut case = Case::at_tip(RpcProxy::http_url).await;
+    let before = case.following.events();
+    case.proxy.point_at(&other);
+    let status = case
+        .following
+        .until("in trouble", |status| status.trouble.is_some())
+        .await;
+    let trouble = status.trouble.unwrap_or_default();
+    assert!(
+        trouble.contains("on chain 5, not on chain 31337"),
+        "{trouble}"
+    );
+    assert_eq!(case.following.events(), before);
+    case.proxy.point_at(&case.scene.chain);
+    case.scene.pay().await;
+    case.assert_complete().await;
+}
+
+/// Follows over a websocket that cannot push heads, for the reason that is switched on.
+async fn polls_over_a_websocket(fault: impl FnOnce(&mut Faults)) -> Case {
+    let scene = Scene::new().await;
+    let mut case = Case::from_start(scene, RpcProxy::ws_url, fault).await;
+    for _ in 0..3 {
+        case.scene.pay().await;
+        case.assert_complete().await;
+    }
+    assert_eq!(case.following.status.borrow().trouble, None);
+    case
+}
+
+#[tokio::test]
+async fn a_websocket_without_subscriptions_is_polled() {
+    let case = polls_over_a_websocket(|faults| faults.no_subscriptions = true).await;
+    assert!(
+        case.proxy.calls_of("eth_subscribe") > 0,
+        "the fault was not met"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_allows_one_websocket_is_polled_over_it() {
+    let case = polls_over_a_websocket(|faults| faults.most_websockets = Some(1)).await;
+    assert!(
+        case.proxy.faults().websockets_refused > 0,
+        "the fault was not met"
+    );
 }

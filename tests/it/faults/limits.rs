@@ -1,6 +1,9 @@
 //! What providers allow: block ranges, result counts, rates.
 
+use amser_roles::store::Store;
+
 use super::{Case, Url};
+use crate::support::following::{Following, config};
 use crate::support::rpc_proxy::{Refusal, RpcProxy};
 use crate::support::scene::Scene;
 
@@ -112,6 +115,29 @@ async fn rate_limits_over_a_websocket_are_waited_out() {
     case.scene.pay().await;
     case.assert_complete().await;
     assert_eq!(case.proxy.faults().too_many, 0);
+}
+
+#[tokio::test]
+async fn history_is_read_from_another_node_where_one_asks_for_a_long_wait() {
+    for url in [RpcProxy::http_url as Url, RpcProxy::ws_url] {
+        let scene = long_history().await;
+        let (limited, free) = (
+            RpcProxy::start(&scene.chain).await,
+            RpcProxy::start(&scene.chain).await,
+        );
+        limited.set(|faults| {
+            faults.too_many = u64::MAX;
+            faults.too_many_of = Some("eth_getLogs");
+            faults.retry_after = 3_600;
+        });
+        let config = config(&scene.chain, &[url(&limited), url(&free)], 0);
+        let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+        following
+            .assert_equals_chain(&scene.chain, 0, &[scene.module])
+            .await;
+        assert_eq!(following.status.borrow().rpc, Some(free.host()));
+        assert!(limited.calls_of("eth_getLogs") > 0, "the limit was not met");
+    }
 }
 
 #[tokio::test]

@@ -29,10 +29,12 @@ pub(crate) struct RpcProxy {
 }
 
 struct Shared {
-    upstream: String,
+    upstream: Mutex<String>,
     client: reqwest::Client,
     faults: Mutex<Faults>,
     calls: Mutex<BTreeMap<String, u64>>,
+    /// One for each open websocket.
+    websockets: Arc<()>,
     /// Cancelled and replaced to cut every open websocket.
     cut: Mutex<CancellationToken>,
 }
@@ -41,10 +43,11 @@ impl RpcProxy {
     /// A node in front of this chain, without a fault.
     pub(crate) async fn start(chain: &LocalChain) -> Self {
         let shared = Arc::new(Shared {
-            upstream: chain.http_url(),
+            upstream: Mutex::new(chain.http_url()),
             client: reqwest::Client::new(),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            websockets: Arc::default(),
             cut: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,6 +95,11 @@ impl RpcProxy {
         self.shared.faults().clone()
     }
 
+    /// Answers for another chain from now on; open websockets stay with the old one.
+    pub(crate) fn point_at(&self, chain: &LocalChain) {
+        *self.shared.upstream.lock().unwrap() = chain.http_url();
+    }
+
     /// Ends every open websocket without a word.
     pub(crate) fn cut_websockets(&self) {
         let mut cut = self.shared.cut.lock().unwrap();
@@ -112,6 +120,10 @@ impl RpcProxy {
 impl Shared {
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap()
+    }
+
+    fn upstream(&self) -> String {
+        self.upstream.lock().unwrap().clone()
     }
 
     fn count(&self, method: &str) {
@@ -156,7 +168,17 @@ async fn upgrade(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -
     if shared.faults().dead {
         return StatusCode::BAD_GATEWAY.into_response();
     }
+    {
+        let mut faults = shared.faults();
+        let open = Arc::strong_count(&shared.websockets) - 1;
+        if faults.most_websockets.is_some_and(|most| open >= most) {
+            faults.websockets_refused += 1;
+            return StatusCode::TOO_MANY_REQUESTS.into_response();
+        }
+    }
+    let open = Arc::clone(&shared.websockets);
     upgrade.on_upgrade(move |client| async move {
+        let _open = open;
         let cut = shared.cut.lock().unwrap().clone();
         tokio::select! {
             () = socket::serve(&shared, client) => {}

@@ -89,10 +89,10 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         answer(browser.get("/api/status").await).await,
         (200, expected)
     );
-    // A gate whose module is not there fails whatever Discord says.
-    let missing = [site.module].into();
+    // A gate whose module cannot be read fails whatever Discord says.
+    let unread = [(site.module, "It is not there.".to_owned())].into();
     site.chain_status
-        .send_modify(|chain| chain.missing_modules = missing);
+        .send_modify(|chain| chain.unread_modules = unread);
     let status = answer(browser.get("/api/status").await).await;
     assert_eq!(status.1["discord"]["failing"], 2);
     let metrics = browser.get("/metrics").await;

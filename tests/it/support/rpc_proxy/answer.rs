@@ -50,13 +50,21 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
                 faults.impatient_calls += 1;
             }
         }
-        if faults.too_many > 0 {
+        if faults.too_many > 0 && faults.too_many_of.is_none_or(|limited| limited == method) {
             faults.too_many -= 1;
             let wait = Duration::from_secs(faults.retry_after);
             faults.quiet_until = Some(Instant::now() + wait);
             let body = json!({"jsonrpc": "2.0", "id": id, "error": {
                 "code": -32005, "message": "project ID request rate exceeded"}});
             return Answer::TooMany(body, faults.retry_after);
+        }
+        if faults.is_broken(&method, &request) {
+            faults.broke += 1;
+            return error(json!({"code": -32000, "message": "something went wrong"}));
+        }
+        if method == "eth_call" && faults.empty_views > 0 {
+            faults.empty_views -= 1;
+            return result(json!("0x"));
         }
         if let Some((null, times)) = &mut faults.nulls
             && *null == method
@@ -121,7 +129,7 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
 
 /// Sends a call to the chain itself.
 pub(super) async fn forward(shared: &Shared, request: &Value) -> Value {
-    let sent = shared.client.post(&shared.upstream).json(request).send();
+    let sent = shared.client.post(shared.upstream()).json(request).send();
     sent.await.unwrap().json().await.unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use alloy::primitives::Address;
 use serde_json::{Value, json};
 
 /// A provider's way to refuse a call for logs.
@@ -31,10 +32,19 @@ pub(crate) struct Faults {
     pub(crate) result_limit: Option<Refusal>,
     /// So many calls are refused with 429 and `Retry-After` of so many seconds.
     pub(crate) too_many: u64,
+    /// Only calls of this method are.
+    pub(crate) too_many_of: Option<&'static str>,
     pub(crate) retry_after: u64,
     /// Until when the last refused caller was told to wait, and how many calls came before.
     pub(crate) quiet_until: Option<Instant>,
     pub(crate) impatient_calls: u64,
+    /// So many calls of this method fail with an error that says nothing, and how many have.
+    pub(crate) broken: Option<(&'static str, u64)>,
+    pub(crate) broke: u64,
+    /// Calls that name this address fail so.
+    pub(crate) broken_about: Option<Address>,
+    /// So many calls of a contract's view are answered with nothing, as by a node that does not have it yet.
+    pub(crate) empty_views: u64,
     /// So many calls of this method are answered with `null`.
     pub(crate) nulls: Option<(&'static str, u64)>,
     /// The newest block's logs are missing from so many answers.
@@ -55,6 +65,31 @@ pub(crate) struct Faults {
     pub(crate) silent: bool,
     /// Calls over the websocket are not answered either.
     pub(crate) deaf: bool,
+    /// `eth_subscribe` is not served.
+    pub(crate) no_subscriptions: bool,
+    /// Most websockets at the same time; more are refused, and how many were.
+    pub(crate) most_websockets: Option<usize>,
+    pub(crate) websockets_refused: u64,
+}
+
+impl Faults {
+    /// Whether this call fails without a reason.
+    pub(super) fn is_broken(&mut self, method: &str, request: &Value) -> bool {
+        if let Some(address) = self.broken_about {
+            let named = format!("{address:#x}");
+            return request["params"]
+                .to_string()
+                .to_lowercase()
+                .contains(&named);
+        }
+        match &mut self.broken {
+            Some((broken, times)) if *broken == method && *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Refusal {

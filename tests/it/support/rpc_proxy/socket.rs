@@ -11,7 +11,7 @@ use super::answer::{Answer, answer, ask, fill_bloom, number};
 
 /// Serves until either side closes.
 pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
-    let url = shared.upstream.replace("http://", "ws://");
+    let url = shared.upstream().replace("http://", "ws://");
     let Ok((upstream, _)) = tokio_tungstenite::connect_async(url).await else {
         return;
     };
@@ -26,6 +26,11 @@ pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
                 let request: Value = serde_json::from_str(&text).unwrap();
                 if request["method"] == "eth_subscribe" {
                     shared.count("eth_subscribe");
+                    if shared.faults().no_subscriptions {
+                        let error = json!({"code": -32601, "message": "the method eth_subscribe does not exist/is not available"});
+                        replies.send(json!({"jsonrpc": "2.0", "id": request["id"], "error": error})).ok();
+                        continue;
+                    }
                     let message = tungstenite::Message::text(text.as_str());
                     if to_chain.send(message).await.is_err() { return }
                     continue;

@@ -1,0 +1,147 @@
+//! Blocks whose logs are to be looked at once more: the answer was empty, and nothing proves that it had to be. Pure.
+//!
+//! A node may show a block before its logs. Most blocks' blooms settle it; a full one, or none, does not.
+
+use std::time::{Duration, Instant};
+
+use crate::domain::Checkpoint;
+
+/// When a block is looked at again, counted from the look before; the first time as soon as there is a block on top of
+/// it.
+const LOOKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(20)];
+
+/// The blocks, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Unsure(Vec<Look>);
+
+/// A look that is still to be taken.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    block: Checkpoint,
+    /// How many were taken since the block was read.
+    taken: usize,
+    at: Instant,
+}
+
+impl Unsure {
+    /// Takes these blocks in.
+    pub(super) fn extend(&mut self, blocks: impl IntoIterator<Item = Checkpoint>) {
+        let at = Instant::now() + LOOKS[0];
+        self.take_in(blocks, at);
+    }
+
+    /// Takes in the blocks of an earlier run: time has passed since.
+    pub(super) fn restore(&mut self, blocks: impl IntoIterator<Item = Checkpoint>) {
+        self.take_in(blocks, Instant::now());
+    }
+
+    fn take_in(&mut self, blocks: impl IntoIterator<Item = Checkpoint>, at: Instant) {
+        for block in blocks {
+            self.settled(block);
+            self.0.push(Look {
+                block,
+                taken: 0,
+                at,
+            });
+        }
+        self.0.sort_by_key(|look| look.block.number);
+    }
+
+    /// The oldest block whose next look is due, with the followed chain up to `tip`.
+    pub(super) fn due(&self, tip: u64) -> Option<Checkpoint> {
+        let now = Instant::now();
+        let due = |look: &&Look| look.at <= now || (look.taken == 0 && look.block.number < tip);
+        self.0.iter().find(due).map(|look| look.block)
+    }
+
+    /// When the next look is due, if there is one.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.iter().map(|look| look.at).min()
+    }
+
+    /// Makes every look due.
+    pub(super) fn hurry(&mut self) {
+        let now = Instant::now();
+        self.0.iter_mut().for_each(|look| look.at = now);
+    }
+
+    /// This block had no logs once more.
+    pub(super) fn still_empty(&mut self, block: Checkpoint) {
+        let now = Instant::now();
+        for look in &mut self.0 {
+            if look.block == block {
+                look.taken += 1;
+                look.at = now + LOOKS.get(look.taken).copied().unwrap_or_default();
+            }
+        }
+        self.0.retain(|look| look.taken < LOOKS.len());
+    }
+
+    /// This block needs no look any more.
+    pub(super) fn settled(&mut self, block: Checkpoint) {
+        self.0.retain(|look| look.block != block);
+    }
+
+    /// The blocks from this number on are read again anyway.
+    pub(super) fn forget_from(&mut self, number: u64) {
+        self.0.retain(|look| look.block.number < number);
+    }
+
+    /// The blocks up to this one, for the store: those above it are read again after a restart.
+    pub(super) fn up_to(&self, number: u64) -> Vec<Checkpoint> {
+        let blocks = self.0.iter().map(|look| look.block);
+        blocks.filter(|block| block.number <= number).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn block(number: u64) -> Checkpoint {
+        Checkpoint {
+            number,
+            hash: B256::with_last_byte(number as u8),
+            timestamp: Timestamp(number),
+        }
+    }
+
+    #[test]
+    fn a_block_is_looked_at_with_the_next_one_and_once_more_later() {
+        let mut unsure = Unsure::default();
+        unsure.extend([block(8), block(7)]);
+        assert_eq!(unsure.due(7), None, "nothing lies on top of it yet");
+        assert_eq!(unsure.due(8), Some(block(7)));
+        unsure.still_empty(block(7));
+        assert_eq!(unsure.due(8), None, "the next look is later");
+        assert_eq!(unsure.due(9), Some(block(8)));
+        unsure.hurry();
+        assert_eq!(unsure.due(8), Some(block(7)));
+        unsure.still_empty(block(7));
+        assert_eq!(unsure.up_to(100), [block(8)], "two looks are enough");
+    }
+
+    #[test]
+    fn blocks_of_an_earlier_run_are_due_at_once_and_twice() {
+        let mut unsure = Unsure::default();
+        unsure.restore([block(7)]);
+        assert_eq!(unsure.due(7), Some(block(7)));
+        unsure.still_empty(block(7));
+        assert_eq!(unsure.due(7), None);
+        assert!(unsure.next().is_some());
+    }
+
+    #[test]
+    fn what_is_read_again_is_forgotten() {
+        let mut unsure = Unsure::default();
+        unsure.extend([block(7), block(8), block(9)]);
+        unsure.extend([block(8)]);
+        assert_eq!(unsure.up_to(8), [block(7), block(8)]);
+        unsure.forget_from(9);
+        unsure.settled(block(7));
+        assert_eq!(unsure.up_to(100), [block(8)]);
+    }
+}
