@@ -239,7 +239,9 @@ contract SubscriptionModule is IModule {
         Subscription storage sub = subscriptions[id];
         require(windowId == sub.windowId, WindowMismatch());
         sub.lastPaidAt = uint64(executionTime);
-        sub.nextChargeAt = uint64(executionTime) + plans[sub.planId].interval;
+        // A plan may be paid for longer than 64 bits of seconds can say; then it is never due again.
+        uint256 next = executionTime + plans[sub.planId].interval;
+        sub.nextChargeAt = next < type(uint64).max ? uint64(next) : type(uint64).max;
         sub.windowId++;
         if (sub.remainingExecutions != type(uint256).max) sub.remainingExecutions--;
     }

@@ -3,7 +3,9 @@
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolEvent;
 use amser_roles::abi::{DriftedModule, PaymentProcessor, SubscriptionModule};
-use amser_roles::sandbox::chain::{DRIFTED_MODULE_ID, keeper, logged, protocol_owner, wallet};
+use amser_roles::sandbox::chain::{
+    DRIFTED_MODULE_ID, PlanTerms, keeper, logged, protocol_owner, wallet,
+};
 use anyhow::Result;
 
 use super::{Fixture, INTERVAL, PRICE, TERMS, assert_reverts};
@@ -52,6 +54,24 @@ async fn a_batch_goes_on_after_entries_that_fail() -> Result<()> {
         chain.send(keeper(), chain.processor, &uneven).await,
         "LengthMismatch",
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_that_is_paid_for_ever_holds_up_no_batch() -> Result<()> {
+    let story = Fixture::subscribed().await?;
+    let chain = &story.chain;
+    let for_ever = PlanTerms {
+        interval: u64::MAX,
+        ..TERMS
+    };
+    let plan = chain.create_plan(story.module, for_ever).await?;
+    let id = chain.subscribe(story.module, story.member, plan).await?;
+    let entries = [(story.module, id), (story.module, story.subscription)];
+    chain.execute_batch(&entries).await?;
+    for scope in [plan, story.plan] {
+        assert!(chain.is_active(story.module, story.member, scope).await?);
+    }
     Ok(())
 }
 
