@@ -162,7 +162,7 @@ impl Endpoint {
     ///
     /// They come over a connection of their own. On the one for calls they would come late from a node that leaves
     /// Nagle's algorithm on, as anvil does: it holds a head back until the answer before is acknowledged, and the kernel
-    /// delays that acknowledgement by 40 ms on a connection that is also written to (measured by `make bench`).
+    /// delays that acknowledgement by 40 ms on a connection that is also written to.
     pub(crate) async fn subscribe_heads(&self) -> Result<Option<PushedHeads>, RpcError> {
         if self.client.pubsub_frontend().is_none() {
             return Ok(None);

@@ -10,6 +10,7 @@ use crate::support::following::{Following, config};
 use crate::support::knob;
 use crate::support::rpc_proxy::{Faults, RpcProxy};
 use crate::support::scene::Scene;
+use crate::support::stage::wait;
 
 /// How long a cut lasts.
 fn cut() -> Duration {
@@ -51,12 +52,13 @@ async fn replaces_a_websocket_that_is(fault: impl Fn(&mut Faults)) {
     case.proxy.set(fault);
     case.scene.pay().await;
     // The new websocket works, the old one stays as it is.
-    while case.proxy.calls_of("eth_subscribe") == subscribed {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    wait("it subscribed anew", || {
         if case.proxy.faults().deaf && case.following.status.borrow().trouble.is_some() {
             case.proxy.set(|faults| faults.deaf = false);
         }
-    }
+        case.proxy.calls_of("eth_subscribe") > subscribed
+    })
+    .await;
     case.proxy.set(|faults| faults.silent = false);
     case.assert_complete().await;
 }
