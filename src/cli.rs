@@ -188,9 +188,11 @@ pub fn start_logs(cli: &Cli) {
         "warn,amser_roles=info"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+    // On a terminal it looks at NO_COLOR by itself.
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        lines = lines.with_ansi(false);
+    }
     let lines = if cli.log_json {
         lines.json().boxed()
     } else {

@@ -1,6 +1,7 @@
 //! The page on the local Discord's `/`: members and roles live, and the buttons of a subscriber's life.
 pub mod action;
 pub(crate) mod authorize;
+mod card;
 mod line;
 mod view;
 

@@ -71,10 +71,22 @@ function show(reply, place, output) {
   );
 }
 
+// A timestamp as Discord's clients show it: "in 3 hours" with the style R, else date and time.
+function moment(seconds, style) {
+  if (style !== "R") {
+    const shown = { dateStyle: "long", timeStyle: "short" };
+    return new Date(seconds * 1000).toLocaleString(undefined, shown);
+  }
+  const away = seconds - Date.now() / 1000;
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const [unit, length] = units.find(([, length]) => Math.abs(away) >= length) ?? units.at(-1);
+  return new Intl.RelativeTimeFormat(undefined, { numeric: "auto" }).format(Math.trunc(away / length), unit);
+}
+
 function message(text, buttons, place, output) {
   const box = document.createElement("div");
   box.className = "message";
-  box.append(text);
+  box.append(text.replace(/<t:(-?\d+)(?::([tTdDfFR]))?>/g, (_, seconds, style) => moment(Number(seconds), style)));
   const row = document.createElement("div");
   for (const one of buttons) {
     if (one.url) {

@@ -1,43 +1,16 @@
 //! The page as HTML. Everything inside an element with `data-live` follows the state; the controls around it stay.
 use maud::{DOCTYPE, Markup, html};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::domain::{GuildId, RoleId, UserId};
+use super::card::{card, chip, hand, ordered, owner_card};
+use crate::domain::UserId;
 use crate::sandbox::discord::Happening;
-use crate::sandbox::discord::guild::{Guild, Member, Role};
+use crate::sandbox::discord::guild::{Guild, Member};
 use crate::sandbox::discord::shape;
 use crate::sandbox::discord::world::World;
 
 /// Member cards shown in one guild; the others are only counted.
 const CARDS: usize = 24;
-
-/// A member's buttons: label, action, and what it does.
-const LIFE: &[(&str, &str, &str)] = &[
-    (
-        "Link wallet",
-        "link_wallet",
-        "Links a wallet of this machine to the member",
-    ),
-    (
-        "Subscribe",
-        "subscribe",
-        "Subscribes to the plan; the first payment is still due",
-    ),
-    ("Pay", "pay", "Executes a payment that succeeds"),
-    (
-        "Fail payment",
-        "fail_payment",
-        "Waits until a payment is due and lets it fail",
-    ),
-    ("Pause", "pause", "The subscriber suspends the subscription"),
-    ("Resume", "resume", "The subscriber resumes it"),
-    ("Cancel", "cancel", "The subscriber cancels it"),
-    (
-        "Unlink",
-        "unlink_wallet",
-        "Takes the wallet from the member",
-    ),
-];
 
 /// How far time can be made to pass.
 const TIMES: &[(&str, u64)] = &[
@@ -178,6 +151,7 @@ fn guild_section(world: &World, guild: &Guild, bot: UserId) -> Markup {
             }
             ul.members {
                 @for (id, member) in shown { (card(world, guild, id, member)) }
+                (owner_card(world, guild))
             }
             @if more > 0 {
                 p.quiet id=(format!("more-{}", guild.id)) data-live="" { "and " (more) " more members" }
@@ -221,116 +195,10 @@ fn shown<'a>(world: &World, guild: &'a Guild) -> (Vec<(UserId, &'a Member)>, usi
     (shown, count - CARDS)
 }
 
-/// Roles without @everyone, highest first.
-fn ordered(guild: &Guild) -> Vec<(RoleId, &Role)> {
-    let mut roles: Vec<_> = guild.roles.iter().map(|(id, role)| (*id, role)).collect();
-    roles.retain(|(_, role)| role.position > 0);
-    roles.sort_by_key(|(id, role)| (std::cmp::Reverse(role.position), *id));
-    roles
-}
-
-fn chip(guild: &Guild, id: RoleId, role: &Role) -> Markup {
-    let color = if role.color == 0 {
-        0x99_aab5
-    } else {
-        role.color
-    };
-    html! {
-        li.chip data-role=(id) title=(format!("position {} of {}", role.position, guild.roles.len() - 1)) {
-            svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true" {
-                circle cx="5" cy="5" r="5" fill=(format!("#{color:06x}")) {}
-            }
-            span { (role.name) }
-            @if role.bot.is_some() { span.tag { "bot" } } @else if role.managed { span.tag { "managed" } }
-        }
-    }
-}
-
-fn hand(action: &str, guild: GuildId, user: UserId, role: Option<RoleId>) -> String {
-    let mut posted = json!({ "action": action, "guild_id": guild, "user_id": user });
-    if let Some(role) = role {
-        posted["role_id"] = json!(role);
-    }
-    posted.to_string()
-}
-
-fn card(world: &World, guild: &Guild, id: UserId, member: &Member) -> Markup {
-    let name = shape::user_name(world, id);
-    let key = format!("{}-{id}", guild.id);
-    let notes = world
-        .board
-        .notes
-        .get(&id)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let has: Vec<_> = ordered(guild)
-        .into_iter()
-        .filter(|(role, _)| member.roles.contains(role))
-        .collect();
-    html! {
-        li.member id=(format!("member-{key}")) {
-            div.who {
-                span.avatar aria-hidden="true" { (name.chars().next().unwrap_or('?').to_uppercase()) }
-                h3 { (name) }
-            }
-            div.state id=(format!("state-{key}")) data-live="" {
-                ul.roles aria-label=(format!("Roles of {name}")) {
-                    @for (role, data) in &has { (chip(guild, *role, data)) }
-                    @if has.is_empty() { li.none { "no roles" } }
-                }
-                @if !notes.is_empty() { ul.notes { @for note in notes { li { (note) } } } }
-            }
-            div.life role="group" aria-label=(format!("{name}'s subscription")) {
-                @for (label, action, title) in LIFE {
-                    button type="button" id=(format!("{action}-{key}")) title=(title)
-                        data-action=(json!({ "action": action, "user_id": id })) { (label) }
-                }
-            }
-            (by_hand(world, guild, id, member, &key))
-        }
-    }
-}
-
-fn by_hand(world: &World, guild: &Guild, id: UserId, member: &Member, key: &str) -> Markup {
-    let commands: Vec<&Value> = world
-        .commands_in(Some(guild.id))
-        .chain(world.commands_in(None))
-        .collect();
-    html! {
-        details.more id=(format!("more-{key}")) {
-            summary { "On Discord" }
-            form.command data-guild=(guild.id) data-user=(id) {
-                label for=(format!("line-{key}")) { "Type a command" }
-                div.row {
-                    input id=(format!("line-{key}")) name="line" list=(format!("commands-{key}"))
-                        placeholder="/status" autocomplete="off" spellcheck="false";
-                    button type="submit" id=(format!("run-{key}")) { "Send" }
-                }
-                datalist id=(format!("commands-{key}")) {
-                    @for command in commands {
-                        option value=(format!("/{}", command["name"].as_str().unwrap_or_default())) {}
-                    }
-                }
-                output.reply id=(format!("reply-{key}")) aria-live="polite" {}
-            }
-            div.life id=(format!("hand-{key}")) data-live="" {
-                button type="button" id=(format!("leave-{key}"))
-                    data-action=(hand("leave", guild.id, id, None)) { "Leave the server" }
-                @for (role, data) in ordered(guild).into_iter().filter(|(_, role)| role.bot.is_none()) {
-                    @let has = member.roles.contains(&role);
-                    button type="button" id=(format!("role-{key}-{role}"))
-                        data-action=(hand(if has { "take_role" } else { "give_role" }, guild.id, id, Some(role))) {
-                        @if has { "Take " } @else { "Give " } (data.name) " by hand"
-                    }
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::GuildId;
     use crate::sandbox::discord::Options;
 
     #[test]
@@ -347,6 +215,17 @@ mod tests {
     }
 
     #[test]
+    fn the_owner_may_type_what_managers_may() {
+        let mut world = World::new(Options::default(), String::new());
+        let guild = GuildId(5 << 22);
+        world.add_guild(guild, "Club");
+        let html = page(&world).into_string();
+        assert!(html.contains("owns this server"));
+        assert_eq!(html.matches("class=\"command\"").count(), 1);
+        assert!(!html.contains("Leave the server"), "an owner cannot");
+    }
+
+    #[test]
     fn a_crowd_is_counted_instead_of_shown() {
         let mut world = World::new(Options::default(), String::new());
         let guild = GuildId(5 << 22);
@@ -355,7 +234,7 @@ mod tests {
             world.add_member(guild, UserId(id)).unwrap();
         }
         let html = page(&world).into_string();
-        assert_eq!(html.matches("class=\"member\"").count(), CARDS);
+        assert_eq!(html.matches("class=\"member\"").count(), CARDS + 1);
         assert!(html.contains("and 76 more members"));
     }
 }
