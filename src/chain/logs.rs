@@ -111,6 +111,9 @@ impl Decoder {
 
     /// Eats the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding for
     /// good: what follows is not looked at.
+    ///
+    /// # Errors
+    /// When the bytes are no answer, or a log lacks a part.
     pub fn feed(
         &mut self,
         chunk: &[u8],
@@ -156,6 +159,9 @@ impl Decoder {
     }
 
     /// The body has ended: was the answer whole, and was it a list?
+    ///
+    /// # Errors
+    /// When it was not: the node's own error, `null`, or half an answer.
     pub fn finish(self) -> Result<(), LogsError> {
         if let Some(error) = self.error {
             return Err(LogsError::Answer(error));

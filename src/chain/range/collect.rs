@@ -194,6 +194,9 @@ impl Collector {
     }
 
     /// All answers have been taken.
+    ///
+    /// # Errors
+    /// When the answers contradict each other.
     pub fn finish(mut self, answers: usize) -> Result<Collected, RpcError> {
         if let Some(trouble) = self.trouble {
             return Err(RpcError::unavailable(trouble));

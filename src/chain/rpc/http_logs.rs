@@ -37,6 +37,9 @@ impl HttpLogs {
     }
 
     /// Downloads one query's logs into the collector, decoding while they arrive.
+    ///
+    /// # Errors
+    /// Here as in every function below: what the node refused, or why it could not be asked.
     pub async fn get_logs(
         &self,
         query: &LogQuery,
