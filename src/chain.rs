@@ -18,6 +18,7 @@ mod head;
 mod join;
 mod module;
 mod place;
+mod plans;
 mod progress;
 mod question;
 mod read;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use alloy::primitives::B256;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::block::{self, BlockLogs};
 use super::commit::Stretch;
 use super::follow::{Follower, Setback};
 use super::place::Place;
+use super::question::Question;
 use super::read::{self, Header};
 use super::rpc::endpoint::Endpoint;
 use super::watch::{Surprise, Watch};
@@ -22,6 +23,9 @@ pub(super) const AT_ONCE: usize = 8;
 /// From so many blocks on, their logs are asked for together first.
 const MANY: usize = 4;
 
+/// Seconds by which a block is older than the newest one when the node must have had its logs long ago.
+const HAD_ITS_TIME: u64 = 60;
+
 /// What a step at the tip came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -31,6 +35,16 @@ pub(super) enum Step {
     Reorganised,
     /// A block turned out to have had logs; it and those above it are to be followed again.
     Repaired,
+}
+
+/// What one more look at a block came to.
+enum Looked {
+    /// It is not followed any more.
+    Left,
+    /// It has no logs.
+    Empty,
+    /// It does have logs; this is its parent.
+    Logs(Checkpoint),
 }
 
 /// The way from a new head to the followed chain.
@@ -68,8 +82,10 @@ impl Follower {
         if let Some(first) = path.first() {
             watch.rewind(first.number.saturating_sub(1));
         }
+        let first = path.first().map(|first| first.number);
         let (blocks, unsure) = self.read_blocks(endpoint, &mut watch, path).await?;
         place.window.replace(stay, blocks);
+        place.unsure.forget_from(first.unwrap_or(u64::MAX));
         let is_reset = watch.modules().len() < place.watch.modules().len();
         place.watch = watch;
         place.unsure.extend(unsure);
@@ -150,6 +166,7 @@ impl Follower {
     ) -> Result<(Vec<Block>, Vec<Checkpoint>), Setback> {
         let mut blocks: Vec<Block> = Vec::with_capacity(headers.len());
         let mut unsure = Vec::new();
+        let newest = headers.last().map_or(0, |header| header.timestamp.0);
         'read: while blocks.len() < headers.len() {
             let question = watch.question();
             let rest = &headers[blocks.len()..];
@@ -176,7 +193,7 @@ impl Follower {
             for (header, read) in rest.iter().zip(read) {
                 match watch.judge(&read.logs) {
                     Ok(judged) => {
-                        if read.unsure {
+                        if read.unsure && header.timestamp.0 + HAD_ITS_TIME >= newest {
                             unsure.push(header.checkpoint());
                         }
                         blocks.push(Block {
@@ -212,47 +229,89 @@ impl Follower {
         endpoint: &Endpoint,
         place: &mut Place,
     ) -> Result<Step, Setback> {
+        let due = place.unsure.due(place.window.tip().number);
+        if due.is_empty() {
+            return Ok(Step::Done);
+        }
         let question = place.watch.question();
-        // A block leaves the list only when it is settled: a call that fails must not make it forgotten.
-        while let Some(block) = place.unsure.due(place.window.tip().number) {
-            let followed = match place.window.at(block.number) {
-                Some(followed) => followed.hash,
-                // Older than the window remembers.
-                None => self.known_header(endpoint, block.number).await?.hash,
-            };
-            if followed != block.hash {
-                place.unsure.settled(block);
-                continue;
+        let (follower, followed) = (&*self, &*place);
+        let looks: Vec<_> = due
+            .into_iter()
+            .map(|block| {
+                let question = &question;
+                async move {
+                    let looked = follower.look(endpoint, followed, question, block).await;
+                    (block, looked)
+                }
+            })
+            .collect();
+        let looked: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+        for (block, looked) in looked {
+            match looked {
+                Ok(Looked::Left) => place.unsure.settled(block),
+                Ok(Looked::Empty) => place.unsure.still_empty(block),
+                Ok(Looked::Logs(below)) => {
+                    warn!(
+                        block = block.number,
+                        "the node had a block before its logs; following it again"
+                    );
+                    self.follow_again(place, block, below);
+                    return Ok(Step::Repaired);
+                }
+                // A node behind a load balancer may not have the block yet. It must not be forgotten for that, nor is
+                // it worth a change of endpoint.
+                Err(Setback::Rpc(error)) => {
+                    debug!(block = block.number, %error, "a look is postponed");
+                    place.unsure.postpone(block);
+                }
+                Err(setback) => return Err(setback),
             }
-            if !block::has_logs(endpoint, block, &question).await? {
-                place.unsure.still_empty(block);
-                continue;
-            }
-            warn!(
-                block = block.number,
-                "the node had a block before its logs; following it again"
-            );
-            let now = self.known_header(endpoint, block.number).await?;
-            let below = self
-                .known_header(endpoint, block.number.saturating_sub(1))
-                .await?;
-            if now.hash != block.hash || now.parent_hash != below.hash {
-                return Err(Setback::Moved(
-                    "the chain moved below a block without logs".to_owned(),
-                ));
-            }
-            // Those above are read again anyway.
-            place.unsure.forget_from(block.number);
-            if block.number > place.window.base().number {
-                place.window.forget_from(block.number);
-            } else {
-                place.window.rewind(below.checkpoint());
-                self.committer.roll_back_to(below.number);
-            }
-            place.watch.rewind(below.number);
-            return Ok(Step::Repaired);
         }
         Ok(Step::Done)
+    }
+
+    /// Looks at one block whose empty answer proved nothing.
+    async fn look(
+        &self,
+        endpoint: &Endpoint,
+        place: &Place,
+        question: &Question,
+        block: Checkpoint,
+    ) -> Result<Looked, Setback> {
+        let followed = match place.window.at(block.number) {
+            Some(followed) => followed.hash,
+            None if block.number > place.window.tip().number => return Ok(Looked::Left),
+            // Older than the window remembers.
+            None => self.known_header(endpoint, block.number).await?.hash,
+        };
+        if followed != block.hash {
+            return Ok(Looked::Left);
+        }
+        if !block::has_logs(endpoint, block, question).await? {
+            return Ok(Looked::Empty);
+        }
+        let now = self.known_header(endpoint, block.number).await?;
+        let below = self
+            .known_header(endpoint, block.number.saturating_sub(1))
+            .await?;
+        if now.hash != block.hash || now.parent_hash != below.hash {
+            return Err(Setback::Moved(
+                "the chain moved below a block without logs".to_owned(),
+            ));
+        }
+        Ok(Looked::Logs(below.checkpoint()))
+    }
+
+    /// Forgets a block and all above it, so that they are followed again from `below`, its parent.
+    fn follow_again(&mut self, place: &mut Place, block: Checkpoint, below: Checkpoint) {
+        place.unsure.forget_from(block.number);
+        if block.number > place.window.base().number {
+            place.window.forget_from(block.number);
+        } else {
+            place.window.rewind(below);
+            self.committer.roll_back_to(below.number);
+        }
+        place.watch.rewind(below.number);
     }
 
     /// Stores what has enough blocks on top of it.

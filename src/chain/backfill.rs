@@ -51,6 +51,8 @@ pub(super) struct Span<'a> {
     pub(super) moves_cursor: bool,
     /// Goes into the first commit.
     pub(super) rollback: Option<u64>,
+    /// Goes into the first commit: the blocks below `from` that are to be looked at once more.
+    pub(super) unsure: Option<Vec<Checkpoint>>,
 }
 
 impl Span<'_> {
@@ -147,7 +149,7 @@ impl Span<'_> {
                 plans: Vec::new(),
                 headers: Vec::new(),
                 unknown,
-                unsure: None,
+                unsure: self.unsure.take(),
             };
             let to = batch.to;
             let ingest = async move {
@@ -284,6 +286,7 @@ impl Follower {
             target,
             moves_cursor: true,
             rollback: self.committer.rollback(),
+            unsure: Some(place.unsure.up_to(base.number)),
         };
         let (window, committer) = (&mut place.window, &mut self.committer);
         let (status, goal) = (&self.status, &self.goal);
@@ -323,6 +326,7 @@ pub(super) async fn read_module(
         target,
         moves_cursor: false,
         rollback: None,
+        unsure: None,
     };
     span.read(watch, |to, events| {
         tracing::debug!(%module, at = to.number, events, "a module catches up");

@@ -152,6 +152,9 @@ pub(crate) async fn logs_of_many(
             ControlFlow::Continue(())
         };
         let streamed = http.stream(&query, &mut take).await;
+        if let Err(RpcError::RateLimited { retry_after, .. }) = &streamed {
+            endpoint.be_quiet_for(retry_after.unwrap_or_default());
+        }
         // A block of which a part of the logs is missing must not pass for whole.
         if streamed.is_err() || count > MOST_AT_ONCE {
             debug!(error = ?streamed.err(), "many blocks' logs are not to be had at once");

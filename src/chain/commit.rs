@@ -1,28 +1,25 @@
 //! What was read becomes durable: few commits, the cursor with its events, and the plans they refer to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
 use tracing::warn;
 
 use super::follow::{Setback, blocking};
-use super::read::{self, Viewed};
-use super::rpc::RpcError;
+use super::plans::Plans;
+use super::reconnect::Reconnect;
 use super::rpc::endpoint::Endpoint;
 use super::watch::Watch;
 use super::writer::Writer;
-use crate::domain::{
-    Batch, ChainEvent, Checkpoint, EventKind, ModuleAddress, Plan, PlanId, UnknownLogs,
-};
+use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress, UnknownLogs};
 use crate::store::Store;
 
 /// Blocks without events are saved at the latest after this.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
-/// Failures in a row of a plan's reading, each of which ends the session with its node, before it is left unread.
-const MOST_FAILURES: u32 = 8;
+/// How often it is looked whether there are plans that could not be read.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The way into the store for everything that reads the chain; clones share it.
 #[derive(Clone)]
@@ -30,9 +27,7 @@ pub(super) struct Ledger {
     pub(super) store: Store,
     // Held for the whole of a commit, on the thread that makes it: a reader that is aborted cannot commit afterwards.
     turn: Arc<tokio::sync::Mutex<()>>,
-    known_plans: Arc<Mutex<BTreeSet<(ModuleAddress, PlanId)>>>,
-    /// How often in a row the reading of a plan has failed.
-    failing_plans: Arc<Mutex<BTreeMap<(ModuleAddress, PlanId), u32>>>,
+    pub(super) plans: Plans,
     writer: Writer,
     commits: Arc<AtomicU64>,
 }
@@ -42,8 +37,7 @@ impl Ledger {
         Ok(Self {
             store,
             turn: Arc::default(),
-            known_plans: Arc::default(),
-            failing_plans: Arc::default(),
+            plans: Plans::default(),
             writer: Writer::start()?,
             commits: Arc::default(),
         })
@@ -55,70 +49,43 @@ impl Ledger {
         endpoint: &Endpoint,
         mut batch: Batch,
     ) -> Result<(), Setback> {
-        let mut new = self.new_plans(&batch);
-        for (module, plan) in self.unread_plans(&batch, new.clone()).await? {
-            match self
-                .read_plan(endpoint, module, plan, batch.to.number)
-                .await?
-            {
-                Viewed::Value(terms) => batch.plans.push((module, plan, terms)),
-                Viewed::Refused => {
-                    warn!(%module, %plan, "the module does not know a subscription's plan");
-                }
-                Viewed::Nothing => {
-                    warn!(%module, %plan, "a subscription's plan cannot be read from the module");
-                    // Asked for again with the next subscription to it.
-                    new.remove(&(module, plan));
-                }
-            }
-        }
+        let new = self.plans.new_in(&batch);
+        let asked = self.plans.unread(&self.store, &batch, &new).await?;
+        let read = self.plans.read(endpoint, asked).await?;
+        batch.plans.extend(read);
         self.write(batch).await?;
         // Not before: what fails is tried again, and must ask again.
-        self.known_plans().extend(new);
+        self.plans.learned(new);
         Ok(())
     }
 
-    /// A plan's terms at this block, or at the newest: most nodes keep no old state, and a plan's terms never change. A
-    /// contract whose view fails again and again is not waited for, or it would hold up all others.
-    async fn read_plan(
-        &self,
-        endpoint: &Endpoint,
-        module: ModuleAddress,
-        plan: PlanId,
-        block: u64,
-    ) -> Result<Viewed<Plan>, Setback> {
-        if let Ok(Viewed::Value(terms)) = read::plan(endpoint, module, plan, Some(block)).await {
-            return Ok(Viewed::Value(terms));
-        }
-        match read::plan(endpoint, module, plan, None).await {
-            Ok(viewed) => {
-                self.failing_plans().remove(&(module, plan));
-                Ok(viewed)
-            }
-            Err(error @ (RpcError::Other { .. } | RpcError::Timeout { .. })) => {
-                let mut failing = self.failing_plans();
-                let times = failing.entry((module, plan)).or_default();
-                *times += 1;
-                if *times <= MOST_FAILURES {
-                    return Err(error.into());
+    /// Reads the plans that could not be read when they were met, now and then; returns only when the store fails.
+    pub(super) async fn read_late_plans(&self, endpoint: &Endpoint) -> Setback {
+        let mut schedule = Reconnect::slow();
+        loop {
+            let wait = match self.plans.are_late() {
+                true => schedule.failed(None),
+                false => {
+                    schedule.healthy();
+                    IDLE
                 }
-                failing.remove(&(module, plan));
-                Ok(Viewed::Nothing)
+            };
+            tokio::time::sleep(wait).await;
+            let read = self.plans.read_again(endpoint).await;
+            if read.is_empty() {
+                continue;
             }
-            Err(error) => Err(error.into()),
+            let (store, late) = (self.store.clone(), read.clone());
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let stored = blocking(move || {
+                let _turn = turn;
+                store.learn_plans(&late)
+            });
+            match stored.await {
+                Ok(()) => self.plans.found(&read),
+                Err(setback) => return setback,
+            }
         }
-    }
-
-    fn failing_plans(&self) -> MutexGuard<'_, BTreeMap<(ModuleAddress, PlanId), u32>> {
-        self.failing_plans
-            .lock()
-            .expect("never poisoned: no panic while held")
-    }
-
-    fn known_plans(&self) -> MutexGuard<'_, BTreeSet<(ModuleAddress, PlanId)>> {
-        self.known_plans
-            .lock()
-            .expect("never poisoned: no panic while held")
     }
 
     async fn write(&self, batch: Batch) -> Result<(), Setback> {
@@ -149,7 +116,7 @@ impl Ledger {
             store.reset_module(module, start, actual)
         })
         .await?;
-        self.known_plans().retain(|(of, _)| *of != module);
+        self.plans.forget(module);
         watch.remove(&module);
         Ok(())
     }
@@ -157,47 +124,6 @@ impl Ledger {
     /// Returns when no commit of an aborted reader is under way.
     pub(super) async fn settle(&self) {
         let _turn = self.turn.lock().await;
-    }
-
-    /// Plans that the batch's new subscriptions refer to and that were not met before.
-    fn new_plans(&self, batch: &Batch) -> BTreeSet<(ModuleAddress, PlanId)> {
-        let mut known = self.known_plans();
-        if batch.rollback_to.is_some() {
-            // What created a plan may be rolled back.
-            known.clear();
-        }
-        let referred = batch.events.iter().filter_map(|event| match event.kind {
-            EventKind::SubscriptionCreated { plan, .. } => Some((event.module, plan)),
-            _ => None,
-        });
-        referred.filter(|plan| !known.contains(plan)).collect()
-    }
-
-    /// Those of the `new` plans that neither the store nor the batch holds.
-    async fn unread_plans(
-        &self,
-        batch: &Batch,
-        mut new: BTreeSet<(ModuleAddress, PlanId)>,
-    ) -> Result<BTreeSet<(ModuleAddress, PlanId)>, Setback> {
-        for event in &batch.events {
-            if let EventKind::PlanCreated { plan, .. } = event.kind {
-                new.remove(&(event.module, plan));
-            }
-        }
-        if new.is_empty() || batch.rollback_to.is_some() {
-            return Ok(new);
-        }
-        let store = self.store.clone();
-        blocking(move || {
-            let mut unread = BTreeSet::new();
-            for (module, plan) in new {
-                if store.plan(module, plan)?.is_none() {
-                    unread.insert((module, plan));
-                }
-            }
-            Ok(unread)
-        })
-        .await
     }
 }
 

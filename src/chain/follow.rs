@@ -63,6 +63,8 @@ impl fmt::Debug for Goal {
     }
 }
 
+/// Subscriptions in a row to which an endpoint pushed nothing before it is polled.
+const MOST_SILENCES: u32 = 2;
 /// Moves in a row, without progress, that are put down to the chain and not to the node.
 const MOST_MOVES: u32 = 20;
 /// Pause before a chain that moved while it was read is read again.
@@ -112,6 +114,8 @@ pub(super) struct Follower {
     pub(super) settled: bool,
     /// The places of the endpoints that did not let a module be read.
     pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
+    /// How often in a row an endpoint, by its place, took a subscription to new heads and pushed none.
+    pub(super) mute: BTreeMap<usize, u32>,
 }
 
 impl Follower {
@@ -126,9 +130,14 @@ impl Follower {
         let pool = Pool::new(&config.rpc_urls, config.chain_id);
         pool.refuse_wrong_chain().await?;
         let (bound, chain_id) = (store.clone(), config.chain_id);
-        tokio::task::spawn_blocking(move || bound.bind_chain(chain_id)).await??;
+        let late_plans = tokio::task::spawn_blocking(move || {
+            bound.bind_chain(chain_id)?;
+            bound.plans_without_terms()
+        });
+        let committer = Committer::new(store.clone())?;
+        committer.ledger.plans.expect_late(late_plans.await??);
         Ok(Self {
-            committer: Committer::new(store.clone())?,
+            committer,
             config,
             store,
             modules,
@@ -137,6 +146,7 @@ impl Follower {
             pool,
             settled: false,
             refused: BTreeMap::new(),
+            mute: BTreeMap::new(),
         })
     }
 
@@ -192,6 +202,7 @@ impl Follower {
                     if moves.0 > MOST_MOVES {
                         // A node that contradicts itself for so long is broken.
                         self.leave(&chosen, &RpcError::unavailable(why));
+                        self.check_patience(&mut failing)?;
                     } else {
                         tokio::time::sleep(BREATH).await;
                         next = Some(chosen);
@@ -272,7 +283,8 @@ impl Follower {
         }
         match self.goal {
             Goal::Follow => {
-                let mut heads = Heads::open(endpoint).await?;
+                let is_mute = self.mute.get(&chosen.place) >= Some(&MOST_SILENCES);
+                let mut heads = Heads::open(endpoint, is_mute).await;
                 // After subscribing: what comes in between is not pushed.
                 head = self.head(endpoint).await?;
                 heads.starts_at(&head);
@@ -306,6 +318,9 @@ impl Follower {
                 Step::Done => break,
                 Step::Repaired => {}
                 Step::Reorganised => self.recover(endpoint, place).await?,
+            }
+            if self.is_far(place, &head) {
+                return Err(Setback::Moved("far behind the goal".to_owned()));
             }
         }
         self.save(place).await?;

@@ -29,6 +29,10 @@ pub(crate) struct Heads {
     last: Option<B256>,
     /// Since when nothing new has come.
     quiet_since: Instant,
+    /// Whether a head was pushed.
+    pushed: bool,
+    /// Whether one was missed.
+    silent: bool,
 }
 
 #[derive(Debug)]
@@ -47,19 +51,30 @@ pub(crate) enum Seen {
 }
 
 impl Heads {
-    /// Subscribes, or prepares to poll where the endpoint cannot push.
-    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, RpcError> {
-        let source = match endpoint.subscribe_heads().await? {
-            Some(heads) => Source::Pushed(heads),
-            None => Source::Polled,
+    /// Subscribes, or prepares to poll where the endpoint cannot push, or `is_mute`: it did not when it should have.
+    pub(crate) async fn open(endpoint: &Endpoint, is_mute: bool) -> Self {
+        let subscribed = match is_mute {
+            true => None,
+            false => endpoint.subscribe_heads().await,
         };
-        Ok(Self {
-            source,
+        Self {
+            source: subscribed.map_or(Source::Polled, Source::Pushed),
             pace: Pace::new(),
             highest: None,
             last: None,
             quiet_since: Instant::now(),
-        })
+            pushed: false,
+            silent: false,
+        }
+    }
+
+    /// Whether the endpoint pushes what it promised to push, as far as that is known.
+    pub(crate) fn is_mute(&self) -> Option<bool> {
+        match self.source {
+            Source::Pushed(_) if self.pushed => Some(false),
+            Source::Pushed(_) if self.silent => Some(true),
+            _ => None,
+        }
     }
 
     /// Waits for the next head. May be dropped at any moment without losing one.
@@ -75,6 +90,7 @@ impl Heads {
                 }
             }
         };
+        self.pushed = true;
         Ok(self.seen(headers))
     }
 
@@ -123,6 +139,7 @@ impl Heads {
             let headers = headers?;
             return Ok(self.seen(headers));
         }
+        self.silent = true;
         Err(RpcError::unavailable(format!(
             "the websocket went silent: the node has block {}, the last one pushed was {}",
             latest.number, highest

@@ -138,8 +138,15 @@ impl Joining {
 
     /// The next module that was read, or `None` when one that failed may be tried again.
     pub(super) async fn next(&mut self) -> Option<Caught> {
-        let failed = self.failed.values();
-        let retry = failed.filter_map(|failed| failed.retry.not_before()).min();
+        let now = Instant::now();
+        let is_full = self.running.len() == AT_ONCE;
+        let failed = self
+            .failed
+            .iter()
+            .filter(|(module, _)| !is_full && !self.running.contains(module));
+        let retry = failed
+            .map(|(_, failed)| failed.retry.not_before().unwrap_or(now))
+            .min();
         loop {
             tokio::select! {
                 Some(finished) = self.tasks.join_next() => match finished {

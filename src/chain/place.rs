@@ -98,7 +98,9 @@ impl Follower {
                 Err(
                     NotReadable::NoContract
                     | NotReadable::Setback(Setback::Rpc(
-                        RpcError::Other { .. } | RpcError::Timeout { .. },
+                        RpcError::Other { .. }
+                        | RpcError::Timeout { .. }
+                        | RpcError::Unavailable { .. },
                     )),
                 ) => {}
                 Err(NotReadable::Setback(setback)) => return Err(setback),

@@ -61,7 +61,7 @@ impl Processors {
     pub fn first_new(&self, events: &[ChainEvent]) -> Option<(u64, Address)> {
         events.iter().find_map(|event| match event.kind {
             EventKind::PaymentProcessorUpdated { current, .. }
-                if !self.known.contains(&current) =>
+                if current != Address::ZERO && !self.known.contains(&current) =>
             {
                 Some((event.position.block, current))
             }

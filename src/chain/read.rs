@@ -95,9 +95,10 @@ pub(crate) async fn headers_at(
     let batches = numbers.chunks(HEADERS_PER_BATCH).map(<[u64]>::to_vec);
     let batches: Vec<Vec<Header>> = stream::iter(batches.collect::<Vec<_>>())
         .map(|numbers| async move {
-            endpoint.wait_out_quiet().await?;
-            match http.get_headers(&numbers).await {
+            let batch = endpoint.waiting_out_limits(|| http.get_headers(&numbers));
+            match batch.await {
                 Ok(headers) => Ok(headers),
+                Err(error @ RpcError::RateLimited { .. }) => Err(error),
                 // Some providers allow no batches, or only small ones.
                 Err(error) => {
                     tracing::debug!(%error, "a batch of headers was refused");
@@ -156,15 +157,14 @@ pub(crate) async fn payment_processor(
     view(endpoint, module, &call, block).await
 }
 
-/// A plan's terms, by `getPlan` at a block (`None`: at the newest).
+/// A plan's terms, by `getPlan` at the newest block.
 pub(crate) async fn plan(
     endpoint: &Endpoint,
     module: ModuleAddress,
     plan: PlanId,
-    block: Option<u64>,
 ) -> Result<Viewed<Plan>, RpcError> {
     let call = SubscriptionModule::getPlanCall { planId: plan.0 };
-    Ok(match view(endpoint, module, &call, block).await? {
+    Ok(match view(endpoint, module, &call, None).await? {
         Viewed::Value(terms) => Viewed::Value(Plan {
             token: terms.token,
             price: terms.price,
@@ -189,42 +189,11 @@ async fn view<C: SolCall>(
         .await
     {
         Ok(answer) => Ok(C::abi_decode_returns(&answer).map_or(Viewed::Nothing, Viewed::Value)),
-        Err(error) if is_revert(&error) => Ok(Viewed::Refused),
+        Err(RpcError::Refused { .. }) => Ok(Viewed::Refused),
         Err(error) => Err(error),
     }
 }
 
 fn at(block: Option<u64>) -> Value {
     block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)))
-}
-
-/// How the EVM's failures other than a revert are worded (go-ethereum, core/vm/errors.go; Nethermind; revm's halt reasons
-/// as reth and anvil print them), in lower case.
-const FAILURES: &[&str] = &[
-    "revert",
-    "out of gas",
-    "outofgas",
-    "gas uint64 overflow",
-    "invalid opcode",
-    "invalidfeopcode",
-    "opcodenotfound",
-    "invalid jump",
-    "invalidjump",
-    "stack underflow",
-    "stackunderflow",
-    "stack limit reached",
-    "stackoverflow",
-    "write protection",
-    "return data out of bounds",
-    "outofoffset",
-    "vm execution error",
-];
-
-/// Whether the contract refused or failed, rather than the node. Geth's code for a revert is 3; others only say so.
-fn is_revert(error: &RpcError) -> bool {
-    let RpcError::Other { code, message } = error else {
-        return false;
-    };
-    let message = message.to_ascii_lowercase();
-    *code == 3 || FAILURES.iter().any(|failure| message.contains(failure))
 }

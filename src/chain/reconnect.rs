@@ -23,11 +23,20 @@ pub(crate) struct Reconnect {
 impl Reconnect {
     /// Nothing failed yet: the first try may start at once.
     pub(crate) fn new() -> Self {
+        Self::up_to(LONGEST)
+    }
+
+    /// The same with waits that grow to minutes: for what can wait.
+    pub(crate) fn slow() -> Self {
+        Self::up_to(LONGEST_ASKED)
+    }
+
+    fn up_to(longest: Duration) -> Self {
         let schedule = ExponentialBackoffBuilder::<SystemClock>::new()
             .with_initial_interval(FIRST)
             .with_multiplier(1.7)
             .with_randomization_factor(0.3)
-            .with_max_interval(LONGEST)
+            .with_max_interval(longest)
             .with_max_elapsed_time(None)
             .build();
         Self {

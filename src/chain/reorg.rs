@@ -52,6 +52,7 @@ impl Follower {
         );
         place.window.rewind(fork);
         place.watch.rewind(fork.number);
+        place.unsure.forget_from(fork.number + 1);
         self.committer.roll_back_to(fork.number);
         self.status.send_modify(|status| {
             status.at_tip = false;

@@ -10,7 +10,6 @@ pub use error::RpcError;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use alloy::primitives::U64;
 use anyhow::bail;
 use tracing::{debug, info, warn};
 use url::Url;
@@ -38,6 +37,8 @@ pub(crate) struct Pool {
 struct Slot {
     url: Url,
     reconnect: Reconnect,
+    /// Slower: it fails soon each time it is gone back to, though it connects.
+    relapse: Reconnect,
     trouble: Option<String>,
     /// The connection by which the chain id was checked at the start, until it is used.
     checked: Option<Endpoint>,
@@ -61,6 +62,7 @@ impl Pool {
             .map(|url| Slot {
                 url: url.clone(),
                 reconnect: Reconnect::new(),
+                relapse: Reconnect::slow(),
                 trouble: None,
                 checked: None,
             })
@@ -123,8 +125,15 @@ impl Pool {
     /// The endpoint in use failed: it is not chosen again before its schedule allows. `worked` says that it had come to
     /// the tip.
     pub(crate) fn failed(&self, chosen: &Chosen, worked: bool, error: &RpcError) {
-        if worked && (self.len() == 1 || chosen.since.elapsed() > SETTLED) {
-            self.slots()[chosen.place].reconnect.healthy();
+        let is_alone = self.len() == 1;
+        {
+            let slot = &mut self.slots()[chosen.place];
+            if worked && (is_alone || chosen.since.elapsed() > SETTLED) {
+                slot.reconnect.healthy();
+                slot.relapse.healthy();
+            } else {
+                slot.relapse.failed(None);
+            }
         }
         self.note_failure(chosen.place, error);
     }
@@ -133,9 +142,16 @@ impl Pool {
     /// the preferred one.
     pub(crate) async fn better_than(&self, current: usize, height: impl Fn() -> u64) -> Chosen {
         loop {
-            self.next_try_until(current).await;
+            self.next_return_until(current).await;
             for place in self.ready_until(current) {
-                match self.connect_at_height(place, height()).await {
+                if self.slots()[place].relapse.not_before().is_some() {
+                    continue;
+                }
+                match self.connect(place).await {
+                    Ok(endpoint) if !endpoint.is_at(height()).await => {
+                        let error = RpcError::unavailable("it lags behind the node in use");
+                        self.note_failure(place, &error);
+                    }
                     Ok(endpoint) => {
                         info!(
                             rpc = endpoint.host(),
@@ -155,8 +171,13 @@ impl Pool {
             if place == current {
                 continue;
             }
-            if let Ok(endpoint) = self.connect_at_height(place, beyond).await {
-                return Some(chosen(place, endpoint));
+            match self.connect(place).await {
+                Ok(endpoint) => {
+                    if endpoint.is_at(beyond).await {
+                        return Some(chosen(place, endpoint));
+                    }
+                }
+                Err(error) => self.note_failure(place, &error),
             }
         }
         None
@@ -181,31 +202,25 @@ impl Pool {
 
     /// Returns when one of the first `count` endpoints may be tried.
     async fn next_try_until(&self, count: usize) {
+        self.wait_for(count, |slot| slot.reconnect.not_before())
+            .await;
+    }
+
+    /// Returns when one of the first `count` endpoints may be gone back to.
+    async fn next_return_until(&self, count: usize) {
+        let not_before = |slot: &Slot| slot.reconnect.not_before().max(slot.relapse.not_before());
+        self.wait_for(count, not_before).await;
+    }
+
+    async fn wait_for(&self, count: usize, not_before: impl Fn(&Slot) -> Option<Instant>) {
         if count == 0 {
             return std::future::pending().await;
         }
-        let next = {
-            let slots = self.slots();
-            let waits = slots[..count]
-                .iter()
-                .map(|slot| slot.reconnect.not_before());
-            // `None` (at once) is less than any moment.
-            waits.min().flatten()
-        };
+        // `None` (at once) is less than any moment.
+        let next = self.slots()[..count].iter().map(not_before).min().flatten();
         if let Some(at) = next {
             tokio::time::sleep_until(at.into()).await;
         }
-    }
-
-    async fn connect_at_height(&self, place: usize, height: u64) -> Result<Endpoint, RpcError> {
-        let endpoint = self.connect(place).await?;
-        let number: U64 = endpoint.call("eth_blockNumber", ()).await?;
-        if number.to::<u64>() < height {
-            return Err(RpcError::unavailable(format!(
-                "it is at block {number}, behind block {height}"
-            )));
-        }
-        Ok(endpoint)
     }
 
     async fn connect(&self, place: usize) -> Result<Endpoint, RpcError> {

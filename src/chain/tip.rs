@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -41,6 +43,9 @@ impl Follower {
                 .map_or(0, |confirmed| confirmed.number)
         };
         let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
+        let ledger = self.committer.ledger.clone();
+        let mut late_plans = std::pin::pin!(ledger.read_late_plans(endpoint));
+        let mut peek: BoxFuture<'static, Option<Chosen>> = pending().boxed();
         let mut newest = head.clone();
         let mut new = vec![head];
         loop {
@@ -73,9 +78,10 @@ impl Follower {
             if !new.is_empty() {
                 new.clear();
                 let is_back = newest.number + BACK < place.window.tip().number;
-                if is_back && let Some(better) = self.leave_behind(chosen, place).await {
-                    return Ok(End::Better(better));
-                }
+                peek = match is_back {
+                    true => self.look_around(chosen, place),
+                    false => pending().boxed(),
+                };
             }
             self.take_modules(endpoint, &mut modules, place, &mut joining)
                 .await?;
@@ -88,14 +94,20 @@ impl Follower {
                     self.save(place).await?;
                     return Ok(End::Stopped);
                 }
-                seen = heads.next(endpoint) => match seen? {
-                    Seen::Heads(headers) => new = headers,
-                    Seen::Nothing => {
-                        if let Some(better) = self.leave_behind(chosen, place).await {
-                            return Ok(End::Better(better));
-                        }
+                seen = heads.next(endpoint) => {
+                    self.note_pushes(chosen, &heads);
+                    match seen? {
+                        Seen::Heads(headers) => new = headers,
+                        Seen::Nothing => peek = self.look_around(chosen, place),
                     }
-                },
+                }
+                further = &mut peek => {
+                    peek = pending().boxed();
+                    if let Some(better) = further {
+                        self.leave_behind(chosen, &better);
+                        return Ok(End::Better(better));
+                    }
+                }
                 joined = joining.next() => if let Some(caught) = joined {
                     self.join(endpoint, place, &mut joining, caught).await?;
                 },
@@ -104,14 +116,19 @@ impl Follower {
                 better = &mut better => return Ok(End::Better(better)),
                 () = tokio::time::sleep_until(save_due.into()) => self.save(place).await?,
                 () = sleep_until(place.unsure.next()) => {}
+                failed = &mut late_plans => return Err(failed),
             }
         }
     }
 
-    /// The node has shown nothing new for a while: is another one further?
-    async fn leave_behind(&mut self, chosen: &Chosen, place: &Place) -> Option<Chosen> {
+    /// The node has shown nothing new for a while, or an older head: is another one further? Asked beside following on.
+    fn look_around(&self, chosen: &Chosen, place: &Place) -> BoxFuture<'static, Option<Chosen>> {
+        let (pool, current) = (self.pool.clone(), chosen.place);
         let beyond = place.window.tip().number + 2;
-        let better = self.pool.ahead_of(chosen.place, beyond).await?;
+        async move { pool.ahead_of(current, beyond).await }.boxed()
+    }
+
+    fn leave_behind(&self, chosen: &Chosen, better: &Chosen) {
         warn!(
             rpc = better.endpoint.host(),
             "the node in use lags behind another one"
@@ -121,7 +138,17 @@ impl Follower {
             true,
             &RpcError::unavailable("it lags behind another node"),
         );
-        Some(better)
+    }
+
+    /// Remembers endpoints that take subscriptions and push nothing: such a one is polled.
+    fn note_pushes(&mut self, chosen: &Chosen, heads: &Heads) {
+        match heads.is_mute() {
+            Some(true) => *self.mute.entry(chosen.place).or_default() += 1,
+            Some(false) => {
+                self.mute.remove(&chosen.place);
+            }
+            None => {}
+        }
     }
 
     /// Brings the followed modules in line with the wanted ones.

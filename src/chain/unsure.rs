@@ -10,6 +10,9 @@ use crate::domain::Checkpoint;
 /// it.
 const LOOKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(20)];
 
+/// When a look that failed is taken again.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
 /// The blocks, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Unsure(Vec<Look>);
@@ -21,6 +24,18 @@ struct Look {
     /// How many were taken since the block was read.
     taken: usize,
     at: Instant,
+    /// Not before, after a look that failed.
+    postponed: Option<Instant>,
+}
+
+impl Look {
+    /// The first look comes as soon as there is a block on top, the others when it is their time.
+    fn is_due(&self, tip: u64, now: Instant) -> bool {
+        match self.postponed {
+            Some(until) => until <= now,
+            None => self.at <= now || (self.taken == 0 && self.block.number < tip),
+        }
+    }
 }
 
 impl Unsure {
@@ -42,27 +57,39 @@ impl Unsure {
                 block,
                 taken: 0,
                 at,
+                postponed: None,
             });
         }
         self.0.sort_by_key(|look| look.block.number);
     }
 
-    /// The oldest block whose next look is due, with the followed chain up to `tip`.
-    pub(super) fn due(&self, tip: u64) -> Option<Checkpoint> {
+    /// The blocks whose next look is due, oldest first, with the followed chain up to `tip`.
+    pub(super) fn due(&self, tip: u64) -> Vec<Checkpoint> {
         let now = Instant::now();
-        let due = |look: &&Look| look.at <= now || (look.taken == 0 && look.block.number < tip);
-        self.0.iter().find(due).map(|look| look.block)
+        let due = self.0.iter().filter(|look| look.is_due(tip, now));
+        due.map(|look| look.block).collect()
     }
 
     /// When the next look is due, if there is one.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.0.iter().map(|look| look.at).min()
+        let at = |look: &Look| look.postponed.unwrap_or(look.at);
+        self.0.iter().map(at).min()
     }
 
     /// Makes every look due.
     pub(super) fn hurry(&mut self) {
         let now = Instant::now();
-        self.0.iter_mut().for_each(|look| look.at = now);
+        for look in &mut self.0 {
+            look.at = now;
+            look.postponed = None;
+        }
+    }
+
+    /// The look failed.
+    pub(super) fn postpone(&mut self, block: Checkpoint) {
+        let until = Instant::now() + AFTER_FAILURE;
+        let looks = self.0.iter_mut().filter(|look| look.block == block);
+        looks.for_each(|look| look.postponed = Some(until));
     }
 
     /// This block had no logs once more.
@@ -71,6 +98,7 @@ impl Unsure {
         for look in &mut self.0 {
             if look.block == block {
                 look.taken += 1;
+                look.postponed = None;
                 look.at = now + LOOKS.get(look.taken).copied().unwrap_or_default();
             }
         }
@@ -113,13 +141,19 @@ mod tests {
     fn a_block_is_looked_at_with_the_next_one_and_once_more_later() {
         let mut unsure = Unsure::default();
         unsure.extend([block(8), block(7)]);
-        assert_eq!(unsure.due(7), None, "nothing lies on top of it yet");
-        assert_eq!(unsure.due(8), Some(block(7)));
+        assert_eq!(unsure.due(7), [], "nothing lies on top of it yet");
+        assert_eq!(unsure.due(8), [block(7)]);
         unsure.still_empty(block(7));
-        assert_eq!(unsure.due(8), None, "the next look is later");
-        assert_eq!(unsure.due(9), Some(block(8)));
+        assert_eq!(unsure.due(8), [], "the next look is later");
+        assert_eq!(unsure.due(9), [block(8)]);
+        unsure.postpone(block(8));
+        assert_eq!(
+            unsure.due(9),
+            [],
+            "a failed look is not taken again at once"
+        );
         unsure.hurry();
-        assert_eq!(unsure.due(8), Some(block(7)));
+        assert_eq!(unsure.due(8), [block(7), block(8)]);
         unsure.still_empty(block(7));
         assert_eq!(unsure.up_to(100), [block(8)], "two looks are enough");
     }
@@ -128,9 +162,9 @@ mod tests {
     fn blocks_of_an_earlier_run_are_due_at_once_and_twice() {
         let mut unsure = Unsure::default();
         unsure.restore([block(7)]);
-        assert_eq!(unsure.due(7), Some(block(7)));
+        assert_eq!(unsure.due(7), [block(7)]);
         unsure.still_empty(block(7));
-        assert_eq!(unsure.due(7), None);
+        assert_eq!(unsure.due(7), []);
         assert!(unsure.next().is_some());
     }
 

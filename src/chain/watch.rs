@@ -187,7 +187,10 @@ impl Watch {
             }
         }
         let known = self.question.watched.processors();
-        let is_new = updates.iter().any(|(.., current)| !known.contains(current));
+        // The zero address emits nothing, so nothing is missing of it.
+        let is_new = updates
+            .iter()
+            .any(|(.., current)| *current != Address::ZERO && !known.contains(current));
         if is_new {
             self.question = Arc::new(Question::with(
                 &self.modules,
@@ -396,6 +399,16 @@ mod tests {
         for watch in [in_one_block, in_two_blocks, in_history] {
             assert_eq!(watch.records()[&MODULE].processor_at(later), FIRST);
         }
+    }
+
+    #[test]
+    fn a_processor_that_is_taken_away_is_no_surprise() {
+        let mut watch = watch();
+        let logs = [log(&watch, 7, 0, MODULE.0, update(FIRST, Address::ZERO))];
+        let judged = watch.judge(&logs).expect("there is nothing to ask for");
+        assert_eq!(judged.events.len(), 1);
+        let later = [log(&watch, 8, 0, FIRST, failure())];
+        assert_eq!(watch.judge(&later).expect("no surprise").events.len(), 0);
     }
 
     #[test]

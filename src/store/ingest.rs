@@ -8,13 +8,17 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable as _, WriteTransaction};
 
 use super::Store;
-use super::codec::{decode, encode, event_key, pack, scoped_key};
+use super::codec::{decode, encode, event_key, pack, scoped_key, split_scoped_key};
 use super::rollback;
 use super::tables::{
-    BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_UNSURE, MODULES, PLANS_READ, UNKNOWN_LOGS,
+    BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_UNSURE, MODULES, PLANS_READ, SUBSCRIPTIONS,
+    UNKNOWN_LOGS,
 };
 use super::touched::Touched;
-use crate::domain::{Batch, Checkpoint, EventKind, ModuleRecord, Subject};
+use crate::domain::{
+    Batch, Checkpoint, EventKind, ModuleAddress, ModuleRecord, Plan, PlanId, Subject, Subscription,
+    SubscriptionId,
+};
 use by_subject::BySubject;
 pub(super) use folds::events_of;
 use folds::fold_subjects;
@@ -63,6 +67,34 @@ impl Store {
         store_headers(&transaction, &batch)?;
         store_unknown(&transaction, &batch)?;
         store_place(&transaction, &batch)?;
+        transaction.commit()?;
+        self.touched.put(touched);
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Stores plans that could not be read when subscriptions first referred to them, and folds those anew: what a failed
+    /// payment means depends on the terms.
+    ///
+    /// # Errors
+    /// When the file cannot be written or is damaged. Nothing has changed then.
+    pub fn learn_plans(&self, plans: &[(ModuleAddress, PlanId, Plan)]) -> anyhow::Result<()> {
+        let mut touched = Touched::default();
+        let transaction = self.database.begin_write()?;
+        let mut stale = rollback::Stale::new();
+        put_plans(&transaction, plans, &mut stale)?;
+        for row in transaction.open_table(SUBSCRIPTIONS)?.iter()? {
+            let (key, value) = row?;
+            let (module, id) = split_scoped_key(key.value());
+            let subscription: Subscription = decode(value.value())?;
+            if let Some((_, plan)) = subscription.subscriber
+                && stale.contains(&(module, Subject::Plan(plan)))
+            {
+                stale.insert((module, Subject::Subscription(SubscriptionId(id))));
+            }
+        }
+        fold_subjects(&transaction, stale, &BySubject::of(&[]), &mut touched)?;
         transaction.commit()?;
         self.touched.put(touched);
         Ok(())
@@ -119,11 +151,19 @@ fn store_plans_read(
     batch: &Batch,
     stale: &mut rollback::Stale,
 ) -> anyhow::Result<()> {
-    if batch.plans.is_empty() {
-        return Ok(());
+    match batch.plans.is_empty() {
+        true => Ok(()),
+        false => put_plans(transaction, &batch.plans, stale),
     }
+}
+
+fn put_plans(
+    transaction: &WriteTransaction,
+    plans: &[(ModuleAddress, PlanId, Plan)],
+    stale: &mut rollback::Stale,
+) -> anyhow::Result<()> {
     let mut table = transaction.open_table(PLANS_READ)?;
-    for (module, id, plan) in &batch.plans {
+    for (module, id, plan) in plans {
         table.insert(&scoped_key(*module, id.0), encode(plan).as_slice())?;
         stale.insert((*module, Subject::Plan(*id)));
     }

@@ -153,6 +153,26 @@ impl Store {
         unsure.map_or(Ok(Vec::new()), |bytes| decode(bytes.value()))
     }
 
+    /// Plans that subscriptions refer to and whose terms are not known.
+    pub fn plans_without_terms(&self) -> anyhow::Result<BTreeSet<(ModuleAddress, PlanId)>> {
+        let transaction = self.database.begin_read()?;
+        let mut referred = BTreeSet::new();
+        for row in transaction.open_table(SUBSCRIPTIONS)?.iter()? {
+            let (key, value) = row?;
+            let (module, _) = split_scoped_key(key.value());
+            let subscription: Subscription = decode(value.value())?;
+            referred.extend(subscription.subscriber.map(|(_, plan)| (module, plan)));
+        }
+        let plans = transaction.open_table(PLANS)?;
+        let mut unknown = BTreeSet::new();
+        for (module, plan) in referred {
+            if plans.get(&scoped_key(module, plan.0))?.is_none() {
+                unknown.insert((module, plan));
+            }
+        }
+        Ok(unknown)
+    }
+
     /// Stored block hashes from `number` (inclusive) downwards, newest first, at most `limit`.
     pub fn headers_below(&self, number: u64, limit: usize) -> anyhow::Result<Vec<Checkpoint>> {
         let transaction = self.database.begin_read()?;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{Store, StoreError};
 use crate::domain::{
-    Batch, ChainEvent, Checkpoint, EventKind, FailureReason, ModuleAddress, PlanId, Position,
+    Batch, ChainEvent, Checkpoint, EventKind, FailureReason, ModuleAddress, Plan, PlanId, Position,
     Subject, Subscription, SubscriptionId, Timestamp, Wallet,
 };
 use crate::projection;
@@ -236,6 +236,30 @@ proptest! {
         ingest_up_to(&often, &chain, 0, &Vec::from_iter(ends), 1);
         prop_assert_eq!(&state(&once), &state(&often));
         prop_assert_eq!(state(&once).subscriptions, folded(&chain));
+    }
+
+    #[test]
+    fn plans_that_are_learned_late_give_the_same_state(chain in any_chain()) {
+        let chain = plausible(chain);
+        let terms = |interval| Plan {
+            token: Address::ZERO,
+            price: U256::ONE,
+            interval,
+            grace_period: 0,
+            active: true,
+        };
+        let plans: Vec<_> = [1, 2]
+            .into_iter()
+            .flat_map(|of| (0..4u64).map(move |id| (module(of), PlanId::from(id), terms(100 * (id + 1)))))
+            .collect();
+        let at_once = empty_store();
+        at_once.ingest(Batch { plans: plans.clone(), ..batch(&chain, 59, 1) }).unwrap();
+        let late = empty_store();
+        late.ingest(batch(&chain, 59, 1)).unwrap();
+        late.learn_plans(&plans).unwrap();
+        prop_assert_eq!(state(&late), state(&at_once));
+        let unknown = late.plans_without_terms().unwrap();
+        prop_assert!(unknown.iter().all(|(_, plan)| plan.0 >= U256::from(4)));
     }
 
     #[test]

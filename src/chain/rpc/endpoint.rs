@@ -97,6 +97,12 @@ impl Endpoint {
         })
     }
 
+    /// Whether the node has this block, now.
+    pub(crate) async fn is_at(&self, height: u64) -> bool {
+        let number: Result<U64, RpcError> = self.call("eth_blockNumber", ()).await;
+        number.is_ok_and(|number| number.to::<u64>() >= height)
+    }
+
     /// The longest that rate limits may make a call wait before it fails instead.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
@@ -158,23 +164,48 @@ impl Endpoint {
         }
     }
 
+    /// Runs a request that does not go through [`Endpoint::call`], again after each rate limit within the endpoint's
+    /// patience.
+    pub(crate) async fn waiting_out_limits<R, F>(
+        &self,
+        request: impl Fn() -> F,
+    ) -> Result<R, RpcError>
+    where
+        F: Future<Output = Result<R, RpcError>>,
+    {
+        let mut schedule = Reconnect::new();
+        let started = Instant::now();
+        loop {
+            self.wait_out_quiet_since(started).await?;
+            match request().await {
+                Err(RpcError::RateLimited { retry_after, .. }) => {
+                    self.be_quiet_for(schedule.failed(retry_after));
+                }
+                answered => return answered,
+            }
+        }
+    }
+
     /// Subscribes to new heads; `None` where the transport or the node cannot, or a second connection is refused.
     ///
     /// They come over a connection of their own. On the one for calls they would come late from a node that leaves
     /// Nagle's algorithm on, as anvil does: it holds a head back until the answer before is acknowledged, and the kernel
     /// delays that acknowledgement by 40 ms on a connection that is also written to.
-    pub(crate) async fn subscribe_heads(&self) -> Result<Option<PushedHeads>, RpcError> {
-        if self.client.pubsub_frontend().is_none() {
-            return Ok(None);
-        }
-        // Many plans allow few connections. If the node is gone altogether, the first call says so.
-        let connection = match websocket(&self.url).await {
-            Ok(connection) => connection,
+    pub(crate) async fn subscribe_heads(&self) -> Option<PushedHeads> {
+        self.client.pubsub_frontend()?;
+        // Many plans allow few connections, and some close the second one only when it is used. Whether the node is gone
+        // altogether, the first call says.
+        match self.subscribe().await {
+            Ok(heads) => heads,
             Err(error) => {
-                info!(rpc = self.host, %error, "no second websocket for new heads; polling");
-                return Ok(None);
+                info!(rpc = self.host, %error, "no subscription to new heads; polling");
+                None
             }
-        };
+        }
+    }
+
+    async fn subscribe(&self) -> Result<Option<PushedHeads>, RpcError> {
+        let connection = websocket(&self.url).await?;
         let Some(frontend) = connection.pubsub_frontend() else {
             return Ok(None);
         };
@@ -188,17 +219,10 @@ impl Endpoint {
                 .await?;
             frontend.get_subscription(id).await
         };
-        let subscribed = tokio::time::timeout(CALL_TIMEOUT, subscribing)
+        let subscription = tokio::time::timeout(CALL_TIMEOUT, subscribing)
             .await
-            .map_err(|_| timed_out("eth_subscribe"))?;
-        let subscription = match subscribed {
-            Ok(subscription) => subscription,
-            Err(error) if error.is_error_resp() => {
-                info!(rpc = self.host, error = %understand(&error), "no subscription to new heads; polling");
-                return Ok(None);
-            }
-            Err(error) => return Err(understand(&error)),
-        };
+            .map_err(|_| timed_out("eth_subscribe"))?
+            .map_err(|error| understand(&error))?;
         Ok(Some(PushedHeads {
             subscription,
             _connection: connection,

@@ -55,6 +55,12 @@ pub enum RpcError {
         /// What the node says.
         actual: u64,
     },
+    /// The contract refused the call, or failed in it: no fault of the node.
+    #[error("the contract refused: {message}")]
+    Refused {
+        /// The contract's words, or the EVM's.
+        message: String,
+    },
     /// Any other error answer.
     #[error("the node answered with an error: {message} ({code})")]
     Other {
@@ -98,7 +104,8 @@ impl RpcError {
                     | Self::TooManyResults { .. }
                     | Self::RateLimited { .. }
                     | Self::Timeout { .. }
-                    | Self::Unavailable { .. }),
+                    | Self::Unavailable { .. }
+                    | Self::Refused { .. }),
                 ),
                 _,
             ) => said,

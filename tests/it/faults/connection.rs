@@ -6,7 +6,7 @@ use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 use amser_roles::store::Store;
 
 use super::{Case, Url};
-use crate::support::following::{Following, config};
+use crate::support::following::{DEADLINE, Following, config};
 use crate::support::knob;
 use crate::support::rpc_proxy::{Faults, RpcProxy};
 use crate::support::scene::Scene;
@@ -270,4 +270,41 @@ async fn a_node_that_allows_one_websocket_is_polled_over_it() {
         case.proxy.faults().websockets_refused > 0,
         "the fault was not met"
     );
+}
+
+#[tokio::test]
+async fn a_websocket_that_never_pushes_is_polled() {
+    let case = polls_over_a_websocket(|faults| faults.silent = true).await;
+    assert!(
+        case.proxy.calls_of("eth_subscribe") > 0,
+        "the fault was not met"
+    );
+}
+
+#[tokio::test]
+async fn a_second_node_that_hangs_holds_up_nothing() {
+    let mut scene = Scene::new().await;
+    let good = RpcProxy::start(&scene.chain).await;
+    let black_hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = black_hole.local_addr().unwrap();
+    let urls = [good.http_url(), format!("http://{address}")];
+    let config = config(&scene.chain, &urls, 0);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    scene.pay().await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    // The chain stands still, so the other node is asked whether it is further.
+    let asked = tokio::time::timeout(DEADLINE, black_hole.accept()).await;
+    let _unanswered = asked.expect("it is asked").unwrap();
+    scene.pay().await;
+    // Connecting there gives up after 10 s at the earliest.
+    let within = Duration::from_secs(5);
+    let head = scene.chain.head().await.unwrap();
+    let followed = following.until("followed", |status| {
+        status.confirmed.is_some_and(|at| at.hash == head.hash)
+    });
+    tokio::time::timeout(within, followed)
+        .await
+        .expect("followed on");
 }

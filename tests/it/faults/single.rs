@@ -10,13 +10,12 @@ use crate::support::rpc_proxy::RpcProxy;
 use crate::support::scene::{Scene, new_module};
 use crate::support::stage::wait;
 
-#[tokio::test]
-async fn a_plan_that_could_not_be_read_is_read_without_waiting_for_a_block() {
+/// A follower at the tip of a chain whose plan is older than what is read.
+async fn with_an_older_plan() -> Case {
     let scene = Scene::new().await;
     scene.chain.mine(5).await.unwrap();
     let proxy = RpcProxy::start(&scene.chain).await;
     let mut config = config(&scene.chain, &[proxy.http_url()], 0);
-    // The plan is older than what is read.
     config.start_block = Some(scene.chain.head().await.unwrap().number);
     let following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
     let mut case = Case {
@@ -25,20 +24,36 @@ async fn a_plan_that_could_not_be_read_is_read_without_waiting_for_a_block() {
         following,
     };
     case.following.until_at_tip(&case.scene.chain, 0).await;
+    case
+}
+
+fn plan_is_read(case: &Case) -> bool {
+    let (module, plan) = (ModuleAddress(case.scene.module), PlanId(case.scene.plan));
+    let plan = case.following.store.plan(module, plan).unwrap();
+    plan.is_some_and(|plan| plan.interval == 3_600)
+}
+
+#[tokio::test]
+async fn a_plan_that_could_not_be_read_is_read_without_waiting_for_a_block() {
+    let mut case = with_an_older_plan().await;
+    case.proxy
+        .set(|faults| faults.broken = Some(("eth_call", 1)));
+    case.scene.pay().await;
+    wait("reading has failed", || case.proxy.faults().broke > 0).await;
+    case.following.until_at_tip(&case.scene.chain, 0).await;
+    assert!(plan_is_read(&case));
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_be_read_holds_nobody_up_and_is_read_later() {
+    let mut case = with_an_older_plan().await;
     case.proxy
         .set(|faults| faults.broken = Some(("eth_call", u64::MAX)));
     case.scene.pay().await;
-    case.following
-        .until("in trouble", |status| status.trouble.is_some())
-        .await;
-    case.proxy.set(|faults| faults.broken = None);
     case.following.until_at_tip(&case.scene.chain, 0).await;
-    let plan = case
-        .following
-        .store
-        .plan(ModuleAddress(case.scene.module), PlanId(case.scene.plan))
-        .unwrap();
-    assert_eq!(plan.map(|plan| plan.interval), Some(3_600));
+    assert!(case.proxy.faults().broke > 0, "the fault was not met");
+    case.proxy.set(|faults| faults.broken = None);
+    wait("the plan is read", || plan_is_read(&case)).await;
 }
 
 #[tokio::test]
@@ -60,9 +75,14 @@ async fn a_second_look_that_fails_is_taken_again() {
         .set(|faults| faults.broken = Some(("eth_getLogs", 1)));
     case.scene.chain.mine(1).await.unwrap();
     wait("a look has failed", || case.proxy.faults().broke > 0).await;
-    case.scene.chain.mine(1).await.unwrap();
+    let connected = case.proxy.calls_of("eth_chainId");
     let expected = case.expected(paid.number).await;
     case.following.until_stored(&expected).await;
+    assert_eq!(
+        case.proxy.calls_of("eth_chainId"),
+        connected,
+        "one failed look is no reason to leave a node"
+    );
 }
 
 #[tokio::test]
@@ -156,7 +176,9 @@ async fn a_module_that_cannot_be_read_does_not_stop_the_others() {
     case.following
         .eventually_equals_chain(&case.scene.chain, 0, &both)
         .await;
-    assert!(case.following.status.borrow().unread_modules.is_empty());
+    case.following
+        .until("unsaid", |status| status.unread_modules.is_empty())
+        .await;
     assert_eq!(
         case.proxy.calls_of("eth_subscribe"),
         subscribed,

@@ -412,3 +412,27 @@ proptest::proptest! {
         proptest::prop_assert!(is_read, "{:?}", error);
     }
 }
+
+#[test]
+fn a_contracts_own_words_are_not_taken_for_the_nodes() {
+    for (code, message) in [
+        (3, "execution reverted: Unauthorized"),
+        (3, "execution reverted: header not found"),
+        (-32000, "execution reverted: rate limit, try again in 300s"),
+        (-32000, "Execution reverted"),
+        (-32015, "VM execution error."),
+        (
+            -32603,
+            "Error: VM Exception while processing transaction: reverted with reason string 'timeout'",
+        ),
+        (-32000, "out of gas"),
+        (-32000, "invalid opcode: INVALID"),
+        (-32603, "EVM error InvalidFEOpcode"),
+    ] {
+        let said = answer(code, message, "");
+        assert!(matches!(said, RpcError::Refused { .. }), "{said:?}");
+    }
+    let body = br#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution reverted"}}"#;
+    let said = RpcError::from_status(StatusCode::INTERNAL_SERVER_ERROR, None, body);
+    assert!(matches!(said, RpcError::Refused { .. }), "{said:?}");
+}

@@ -19,7 +19,10 @@ pub(super) fn classify(
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     let message = message.to_owned();
 
-    if says(BEYOND_HEAD) || says(REFUSED) {
+    // Before everything else: what follows may be the contract's own words, which can be any.
+    if code == REVERTED || text.starts_with("execution reverted") || says(CONTRACT) {
+        RpcError::Refused { message }
+    } else if says(BEYOND_HEAD) || says(REFUSED) {
         RpcError::Unavailable { message }
     } else if says(RESULTS) || (text.contains("more than") && text.contains(" results")) {
         RpcError::TooManyResults {
@@ -53,6 +56,31 @@ pub(super) fn classify(
         RpcError::Other { code, message }
     }
 }
+
+/// Geth's code for a revert, which others have taken over.
+const REVERTED: i64 = 3;
+
+/// How nodes say that the contract failed: a revert (Nethermind, Hardhat), and the EVM's other failures (go-ethereum,
+/// core/vm/errors.go; revm's halt reasons as reth and anvil print them).
+const CONTRACT: &[&str] = &[
+    "vm execution error",
+    "vm exception while processing",
+    "out of gas",
+    "outofgas",
+    "gas uint64 overflow",
+    "invalid opcode",
+    "invalidfeopcode",
+    "opcodenotfound",
+    "invalid jump",
+    "invalidjump",
+    "stack underflow",
+    "stackunderflow",
+    "stack limit reached",
+    "stackoverflow",
+    "write protection",
+    "return data out of bounds",
+    "outofoffset",
+];
 
 /// The node does not have the blocks (yet): a lagging member of a provider's fleet.
 const BEYOND_HEAD: &[&str] = &[

@@ -1,0 +1,186 @@
+//! The plans that subscriptions refer to and that were created before the first block read: asked for by `getPlan`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tracing::warn;
+
+use super::follow::{Setback, blocking};
+use super::read::{self, Viewed};
+use super::rpc::RpcError;
+use super::rpc::endpoint::Endpoint;
+use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
+use crate::store::Store;
+
+/// Failures in a row of a plan's reading, each of which ends the session with its node, before it is read later.
+const MOST_FAILURES: u32 = 3;
+
+/// A plan of a module.
+type Key = (ModuleAddress, PlanId);
+
+/// What is known of the plans; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plans(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Plans that need not be looked for.
+    known: BTreeSet<Key>,
+    /// How often in a row the reading of a plan has failed.
+    failures: BTreeMap<Key, u32>,
+    /// Plans that subscriptions refer to and that nobody could read so far.
+    late: BTreeSet<Key>,
+}
+
+impl Plans {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("never poisoned: no panic while held")
+    }
+
+    /// Plans that the batch's new subscriptions refer to and that were not met before.
+    pub(super) fn new_in(&self, batch: &Batch) -> BTreeSet<Key> {
+        let mut state = self.state();
+        if batch.rollback_to.is_some() {
+            // What created a plan may be rolled back.
+            state.known.clear();
+        }
+        let referred = batch.events.iter().filter_map(|event| match event.kind {
+            EventKind::SubscriptionCreated { plan, .. } => Some((event.module, plan)),
+            _ => None,
+        });
+        referred
+            .filter(|plan| !state.known.contains(plan))
+            .collect()
+    }
+
+    /// Those of the `new` plans that neither the store nor the batch holds.
+    pub(super) async fn unread(
+        &self,
+        store: &Store,
+        batch: &Batch,
+        new: &BTreeSet<Key>,
+    ) -> Result<BTreeSet<Key>, Setback> {
+        let mut new = new.clone();
+        for event in &batch.events {
+            if let EventKind::PlanCreated { plan, .. } = event.kind {
+                new.remove(&(event.module, plan));
+            }
+        }
+        if new.is_empty() || batch.rollback_to.is_some() {
+            return Ok(new);
+        }
+        let store = store.clone();
+        blocking(move || {
+            let mut unread = BTreeSet::new();
+            for (module, plan) in new {
+                if store.plan(module, plan)?.is_none() {
+                    unread.insert((module, plan));
+                }
+            }
+            Ok(unread)
+        })
+        .await
+    }
+
+    /// Reads plans from their modules: all of them, before the first failure is told. A contract whose view fails again
+    /// and again is read later instead, or it would hold up all others.
+    pub(super) async fn read(
+        &self,
+        endpoint: &Endpoint,
+        plans: BTreeSet<Key>,
+    ) -> Result<Vec<(ModuleAddress, PlanId, Plan)>, Setback> {
+        let mut read = Vec::new();
+        let mut failed = None;
+        for (module, plan) in plans {
+            // A plan's terms never change, and most nodes keep no old state.
+            let viewed = match read::plan(endpoint, module, plan).await {
+                Ok(viewed) => viewed,
+                Err(error) if self.is_worth_another_try((module, plan), &error) => {
+                    failed = failed.or(Some(error));
+                    continue;
+                }
+                Err(_) => Viewed::Nothing,
+            };
+            match viewed {
+                Viewed::Value(terms) => read.push((module, plan, terms)),
+                Viewed::Refused | Viewed::Nothing => {
+                    warn!(%module, %plan, "a subscription's plan cannot be read from the module; trying again later");
+                    self.state().late.insert((module, plan));
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(read),
+        }
+    }
+
+    /// Whether a failure is to end the session, so that the plan is asked for again before anything is stored.
+    fn is_worth_another_try(&self, plan: Key, error: &RpcError) -> bool {
+        match error {
+            // These are about the endpoint.
+            RpcError::RateLimited { .. } | RpcError::WrongChain { .. } => true,
+            // One that keeps a node busy for so long would do so again.
+            RpcError::Timeout { .. } => false,
+            _ => {
+                let mut state = self.state();
+                let times = state.failures.entry(plan).or_default();
+                *times += 1;
+                *times < MOST_FAILURES
+            }
+        }
+    }
+
+    /// Whether there are plans that could not be read.
+    pub(super) fn are_late(&self) -> bool {
+        !self.state().late.is_empty()
+    }
+
+    /// Tries the plans once more that could not be read.
+    pub(super) async fn read_again(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Vec<(ModuleAddress, PlanId, Plan)> {
+        let late = self.state().late.clone();
+        let mut read = Vec::new();
+        for (module, plan) in late {
+            match read::plan(endpoint, module, plan).await {
+                Ok(Viewed::Value(terms)) => read.push((module, plan, terms)),
+                // The endpoint has other things to do now.
+                Err(RpcError::RateLimited { .. }) => break,
+                _ => {}
+            }
+        }
+        read
+    }
+
+    /// These are stored, with their plans.
+    pub(super) fn learned(&self, plans: BTreeSet<Key>) {
+        let mut state = self.state();
+        for plan in &plans {
+            state.failures.remove(plan);
+        }
+        state.known.extend(plans);
+    }
+
+    /// These were late and are stored now.
+    pub(super) fn found(&self, plans: &[(ModuleAddress, PlanId, Plan)]) {
+        let mut state = self.state();
+        for (module, plan, _) in plans {
+            state.late.remove(&(*module, *plan));
+        }
+    }
+
+    /// Plans that an earlier run could not read.
+    pub(super) fn expect_late(&self, plans: impl IntoIterator<Item = Key>) {
+        self.state().late.extend(plans);
+    }
+
+    /// Everything about a module is read again.
+    pub(super) fn forget(&self, module: ModuleAddress) {
+        let mut state = self.state();
+        state.known.retain(|(of, _)| *of != module);
+        state.failures.retain(|(of, _), _| *of != module);
+        state.late.retain(|(of, _)| *of != module);
+    }
+}
