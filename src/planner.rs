@@ -64,11 +64,14 @@ pub enum Because {
 /// What [`check_member`] finds besides decisions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Roles of ours that are neither held nor wanted any more: forget them. `true` for those whose removal was under
-    /// way when the program last stopped, and is now seen to have happened.
+    /// Roles that are not held any more and not ours to give back, or whose removal became moot and that were never ours:
+    /// forget them. `true` for those whose removal was under way when the program last stopped, and is now seen to have
+    /// happened.
     pub gone: Vec<(GuildId, UserId, RoleId, bool)>,
     /// Grants that were under way when the program last stopped, and are now seen to have happened.
     pub arrived: Vec<(GuildId, UserId, RoleId)>,
+    /// Roles of ours whose removal became moot before it was made, as the grants that they are now.
+    pub kept: Vec<Decision>,
 }
 
 /// Appends what must change for one member in one server.
@@ -113,19 +116,20 @@ pub fn check_member(
             wanted.extend(&gate.roles);
         }
     }
+    let is_claimed = |role: &RoleId| {
+        let mut gates = roster.gates(guild).iter();
+        roster.policy().manual_roles == ManualRoles::Claim
+            && gates.any(|gate| gate.roles.contains(role))
+    };
     for role in held.iter().filter(|role| !wanted.contains(**role)) {
         let state = applied.iter().find(|(ours, _)| ours == role);
-        let claimed = roster.policy().manual_roles == ManualRoles::Claim
-            && roster
-                .gates(guild)
-                .iter()
-                .any(|gate| gate.roles.contains(role));
-        if unknown.contains(*role) || (state.is_none() && !claimed) {
-            continue;
-        }
-        let because = match state {
-            Some(_) => lost(roster, guild, *role, wallets, now),
-            None => Because::ByHand,
+        let because = match state.map(|(_, state)| state) {
+            _ if unknown.contains(*role) => continue,
+            Some(AppliedState::Granting | AppliedState::Granted | AppliedState::Revoking) => {
+                lost(roster, guild, *role, wallets, now)
+            }
+            Some(AppliedState::Claiming) | None if is_claimed(role) => Because::ByHand,
+            Some(AppliedState::Claiming) | None => continue,
         };
         decisions.push(decide(RoleAction::Revoke, *role, because));
     }
@@ -134,9 +138,19 @@ pub fn check_member(
             (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
             (_, false) if unknown.contains(*role) => {}
             // A removal that was under way has happened, even where the role is wanted again by now.
-            (AppliedState::Revoking, false) => findings.gone.push((guild, user, *role, true)),
+            (AppliedState::Revoking | AppliedState::Claiming, false) => {
+                findings.gone.push((guild, user, *role, true));
+            }
             (_, false) if !wanted.contains(*role) => {
                 findings.gone.push((guild, user, *role, false));
+            }
+            (AppliedState::Claiming, true) if wanted.contains(*role) || !is_claimed(role) => {
+                findings.gone.push((guild, user, *role, false));
+            }
+            (AppliedState::Revoking, true) if wanted.contains(*role) => {
+                let because = deserved(roster, guild, *role, wallets, now);
+                let kept = because.map(|because| decide(RoleAction::Grant, *role, because));
+                findings.kept.extend(kept);
             }
             _ => {}
         }
@@ -184,6 +198,20 @@ fn entitlement(
             newest
         }
     }
+}
+
+/// By which subscription these wallets deserve a role, if they do.
+fn deserved(
+    roster: &Roster,
+    guild: GuildId,
+    role: RoleId,
+    wallets: &[Wallet],
+    now: Timestamp,
+) -> Option<Because> {
+    let gates = roster.gates(guild).iter();
+    gates
+        .filter(|gate| gate.roles.contains(&role) && roster.is_complete(gate.module))
+        .find_map(|gate| entitlement(roster, gate, wallets, now))
 }
 
 /// The subscriptions of these wallets that a gate asks about.
@@ -268,6 +296,7 @@ pub fn plan(
     decisions.sort_unstable();
     findings.gone.sort_unstable();
     findings.arrived.sort_unstable();
+    findings.kept.sort_unstable();
     (decisions, findings)
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod cause;
 mod observe;
 mod report;
+mod settle;
 mod tick;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -100,6 +101,8 @@ struct Reconcile {
     last_now: crate::domain::Timestamp,
     /// Members as seen by an event that contradicts a change just acknowledged; settled a moment later.
     doubtful: HashMap<(GuildId, UserId), (Instant, Vec<RoleId>)>,
+    /// Members with an intent that could not be settled, because its change may still arrive; when to look again.
+    unsettled: BTreeMap<UserId, Instant>,
     /// Changes acknowledged a moment ago.
     fresh: HashMap<(GuildId, UserId), Instant>,
     observing: JoinSet<(GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>)>,
@@ -141,6 +144,7 @@ impl Reconcile {
             reached_tip: false,
             last_now: crate::domain::Timestamp::default(),
             doubtful: HashMap::new(),
+            unsettled: BTreeMap::new(),
             fresh: HashMap::new(),
             observing: JoinSet::new(),
             under_observation: BTreeSet::new(),
@@ -183,9 +187,7 @@ impl Reconcile {
                     self.answer(question).await?;
                     continue;
                 }
-                () = tokio::time::sleep_until(settle_at.into()), if !self.doubtful.is_empty() => {
-                    self.settle_doubts();
-                }
+                () = sleep_until(settle_at) => self.settle_doubts(),
                 _ = count.tick() => {
                     self.count();
                     continue;
@@ -196,6 +198,14 @@ impl Reconcile {
             self.tick().await?;
             self.tell_synced();
         }
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

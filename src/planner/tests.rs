@@ -320,6 +320,48 @@ fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
 }
 
 #[test]
+fn a_removal_that_became_moot_leaves_the_role_as_ours_for_its_new_reason() {
+    let mut roster = scene(Policy::default(), one_gate());
+    ours(&mut roster, ROLE, AppliedState::Revoking);
+    observe(&mut roster, &[ROLE]);
+    let (decisions, findings) = plan(&roster, [ADA], NOW);
+    assert_eq!((decisions.len(), findings), (1, Findings::default()));
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    let kept = Findings {
+        kept: vec![decision(RoleAction::Grant, ROLE, holding(4, UNTIL))],
+        ..Findings::default()
+    };
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], kept));
+}
+
+#[test]
+fn a_claim_that_became_moot_leaves_the_role_as_given_by_hand() {
+    let forgotten = Findings {
+        gone: vec![(GUILD, ADA, ROLE, false)],
+        ..Findings::default()
+    };
+    let claim = Policy {
+        manual_roles: ManualRoles::Claim,
+        ..Policy::default()
+    };
+    let mut roster = scene(claim, one_gate());
+    ours(&mut roster, ROLE, AppliedState::Claiming);
+    observe(&mut roster, &[ROLE]);
+    let expected = decision(RoleAction::Revoke, ROLE, Because::ByHand);
+    assert_eq!(
+        plan(&roster, [ADA], NOW),
+        (vec![expected], Findings::default())
+    );
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], forgotten.clone()));
+    // The gates claim nothing any more.
+    let mut roster = scene(Policy::default(), one_gate());
+    ours(&mut roster, ROLE, AppliedState::Claiming);
+    observe(&mut roster, &[ROLE]);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], forgotten));
+}
+
+#[test]
 fn only_members_whose_evidence_changed_or_ended_are_looked_at() {
     let mut roster = scene(Policy::default(), one_gate());
     subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));

@@ -11,7 +11,7 @@ use crate::domain::{GuildId, RoleId, UserId};
 
 /// How long a member event may contradict an acknowledged change before it is believed: events of the change's own
 /// making can arrive after later acknowledgements.
-const DOUBT: Duration = Duration::from_secs(2);
+pub(super) const DOUBT: Duration = Duration::from_secs(2);
 /// Pause before a server that could not be read is read again.
 const RETRY: Duration = Duration::from_secs(10);
 /// The longest pause between two such tries.
@@ -54,15 +54,18 @@ impl Reconcile {
         }
     }
 
-    /// When the next doubtful observation is to be believed.
-    pub(super) fn next_settling(&self) -> Instant {
-        let due = self.doubtful.values().map(|(due, _)| *due).min();
-        due.unwrap_or_else(|| Instant::now() + DOUBT)
+    /// When the next doubtful observation is to be believed, or a member with an unsettled intent to be looked at again.
+    pub(super) fn next_settling(&self) -> Option<Instant> {
+        let doubtful = self.doubtful.values().map(|(due, _)| *due);
+        doubtful.chain(self.unsettled.values().copied()).min()
     }
 
-    /// Believes the observations that nothing newer has replaced.
+    /// Believes the observations that nothing newer has replaced, and looks again at what was not settled.
     pub(super) fn settle_doubts(&mut self) {
         let now = Instant::now();
+        for (user, _) in self.unsettled.extract_if(.., |_, due| *due <= now) {
+            self.roster.touch(user);
+        }
         let due: Vec<_> = self
             .doubtful
             .iter()

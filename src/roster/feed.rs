@@ -127,12 +127,16 @@ impl Roster {
 
     /// The intent to make a change is durable.
     pub fn intend(&mut self, change: &RoleChange) {
-        let state = match change.action {
-            RoleAction::Grant => AppliedState::Granting,
-            RoleAction::Revoke => AppliedState::Revoking,
-        };
+        let state = AppliedState::intended(change);
         let view = self.guilds.entry(change.guild).or_default();
         view.set_applied(change.user, change.role, Some(state));
+    }
+
+    /// The removal of a role of ours was decided and never made: it is wanted again.
+    pub fn keep(&mut self, change: &RoleChange) {
+        if let Some(view) = self.guilds.get_mut(&change.guild) {
+            view.set_applied(change.user, change.role, Some(AppliedState::Granted));
+        }
     }
 
     /// Discord made a change.

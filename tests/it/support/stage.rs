@@ -49,7 +49,7 @@ pub(crate) struct Stage {
     pub(crate) guild: GuildId,
     pub(crate) role: RoleId,
     pub(crate) store: Store,
-    setting: Setting,
+    pub(crate) setting: Setting,
     marker: Option<(Person, RoleId)>,
     /// A wallet that has paid for the marker's plan and is moved from member to member.
     witness: Address,
