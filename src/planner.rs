@@ -76,8 +76,8 @@ pub struct Findings {
 
 /// Appends what must change for one member in one server.
 ///
-/// Nothing is decided about a server that has not been observed, a member who is not in it, and roles of gates whose
-/// module has not been read completely.
+/// Nothing is decided about a server that has not been observed, and roles of gates whose module has not been read
+/// completely. Of a member who is not in the server, what we gave is forgotten once it is not wanted any more.
 pub fn check_member(
     roster: &Roster,
     guild: GuildId,
@@ -87,12 +87,17 @@ pub fn check_member(
     decisions: &mut Vec<Decision>,
     findings: &mut Findings,
 ) {
-    let member = view.member(user).filter(|member| member.is_present);
-    let Some(Member { held, applied, .. }) = member.filter(|_| view.observed) else {
+    let Some(member) = view.member(user).filter(|_| view.observed) else {
         return;
     };
+    let Member {
+        is_present,
+        held,
+        applied,
+    } = member;
     let wallets = roster.wallets(user);
-    if wallets.is_empty() && held.is_empty() && applied.is_empty() {
+    let may_gain = *is_present && !wallets.is_empty();
+    if !may_gain && held.is_empty() && applied.is_empty() {
         return;
     }
     let decide = |action, role, because| Decision {
@@ -109,7 +114,7 @@ pub fn check_member(
             unknown.extend(&gate.roles);
         } else if let Some(because) = entitlement(roster, gate, wallets, now) {
             for role in &gate.roles {
-                if !held.contains(role) && !wanted.contains(*role) {
+                if *is_present && !held.contains(role) && !wanted.contains(*role) {
                     decisions.push(decide(RoleAction::Grant, *role, because));
                 }
             }
@@ -137,9 +142,10 @@ pub fn check_member(
         match (state, held.contains(role)) {
             (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
             (_, false) if unknown.contains(*role) => {}
-            // A removal that was under way has happened, even where the role is wanted again by now.
+            // A removal that was under way has happened, even where the role is wanted again by now. The roles of one who
+            // left went with the member.
             (AppliedState::Revoking | AppliedState::Claiming, false) => {
-                findings.gone.push((guild, user, *role, true));
+                findings.gone.push((guild, user, *role, *is_present));
             }
             (_, false) if !wanted.contains(*role) => {
                 findings.gone.push((guild, user, *role, false));

@@ -320,6 +320,28 @@ fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
 }
 
 #[test]
+fn what_was_given_to_one_who_left_is_forgotten_when_it_is_not_wanted_any_more() {
+    let mut roster = scene(Policy::default(), one_gate());
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    ours(&mut roster, ROLE, AppliedState::Granted);
+    observe(&mut roster, &[ROLE]);
+    roster.member_left(GUILD, ADA);
+    let nothing = (vec![], Findings::default());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing, "ada may come back");
+    let gone = Findings {
+        gone: vec![(GUILD, ADA, ROLE, false)],
+        ..Findings::default()
+    };
+    roster.set_wallets(ADA, Vec::new());
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone.clone()));
+    // Leaving took the role, not the removal that was under way.
+    ours(&mut roster, ROLE, AppliedState::Revoking);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone));
+    roster.guild_gone(GUILD);
+    assert_eq!(plan(&roster, [ADA], NOW), nothing, "who knows where ada is");
+}
+
+#[test]
 fn a_removal_that_became_moot_leaves_the_role_as_ours_for_its_new_reason() {
     let mut roster = scene(Policy::default(), one_gate());
     ours(&mut roster, ROLE, AppliedState::Revoking);

@@ -2,7 +2,7 @@
 
 use amser_roles::domain::{Cause, RoleAction};
 
-use crate::support::stage::{Setting, Stage};
+use crate::support::stage::{Setting, Stage, wait};
 
 #[tokio::test]
 async fn a_member_who_rejoins_gets_the_role_back() {
@@ -21,7 +21,13 @@ async fn a_member_whose_subscription_ended_while_away_comes_back_without_the_rol
     let (ada, id) = stage.subscriber("ada").await;
     stage.discord.remove_member(stage.guild, ada.user).unwrap();
     stage.chain.cancel(stage.module, id).await.unwrap();
-    stage.barrier().await;
+    let given = || {
+        stage
+            .store
+            .applied(stage.guild, ada.user, stage.role)
+            .unwrap()
+    };
+    wait("nothing is remembered of it", || given().is_none()).await;
     stage.discord.add_member(stage.guild, ada.user).unwrap();
     stage.barrier().await;
     assert!(!stage.has_role(ada));
