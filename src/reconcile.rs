@@ -107,7 +107,7 @@ struct Reconcile {
     fresh: HashMap<(GuildId, UserId), Instant>,
     observing: JoinSet<(GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>)>,
     /// Servers of which an observation is under way.
-    under_observation: BTreeSet<GuildId>,
+    under_observation: BTreeMap<GuildId, Underway>,
     /// Servers that could not be read: how often in a row, and what was said of it.
     unreadable: BTreeMap<GuildId, (u32, String)>,
     /// Who waits for a server to be read and checked.
@@ -116,6 +116,14 @@ struct Reconcile {
     synced: BTreeSet<GuildId>,
     /// Whether the numbers for the status page may have changed, and when they may be counted again.
     counts_due: (bool, Instant),
+}
+
+/// An observation of a server that is under way.
+struct Underway {
+    /// When its first request leaves.
+    begins: Instant,
+    /// Something may have been missed since: once more.
+    again: bool,
 }
 
 impl Reconcile {
@@ -147,7 +155,7 @@ impl Reconcile {
             unsettled: BTreeMap::new(),
             fresh: HashMap::new(),
             observing: JoinSet::new(),
-            under_observation: BTreeSet::new(),
+            under_observation: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             syncing: BTreeMap::new(),
             synced: BTreeSet::new(),
