@@ -395,3 +395,18 @@ fn only_members_whose_evidence_changed_or_ended_are_looked_at() {
     );
     assert_eq!(roster.take_dirty(Timestamp(20_000)), FxHashSet::default());
 }
+
+#[test]
+fn what_ended_already_ends_again_when_the_clock_goes_back() {
+    let mut roster = scene(Policy::default(), one_gate());
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    assert_eq!(
+        roster.take_dirty(Timestamp(13_201)),
+        FxHashSet::from_iter([ADA])
+    );
+    assert_eq!(roster.take_dirty(Timestamp(13_200)), FxHashSet::default());
+    assert_eq!(
+        roster.take_dirty(Timestamp(13_201)),
+        FxHashSet::from_iter([ADA])
+    );
+}
