@@ -77,10 +77,11 @@ async fn fifty_requests_a_second_are_enough_for_many_servers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_429_is_waited_out() {
     let retry_after = Duration::from_millis(1500);
-    for fault in [
-        Fault::RateLimited(retry_after),
-        Fault::GlobalRateLimited(retry_after),
-        Fault::CloudflareRateLimited(Duration::from_secs(2)),
+    for (fault, counts) in [
+        (Fault::RateLimited(retry_after), 1),
+        (Fault::SharedRateLimited(retry_after), 0),
+        (Fault::GlobalRateLimited(retry_after), 1),
+        (Fault::CloudflareRateLimited(Duration::from_secs(2)), 1),
     ] {
         let mut story = Story::begin(3).await;
         story.ready().await;
@@ -93,6 +94,7 @@ async fn every_kind_of_429_is_waited_out() {
         assert!(begun.elapsed() >= retry_after, "{fault:?}");
         assert_eq!(story.holders().len(), 3);
         assert_eq!(story.role_requests(), 4, "{fault:?}");
+        assert_eq!(story.local.invalid_requests(), counts, "{fault:?}");
         assert_eq!(story.told().len(), 3, "a rate limit is not reported");
         story.end().await;
     }
