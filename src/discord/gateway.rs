@@ -127,7 +127,26 @@ async fn find(shared: &Shared, stop: &CancellationToken) -> anyhow::Result<Optio
             answer = ask => answer,
         };
         match answer {
-            Ok(gateway) => return Ok(Some(gateway)),
+            Ok(gateway) => {
+                let BotGateway {
+                    shards,
+                    session_start_limit: limit,
+                    ..
+                } = &gateway;
+                if limit.remaining >= u64::from(*shards) {
+                    return Ok(Some(gateway));
+                }
+                // Discord takes the token away from a bot that begins more sessions.
+                let pause = Duration::from_millis(limit.reset_after).max(LOOK);
+                tracing::warn!(
+                    seconds = pause.as_secs(),
+                    "Discord allows no more sessions for now; role changes go on meanwhile"
+                );
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(None),
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
             Err(failure) if failure.reason() == Some(Reason::Token) => bail!(text::token_refused()),
             Err(Failure::Refused(refusal)) => {
                 return Err(refusal).context("Discord does not tell where its gateway is");

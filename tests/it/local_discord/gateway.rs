@@ -1,9 +1,9 @@
 //! The gateway: serenity connects, caches, hears of members, resumes; poise answers commands.
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amser_roles::domain::{GuildId, UserId};
-use amser_roles::sandbox::discord::{LocalDiscord, NoReply, Options};
+use amser_roles::sandbox::discord::{LocalDiscord, NoReply, Options, Rule};
 use serde_json::json;
 use serenity::Client;
 use serenity::all::{
@@ -239,6 +239,33 @@ async fn serenity_resumes_after_a_drop_and_hears_what_it_missed() {
         .unwrap();
     bot.stop().await;
     assert_eq!(discord.violations(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_identifies_twice_in_five_seconds_gets_an_invalid_session_and_may_come_back() {
+    let discord = start().await;
+    discord.add_guild("Club");
+    let left = async || {
+        let gateway = http(&discord).get_bot_gateway().await.unwrap();
+        gateway.session_start_limit.remaining
+    };
+    assert_eq!(left().await, 1_000);
+    let mut bot = Bot::connect(&discord, INTENTS).await;
+    bot.hears("ready").await;
+    bot.stop().await;
+    let begun = Instant::now();
+    let mut bot = Bot::connect(&discord, INTENTS).await;
+    bot.hears("ready").await;
+    assert!(begun.elapsed() > Duration::from_secs(4));
+    assert_eq!(discord.identified(), 2);
+    assert_eq!(left().await, 997, "the refused one counts");
+    let rules: Vec<_> = discord
+        .violations()
+        .into_iter()
+        .map(|one| one.rule)
+        .collect();
+    assert_eq!(rules, [Rule::Gateway]);
+    bot.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

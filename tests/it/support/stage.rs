@@ -96,6 +96,15 @@ impl Drop for Service {
     }
 }
 
+/// A Discord to which a bot may come back at once: stories stop the service and start it again, which the real one would
+/// answer with five seconds' wait each time. What it is like is told by the gateway's own stories.
+pub(crate) fn patient() -> Options {
+    Options {
+        identify_gap: Duration::ZERO,
+        ..Options::default()
+    }
+}
+
 /// Waits until a condition holds that tells nobody when it begins to.
 pub(crate) async fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + DEADLINE;
@@ -166,7 +175,7 @@ impl Stage {
     /// Everything but the running service.
     pub(crate) async fn build(chain: LocalChain, setting: Setting) -> Self {
         let (module, plan) = new_module(&chain, "merchant").await;
-        let discord = LocalDiscord::start(Options::default()).await.unwrap();
+        let discord = LocalDiscord::start(patient()).await.unwrap();
         let (guild, roles) = new_guild(&discord, "Stage", &["Subscriber", "Marker"]);
         let store = Store::in_memory().unwrap();
         store.bind_chain(chain.chain_id).unwrap();
