@@ -76,8 +76,8 @@ pub struct Findings {
 
 /// Appends what must change for one member in one server.
 ///
-/// Nothing is decided about a server that has not been observed, and roles of gates whose module has not been read
-/// completely. Of a member who is not in the server, what we gave is forgotten once it is not wanted any more.
+/// Nothing is decided about a server that has not been observed, roles that were not looked at when it was, and roles of
+/// gates whose module has not been read completely. Of a member who is not in the server, what we gave is forgotten once it is not wanted any more.
 pub fn check_member(
     roster: &Roster,
     guild: GuildId,
@@ -114,7 +114,11 @@ pub fn check_member(
             unknown.extend(&gate.roles);
         } else if let Some(because) = entitlement(roster, gate, wallets, now) {
             for role in &gate.roles {
-                if *is_present && !held.contains(role) && !wanted.contains(*role) {
+                if *is_present
+                    && !held.contains(role)
+                    && !wanted.contains(*role)
+                    && view.knows(*role)
+                {
                     decisions.push(decide(RoleAction::Grant, *role, because));
                 }
             }
@@ -141,7 +145,7 @@ pub fn check_member(
     for (role, state) in applied {
         match (state, held.contains(role)) {
             (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
-            (_, false) if unknown.contains(*role) => {}
+            (_, false) if unknown.contains(*role) || !view.knows(*role) => {}
             // A removal that was under way has happened, even where the role is wanted again by now. The roles of one who
             // left went with the member.
             (AppliedState::Revoking | AppliedState::Claiming, false) => {

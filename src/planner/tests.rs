@@ -289,6 +289,23 @@ fn a_role_of_a_gate_that_is_gone_is_taken_back() {
 }
 
 #[test]
+fn nothing_is_decided_about_a_role_that_was_not_looked_at() {
+    let later = RoleId(200);
+    let mut roster = scene(Policy::default(), one_gate());
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    observe(&mut roster, &[ROLE]);
+    ours(&mut roster, later, AppliedState::Granting);
+    roster.set_gates(vec![gate(1, GateMatch::Any, &[1], &[ROLE, later])]);
+    let nothing = (vec![], Findings::default());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing);
+    roster.set_gates(one_gate());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing);
+    roster.set_gates(vec![gate(1, GateMatch::Any, &[1], &[ROLE, later])]);
+    observe(&mut roster, &[ROLE]);
+    assert_eq!(decided(&roster)[0].role, later);
+}
+
+#[test]
 fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
     let mut roster = scene(Policy::default(), one_gate());
     subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
