@@ -230,6 +230,11 @@ pub struct ModuleRecord {
 }
 
 impl ModuleRecord {
+    /// Whether every event up to the cursor is stored.
+    pub fn is_complete(&self, cursor: Option<u64>) -> bool {
+        self.synced_to.is_some() && self.synced_to >= cursor
+    }
+
     /// The processor whose logs count at `position`: a log at the very position of an update comes from the module
     /// itself, so "after" and "at" do not differ.
     pub fn processor_at(&self, position: Position) -> Address {

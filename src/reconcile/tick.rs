@@ -140,9 +140,7 @@ impl Reconcile {
             self.roster.set_gates(gates);
             self.gates_changed();
         }
-        if touched.modules || touched.gates {
-            let store = self.store.clone();
-            let complete = blocking(move || store.complete_modules()).await?;
+        if let Some(complete) = touched.complete {
             self.roster.set_complete(complete);
         }
         Ok(())
@@ -248,6 +246,8 @@ fn same_changes(a: &[RoleChange], b: &[RoleChange]) -> bool {
 /// When the store cannot be read.
 pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     roster.clear_stored();
+    // First: what is read after it has at least the events that make these modules complete.
+    let complete = store.complete_modules()?;
     store.for_each_plan(|module, id, plan| roster.set_plan(module, id, Some(plan)))?;
     store.for_each_blocked(|module, wallet, _| roster.set_blocked(module, wallet, true))?;
     store.for_each_subscription(|module, id, state| {
@@ -260,6 +260,6 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     }
     roster.set_gates(store.gates()?);
     store.for_each_applied(|applied| roster.set_applied(&applied))?;
-    roster.set_complete(store.complete_modules()?);
+    roster.set_complete(complete);
     Ok(())
 }
