@@ -25,7 +25,7 @@ use amser_roles::store::Store;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use crate::support::stage::patient;
+use crate::support::scene::patient;
 use bot::{Bot, start};
 
 /// Longer than anything here takes, so that only a hang reaches it.

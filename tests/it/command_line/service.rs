@@ -4,8 +4,8 @@ use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 
 use crate::support::installation::{Installation, gate, log, signal};
-use crate::support::scene::Scene;
-use crate::support::stage::{DEADLINE, Setting, new_guild, patient, wait};
+use crate::support::scene::{Scene, patient};
+use crate::support::stage::{DEADLINE, Setting, new_guild, wait};
 
 async fn installation() -> (Installation, Scene, LocalDiscord) {
     let scene = Scene::new().await;

@@ -16,7 +16,8 @@ use rand::{Rng, SeedableRng};
 
 use super::entitled::Entitled;
 use super::oracle;
-use super::stage::{new_guild, patient};
+use super::scene::patient;
+use super::stage::new_guild;
 
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(60);

@@ -12,13 +12,13 @@ use amser_roles::domain::{
     PlanId, RoleAction, RoleId, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
-use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
+use amser_roles::sandbox::discord::{LocalDiscord, Route};
 use amser_roles::store::{LinkOutcome, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::scene::{TERMS, new_module};
+use super::scene::{TERMS, new_module, patient};
 
 /// Longer than anything here takes, so that only a hang reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
@@ -93,15 +93,6 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.stop.cancel();
-    }
-}
-
-/// A Discord to which a bot may come back at once: stories stop the service and start it again, which the real one would
-/// answer with five seconds' wait each time. What it is like is told by the gateway's own stories.
-pub(crate) fn patient() -> Options {
-    Options {
-        identify_gap: Duration::ZERO,
-        ..Options::default()
     }
 }
 
