@@ -64,17 +64,20 @@ pub enum Because {
 /// What [`check_member`] finds besides decisions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Roles of ours that are neither held nor wanted any more: forget them. `true` for those whose removal was under
-    /// way when the program last stopped, and is now seen to have happened.
+    /// Roles that are not held any more and not ours to give back, or whose removal became moot and that were never ours:
+    /// forget them. `true` for those whose removal was under way when the program last stopped, and is now seen to have
+    /// happened.
     pub gone: Vec<(GuildId, UserId, RoleId, bool)>,
     /// Grants that were under way when the program last stopped, and are now seen to have happened.
     pub arrived: Vec<(GuildId, UserId, RoleId)>,
+    /// Roles of ours whose removal became moot before it was made, as the grants that they are now.
+    pub kept: Vec<Decision>,
 }
 
 /// Appends what must change for one member in one server.
 ///
-/// Nothing is decided about a server that has not been observed, a member who is not in it, and roles of gates whose
-/// module has not been read completely.
+/// Nothing is decided about a server that has not been observed, roles that were not looked at when it was, and roles of
+/// gates whose module has not been read completely. Of a member who is not in the server, what we gave is forgotten once it is not wanted any more.
 pub fn check_member(
     roster: &Roster,
     guild: GuildId,
@@ -84,12 +87,17 @@ pub fn check_member(
     decisions: &mut Vec<Decision>,
     findings: &mut Findings,
 ) {
-    let member = view.member(user).filter(|member| member.is_present);
-    let Some(Member { held, applied, .. }) = member.filter(|_| view.observed) else {
+    let Some(member) = view.member(user).filter(|_| view.observed) else {
         return;
     };
+    let Member {
+        is_present,
+        held,
+        applied,
+    } = member;
     let wallets = roster.wallets(user);
-    if wallets.is_empty() && held.is_empty() && applied.is_empty() {
+    let may_gain = *is_present && !wallets.is_empty();
+    if !may_gain && held.is_empty() && applied.is_empty() {
         return;
     }
     let decide = |action, role, because| Decision {
@@ -106,37 +114,53 @@ pub fn check_member(
             unknown.extend(&gate.roles);
         } else if let Some(because) = entitlement(roster, gate, wallets, now) {
             for role in &gate.roles {
-                if !held.contains(role) && !wanted.contains(*role) {
+                if *is_present
+                    && !held.contains(role)
+                    && !wanted.contains(*role)
+                    && view.knows(*role)
+                {
                     decisions.push(decide(RoleAction::Grant, *role, because));
                 }
             }
             wanted.extend(&gate.roles);
         }
     }
+    let is_claimed = |role: &RoleId| {
+        let mut gates = roster.gates(guild).iter();
+        roster.policy().manual_roles == ManualRoles::Claim
+            && gates.any(|gate| gate.roles.contains(role))
+    };
     for role in held.iter().filter(|role| !wanted.contains(**role)) {
         let state = applied.iter().find(|(ours, _)| ours == role);
-        let claimed = roster.policy().manual_roles == ManualRoles::Claim
-            && roster
-                .gates(guild)
-                .iter()
-                .any(|gate| gate.roles.contains(role));
-        if unknown.contains(*role) || (state.is_none() && !claimed) {
-            continue;
-        }
-        let because = match state {
-            Some(_) => lost(roster, guild, *role, wallets, now),
-            None => Because::ByHand,
+        let because = match state.map(|(_, state)| state) {
+            _ if unknown.contains(*role) => continue,
+            Some(AppliedState::Granting | AppliedState::Granted | AppliedState::Revoking) => {
+                lost(roster, guild, *role, wallets, now)
+            }
+            Some(AppliedState::Claiming) | None if is_claimed(role) => Because::ByHand,
+            Some(AppliedState::Claiming) | None => continue,
         };
         decisions.push(decide(RoleAction::Revoke, *role, because));
     }
     for (role, state) in applied {
         match (state, held.contains(role)) {
             (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
-            (_, false) if unknown.contains(*role) => {}
-            // A removal that was under way has happened, even where the role is wanted again by now.
-            (AppliedState::Revoking, false) => findings.gone.push((guild, user, *role, true)),
+            (_, false) if unknown.contains(*role) || !view.knows(*role) => {}
+            // A removal that was under way has happened, even where the role is wanted again by now. The roles of one who
+            // left went with the member.
+            (AppliedState::Revoking | AppliedState::Claiming, false) => {
+                findings.gone.push((guild, user, *role, *is_present));
+            }
             (_, false) if !wanted.contains(*role) => {
                 findings.gone.push((guild, user, *role, false));
+            }
+            (AppliedState::Claiming, true) if wanted.contains(*role) || !is_claimed(role) => {
+                findings.gone.push((guild, user, *role, false));
+            }
+            (AppliedState::Revoking, true) if wanted.contains(*role) => {
+                let because = deserved(roster, guild, *role, wallets, now);
+                let kept = because.map(|because| decide(RoleAction::Grant, *role, because));
+                findings.kept.extend(kept);
             }
             _ => {}
         }
@@ -184,6 +208,20 @@ fn entitlement(
             newest
         }
     }
+}
+
+/// By which subscription these wallets deserve a role, if they do.
+fn deserved(
+    roster: &Roster,
+    guild: GuildId,
+    role: RoleId,
+    wallets: &[Wallet],
+    now: Timestamp,
+) -> Option<Because> {
+    let gates = roster.gates(guild).iter();
+    gates
+        .filter(|gate| gate.roles.contains(&role) && roster.is_complete(gate.module))
+        .find_map(|gate| entitlement(roster, gate, wallets, now))
 }
 
 /// The subscriptions of these wallets that a gate asks about.
@@ -268,6 +306,7 @@ pub fn plan(
     decisions.sort_unstable();
     findings.gone.sort_unstable();
     findings.arrived.sort_unstable();
+    findings.kept.sort_unstable();
     (decisions, findings)
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod cause;
 mod observe;
 mod report;
+mod settle;
 mod tick;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -100,11 +101,13 @@ struct Reconcile {
     last_now: crate::domain::Timestamp,
     /// Members as seen by an event that contradicts a change just acknowledged; settled a moment later.
     doubtful: HashMap<(GuildId, UserId), (Instant, Vec<RoleId>)>,
+    /// Members with an intent that could not be settled, because its change may still arrive; when to look again.
+    unsettled: BTreeMap<UserId, Instant>,
     /// Changes acknowledged a moment ago.
     fresh: HashMap<(GuildId, UserId), Instant>,
     observing: JoinSet<(GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>)>,
     /// Servers of which an observation is under way.
-    under_observation: BTreeSet<GuildId>,
+    under_observation: BTreeMap<GuildId, Underway>,
     /// Servers that could not be read: how often in a row, and what was said of it.
     unreadable: BTreeMap<GuildId, (u32, String)>,
     /// Who waits for a server to be read and checked.
@@ -113,6 +116,14 @@ struct Reconcile {
     synced: BTreeSet<GuildId>,
     /// Whether the numbers for the status page may have changed, and when they may be counted again.
     counts_due: (bool, Instant),
+}
+
+/// An observation of a server that is under way.
+struct Underway {
+    /// When its first request leaves.
+    begins: Instant,
+    /// Something may have been missed since: once more.
+    again: bool,
 }
 
 impl Reconcile {
@@ -141,9 +152,10 @@ impl Reconcile {
             reached_tip: false,
             last_now: crate::domain::Timestamp::default(),
             doubtful: HashMap::new(),
+            unsettled: BTreeMap::new(),
             fresh: HashMap::new(),
             observing: JoinSet::new(),
-            under_observation: BTreeSet::new(),
+            under_observation: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             syncing: BTreeMap::new(),
             synced: BTreeSet::new(),
@@ -183,9 +195,7 @@ impl Reconcile {
                     self.answer(question).await?;
                     continue;
                 }
-                () = tokio::time::sleep_until(settle_at.into()), if !self.doubtful.is_empty() => {
-                    self.settle_doubts();
-                }
+                () = sleep_until(settle_at) => self.settle_doubts(),
                 _ = count.tick() => {
                     self.count();
                     continue;
@@ -196,6 +206,14 @@ impl Reconcile {
             self.tick().await?;
             self.tell_synced();
         }
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

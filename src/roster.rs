@@ -45,8 +45,10 @@ pub struct Roster {
     wallets: FxHashMap<UserId, SmallVec<[Wallet; 1]>>,
     members: FxHashMap<Wallet, UserId>,
     guilds: BTreeMap<GuildId, GuildView>,
-    /// When which wallet's access ends; may hold moments that a later payment has moved.
+    /// When which wallet's access ends, from the clock on; may hold moments that a later payment has moved.
     expiries: BTreeSet<(Timestamp, Wallet)>,
+    /// When expiries were looked at last.
+    clock: Timestamp,
     dirty: FxHashSet<UserId>,
 }
 
@@ -156,7 +158,11 @@ impl Roster {
     }
 
     /// Members whose roles may have to change since the last call: touched ones, and those whose access ended by `now`.
+    /// A clock that went back ends what it ended before once more.
     pub fn take_dirty(&mut self, now: Timestamp) -> FxHashSet<UserId> {
+        if now < std::mem::replace(&mut self.clock, now) {
+            self.note_expiries(|_| true);
+        }
         while let Some(&(at, wallet)) = self.expiries.first() {
             if at >= now {
                 break;

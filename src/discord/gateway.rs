@@ -4,6 +4,8 @@
 //! (tokio documents its queues as first in, first out), and a handler that never waits is done at its first poll: so
 //! "left" and "joined again" cannot change places, which on a multi-threaded runtime they do.
 
+mod find;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,15 +20,12 @@ use serenity::async_trait;
 use serenity::cache;
 use serenity::framework::Framework;
 use serenity::gateway::GatewayError;
-use serenity::http::{LightMethod, Request, Route};
 use serenity::model::gateway::BotGateway;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Failure, Reason};
 use super::limits::Lane;
-use super::outbox::delay;
 use super::shared::Shared;
 use super::{Observation, Settings, rest, text};
 use crate::domain::{GuildId, RoleId, UserId};
@@ -56,7 +55,7 @@ pub(crate) async fn run<F: Framework + 'static>(
     observations: mpsc::Sender<Observation>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(gateway) = find(&shared, &stop).await? else {
+    let Some(gateway) = find::find(&shared, &stop).await? else {
         return Ok(());
     };
     // The handlers must not wait for the receiver, or their order would be lost.
@@ -113,35 +112,6 @@ fn on_own_runtime(session: impl Future<Output = anyhow::Result<()>>) -> anyhow::
     let result = runtime.block_on(session);
     runtime.shutdown_background();
     result
-}
-
-/// Asks Discord where the gateway is, which also shows whether the token is good. `None` when stopped meanwhile.
-async fn find(shared: &Shared, stop: &CancellationToken) -> anyhow::Result<Option<BotGateway>> {
-    let mut failures = 0;
-    loop {
-        let ask = shared
-            .rest
-            .call(Request::new(Route::GatewayBot, LightMethod::Get));
-        let answer = tokio::select! {
-            () = stop.cancelled() => return Ok(None),
-            answer = ask => answer,
-        };
-        match answer {
-            Ok(gateway) => return Ok(Some(gateway)),
-            Err(failure) if failure.reason() == Some(Reason::Token) => bail!(text::token_refused()),
-            Err(Failure::Refused(refusal)) => {
-                return Err(refusal).context("Discord does not tell where its gateway is");
-            }
-            Err(failure) => {
-                tracing::warn!(%failure, "Discord's gateway cannot be found yet");
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(None),
-                    () = tokio::time::sleep(delay(failures, rand::random())) => {}
-                }
-                failures += 1;
-            }
-        }
-    }
 }
 
 /// Runs serenity's client.

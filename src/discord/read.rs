@@ -56,6 +56,7 @@ impl Shared {
                     guild.roles = Some(Arc::clone(&roles));
                     guild.read_at = Some(asked);
                     guild.read_refusals = 0;
+                    guild.is_unreadable = false;
                     // An event that came meanwhile has put another moment here.
                     guild.read_next.take_if(|next| *next == mark);
                     let wanted: BTreeSet<_> =
@@ -79,12 +80,17 @@ impl Shared {
                     if reason == Some(Reason::Guild) {
                         guild.gone(id);
                     }
-                    if reason.is_some() {
-                        guild.read_next = guild.read_next.filter(|next| *next != mark);
-                        let again = now + rare_delay(guild.read_refusals);
+                    guild.is_unreadable = reason.is_none();
+                    let pause = if reason.is_some() {
+                        let pause = rare_delay(guild.read_refusals);
                         guild.read_refusals = guild.read_refusals.saturating_add(1);
-                        guild.read_next.get_or_insert((again, changed));
-                    }
+                        pause
+                    } else {
+                        READ_AGAIN
+                    };
+                    // Counted from now: a request that hangs may take longer than the pause.
+                    guild.read_next.take_if(|next| *next == mark);
+                    guild.read_next.get_or_insert((now + pause, changed));
                 });
                 Err(failure)
             }

@@ -20,6 +20,9 @@ use crate::domain::{DiscordStatus, GuildId, RoleAction, RoleChange, RoleId, User
 /// The roles of a server are read at most this often, however many role events come.
 const READ_GAP: Duration = Duration::from_secs(1);
 
+/// How long role changes wait for a reading of the roles.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The shared state.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -52,6 +55,8 @@ pub(crate) struct Guild {
     /// The roles that gates use, as last observed.
     pub(super) watched: BTreeSet<RoleId>,
     pub(super) read_at: Option<Instant>,
+    /// Whether the last try got no answer.
+    pub(super) is_unreadable: bool,
     /// How often in a row Discord refused that.
     pub(super) read_refusals: u32,
     /// When the roles are to be read again, and whether because something there has changed.
@@ -228,8 +233,8 @@ impl Shared {
         }
     }
 
-    /// What a server's worker is to do now.
-    pub(crate) fn step(&self, id: GuildId) -> Step {
+    /// What a server's worker is to do now; `is_reading` while it reads the roles already.
+    pub(crate) fn step(&self, id: GuildId, is_reading: bool) -> Step {
         let mut state = self.state();
         let now = Instant::now();
         let held = state.token_held;
@@ -242,8 +247,15 @@ impl Shared {
             .and_then(|at| guild.queue.standing.look_at(at.into_std()));
         let look = look.map(Instant::from_std);
         let read = guild.read_next.map(|(at, _)| at).or(look);
+        let read = read.filter(|_| !is_reading);
         let step = if read.is_some_and(|at| at <= now) {
-            Step::ReadRoles
+            // What is read tells which changes Discord would refuse; but one hanging answer is enough to wait for.
+            let patience = if guild.is_unreadable {
+                Duration::ZERO
+            } else {
+                PATIENCE
+            };
+            Step::ReadRoles { patience }
         } else if let Some(action) = guild.queue.peek(now.into_std()) {
             Step::Send(action)
         } else {
@@ -306,8 +318,8 @@ impl Guild {
 /// What a worker does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Read the server's roles.
-    ReadRoles,
+    /// Read the server's roles. Role changes wait for so long, and then go on with what was known before.
+    ReadRoles { patience: Duration },
     /// Send the first change, which is of this kind.
     Send(RoleAction),
     /// Wait for a signal, or until this moment.

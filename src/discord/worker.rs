@@ -69,16 +69,14 @@ async fn work(
         )
     };
     let (grants, revokes) = (lane("PUT"), lane("DELETE"));
+    // At most one: it goes on beside the role changes when it takes long.
+    let mut reading = JoinSet::new();
     while !stop.is_cancelled() {
-        match shared.step(guild) {
-            Step::ReadRoles => {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    result = shared.read_roles(guild) => if let Err(failure) = result {
-                        tracing::debug!(%guild, %failure, "the server's roles cannot be read");
-                    }
-                }
+        match shared.step(guild, !reading.is_empty()) {
+            Step::ReadRoles { patience } => {
+                reading.spawn(read_roles(Arc::clone(&shared), guild));
+                let until = Instant::now() + patience;
+                sleep(Some(until), &Notify::new(), &stop, &mut reading).await;
             }
             Step::Send(action) => {
                 let lane = match action {
@@ -103,8 +101,14 @@ async fn work(
                     () = later(&stop) => return,
                 }
             }
-            Step::Sleep(until) => sleep(until, &wake, &stop).await,
+            Step::Sleep(until) => sleep(until, &wake, &stop, &mut reading).await,
         }
+    }
+}
+
+async fn read_roles(shared: Arc<Shared>, guild: GuildId) {
+    if let Err(failure) = shared.read_roles(guild).await {
+        tracing::debug!(%guild, %failure, "the server's roles cannot be read");
     }
 }
 
@@ -114,7 +118,13 @@ async fn later(stop: &CancellationToken) {
     tokio::time::sleep(LAST_REQUEST).await;
 }
 
-async fn sleep(until: Option<Instant>, wake: &Notify, stop: &CancellationToken) {
+/// Sleeps until then, a signal, or the end of the reading under way.
+async fn sleep(
+    until: Option<Instant>,
+    wake: &Notify,
+    stop: &CancellationToken,
+    reading: &mut JoinSet<()>,
+) {
     let until = async {
         match until {
             Some(until) => tokio::time::sleep_until(until).await,
@@ -125,6 +135,7 @@ async fn sleep(until: Option<Instant>, wake: &Notify, stop: &CancellationToken) 
         () = stop.cancelled() => {}
         () = wake.notified() => {}
         () = until => {}
+        Some(ended) = reading.join_next() => ended.expect("nothing panics while the roles are read"),
     }
 }
 

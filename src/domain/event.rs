@@ -235,6 +235,11 @@ impl ModuleRecord {
         self.initial_processor == Address::ZERO && self.processor_updates.is_empty()
     }
 
+    /// Whether every event up to the cursor is stored.
+    pub fn is_complete(&self, cursor: Option<u64>) -> bool {
+        self.synced_to.is_some() && self.synced_to >= cursor
+    }
+
     /// The processor whose logs count at `position`: a log at the very position of an update comes from the module
     /// itself, so "after" and "at" do not differ.
     pub fn processor_at(&self, position: Position) -> Address {

@@ -183,6 +183,19 @@ pub enum AppliedState {
     Granted,
     /// A revoke was decided; Discord may or may not have done it.
     Revoking,
+    /// The same for a role that was given by hand: this program never gave it.
+    Claiming,
+}
+
+impl AppliedState {
+    /// The state of a role from the moment a change was decided.
+    pub fn intended(change: &RoleChange) -> Self {
+        match (change.action, &change.cause) {
+            (RoleAction::Grant, _) => Self::Granting,
+            (RoleAction::Revoke, Cause::ManualRole) => Self::Claiming,
+            (RoleAction::Revoke, _) => Self::Revoking,
+        }
+    }
 }
 
 /// One line of the journal of role changes.

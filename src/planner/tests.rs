@@ -1,5 +1,6 @@
 //! Decisions as values, and the planner's laws as properties.
 
+mod findings;
 mod laws;
 
 use std::collections::BTreeSet;
@@ -289,34 +290,20 @@ fn a_role_of_a_gate_that_is_gone_is_taken_back() {
 }
 
 #[test]
-fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
+fn nothing_is_decided_about_a_role_that_was_not_looked_at() {
+    let later = RoleId(200);
     let mut roster = scene(Policy::default(), one_gate());
     subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
-    ours(&mut roster, ROLE, AppliedState::Granting);
     observe(&mut roster, &[ROLE]);
-    let (decisions, findings) = plan(&roster, [ADA], NOW);
-    assert_eq!(decisions, []);
-    let arrived = Findings {
-        arrived: vec![(GUILD, ADA, ROLE)],
-        ..Findings::default()
-    };
-    assert_eq!(findings, arrived);
-    subscribe(&mut roster, 4, paid(wallet(9), 1, 1));
-    ours(&mut roster, ROLE, AppliedState::Revoking);
-    observe(&mut roster, &[]);
-    let gone = Findings {
-        gone: vec![(GUILD, ADA, ROLE, true)],
-        ..Findings::default()
-    };
-    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone.clone()));
-    // Deserved again by now: the removal still happened and belongs into the journal.
-    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
-    let (decisions, findings) = plan(&roster, [ADA], NOW);
-    assert_eq!(
-        (decisions.len(), decisions[0].action),
-        (1, RoleAction::Grant)
-    );
-    assert_eq!(findings, gone);
+    ours(&mut roster, later, AppliedState::Granting);
+    roster.set_gates(vec![gate(1, GateMatch::Any, &[1], &[ROLE, later])]);
+    let nothing = (vec![], Findings::default());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing);
+    roster.set_gates(one_gate());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing);
+    roster.set_gates(vec![gate(1, GateMatch::Any, &[1], &[ROLE, later])]);
+    observe(&mut roster, &[ROLE]);
+    assert_eq!(decided(&roster)[0].role, later);
 }
 
 #[test]
@@ -330,4 +317,19 @@ fn only_members_whose_evidence_changed_or_ended_are_looked_at() {
         FxHashSet::from_iter([ADA])
     );
     assert_eq!(roster.take_dirty(Timestamp(20_000)), FxHashSet::default());
+}
+
+#[test]
+fn what_ended_already_ends_again_when_the_clock_goes_back() {
+    let mut roster = scene(Policy::default(), one_gate());
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    assert_eq!(
+        roster.take_dirty(Timestamp(13_201)),
+        FxHashSet::from_iter([ADA])
+    );
+    assert_eq!(roster.take_dirty(Timestamp(13_200)), FxHashSet::default());
+    assert_eq!(
+        roster.take_dirty(Timestamp(13_201)),
+        FxHashSet::from_iter([ADA])
+    );
 }

@@ -163,10 +163,11 @@ async fn planned(
     Ok(changes)
 }
 
-/// What the next pass would change, without a running service: reads the store and every server with a gate.
+/// What the next pass would change, without a running service: reads the store and every server with a gate. Of a server
+/// that cannot be read, the reason is told instead.
 ///
 /// # Errors
-/// When the store or Discord cannot be read.
+/// When the store cannot be read.
 pub async fn plan_once(
     store: &Store,
     discord: &Discord,
@@ -184,7 +185,13 @@ pub async fn plan_once(
     for guild in guilds {
         let interest = roster.roles_of_interest(guild);
         if !interest.is_empty() {
-            let seen = discord.observe(guild, &interest).await?;
+            let seen = match discord.observe(guild, &interest).await {
+                Ok(seen) => seen,
+                Err(error) => {
+                    trouble.insert(guild, BTreeSet::from([format!("{error:#}")]));
+                    continue;
+                }
+            };
             if !seen.problems.is_empty() {
                 trouble.insert(guild, seen.problems.into_values().collect());
             }

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use std::collections::BTreeSet;
 use tracing::{info, warn};
 
-use super::Reconcile;
+use super::{Reconcile, Underway};
 use crate::discord::{Observation, Reading};
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// How long a member event may contradict an acknowledged change before it is believed: events of the change's own
 /// making can arrive after later acknowledgements.
-const DOUBT: Duration = Duration::from_secs(2);
+pub(super) const DOUBT: Duration = Duration::from_secs(2);
 /// Pause before a server that could not be read is read again.
 const RETRY: Duration = Duration::from_secs(10);
 /// The longest pause between two such tries.
@@ -28,9 +28,16 @@ impl Reconcile {
 
     fn take_observation(&mut self, observation: Observation) {
         match observation {
-            Observation::Connected => self.observe_all(),
+            Observation::Connected => {
+                let guilds: Vec<_> = self.roster.guilds().map(|(guild, _)| guild).collect();
+                for guild in guilds {
+                    self.observe_anew(guild);
+                }
+            }
             Observation::Disconnected => {}
-            Observation::GuildAvailable(guild) => self.observe(guild, Duration::ZERO),
+            Observation::GuildAvailable(guild) | Observation::RolesChanged(guild) => {
+                self.observe_anew(guild);
+            }
             Observation::GuildGone(guild) => self.roster.guild_gone(guild),
             Observation::MemberSeen { guild, user, roles } => self.see_member(guild, user, roles),
             Observation::MemberLeft { guild, user } => {
@@ -38,7 +45,6 @@ impl Reconcile {
                 self.roster.member_left(guild, user);
                 self.roster.touch(user);
             }
-            Observation::RolesChanged(guild) => self.observe(guild, Duration::ZERO),
         }
     }
 
@@ -54,15 +60,18 @@ impl Reconcile {
         }
     }
 
-    /// When the next doubtful observation is to be believed.
-    pub(super) fn next_settling(&self) -> Instant {
-        let due = self.doubtful.values().map(|(due, _)| *due).min();
-        due.unwrap_or_else(|| Instant::now() + DOUBT)
+    /// When the next doubtful observation is to be believed, or a member with an unsettled intent to be looked at again.
+    pub(super) fn next_settling(&self) -> Option<Instant> {
+        let doubtful = self.doubtful.values().map(|(due, _)| *due);
+        doubtful.chain(self.unsettled.values().copied()).min()
     }
 
-    /// Believes the observations that nothing newer has replaced.
+    /// Believes the observations that nothing newer has replaced, and looks again at what was not settled.
     pub(super) fn settle_doubts(&mut self) {
         let now = Instant::now();
+        for (user, _) in self.unsettled.extract_if(.., |_, due| *due <= now) {
+            self.roster.touch(user);
+        }
         let due: Vec<_> = self
             .doubtful
             .iter()
@@ -85,11 +94,25 @@ impl Reconcile {
         }
     }
 
+    /// Reads a server after what a reading under way may have missed: then it is read once more afterwards.
+    fn observe_anew(&mut self, guild: GuildId) {
+        match self.under_observation.get_mut(&guild) {
+            Some(underway) => underway.again |= underway.begins <= Instant::now(),
+            None => self.observe(guild, Duration::ZERO),
+        }
+    }
+
+    /// Reads a server, unless that is under way.
     pub(super) fn observe(&mut self, guild: GuildId, pause: Duration) {
         let interest = self.roster.roles_of_interest(guild);
-        if interest.is_empty() || !self.under_observation.insert(guild) {
+        if interest.is_empty() || self.under_observation.contains_key(&guild) {
             return;
         }
+        let underway = Underway {
+            begins: Instant::now() + pause,
+            again: false,
+        };
+        self.under_observation.insert(guild, underway);
         let discord = self.discord.clone();
         self.observing.spawn(async move {
             tokio::time::sleep(pause).await;
@@ -103,7 +126,8 @@ impl Reconcile {
         &mut self,
         (guild, interest, observed): (GuildId, BTreeSet<RoleId>, anyhow::Result<Reading>),
     ) {
-        self.under_observation.remove(&guild);
+        let underway = self.under_observation.remove(&guild);
+        let again = underway.is_some_and(|underway| underway.again);
         match observed {
             Ok(reading) => {
                 // Not before now: what was acknowledged or seen since the last page would be undone by the older picture,
@@ -118,7 +142,7 @@ impl Reconcile {
                     observation.members,
                 );
                 self.roster.set_role_names(guild, observation.role_names);
-                if !self.roster.roles_of_interest(guild).is_subset(&interest) {
+                if again || !self.roster.roles_of_interest(guild).is_subset(&interest) {
                     self.observe(guild, Duration::ZERO);
                 }
                 if self.syncing.contains_key(&guild) {

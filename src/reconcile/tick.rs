@@ -8,11 +8,8 @@ use tracing::{debug, warn};
 
 use super::cause::to_changes;
 use super::{Reconcile, blocking};
-use crate::clock::machine_time;
-use crate::domain::{
-    Counts, GuildId, JournalEntry, Outcome, RoleAction, RoleChange, RoleId, Timestamp, UserId,
-};
-use crate::planner::{self, Findings};
+use crate::domain::{Counts, GuildId, RoleAction, RoleChange, RoleId, Timestamp, UserId};
+use crate::planner;
 use crate::roster::Roster;
 use crate::store::{Store, Touched};
 
@@ -91,8 +88,10 @@ impl Reconcile {
             let under_way = self.outstanding.get(member).map_or(&[][..], Vec::as_slice);
             !same_changes(under_way, changes)
         });
+        self.withdraw(&outbox);
+        self.settle_findings(findings, now, block).await?;
         let intents: Vec<_> = outbox.values().flatten().cloned().collect();
-        self.record(&intents, findings, block).await?;
+        self.intend(intents.clone(), block).await?;
         for change in &intents {
             self.roster.intend(change);
             self.decided_at.insert(decision_key(change), block);
@@ -104,66 +103,13 @@ impl Reconcile {
                 .any(|change| change.action == RoleAction::Grant)
         });
         for ((guild, user), changes) in grants.into_iter().chain(rest) {
-            if changes.is_empty() {
-                self.outstanding.remove(&(guild, user));
-            } else {
+            if !changes.is_empty() {
                 debug!(%guild, changes = changes.len(), "role changes handed over");
                 self.outstanding.insert((guild, user), changes.clone());
+                self.discord.outbox().set(guild, user, changes);
             }
-            self.discord.outbox().set(guild, user, changes);
         }
         Ok(())
-    }
-
-    /// Makes intents durable and settles what the last run left open, in at most three commits.
-    async fn record(
-        &mut self,
-        intents: &[RoleChange],
-        findings: Findings,
-        block: u64,
-    ) -> anyhow::Result<()> {
-        // A grant that was taken back before it was acknowledged may still arrive; its intent stays until it is known.
-        let outbox = self.discord.outbox();
-        let settled = |guild: &GuildId, user: &UserId, role: &RoleId| {
-            !self.outstanding.contains_key(&(*guild, *user))
-                && !outbox.may_arrive(*guild, *user, *role)
-        };
-        let mut gone = findings.gone;
-        gone.retain(|(guild, user, role, _)| settled(guild, user, role));
-        let mut arrived = findings.arrived;
-        arrived.retain(|(guild, user, role)| settled(guild, user, role));
-        if intents.is_empty() && gone.is_empty() && arrived.is_empty() {
-            return Ok(());
-        }
-        for (guild, user, role, _) in &gone {
-            self.roster.forget_applied(*guild, *user, *role);
-        }
-        for (guild, user, role) in &arrived {
-            self.roster
-                .acknowledge(*guild, *user, *role, RoleAction::Grant);
-        }
-        let store = self.store.clone();
-        let intents = intents.to_vec();
-        blocking(move || {
-            let mut entries = Vec::new();
-            let removed = gone.iter().filter(|(.., removed)| *removed);
-            let removed =
-                removed.map(|(guild, user, role, _)| (*guild, *user, *role, RoleAction::Revoke));
-            let granted = arrived
-                .iter()
-                .map(|(guild, user, role)| (*guild, *user, *role, RoleAction::Grant));
-            for (guild, user, role, action) in removed.chain(granted) {
-                entries.extend(done_before(&store, guild, user, role, action)?);
-            }
-            store.settle(&entries)?;
-            let gone: Vec<_> = gone
-                .iter()
-                .map(|(guild, user, role, _)| (*guild, *user, *role))
-                .collect();
-            store.forget_applied(&gone)?;
-            store.intend(&intents, block)
-        })
-        .await
     }
 
     /// Feeds the roster with what the store's commits touched.
@@ -194,9 +140,7 @@ impl Reconcile {
             self.roster.set_gates(gates);
             self.gates_changed();
         }
-        if touched.modules || touched.gates {
-            let store = self.store.clone();
-            let complete = blocking(move || store.complete_modules()).await?;
+        if let Some(complete) = touched.complete {
             self.roster.set_complete(complete);
         }
         Ok(())
@@ -296,35 +240,14 @@ fn same_changes(a: &[RoleChange], b: &[RoleChange]) -> bool {
     a.len() == b.len() && asks(a) == asks(b)
 }
 
-/// The journal's line for a change that was under way when the program last stopped, and is seen to have happened.
-fn done_before(
-    store: &Store,
-    guild: GuildId,
-    user: UserId,
-    role: RoleId,
-    action: RoleAction,
-) -> anyhow::Result<Option<JournalEntry>> {
-    let applied = store.applied(guild, user, role)?;
-    Ok(applied.map(|applied| JournalEntry {
-        at: machine_time(),
-        block: applied.block,
-        change: RoleChange {
-            action,
-            guild,
-            user,
-            role,
-            cause: applied.cause,
-        },
-        outcome: Outcome::Done,
-    }))
-}
-
 /// Fills a roster from the store; what it observed on Discord stays.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     roster.clear_stored();
+    // First: what is read after it has at least the events that make these modules complete.
+    let complete = store.complete_modules()?;
     store.for_each_plan(|module, id, plan| roster.set_plan(module, id, Some(plan)))?;
     store.for_each_blocked(|module, wallet, _| roster.set_blocked(module, wallet, true))?;
     store.for_each_subscription(|module, id, state| {
@@ -337,6 +260,6 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     }
     roster.set_gates(store.gates()?);
     store.for_each_applied(|applied| roster.set_applied(&applied))?;
-    roster.set_complete(store.complete_modules()?);
+    roster.set_complete(complete);
     Ok(())
 }

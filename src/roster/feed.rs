@@ -50,6 +50,19 @@ impl Roster {
         }
     }
 
+    /// Notes the ends of these holdings anew; their wallets.
+    pub(super) fn note_expiries(&mut self, concerns: impl Fn(&Holding) -> bool) -> Vec<Wallet> {
+        let holdings = self.holdings.iter();
+        let concerned: Vec<_> = holdings
+            .flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, *one)))
+            .filter(|(_, one)| concerns(one))
+            .collect();
+        for (wallet, holding) in &concerned {
+            self.note_expiry(*wallet, holding);
+        }
+        concerned.into_iter().map(|(wallet, _)| wallet).collect()
+    }
+
     /// Sets or removes a plan. Terms that differ concern every holder of the plan.
     pub fn set_plan(&mut self, module: ModuleAddress, id: PlanId, plan: Option<Plan>) {
         let terms = |plan: Option<&Plan>| plan.map(|plan| (plan.interval, plan.grace_period));
@@ -60,14 +73,7 @@ impl Roster {
         if terms(before.as_ref()) == terms(plan.as_ref()) {
             return;
         }
-        let concerned: Vec<_> = self
-            .holdings
-            .iter()
-            .flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, *one)))
-            .filter(|(_, one)| (one.module, one.plan) == (module, id))
-            .collect();
-        for (wallet, holding) in concerned {
-            self.note_expiry(wallet, &holding);
+        for wallet in self.note_expiries(|one| (one.module, one.plan) == (module, id)) {
             self.touch_wallet(wallet);
         }
     }
@@ -127,12 +133,16 @@ impl Roster {
 
     /// The intent to make a change is durable.
     pub fn intend(&mut self, change: &RoleChange) {
-        let state = match change.action {
-            RoleAction::Grant => AppliedState::Granting,
-            RoleAction::Revoke => AppliedState::Revoking,
-        };
+        let state = AppliedState::intended(change);
         let view = self.guilds.entry(change.guild).or_default();
         view.set_applied(change.user, change.role, Some(state));
+    }
+
+    /// The removal of a role of ours was decided and never made: it is wanted again.
+    pub fn keep(&mut self, change: &RoleChange) {
+        if let Some(view) = self.guilds.get_mut(&change.guild) {
+            view.set_applied(change.user, change.role, Some(AppliedState::Granted));
+        }
     }
 
     /// Discord made a change.

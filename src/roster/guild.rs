@@ -50,6 +50,11 @@ impl GuildView {
         self.members.get(&user)
     }
 
+    /// Whether it is known who holds this role: that of a gate made since is not before the server is read again.
+    pub fn knows(&self, role: RoleId) -> bool {
+        self.interest.contains(&role)
+    }
+
     /// Whether the user is in the server.
     pub fn is_present(&self, user: UserId) -> bool {
         self.member(user).is_some_and(|member| member.is_present)

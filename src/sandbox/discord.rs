@@ -12,6 +12,7 @@ mod interaction;
 mod invoke;
 mod limits;
 mod log;
+mod mentions;
 mod message;
 pub(crate) mod oauth;
 mod options;

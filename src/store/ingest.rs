@@ -3,9 +3,10 @@
 mod by_subject;
 mod folds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use redb::{ReadableTable as _, WriteTransaction};
+use alloy::primitives::Address;
+use redb::{ReadableTable, WriteTransaction};
 
 use super::Store;
 use super::codec::{decode, encode, event_key, pack, scoped_key, split_scoped_key};
@@ -119,17 +120,16 @@ fn store_modules(
     };
     let mut table = transaction.open_table(MODULES)?;
     let mut records = BTreeMap::new();
+    let mut changed = false;
     for module in &batch.modules {
         let record = table
             .get(&module.0.0.0)?
             .map(|bytes| decode::<ModuleRecord>(bytes.value()))
             .transpose()?;
         if let Some(mut record) = record {
-            let complete =
-                |synced_to: Option<u64>, cursor| synced_to.is_some() && synced_to >= cursor;
-            let before = complete(record.synced_to, cursor);
+            let before = record.is_complete(cursor);
             record.synced_to = Some(batch.to.number);
-            touched.modules |= before != complete(record.synced_to, cursor_after);
+            changed |= before != record.is_complete(cursor_after);
             records.insert(*module, record);
         }
     }
@@ -143,7 +143,25 @@ fn store_modules(
     for (module, record) in records {
         table.insert(&module.0.0.0, encode(&record).as_slice())?;
     }
+    if changed {
+        touched.complete = Some(complete_modules(&table, cursor_after)?);
+    }
     Ok(())
+}
+
+/// The modules of which every event up to `cursor` is stored.
+pub(super) fn complete_modules(
+    table: &impl ReadableTable<&'static [u8; 20], &'static [u8]>,
+    cursor: Option<u64>,
+) -> anyhow::Result<BTreeSet<ModuleAddress>> {
+    let mut complete = BTreeSet::new();
+    for row in table.iter()? {
+        let (key, record) = row?;
+        if decode::<ModuleRecord>(record.value())?.is_complete(cursor) {
+            complete.insert(ModuleAddress(Address::from(*key.value())));
+        }
+    }
+    Ok(complete)
 }
 
 fn store_plans_read(

@@ -67,6 +67,21 @@ impl Store {
     /// Makes the intent to apply `changes` durable; call before the first request leaves. `block` is the newest
     /// confirmed one at the decision.
     pub fn intend(&self, changes: &[RoleChange], block: u64) -> anyhow::Result<()> {
+        self.put_applied(changes, AppliedState::intended, block)
+    }
+
+    /// Takes back the intent to revoke: these roles were given all the while, and deserve it at `block` for the causes
+    /// of these grants.
+    pub fn keep(&self, grants: &[RoleChange], block: u64) -> anyhow::Result<()> {
+        self.put_applied(grants, |_| AppliedState::Granted, block)
+    }
+
+    fn put_applied(
+        &self,
+        changes: &[RoleChange],
+        state: impl Fn(&RoleChange) -> AppliedState,
+        block: u64,
+    ) -> anyhow::Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -74,14 +89,8 @@ impl Store {
         {
             let mut table = transaction.open_table(APPLIED)?;
             for change in changes {
-                let state = match change.action {
-                    RoleAction::Grant => AppliedState::Granting,
-                    RoleAction::Revoke => AppliedState::Revoking,
-                };
-                table.insert(
-                    key(change),
-                    encode(&(state, &change.cause, block)).as_slice(),
-                )?;
+                let row = encode(&(state(change), &change.cause, block));
+                table.insert(key(change), row.as_slice())?;
             }
         }
         transaction.commit()?;

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256};
 use anyhow::Context as _;
-use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{
+    ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
+};
 
 use super::codec::{decode, encode, scoped_key, split_scoped_key};
-use super::ingest::events_of;
+use super::ingest::{complete_modules, events_of};
 use super::tables::{
     BLOCKED, EVENTS, HEADERS, META, META_CHAIN, META_CURSOR, META_LAST_FORK, META_UNSURE, MODULES,
     PLANS, PLANS_READ, SUBSCRIPTIONS, UNKNOWN_LOGS,
@@ -64,11 +66,9 @@ impl Store {
 
     /// The modules of which every event up to the cursor is stored.
     pub fn complete_modules(&self) -> anyhow::Result<BTreeSet<ModuleAddress>> {
-        let cursor = self.cursor()?.map(|cursor| cursor.number);
-        let modules = self.modules()?.into_iter();
-        let complete =
-            modules.filter(|(_, record)| record.synced_to.is_some() && record.synced_to >= cursor);
-        Ok(complete.map(|(module, _)| module).collect())
+        let transaction = self.database.begin_read()?;
+        let cursor = cursor_in(&transaction)?.map(|cursor| cursor.number);
+        complete_modules(&transaction.open_table(MODULES)?, cursor)
     }
 
     /// Begins to follow a module; changes nothing when it is known already.
@@ -139,10 +139,7 @@ impl Store {
 
     /// The newest block up to which every module at the cursor has been read.
     pub fn cursor(&self) -> anyhow::Result<Option<Checkpoint>> {
-        let transaction = self.database.begin_read()?;
-        let meta = transaction.open_table(META)?;
-        let cursor = meta.get(META_CURSOR)?;
-        cursor.map(|bytes| decode(bytes.value())).transpose()
+        cursor_in(&self.database.begin_read()?)
     }
 
     /// Blocks up to the cursor whose logs are to be looked at once more.
@@ -324,4 +321,10 @@ impl Store {
             })
             .collect()
     }
+}
+
+fn cursor_in(transaction: &ReadTransaction) -> anyhow::Result<Option<Checkpoint>> {
+    let meta = transaction.open_table(META)?;
+    let cursor = meta.get(META_CURSOR)?;
+    cursor.map(|bytes| decode(bytes.value())).transpose()
 }

@@ -1,5 +1,7 @@
 //! The store's laws: any batch sizes, any rollback, and any file give what they should.
 
+mod complete;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -28,8 +28,9 @@ pub struct Touched {
     pub members: BTreeSet<UserId>,
     /// Whether gates changed.
     pub gates: bool,
-    /// Whether a module became complete (read up to the cursor) or ceased to be.
-    pub modules: bool,
+    /// The modules that are complete (read up to the cursor), when one became so or ceased to be. Told together with what
+    /// makes them so: whoever believes in a complete module has all of its subscriptions.
+    pub complete: Option<BTreeSet<ModuleAddress>>,
 }
 
 impl Touched {
@@ -41,7 +42,7 @@ impl Touched {
     fn absorb(&mut self, newer: Self) {
         self.everything |= newer.everything;
         self.gates |= newer.gates;
-        self.modules |= newer.modules;
+        self.complete = newer.complete.or(self.complete.take());
         self.members.extend(newer.members);
         self.subscriptions.extend(newer.subscriptions);
         self.plans.extend(newer.plans);

@@ -20,11 +20,12 @@ use amser_roles::domain::{
     GuildId, Link, ModuleAddress, PlanId, Position, Question, RoleId, SubscriptionId, Timestamp,
     UserId, Wallet,
 };
-use amser_roles::sandbox::discord::{LocalDiscord, Options, Reply};
+use amser_roles::sandbox::discord::{LocalDiscord, Reply};
 use amser_roles::store::Store;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
+use crate::support::scene::patient;
 use bot::{Bot, start};
 
 /// Longer than anything here takes, so that only a hang reaches it.
@@ -113,7 +114,7 @@ impl Story {
 
     /// Where each member may use so many commands a minute.
     async fn begin_limited(per_minute: u32) -> Self {
-        let local = LocalDiscord::start(Options::default()).await.unwrap();
+        let local = LocalDiscord::start(patient()).await.unwrap();
         let (club, pub_) = (local.add_guild("Club *7*"), local.add_guild("Pub"));
         let user = local.add_user("ada");
         let mut gates = Vec::new();

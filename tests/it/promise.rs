@@ -6,6 +6,7 @@ mod cost;
 mod gates;
 mod keep;
 mod members;
+mod moot;
 mod outage;
 mod strangers;
 

@@ -64,7 +64,7 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
             let state = match applied.state {
                 AppliedState::Granting => "It is being given",
                 AppliedState::Granted => "It was given",
-                AppliedState::Revoking => "It is being taken away",
+                AppliedState::Revoking | AppliedState::Claiming => "It is being taken away",
             };
             lines.push(format!("{state} because {}.", cause(&applied.cause, whose)));
         }

@@ -19,6 +19,8 @@ pub enum Fault {
     Slow(Duration),
     /// 429 for this route's bucket, in Discord's JSON.
     RateLimited(Duration),
+    /// 429 for this route's bucket because of what others do with the resource; it does not count as an invalid request.
+    SharedRateLimited(Duration),
     /// 429 for all routes, in Discord's JSON.
     GlobalRateLimited(Duration),
     /// 429 by Cloudflare: an HTML page and a `Retry-After` header, no JSON, no `X-RateLimit` headers.

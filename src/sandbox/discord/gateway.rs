@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod identify;
 pub(crate) mod members;
 pub(crate) mod session;
+pub(crate) mod starts;
 mod steer;
 
 /// A reason to close a connection: Discord's close codes.

@@ -130,11 +130,33 @@ pub(crate) struct Lane {
     pub(crate) route: u16,
 }
 
+/// To what a 429 applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The bot's own bucket.
+    User,
+    /// The resource, whoever uses it.
+    Shared,
+    /// Everything the bot does.
+    Global,
+}
+
+impl Scope {
+    /// As `X-RateLimit-Scope` says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Shared => "shared",
+            Self::Global => "global",
+        }
+    }
+}
+
 /// A request that came too many.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) retry_after: Duration,
-    pub(crate) global: bool,
+    pub(crate) scope: Scope,
     /// How much too early the request was, when an earlier 429 had already said when to come back.
     pub(crate) early_by: Option<Duration>,
 }
@@ -147,6 +169,7 @@ struct Window {
 
 #[derive(Clone, Copy, Debug)]
 struct Block {
+    scope: Scope,
     since: Instant,
     until: Instant,
 }
@@ -187,7 +210,7 @@ impl RateLimiter {
             let retry_after = block.until - now;
             let refusal = Refusal {
                 retry_after,
-                global: key.is_none(),
+                scope: block.scope,
                 early_by: early.then_some(retry_after),
             };
             return (None, Err(refusal));
@@ -196,12 +219,12 @@ impl RateLimiter {
             return (None, Ok(()));
         }
         if let Err(retry_after) = take(&mut self.global, limits.global, now) {
-            self.block(None, retry_after, now);
+            self.block(None, Scope::Global, retry_after, now);
             return (
                 None,
                 Err(Refusal {
                     retry_after,
-                    global: true,
+                    scope: Scope::Global,
                     early_by: None,
                 }),
             );
@@ -223,10 +246,10 @@ impl RateLimiter {
             reset_after: (window.started + allowance.window).saturating_duration_since(now),
         };
         let result = taken.map_err(|retry_after| {
-            self.block(Some(lane), retry_after, now);
+            self.block(Some(lane), Scope::User, retry_after, now);
             Refusal {
                 retry_after,
-                global: false,
+                scope: Scope::User,
                 early_by: None,
             }
         });
@@ -234,10 +257,17 @@ impl RateLimiter {
     }
 
     /// Remembers that a 429 told the client to stay away.
-    pub(crate) fn block(&mut self, key: Option<Lane>, retry_after: Duration, now: Instant) {
+    pub(crate) fn block(
+        &mut self,
+        key: Option<Lane>,
+        scope: Scope,
+        retry_after: Duration,
+        now: Instant,
+    ) {
         self.blocks.insert(
             key,
             Block {
+                scope,
                 since: now,
                 until: now + retry_after,
             },
@@ -284,116 +314,4 @@ fn take(window: &mut Option<Window>, allowance: Allowance, now: Instant) -> Resu
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lane(bucket: Bucket, major: u64) -> Lane {
-        Lane {
-            bucket,
-            major,
-            route: 0,
-        }
-    }
-
-    fn limits() -> RateLimits {
-        RateLimits::realistic()
-    }
-
-    #[test]
-    fn the_eleventh_role_change_of_a_guild_waits_for_the_window() {
-        let mut limiter = RateLimiter::default();
-        let start = Instant::now();
-        for used in 1..=10 {
-            let (standing, admitted) =
-                limiter.admit(&limits(), lane(Bucket::MemberRoles, 1), start);
-            assert_eq!(standing.unwrap().remaining, 10 - used);
-            assert!(admitted.is_ok());
-        }
-        let (_, refused) = limiter.admit(
-            &limits(),
-            lane(Bucket::MemberRoles, 1),
-            start + Duration::from_secs(4),
-        );
-        assert_eq!(refused.unwrap_err().retry_after, Duration::from_secs(6));
-        assert!(
-            limiter
-                .admit(&limits(), lane(Bucket::MemberRoles, 2), start)
-                .1
-                .is_ok(),
-            "another guild is free"
-        );
-        let later = start + Duration::from_secs(10);
-        assert!(
-            limiter
-                .admit(&limits(), lane(Bucket::MemberRoles, 1), later)
-                .1
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn a_request_before_retry_after_is_early_but_one_already_under_way_is_forgiven() {
-        let mut limiter = RateLimiter::default();
-        let start = Instant::now();
-        limiter.block(
-            Some(lane(Bucket::MemberRoles, 1)),
-            Duration::from_secs(2),
-            start,
-        );
-        let at = |ms| start + Duration::from_millis(ms);
-        let refused = limiter
-            .admit(&limits(), lane(Bucket::MemberRoles, 1), at(100))
-            .1
-            .unwrap_err();
-        assert_eq!(refused.early_by, None);
-        let refused = limiter
-            .admit(&limits(), lane(Bucket::MemberRoles, 1), at(500))
-            .1
-            .unwrap_err();
-        assert_eq!(refused.early_by, Some(Duration::from_millis(1500)));
-        assert!(
-            limiter
-                .admit(&limits(), lane(Bucket::MemberRoles, 1), at(2000))
-                .1
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn the_global_limit_stops_every_bucket() {
-        let mut limiter = RateLimiter::default();
-        let start = Instant::now();
-        for guild in 0..50 {
-            assert!(
-                limiter
-                    .admit(&limits(), lane(Bucket::MemberRoles, guild), start)
-                    .1
-                    .is_ok()
-            );
-        }
-        let refused = limiter
-            .admit(&limits(), lane(Bucket::GlobalOnly, 0), start)
-            .1
-            .unwrap_err();
-        assert!(refused.global);
-        assert!(
-            limiter
-                .admit(&limits(), lane(Bucket::Unlimited, 0), start)
-                .1
-                .is_ok(),
-            "interactions go on"
-        );
-    }
-
-    #[test]
-    fn invalid_requests_are_forgotten_after_ten_minutes() {
-        let mut limiter = RateLimiter::default();
-        let start = Instant::now();
-        limiter.count_invalid(start);
-        limiter.count_invalid(start + Duration::from_secs(300));
-        assert_eq!(
-            limiter.invalid_requests(start + Duration::from_secs(601)),
-            1
-        );
-    }
-}
+mod tests;

@@ -6,11 +6,15 @@ use serenity::model::id::{ChannelId, MessageId};
 use time::OffsetDateTime;
 
 use super::error::ApiError;
+use super::mentions::AllowedMentions;
 use super::shape;
 use super::world::World;
 
 /// The flag of a message that only one user sees.
 pub(crate) const EPHEMERAL: u64 = 1 << 6;
+
+/// The flags that a message of its own in a channel can have: embeds or notifications suppressed.
+const SETTABLE: u64 = 1 << 2 | 1 << 12;
 
 /// A body that creates or edits a message. Unknown fields are refused, so that tests see them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -22,8 +26,7 @@ pub(crate) struct MessageBody {
     flags: Option<u64>,
     #[serde(default, rename = "tts")]
     _tts: Option<bool>,
-    #[serde(default, rename = "allowed_mentions")]
-    _allowed_mentions: Option<Value>,
+    allowed_mentions: Option<AllowedMentions>,
     #[serde(default, rename = "attachments")]
     attachments: Option<Vec<Value>>,
     #[serde(default, rename = "sticker_ids")]
@@ -93,10 +96,19 @@ impl MessageBody {
             ));
         }
         check_rows(components)?;
+        if let Some(allowed) = &self.allowed_mentions {
+            allowed.check()?;
+        }
         if creating && content == 0 && embeds.is_empty() && components.is_empty() {
             return Err(ApiError::empty_message());
         }
         Ok(())
+    }
+
+    /// A message in a channel is for everyone: the flags that only other messages can have are ignored, as Discord does.
+    pub(crate) fn for_everyone(mut self) -> Self {
+        self.flags = self.flags.map(|flags| flags & SETTABLE);
+        self
     }
 
     /// Writes the fields that the body names into a message object.
@@ -173,27 +185,31 @@ fn check_rows(rows: &[Value]) -> Result<(), ApiError> {
         for (at, item) in items.iter().enumerate() {
             let path = format!("{path}.components.{at}");
             short(&format!("{path}.label"), item["label"].as_str(), 80)?;
-            short(
-                &format!("{path}.custom_id"),
-                item["custom_id"].as_str(),
-                100,
-            )?;
+            let named = item["custom_id"].as_str();
+            if named.is_some_and(|id| !(1..=100).contains(&id.chars().count())) {
+                let path = format!("{path}.custom_id");
+                let message = "Must be between 1 and 100 in length.";
+                return Err(ApiError::invalid_form(
+                    &path,
+                    "BASE_TYPE_BAD_LENGTH",
+                    message,
+                ));
+            }
             let link = item["type"] == 2 && item["style"] == 5;
             let address = item["url"].as_str();
-            let custom_id = item["custom_id"].as_str();
             let right = if link {
-                custom_id.is_none()
+                named.is_none()
                     && address.is_some_and(|url| {
                         url.starts_with("http://") || url.starts_with("https://")
                     })
             } else {
-                custom_id.is_some() && address.is_none()
+                named.is_some() && address.is_none()
             };
             if !right {
                 let message = "A link button needs a url, any other component a custom_id.";
                 return Err(ApiError::invalid_form(&path, "COMPONENT_INVALID", message));
             }
-            if let Some(id) = custom_id {
+            if let Some(id) = named {
                 if seen.contains(&id) {
                     let message = "Component custom id cannot be duplicated";
                     return Err(ApiError::invalid_form(
@@ -285,5 +301,16 @@ mod tests {
             None
         );
         assert_eq!(code(row(json!([]))), Some(50035));
+    }
+
+    #[test]
+    fn a_buttons_id_has_one_to_a_hundred_characters() {
+        let named = |id: String| {
+            let button = json!({ "type": 2, "style": 1, "label": "x", "custom_id": id });
+            code(json!({ "components": [{ "type": 1, "components": [button] }] }))
+        };
+        assert_eq!(named(String::new()), Some(50035));
+        assert_eq!(named("é".repeat(100)), None);
+        assert_eq!(named("é".repeat(101)), Some(50035));
     }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serenity::model::gateway::GatewayIntents;
 use serenity::model::id::ApplicationId;
 
-use super::limits::RateLimits;
+use super::limits::{Allowance, RateLimits};
 
 /// The application that is registered on the local Discord, and how strict that Discord is.
 #[derive(Clone, Debug)]
@@ -26,6 +26,10 @@ pub struct Options {
     pub privileged_intents: GatewayIntents,
     /// How often HELLO asks for heartbeats. Discord says 41.25 s.
     pub heartbeat_interval: Duration,
+    /// How long after an IDENTIFY the next one may come. Discord says 5 s (at a concurrency of 1).
+    pub identify_gap: Duration,
+    /// How many IDENTIFYs may come in how long. Discord says 1,000 in a day.
+    pub session_starts: Allowance,
     /// The rate limits in force.
     pub rate_limits: RateLimits,
     /// How long an interaction waits for its first answer. Discord says 3 s.
@@ -47,6 +51,8 @@ impl Default for Options {
             redirect_uris: Vec::new(),
             privileged_intents: GatewayIntents::GUILD_MEMBERS,
             heartbeat_interval: Duration::from_millis(41_250),
+            identify_gap: Duration::from_secs(5),
+            session_starts: Allowance::new(1_000, 24 * 3_600),
             rate_limits: RateLimits::generous(),
             interaction_deadline: Duration::from_secs(3),
             interaction_lifetime: Duration::from_secs(15 * 60),

@@ -21,11 +21,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded;
 
-use self::render::{cloudflare, refuse, respond, succeed, too_many, with_headers};
+use self::render::{SCOPE, cloudflare, refuse, respond, succeed, too_many, with_headers};
 use super::call::{Answer, Call, Identity};
 use super::error::ApiError;
 use super::fault::Fault;
-use super::limits::{Lane, Refusal, Standing};
+use super::limits::{Lane, Refusal, Scope, Standing};
 use super::log::{RequestRecord, Rule};
 use super::route::{Access, Route};
 use super::shared::Shared;
@@ -33,6 +33,9 @@ use super::socket::SocketControl;
 
 /// Bodies above this size are refused; Discord's own limit for a request without files is 8 MiB.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Characters of `X-Audit-Log-Reason`, decoded.
+const LONGEST_REASON: usize = 512;
 
 /// The routes of the table, below `/api/v10`.
 pub(crate) fn router() -> Router<Arc<Shared>> {
@@ -218,6 +221,15 @@ fn handle(shared: &Shared, headers: &HeaderMap, mut call: Call) -> Result<Answer
                 return Err(ApiError::unauthorized());
             }
         };
+        let reason = call.reason.as_deref().unwrap_or_default();
+        if reason.chars().count() > LONGEST_REASON {
+            let message = format!("Must be {LONGEST_REASON} or fewer in length.");
+            return Err(ApiError::invalid_form(
+                "reason",
+                "BASE_TYPE_MAX_LENGTH",
+                message,
+            ));
+        }
         (call.route.handler())(world, &call)
     })
 }
@@ -230,8 +242,14 @@ async fn misbehave(
     standing: Option<Standing>,
     socket: &SocketControl,
 ) -> Option<Response<Body>> {
-    let block = |key, retry_after| {
-        shared.limiter(|limiter, now| limiter.block(key, retry_after, now));
+    let limited = |key, scope, retry_after| {
+        shared.limiter(|limiter, now| limiter.block(key, scope, retry_after, now));
+        let refusal = Refusal {
+            retry_after,
+            scope,
+            early_by: None,
+        };
+        too_many(refusal, standing)
     };
     match fault {
         Fault::Slow(time) => {
@@ -256,26 +274,13 @@ async fn misbehave(
             let page = format!("<html><body><h1>{status}</h1></body></html>");
             Some(respond(status, "text/html", page))
         }
-        Fault::RateLimited(retry_after) => {
-            block(Some(lane), *retry_after);
-            let refusal = Refusal {
-                retry_after: *retry_after,
-                global: false,
-                early_by: None,
-            };
-            Some(too_many(refusal, standing))
+        Fault::RateLimited(retry_after) => Some(limited(Some(lane), Scope::User, *retry_after)),
+        Fault::SharedRateLimited(retry_after) => {
+            Some(limited(Some(lane), Scope::Shared, *retry_after))
         }
-        Fault::GlobalRateLimited(retry_after) => {
-            block(None, *retry_after);
-            let refusal = Refusal {
-                retry_after: *retry_after,
-                global: true,
-                early_by: None,
-            };
-            Some(too_many(refusal, standing))
-        }
+        Fault::GlobalRateLimited(retry_after) => Some(limited(None, Scope::Global, *retry_after)),
         Fault::CloudflareRateLimited(retry_after) => {
-            block(None, *retry_after);
+            shared.limiter(|limiter, now| limiter.block(None, Scope::Global, *retry_after, now));
             Some(cloudflare(*retry_after))
         }
         Fault::Refused { .. } => fault.refusal().map(|error| refuse(&error)),
@@ -312,7 +317,9 @@ fn open(shared: &Shared, route: Option<Route>, parts: &request::Parts, body: &By
 /// Notes the answer, and counts it when Discord would count it as invalid.
 fn close(shared: &Shared, number: u64, response: Response<Body>) -> Response<Body> {
     let status = response.status().as_u16();
-    if matches!(status, 401 | 403 | 429) {
+    let scope = response.headers().get(SCOPE);
+    let shared_limit = scope.is_some_and(|scope| scope == Scope::Shared.name());
+    if matches!(status, 401 | 403 | 429) && !shared_limit {
         shared.limiter(|limiter, now| limiter.count_invalid(now));
     }
     shared.log(|log| log.close(number, status));

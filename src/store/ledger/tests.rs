@@ -64,6 +64,15 @@ fn a_revoke_that_was_overtaken_leaves_the_newer_intent() {
 }
 
 #[test]
+fn a_role_that_is_kept_after_all_counts_as_given() {
+    let store = Store::in_memory().unwrap();
+    store.intend(&[change(RoleAction::Revoke)], 7).unwrap();
+    store.keep(&[change(RoleAction::Grant)], 8).unwrap();
+    assert_eq!(state(&store), Some((AppliedState::Granted, 8)));
+    assert_eq!(store.journal(9).unwrap(), [], "nothing was changed");
+}
+
+#[test]
 fn of_a_forgotten_member_nothing_is_journaled_and_in_the_end_nothing_is_left() {
     let store = Store::in_memory().unwrap();
     store.intend(&[change(RoleAction::Grant)], 7).unwrap();

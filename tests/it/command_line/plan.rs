@@ -96,6 +96,45 @@ async fn what_cannot_be_done_is_said_beside_the_plan() {
     assert!(told.output.contains(trouble), "{}", told.output);
 }
 
+#[tokio::test]
+async fn a_server_that_cannot_be_read_is_told_beside_the_plan_for_the_others() {
+    let mut scene = Scene::new().await;
+    scene.pay().await;
+    let discord = LocalDiscord::start(Options::default()).await.unwrap();
+    let user = discord.add_user("ada");
+    let servers = ["First", "Second", "Third"].map(|name| {
+        let (guild, roles) = new_guild(&discord, name, &["Subscriber"]);
+        discord.add_member(guild, user).unwrap();
+        (guild, roles[0])
+    });
+    let [_, (lost, _), _] = servers;
+    discord.kick_bot(lost).unwrap();
+    let gates = servers.map(|(guild, role)| gate(guild, scene.module, scene.plan, role));
+    let gates = gates.concat();
+    let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gates);
+    let link = Link {
+        user,
+        wallet: Wallet(wallet("member 1").address()),
+        linked_at: Timestamp(0),
+        proof: None,
+    };
+    let store = Store::open(&installation.store_path()).unwrap();
+    store.link(&link, 5).unwrap();
+    drop(store);
+    let plan = planned(&installation).await;
+    let changes = plan["changes"].as_array().unwrap().iter();
+    let granted: Vec<_> = changes.map(|change| change["guild_id"].clone()).collect();
+    let [(first, _), _, (third, _)] = servers;
+    assert_eq!(
+        granted,
+        [first, third].map(|guild| json!(guild.to_string()))
+    );
+    let trouble = plan["trouble"].as_object().unwrap();
+    assert_eq!(trouble.keys().collect::<Vec<_>>(), [&lost.to_string()]);
+    let sentence = trouble[&lost.to_string()][0].as_str().unwrap();
+    assert!(sentence.contains("cannot read"), "{sentence}");
+}
+
 /// A service's control route over questions that the test answers.
 async fn service(key_path: &Path) -> mpsc::Receiver<Question> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

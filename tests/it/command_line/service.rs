@@ -1,15 +1,15 @@
 //! `run`: what keeps it from starting, who else may use its store, and how it stops.
 
-use amser_roles::sandbox::discord::{LocalDiscord, Options};
+use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 
 use crate::support::installation::{Installation, gate, log, signal};
-use crate::support::scene::Scene;
+use crate::support::scene::{Scene, patient};
 use crate::support::stage::{DEADLINE, Setting, new_guild, wait};
 
 async fn installation() -> (Installation, Scene, LocalDiscord) {
     let scene = Scene::new().await;
-    let discord = LocalDiscord::start(Options::default()).await.unwrap();
+    let discord = LocalDiscord::start(patient()).await.unwrap();
     let (guild, roles) = new_guild(&discord, "Service", &["Subscriber"]);
     let gate = gate(guild, scene.module, scene.plan, roles[0]);
     let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gate);

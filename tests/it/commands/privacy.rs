@@ -129,3 +129,26 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
     .await;
     story.end();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_a_member_who_left_a_server_before_deleting() {
+    let mut story = Story::begin().await;
+    story.link(story.user, wallet(1));
+    story.pay(1, wallet(1));
+    story.until_role(story.club, story.paid, true).await;
+    story
+        .until_role(story.pub_, story.role(story.pub_), true)
+        .await;
+    story.local.remove_member(story.pub_, story.user).unwrap();
+    let asked = story.run("privacy delete", &[]).await;
+    story
+        .press(story.club, story.user, &asked, "Delete everything")
+        .await;
+    story.until_role(story.club, story.paid, false).await;
+    let (store, user) = (story.store.clone(), story.user);
+    eventually("nothing is stored any more", || {
+        store.applied_of(user).unwrap().is_empty() && store.journal_of(user, 9).unwrap().is_empty()
+    })
+    .await;
+    story.end();
+}

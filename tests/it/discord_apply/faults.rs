@@ -77,10 +77,11 @@ async fn fifty_requests_a_second_are_enough_for_many_servers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_429_is_waited_out() {
     let retry_after = Duration::from_millis(1500);
-    for fault in [
-        Fault::RateLimited(retry_after),
-        Fault::GlobalRateLimited(retry_after),
-        Fault::CloudflareRateLimited(Duration::from_secs(2)),
+    for (fault, counts) in [
+        (Fault::RateLimited(retry_after), 1),
+        (Fault::SharedRateLimited(retry_after), 0),
+        (Fault::GlobalRateLimited(retry_after), 1),
+        (Fault::CloudflareRateLimited(Duration::from_secs(2)), 1),
     ] {
         let mut story = Story::begin(3).await;
         story.ready().await;
@@ -93,6 +94,7 @@ async fn every_kind_of_429_is_waited_out() {
         assert!(begun.elapsed() >= retry_after, "{fault:?}");
         assert_eq!(story.holders().len(), 3);
         assert_eq!(story.role_requests(), 4, "{fault:?}");
+        assert_eq!(story.local.invalid_requests(), counts, "{fault:?}");
         assert_eq!(story.told().len(), 3, "a rate limit is not reported");
         story.end().await;
     }
@@ -149,4 +151,47 @@ async fn a_hanging_and_a_reset_request_are_tried_again_while_others_go_on() {
         );
         story.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn role_changes_go_on_while_the_server_itself_cannot_be_read() {
+    const GET: Option<Route> = Some(Route::GetGuild);
+    let mut story = Story::begin(6).await;
+    story.ready().await;
+    story.set(RoleAction::Grant, story.users[0]);
+    story.settled().await;
+    story.local.clear_log();
+    story.local.inject(GET, Fault::Hang, Times::UntilCleared);
+    let rename = |name| story.local.rename_role(story.guild, story.paid, name);
+    rename("Renamed").unwrap();
+    let asked = |times| {
+        let asked = move |local: &LocalDiscord| local.count(Route::GetGuild) == times;
+        story
+            .local
+            .wait_until("the roles are asked for", DEADLINE, asked)
+    };
+    asked(1).await.unwrap();
+    // A request is given up after ten seconds.
+    let begun = Instant::now();
+    for user in &story.users[1..5] {
+        story.set(RoleAction::Grant, *user);
+    }
+    story.settled().await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(story.holders(), story.users[..5].iter().copied().collect());
+    assert_eq!(
+        story.local.count(Route::GetGuild),
+        1,
+        "and was not answered"
+    );
+    // Nobody waits for the second try in vain.
+    asked(2).await.unwrap();
+    let begun = Instant::now();
+    story.set(RoleAction::Grant, story.users[5]);
+    story.settled().await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    story.local.clear_faults(None);
+    story.end().await;
 }

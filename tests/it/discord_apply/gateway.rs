@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use amser_roles::sandbox::discord::Allowance;
 use serenity::model::gateway::GatewayIntents;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
@@ -107,6 +108,40 @@ async fn a_lost_session_begins_anew_and_says_so() {
         .observed(|observation| *observation == Observation::Connected)
         .await;
     story.ready().await;
+    assert_eq!(story.local.identified(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_is_begun_when_none_is_left_for_the_day() {
+    let day = Duration::from_secs(7);
+    let options = Options {
+        session_starts: Allowance {
+            requests: 1,
+            window: day,
+        },
+        ..Options::default()
+    };
+    let begun = Instant::now();
+    let mut story = Story::begin_with(options, 0).await;
+    story.ready().await;
+    let local = story.local.clone();
+    story.end().await;
+    let before = local.count(Route::GetGatewayBot);
+    let mut story = Story::begin_at(local, 1).await;
+    let asked = story
+        .local
+        .wait_until("the bot asks for the gateway", DEADLINE, move |local| {
+            local.count(Route::GetGatewayBot) > before
+        });
+    asked.await.unwrap();
+    // Meanwhile roles are given.
+    story.set(RoleAction::Grant, story.users[0]);
+    story.settled().await;
+    assert_eq!(story.holders().len(), 1);
+    assert_eq!(story.local.identified(), 1);
+    story.status(|status| status.connected).await;
+    assert!(begun.elapsed() >= day, "{:?}", begun.elapsed());
     assert_eq!(story.local.identified(), 2);
     story.end().await;
 }

@@ -128,7 +128,7 @@ async fn answer(context: &Context, interaction: Interaction) -> serenity::Result
     }
 }
 
-struct Bot {
+pub(super) struct Bot {
     heard: UnboundedReceiver<(&'static str, Context)>,
     cache: Arc<Cache>,
     shards: Arc<ShardManager>,
@@ -136,7 +136,7 @@ struct Bot {
 }
 
 impl Bot {
-    async fn connect(discord: &LocalDiscord, intents: GatewayIntents) -> Self {
+    pub(super) async fn connect(discord: &LocalDiscord, intents: GatewayIntents) -> Self {
         let (tell, heard) = unbounded_channel();
         let builder = serenity::client::ClientBuilder::new_with_http(http(discord), intents);
         let mut client: Client = builder.event_handler(Listener(tell)).await.unwrap();
@@ -151,7 +151,7 @@ impl Bot {
     }
 
     /// Waits for an event, ignoring others.
-    async fn hears(&mut self, what: &str) -> Context {
+    pub(super) async fn hears(&mut self, what: &str) -> Context {
         let heard = async {
             loop {
                 let (event, context) = self.heard.recv().await.unwrap();
@@ -165,13 +165,14 @@ impl Bot {
             .unwrap_or_else(|_| panic!("never heard {what}"))
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.shards.shutdown_all().await;
         self.running.await.unwrap().unwrap();
     }
 }
 
-const INTENTS: GatewayIntents = GatewayIntents::GUILDS.union(GatewayIntents::GUILD_MEMBERS);
+pub(super) const INTENTS: GatewayIntents =
+    GatewayIntents::GUILDS.union(GatewayIntents::GUILD_MEMBERS);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serenity_caches_the_guild_and_hears_of_members() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use amser_roles::sandbox::discord::{LocalDiscord, NoReply, Options, Rule};
 use serde_json::json;
 use serenity::all::{
-    ClientBuilder, Context, CreateActionRow, CreateButton, CreateCommand, CreateEmbed,
-    CreateMessage, EditMessage, EventHandler, GatewayIntents, GetMessages, Interaction,
-    InteractionId,
+    ClientBuilder, Context, CreateActionRow, CreateAllowedMentions, CreateButton, CreateCommand,
+    CreateEmbed, CreateMessage, EditMessage, EventHandler, GatewayIntents, GetMessages,
+    Interaction, InteractionId, MessageFlags,
 };
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -186,4 +186,37 @@ async fn a_late_or_second_callback_is_refused_and_the_webhook_opens_with_the_fir
         .await;
     assert_eq!(refusal(expired), (401, 50027));
     shards.shutdown_all().await;
+}
+
+#[tokio::test]
+async fn a_message_in_a_channel_is_for_everyone_whatever_its_flags_say() {
+    let discord = start().await;
+    let guild = discord.add_guild("Club");
+    let channel = discord.channel(guild).unwrap();
+    let http = http(&discord);
+    let flags = MessageFlags::EPHEMERAL | MessageFlags::SUPPRESS_EMBEDS;
+    let secret = CreateMessage::new().content("only for ada").flags(flags);
+    let sent = channel.send_message(&http, secret).await.unwrap();
+    assert_eq!(sent.flags, Some(MessageFlags::SUPPRESS_EMBEDS));
+    assert!(!discord.messages(channel)[0].ephemeral);
+    assert_eq!(discord.violations(), []);
+}
+
+#[tokio::test]
+async fn mentions_are_allowed_all_or_by_name() {
+    let discord = start().await;
+    let guild = discord.add_guild("Club");
+    let channel = discord.channel(guild).unwrap();
+    let http = http(&discord);
+    let say = async |allowed: CreateAllowedMentions| {
+        let message = CreateMessage::new()
+            .content("hello")
+            .allowed_mentions(allowed);
+        channel.send_message(&http, message).await
+    };
+    let ada = || CreateAllowedMentions::new().users([7]);
+    say(ada()).await.unwrap();
+    assert_eq!(discord.violations(), []);
+    assert_eq!(refusal(say(ada().all_users(true)).await), (400, 50035));
+    assert_eq!(discord.violations()[0].rule, Rule::Malformed);
 }

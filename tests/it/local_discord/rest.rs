@@ -377,3 +377,23 @@ async fn too_many_invalid_requests_end_in_cloudflares_block() {
     assert_eq!(blocked.status(), 429);
     assert!(blocked.text().await.unwrap().contains("1015"));
 }
+
+#[tokio::test]
+async fn a_reason_of_more_than_512_characters_is_refused_however_it_is_written() {
+    let Scene {
+        discord,
+        http,
+        guild,
+        role,
+        user,
+    } = scene().await;
+    let give = async |reason: &str| {
+        http.add_member_role(guild.0.into(), user.0.into(), role.0.into(), Some(reason))
+            .await
+    };
+    // Three bytes in the header for each byte of an ç.
+    give(&"ç".repeat(512)).await.unwrap();
+    assert_eq!(discord.violations(), []);
+    assert_eq!(refusal(give(&"ç".repeat(513)).await), (400, 50035));
+    assert_eq!(discord.violations()[0].rule, Rule::Malformed);
+}

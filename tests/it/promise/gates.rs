@@ -1,8 +1,11 @@
 //! Which plans open which roles: any and all, several roles, wallets and servers.
 
+use std::time::Duration;
+
 use alloy::primitives::U256;
 use amser_roles::domain::{GateMatch, GuildId, RoleId};
 use amser_roles::sandbox::chain::wallet;
+use amser_roles::sandbox::discord::{Fault, Route, Times};
 
 use crate::support::scene::{TERMS, new_module};
 use crate::support::stage::{Person, Stage, new_guild};
@@ -155,4 +158,32 @@ async fn a_gate_that_is_removed_takes_its_role_along() {
     assert!(stage.store.remove_gate(gate).unwrap());
     stage.until(ada, guild, roles[0], false).await;
     stage.until_role(ada, true).await;
+}
+
+#[tokio::test]
+async fn a_role_that_was_held_by_hand_before_its_gate_was_made_stays_so() {
+    let stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    let role = stage.discord.add_role(stage.guild, "Honour").unwrap();
+    stage
+        .discord
+        .give_role(stage.guild, ada.user, role)
+        .unwrap();
+    stage.barrier().await;
+    let route = Route::ListMembers;
+    let readings = stage.discord.count(route);
+    let slow = Fault::Slow(Duration::from_secs(2));
+    stage.discord.inject(Some(route), slow, Times::Next(1));
+    let plans = [stage.plan];
+    stage.gate(stage.guild, stage.module, &plans, GateMatch::Any, &[role]);
+    // Grace is given the role when the server is read: ada could have been before.
+    let (grace, _) = stage.subscriber("grace").await;
+    stage.until(grace, stage.guild, role, true).await;
+    assert!(stage.discord.count(route) > readings, "it was read anew");
+    let given = stage.store.applied(stage.guild, ada.user, role).unwrap();
+    assert_eq!(given, None, "this program gave nothing");
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    stage.until_role(ada, false).await;
+    stage.barrier().await;
+    assert!(stage.discord.has_role(stage.guild, ada.user, role));
 }

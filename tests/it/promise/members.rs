@@ -1,8 +1,11 @@
 //! People come, go, move wallets and are given roles by hand.
 
-use amser_roles::domain::{Cause, RoleAction};
+use std::time::Duration;
 
-use crate::support::stage::{Setting, Stage};
+use amser_roles::domain::{Cause, RoleAction};
+use amser_roles::sandbox::discord::{Fault, LocalDiscord, Route, Times};
+
+use crate::support::stage::{DEADLINE, Setting, Stage, wait};
 
 #[tokio::test]
 async fn a_member_who_rejoins_gets_the_role_back() {
@@ -21,7 +24,13 @@ async fn a_member_whose_subscription_ended_while_away_comes_back_without_the_rol
     let (ada, id) = stage.subscriber("ada").await;
     stage.discord.remove_member(stage.guild, ada.user).unwrap();
     stage.chain.cancel(stage.module, id).await.unwrap();
-    stage.barrier().await;
+    let given = || {
+        stage
+            .store
+            .applied(stage.guild, ada.user, stage.role)
+            .unwrap()
+    };
+    wait("nothing is remembered of it", || given().is_none()).await;
     stage.discord.add_member(stage.guild, ada.user).unwrap();
     stage.barrier().await;
     assert!(!stage.has_role(ada));
@@ -102,4 +111,42 @@ async fn unlinking_a_wallet_takes_the_role() {
     let wallet = amser_roles::domain::Wallet(ada.wallet);
     assert!(stage.store.unlink(ada.user, wallet).unwrap());
     stage.until_role(ada, false).await;
+}
+
+#[tokio::test]
+async fn what_happens_behind_a_reading_and_before_a_new_session_is_noticed() {
+    let stage = Stage::open().await;
+    let (ada, _) = stage.subscriber("ada").await;
+    // They fill the first page together with ada, and the second one.
+    stage.discord.add_members(stage.guild, 1_500).unwrap();
+    stage.barrier().await;
+    let (route, pages) = (Route::ListMembers, stage.discord.count(Route::ListMembers));
+    let slow = |time| Fault::Slow(Duration::from_secs(time));
+    stage.discord.inject(Some(route), slow(0), Times::Next(1));
+    stage.discord.inject(Some(route), slow(8), Times::Next(1));
+    stage
+        .discord
+        .rename_role(stage.guild, stage.role, "Renamed")
+        .unwrap();
+    let is_read = |discord: &LocalDiscord| discord.count(route) == pages + 2;
+    let read = stage
+        .discord
+        .wait_until("the first page is read", DEADLINE, is_read);
+    read.await.unwrap();
+    let sessions = stage.discord.identified();
+    stage.discord.invalidate_sessions();
+    stage
+        .discord
+        .take_role(stage.guild, ada.user, stage.role)
+        .unwrap();
+    let anew = |discord: &LocalDiscord| discord.identified() > sessions;
+    let anew = stage.discord.wait_until("a new session", DEADLINE, anew);
+    anew.await.unwrap();
+    assert_eq!(
+        stage.discord.count(route),
+        pages + 2,
+        "the same reading is still under way"
+    );
+    assert!(!stage.has_role(ada));
+    stage.until_role(ada, true).await;
 }

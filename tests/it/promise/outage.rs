@@ -89,6 +89,25 @@ async fn a_payment_that_a_reorganisation_takes_back_takes_the_role_back() {
 }
 
 #[tokio::test]
+async fn a_window_that_a_reorganisation_opens_again_ends_a_second_time_at_once() {
+    let stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    let state = stage.chain.subscription(stage.module, id).await.unwrap();
+    let end = state.lastPaidAt + 3_600 + 600;
+    stage.chain.mine(3).await.unwrap();
+    stage.chain.advance_to(end + 1).await.unwrap();
+    stage.until_role(ada, false).await;
+    let head = stage.chain.reorg(1, vec![]).await.unwrap();
+    assert!(head.timestamp <= end, "the clock went back");
+    stage.until_role(ada, true).await;
+    stage.until_journaled(ada, RoleAction::Grant).await;
+    // Nobody looks at ada for another reason any more.
+    stage.barrier_without_a_block().await;
+    stage.chain.advance_to(end + 1).await.unwrap();
+    stage.until_role(ada, false).await;
+}
+
+#[tokio::test]
 async fn what_happened_while_the_service_was_away_is_caught_up_with() {
     let mut stage = Stage::open().await;
     let (ada, id) = stage.subscriber("ada").await;

@@ -9,13 +9,14 @@ use amser_roles::domain::{
     Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
-use amser_roles::sandbox::discord::{LocalDiscord, Options};
+use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::entitled::Entitled;
 use super::oracle;
+use super::scene::patient;
 use super::stage::new_guild;
 
 /// How long everything may take to come to rest.
@@ -62,7 +63,7 @@ impl Life {
             .await
             .unwrap();
         let plan = chain.create_plan(module, TERMS).await.unwrap();
-        let discord = LocalDiscord::start(Options::default()).await.unwrap();
+        let discord = LocalDiscord::start(patient()).await.unwrap();
         let (guild, roles) = new_guild(&discord, "Life", &["Subscriber"]);
         let mut members = Vec::new();
         for number in 0..MEMBERS {

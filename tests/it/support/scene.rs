@@ -1,7 +1,10 @@
 //! A merchant with a plan and paying members on a local chain, for stories that need things to happen.
 
+use std::time::Duration;
+
 use alloy::primitives::{Address, U256};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
+use amser_roles::sandbox::discord::Options;
 
 /// The plan of every module here.
 pub(crate) const TERMS: PlanTerms = PlanTerms {
@@ -66,4 +69,13 @@ pub(crate) async fn new_module(chain: &LocalChain, merchant: &str) -> (Address, 
         .unwrap();
     let plan = chain.create_plan(module, TERMS).await.unwrap();
     (module, plan)
+}
+
+/// A Discord to which a bot may come back at once: stories stop the service and start it again, which the real one would
+/// answer with five seconds' wait each time. What it is like is told by the gateway's own stories.
+pub(crate) fn patient() -> Options {
+    Options {
+        identify_gap: Duration::ZERO,
+        ..Options::default()
+    }
 }

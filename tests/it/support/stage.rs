@@ -12,13 +12,13 @@ use amser_roles::domain::{
     PlanId, RoleAction, RoleId, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
-use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
+use amser_roles::sandbox::discord::{LocalDiscord, Route};
 use amser_roles::store::{LinkOutcome, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::scene::{TERMS, new_module};
+use super::scene::{TERMS, new_module, patient};
 
 /// Longer than anything here takes, so that only a hang reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
@@ -49,7 +49,7 @@ pub(crate) struct Stage {
     pub(crate) guild: GuildId,
     pub(crate) role: RoleId,
     pub(crate) store: Store,
-    setting: Setting,
+    pub(crate) setting: Setting,
     marker: Option<(Person, RoleId)>,
     /// A wallet that has paid for the marker's plan and is moved from member to member.
     witness: Address,
@@ -166,7 +166,7 @@ impl Stage {
     /// Everything but the running service.
     pub(crate) async fn build(chain: LocalChain, setting: Setting) -> Self {
         let (module, plan) = new_module(&chain, "merchant").await;
-        let discord = LocalDiscord::start(Options::default()).await.unwrap();
+        let discord = LocalDiscord::start(patient()).await.unwrap();
         let (guild, roles) = new_guild(&discord, "Stage", &["Subscriber", "Marker"]);
         let store = Store::in_memory().unwrap();
         store.bind_chain(chain.chain_id).unwrap();

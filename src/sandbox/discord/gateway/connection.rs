@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Close;
-use super::identify::{Identify, Resume, identify, token_matches};
+use super::identify::{Identify, Refused, Resume, identify, token_matches};
 use super::members::{RequestMembers, request_members};
 use super::session::Order;
 use crate::sandbox::discord::log::Rule;
@@ -171,8 +171,18 @@ impl Connection {
                 self.compress = asked.compress;
                 let outbox = self.outbox.clone();
                 let opened = self.shared.change(|world| identify(world, &asked, outbox));
-                self.session = Some(opened.map_err(End::Closed)?);
-                Ok(())
+                match opened {
+                    Ok(session) => {
+                        self.session = Some(session);
+                        Ok(())
+                    }
+                    Err(Refused::Close(close)) => Err(End::Closed(close)),
+                    Err(Refused::TooSoon) => {
+                        let what = "A gateway client identified again too soon.";
+                        self.shared.violate(Rule::Gateway, what);
+                        self.send(r#"{"op":9,"d":false}"#).await
+                    }
+                }
             }
             (6, None) => {
                 let asked: Resume = self.parse(payload.d)?;

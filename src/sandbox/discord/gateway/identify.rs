@@ -1,4 +1,6 @@
 //! IDENTIFY: who may open a session, and what READY and the first GUILD_CREATEs say.
+use std::time::Instant;
+
 use crate::domain::GuildId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Close;
 use super::session::{Order, Session};
+use super::starts::Start;
 use crate::sandbox::discord::shape;
 use crate::sandbox::discord::world::World;
 
@@ -46,14 +49,35 @@ pub(crate) fn token_matches(world: &World, token: &str) -> bool {
     token.strip_prefix("Bot ").unwrap_or(token) == world.options.token
 }
 
+/// Why no session is opened.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Close(Close),
+    /// It comes too soon after the last one; the client may try again.
+    TooSoon,
+}
+
+impl From<Close> for Refused {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
+    }
+}
+
 /// Opens a session and sends READY and the guilds; returns its id.
 pub(crate) fn identify(
     world: &mut World,
     asked: &Identify,
     outbox: UnboundedSender<Order>,
-) -> Result<String, Close> {
+) -> Result<String, Refused> {
     if !token_matches(world, &asked.token) {
-        return Err(Close::AUTHENTICATION_FAILED);
+        return Err(Close::AUTHENTICATION_FAILED.into());
+    }
+    let (allowance, gap) = (world.options.session_starts, world.options.identify_gap);
+    match world.sessions.starts.admit(allowance, gap, Instant::now()) {
+        Start::Admitted => {}
+        Start::TooSoon => return Err(Refused::TooSoon),
+        // Discord takes the token away from a bot that goes on.
+        Start::TooMany => return Err(Close::AUTHENTICATION_FAILED.into()),
     }
     let intents = GatewayIntents::from_bits(asked.intents).ok_or(Close::INVALID_INTENTS)?;
     if !world
@@ -61,15 +85,15 @@ pub(crate) fn identify(
         .privileged_intents
         .contains(intents & PRIVILEGED)
     {
-        return Err(Close::DISALLOWED_INTENTS);
+        return Err(Close::DISALLOWED_INTENTS.into());
     }
     let shard = asked.shard.unwrap_or((0, 1));
     if shard.0 >= shard.1 {
-        return Err(Close::INVALID_SHARD);
+        return Err(Close::INVALID_SHARD.into());
     }
     let threshold = usize::from(asked.large_threshold.unwrap_or(50));
     if !(50..=250).contains(&threshold) {
-        return Err(Close::DECODE_ERROR);
+        return Err(Close::DECODE_ERROR.into());
     }
     let id = format!("{:032x}", u128::from(world.new_id()));
     let session = Session::new(intents, shard, threshold, outbox);
@@ -136,9 +160,10 @@ mod tests {
 
     fn close_code(token: &str, intents: u64) -> u16 {
         let mut world = World::new(Options::default(), "ws://x".into());
-        identify(&mut world, &asked(token, intents), unbounded_channel().0)
-            .unwrap_err()
-            .0
+        match identify(&mut world, &asked(token, intents), unbounded_channel().0) {
+            Err(Refused::Close(close)) => close.0,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

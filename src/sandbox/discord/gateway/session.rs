@@ -8,6 +8,7 @@ use serenity::model::gateway::GatewayIntents;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Close;
+use super::starts::Starts;
 
 /// What a connection is told to do.
 #[derive(Clone, Debug)]
@@ -117,6 +118,8 @@ pub(crate) struct Sessions {
     /// Sessions ever begun, and RESUMEs that succeeded: what tests look at.
     pub(crate) identified: u64,
     pub(crate) resumed: u64,
+    /// The limits of IDENTIFY.
+    pub(crate) starts: Starts,
     /// Heartbeats are not acknowledged while set: a zombie connection.
     pub(crate) deaf: bool,
 }

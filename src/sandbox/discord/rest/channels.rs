@@ -111,7 +111,7 @@ pub(crate) fn list(world: &mut World, call: &Call) -> Handled {
 
 pub(crate) fn create(world: &mut World, call: &Call) -> Handled {
     let channel = call.channel()?;
-    let body: MessageBody = call.json()?;
+    let body = call.json::<MessageBody>()?.for_everyone();
     body.check(true)?;
     reachable(world, channel, true)?;
     let id = MessageId::new(world.new_id());

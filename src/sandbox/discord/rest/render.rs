@@ -3,12 +3,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use crate::sandbox::discord::call::Answer;
 use crate::sandbox::discord::error::ApiError;
-use crate::sandbox::discord::limits::{Refusal, Standing};
+use crate::sandbox::discord::limits::{Refusal, Scope, Standing};
+
+/// Says to what a 429 applies.
+pub(super) const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
 
 pub(super) fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
@@ -70,7 +73,7 @@ pub(super) fn too_many(refusal: Refusal, standing: Option<Standing>) -> Response
     let body = json!({
         "message": "You are being rate limited.",
         "retry_after": ceil_millis(refusal.retry_after),
-        "global": refusal.global,
+        "global": refusal.scope == Scope::Global,
     });
     let response = respond(
         StatusCode::TOO_MANY_REQUESTS,
@@ -88,9 +91,8 @@ pub(super) fn too_many(refusal: Refusal, standing: Option<Standing>) -> Response
         RETRY_AFTER,
         HeaderValue::from(refusal.retry_after.as_secs_f64().ceil() as u64),
     );
-    let scope = if refusal.global { "global" } else { "user" };
-    headers.insert("x-ratelimit-scope", HeaderValue::from_static(scope));
-    if refusal.global {
+    headers.insert(SCOPE, HeaderValue::from_static(refusal.scope.name()));
+    if refusal.scope == Scope::Global {
         headers.insert("x-ratelimit-global", HeaderValue::from_static("true"));
     }
     headers.insert("via", HeaderValue::from_static("1.1 google"));

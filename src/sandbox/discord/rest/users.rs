@@ -1,4 +1,6 @@
 //! Users, the application, and where the gateway is.
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::sandbox::discord::call::{Answer, Call, Handled, Identity};
@@ -11,14 +13,15 @@ pub(crate) fn gateway(world: &mut World, _: &Call) -> Handled {
 }
 
 pub(crate) fn gateway_bot(world: &mut World, _: &Call) -> Handled {
-    let started = world.sessions.identified;
+    let total = world.options.session_starts;
+    let (remaining, reset_after) = world.sessions.starts.left(total, Instant::now());
     Ok(Answer::json(&json!({
         "url": world.gateway_url,
         "shards": world.shards,
         "session_start_limit": {
-            "total": 1000,
-            "remaining": 1000_u64.saturating_sub(started),
-            "reset_after": 86_400_000,
+            "total": total.requests,
+            "remaining": remaining,
+            "reset_after": u64::try_from(reset_after.as_millis()).unwrap_or(u64::MAX),
             "max_concurrency": 1,
         },
     })))

@@ -1,0 +1,98 @@
+//! Intents that are settled by what is seen, became moot, or whose member has left.
+
+use super::*;
+
+#[test]
+fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
+    let mut roster = scene(Policy::default(), one_gate());
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    ours(&mut roster, ROLE, AppliedState::Granting);
+    observe(&mut roster, &[ROLE]);
+    let (decisions, findings) = plan(&roster, [ADA], NOW);
+    assert_eq!(decisions, []);
+    let arrived = Findings {
+        arrived: vec![(GUILD, ADA, ROLE)],
+        ..Findings::default()
+    };
+    assert_eq!(findings, arrived);
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 1));
+    ours(&mut roster, ROLE, AppliedState::Revoking);
+    observe(&mut roster, &[]);
+    let gone = Findings {
+        gone: vec![(GUILD, ADA, ROLE, true)],
+        ..Findings::default()
+    };
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone.clone()));
+    // Deserved again by now: the removal still happened and belongs into the journal.
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    let (decisions, findings) = plan(&roster, [ADA], NOW);
+    assert_eq!(
+        (decisions.len(), decisions[0].action),
+        (1, RoleAction::Grant)
+    );
+    assert_eq!(findings, gone);
+}
+
+#[test]
+fn what_was_given_to_one_who_left_is_forgotten_when_it_is_not_wanted_any_more() {
+    let mut roster = scene(Policy::default(), one_gate());
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    ours(&mut roster, ROLE, AppliedState::Granted);
+    observe(&mut roster, &[ROLE]);
+    roster.member_left(GUILD, ADA);
+    let nothing = (vec![], Findings::default());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing, "ada may come back");
+    let gone = Findings {
+        gone: vec![(GUILD, ADA, ROLE, false)],
+        ..Findings::default()
+    };
+    roster.set_wallets(ADA, Vec::new());
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone.clone()));
+    // Leaving took the role, not the removal that was under way.
+    ours(&mut roster, ROLE, AppliedState::Revoking);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone));
+    roster.guild_gone(GUILD);
+    assert_eq!(plan(&roster, [ADA], NOW), nothing, "who knows where ada is");
+}
+
+#[test]
+fn a_removal_that_became_moot_leaves_the_role_as_ours_for_its_new_reason() {
+    let mut roster = scene(Policy::default(), one_gate());
+    ours(&mut roster, ROLE, AppliedState::Revoking);
+    observe(&mut roster, &[ROLE]);
+    let (decisions, findings) = plan(&roster, [ADA], NOW);
+    assert_eq!((decisions.len(), findings), (1, Findings::default()));
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    let kept = Findings {
+        kept: vec![decision(RoleAction::Grant, ROLE, holding(4, UNTIL))],
+        ..Findings::default()
+    };
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], kept));
+}
+
+#[test]
+fn a_claim_that_became_moot_leaves_the_role_as_given_by_hand() {
+    let forgotten = Findings {
+        gone: vec![(GUILD, ADA, ROLE, false)],
+        ..Findings::default()
+    };
+    let claim = Policy {
+        manual_roles: ManualRoles::Claim,
+        ..Policy::default()
+    };
+    let mut roster = scene(claim, one_gate());
+    ours(&mut roster, ROLE, AppliedState::Claiming);
+    observe(&mut roster, &[ROLE]);
+    let expected = decision(RoleAction::Revoke, ROLE, Because::ByHand);
+    assert_eq!(
+        plan(&roster, [ADA], NOW),
+        (vec![expected], Findings::default())
+    );
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], forgotten.clone()));
+    // The gates claim nothing any more.
+    let mut roster = scene(Policy::default(), one_gate());
+    ours(&mut roster, ROLE, AppliedState::Claiming);
+    observe(&mut roster, &[ROLE]);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], forgotten));
+}

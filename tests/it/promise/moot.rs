@@ -1,0 +1,86 @@
+//! Removals that were decided and are not wanted any more before they are sent: nothing of them stays behind.
+
+use amser_roles::domain::{AppliedState, Cause};
+use amser_roles::sandbox::discord::{Fault, LocalDiscord, Route, Times};
+
+use crate::support::stage::{DEADLINE, Person, Setting, Stage, wait};
+
+/// Keeps the server's worker busy for some ten seconds: Discord does not answer to the removal of somebody's role.
+async fn busy(stage: &Stage) {
+    let (grace, id) = stage.subscriber("grace").await;
+    let route = Route::RemoveMemberRole;
+    let before = stage.discord.count(route);
+    stage
+        .discord
+        .inject(Some(route), Fault::Hang, Times::Next(1));
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    let asked = |discord: &LocalDiscord| discord.count(route) == before + 1;
+    let sent = stage
+        .discord
+        .wait_until("grace's removal hangs", DEADLINE, asked);
+    sent.await.unwrap();
+    assert!(stage.has_role(grace));
+}
+
+fn state(stage: &Stage, person: Person) -> Option<AppliedState> {
+    let applied = stage
+        .store
+        .applied(stage.guild, person.user, stage.role)
+        .unwrap();
+    applied.map(|applied| applied.state)
+}
+
+#[tokio::test]
+async fn a_member_who_resumes_before_the_role_is_taken_keeps_it_for_the_new_reason() {
+    let stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    busy(&stage).await;
+    let removals = stage.discord.count(Route::RemoveMemberRole);
+    stage.chain.pause(stage.module, id).await.unwrap();
+    let decided = || state(&stage, ada) == Some(AppliedState::Revoking);
+    wait("the removal is decided", decided).await;
+    let resumed = stage.chain.resume(stage.module, id).await.unwrap();
+    let kept = || state(&stage, ada) == Some(AppliedState::Granted);
+    wait("the role counts as given again", kept).await;
+    let receipt = stage
+        .store
+        .applied(stage.guild, ada.user, stage.role)
+        .unwrap();
+    let Some(Cause::Resumed { mark, .. }) = receipt.map(|receipt| receipt.cause) else {
+        panic!("the receipt names another cause");
+    };
+    assert_eq!(mark.transaction, resumed.transaction_hash);
+    assert!(stage.has_role(ada));
+    assert_eq!(
+        stage.discord.count(Route::RemoveMemberRole),
+        removals,
+        "no removal was sent meanwhile"
+    );
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn a_role_given_by_hand_stays_so_when_its_claim_became_moot() {
+    let mut stage = Stage::open_with(Setting {
+        policy: "manual_roles = \"claim\"",
+        ..Setting::default()
+    })
+    .await;
+    let ada = stage.join("ada").await;
+    busy(&stage).await;
+    stage
+        .discord
+        .give_role(stage.guild, ada.user, stage.role)
+        .unwrap();
+    let decided = || state(&stage, ada) == Some(AppliedState::Claiming);
+    wait("the claim is decided", decided).await;
+    let id = stage.pay(ada).await;
+    wait("the claim is forgotten", || state(&stage, ada).is_none()).await;
+    assert!(stage.has_role(ada));
+    stage.stop().await;
+    stage.setting.policy = "manual_roles = \"leave\"";
+    stage.start();
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    stage.barrier().await;
+    assert!(stage.has_role(ada), "it was never ours to take");
+}
