@@ -40,7 +40,8 @@ contract BadWallet {
         BurnsGas,
         ShortAnswer,
         True,
-        HugeAnswer
+        HugeAnswer,
+        RevertsWithTheMagic
     }
 
     error Refused();
@@ -71,8 +72,10 @@ contract BadWallet {
             answer = 0;
             size = 500_000;
         }
+        bool reverts = chosen == Way.RevertsWithTheMagic;
         assembly {
             mstore(0, answer)
+            if reverts { revert(0, size) }
             return(0, size)
         }
     }

@@ -1,6 +1,7 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
 
 mod contract_wallets;
+mod failover;
 mod health;
 mod link_table;
 mod links;

@@ -29,7 +29,7 @@ pub(crate) struct RpcProxy {
 }
 
 struct Shared {
-    upstream: String,
+    upstream: Mutex<String>,
     client: reqwest::Client,
     faults: Mutex<Faults>,
     calls: Mutex<BTreeMap<String, u64>>,
@@ -41,7 +41,7 @@ impl RpcProxy {
     /// A node in front of this chain, without a fault.
     pub(crate) async fn start(chain: &LocalChain) -> Self {
         let shared = Arc::new(Shared {
-            upstream: chain.http_url(),
+            upstream: Mutex::new(chain.http_url()),
             client: reqwest::Client::new(),
             faults: Mutex::default(),
             calls: Mutex::default(),
@@ -92,6 +92,11 @@ impl RpcProxy {
         self.shared.faults().clone()
     }
 
+    /// The same URL leads to another chain from now on.
+    pub(crate) fn point_at(&self, chain: &LocalChain) {
+        *self.shared.upstream.lock().unwrap() = chain.http_url();
+    }
+
     /// Ends every open websocket without a word.
     pub(crate) fn cut_websockets(&self) {
         let mut cut = self.shared.cut.lock().unwrap();
@@ -112,6 +117,10 @@ impl RpcProxy {
 impl Shared {
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap()
+    }
+
+    fn upstream(&self) -> String {
+        self.upstream.lock().unwrap().clone()
     }
 
     fn count(&self, method: &str) {

@@ -58,7 +58,7 @@ async fn send(
     }
 }
 
-async fn owned_wallet(chain: &LocalChain, owner: Address) -> Address {
+pub(crate) async fn owned_wallet(chain: &LocalChain, owner: Address) -> Address {
     let arguments = OwnedWallet::constructorCall { owner_: owner }.abi_encode();
     deploy(chain, &OwnedWallet::BYTECODE, arguments).await
 }
@@ -120,7 +120,7 @@ async fn a_deployed_smart_wallet_links_by_its_own_word() {
 async fn a_smart_wallet_that_misbehaves_is_refused_and_not_waited_for() {
     let chain = local_chain().await;
     let owner = wallet("owner");
-    for way in 0..=5_u8 {
+    for way in 0..=6_u8 {
         let arguments = BadWallet::constructorCall { way_: way }.abi_encode();
         let bad = deploy(&chain, &BadWallet::BYTECODE, arguments).await;
         let setup = Setup {
@@ -244,6 +244,10 @@ async fn a_node_that_answers_nonsense_is_not_believed() {
     let owner = wallet("owner");
     for result in [
         json!({ "result": "0x" }),
+        json!({ "result": "0x01" }),
+        json!({ "result": format!("0x01{:064x}", 31_338) }),
+        json!({ "result": format!("0x03{:064x}", 31_337) }),
+        json!({ "result": format!("0x01{:064x}01", 31_337) }),
         json!({ "result": "0x0101" }),
         json!({ "result": "0x03" }),
         json!({ "result": format!("0x{}01", "00".repeat(31)) }),

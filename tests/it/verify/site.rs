@@ -204,7 +204,7 @@ fn checker(provider: Option<RootProvider>) -> SignatureCheck {
         let provider = provider
             .clone()
             .unwrap_or_else(|| RootProvider::new_http("http://127.0.0.1:9".parse().unwrap()));
-        Box::pin(async move { check_signature(&provider, wallet, &message, &signature).await })
+        Box::pin(async move { verdict(&provider, wallet.0, &message, &signature).await })
     })
 }
 
@@ -215,7 +215,8 @@ pub(crate) async fn verdict(
     message: &str,
     signature: &[u8],
 ) -> SignatureVerdict {
-    check_signature(provider, Wallet(wallet), message, signature).await
+    let checked = check_signature(provider, CHAIN_ID, Wallet(wallet), message, signature).await;
+    checked.unwrap_or(SignatureVerdict::Unavailable)
 }
 
 struct Standings {

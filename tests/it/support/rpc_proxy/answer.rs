@@ -121,7 +121,7 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
 
 /// Sends a call to the chain itself.
 pub(super) async fn forward(shared: &Shared, request: &Value) -> Value {
-    let sent = shared.client.post(&shared.upstream).json(request).send();
+    let sent = shared.client.post(shared.upstream()).json(request).send();
     sent.await.unwrap().json().await.unwrap()
 }
 

@@ -11,7 +11,7 @@ use super::answer::{Answer, answer, ask, fill_bloom, number};
 
 /// Serves until either side closes.
 pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
-    let url = shared.upstream.replace("http://", "ws://");
+    let url = shared.upstream().replace("http://", "ws://");
     let Ok((upstream, _)) = tokio_tungstenite::connect_async(url).await else {
         return;
     };
