@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question};
@@ -82,7 +82,6 @@ pub async fn serve(
     let (observations_sender, observations) = mpsc::channel(QUEUE);
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
-    let (moved_sender, mut moved) = mpsc::unbounded_channel::<web::WalletMoved>();
     let application = config.discord.application_id;
     let services = command_services(&config, &store, &chain, &discord_status, &questions_sender);
     let (discord, connection) = discord::connect(
@@ -121,6 +120,7 @@ pub async fn serve(
     );
     let key = ControlKey::leave(&control_path(&config.store_path), listener.local_addr()?)?;
     let control = web::control::router(Arc::new(key), questions_sender.clone());
+    let notices = store.clone();
     let pages = web::router(web::WebState {
         settings: web_settings(&config, &secrets),
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
@@ -132,21 +132,11 @@ pub async fn serve(
         questions: questions_sender,
         wallets: signature_check(&config),
         profiles: profiles_of(&discord),
-        moved: moved_sender,
         metrics: metrics()?,
         clock: web::machine_clock(),
     })?;
     let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
-    let told = discord.clone();
-    let telling = async move {
-        while let Some(moved) = moved.recv().await {
-            info!(from = %moved.from, to = %moved.to, "a wallet moved to another member");
-            if let Err(failure) = told.tell_moved(moved.from, moved.wallet).await {
-                warn!(%failure, "the former owner of a wallet could not be told");
-            }
-        }
-        Ok(())
-    };
+    let telling = discord::keep_telling(discord.clone(), notices, parts_stop.clone());
     let registering =
         discord::commands::keep_registered(discord.clone(), application, parts_stop.clone());
     let mut parts = JoinSet::new();

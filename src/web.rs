@@ -96,17 +96,6 @@ pub enum SignIn {
     TypeTheName,
 }
 
-/// A wallet left a member because another one signed with it; the former owner should be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WalletMoved {
-    /// The wallet.
-    pub wallet: Wallet,
-    /// Who had it.
-    pub from: UserId,
-    /// Who has it now.
-    pub to: UserId,
-}
-
 /// What the pages are served from. The caller keeps the other ends.
 #[derive(Clone)]
 pub struct WebState {
@@ -130,8 +119,6 @@ pub struct WebState {
     pub wallets: SignatureCheck,
     /// Names and pictures of servers and members.
     pub profiles: Profiles,
-    /// Wallets that changed hands.
-    pub moved: mpsc::UnboundedSender<WalletMoved>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].

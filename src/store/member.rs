@@ -3,13 +3,13 @@
 use alloy::primitives::Address;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::Store;
 use super::codec::decode;
 use super::tables::{
     APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
+use super::{Store, notices};
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -92,6 +92,7 @@ impl Store {
                 journal.remove(sequence)?;
                 by_member.remove((user.0, sequence))?;
             }
+            notices::forget(&transaction, user)?;
             if holds_roles(&transaction, user)? {
                 transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
             }

@@ -15,7 +15,7 @@ use super::StoreError;
 use super::tables::{
     APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, FORGOTTEN, GATES, HEADERS, JOURNAL,
     LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA, MODULES,
-    NEWEST_REQUEST, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    NEWEST_REQUEST, NOTICES, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 
 /// redb's page cache. Its default of 1 GiB would be most of the memory of a small server.
@@ -109,7 +109,9 @@ fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
     .ok_or_else(|| damaged("its tables cannot be read"))?;
     match version.map_err(|error| damaged(&error.to_string()))? {
         None => Err(StoreError::Foreign(name.to_owned())),
-        Some(SCHEMA_VERSION) => Ok(opened),
+        Some(SCHEMA_VERSION) => quietly(move || lay_out(&opened).map(|()| opened))
+            .ok_or_else(|| damaged("its tables cannot be written"))?
+            .map_err(|error| damaged(&error.to_string())),
         Some(newer) if newer > SCHEMA_VERSION => {
             Err(StoreError::Newer(name.to_owned(), newer, SCHEMA_VERSION))
         }
@@ -154,7 +156,7 @@ fn schema_version(database: &Database) -> anyhow::Result<Option<u32>> {
     Ok(version.and_then(|bytes| Some(u32::from_le_bytes(bytes.value().try_into().ok()?))))
 }
 
-/// Creates every table, so that readers never meet a missing one.
+/// Creates every table that is missing, so that readers never meet a missing one.
 fn lay_out(database: &Database) -> anyhow::Result<()> {
     let transaction = database.begin_write()?;
     {
@@ -173,6 +175,7 @@ fn lay_out(database: &Database) -> anyhow::Result<()> {
         transaction.open_table(LINKS)?;
         transaction.open_table(MEMBER_WALLETS)?;
         transaction.open_table(FORGOTTEN)?;
+        transaction.open_table(NOTICES)?;
         transaction.open_table(GATES)?;
         transaction.open_table(APPLIED)?;
         transaction.open_table(JOURNAL)?;

@@ -61,6 +61,10 @@ pub(super) const LINKS: TableDefinition<'_, &[u8; 20], &[u8]> = TableDefinition:
 pub(super) const MEMBER_WALLETS: TableDefinition<'_, (u64, &[u8; 20]), ()> =
     TableDefinition::new("member_wallets_v1");
 
+/// (Former owner, wallet) → when another member linked the wallet, Unix seconds: of this the owner is still to be told.
+pub(super) const NOTICES: TableDefinition<'_, (u64, &[u8; 20]), u64> =
+    TableDefinition::new("notices_v1");
+
 /// Gate id → postcard `Gate`.
 pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
 

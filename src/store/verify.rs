@@ -241,7 +241,7 @@ impl Store {
             (outcome, touched)
         };
         transaction.commit()?;
-        self.touched.put(touched);
+        self.linked(touched);
         Ok(Completed::Linked(outcome))
     }
 

@@ -18,7 +18,7 @@ use super::post::Posted;
 use super::session::{Session, Visitor};
 use super::siwe::{self, Mismatch, Terms};
 use super::standing::{NamedRole, Standing, settled, shown};
-use super::{SignIn, Site, WalletMoved, view};
+use super::{SignIn, Site, view};
 use crate::domain::{Link, UserId, Wallet};
 use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
 
@@ -294,15 +294,8 @@ async fn complete(
         .await?;
     match completed {
         Completed::Linked(LinkOutcome::TooMany) => return Err(WebError::TooManyWallets(limit)),
-        Completed::Linked(LinkOutcome::Linked) => {}
-        Completed::Linked(LinkOutcome::Moved(from)) => {
-            // A receiver that is gone means that the service is stopping.
-            let _ = site.state.moved.send(WalletMoved {
-                wallet,
-                from,
-                to: user,
-            });
-        }
+        // A former owner is told of by the store.
+        Completed::Linked(LinkOutcome::Linked | LinkOutcome::Moved(_)) => {}
         Completed::Request(usable) => return link_works(usable),
         Completed::Challenge(Usable::Expired) => {
             return Err(WebError::Message(Mismatch::Expired));

@@ -2,8 +2,8 @@
 
 use amser_roles::domain::Wallet;
 use amser_roles::sandbox::chain::wallet;
-use amser_roles::store::Store;
-use amser_roles::web::{LINK_SECONDS, WalletMoved, new_link};
+use amser_roles::store::{Notice, Store};
+use amser_roles::web::{LINK_SECONDS, new_link};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
@@ -236,8 +236,8 @@ async fn the_limit_holds_when_the_last_place_is_taken_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_wallet_moves_to_the_member_who_signs_and_the_former_one_is_named() {
-    let mut site = start(Setup::default()).await;
+async fn a_wallet_moves_to_the_member_who_signs_and_the_former_one_is_to_be_told() {
+    let site = start(Setup::default()).await;
     let mut ada = site.member("ada").await;
     let mut eve = site.member("eve").await;
     let signer = wallet("shared");
@@ -245,12 +245,12 @@ async fn a_wallet_moves_to_the_member_who_signs_and_the_former_one_is_named() {
     assert_eq!(ada.browser.link(&link, &signer).await.0, 200);
     let link = site.verify(eve.id);
     assert_eq!(eve.browser.link(&link, &signer).await.0, 200);
-    let expected = WalletMoved {
+    let expected = Notice {
+        former: ada.id,
         wallet: Wallet(signer.address()),
-        from: ada.id,
-        to: eve.id,
+        moved_at: site.now(),
     };
-    assert_eq!(site.moved.try_recv().unwrap(), expected);
+    assert_eq!(site.store.notices().unwrap(), [expected]);
     assert_eq!(site.store.wallets_of(ada.id).unwrap(), []);
     assert_eq!(site.store.wallets_of(eve.id).unwrap(), [expected.wallet]);
 }

@@ -16,8 +16,7 @@ use amser_roles::domain::{
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
 use amser_roles::web::{
-    self, Profile, SignIn, SignatureCheck, WalletConnect, WalletMoved, WebSettings, WebState,
-    new_link,
+    self, Profile, SignIn, SignatureCheck, WalletConnect, WebSettings, WebState, new_link,
 };
 use axum_extra::extract::cookie::Key;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -83,7 +82,6 @@ pub(crate) struct Running {
     pub(crate) module: ModuleAddress,
     pub(crate) clock: Arc<AtomicU64>,
     pub(crate) world: Arc<World>,
-    pub(crate) moved: mpsc::UnboundedReceiver<WalletMoved>,
     pub(crate) chain_status: watch::Sender<ChainStatus>,
     pub(crate) discord_status: watch::Sender<DiscordStatus>,
     pub(crate) counts: watch::Sender<Counts>,
@@ -113,7 +111,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let clock = Arc::new(AtomicU64::new(START));
     let world = Arc::new(World::default());
     let (questions, asked) = mpsc::channel(16);
-    let (moved_to, moved) = mpsc::unbounded_channel();
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status, discord_seen) = watch::channel(DiscordStatus::default());
     let (counts, counts_seen) = watch::channel(Counts::default());
@@ -163,7 +160,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
                 })
             })
         }),
-        moved: moved_to,
         metrics: PrometheusBuilder::new()
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
@@ -189,7 +185,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
         clock,
         world,
-        moved,
         chain_status,
         discord_status,
         counts,
