@@ -121,6 +121,12 @@ pub async fn serve(
     let key = ControlKey::leave(&control_path(&config.store_path), listener.local_addr()?)?;
     let control = web::control::router(Arc::new(key), questions_sender.clone());
     let notices = store.clone();
+    let forgetting = web::keep_forgetting(
+        store.clone(),
+        web::machine_clock(),
+        web::FORGET_EVERY,
+        parts_stop.clone(),
+    );
     let pages = web::router(web::WebState {
         settings: web_settings(&config, &secrets),
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
@@ -149,6 +155,7 @@ pub async fn serve(
             serving.await.context("the web server failed"),
         )
     });
+    parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
     parts.spawn(async move { ("notices about moved wallets", telling.await) });
     parts.spawn(async move {
         registering.await;

@@ -7,6 +7,7 @@ mod ingest;
 mod ledger;
 mod links;
 mod member;
+mod migrate;
 mod notices;
 mod open;
 mod reads;

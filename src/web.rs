@@ -39,7 +39,7 @@ use crate::domain::{
 use crate::limiter::Limiter;
 use crate::store::Store;
 
-pub use link::{LINK_SECONDS, new_link};
+pub use link::{FORGET_EVERY, LINK_SECONDS, keep_forgetting, new_link};
 pub use profile::{Profile, Profiles};
 pub use server::serve;
 

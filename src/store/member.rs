@@ -40,26 +40,28 @@ impl Store {
         Ok(found)
     }
 
-    /// The member's runs of `/verify` that are still remembered, with the text each was asked to sign. Reads all of
-    /// the last hour's.
-    pub fn requests_of(
-        &self,
-        user: UserId,
-    ) -> anyhow::Result<Vec<(LinkRequest, Option<Challenge>)>> {
+    /// The member's runs of `/verify` that are still remembered. Reads all of the last hour's.
+    pub fn requests_of(&self, user: UserId) -> anyhow::Result<Vec<LinkRequest>> {
         let transaction = self.database.begin_read()?;
-        let challenges = transaction.open_table(CHALLENGES)?;
         let mut found = Vec::new();
         for row in transaction.open_table(LINK_REQUESTS)?.iter()? {
             let request: LinkRequest = decode(row?.1.value())?;
-            if request.user != user {
-                continue;
+            if request.user == user {
+                found.push(request);
             }
-            let challenge = match &request.nonce {
-                Some(nonce) => challenges.get(nonce.as_str())?,
-                None => None,
-            };
-            let challenge = challenge.map(|bytes| decode(bytes.value())).transpose()?;
-            found.push((request, challenge));
+        }
+        Ok(found)
+    }
+
+    /// The texts that the member was asked to sign, replaced ones too. Reads all of the last hour's.
+    pub fn challenges_of(&self, user: UserId) -> anyhow::Result<Vec<Challenge>> {
+        let transaction = self.database.begin_read()?;
+        let mut found = Vec::new();
+        for row in transaction.open_table(CHALLENGES)?.iter()? {
+            let challenge: Challenge = decode(row?.1.value())?;
+            if challenge.user == user {
+                found.push(challenge);
+            }
         }
         Ok(found)
     }

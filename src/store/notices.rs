@@ -1,12 +1,17 @@
 //! Former owners of wallets who are still to be told that another member linked them. Noted in the transaction that
 //! moves the wallet, so that neither a visitor who hangs up nor a stop in between keeps them from it.
 
+use std::ops::RangeInclusive;
+
 use alloy::primitives::Address;
-use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+use redb::{AccessGuard, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::tables::NOTICES;
 use crate::domain::{Timestamp, UserId, Wallet};
+
+type Key = (u64, &'static [u8; 20]);
+type Row<'a> = (AccessGuard<'a, Key>, AccessGuard<'a, u64>);
 
 /// A wallet left a member, who does not know yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +29,14 @@ impl Store {
     pub fn notices(&self) -> anyhow::Result<Vec<Notice>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(NOTICES)?;
-        let rows = table.iter()?.map(|row| {
-            let (key, moved_at) = row?;
-            let (former, wallet) = key.value();
-            Ok(Notice {
-                former: UserId(former),
-                wallet: Wallet(Address::from(*wallet)),
-                moved_at: Timestamp(moved_at.value()),
-            })
-        });
-        rows.collect()
+        table.iter()?.map(read).collect()
+    }
+
+    /// Of which moves a member is still to be told.
+    pub fn notices_of(&self, user: UserId) -> anyhow::Result<Vec<Notice>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(NOTICES)?;
+        table.range(all_of(user))?.map(read).collect()
     }
 
     /// The member was told, or cannot be.
@@ -86,8 +89,22 @@ pub(super) fn withdraw(
 /// Removes all notices to a member.
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     let mut table = transaction.open_table(NOTICES)?;
-    table.retain_in((user.0, &[0; 20])..=(user.0, &[0xff; 20]), |_, _| false)?;
+    table.retain_in(all_of(user), |_, _| false)?;
     Ok(())
+}
+
+fn all_of(user: UserId) -> RangeInclusive<Key> {
+    (user.0, &[0; 20])..=(user.0, &[0xff; 20])
+}
+
+fn read(row: Result<Row<'_>, redb::StorageError>) -> anyhow::Result<Notice> {
+    let (key, moved_at) = row?;
+    let (former, wallet) = key.value();
+    Ok(Notice {
+        former: UserId(former),
+        wallet: Wallet(Address::from(*wallet)),
+        moved_at: Timestamp(moved_at.value()),
+    })
 }
 
 #[cfg(test)]

@@ -1,19 +1,26 @@
 //! The link that `/verify` gives out: a token in a URL, of which the store knows the hash alone.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::Clock;
 use crate::domain::{GuildId, Timestamp, UserId};
 use crate::store::Store;
 
 /// How long a link works, in seconds.
 pub const LINK_SECONDS: u64 = 600;
+
+/// How often old links are forgotten.
+pub const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Bytes of randomness in a token.
 const TOKEN_BYTES: usize = 32;
@@ -65,8 +72,31 @@ pub fn new_link(
     now: Timestamp,
 ) -> anyhow::Result<Url> {
     let token = Token::fresh()?;
-    store.open_request(&token.hash(), user, guild, now, now.plus(LINK_SECONDS))?;
+    store.open_request(&token.hash(), user, guild, now.plus(LINK_SECONDS))?;
     Ok(under(public_url, &format!("verify/{}", token.reveal())))
+}
+
+/// Forgets old links and the texts that were to be signed with them, at once and `every` so often until `stop`.
+///
+/// # Errors
+/// When the store fails.
+pub async fn keep_forgetting(
+    store: Store,
+    clock: Clock,
+    every: Duration,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        let (store, now) = (store.clone(), clock());
+        let forgotten = tokio::task::spawn_blocking(move || store.forget_old(now)).await??;
+        tracing::debug!(forgotten, "old links and texts to sign are forgotten");
+    }
 }
 
 /// A page of ours by its path, under whatever path the public URL has.

@@ -170,6 +170,7 @@ async fn challenge(
     })?;
     let challenge = Challenge {
         request: key,
+        user: request.user,
         nonce,
         wallet,
         message: message.clone(),

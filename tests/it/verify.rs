@@ -2,6 +2,7 @@
 
 mod contract_wallets;
 mod failover;
+mod forgetting;
 mod health;
 mod link_table;
 mod links;
