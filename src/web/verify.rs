@@ -226,7 +226,7 @@ async fn signature(
     signature_holds(verdict)?;
     let (user, wallet) = (request.user, challenge.wallet);
     complete(&site, key, user, challenge, signature).await?;
-    let standing = settled(&site, user, Some(wallet), PATIENCE).await;
+    let standing = settled(&site, user, request.guild, Some(wallet), PATIENCE).await;
     let checkout = &site.settings().checkout_url;
     let standing = standing.map(|standing| shown(&standing, request.guild, checkout));
     Ok(Json(SignatureAnswer {
@@ -320,7 +320,7 @@ async fn standing(
     {
         return Err(WebError::LinkExpired);
     }
-    let standing = settled(&site, request.user, None, PATIENCE).await;
+    let standing = settled(&site, request.user, request.guild, None, PATIENCE).await;
     let standing = standing.ok_or(WebError::NotReady(
         "The roles cannot be looked up right now; they arrive on their own.",
     ))?;

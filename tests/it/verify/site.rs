@@ -9,9 +9,9 @@ use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
 use amser_roles::chain::signature::check_signature;
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, GateId, GateStanding, GuildId, MemberStanding,
-    ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict, Timestamp, UserId,
-    Wallet,
+    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
+    MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict,
+    Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -70,6 +70,8 @@ pub(crate) struct World {
     pub(crate) paid: Mutex<BTreeSet<Wallet>>,
     /// Whether Discord has been slow to show the role so far.
     pub(crate) slow: AtomicBool,
+    /// Whether the server's members were not read yet.
+    pub(crate) unread: AtomicBool,
 }
 
 /// The running pages.
@@ -240,19 +242,26 @@ impl Standings {
                 user,
                 wallets,
                 now: Timestamp(START),
-                gates: vec![GateStanding {
-                    gate: GateId(1),
-                    guild: self.guild,
-                    module: self.module,
-                    plans: vec![PlanId::from(PLAN)],
-                    entitled,
-                    roles: vec![role],
-                    subscriptions: Vec::new(),
-                    trouble: None,
-                }],
+                gates: match self.world.unread.load(Ordering::Relaxed) {
+                    true => Vec::new(),
+                    false => vec![self.gate(entitled, role)],
+                },
             };
             // Whoever asked may have given up.
             let _ = answer.send(standing);
+        }
+    }
+
+    fn gate(&self, entitled: bool, role: RoleStanding) -> GateStanding {
+        GateStanding {
+            gate: GateId(1),
+            guild: self.guild,
+            module: self.module,
+            plans: vec![PlanId::from(PLAN)],
+            entitled,
+            roles: vec![role],
+            subscriptions: Vec::new(),
+            trouble: None,
         }
     }
 }
@@ -280,6 +289,20 @@ impl Running {
         let url = new_link(&self.store, user, self.guild, &self.url, self.now()).unwrap();
         assert!(url.as_str().starts_with(self.url.as_str()));
         url.path().to_owned()
+    }
+
+    /// The gate of which the world tells, in the store as well.
+    pub(crate) fn add_gate(&self) {
+        let gate = Gate {
+            id: GateId(1),
+            guild: self.guild,
+            module: self.module,
+            plans: [PlanId::from(PLAN)].into(),
+            matching: GateMatch::Any,
+            roles: [self.role].into(),
+            origin: GateOrigin::Config,
+        };
+        self.store.put_gate(&gate).unwrap();
     }
 
     pub(crate) fn subscribe(&self, wallet: Address) {
