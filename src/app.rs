@@ -208,7 +208,7 @@ fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
         public_url: config.web.public_url.clone(),
         links_per_member: config.web.links_per_member,
         rate_limit_per_minute: config.web.rate_limit_per_minute,
-        behind_proxy: config.web.behind_proxy,
+        proxies: config.web.proxies,
         chain_id: config.chain.chain_id,
         checkout_url: config.amser.checkout_url.clone(),
         sign_in,
@@ -234,7 +234,12 @@ fn profiles_of(discord: &discord::Discord) -> web::Profiles {
     Arc::new(move |guild, user| {
         let discord = discord.clone();
         Box::pin(async move {
-            let seen = discord.member_profile(guild, user).await?;
+            let seen = discord.member_profile(guild, user).await;
+            let seen = seen.map_err(|failure| match failure.reason() {
+                Some(discord::Reason::Member) => web::NoProfile::MemberLeft,
+                Some(discord::Reason::Guild) => web::NoProfile::BotAbsent,
+                _ => web::NoProfile::Unavailable(failure.into()),
+            })?;
             Ok(web::Profile {
                 server_name: seen.server_name,
                 server_icon: seen.server_icon,

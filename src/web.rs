@@ -40,7 +40,7 @@ use crate::limiter::Limiter;
 use crate::store::Store;
 
 pub use link::{FORGET_EVERY, LINK_SECONDS, keep_forgetting, new_link};
-pub use profile::{Profile, Profiles};
+pub use profile::{NoProfile, Profile, Profiles};
 pub use server::serve;
 
 /// Reads the time; tests set it.
@@ -59,8 +59,8 @@ pub struct WebSettings {
     pub links_per_member: usize,
     /// Requests per minute of one address, and of one member.
     pub rate_limit_per_minute: u32,
-    /// Whether a reverse proxy stands in front, whose `X-Forwarded-For` names the client.
-    pub behind_proxy: bool,
+    /// How many reverse proxies stand in front, each of which adds to `X-Forwarded-For` by whom it was asked.
+    pub proxies: usize,
     /// The chain on which contract wallets are asked.
     pub chain_id: u64,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
@@ -157,8 +157,10 @@ pub fn machine_clock() -> Clock {
 pub fn router(state: WebState) -> anyhow::Result<Router> {
     let public = &state.settings.public_url;
     anyhow::ensure!(
-        matches!(public.scheme(), "http" | "https") && public.host_str().is_some(),
-        "web.public_url must be an http or https address"
+        matches!(public.scheme(), "http" | "https")
+            && public.host_str().is_some()
+            && public.path() == "/",
+        "web.public_url must be an http or https address without a path"
     );
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,5 +1,6 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
 
+mod away;
 mod contract_wallets;
 mod failover;
 mod forgetting;

@@ -22,7 +22,8 @@ const complain = (text) => { byId('problem').textContent = text }
 const quiet = () => { say(''); complain('') }
 
 const FINAL = new Set([
-  'link_unknown', 'link_expired', 'link_used', 'link_replaced', 'sign_in_required', 'other_member'
+  'link_unknown', 'link_expired', 'link_used', 'link_replaced', 'sign_in_required', 'other_member',
+  'member_left', 'bot_absent'
 ])
 
 class Refusal extends Error {

@@ -53,8 +53,12 @@ fn every_form_that_the_standard_allows_is_accepted() {
             example.replacen("example.com", "me@127.0.0.1:8080", 1),
         ),
         (
-            "no resource in the list",
+            "an empty request id",
             format!("{without_resources}\nRequest ID: "),
+        ),
+        (
+            "no resource in the list",
+            format!("{without_resources}\nResources:"),
         ),
     ] {
         assert!(parse(&text).is_some(), "{form}: {text}");
@@ -64,6 +68,7 @@ fn every_form_that_the_standard_allows_is_accepted() {
 #[test]
 fn every_broken_message_is_refused() {
     let full = full();
+    let bare = full.split("\nResources:").next().unwrap().to_owned();
     let without = |start: &str| -> String {
         let lines = full.split('\n').filter(|line| !line.starts_with(start));
         lines.collect::<Vec<_>>().join("\n")
@@ -148,6 +153,13 @@ fn every_broken_message_is_refused() {
         ),
         ("a word after the end", format!("{full}\nand so on")),
         ("a line end after the end", format!("{full}\n")),
+        ("a line end after no list", format!("{bare}\n")),
+        (
+            "a line end after an empty list",
+            format!("{bare}\nResources:\n"),
+        ),
+        ("two empty lists", format!("{bare}\nResources:\nResources:")),
+        ("two lists", format!("{full}\nResources:")),
         ("Windows line ends", full.replace('\n', "\r\n")),
         ("two spaces", full.replace("URI: ", "URI:  ")),
         ("a lower-case tag", full.replace("Nonce:", "nonce:")),
@@ -231,6 +243,7 @@ fn each_difference_has_its_own_name() {
             Mismatch::Edited,
             format!("{out}\nResources:\n- https://a.example/"),
         ),
+        (Mismatch::Edited, format!("{out}\nResources:")),
     ] {
         assert_eq!(check(&out, &text, NOW), Err(mismatch), "{text}");
     }

@@ -38,12 +38,14 @@ pub(crate) struct Setup {
     pub(crate) sign_in: bool,
     pub(crate) links_per_member: usize,
     pub(crate) rate_limit_per_minute: u32,
-    pub(crate) behind_proxy: bool,
+    pub(crate) proxies: usize,
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
     /// Wallets on another device.
     pub(crate) wallet_connect: Option<WalletConnect>,
+    /// The server's picture and every member's.
+    pub(crate) pictures: Option<(Url, Url)>,
     /// `https` as the public URL's scheme.
     pub(crate) https: bool,
 }
@@ -54,10 +56,11 @@ impl Default for Setup {
             sign_in: true,
             links_per_member: 5,
             rate_limit_per_minute: 10_000,
-            behind_proxy: false,
+            proxies: 0,
             provider: None,
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
+            pictures: None,
             https: false,
         }
     }
@@ -133,7 +136,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             public_url: url.clone(),
             links_per_member: setup.links_per_member,
             rate_limit_per_minute: setup.rate_limit_per_minute,
-            behind_proxy: setup.behind_proxy,
+            proxies: setup.proxies,
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
@@ -152,13 +155,14 @@ pub(crate) async fn start(setup: Setup) -> Running {
         wallets: checker(setup.provider),
         profiles: Arc::new(move |_, user| {
             let username = names.user_name(user);
+            let (server_icon, avatar) = setup.pictures.clone().unzip();
             Box::pin(async move {
                 Ok(Profile {
                     server_name: "Café Club".to_owned(),
-                    server_icon: None,
+                    server_icon,
                     member_name: format!("{username} the First"),
                     username,
-                    avatar: None,
+                    avatar,
                 })
             })
         }),
