@@ -9,6 +9,7 @@ mod link_table;
 mod links;
 mod messages;
 mod moved;
+mod pictures;
 mod posts;
 mod secrets;
 mod sign_in;

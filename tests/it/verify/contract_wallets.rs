@@ -16,6 +16,7 @@ use super::visitor::{code, sign};
 
 sol!(OwnedWallet, "abi/OwnedWallet.json");
 sol!(OwnedWalletFactory, "abi/OwnedWalletFactory.json");
+sol!(LenientWallet, "abi/LenientWallet.json");
 sol!(BadWallet, "abi/BadWallet.json");
 
 const MAGIC: [u8; 32] = hex!("6492649264926492649264926492649264926492649264926492649264926492");
@@ -213,6 +214,26 @@ async fn every_wrapped_signature_is_judged_by_the_wallet_that_the_message_names(
         SignatureVerdict::RefusedByContract
     );
     assert_eq!(U256::from(chain.chain_id), U256::from(31_337));
+}
+
+#[tokio::test]
+async fn the_wrapping_of_a_deployed_wallets_signature_calls_nothing() {
+    let chain = local_chain().await;
+    let provider = chain.provider();
+    let judge = async |smart, bytes: &[u8]| verdict(provider, smart, "hello", bytes).await;
+    let lenient = deploy(&chain, &LenientWallet::BYTECODE, Vec::new()).await;
+    // It agrees to everything once anybody has opened it, which the wrapping asks for.
+    let open = Bytes::from(LenientWallet::openCall {}.abi_encode());
+    let wrapped = wrap(lenient, &open, sign(&wallet("eve"), "hello"));
+    let refused = SignatureVerdict::RefusedByContract;
+    assert_eq!(judge(lenient, &wrapped).await, refused);
+    // That call would have worked.
+    let call = TransactionRequest::default()
+        .with_from(wallet("eve").address())
+        .with_to(lenient)
+        .with_input(open);
+    send(&chain, call).await;
+    assert_eq!(judge(lenient, &wrapped).await, SignatureVerdict::Valid);
 }
 
 #[tokio::test]
