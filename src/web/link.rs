@@ -99,10 +99,10 @@ pub async fn keep_forgetting(
     }
 }
 
-/// A page of ours by its path, under whatever path the public URL has.
-pub(super) fn under(public_url: &Url, path: &str) -> Url {
-    let mut url = public_url.clone();
-    let base = public_url.path().trim_end_matches('/');
+/// An address by its path under a base: the public URL, which is an origin alone, or Discord's, which may have a path.
+pub(super) fn under(base_url: &Url, path: &str) -> Url {
+    let mut url = base_url.clone();
+    let base = base_url.path().trim_end_matches('/');
     url.set_path(&format!("{base}/{path}"));
     url.set_query(None);
     url.set_fragment(None);
@@ -154,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn pages_stay_under_the_public_path() {
+    fn addresses_stay_under_the_path_of_their_base() {
         let url = |text: &str| under(&Url::parse(text).unwrap(), "verify/x").to_string();
         assert_eq!(
             url("https://roles.example"),
             "https://roles.example/verify/x"
         );
         assert_eq!(
-            url("https://example.org/roles/?q#f"),
-            "https://example.org/roles/verify/x"
+            url("https://example.org/discord/?q#f"),
+            "https://example.org/discord/verify/x"
         );
     }
 }

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use url::Url;
 
+use super::link::under;
 use crate::domain::{Timestamp, Wallet};
 
 /// Longest text that is looked at, in bytes.
@@ -71,7 +72,7 @@ pub(super) fn domain(public_url: &Url) -> String {
 }
 
 fn uri(public_url: &Url) -> String {
-    format!("{}/verify", public_url.as_str().trim_end_matches('/'))
+    under(public_url, "verify").into()
 }
 
 /// A name as the standard allows it in a statement: its letters, digits and marks; anything else becomes `_`.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Site;
-use crate::domain::{GuildId, MemberStanding, Question, RoleId, UserId, Wallet};
+use crate::domain::{GuildId, MemberStanding, Question, RoleId, UserId, Wallet, checkout};
 use crate::store::Store;
 
 /// Between one question and the next.
@@ -126,14 +126,10 @@ pub(super) fn shown(settled: &Settled, guild: GuildId, checkout_url: &str) -> St
     let mut subscribe = BTreeSet::new();
     if here().all(|gate| !gate.entitled) {
         for gate in here() {
-            subscribe.extend(gate.plans.iter().map(|plan| {
-                Offer {
-                    roles: gate.roles.iter().map(|role| role.name.clone()).collect(),
-                    plan_id: plan.to_string(),
-                    url: checkout_url
-                        .replace("{module}", &gate.module.to_string())
-                        .replace("{plan_id}", &plan.to_string()),
-                }
+            subscribe.extend(gate.plans.iter().map(|plan| Offer {
+                roles: gate.roles.iter().map(|role| role.name.clone()).collect(),
+                plan_id: plan.to_string(),
+                url: checkout(checkout_url, gate.module, plan),
             }));
         }
     }

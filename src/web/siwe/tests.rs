@@ -186,7 +186,7 @@ fn every_broken_message_is_refused() {
 }
 
 fn public_url() -> Url {
-    Url::parse("https://roles.example:8443/club/").unwrap()
+    Url::parse("https://roles.example:8443").unwrap()
 }
 
 fn given_out() -> String {
@@ -207,7 +207,7 @@ const NOW: Timestamp = Timestamp(1_800_000_300);
 
 #[test]
 fn the_text_to_sign_says_everything() {
-    let expected = "roles.example:8443 wants you to sign in with your Ethereum account:\n0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2\n\nLink to @ada (id 1) in Ada's _Caf__ (id 2)_now\n\nURI: https://roles.example:8443/club/verify\nVersion: 1\nChain ID: 8453\nNonce: abcdefgh12345678\nIssued At: 2027-01-15T08:00:00Z\nExpiration Time: 2027-01-15T08:10:00Z\nRequest ID: 0011";
+    let expected = "roles.example:8443 wants you to sign in with your Ethereum account:\n0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2\n\nLink to @ada (id 1) in Ada's _Caf__ (id 2)_now\n\nURI: https://roles.example:8443/verify\nVersion: 1\nChain ID: 8453\nNonce: abcdefgh12345678\nIssued At: 2027-01-15T08:00:00Z\nExpiration Time: 2027-01-15T08:10:00Z\nRequest ID: 0011";
     assert_eq!(given_out(), expected);
 }
 
@@ -225,7 +225,7 @@ fn each_difference_has_its_own_name() {
             out.replacen("roles.example", "evil.example", 1),
         ),
         (Mismatch::Domain, format!("https://{out}")),
-        (Mismatch::Uri, out.replace("club/verify", "club/other")),
+        (Mismatch::Uri, out.replace("8443/verify", "8443/other")),
         (Mismatch::ChainId, out.replace("8453", "1")),
         (Mismatch::Expired, out.replace("08:10:00Z", "08:05:00Z")),
         (

@@ -308,9 +308,31 @@ async fn every_answer_carries_the_security_headers() {
         assert!(!page.contains("<style") && !page.contains("onclick") && !page.contains("style="));
         for tag in page.split("<script").skip(1) {
             assert!(
-                tag.contains("src=\"../assets/verify.js\"></script>"),
+                tag.contains("src=\"/assets/verify.js\"></script>"),
                 "no inline script: {tag}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_at_any_depth_finds_its_style() {
+    let site = start(Setup::default()).await;
+    let mut browser = Browser::new(&site.url);
+    let link = site.verify(site.discord.add_user("ada"));
+    for path in [
+        "/nothing",
+        "/verify/x",
+        "/no/such/page",
+        &format!("{link}/challenge"),
+    ] {
+        let refusal = browser.get(path).await;
+        assert!(refusal.status().is_client_error(), "{path}");
+        let page = refusal.text().await.unwrap();
+        let style = page.split("rel=\"stylesheet\" href=\"").nth(1).unwrap();
+        let style = style.split('"').next().unwrap();
+        let style = site.url.join(path).unwrap().join(style).unwrap();
+        let styled = browser.get(style.path()).await;
+        assert_eq!(styled.status(), 200, "{path} asks for {style}");
     }
 }
