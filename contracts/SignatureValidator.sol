@@ -2,9 +2,9 @@
 pragma solidity 0.8.37;
 
 /// @title Asks a contract wallet whether it signed a hash (ERC-1271), deploying it first if need be (ERC-6492).
-/// @dev Never deployed: an `eth_call` runs the constructor and reads the one byte that it answers. The wallet is called
-///  with a gas limit of its own, so that one which reverts or burns gas yields an answer like any other, and an error
-///  of the call itself can only mean that the node failed.
+/// @dev Never deployed: an `eth_call` runs the constructor and reads the byte that it answers, with the id of the chain
+///  that gave it. The wallet is called with a gas limit of its own, so that one which reverts or burns gas yields an
+///  answer like any other, and an error of the call itself can only mean that the node failed.
 contract SignatureValidator {
     /// @dev Far more than the dearest known wallets need (a passkey checked in Solidity takes some 350,000).
     uint256 private constant CHECK_GAS = 3_000_000;
@@ -39,7 +39,8 @@ contract SignatureValidator {
         }
         assembly ("memory-safe") {
             mstore(0, answer)
-            return(0, 1)
+            mstore(1, chainid())
+            return(0, 33)
         }
     }
 }

@@ -32,6 +32,19 @@ contract OwnedWalletFactory {
     }
 }
 
+/// @dev Agrees to everything once anybody has opened it.
+contract LenientWallet {
+    bool private opened;
+
+    function open() external {
+        opened = true;
+    }
+
+    function isValidSignature(bytes32, bytes calldata) external view returns (bytes4) {
+        return opened ? bytes4(0x1626ba7e) : bytes4(0xffffffff);
+    }
+}
+
 /// @dev Misbehaves in the way it was made for.
 contract BadWallet {
     enum Way {
@@ -40,7 +53,8 @@ contract BadWallet {
         BurnsGas,
         ShortAnswer,
         True,
-        HugeAnswer
+        HugeAnswer,
+        RevertsWithTheMagic
     }
 
     error Refused();
@@ -71,8 +85,10 @@ contract BadWallet {
             answer = 0;
             size = 500_000;
         }
+        bool reverts = chosen == Way.RevertsWithTheMagic;
         assembly {
             mstore(0, answer)
+            if reverts { revert(0, size) }
             return(0, size)
         }
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question};
@@ -82,7 +82,6 @@ pub async fn serve(
     let (observations_sender, observations) = mpsc::channel(QUEUE);
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
-    let (moved_sender, mut moved) = mpsc::unbounded_channel::<web::WalletMoved>();
     let application = config.discord.application_id;
     let services = command_services(&config, &store, &chain, &discord_status, &questions_sender);
     let (discord, connection) = discord::connect(
@@ -121,6 +120,13 @@ pub async fn serve(
     );
     let key = ControlKey::leave(&control_path(&config.store_path), listener.local_addr()?)?;
     let control = web::control::router(Arc::new(key), questions_sender.clone());
+    let notices = store.clone();
+    let forgetting = web::keep_forgetting(
+        store.clone(),
+        web::machine_clock(),
+        web::FORGET_EVERY,
+        parts_stop.clone(),
+    );
     let pages = web::router(web::WebState {
         settings: web_settings(&config, &secrets),
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
@@ -132,21 +138,11 @@ pub async fn serve(
         questions: questions_sender,
         wallets: signature_check(&config),
         profiles: profiles_of(&discord),
-        moved: moved_sender,
         metrics: metrics()?,
         clock: web::machine_clock(),
     })?;
     let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
-    let told = discord.clone();
-    let telling = async move {
-        while let Some(moved) = moved.recv().await {
-            info!(from = %moved.from, to = %moved.to, "a wallet moved to another member");
-            if let Err(failure) = told.tell_moved(moved.from, moved.wallet).await {
-                warn!(%failure, "the former owner of a wallet could not be told");
-            }
-        }
-        Ok(())
-    };
+    let telling = discord::keep_telling(discord.clone(), notices, parts_stop.clone());
     let registering =
         discord::commands::keep_registered(discord.clone(), application, parts_stop.clone());
     let mut parts = JoinSet::new();
@@ -159,6 +155,7 @@ pub async fn serve(
             serving.await.context("the web server failed"),
         )
     });
+    parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
     parts.spawn(async move { ("notices about moved wallets", telling.await) });
     parts.spawn(async move {
         registering.await;
@@ -211,7 +208,7 @@ fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
         public_url: config.web.public_url.clone(),
         links_per_member: config.web.links_per_member,
         rate_limit_per_minute: config.web.rate_limit_per_minute,
-        behind_proxy: config.web.behind_proxy,
+        proxies: config.web.proxies,
         chain_id: config.chain.chain_id,
         checkout_url: config.amser.checkout_url.clone(),
         sign_in,
@@ -237,7 +234,12 @@ fn profiles_of(discord: &discord::Discord) -> web::Profiles {
     Arc::new(move |guild, user| {
         let discord = discord.clone();
         Box::pin(async move {
-            let seen = discord.member_profile(guild, user).await?;
+            let seen = discord.member_profile(guild, user).await;
+            let seen = seen.map_err(|failure| match failure.reason() {
+                Some(discord::Reason::Member) => web::NoProfile::MemberLeft,
+                Some(discord::Reason::Guild) => web::NoProfile::BotAbsent,
+                _ => web::NoProfile::Unavailable(failure.into()),
+            })?;
             Ok(web::Profile {
                 server_name: seen.server_name,
                 server_icon: seen.server_icon,

@@ -68,8 +68,8 @@ pub struct Web {
     pub public_url: Url,
     /// Requests per address and minute.
     pub rate_limit_per_minute: u32,
-    /// Whether a reverse proxy stands in front, whose `X-Forwarded-For` names the client.
-    pub behind_proxy: bool,
+    /// How many reverse proxies stand in front, each of which adds to `X-Forwarded-For` by whom it was asked.
+    pub proxies: usize,
     /// Wallets that one member may link.
     pub links_per_member: usize,
     /// WalletConnect, where the merchant has a project there.

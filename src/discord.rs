@@ -8,6 +8,7 @@ mod error;
 mod gateway;
 pub mod hierarchy;
 mod limits;
+mod notices;
 mod observe;
 mod outbox;
 mod profile;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
+pub use notices::keep_telling;
 pub use observe::{GuildObservation, Reading};
 pub use outbox::Outbox;
 pub use profile::MemberProfile;

@@ -17,7 +17,7 @@ pub use event::{
     Batch, ChainEvent, Checkpoint, EventKind, FailureReason, ModuleRecord, Position, Subject,
     UnknownLogs,
 };
-pub use gate::{Gate, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy};
+pub use gate::{Gate, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use id::{
     GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };

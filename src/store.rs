@@ -7,6 +7,8 @@ mod ingest;
 mod ledger;
 mod links;
 mod member;
+mod migrate;
+mod notices;
 mod open;
 mod reads;
 mod rollback;
@@ -17,7 +19,10 @@ mod verify;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 pub use links::LinkOutcome;
+pub use notices::Notice;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 
@@ -26,6 +31,7 @@ pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 pub struct Store {
     database: Arc<redb::Database>,
     touched: Arc<touched::Inbox>,
+    notice_added: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Store {
@@ -88,6 +94,7 @@ impl Store {
         Self {
             database: Arc::new(database),
             touched: Arc::default(),
+            notice_added: Arc::default(),
         }
     }
 }

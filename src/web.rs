@@ -39,14 +39,14 @@ use crate::domain::{
 use crate::limiter::Limiter;
 use crate::store::Store;
 
-pub use link::{LINK_SECONDS, new_link};
-pub use profile::{Profile, Profiles};
+pub use link::{FORGET_EVERY, LINK_SECONDS, keep_forgetting, new_link};
+pub use profile::{NoProfile, Profile, Profiles};
 pub use server::serve;
 
 /// Reads the time; tests set it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Checks whether a wallet signed a text (`chain::signature::check_signature` over the followed chain).
+/// Checks whether a wallet signed a text (`chain::Signatures::check`).
 pub type SignatureCheck =
     Arc<dyn Fn(Wallet, String, Vec<u8>) -> BoxFuture<'static, SignatureVerdict> + Send + Sync>;
 
@@ -59,8 +59,8 @@ pub struct WebSettings {
     pub links_per_member: usize,
     /// Requests per minute of one address, and of one member.
     pub rate_limit_per_minute: u32,
-    /// Whether a reverse proxy stands in front, whose `X-Forwarded-For` names the client.
-    pub behind_proxy: bool,
+    /// How many reverse proxies stand in front, each of which adds to `X-Forwarded-For` by whom it was asked.
+    pub proxies: usize,
     /// The chain on which contract wallets are asked.
     pub chain_id: u64,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
@@ -96,17 +96,6 @@ pub enum SignIn {
     TypeTheName,
 }
 
-/// A wallet left a member because another one signed with it; the former owner should be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WalletMoved {
-    /// The wallet.
-    pub wallet: Wallet,
-    /// Who had it.
-    pub from: UserId,
-    /// Who has it now.
-    pub to: UserId,
-}
-
 /// What the pages are served from. The caller keeps the other ends.
 #[derive(Clone)]
 pub struct WebState {
@@ -130,8 +119,6 @@ pub struct WebState {
     pub wallets: SignatureCheck,
     /// Names and pictures of servers and members.
     pub profiles: Profiles,
-    /// Wallets that changed hands.
-    pub moved: mpsc::UnboundedSender<WalletMoved>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
@@ -170,8 +157,10 @@ pub fn machine_clock() -> Clock {
 pub fn router(state: WebState) -> anyhow::Result<Router> {
     let public = &state.settings.public_url;
     anyhow::ensure!(
-        matches!(public.scheme(), "http" | "https") && public.host_str().is_some(),
-        "web.public_url must be an http or https address"
+        matches!(public.scheme(), "http" | "https")
+            && public.host_str().is_some()
+            && public.path() == "/",
+        "web.public_url must be an http or https address without a path"
     );
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,16 +1,19 @@
 //! Whether a wallet signed a text: EIP-191 for keys, ERC-1271 for contracts, ERC-6492 for contracts not deployed yet.
 //!
 //! A contract is asked through `contracts/SignatureValidator.sol`, which bounds its gas and turns whatever it does into
-//! one byte. An error of the call is therefore always the node's, and never an answer.
+//! one byte. An error of the call is therefore always the node's, and never an answer. The chain's id comes with that
+//! byte, out of the same call: a URL that leads to another chain since the last question cannot slip in between.
 
 use std::time::Duration;
 
 use alloy::network::{Ethereum, TransactionBuilder as _};
-use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, eip191_hash_message};
+use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256, eip191_hash_message};
 use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
 use alloy_sol_types::{SolConstructor as _, SolValue as _};
 
+use super::rpc::RpcError;
+use super::rpc::endpoint::understand;
 use crate::abi::SignatureValidator;
 use crate::domain::{SignatureVerdict, Wallet};
 
@@ -18,7 +21,7 @@ use crate::domain::{SignatureVerdict, Wallet};
 const CALL_GAS: u64 = 12_000_000;
 
 /// How long the node may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The end of a signature that carries the wallet's deployment (ERC-6492).
 const ERC6492_MAGIC: [u8; 32] =
@@ -29,40 +32,54 @@ const REFUSED: u8 = 0;
 const VALID: u8 = 1;
 const NO_CODE: u8 = 2;
 
-/// Checks a signature of `message` as EIP-191's personal message. `provider` stands at the chain that the message names.
+/// Checks a signature of `message` as EIP-191's personal message, on the chain `chain_id`.
+///
+/// # Errors
+/// When the node did not answer, or stands at another chain: nothing is known then. Never
+/// [`SignatureVerdict::Unavailable`].
 pub async fn check_signature(
     provider: &impl Provider<Ethereum>,
+    chain_id: u64,
     wallet: Wallet,
     message: &str,
     signature: &[u8],
-) -> SignatureVerdict {
+) -> Result<SignatureVerdict, RpcError> {
     let hash = eip191_hash_message(message);
     let without_contract = match recover(&hash, signature) {
         // A key's own signature needs no chain, and no contract can stand at the address of a known key.
-        Some(signer) if signer == wallet.0 => return SignatureVerdict::Valid,
+        Some(signer) if signer == wallet.0 => return Ok(SignatureVerdict::Valid),
         Some(_) => SignatureVerdict::OtherKey,
         None => SignatureVerdict::Malformed,
     };
-    let asked = tokio::time::timeout(PATIENCE, ask(provider, wallet.0, hash, signature)).await;
-    match asked {
-        Ok(Ok(answer)) => match answer.as_ref() {
-            [VALID] => SignatureVerdict::Valid,
-            [NO_CODE] => without_contract,
-            [REFUSED] => SignatureVerdict::RefusedByContract,
-            // No node that runs the validator answers anything else.
-            _ => SignatureVerdict::Unavailable,
-        },
-        Ok(Err(error)) => {
-            // The error's own text may quote the node's URL, and with it an API key.
-            let code = error.as_error_resp().map(|refusal| refusal.code);
-            tracing::warn!(code, "the chain could not be asked about a signature");
-            SignatureVerdict::Unavailable
-        }
-        Err(_) => {
-            tracing::warn!("the chain did not answer about a signature in time");
-            SignatureVerdict::Unavailable
-        }
+    let asking = ask(provider, wallet.0, hash, signature);
+    let answer = tokio::time::timeout(PATIENCE, asking)
+        .await
+        .map_err(|_| RpcError::Timeout {
+            message: "a signature was not checked in time".to_owned(),
+        })?
+        .map_err(|error| understand(&error))?;
+    let (verdict, chain) = read_answer(&answer)
+        .ok_or_else(|| RpcError::unavailable("it did not run the check of a signature"))?;
+    if chain != U256::from(chain_id) {
+        return Err(RpcError::WrongChain {
+            expected: chain_id,
+            actual: chain.saturating_to(),
+        });
     }
+    Ok(verdict.unwrap_or(without_contract))
+}
+
+/// The validator's answer, `None` inside for a wallet that is no contract, and the chain that gave it. No node that runs
+/// the validator answers anything else.
+fn read_answer(answer: &[u8]) -> Option<(Option<SignatureVerdict>, U256)> {
+    let (word, chain) = answer.split_first()?;
+    let verdict = match *word {
+        VALID => Some(SignatureVerdict::Valid),
+        REFUSED => Some(SignatureVerdict::RefusedByContract),
+        NO_CODE => None,
+        _ => return None,
+    };
+    Some((verdict, U256::from_be_bytes::<32>(chain.try_into().ok()?)))
 }
 
 /// Whether the wallet is a key's and this is the key's signature: needs no chain.
@@ -119,7 +136,6 @@ fn unwrap_erc6492(signature: &[u8]) -> Option<(Address, Bytes, Bytes)> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::U256;
     use proptest::prelude::*;
 
     use super::*;

@@ -8,7 +8,7 @@ use super::raw::keyed_message;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 10] = [
+const TYPED: [&str; 11] = [
     "chain.rpc_urls",
     "chain.chain_id",
     "chain.confirmations",
@@ -16,6 +16,7 @@ const TYPED: [&str; 10] = [
     "web.rate_limit_per_minute",
     "web.links_per_member",
     "web.behind_proxy",
+    "web.proxy_hops",
     "policy.max_revoke_share",
     "policy.max_revoke_floor",
     "gates",

@@ -98,6 +98,7 @@ struct RawWeb {
     public_url: Spanned<Url>,
     rate_limit_per_minute: Spanned<u32>,
     behind_proxy: bool,
+    proxy_hops: Option<Spanned<usize>>,
     links_per_member: Spanned<usize>,
     walletconnect_project_id: Option<Spanned<String>>,
     walletconnect_relay_url: Spanned<Url>,
@@ -111,6 +112,7 @@ impl Default for RawWeb {
             public_url: url("http://127.0.0.1:8787"),
             rate_limit_per_minute: Spanned::new(0..0, 60),
             behind_proxy: false,
+            proxy_hops: None,
             links_per_member: Spanned::new(0..0, 5),
             walletconnect_project_id: None,
             // The default of WalletConnect's own client (@walletconnect/sign-client 2.21.8).

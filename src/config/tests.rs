@@ -55,6 +55,12 @@ fn mistakes_name_the_line_and_the_key() {
             "web.links_per_member",
         ),
         (
+            "behind_proxy = false",
+            "proxy_hops = 0\nbehind_proxy = true",
+            "web.proxy_hops",
+        ),
+        ("behind_proxy = false", "proxy_hops = 2", "web.proxy_hops"),
+        (
             "links_per_member = 5",
             "walletconnect_project_id = \"<script>\"",
             "web.walletconnect_project_id",
@@ -75,6 +81,17 @@ fn mistakes_name_the_line_and_the_key() {
         );
         assert!(!told.contains('\n'), "{told}");
     }
+}
+
+#[test]
+fn one_proxy_is_in_front_unless_more_are_named() {
+    let proxies = |text: &str| {
+        let config = parse(&GOOD.replace("behind_proxy = false", text)).unwrap();
+        config.web.proxies
+    };
+    assert_eq!(proxies("behind_proxy = false"), 0);
+    assert_eq!(proxies("behind_proxy = true"), 1);
+    assert_eq!(proxies("behind_proxy = true\nproxy_hops = 3"), 3);
 }
 
 #[test]
@@ -188,6 +205,8 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
         ("AMSER_ROLES__DISCORD__APPLICATION_ID", "42"),
         ("AMSER_ROLES__STORE__PATH", "/elsewhere"),
         ("AMSER_ROLES__CHAIN__START_BLOCK", "9"),
+        ("AMSER_ROLES__WEB__BEHIND_PROXY", "true"),
+        ("AMSER_ROLES__WEB__PROXY_HOPS", "2"),
         ("OTHER", "ignored"),
     ])
     .unwrap();
@@ -196,6 +215,7 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
     assert_eq!(config.discord.application_id.get(), 42);
     assert_eq!(config.store_path.to_str(), Some("/elsewhere"));
     assert_eq!(config.chain.start_block, Some(9));
+    assert_eq!(config.web.proxies, 2);
     for (variable, value) in [
         ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "many"),
         ("AMSER_ROLES__CHAIN__CONFIRMATION", "7"),

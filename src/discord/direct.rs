@@ -9,7 +9,7 @@ use super::Discord;
 use super::error::Failure;
 use super::shared::snowflake;
 use super::text;
-use crate::domain::{UserId, Wallet};
+use crate::domain::{Timestamp, UserId, Wallet};
 
 /// Cannot send messages to this user: their direct messages are closed, or no server is shared any more.
 /// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes>
@@ -29,8 +29,16 @@ impl Discord {
     ///
     /// # Errors
     /// When Discord refuses for another reason or has trouble for several tries.
-    pub async fn tell_moved(&self, former: UserId, wallet: Wallet) -> Result<bool, Failure> {
-        match self.tell(former, &text::wallet_moved(wallet)).await {
+    pub async fn tell_moved(
+        &self,
+        former: UserId,
+        wallet: Wallet,
+        moved_at: Timestamp,
+    ) -> Result<bool, Failure> {
+        match self
+            .tell(former, &text::wallet_moved(wallet, moved_at))
+            .await
+        {
             Ok(()) => Ok(true),
             Err(Failure::Refused(refusal)) if CLOSED.contains(&refusal.code) => Ok(false),
             Err(failure) => Err(failure),

@@ -25,6 +25,13 @@ pub struct Gate {
     pub origin: GateOrigin,
 }
 
+/// Where to subscribe to a plan: the merchant's checkout, with `{module}` and `{plan_id}` filled in.
+pub fn checkout(template: &str, module: ModuleAddress, plan: &PlanId) -> String {
+    template
+        .replace("{module}", &module.to_string())
+        .replace("{plan_id}", &plan.to_string())
+}
+
 /// How many of a gate's plans a member needs.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

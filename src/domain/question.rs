@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 use super::{
-    Cause, GateId, GuildId, ModuleAddress, PlanId, RoleChange, RoleId, SubscriptionId, Timestamp,
-    UserId, Wallet,
+    Cause, Gate, GateId, GuildId, ModuleAddress, PlanId, RoleChange, RoleId, SubscriptionId,
+    Timestamp, UserId, Wallet,
 };
 
 /// A question with the way back for its answer. A dropped answer means that the service is stopping.
@@ -71,6 +71,14 @@ pub struct MemberStanding {
     pub now: Timestamp,
     /// Every gate of every server that the member is in, by server.
     pub gates: Vec<GateStanding>,
+}
+
+impl MemberStanding {
+    /// Whether the answer leaves a server out that has gates and that the member is in: its members were not read yet.
+    pub fn leaves_out(&self, guild: GuildId, gates: &[Gate]) -> bool {
+        let has_gates = gates.iter().any(|gate| gate.guild == guild);
+        has_gates && self.gates.iter().all(|gate| gate.guild != guild)
+    }
 }
 
 /// Where a member stands at one gate.

@@ -5,10 +5,10 @@ use redb::{
     ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction,
 };
 
-use super::Store;
 use super::codec::{decode, encode};
 use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS};
 use super::touched::Touched;
+use super::{Store, notices};
 use crate::domain::{Link, UserId, Wallet};
 
 /// What came of [`Store::link`].
@@ -30,7 +30,7 @@ impl Store {
         let (outcome, touched) = link_within(&transaction, link, limit)?;
         if outcome != LinkOutcome::TooMany {
             transaction.commit()?;
-            self.touched.put(touched);
+            self.linked(touched);
         }
         Ok(outcome)
     }
@@ -46,8 +46,14 @@ impl Store {
             outcomes.push(outcome);
         }
         transaction.commit()?;
-        self.touched.put(all);
+        self.linked(all);
         Ok(outcomes)
+    }
+
+    /// Called after the commit of [`link_within`].
+    pub(super) fn linked(&self, touched: Touched) {
+        self.touched.put(touched);
+        self.notice_added.notify_one();
     }
 
     /// Removes a wallet's link if it belongs to `user`; whether it did.
@@ -113,7 +119,7 @@ impl Store {
     }
 }
 
-/// [`Store::link`] as a part of a larger transaction; what to report as touched once that is committed.
+/// [`Store::link`] as a part of a larger transaction; what to tell [`Store::linked`] once that is committed.
 pub(super) fn link_within(
     transaction: &WriteTransaction,
     link: &Link,
@@ -136,12 +142,14 @@ pub(super) fn link_within(
         return Ok((LinkOutcome::TooMany, touched));
     }
     touched.members.insert(link.user);
+    notices::withdraw(transaction, link.user, link.wallet)?;
     links.insert(wallet, encode(link).as_slice())?;
     members.insert((link.user.0, wallet), ())?;
     let outcome = match former {
         Some(former) if former != link.user => {
             members.remove((former.0, wallet))?;
             touched.members.insert(former);
+            notices::note(transaction, former, link.wallet, link.linked_at)?;
             LinkOutcome::Moved(former)
         }
         _ => LinkOutcome::Linked,

@@ -3,13 +3,13 @@
 use alloy::primitives::Address;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::Store;
 use super::codec::decode;
 use super::tables::{
     APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
+use super::{Store, notices};
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -40,26 +40,28 @@ impl Store {
         Ok(found)
     }
 
-    /// The member's runs of `/verify` that are still remembered, with the text each was asked to sign. Reads all of
-    /// the last hour's.
-    pub fn requests_of(
-        &self,
-        user: UserId,
-    ) -> anyhow::Result<Vec<(LinkRequest, Option<Challenge>)>> {
+    /// The member's runs of `/verify` that are still remembered. Reads all of the last hour's.
+    pub fn requests_of(&self, user: UserId) -> anyhow::Result<Vec<LinkRequest>> {
         let transaction = self.database.begin_read()?;
-        let challenges = transaction.open_table(CHALLENGES)?;
         let mut found = Vec::new();
         for row in transaction.open_table(LINK_REQUESTS)?.iter()? {
             let request: LinkRequest = decode(row?.1.value())?;
-            if request.user != user {
-                continue;
+            if request.user == user {
+                found.push(request);
             }
-            let challenge = match &request.nonce {
-                Some(nonce) => challenges.get(nonce.as_str())?,
-                None => None,
-            };
-            let challenge = challenge.map(|bytes| decode(bytes.value())).transpose()?;
-            found.push((request, challenge));
+        }
+        Ok(found)
+    }
+
+    /// The texts that the member was asked to sign, replaced ones too. Reads all of the last hour's.
+    pub fn challenges_of(&self, user: UserId) -> anyhow::Result<Vec<Challenge>> {
+        let transaction = self.database.begin_read()?;
+        let mut found = Vec::new();
+        for row in transaction.open_table(CHALLENGES)?.iter()? {
+            let challenge: Challenge = decode(row?.1.value())?;
+            if challenge.user == user {
+                found.push(challenge);
+            }
         }
         Ok(found)
     }
@@ -92,6 +94,7 @@ impl Store {
                 journal.remove(sequence)?;
                 by_member.remove((user.0, sequence))?;
             }
+            notices::forget(&transaction, user)?;
             if holds_roles(&transaction, user)? {
                 transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
             }

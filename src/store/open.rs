@@ -11,12 +11,12 @@ use redb::{
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::StoreError;
 use super::tables::{
     APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, FORGOTTEN, GATES, HEADERS, JOURNAL,
     LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA, MODULES,
-    NEWEST_REQUEST, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    NEWEST_REQUEST, NOTICES, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
+use super::{StoreError, migrate};
 
 /// redb's page cache. Its default of 1 GiB would be most of the memory of a small server.
 const CACHE_BYTES: usize = 16 << 20;
@@ -28,7 +28,7 @@ pub(super) fn in_memory() -> anyhow::Result<Database> {
     let database = redb::Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(InMemoryBackend::new())?;
-    lay_out(&database)?;
+    lay_out(&database, SCHEMA_VERSION)?;
     Ok(database)
 }
 
@@ -79,7 +79,7 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(FileBackend::new(file).map_err(|error| translate(error, name))?)
         .map_err(|error| translate(error, name))?;
-    lay_out(&database).map_err(damaged)?;
+    lay_out(&database, SCHEMA_VERSION).map_err(damaged)?;
     // A second process that creates at the same time loses here instead of replacing a store that is in use.
     let placed = std::fs::hard_link(&fresh, path);
     std::fs::remove_file(&fresh).map_err(io)?;
@@ -109,7 +109,11 @@ fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
     .ok_or_else(|| damaged("its tables cannot be read"))?;
     match version.map_err(|error| damaged(&error.to_string()))? {
         None => Err(StoreError::Foreign(name.to_owned())),
-        Some(SCHEMA_VERSION) => Ok(opened),
+        Some(known @ 1..=SCHEMA_VERSION) => {
+            quietly(move || lay_out(&opened, known).map(|()| opened))
+                .ok_or_else(|| damaged("its tables cannot be written"))?
+                .map_err(|error| damaged(&error.to_string()))
+        }
         Some(newer) if newer > SCHEMA_VERSION => {
             Err(StoreError::Newer(name.to_owned(), newer, SCHEMA_VERSION))
         }
@@ -154,9 +158,13 @@ fn schema_version(database: &Database) -> anyhow::Result<Option<u32>> {
     Ok(version.and_then(|bytes| Some(u32::from_le_bytes(bytes.value().try_into().ok()?))))
 }
 
-/// Creates every table, so that readers never meet a missing one.
-fn lay_out(database: &Database) -> anyhow::Result<()> {
+/// Brings a file of this version up to the newest, and creates every table that is missing, so that readers never meet a
+/// missing one.
+fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
     let transaction = database.begin_write()?;
+    if version == 1 {
+        migrate::from_version_1(&transaction)?;
+    }
     {
         transaction
             .open_table(META)?
@@ -173,6 +181,7 @@ fn lay_out(database: &Database) -> anyhow::Result<()> {
         transaction.open_table(LINKS)?;
         transaction.open_table(MEMBER_WALLETS)?;
         transaction.open_table(FORGOTTEN)?;
+        transaction.open_table(NOTICES)?;
         transaction.open_table(GATES)?;
         transaction.open_table(APPLIED)?;
         transaction.open_table(JOURNAL)?;

@@ -2,8 +2,9 @@
 
 use redb::TableDefinition;
 
-/// The layout below. A file with a newer version is refused; an older one would be migrated here.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+/// The layout below. A file with a newer version is refused; an older one is brought up to it (`migrate.rs`). A table that
+/// is added needs no new version: opening makes it.
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 /// `META`: the schema version, 4 bytes little-endian.
 pub(super) const META_SCHEMA: &str = "schema_version";
@@ -63,6 +64,10 @@ pub(super) const LINKS: TableDefinition<'_, &[u8; 20], &[u8]> = TableDefinition:
 pub(super) const MEMBER_WALLETS: TableDefinition<'_, (u64, &[u8; 20]), ()> =
     TableDefinition::new("member_wallets_v1");
 
+/// (Former owner, wallet) → when another member linked the wallet, Unix seconds: of this the owner is still to be told.
+pub(super) const NOTICES: TableDefinition<'_, (u64, &[u8; 20]), u64> =
+    TableDefinition::new("notices_v1");
+
 /// Gate id → postcard `Gate`.
 pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
 
@@ -90,7 +95,7 @@ pub(super) const NEWEST_REQUEST: TableDefinition<'_, (u64, u64), &[u8; 32]> =
 
 /// Nonce → postcard `Challenge`.
 pub(super) const CHALLENGES: TableDefinition<'_, &str, &[u8]> =
-    TableDefinition::new("challenges_v1");
+    TableDefinition::new("challenges_v2");
 
 /// (Unix seconds, key in `LINK_REQUESTS` or `CHALLENGES`): when a row may be forgotten.
 pub(super) const FORGET_AT: TableDefinition<'_, (u64, &[u8]), ()> =

@@ -2,6 +2,8 @@
 //!
 //! A link is known by the SHA-256 of its token alone, so that whoever reads the file cannot open one.
 
+use std::collections::BTreeSet;
+
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +16,8 @@ use crate::domain::{GuildId, Link, Timestamp, UserId, Wallet};
 /// How long a row outlives its expiry, so that a late visitor learns what happened. Seconds.
 const REMEMBERED: u64 = 3600;
 
-/// Rows forgotten with each new one: more than one, so that the tables shrink after a rush.
-const FORGOTTEN_AT_ONCE: usize = 16;
+/// Rows forgotten in one transaction: few enough that a new link does not wait for a rush of old ones.
+const FORGOTTEN_AT_ONCE: usize = 256;
 
 /// One run of `/verify`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +65,8 @@ pub enum Usable {
 pub struct Challenge {
     /// SHA-256 of the token of the link it belongs to.
     pub request: [u8; 32],
+    /// Who is asked to sign it.
+    pub user: UserId,
     /// Single use.
     pub nonce: String,
     /// Who shall sign.
@@ -117,7 +121,6 @@ impl Store {
         request: &[u8; 32],
         user: UserId,
         guild: GuildId,
-        now: Timestamp,
         expires_at: Timestamp,
     ) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
@@ -145,7 +148,6 @@ impl Store {
             };
             requests.insert(request, encode(&row).as_slice())?;
         }
-        forget_old(&transaction, now)?;
         remember_until(&transaction, expires_at, request)?;
         transaction.commit()?;
         Ok(())
@@ -165,13 +167,16 @@ impl Store {
             let mut requests = transaction.open_table(LINK_REQUESTS)?;
             let mut challenges = transaction.open_table(CHALLENGES)?;
             let row: Option<LinkRequest> = read(requests.get(&challenge.request)?)?;
-            let Some(mut row) = row else {
+            let Some(mut row) = row.filter(|row| row.user == challenge.user) else {
                 return Ok(Usable::Unknown);
             };
             match row.usable(now) {
                 Usable::Yes => {}
                 other => return Ok(other),
             }
+            // Its link's time: nothing of a run outlives the rest.
+            let nonce = challenge.nonce.as_bytes();
+            remember_until(&transaction, row.expires_at, nonce)?;
             let older = row.nonce.replace(challenge.nonce.clone());
             if let Some(older) = older {
                 let stored: Option<Challenge> = read(challenges.get(older.as_str())?)?;
@@ -183,11 +188,6 @@ impl Store {
             requests.insert(&challenge.request, encode(&row).as_slice())?;
             challenges.insert(challenge.nonce.as_str(), encode(challenge).as_slice())?;
         }
-        remember_until(
-            &transaction,
-            challenge.expires_at,
-            challenge.nonce.as_bytes(),
-        )?;
         transaction.commit()?;
         Ok(Usable::Yes)
     }
@@ -241,34 +241,66 @@ impl Store {
             (outcome, touched)
         };
         transaction.commit()?;
-        self.touched.put(touched);
+        self.linked(touched);
         Ok(Completed::Linked(outcome))
     }
 
-    /// Forgets every link request and challenge of a member (`/privacy delete`).
+    /// Forgets every link request and challenge of a member (`/privacy delete`). Reads all of the last hour's.
     pub fn forget_requests(&self, user: UserId) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
         {
+            let mut gone = BTreeSet::new();
             let mut requests = transaction.open_table(LINK_REQUESTS)?;
-            let mut gone = Vec::new();
             for row in requests.iter()? {
                 let (key, value) = row?;
                 if decode::<LinkRequest>(value.value())?.user == user {
-                    gone.push(*key.value());
+                    gone.insert(key.value().to_vec());
                 }
             }
-            for key in &gone {
-                requests.remove(key)?;
+            requests.retain(|key, _| !gone.contains(key.as_slice()))?;
+            let mut challenges = transaction.open_table(CHALLENGES)?;
+            for row in challenges.iter()? {
+                let (nonce, value) = row?;
+                if decode::<Challenge>(value.value())?.user == user {
+                    gone.insert(nonce.value().as_bytes().to_vec());
+                }
             }
-            transaction.open_table(CHALLENGES)?.retain(|_, value| {
-                decode::<Challenge>(value).is_ok_and(|row| !gone.contains(&row.request))
-            })?;
+            challenges.retain(|nonce, _| !gone.contains(nonce.as_bytes()))?;
+            transaction
+                .open_table(FORGET_AT)?
+                .retain(|(_, key), ()| !gone.contains(key))?;
             transaction
                 .open_table(NEWEST_REQUEST)?
                 .retain(|(of, _), _| of != user.0)?;
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Forgets the links and challenges whose time of remembrance is over at `now`; how many rows that were.
+    pub fn forget_old(&self, now: Timestamp) -> anyhow::Result<usize> {
+        let mut forgotten = 0;
+        loop {
+            let due = self.due(now)?;
+            if due.is_empty() {
+                return Ok(forgotten);
+            }
+            let transaction = self.database.begin_write()?;
+            forgotten += forget(&transaction, &due)?;
+            transaction.commit()?;
+        }
+    }
+
+    /// The next rows to forget.
+    fn due(&self, now: Timestamp) -> anyhow::Result<Vec<(u64, Vec<u8>)>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(FORGET_AT)?;
+        let due = table.range(..(now.0, [].as_slice()))?.map(|row| {
+            let (key, _) = row?;
+            let (at, key) = key.value();
+            Ok((at, key.to_vec()))
+        });
+        due.take(FORGOTTEN_AT_ONCE).collect()
     }
 
     /// Whether one more wallet would be too many for this member. A wallet of theirs never is.
@@ -303,20 +335,14 @@ fn remember_until(
     Ok(())
 }
 
-/// Removes some rows whose time of remembrance is over.
-fn forget_old(transaction: &WriteTransaction, now: Timestamp) -> anyhow::Result<()> {
-    let mut due = transaction.open_table(FORGET_AT)?;
-    let mut gone = Vec::new();
-    for row in due.range(..(now.0, [].as_slice()))?.take(FORGOTTEN_AT_ONCE) {
-        let (key, ()) = row.map(|(key, _)| (key, ()))?;
-        let (at, key) = key.value();
-        gone.push((at, key.to_vec()));
-    }
+/// Removes the rows; how many there were.
+fn forget(transaction: &WriteTransaction, due: &[(u64, Vec<u8>)]) -> anyhow::Result<usize> {
+    let mut forget_at = transaction.open_table(FORGET_AT)?;
     let mut requests = transaction.open_table(LINK_REQUESTS)?;
     let mut challenges = transaction.open_table(CHALLENGES)?;
     let mut newest = transaction.open_table(NEWEST_REQUEST)?;
-    for (at, key) in gone {
-        due.remove((at, key.as_slice()))?;
+    for (at, key) in due {
+        forget_at.remove((*at, key.as_slice()))?;
         if let Ok(request) = <&[u8; 32]>::try_from(key.as_slice()) {
             let row: Option<LinkRequest> = read(requests.remove(request)?)?;
             if let Some(row) = row {
@@ -326,11 +352,11 @@ fn forget_old(transaction: &WriteTransaction, now: Timestamp) -> anyhow::Result<
                     newest.remove(of)?;
                 }
             }
-        } else if let Ok(nonce) = str::from_utf8(&key) {
+        } else if let Ok(nonce) = str::from_utf8(key) {
             challenges.remove(nonce)?;
         }
     }
-    Ok(())
+    Ok(due.len())
 }
 
 #[cfg(test)]

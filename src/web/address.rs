@@ -1,6 +1,6 @@
 //! Whom a request comes from.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// What counts as one address: a whole /64 of IPv6, which one household has.
 pub(super) fn household(address: IpAddr) -> IpAddr {
@@ -13,19 +13,76 @@ pub(super) fn household(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The client behind the nearest proxy: the last entry of `X-Forwarded-For`, the only one that this proxy wrote itself.
-pub(super) fn forwarded(header: &str) -> Option<IpAddr> {
-    header.rsplit(',').next()?.trim().parse().ok()
+/// The client in front of so many proxies, by the values of `X-Forwarded-For`: each proxy adds whom it was asked by at
+/// the end, and what stands before those entries is whatever the client wrote. Fewer entries come from a request that
+/// went past the outer proxies.
+pub(super) fn forwarded<'a>(
+    headers: impl DoubleEndedIterator<Item = &'a str>,
+    proxies: usize,
+) -> Option<IpAddr> {
+    let entries = headers.rev().flat_map(|header| header.rsplit(','));
+    let trusted: Vec<_> = entries.take(proxies).collect();
+    entry(trusted.last()?.trim())
+}
+
+/// An address as proxies write it: some with the port, and IPv6 then in brackets.
+fn entry(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse().ok();
+    address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn client(headers: &[&str], proxies: usize) -> Option<String> {
+        let address = forwarded(headers.iter().copied(), proxies)?;
+        Some(address.to_string())
+    }
+
     #[test]
-    fn only_the_entry_of_the_nearest_proxy_counts() {
-        assert_eq!(forwarded("6.6.6.6, 1.2.3.4"), Some([1, 2, 3, 4].into()));
-        assert_eq!(forwarded("1.2.3.4, nonsense"), None);
+    fn only_the_entries_of_our_own_proxies_count() {
+        for (headers, proxies, expected) in [
+            (&["6.6.6.6, 1.2.3.4"][..], 1, Some("1.2.3.4")),
+            (&["6.6.6.6", "1.2.3.4"], 1, Some("1.2.3.4")),
+            (&["1.2.3.4, nonsense"], 1, None),
+            (&["1.2.3.4, "], 1, None),
+            (&[], 1, None),
+            (&["6.6.6.6, 1.2.3.4, 10.0.0.1"], 2, Some("1.2.3.4")),
+            (&["6.6.6.6, 1.2.3.4", "10.0.0.1"], 2, Some("1.2.3.4")),
+            (
+                &["6.6.6.6", "1.2.3.4,10.0.0.2", "10.0.0.1"],
+                3,
+                Some("1.2.3.4"),
+            ),
+            // Past the outer proxy: the inner one alone says who it was.
+            (&["1.2.3.4"], 2, Some("1.2.3.4")),
+        ] {
+            let seen = client(headers, proxies);
+            assert_eq!(seen.as_deref(), expected, "{headers:?} behind {proxies}");
+        }
+    }
+
+    #[test]
+    fn ports_and_brackets_do_not_matter() {
+        for (text, expected) in [
+            ("1.2.3.4:5678", Some("1.2.3.4")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[::1]:80", Some("::1")),
+            ("1.2.3.4:port", None),
+            ("[1.2.3.4", None),
+            ("unknown", None),
+        ] {
+            assert_eq!(client(&[text], 1).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_household_is_one_address() {
         let one: IpAddr = "2001:db8::1".parse().unwrap();
         let other: IpAddr = "2001:db8::ffff:2".parse().unwrap();
         assert_eq!(household(one), household(other));

@@ -39,6 +39,8 @@ pub(super) enum WebError {
     RefusedByContract,
     ChainUnavailable,
     DiscordUnavailable,
+    MemberLeft,
+    BotAbsent,
     TooManyWallets(usize),
     TooManyRequests(Duration),
     NotFound,
@@ -85,6 +87,8 @@ impl WebError {
             Self::RefusedByContract => "refused_by_contract",
             Self::ChainUnavailable => "chain_unavailable",
             Self::DiscordUnavailable => "discord_unavailable",
+            Self::MemberLeft => "member_left",
+            Self::BotAbsent => "bot_absent",
             Self::TooManyWallets(_) => "too_many_wallets",
             Self::TooManyRequests(_) => "too_many_requests",
             Self::NotFound => "not_found",
@@ -132,6 +136,8 @@ impl WebError {
             Self::RefusedByContract => "Your smart wallet did not confirm the signature; check that it is on the right network and sign again.".to_owned(),
             Self::ChainUnavailable => "The chain cannot be asked about your wallet right now, so nothing was linked; try again in a moment.".to_owned(),
             Self::DiscordUnavailable => "Discord cannot be reached right now; try again in a moment.".to_owned(),
+            Self::MemberLeft => "You are not a member of this server any more; join it again, and run /verify there to get a new link.".to_owned(),
+            Self::BotAbsent => "The bot is not in this server any more; ask those who run the server to add it again, then run /verify there.".to_owned(),
             Self::TooManyWallets(limit) => format!("You already have {limit} wallets linked, which is the limit; remove one with /unlink and try again."),
             Self::TooManyRequests(wait) => format!("Too many requests; wait {} s and try again.", seconds(wait)),
             Self::NotFound => "There is nothing at this address; run /verify in your Discord server to get a link.".to_owned(),
@@ -157,9 +163,11 @@ impl WebError {
             Self::SignInFailed => StatusCode::BAD_GATEWAY,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge | Self::Message(Mismatch::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ChallengeMissing | Self::NonceUsed | Self::TooManyWallets(_) => {
-                StatusCode::CONFLICT
-            }
+            Self::ChallengeMissing
+            | Self::NonceUsed
+            | Self::MemberLeft
+            | Self::BotAbsent
+            | Self::TooManyWallets(_) => StatusCode::CONFLICT,
             Self::Message(_) | Self::SignatureOfAnotherKey | Self::RefusedByContract => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

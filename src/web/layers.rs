@@ -48,14 +48,10 @@ pub(super) fn refuse(error: WebError, as_page: bool) -> Response {
 
 /// Whom a request comes from.
 fn client(site: &Site, request: &Request) -> IpAddr {
-    let header = request
-        .headers()
-        .get_all("x-forwarded-for")
-        .iter()
-        .next_back();
-    let behind = header
-        .filter(|_| site.settings().behind_proxy)
-        .and_then(|value| forwarded(value.to_str().ok()?));
+    let headers = request.headers().get_all("x-forwarded-for").iter();
+    // A value that is no text stays as an entry that names nobody.
+    let headers = headers.map(|value| value.to_str().unwrap_or_default());
+    let behind = forwarded(headers, site.settings().proxies);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = behind.or(peer.map(|ConnectInfo(address)| address.ip()));
     household(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))

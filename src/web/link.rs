@@ -1,19 +1,26 @@
 //! The link that `/verify` gives out: a token in a URL, of which the store knows the hash alone.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::Clock;
 use crate::domain::{GuildId, Timestamp, UserId};
 use crate::store::Store;
 
 /// How long a link works, in seconds.
 pub const LINK_SECONDS: u64 = 600;
+
+/// How often old links are forgotten.
+pub const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Bytes of randomness in a token.
 const TOKEN_BYTES: usize = 32;
@@ -65,14 +72,37 @@ pub fn new_link(
     now: Timestamp,
 ) -> anyhow::Result<Url> {
     let token = Token::fresh()?;
-    store.open_request(&token.hash(), user, guild, now, now.plus(LINK_SECONDS))?;
+    store.open_request(&token.hash(), user, guild, now.plus(LINK_SECONDS))?;
     Ok(under(public_url, &format!("verify/{}", token.reveal())))
 }
 
-/// A page of ours by its path, under whatever path the public URL has.
-pub(super) fn under(public_url: &Url, path: &str) -> Url {
-    let mut url = public_url.clone();
-    let base = public_url.path().trim_end_matches('/');
+/// Forgets old links and the texts that were to be signed with them, at once and `every` so often until `stop`.
+///
+/// # Errors
+/// When the store fails.
+pub async fn keep_forgetting(
+    store: Store,
+    clock: Clock,
+    every: Duration,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        let (store, now) = (store.clone(), clock());
+        let forgotten = tokio::task::spawn_blocking(move || store.forget_old(now)).await??;
+        tracing::debug!(forgotten, "old links and texts to sign are forgotten");
+    }
+}
+
+/// An address by its path under a base: the public URL, which is an origin alone, or Discord's, which may have a path.
+pub(super) fn under(base_url: &Url, path: &str) -> Url {
+    let mut url = base_url.clone();
+    let base = base_url.path().trim_end_matches('/');
     url.set_path(&format!("{base}/{path}"));
     url.set_query(None);
     url.set_fragment(None);
@@ -124,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn pages_stay_under_the_public_path() {
+    fn addresses_stay_under_the_path_of_their_base() {
         let url = |text: &str| under(&Url::parse(text).unwrap(), "verify/x").to_string();
         assert_eq!(
             url("https://roles.example"),
             "https://roles.example/verify/x"
         );
         assert_eq!(
-            url("https://example.org/roles/?q#f"),
-            "https://example.org/roles/verify/x"
+            url("https://example.org/discord/?q#f"),
+            "https://example.org/discord/verify/x"
         );
     }
 }

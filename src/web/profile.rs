@@ -40,9 +40,23 @@ pub struct Profile {
     pub avatar: Option<Url>,
 }
 
+/// Why there is no profile.
+#[derive(Debug, thiserror::Error)]
+pub enum NoProfile {
+    /// The user is no member of the server (any more).
+    #[error("the member left the server")]
+    MemberLeft,
+    /// The bot is not in the server (any more), or the server is gone.
+    #[error("the bot is not in the server")]
+    BotAbsent,
+    /// Discord did not answer, or would not.
+    #[error("Discord did not answer for a profile")]
+    Unavailable(#[source] anyhow::Error),
+}
+
 /// Asks Discord for a profile.
 pub type Profiles =
-    Arc<dyn Fn(GuildId, UserId) -> BoxFuture<'static, anyhow::Result<Profile>> + Send + Sync>;
+    Arc<dyn Fn(GuildId, UserId) -> BoxFuture<'static, Result<Profile, NoProfile>> + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Cache(Mutex<BTreeMap<(GuildId, UserId), (Instant, Profile)>>);
@@ -63,10 +77,16 @@ impl Site {
         {
             return Ok(profile);
         }
-        let profile = (self.state.profiles)(guild, user).await.map_err(|error| {
-            tracing::warn!(%guild, error = format!("{error:#}"), "Discord did not answer for a profile");
-            WebError::DiscordUnavailable
-        })?;
+        let profile = match (self.state.profiles)(guild, user).await {
+            Ok(profile) => profile,
+            Err(NoProfile::MemberLeft) => return Err(WebError::MemberLeft),
+            Err(NoProfile::BotAbsent) => return Err(WebError::BotAbsent),
+            Err(NoProfile::Unavailable(error)) => {
+                let error = format!("{error:#}");
+                tracing::warn!(%guild, error, "Discord did not answer for a profile");
+                return Err(WebError::DiscordUnavailable);
+            }
+        };
         let mut profiles = lock();
         if profiles.len() >= MOST_PROFILES {
             profiles.retain(|_, (at, _)| now.saturating_duration_since(*at) < FRESH);

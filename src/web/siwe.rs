@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use url::Url;
 
+use super::link::under;
 use crate::domain::{Timestamp, Wallet};
 
 /// Longest text that is looked at, in bytes.
@@ -71,7 +72,7 @@ pub(super) fn domain(public_url: &Url) -> String {
 }
 
 fn uri(public_url: &Url) -> String {
-    format!("{}/verify", public_url.as_str().trim_end_matches('/'))
+    under(public_url, "verify").into()
 }
 
 /// A name as the standard allows it in a statement: its letters, digits and marks; anything else becomes `_`.
@@ -139,8 +140,11 @@ pub(super) fn parse(text: &str) -> Option<Parsed> {
         .as_ref()
         .is_none_or(|statement| statement.chars().all(is_plain));
     let nonce_fits = message.nonce.bytes().all(|b| b.is_ascii_alphanumeric());
-    // Whatever the crate overlooked comes out different when it is written again.
-    let same = message.to_string() == rest;
+    // Whatever the crate overlooked comes out different when it is written again. It leaves a list without resources out,
+    // which the standard allows.
+    let written = message.to_string();
+    let without_list = rest.strip_suffix("\nResources:");
+    let same = written == rest || without_list.is_some_and(|rest| written == rest);
     (scheme.is_none_or(is_scheme) && statement_fits && nonce_fits && same).then(|| Parsed {
         scheme: scheme.map(str::to_owned),
         message,

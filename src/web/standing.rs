@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Site;
-use crate::domain::{GuildId, MemberStanding, Question, RoleId, UserId, Wallet};
+use crate::domain::{GuildId, MemberStanding, Question, RoleId, UserId, Wallet, checkout};
+use crate::store::Store;
 
 /// Between one question and the next.
 const PAUSE: Duration = Duration::from_millis(40);
@@ -32,6 +33,14 @@ pub(super) struct Standing {
     pub(super) subscribe: Vec<Offer>,
     /// Why roles cannot come at present.
     pub(super) trouble: Vec<String>,
+    /// The link's server was not read yet, so that nothing is known of its roles.
+    pub(super) unread: bool,
+}
+
+/// What the reconcile loop answered, and whether the link's server is left out for want of having been read.
+pub(super) struct Settled {
+    standing: MemberStanding,
+    unread: bool,
 }
 
 /// A plan that would open a role.
@@ -45,21 +54,25 @@ pub(super) struct Offer {
     url: String,
 }
 
-/// Asks until the reconcile loop knows the wallet and every role that the member is entitled to is held, or until the
-/// patience is over; then whatever was answered last. `None` without any answer: the link stands all the same.
+/// Asks until the reconcile loop knows the wallet and the server that the visitor came from, and every role that the
+/// member is entitled to is held, or until the patience is over; then whatever was answered last. `None` without any
+/// answer: the link stands all the same.
 pub(super) async fn settled(
     site: &Site,
     user: UserId,
+    guild: GuildId,
     wallet: Option<Wallet>,
     patience: Duration,
-) -> Option<MemberStanding> {
+) -> Option<Settled> {
     let deadline = Instant::now() + patience;
+    let gates = site.with_store(Store::gates).await.ok()?;
     let mut last = None;
     while let Some(standing) = ask(site, user, deadline).await {
         let knows = wallet.is_none_or(|wallet| standing.wallets.contains(&wallet));
-        let done = knows && !is_pending(&standing);
+        let unread = standing.leaves_out(guild, &gates);
+        let done = knows && !unread && !is_pending(&standing);
         if knows {
-            last = Some(standing);
+            last = Some(Settled { standing, unread });
         }
         if done || Instant::now() + PAUSE >= deadline {
             break;
@@ -86,7 +99,8 @@ fn is_pending(standing: &MemberStanding) -> bool {
 }
 
 /// What to show of a standing to a visitor who came from `guild`.
-pub(super) fn shown(standing: &MemberStanding, guild: GuildId, checkout_url: &str) -> Standing {
+pub(super) fn shown(settled: &Settled, guild: GuildId, checkout_url: &str) -> Standing {
+    let Settled { standing, unread } = settled;
     let mut held = BTreeMap::new();
     let mut pending = BTreeMap::new();
     let mut trouble = BTreeSet::new();
@@ -112,14 +126,10 @@ pub(super) fn shown(standing: &MemberStanding, guild: GuildId, checkout_url: &st
     let mut subscribe = BTreeSet::new();
     if here().all(|gate| !gate.entitled) {
         for gate in here() {
-            subscribe.extend(gate.plans.iter().map(|plan| {
-                Offer {
-                    roles: gate.roles.iter().map(|role| role.name.clone()).collect(),
-                    plan_id: plan.to_string(),
-                    url: checkout_url
-                        .replace("{module}", &gate.module.to_string())
-                        .replace("{plan_id}", &plan.to_string()),
-                }
+            subscribe.extend(gate.plans.iter().map(|plan| Offer {
+                roles: gate.roles.iter().map(|role| role.name.clone()).collect(),
+                plan_id: plan.to_string(),
+                url: checkout(checkout_url, gate.module, plan),
             }));
         }
     }
@@ -128,5 +138,6 @@ pub(super) fn shown(standing: &MemberStanding, guild: GuildId, checkout_url: &st
         pending: pending.into_values().collect(),
         subscribe: subscribe.into_iter().collect(),
         trouble: trouble.into_iter().collect(),
+        unread: *unread,
     }
 }

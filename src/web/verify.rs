@@ -18,8 +18,8 @@ use super::post::Posted;
 use super::session::{Session, Visitor};
 use super::siwe::{self, Mismatch, Terms};
 use super::standing::{NamedRole, Standing, settled, shown};
-use super::{SignIn, Site, WalletMoved, view};
-use crate::domain::{Link, UserId, Wallet};
+use super::{SignIn, Site, view};
+use crate::domain::{Link, SignatureVerdict, UserId, Wallet};
 use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
 
 /// How long a text to sign works, in seconds.
@@ -170,6 +170,7 @@ async fn challenge(
     })?;
     let challenge = Challenge {
         request: key,
+        user: request.user,
         nonce,
         wallet,
         message: message.clone(),
@@ -222,10 +223,14 @@ async fn signature(
         signature.clone(),
     )
     .await;
+    if verdict == SignatureVerdict::Unavailable {
+        let wallet = challenge.wallet;
+        tracing::warn!(%wallet, "a signature could not be checked: no node answers for the chain");
+    }
     signature_holds(verdict)?;
     let (user, wallet) = (request.user, challenge.wallet);
     complete(&site, key, user, challenge, signature).await?;
-    let standing = settled(&site, user, Some(wallet), PATIENCE).await;
+    let standing = settled(&site, user, request.guild, Some(wallet), PATIENCE).await;
     let checkout = &site.settings().checkout_url;
     let standing = standing.map(|standing| shown(&standing, request.guild, checkout));
     Ok(Json(SignatureAnswer {
@@ -294,15 +299,8 @@ async fn complete(
         .await?;
     match completed {
         Completed::Linked(LinkOutcome::TooMany) => return Err(WebError::TooManyWallets(limit)),
-        Completed::Linked(LinkOutcome::Linked) => {}
-        Completed::Linked(LinkOutcome::Moved(from)) => {
-            // A receiver that is gone means that the service is stopping.
-            let _ = site.state.moved.send(WalletMoved {
-                wallet,
-                from,
-                to: user,
-            });
-        }
+        // A former owner is told of by the store.
+        Completed::Linked(LinkOutcome::Linked | LinkOutcome::Moved(_)) => {}
         Completed::Request(usable) => return link_works(usable),
         Completed::Challenge(Usable::Expired) => {
             return Err(WebError::Message(Mismatch::Expired));
@@ -326,7 +324,7 @@ async fn standing(
     {
         return Err(WebError::LinkExpired);
     }
-    let standing = settled(&site, request.user, None, PATIENCE).await;
+    let standing = settled(&site, request.user, request.guild, None, PATIENCE).await;
     let standing = standing.ok_or(WebError::NotReady(
         "The roles cannot be looked up right now; they arrive on their own.",
     ))?;

@@ -50,7 +50,7 @@ fn file(kind: &'static str, text: &'static str) -> ([(HeaderName, &'static str);
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
 }
 
-/// Paths are relative to a page two levels deep, so that they hold under any public path.
+/// Paths begin at the root, which is ours (`web.public_url` has no path): a refusal may stand at any depth.
 fn frame(title: &str, with_script: bool, inner: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -61,9 +61,9 @@ fn frame(title: &str, with_script: bool, inner: &Markup) -> Markup {
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { (title) }
-                link rel="icon" href="../assets/icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="../assets/page.css";
-                @if with_script { script type="module" src="../assets/verify.js" {} }
+                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/assets/page.css";
+                @if with_script { script type="module" src="/assets/verify.js" {} }
             }
             body { (inner) }
         }
@@ -118,7 +118,7 @@ pub(super) fn sign_in(token: &str, profile: &Profile) -> Response {
                 "This link belongs to the member who ran " code { "/verify" }
                 ". Sign in with that Discord account, so that nobody can link a wallet in your name, nor yours to theirs."
             }
-            p { a.button.main href={ "../oauth/login?link=" (token) } { "Sign in with Discord" } }
+            p { a.button.main href={ "/oauth/login?link=" (token) } { "Sign in with Discord" } }
             p.fine { "Only your Discord name and id are read, and your sign-in ends after an hour." }
         }
     };
@@ -139,7 +139,7 @@ pub(super) fn other_member(token: &str) -> Response {
             p {
                 "If somebody sent you this link, do not use it: your wallet's membership would be theirs."
             }
-            p { a.button.main href={ "../oauth/login?switch=1&link=" (token) } { "Sign in with another account" } }
+            p { a.button.main href={ "/oauth/login?switch=1&link=" (token) } { "Sign in with another account" } }
             (back_to_discord(None))
         }
     };

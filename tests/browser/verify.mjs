@@ -203,6 +203,19 @@ const scenes = {
     return { outcome: await text('outcome'), subscribe: await subscribe.getAttribute('href') }
   },
 
+  /** The server's members were not read yet, and are not while the page asks. */
+  async unread () {
+    await page.addInitScript(installWallets, [metal()])
+    await page.goto(asked.link)
+    await signIn()
+    await button('Metal Wallet').click()
+    await button('Sign message').click()
+    await shown('outcome', 'Looking up your roles')
+    await page.locator('#outcome').filter({ hasText: 'You can close this page' }).waitFor({ timeout: 2 * DEADLINE })
+    await shoot('done')
+    return { outcome: await text('outcome') }
+  },
+
   /** Declines, then switches the account, then the network, then disconnects, and links in the end. */
   async change () {
     await page.addInitScript(installWallets, [metal(), { ...metal(), name: 'Plain Wallet', colour: null, chainId: '0x2105' }])

@@ -74,7 +74,7 @@ async fn play(scene: Scene<'_>) -> Value {
         "chain": CHAIN_ID,
         "relay": scene.relay.as_ref().map(Url::as_str),
         "project": relay::PROJECT,
-        "shots": std::env::var("AMSER_ROLES_SHOTS").ok(),
+        "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
     });
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/verify.mjs");
     let run = move || {
@@ -175,6 +175,17 @@ async fn a_wallet_without_a_subscription_is_shown_where_to_subscribe() {
     assert!(text(&seen, "outcome").contains("no active subscription"));
     let checkout = format!("https://app.amser.io/subscribe/{}/7", stage.site.module);
     assert_eq!(text(&seen, "subscribe"), checkout);
+}
+
+#[tokio::test]
+async fn a_server_that_is_still_being_read_is_not_told_to_be_without_roles() {
+    let stage = Stage::new(true).await;
+    stage.site.add_gate();
+    stage.site.world.unread.store(true, Ordering::Relaxed);
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("unread", "ada", &link).await;
+    assert!(text(&seen, "outcome").contains("are still being read"));
+    assert!(!text(&seen, "outcome").contains("depends on a subscription"));
 }
 
 #[tokio::test]

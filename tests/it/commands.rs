@@ -21,7 +21,7 @@ use amser_roles::domain::{
     UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Reply};
-use amser_roles::store::Store;
+use amser_roles::store::{Challenge, RequestState, Store, Usable};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -204,6 +204,29 @@ impl Story {
             proof: Some(("the signed text".to_owned(), vec![0xab; 65])),
         };
         self.store.link(&link, 5).unwrap();
+    }
+
+    /// The member opened a link in the second server and asked for texts to sign, one after the other.
+    fn ask_to_sign(&self, nonces: &[&str]) {
+        let (request, now) = ([7; 32], Timestamp(GENESIS));
+        let expires_at = now.plus(600);
+        let opened = self
+            .store
+            .open_request(&request, self.user, self.pub_, expires_at);
+        opened.unwrap();
+        for nonce in nonces {
+            let challenge = Challenge {
+                request,
+                user: self.user,
+                nonce: (*nonce).to_owned(),
+                wallet: wallet(1),
+                message: format!("text {nonce}"),
+                expires_at,
+                state: RequestState::Open,
+            };
+            let put = self.store.put_challenge(&challenge, now).unwrap();
+            assert_eq!(put, Usable::Yes);
+        }
     }
 
     /// The member types a command in the first server.

@@ -1,11 +1,15 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
 
+mod away;
 mod contract_wallets;
+mod failover;
+mod forgetting;
 mod health;
 mod link_table;
 mod links;
 mod messages;
 mod moved;
+mod pictures;
 mod posts;
 mod secrets;
 mod sign_in;

@@ -299,7 +299,7 @@ async fn websocket(url: &Url) -> Result<RpcClient, RpcError> {
 }
 
 /// What a transport's error means; our own HTTP transport has already said.
-fn understand(error: &TransportError) -> RpcError {
+pub(crate) fn understand(error: &TransportError) -> RpcError {
     match error {
         Transport::Transport(TransportErrorKind::Custom(cause)) => cause
             .downcast_ref::<RpcError>()

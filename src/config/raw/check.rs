@@ -213,11 +213,21 @@ fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
         let message = "must be the project's id from WalletConnect's dashboard, letters and digits alone (leave the key out to do without WalletConnect)";
         source.ensure(is_id, id, "web.walletconnect_project_id", message)?;
     }
+    let proxies = match (&raw.proxy_hops, raw.behind_proxy) {
+        (None, behind_proxy) => usize::from(behind_proxy),
+        (Some(hops), behind_proxy) => {
+            let key = "web.proxy_hops";
+            source.ensure(*hops.get_ref() > 0, hops, key, "must be at least 1")?;
+            let message = "counts with web.behind_proxy = true alone";
+            source.ensure(behind_proxy, hops, key, message)?;
+            *hops.get_ref()
+        }
+    };
     Ok(Web {
         listen: raw.listen,
         public_url: source.web_url(raw.public_url, "web.public_url")?,
         rate_limit_per_minute: raw.rate_limit_per_minute.into_inner(),
-        behind_proxy: raw.behind_proxy,
+        proxies,
         links_per_member: raw.links_per_member.into_inner(),
         wallet_connect: raw.walletconnect_project_id.map(|id| WalletConnect {
             project_id: id.into_inner(),

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::{Asked, Data};
 use crate::discord::text;
 use crate::domain::{Applied, JournalEntry, Link, UserId};
-use crate::store::{Challenge, LinkRequest, Store};
+use crate::store::{Challenge, LinkRequest, Notice, RequestState, Store};
 
 pub(super) async fn export(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let user = asked.user;
@@ -28,6 +28,9 @@ pub(super) async fn forget(commands: Data, asked: Asked) -> anyhow::Result<Answe
 fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let links: Vec<_> = store.links_of(user)?.iter().map(link).collect();
     let requests: Vec<_> = store.requests_of(user)?.iter().map(request).collect();
+    let challenges: Vec<_> = store.challenges_of(user)?.iter().map(challenge).collect();
+    let notices = store.notices_of(user)?;
+    let notices: Vec<_> = notices.iter().map(notice).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
     let mut journal = store.journal_of(user, usize::MAX)?;
     journal.reverse();
@@ -36,6 +39,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "user_id": user,
         "wallets": links,
         "verify_links": requests,
+        "texts_to_sign": challenges,
+        "moved_wallets_to_tell": notices,
         "roles": roles,
         "journal": journal,
     }))
@@ -50,13 +55,30 @@ fn link(link: &Link) -> Value {
     })
 }
 
-/// Without the nonce: whoever reads the export over a shoulder must not be able to use it.
-fn request((request, challenge): &(LinkRequest, Option<Challenge>)) -> Value {
+fn request(request: &LinkRequest) -> Value {
     json!({
         "guild_id": request.guild,
         "expires_at": request.expires_at.to_string(),
         "state": request.state,
-        "wallet": challenge.as_ref().map(|challenge| challenge.wallet),
+    })
+}
+
+/// An open one without its text, which holds the nonce: whoever reads the export over a shoulder must not be able to use
+/// it.
+fn challenge(challenge: &Challenge) -> Value {
+    let is_over = challenge.state != RequestState::Open;
+    json!({
+        "wallet": challenge.wallet,
+        "expires_at": challenge.expires_at.to_string(),
+        "state": challenge.state,
+        "message": is_over.then_some(&challenge.message),
+    })
+}
+
+fn notice(notice: &Notice) -> Value {
+    json!({
+        "wallet": notice.wallet,
+        "moved_at": notice.moved_at.to_string(),
     })
 }
 

@@ -30,12 +30,10 @@ pub(super) async fn status(commands: Data, asked: Asked) -> anyhow::Result<Answe
     let confirmations = commands.services.confirmations;
     let wallets = standing.wallets.clone();
     let news = chain.clone();
-    let guild = asked.guild;
-    let (pending, has_gates) = commands
+    let (pending, gates) = commands
         .with_store(move |store| {
             let pending = pending::of(store, &wallets, &news, confirmations)?;
-            let has_gates = store.gates()?.iter().any(|gate| gate.guild == guild);
-            Ok((pending, has_gates))
+            Ok((pending, store.gates()?))
         })
         .await?;
     let guild_name = |guild| commands.discord.guild_name(guild);
@@ -44,7 +42,7 @@ pub(super) async fn status(commands: Data, asked: Asked) -> anyhow::Result<Answe
         pending: &pending,
         chain: &chain,
         // Whoever asks here is a member here.
-        unread: has_gates && standing.gates.iter().all(|gate| gate.guild != guild),
+        unread: standing.leaves_out(asked.guild, &gates),
         guild_name: &guild_name,
         checkout_url: &commands.services.checkout_url,
     };

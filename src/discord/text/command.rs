@@ -128,11 +128,12 @@ pub(crate) fn not_your_wallet(wallet: Wallet) -> String {
 }
 
 /// The direct message to the former owner of a wallet.
-pub(crate) fn wallet_moved(wallet: Wallet) -> String {
+pub(crate) fn wallet_moved(wallet: Wallet, moved_at: Timestamp) -> String {
     format!(
-        "Your wallet `{wallet}` was just linked to another Discord account: someone signed with it. It is not linked to \
-         yours any more, and roles that it paid for go. If that was not you, somebody else can sign with this wallet: move \
-         what it holds to a new one. To link it again, run `/verify` in the server."
+        "Your wallet `{wallet}` was linked to another Discord account <t:{}:R>: someone signed with it. It is not linked \
+         to yours any more, and roles that it paid for go. If that was not you, somebody else can sign with this wallet: move \
+         what it holds to a new one. To link it again, run `/verify` in the server.",
+        moved_at.0
     )
 }
 

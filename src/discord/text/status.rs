@@ -4,7 +4,7 @@ use super::cause;
 use super::command::{chain_note, moment, no_wallet, plain, short_wallet};
 use crate::domain::{
     Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, SubscriptionStanding,
-    Timestamp,
+    Timestamp, checkout,
 };
 
 /// Subscriptions that give no access and are shown nevertheless, newest first.
@@ -88,10 +88,7 @@ fn at_gate(gate: &GateStanding, now: Timestamp, status: &Status<'_>) -> Vec<Stri
     let under_way = !status.pending.is_empty();
     if !gate.entitled && !under_way {
         lines.extend(gate.plans.iter().map(|plan| {
-            let url = status
-                .checkout_url
-                .replace("{module}", &gate.module.to_string())
-                .replace("{plan_id}", &plan.to_string());
+            let url = checkout(status.checkout_url, gate.module, plan);
             format!("  Subscribe to plan {plan}: <{url}>")
         }));
     }

@@ -22,7 +22,8 @@ const complain = (text) => { byId('problem').textContent = text }
 const quiet = () => { say(''); complain('') }
 
 const FINAL = new Set([
-  'link_unknown', 'link_expired', 'link_used', 'link_replaced', 'sign_in_required', 'other_member'
+  'link_unknown', 'link_expired', 'link_used', 'link_replaced', 'sign_in_required', 'other_member',
+  'member_left', 'bot_absent'
 ])
 
 class Refusal extends Error {
@@ -289,16 +290,17 @@ async function done ({ address, roles }) {
   byId('flow').hidden = true
   byId('done').hidden = false
   byId('done-address').textContent = address
-  showOutcome({ roles, pending: [], subscribe: [], trouble: [] }, roles.length === 0)
+  showOutcome({ roles, pending: [], subscribe: [], trouble: [], unread: false }, roles.length === 0)
   byId('done-title').focus()
   // Each answer waits for roles on their way, so this is half a minute at the most.
   for (let times = 0; times < 10; times++) {
     try {
       const standing = await ask('standing')
-      showOutcome(standing, standing.pending.length > 0 && times < 9)
-      if (standing.pending.length === 0 || standing.trouble.length > 0) return
+      const unsettled = standing.unread || standing.pending.length > 0
+      showOutcome(standing, unsettled && times < 9)
+      if (!unsettled || standing.trouble.length > 0) return
     } catch {
-      showOutcome({ roles, pending: [], subscribe: [], trouble: ['The roles cannot be shown right now; they arrive on their own.'] }, false)
+      showOutcome({ roles, pending: [], subscribe: [], trouble: ['The roles cannot be shown right now; they arrive on their own.'], unread: false }, false)
       return
     }
   }
@@ -306,7 +308,7 @@ async function done ({ address, roles }) {
 
 const roleList = (roles, kind) => element('ul', { className: `roles ${kind}` }, ...roles.map((role) => element('li', {}, role.name)))
 
-function showOutcome ({ roles, pending, subscribe, trouble }, waiting) {
+function showOutcome ({ roles, pending, subscribe, trouble, unread }, waiting) {
   const parts = []
   if (roles.length > 0) parts.push(element('p', {}, roles.length === 1 ? 'You hold this role now:' : 'You hold these roles now:'), roleList(roles, ''))
   if (pending.length > 0) parts.push(element('p', {}, 'On their way:'), roleList(pending, 'pending'))
@@ -318,6 +320,7 @@ function showOutcome ({ roles, pending, subscribe, trouble }, waiting) {
   }
   if (waiting) parts.push(element('p', { className: 'status' }, 'Looking up your roles…'))
   else if (pending.length > 0) parts.push(element('p', {}, 'You can close this page; the roles arrive on their own.'))
+  else if (unread) parts.push(element('p', {}, 'The members of this server are still being read, which can take some minutes. You can close this page; if your wallet has a subscription, your roles arrive on their own.'))
   else if (parts.length === 0) parts.push(element('p', {}, 'Nothing in this server depends on a subscription yet. You can close this page.'))
   byId('outcome').replaceChildren(...parts)
 }

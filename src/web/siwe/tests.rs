@@ -53,8 +53,12 @@ fn every_form_that_the_standard_allows_is_accepted() {
             example.replacen("example.com", "me@127.0.0.1:8080", 1),
         ),
         (
-            "no resource in the list",
+            "an empty request id",
             format!("{without_resources}\nRequest ID: "),
+        ),
+        (
+            "no resource in the list",
+            format!("{without_resources}\nResources:"),
         ),
     ] {
         assert!(parse(&text).is_some(), "{form}: {text}");
@@ -64,6 +68,7 @@ fn every_form_that_the_standard_allows_is_accepted() {
 #[test]
 fn every_broken_message_is_refused() {
     let full = full();
+    let bare = full.split("\nResources:").next().unwrap().to_owned();
     let without = |start: &str| -> String {
         let lines = full.split('\n').filter(|line| !line.starts_with(start));
         lines.collect::<Vec<_>>().join("\n")
@@ -148,6 +153,13 @@ fn every_broken_message_is_refused() {
         ),
         ("a word after the end", format!("{full}\nand so on")),
         ("a line end after the end", format!("{full}\n")),
+        ("a line end after no list", format!("{bare}\n")),
+        (
+            "a line end after an empty list",
+            format!("{bare}\nResources:\n"),
+        ),
+        ("two empty lists", format!("{bare}\nResources:\nResources:")),
+        ("two lists", format!("{full}\nResources:")),
         ("Windows line ends", full.replace('\n', "\r\n")),
         ("two spaces", full.replace("URI: ", "URI:  ")),
         ("a lower-case tag", full.replace("Nonce:", "nonce:")),
@@ -174,7 +186,7 @@ fn every_broken_message_is_refused() {
 }
 
 fn public_url() -> Url {
-    Url::parse("https://roles.example:8443/club/").unwrap()
+    Url::parse("https://roles.example:8443").unwrap()
 }
 
 fn given_out() -> String {
@@ -195,7 +207,7 @@ const NOW: Timestamp = Timestamp(1_800_000_300);
 
 #[test]
 fn the_text_to_sign_says_everything() {
-    let expected = "roles.example:8443 wants you to sign in with your Ethereum account:\n0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2\n\nLink to @ada (id 1) in Ada's _Caf__ (id 2)_now\n\nURI: https://roles.example:8443/club/verify\nVersion: 1\nChain ID: 8453\nNonce: abcdefgh12345678\nIssued At: 2027-01-15T08:00:00Z\nExpiration Time: 2027-01-15T08:10:00Z\nRequest ID: 0011";
+    let expected = "roles.example:8443 wants you to sign in with your Ethereum account:\n0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2\n\nLink to @ada (id 1) in Ada's _Caf__ (id 2)_now\n\nURI: https://roles.example:8443/verify\nVersion: 1\nChain ID: 8453\nNonce: abcdefgh12345678\nIssued At: 2027-01-15T08:00:00Z\nExpiration Time: 2027-01-15T08:10:00Z\nRequest ID: 0011";
     assert_eq!(given_out(), expected);
 }
 
@@ -213,7 +225,7 @@ fn each_difference_has_its_own_name() {
             out.replacen("roles.example", "evil.example", 1),
         ),
         (Mismatch::Domain, format!("https://{out}")),
-        (Mismatch::Uri, out.replace("club/verify", "club/other")),
+        (Mismatch::Uri, out.replace("8443/verify", "8443/other")),
         (Mismatch::ChainId, out.replace("8453", "1")),
         (Mismatch::Expired, out.replace("08:10:00Z", "08:05:00Z")),
         (
@@ -231,6 +243,7 @@ fn each_difference_has_its_own_name() {
             Mismatch::Edited,
             format!("{out}\nResources:\n- https://a.example/"),
         ),
+        (Mismatch::Edited, format!("{out}\nResources:")),
     ] {
         assert_eq!(check(&out, &text, NOW), Err(mismatch), "{text}");
     }

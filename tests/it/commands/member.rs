@@ -25,10 +25,8 @@ async fn verify_gives_each_member_and_server_a_link_of_its_own_and_the_newest_al
     }
     let open = |guild: GuildId, user: UserId| {
         let requests = story.store.requests_of(user).unwrap();
-        let here = requests
-            .iter()
-            .filter(|(request, _)| request.guild == guild);
-        here.map(|(request, _)| format!("{:?}", request.state))
+        let here = requests.iter().filter(|request| request.guild == guild);
+        here.map(|request| format!("{:?}", request.state))
             .collect::<Vec<_>>()
     };
     let mut in_club = open(story.club, story.user);

@@ -1,5 +1,6 @@
 //! `/privacy`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use amser_roles::sandbox::discord::{LocalDiscord, Reply};
@@ -52,6 +53,7 @@ async fn the_export_holds_everything_even_when_it_takes_several_messages() {
         .until_role(story.pub_, story.role(story.pub_), true)
         .await;
     story.run("verify", &[]).await;
+    story.ask_to_sign(&["older", "newer"]);
     let (store, user) = (story.store.clone(), story.user);
     eventually("the grants are journalled", || {
         store.journal_of(user, 10).unwrap().len() == 2
@@ -70,6 +72,18 @@ async fn the_export_holds_everything_even_when_it_takes_several_messages() {
     assert_eq!(all["roles"].as_array().unwrap().len(), 2);
     assert_eq!(all["journal"].as_array().unwrap().len(), 2);
     assert_eq!(all["verify_links"][0]["state"], "Open");
+    let texts: Vec<_> = all["texts_to_sign"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| (text["state"].as_str().unwrap(), text["message"].as_str()))
+        .collect();
+    assert_eq!(
+        BTreeSet::from_iter(texts),
+        [("Open", None), ("Replaced", Some("text older"))].into(),
+        "an open text holds a nonce that still works"
+    );
+    assert!(!all.to_string().contains("newer"));
     assert!(
         !all.to_string()
             .contains(&wallet(9).to_string().to_lowercase())
@@ -89,6 +103,7 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         .until_role(story.pub_, story.role(story.pub_), true)
         .await;
     story.run("verify", &[]).await;
+    story.ask_to_sign(&["older", "newer"]);
 
     let asked = story.run("privacy delete", &[]).await;
     assert_eq!(story.store.wallets_of(story.user).unwrap(), [wallet(1)]);
@@ -105,12 +120,20 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         store.applied_of(user).unwrap().is_empty()
             && store.journal_of(user, 9).unwrap().is_empty()
             && store.requests_of(user).unwrap().is_empty()
+            && store.challenges_of(user).unwrap().is_empty()
             && store.links_of(user).unwrap().is_empty()
     })
     .await;
     let reply = story.run("privacy export", &[]).await;
     let (_, all) = exported(&story, &reply).await;
-    for kind in ["wallets", "verify_links", "roles", "journal"] {
+    for kind in [
+        "wallets",
+        "verify_links",
+        "texts_to_sign",
+        "moved_wallets_to_tell",
+        "roles",
+        "journal",
+    ] {
         assert_eq!(all[kind], serde_json::json!([]), "{kind}");
     }
     assert_eq!(story.store.wallets_of(stranger).unwrap(), [wallet(9)]);

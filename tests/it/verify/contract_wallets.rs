@@ -16,6 +16,7 @@ use super::visitor::{code, sign};
 
 sol!(OwnedWallet, "abi/OwnedWallet.json");
 sol!(OwnedWalletFactory, "abi/OwnedWalletFactory.json");
+sol!(LenientWallet, "abi/LenientWallet.json");
 sol!(BadWallet, "abi/BadWallet.json");
 
 const MAGIC: [u8; 32] = hex!("6492649264926492649264926492649264926492649264926492649264926492");
@@ -58,7 +59,7 @@ async fn send(
     }
 }
 
-async fn owned_wallet(chain: &LocalChain, owner: Address) -> Address {
+pub(crate) async fn owned_wallet(chain: &LocalChain, owner: Address) -> Address {
     let arguments = OwnedWallet::constructorCall { owner_: owner }.abi_encode();
     deploy(chain, &OwnedWallet::BYTECODE, arguments).await
 }
@@ -120,7 +121,7 @@ async fn a_deployed_smart_wallet_links_by_its_own_word() {
 async fn a_smart_wallet_that_misbehaves_is_refused_and_not_waited_for() {
     let chain = local_chain().await;
     let owner = wallet("owner");
-    for way in 0..=5_u8 {
+    for way in 0..=6_u8 {
         let arguments = BadWallet::constructorCall { way_: way }.abi_encode();
         let bad = deploy(&chain, &BadWallet::BYTECODE, arguments).await;
         let setup = Setup {
@@ -216,6 +217,26 @@ async fn every_wrapped_signature_is_judged_by_the_wallet_that_the_message_names(
 }
 
 #[tokio::test]
+async fn the_wrapping_of_a_deployed_wallets_signature_calls_nothing() {
+    let chain = local_chain().await;
+    let provider = chain.provider();
+    let judge = async |smart, bytes: &[u8]| verdict(provider, smart, "hello", bytes).await;
+    let lenient = deploy(&chain, &LenientWallet::BYTECODE, Vec::new()).await;
+    // It agrees to everything once anybody has opened it, which the wrapping asks for.
+    let open = Bytes::from(LenientWallet::openCall {}.abi_encode());
+    let wrapped = wrap(lenient, &open, sign(&wallet("eve"), "hello"));
+    let refused = SignatureVerdict::RefusedByContract;
+    assert_eq!(judge(lenient, &wrapped).await, refused);
+    // That call would have worked.
+    let call = TransactionRequest::default()
+        .with_from(wallet("eve").address())
+        .with_to(lenient)
+        .with_input(open);
+    send(&chain, call).await;
+    assert_eq!(judge(lenient, &wrapped).await, SignatureVerdict::Valid);
+}
+
+#[tokio::test]
 async fn a_chain_out_of_reach_means_try_again_and_never_yes() {
     let chain = local_chain().await;
     let owner = wallet("owner");
@@ -244,6 +265,10 @@ async fn a_node_that_answers_nonsense_is_not_believed() {
     let owner = wallet("owner");
     for result in [
         json!({ "result": "0x" }),
+        json!({ "result": "0x01" }),
+        json!({ "result": format!("0x01{:064x}", 31_338) }),
+        json!({ "result": format!("0x03{:064x}", 31_337) }),
+        json!({ "result": format!("0x01{:064x}01", 31_337) }),
         json!({ "result": "0x0101" }),
         json!({ "result": "0x03" }),
         json!({ "result": format!("0x{}01", "00".repeat(31)) }),

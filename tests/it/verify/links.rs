@@ -2,8 +2,8 @@
 
 use amser_roles::domain::Wallet;
 use amser_roles::sandbox::chain::wallet;
-use amser_roles::store::Store;
-use amser_roles::web::{LINK_SECONDS, WalletMoved, new_link};
+use amser_roles::store::{Notice, Store};
+use amser_roles::web::{LINK_SECONDS, new_link};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
@@ -54,6 +54,25 @@ async fn a_paid_wallet_links_and_the_role_is_in_the_answer() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_not_read_yet_is_said_to_be_until_it_is() {
+    let site = start(Setup::default()).await;
+    site.add_gate();
+    site.world.unread.store(true, Ordering::Relaxed);
+    let mut ada = site.member("ada").await;
+    let link = site.verify(ada.id);
+    assert_eq!(ada.browser.link(&link, &wallet("ada's")).await.0, 200);
+    let path = format!("{link}/standing");
+    let standing = super::visitor::answer(ada.browser.get(&path).await).await;
+    let expected =
+        json!({ "roles": [], "pending": [], "subscribe": [], "trouble": [], "unread": true });
+    assert_eq!(standing, (200, expected));
+    site.world.unread.store(false, Ordering::Relaxed);
+    let standing = super::visitor::answer(ada.browser.get(&path).await).await.1;
+    assert_eq!(standing["unread"], false);
+    assert_eq!(standing["subscribe"][0]["roles"], json!(["Subscriber"]));
+}
+
+#[tokio::test]
 async fn an_unpaid_wallet_links_and_the_page_learns_where_to_subscribe() {
     let site = start(Setup::default()).await;
     let mut ada = site.member("ada").await;
@@ -69,7 +88,8 @@ async fn an_unpaid_wallet_links_and_the_page_learns_where_to_subscribe() {
         "plan_id": PLAN.to_string(),
         "url": format!("https://app.amser.io/subscribe/{}/{PLAN}", site.module),
     });
-    let expected = json!({ "roles": [], "pending": [], "subscribe": [offer], "trouble": [] });
+    let expected =
+        json!({ "roles": [], "pending": [], "subscribe": [offer], "trouble": [], "unread": false });
     assert_eq!(standing, (200, expected));
     let mut stranger = site.member("eve").await;
     assert_eq!(stranger.browser.get(&path).await.status(), 403);
@@ -236,8 +256,8 @@ async fn the_limit_holds_when_the_last_place_is_taken_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_wallet_moves_to_the_member_who_signs_and_the_former_one_is_named() {
-    let mut site = start(Setup::default()).await;
+async fn a_wallet_moves_to_the_member_who_signs_and_the_former_one_is_to_be_told() {
+    let site = start(Setup::default()).await;
     let mut ada = site.member("ada").await;
     let mut eve = site.member("eve").await;
     let signer = wallet("shared");
@@ -245,12 +265,12 @@ async fn a_wallet_moves_to_the_member_who_signs_and_the_former_one_is_named() {
     assert_eq!(ada.browser.link(&link, &signer).await.0, 200);
     let link = site.verify(eve.id);
     assert_eq!(eve.browser.link(&link, &signer).await.0, 200);
-    let expected = WalletMoved {
+    let expected = Notice {
+        former: ada.id,
         wallet: Wallet(signer.address()),
-        from: ada.id,
-        to: eve.id,
+        moved_at: site.now(),
     };
-    assert_eq!(site.moved.try_recv().unwrap(), expected);
+    assert_eq!(site.store.notices().unwrap(), [expected]);
     assert_eq!(site.store.wallets_of(ada.id).unwrap(), []);
     assert_eq!(site.store.wallets_of(eve.id).unwrap(), [expected.wallet]);
 }

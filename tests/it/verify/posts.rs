@@ -198,7 +198,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 async fn behind_a_proxy_each_client_has_its_own_limit() {
     let setup = Setup {
         rate_limit_per_minute: 2,
-        behind_proxy: true,
+        proxies: 1,
         ..Setup::default()
     };
     let site = start(setup).await;
@@ -219,10 +219,36 @@ async fn behind_a_proxy_each_client_has_its_own_limit() {
 }
 
 #[tokio::test]
+async fn behind_two_proxies_each_client_has_its_own_limit() {
+    let setup = Setup {
+        rate_limit_per_minute: 2,
+        proxies: 2,
+        ..Setup::default()
+    };
+    let site = start(setup).await;
+    let mut browser = Browser::new(&site.url);
+    for n in 0..6 {
+        let answer = browser
+            .json(
+                "/verify/x/challenge",
+                &format!("9.9.9.9, 1.2.3.{n}:4711, 10.0.0.1"),
+            )
+            .await;
+        assert_eq!(answer.status(), 404);
+    }
+    for expected in [404, 429] {
+        let answer = browser
+            .json("/verify/x/challenge", "7.7.7.7, 1.2.3.0, 10.0.0.1")
+            .await;
+        assert_eq!(answer.status(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_member_who_asks_too_often_is_turned_away_from_any_address() {
     let setup = Setup {
         rate_limit_per_minute: 6,
-        behind_proxy: true,
+        proxies: 1,
         sign_in: false,
         ..Setup::default()
     };
@@ -282,9 +308,31 @@ async fn every_answer_carries_the_security_headers() {
         assert!(!page.contains("<style") && !page.contains("onclick") && !page.contains("style="));
         for tag in page.split("<script").skip(1) {
             assert!(
-                tag.contains("src=\"../assets/verify.js\"></script>"),
+                tag.contains("src=\"/assets/verify.js\"></script>"),
                 "no inline script: {tag}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_at_any_depth_finds_its_style() {
+    let site = start(Setup::default()).await;
+    let mut browser = Browser::new(&site.url);
+    let link = site.verify(site.discord.add_user("ada"));
+    for path in [
+        "/nothing",
+        "/verify/x",
+        "/no/such/page",
+        &format!("{link}/challenge"),
+    ] {
+        let refusal = browser.get(path).await;
+        assert!(refusal.status().is_client_error(), "{path}");
+        let page = refusal.text().await.unwrap();
+        let style = page.split("rel=\"stylesheet\" href=\"").nth(1).unwrap();
+        let style = style.split('"').next().unwrap();
+        let style = site.url.join(path).unwrap().join(style).unwrap();
+        let styled = browser.get(style.path()).await;
+        assert_eq!(styled.status(), 200, "{path} asks for {style}");
     }
 }

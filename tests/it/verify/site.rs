@@ -9,15 +9,14 @@ use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
 use amser_roles::chain::signature::check_signature;
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, GateId, GateStanding, GuildId, MemberStanding,
-    ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict, Timestamp, UserId,
-    Wallet,
+    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
+    MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict,
+    Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
 use amser_roles::web::{
-    self, Profile, SignIn, SignatureCheck, WalletConnect, WalletMoved, WebSettings, WebState,
-    new_link,
+    self, Profile, SignIn, SignatureCheck, WalletConnect, WebSettings, WebState, new_link,
 };
 use axum_extra::extract::cookie::Key;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -39,12 +38,14 @@ pub(crate) struct Setup {
     pub(crate) sign_in: bool,
     pub(crate) links_per_member: usize,
     pub(crate) rate_limit_per_minute: u32,
-    pub(crate) behind_proxy: bool,
+    pub(crate) proxies: usize,
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
     /// Wallets on another device.
     pub(crate) wallet_connect: Option<WalletConnect>,
+    /// The server's picture and every member's.
+    pub(crate) pictures: Option<(Url, Url)>,
     /// `https` as the public URL's scheme.
     pub(crate) https: bool,
 }
@@ -55,10 +56,11 @@ impl Default for Setup {
             sign_in: true,
             links_per_member: 5,
             rate_limit_per_minute: 10_000,
-            behind_proxy: false,
+            proxies: 0,
             provider: None,
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
+            pictures: None,
             https: false,
         }
     }
@@ -71,6 +73,8 @@ pub(crate) struct World {
     pub(crate) paid: Mutex<BTreeSet<Wallet>>,
     /// Whether Discord has been slow to show the role so far.
     pub(crate) slow: AtomicBool,
+    /// Whether the server's members were not read yet.
+    pub(crate) unread: AtomicBool,
 }
 
 /// The running pages.
@@ -83,7 +87,6 @@ pub(crate) struct Running {
     pub(crate) module: ModuleAddress,
     pub(crate) clock: Arc<AtomicU64>,
     pub(crate) world: Arc<World>,
-    pub(crate) moved: mpsc::UnboundedReceiver<WalletMoved>,
     pub(crate) chain_status: watch::Sender<ChainStatus>,
     pub(crate) discord_status: watch::Sender<DiscordStatus>,
     pub(crate) counts: watch::Sender<Counts>,
@@ -113,7 +116,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let clock = Arc::new(AtomicU64::new(START));
     let world = Arc::new(World::default());
     let (questions, asked) = mpsc::channel(16);
-    let (moved_to, moved) = mpsc::unbounded_channel();
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status, discord_seen) = watch::channel(DiscordStatus::default());
     let (counts, counts_seen) = watch::channel(Counts::default());
@@ -134,7 +136,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             public_url: url.clone(),
             links_per_member: setup.links_per_member,
             rate_limit_per_minute: setup.rate_limit_per_minute,
-            behind_proxy: setup.behind_proxy,
+            proxies: setup.proxies,
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
@@ -153,17 +155,17 @@ pub(crate) async fn start(setup: Setup) -> Running {
         wallets: checker(setup.provider),
         profiles: Arc::new(move |_, user| {
             let username = names.user_name(user);
+            let (server_icon, avatar) = setup.pictures.clone().unzip();
             Box::pin(async move {
                 Ok(Profile {
                     server_name: "Café Club".to_owned(),
-                    server_icon: None,
+                    server_icon,
                     member_name: format!("{username} the First"),
                     username,
-                    avatar: None,
+                    avatar,
                 })
             })
         }),
-        moved: moved_to,
         metrics: PrometheusBuilder::new()
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
@@ -189,7 +191,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
         clock,
         world,
-        moved,
         chain_status,
         discord_status,
         counts,
@@ -204,7 +205,7 @@ fn checker(provider: Option<RootProvider>) -> SignatureCheck {
         let provider = provider
             .clone()
             .unwrap_or_else(|| RootProvider::new_http("http://127.0.0.1:9".parse().unwrap()));
-        Box::pin(async move { check_signature(&provider, wallet, &message, &signature).await })
+        Box::pin(async move { verdict(&provider, wallet.0, &message, &signature).await })
     })
 }
 
@@ -215,7 +216,8 @@ pub(crate) async fn verdict(
     message: &str,
     signature: &[u8],
 ) -> SignatureVerdict {
-    check_signature(provider, Wallet(wallet), message, signature).await
+    let checked = check_signature(provider, CHAIN_ID, Wallet(wallet), message, signature).await;
+    checked.unwrap_or(SignatureVerdict::Unavailable)
 }
 
 struct Standings {
@@ -244,19 +246,26 @@ impl Standings {
                 user,
                 wallets,
                 now: Timestamp(START),
-                gates: vec![GateStanding {
-                    gate: GateId(1),
-                    guild: self.guild,
-                    module: self.module,
-                    plans: vec![PlanId::from(PLAN)],
-                    entitled,
-                    roles: vec![role],
-                    subscriptions: Vec::new(),
-                    trouble: None,
-                }],
+                gates: match self.world.unread.load(Ordering::Relaxed) {
+                    true => Vec::new(),
+                    false => vec![self.gate(entitled, role)],
+                },
             };
             // Whoever asked may have given up.
             let _ = answer.send(standing);
+        }
+    }
+
+    fn gate(&self, entitled: bool, role: RoleStanding) -> GateStanding {
+        GateStanding {
+            gate: GateId(1),
+            guild: self.guild,
+            module: self.module,
+            plans: vec![PlanId::from(PLAN)],
+            entitled,
+            roles: vec![role],
+            subscriptions: Vec::new(),
+            trouble: None,
         }
     }
 }
@@ -284,6 +293,20 @@ impl Running {
         let url = new_link(&self.store, user, self.guild, &self.url, self.now()).unwrap();
         assert!(url.as_str().starts_with(self.url.as_str()));
         url.path().to_owned()
+    }
+
+    /// The gate of which the world tells, in the store as well.
+    pub(crate) fn add_gate(&self) {
+        let gate = Gate {
+            id: GateId(1),
+            guild: self.guild,
+            module: self.module,
+            plans: [PlanId::from(PLAN)].into(),
+            matching: GateMatch::Any,
+            roles: [self.role].into(),
+            origin: GateOrigin::Config,
+        };
+        self.store.put_gate(&gate).unwrap();
     }
 
     pub(crate) fn subscribe(&self, wallet: Address) {

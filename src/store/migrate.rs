@@ -1,0 +1,108 @@
+//! Files that an older version of this program laid out.
+
+use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::codec::{decode, encode};
+use super::tables::{CHALLENGES, LINK_REQUESTS};
+use super::verify::{Challenge, LinkRequest, RequestState};
+use crate::domain::{Timestamp, Wallet};
+
+/// Version 1: nonce → postcard [`ChallengeV1`].
+const CHALLENGES_V1: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("challenges_v1");
+
+/// A challenge that did not say whose it is.
+#[derive(Serialize, Deserialize)]
+struct ChallengeV1 {
+    request: [u8; 32],
+    nonce: String,
+    wallet: Wallet,
+    message: String,
+    expires_at: Timestamp,
+    state: RequestState,
+}
+
+/// From version 1: each challenge learns from its link whose it is; one whose link is gone already goes as well.
+pub(super) fn from_version_1(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    {
+        let requests = transaction.open_table(LINK_REQUESTS)?;
+        let mut challenges = transaction.open_table(CHALLENGES)?;
+        for row in transaction.open_table(CHALLENGES_V1)?.iter()? {
+            let old: ChallengeV1 = decode(row?.1.value())?;
+            let Some(request) = requests.get(&old.request)? else {
+                continue;
+            };
+            let challenge = Challenge {
+                request: old.request,
+                user: decode::<LinkRequest>(request.value())?.user,
+                nonce: old.nonce,
+                wallet: old.wallet,
+                message: old.message,
+                expires_at: old.expires_at,
+                state: old.state,
+            };
+            challenges.insert(challenge.nonce.as_str(), encode(&challenge).as_slice())?;
+        }
+    }
+    transaction.delete_table(CHALLENGES_V1)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+    use crate::domain::{GuildId, UserId};
+    use crate::store::Store;
+    use crate::store::tables::{META, META_SCHEMA};
+
+    #[test]
+    fn a_store_of_version_1_keeps_its_challenges_and_learns_whose_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let store = Store::open(&path).unwrap();
+        let user = UserId(5);
+        store
+            .open_request(&[1; 32], user, GuildId(7), Timestamp(700))
+            .unwrap();
+        drop(store);
+        let old = |request, nonce: &str| ChallengeV1 {
+            request,
+            nonce: nonce.to_owned(),
+            wallet: Wallet(Address::repeat_byte(1)),
+            message: "text".to_owned(),
+            expires_at: Timestamp(650),
+            state: RequestState::Open,
+        };
+        let database = redb::Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.delete_table(CHALLENGES).unwrap();
+        {
+            let mut challenges = transaction.open_table(CHALLENGES_V1).unwrap();
+            for row in [old([1; 32], "kept"), old([2; 32], "orphan")] {
+                challenges
+                    .insert(row.nonce.as_str(), encode(&row).as_slice())
+                    .unwrap();
+            }
+            let mut meta = transaction.open_table(META).unwrap();
+            meta.insert(META_SCHEMA, 1_u32.to_le_bytes().as_slice())
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+        drop(database);
+
+        // The second opening finds nothing left to do.
+        for _ in 0..2 {
+            let store = Store::open(&path).unwrap();
+            let kept = store.challenge("kept").unwrap().unwrap();
+            assert_eq!((kept.user, kept.expires_at), (user, Timestamp(650)));
+            assert_eq!(kept.message, "text");
+            assert_eq!(store.challenge("orphan").unwrap(), None);
+            assert_eq!(store.challenges_of(user).unwrap(), [kept]);
+        }
+        let database = redb::Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        assert!(!transaction.delete_table(CHALLENGES_V1).unwrap());
+    }
+}

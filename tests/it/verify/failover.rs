@@ -1,0 +1,133 @@
+//! Smart wallets are asked at the next node when one fails, and never at one of another chain.
+
+use std::time::Duration;
+
+use alloy::primitives::Address;
+use alloy::signers::local::PrivateKeySigner;
+use amser_roles::chain::Signatures;
+use amser_roles::domain::{SignatureVerdict, Wallet};
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
+
+use super::contract_wallets::owned_wallet;
+use super::visitor::sign;
+use crate::support::following::config;
+use crate::support::rpc_proxy::{Faults, RpcProxy};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+async fn local_chain(chain_id: u64) -> LocalChain {
+    let options = ChainOptions {
+        chain_id,
+        ..ChainOptions::default()
+    };
+    LocalChain::start(options).await.unwrap()
+}
+
+/// What the check of this key's signature for this wallet says.
+async fn check(
+    signatures: &Signatures,
+    smart: Address,
+    key: &PrivateKeySigner,
+) -> SignatureVerdict {
+    let signature = sign(key, "hello");
+    let checking = signatures.check(Wallet(smart), "hello", &signature);
+    let checked = tokio::time::timeout(DEADLINE, checking).await;
+    checked.expect("a check ends")
+}
+
+#[tokio::test]
+async fn a_smart_wallet_is_asked_at_the_next_node_when_one_fails() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    for fault in [
+        (|faults| faults.status = Some(500)) as fn(&mut Faults),
+        |faults| faults.nulls = Some(("eth_call", 1)),
+        |faults| (faults.too_many, faults.retry_after) = (1, 60),
+        |faults| faults.never = Some(("eth_call", 1)),
+    ] {
+        let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+        let urls = [first.http_url(), second.http_url()];
+        let signatures = Signatures::new(&config(&chain, &urls, 0));
+        let valid = SignatureVerdict::Valid;
+        assert_eq!(check(&signatures, smart, &owner).await, valid);
+        assert_eq!(second.calls_of("eth_call"), 0, "the first is preferred");
+        first.set(fault);
+        assert_eq!(check(&signatures, smart, &owner).await, valid);
+        assert_eq!(first.calls_of("eth_call"), 2, "the fault was met");
+        assert_eq!(second.calls_of("eth_call"), 1);
+        // The one that failed is left alone.
+        assert_eq!(
+            check(&signatures, smart, &wallet("eve")).await,
+            SignatureVerdict::RefusedByContract
+        );
+        assert_eq!(first.calls_of("eth_call"), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_to_the_only_node_is_made_again_within_the_check() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    let node = RpcProxy::start(&chain).await;
+    let signatures = Signatures::new(&config(&chain, &[node.ws_url()], 0));
+    let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    node.cut_websockets();
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    assert_eq!(node.calls_of("eth_chainId"), 2, "it connected anew");
+    node.set(|faults| faults.dead = true);
+    node.cut_websockets();
+    let unavailable = SignatureVerdict::Unavailable;
+    assert_eq!(check(&signatures, smart, &owner).await, unavailable);
+    node.set(|faults| faults.dead = false);
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_while_it_is_connected_to_does_not_keep_the_next_one_from_being_found() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+    first.set(|faults| faults.never = Some(("eth_chainId", u64::MAX)));
+    let urls = [first.ws_url(), second.http_url()];
+    let signatures = Signatures::new(&config(&chain, &urls, 0));
+    // Longer than a person is made to wait; whoever tries again is not made to wait for the same node.
+    let unavailable = SignatureVerdict::Unavailable;
+    assert_eq!(check(&signatures, smart, &owner).await, unavailable);
+    assert_eq!(first.calls_of("eth_chainId"), 1, "the fault was met");
+    let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    assert_eq!(first.calls_of("eth_chainId"), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_came_to_another_chain_without_a_failure_is_not_believed() {
+    let (chain, other) = tokio::join!(local_chain(31_337), local_chain(31_338));
+    let (owner, eve) = (wallet("owner"), wallet("eve"));
+    let smart = owned_wallet(&chain, owner.address()).await;
+    assert_eq!(
+        owned_wallet(&other, eve.address()).await,
+        smart,
+        "at the same address stands another's wallet"
+    );
+    let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+    let alone = Signatures::new(&config(&chain, &[first.http_url()], 0));
+    let both = Signatures::new(&config(&chain, &[first.http_url(), second.http_url()], 0));
+    for signatures in [&alone, &both] {
+        let verdict = check(signatures, smart, &owner).await;
+        assert_eq!(verdict, SignatureVerdict::Valid);
+    }
+    first.point_at(&other);
+    assert_eq!(
+        check(&both, smart, &eve).await,
+        SignatureVerdict::RefusedByContract
+    );
+    assert_eq!(second.calls_of("eth_call"), 1, "the other chain was met");
+    assert_eq!(
+        check(&alone, smart, &eve).await,
+        SignatureVerdict::Unavailable
+    );
+}
