@@ -80,7 +80,7 @@ impl Limits {
         }
         self.invalid.ask(now).map_err(Wait::Until)?;
         if lane.is_global() {
-            self.global.ask(now)?;
+            self.global.ask(lane.is_patient(), now)?;
         }
         let guessed = guessed_key(lane);
         if let Some(bucket) = self.buckets.get(&guessed) {

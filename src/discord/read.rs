@@ -52,6 +52,10 @@ impl Shared {
                 self.token(true);
                 let roles = Arc::new(roles);
                 self.change(id, |guild| {
+                    if guild.read_at > Some(asked) {
+                        // Another reading, which began later, has ended before.
+                        return;
+                    }
                     let moved = guild.roles.as_ref().is_some_and(|known| *known != roles);
                     guild.roles = Some(Arc::clone(&roles));
                     guild.read_at = Some(asked);
@@ -77,6 +81,9 @@ impl Shared {
                     self.token(false);
                 }
                 self.change(id, |guild| {
+                    if guild.read_at > Some(asked) {
+                        return;
+                    }
                     if reason == Some(Reason::Guild) {
                         guild.gone(id);
                     }

@@ -72,6 +72,10 @@ async fn work(
     // At most one: it goes on beside the role changes when it takes long.
     let mut reading = JoinSet::new();
     while !stop.is_cancelled() {
+        // Also while there is always something to send: a reading that has ended makes room for the next.
+        while let Some(ended) = reading.try_join_next() {
+            ended.expect("nothing panics while the roles are read");
+        }
         match shared.step(guild, !reading.is_empty()) {
             Step::ReadRoles { patience } => {
                 reading.spawn(read_roles(Arc::clone(&shared), guild));

@@ -7,6 +7,9 @@ use super::Wait;
 
 /// Requests per [`WINDOW`]. <https://discord.com/developers/docs/topics/rate-limits#global-rate-limit>
 const LIMIT: usize = 50;
+/// Of these, as many are left for role changes and answers to people while whole servers are being read: a large one is a
+/// hundred requests.
+const RESERVED: usize = 25;
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// A request holds its place until one second after its *answer*: Discord counted it at some moment before that, so no
@@ -19,8 +22,8 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// Whether one more may leave.
-    pub(super) fn ask(&mut self, now: Instant) -> Result<(), Wait> {
+    /// Whether one more may leave, a patient one only while others find room.
+    pub(super) fn ask(&mut self, is_patient: bool, now: Instant) -> Result<(), Wait> {
         if let Some(until) = self.blocked_until.filter(|until| now < *until) {
             return Err(Wait::Until(until));
         }
@@ -31,13 +34,15 @@ impl Global {
         {
             self.answered.pop_front();
         }
-        if self.in_flight + self.answered.len() < LIMIT {
-            return Ok(());
+        let limit = if is_patient { LIMIT - RESERVED } else { LIMIT };
+        match (self.in_flight + self.answered.len()).checked_sub(limit) {
+            None => Ok(()),
+            // So many must fall out of the window before, and one more.
+            Some(surplus) => Err(self
+                .answered
+                .get(surplus)
+                .map_or(Wait::ForAnswer, |answered| Wait::Until(*answered + WINDOW))),
         }
-        Err(self
-            .answered
-            .front()
-            .map_or(Wait::ForAnswer, |answered| Wait::Until(*answered + WINDOW)))
     }
 
     /// One more leaves.

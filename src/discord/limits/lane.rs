@@ -63,6 +63,11 @@ impl Lane {
     pub(super) fn is_global(&self) -> bool {
         self.global
     }
+
+    /// Whether nobody waits for the answer: the pages of a server's members.
+    pub(super) fn is_patient(&self) -> bool {
+        self.route == "GET/guilds/{}/members"
+    }
 }
 
 fn is_version(segment: &str) -> bool {
@@ -92,6 +97,17 @@ mod tests {
         );
         assert_eq!(one.route(), "PUT/guilds/{}/members/{}/roles/{}");
         assert!(one.is_global());
+    }
+
+    #[test]
+    fn only_the_pages_of_members_are_patient() {
+        let is_patient = |method, path| Lane::of(method, path).is_patient();
+        assert!(is_patient(
+            "GET",
+            "/api/v10/guilds/1/members?limit=1000&after=5"
+        ));
+        assert!(!is_patient("GET", "/api/v10/guilds/1/members/2"));
+        assert!(!is_patient("GET", "/api/v10/guilds/1"));
     }
 
     #[test]

@@ -50,6 +50,36 @@ fn before_the_first_answer_one_request_goes_ahead_alone() {
 }
 
 #[test]
+fn reading_a_large_server_leaves_room_for_role_changes() {
+    let mut limits = Limits::default();
+    let now = Instant::now();
+    let pages = Lane::of("GET", "/api/v10/guilds/1/members?limit=1000");
+    let unlimited = Answer {
+        status: 200,
+        ..Answer::default()
+    };
+    for _ in 0..25 {
+        let page = limits.ask(&pages, now).unwrap();
+        limits.answered(page, &unlimited, now);
+    }
+    assert_eq!(
+        limits.ask(&pages, now).unwrap_err(),
+        Wait::Until(now + ms(1000))
+    );
+    for guild in 1..=25 {
+        let change = limits.ask(&lane(guild), now).unwrap();
+        limits.answered(change, &left(4, ms(1000)), now + ms(1));
+    }
+    assert!(limits.ask(&lane(99), now + ms(2)).is_err());
+    // The changes are in the way of the pages for as long as they count.
+    assert_eq!(
+        limits.ask(&pages, now + ms(2)).unwrap_err(),
+        Wait::Until(now + ms(1001))
+    );
+    assert!(limits.ask(&pages, now + ms(1001)).is_ok());
+}
+
+#[test]
 fn an_exhausted_bucket_opens_again_when_its_window_ends() {
     let mut limits = Limits::default();
     let now = Instant::now();
