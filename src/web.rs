@@ -24,6 +24,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
 use axum_extra::extract::cookie::Key;
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -182,6 +183,7 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
         .merge(limited)
         .merge(health::router())
         .merge(view::assets())
+        .route("/", get(async || view::front()))
         .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
         .layer(from_fn(layers::count))

@@ -100,6 +100,25 @@ pub(super) fn refusal(error: WebError) -> Response {
     response
 }
 
+/// What stands at the address itself, for whoever wonders what it is.
+pub(super) fn front() -> Response {
+    let inner = html! {
+        main.card {
+            h1 { "Roles for subscribers" }
+            p { "This service keeps Discord roles in step with on-chain subscriptions." }
+            p {
+                "To link your wallet, type " code { "/verify" }
+                " in your Discord server: the link that you get there leads back here."
+            }
+            (back_to_discord(None))
+        }
+    };
+    page(
+        StatusCode::OK,
+        frame("Roles for subscribers", false, &inner),
+    )
+}
+
 /// Discord's own address is where every way on begins; a plain link, followed only when clicked.
 fn back_to_discord(guild: Option<GuildId>) -> Markup {
     let to = guild.map_or("@me".to_owned(), |guild| guild.to_string());

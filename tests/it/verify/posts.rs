@@ -125,6 +125,14 @@ async fn only_json_of_bounded_size_is_read() {
 }
 
 #[tokio::test]
+async fn the_address_itself_says_what_it_is() {
+    let site = start(Setup::default()).await;
+    let front = Browser::new(&site.url).get("/").await;
+    assert_eq!(front.status(), 200);
+    assert!(front.text().await.unwrap().contains("/verify"));
+}
+
+#[tokio::test]
 async fn odd_addresses_are_refused_in_our_own_words() {
     let site = start(Setup::default()).await;
     let mut browser = Browser::new(&site.url);
@@ -279,6 +287,7 @@ async fn every_answer_carries_the_security_headers() {
         for path in [
             &link,
             "/verify/x",
+            "/",
             "/nothing",
             "/healthz",
             "/assets/verify.js",
