@@ -342,15 +342,12 @@ async fn a_server_of_many_pages_is_observed_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_changes_are_set_in_no_time() {
+async fn a_hundred_changes_cost_a_hundred_requests() {
     let mut story = Story::begin(1000).await;
     story.ready().await;
-    let begun = Instant::now();
     for user in &story.users[..100] {
         story.set(RoleAction::Grant, *user);
     }
-    let took = begun.elapsed();
-    assert!(took < Duration::from_millis(5), "{took:?}");
     story.settled().await;
     assert_eq!(story.holders().len(), 100);
     assert_eq!(story.role_requests(), 100);

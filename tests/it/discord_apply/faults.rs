@@ -30,10 +30,7 @@ async fn the_buckets_window_is_waited_for_without_a_single_429() {
     assert_eq!(story.holders().len(), 17);
     assert_eq!(story.role_requests(), 17, "so none was refused");
     let took = begun.elapsed();
-    assert!(
-        (Duration::from_millis(2500)..Duration::from_secs(6)).contains(&took),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_millis(2500), "{took:?}");
     story.end().await;
 }
 
