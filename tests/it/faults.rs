@@ -52,6 +52,18 @@ impl Case {
         oracle::events(&self.scene.chain, &modules.into(), to).await
     }
 
+    /// Somebody pays. Returns the block's number once it is followed, whatever the node let be seen of it.
+    async fn pay_and_follow(&mut self) -> u64 {
+        self.scene.pay().await;
+        let paid = self.scene.chain.head().await.unwrap().number;
+        self.following
+            .until("followed", |status| {
+                status.confirmed.is_some_and(|at| at.number >= paid)
+            })
+            .await;
+        paid
+    }
+
     /// The store equals the chain, and no fault was taken for a reorganisation.
     async fn assert_complete(&mut self) {
         let modules = [self.scene.module];

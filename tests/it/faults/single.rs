@@ -63,20 +63,14 @@ async fn a_second_look_that_fails_is_taken_again() {
         faults.full_blooms = true;
         faults.without_logs = 1;
     });
-    case.scene.pay().await;
-    let paid = case.scene.chain.head().await.unwrap();
-    case.following
-        .until("seen", |status| {
-            status.confirmed.is_some_and(|at| at.number >= paid.number)
-        })
-        .await;
+    let paid = case.pay_and_follow().await;
     assert_eq!(case.proxy.faults().without_logs, 0, "the fault was not met");
     case.proxy
         .set(|faults| faults.broken = Some(("eth_getLogs", 1)));
     case.scene.chain.mine(1).await.unwrap();
     wait("a look has failed", || case.proxy.faults().broke > 0).await;
     let connected = case.proxy.calls_of("eth_chainId");
-    let expected = case.expected(paid.number).await;
+    let expected = case.expected(paid).await;
     case.following.until_stored(&expected).await;
     assert_eq!(
         case.proxy.calls_of("eth_chainId"),
@@ -92,18 +86,12 @@ async fn a_block_that_had_no_logs_yet_at_the_stop_is_looked_at_after_the_start()
         faults.full_blooms = true;
         faults.without_logs = u64::MAX;
     });
-    case.scene.pay().await;
-    let paid = case.scene.chain.head().await.unwrap();
-    case.following
-        .until("seen", |status| {
-            status.confirmed.is_some_and(|at| at.number >= paid.number)
-        })
-        .await;
+    let paid = case.pay_and_follow().await;
     let store = case.following.store.clone();
     case.following.stop().await.unwrap();
     let expected = {
         let modules = [(ModuleAddress(case.scene.module), case.scene.chain.processor)];
-        crate::support::oracle::events(&case.scene.chain, &modules.into(), paid.number).await
+        crate::support::oracle::events(&case.scene.chain, &modules.into(), paid).await
     };
     assert_ne!(
         crate::support::following::stored_events(&store),

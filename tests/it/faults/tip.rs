@@ -54,14 +54,8 @@ async fn late_logs_are_found_where_blooms_are_full() {
                 faults.full_blooms = true;
                 faults.without_logs = 1;
             });
-            case.scene.pay().await;
             // Without evidence, a block is looked at once more when the next one is there.
-            let paid = case.scene.chain.head().await.unwrap();
-            case.following
-                .until("seen", |status| {
-                    status.confirmed.is_some_and(|at| at.number >= paid.number)
-                })
-                .await;
+            case.pay_and_follow().await;
             case.scene.chain.mine(1).await.unwrap();
             let last = case.scene.chain.head().await.unwrap();
             let expected = case.expected(last.number).await;
