@@ -14,6 +14,7 @@ mod backfill;
 mod block;
 mod commit;
 mod follow;
+mod goal;
 mod head;
 mod join;
 mod module;
@@ -43,7 +44,8 @@ use url::Url;
 pub use self::progress::{Progress, ProgressLog};
 pub use self::signatures::Signatures;
 
-use self::follow::{Follower, Goal};
+use self::follow::Follower;
+use self::goal::Goal;
 use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};
 use crate::store::Store;
 

@@ -13,7 +13,8 @@ use futures_util::{FutureExt, poll};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::commit::Ledger;
-use super::follow::{Follower, Goal, NEAR, Setback};
+use super::follow::{Follower, NEAR, Setback};
+use super::goal::Goal;
 use super::place::Place;
 use super::range::{GetHeaders, GetLogs, Piece, RangeReader, RangeSize, Source};
 use super::read::{self, Header};

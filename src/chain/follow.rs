@@ -1,16 +1,16 @@
 //! The loop over endpoints and, on each, from wherever the store is to the tip and on with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::advance::Step;
 use super::commit::Committer;
+use super::goal::Goal;
 use super::head::{self, Heads};
 use super::join::Joining;
 use super::place::Place;
@@ -28,40 +28,8 @@ pub(super) const NEAR: u64 = 64;
 const FAR: u64 = 2 * NEAR;
 /// A tip that was seen longer ago than this is looked for again before an index ends.
 const STALE: Duration = Duration::from_secs(10);
-/// How long an index waits for a node that can be used: whoever started it is told then, instead of waiting for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a step that is under way when the stop comes may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// What ends the following.
-pub(super) enum Goal {
-    /// The stop signal.
-    Follow,
-    /// Having come to a block.
-    Index {
-        to: Option<u64>,
-        progress: Box<dyn Fn(Progress) + Send + Sync>,
-    },
-}
-
-impl Goal {
-    /// Returns when no node could be used for too long; never for the service, which waits for better days.
-    async fn out_of_patience(&self) {
-        match self {
-            Self::Follow => std::future::pending().await,
-            Self::Index { .. } => tokio::time::sleep(PATIENCE).await,
-        }
-    }
-}
-
-impl fmt::Debug for Goal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Follow => "Follow",
-            Self::Index { .. } => "Index",
-        })
-    }
-}
 
 /// Subscriptions in a row to which an endpoint pushed nothing before it is polled.
 const MOST_SILENCES: u32 = 2;
@@ -211,32 +179,6 @@ impl Follower {
                 Err(Setback::Store(error)) => return Err(error),
             }
         }
-    }
-
-    /// Ends an index that has been failing for too long without storing anything.
-    fn check_patience(&self, failing: &mut Option<(u64, Instant)>) -> anyhow::Result<()> {
-        let commits = self.committer.ledger.commits();
-        match failing {
-            Some((before, since)) if *before == commits => {
-                if matches!(self.goal, Goal::Index { .. }) && since.elapsed() > PATIENCE {
-                    return Err(self.unusable());
-                }
-            }
-            _ => *failing = Some((commits, Instant::now())),
-        }
-        Ok(())
-    }
-
-    fn unusable(&self) -> anyhow::Error {
-        anyhow!(
-            "no node of chain.rpc_urls could be used for {} seconds ({})",
-            PATIENCE.as_secs(),
-            self.status
-                .borrow()
-                .trouble
-                .as_deref()
-                .unwrap_or("none answered"),
-        )
     }
 
     /// The endpoint failed: says so, and lets the pool decide what comes next.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, pending};
+use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -45,7 +45,7 @@ impl Follower {
         let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
         let ledger = self.committer.ledger.clone();
         let mut late_plans = std::pin::pin!(ledger.read_late_plans(endpoint));
-        let mut peek: BoxFuture<'static, Option<Chosen>> = pending().boxed();
+        let mut peek: Option<BoxFuture<'static, Option<Chosen>>> = None;
         let mut newest = head.clone();
         let mut new = vec![head];
         loop {
@@ -78,10 +78,7 @@ impl Follower {
             if !new.is_empty() {
                 new.clear();
                 let is_back = newest.number + BACK < place.window.tip().number;
-                peek = match is_back {
-                    true => self.look_around(chosen, place),
-                    false => pending().boxed(),
-                };
+                peek = is_back.then(|| self.look_around(chosen, place));
             }
             self.take_modules(endpoint, &mut modules, place, &mut joining)
                 .await?;
@@ -98,12 +95,15 @@ impl Follower {
                     self.note_pushes(chosen, &heads);
                     match seen? {
                         Seen::Heads(headers) => new = headers,
-                        Seen::Nothing => peek = self.look_around(chosen, place),
+                        Seen::Nothing => {
+                            // One that hangs goes on: there may be others after it.
+                            peek.get_or_insert_with(|| self.look_around(chosen, place));
+                        }
                     }
                 }
-                further = &mut peek => {
-                    peek = pending().boxed();
-                    if let Some(better) = further {
+                further = OptionFuture::from(peek.as_mut()), if peek.is_some() => {
+                    peek = None;
+                    if let Some(better) = further.flatten() {
                         self.leave_behind(chosen, &better);
                         return Ok(End::Better(better));
                     }
