@@ -142,7 +142,13 @@ pub async fn serve(
         clock: web::machine_clock(),
     })?;
     let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
-    let telling = discord::keep_telling(discord.clone(), notices, parts_stop.clone());
+    let clock = web::machine_clock();
+    let telling = discord::keep_telling(
+        discord.clone(),
+        notices,
+        move || clock(),
+        parts_stop.clone(),
+    );
     let registering =
         discord::commands::keep_registered(discord.clone(), application, parts_stop.clone());
     let mut parts = JoinSet::new();
