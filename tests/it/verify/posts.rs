@@ -192,10 +192,10 @@ async fn odd_addresses_are_refused_in_our_own_words() {
 }
 
 impl Browser {
-    async fn json(&mut self, path: &str, forwarded: &str) -> reqwest::Response {
+    async fn json(&mut self, path: &str, forwarded: impl AsRef<[u8]>) -> reqwest::Response {
         let request = self
             .request(path)
-            .header("x-forwarded-for", forwarded)
+            .header("x-forwarded-for", forwarded.as_ref())
             .json(&body());
         self.send(request).await
     }
@@ -284,6 +284,11 @@ async fn behind_two_proxies_each_client_has_its_own_limit() {
             .await;
         assert_eq!(answer.status(), expected);
     }
+    // What the client wrote itself is no text.
+    let answer = browser
+        .json("/verify/x/challenge", b"\xff, 1.2.3.0, 10.0.0.1")
+        .await;
+    assert_eq!(answer.status(), 429);
 }
 
 #[tokio::test]
