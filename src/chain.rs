@@ -41,7 +41,7 @@ use tracing::warn;
 use url::Url;
 
 pub use self::progress::{Progress, ProgressLog};
-pub use self::signatures::Signatures;
+pub use self::signatures::{RETURN_AFTER, Signatures};
 
 use self::follow::{Follower, Goal};
 use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};

@@ -218,7 +218,8 @@ pub(crate) async fn verdict(
     message: &str,
     signature: &[u8],
 ) -> SignatureVerdict {
-    let checked = check_signature(provider, CHAIN_ID, Wallet(wallet), message, signature).await;
+    let (any_time, wallet) = (Timestamp(0), Wallet(wallet));
+    let checked = check_signature(provider, CHAIN_ID, any_time, wallet, message, signature).await;
     checked.unwrap_or(SignatureVerdict::Unavailable)
 }
 
