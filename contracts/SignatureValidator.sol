@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 /// @title Asks a contract wallet whether it signed a hash (ERC-1271), deploying it first if need be (ERC-6492).
 /// @dev Never deployed: an `eth_call` runs the constructor and reads the byte that it answers, with the id of the chain
-///  that gave it. The wallet is called with a gas limit of its own, so that one which reverts or burns gas yields an
+///  that gave it and the time there. Not the block's number: on Arbitrum and its like the EVM's is the parent chain's. The wallet is called with a gas limit of its own, so that one which reverts or burns gas yields an
 ///  answer like any other, and an error of the call itself can only mean that the node failed.
 contract SignatureValidator {
     /// @dev Far more than the dearest known wallets need (a passkey checked in Solidity takes some 350,000).
@@ -38,9 +38,11 @@ contract SignatureValidator {
             answer = bytes4(word) == 0x1626ba7e ? VALID : REFUSED;
         }
         assembly ("memory-safe") {
-            mstore(0, answer)
-            mstore(1, chainid())
-            return(0, 33)
+            let told := mload(0x40)
+            mstore(told, answer)
+            mstore(add(told, 1), chainid())
+            mstore(add(told, 33), timestamp())
+            return(told, 65)
         }
     }
 }

@@ -127,6 +127,7 @@ pub async fn serve(
         web::FORGET_EVERY,
         parts_stop.clone(),
     );
+    let chain_followed = chain.clone();
     let pages = web::router(web::WebState {
         settings: web_settings(&config, &secrets),
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
@@ -136,13 +137,19 @@ pub async fn serve(
         counts,
         pending: pending_of(&discord),
         questions: questions_sender,
-        wallets: signature_check(&config),
+        wallets: signature_check(&config, chain_followed),
         profiles: profiles_of(&discord),
         metrics: metrics()?,
         clock: web::machine_clock(),
     })?;
     let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
-    let telling = discord::keep_telling(discord.clone(), notices, parts_stop.clone());
+    let clock = web::machine_clock();
+    let telling = discord::keep_telling(
+        discord.clone(),
+        notices,
+        move || clock(),
+        parts_stop.clone(),
+    );
     let registering =
         discord::commands::keep_registered(discord.clone(), application, parts_stop.clone());
     let mut parts = JoinSet::new();
@@ -221,8 +228,8 @@ fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> 
     Arc::new(move || discord.pending() as u64)
 }
 
-fn signature_check(config: &Config) -> web::SignatureCheck {
-    let signatures = chain::Signatures::new(&config.chain);
+fn signature_check(config: &Config, status: watch::Receiver<ChainStatus>) -> web::SignatureCheck {
+    let signatures = chain::Signatures::new(&config.chain, status, chain::RETURN_AFTER);
     Arc::new(move |wallet, message, signature| {
         let signatures = signatures.clone();
         Box::pin(async move { signatures.check(wallet, &message, &signature).await })

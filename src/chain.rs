@@ -42,7 +42,7 @@ use tracing::warn;
 use url::Url;
 
 pub use self::progress::{Progress, ProgressLog};
-pub use self::signatures::Signatures;
+pub use self::signatures::{RETURN_AFTER, Signatures};
 
 use self::follow::Follower;
 use self::goal::Goal;

@@ -54,6 +54,13 @@ pub(crate) struct Chosen {
     since: Instant,
 }
 
+impl Chosen {
+    /// Whether another one is preferred, and was out of use for so long that it is worth another try.
+    pub(crate) fn has_stood_in_for(&self, time: Duration) -> bool {
+        self.place > 0 && self.since.elapsed() >= time
+    }
+}
+
 impl Pool {
     /// A pool over `rpc_urls`; connects to nothing yet.
     pub(crate) fn new(rpc_urls: &[Url], chain_id: u64) -> Self {
@@ -183,14 +190,15 @@ impl Pool {
         None
     }
 
+    /// How many endpoints there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots().len()
+    }
+
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.slots
             .lock()
             .expect("never poisoned: no panic while held")
-    }
-
-    fn len(&self) -> usize {
-        self.slots().len()
     }
 
     /// The first `count` endpoints, without those that are to be left alone for now.

@@ -2,7 +2,10 @@
 //!
 //! A contract is asked through `contracts/SignatureValidator.sol`, which bounds its gas and turns whatever it does into
 //! one byte. An error of the call is therefore always the node's, and never an answer. The chain's id comes with that
-//! byte, out of the same call: a URL that leads to another chain since the last question cannot slip in between.
+//! byte, out of the same call: a URL that leads to another chain since the last question cannot slip in between. So does
+//! the time of the block that was asked: a node that lags behind would let the key sign that its wallet has since put
+//! away. Not the block's number, which the EVM of Arbitrum and its like takes from the parent chain; and not
+//! `eth_blockNumber` beside the call, which another node behind the same URL may answer.
 
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ use alloy_sol_types::{SolConstructor as _, SolValue as _};
 use super::rpc::RpcError;
 use super::rpc::endpoint::understand;
 use crate::abi::SignatureValidator;
-use crate::domain::{SignatureVerdict, Wallet};
+use crate::domain::{SignatureVerdict, Timestamp, Wallet};
 
 /// Gas of the whole call: enough for the validator's own limits, and below the 2^24 that a node may insist on (EIP-7825).
 const CALL_GAS: u64 = 12_000_000;
@@ -32,14 +35,15 @@ const REFUSED: u8 = 0;
 const VALID: u8 = 1;
 const NO_CODE: u8 = 2;
 
-/// Checks a signature of `message` as EIP-191's personal message, on the chain `chain_id`.
+/// Checks a signature of `message` as EIP-191's personal message, on the chain `chain_id` as it is at `reached` or later.
 ///
 /// # Errors
-/// When the node did not answer, or stands at another chain: nothing is known then. Never
+/// When the node did not answer, or stands at another chain or before `reached`: nothing is known then. Never
 /// [`SignatureVerdict::Unavailable`].
 pub async fn check_signature(
     provider: &impl Provider<Ethereum>,
     chain_id: u64,
+    reached: Timestamp,
     wallet: Wallet,
     message: &str,
     signature: &[u8],
@@ -58,28 +62,49 @@ pub async fn check_signature(
             message: "a signature was not checked in time".to_owned(),
         })?
         .map_err(|error| understand(&error))?;
-    let (verdict, chain) = read_answer(&answer)
+    let answer = Answer::read(&answer)
         .ok_or_else(|| RpcError::unavailable("it did not run the check of a signature"))?;
-    if chain != U256::from(chain_id) {
+    if answer.chain != U256::from(chain_id) {
         return Err(RpcError::WrongChain {
             expected: chain_id,
-            actual: chain.saturating_to(),
+            actual: answer.chain.saturating_to(),
         });
     }
-    Ok(verdict.unwrap_or(without_contract))
+    if answer.time < U256::from(reached.0) {
+        return Err(RpcError::unavailable(
+            "it lags behind the node that is followed",
+        ));
+    }
+    Ok(answer.verdict.unwrap_or(without_contract))
 }
 
-/// The validator's answer, `None` inside for a wallet that is no contract, and the chain that gave it. No node that runs
-/// the validator answers anything else.
-fn read_answer(answer: &[u8]) -> Option<(Option<SignatureVerdict>, U256)> {
-    let (word, chain) = answer.split_first()?;
-    let verdict = match *word {
-        VALID => Some(SignatureVerdict::Valid),
-        REFUSED => Some(SignatureVerdict::RefusedByContract),
-        NO_CODE => None,
-        _ => return None,
-    };
-    Some((verdict, U256::from_be_bytes::<32>(chain.try_into().ok()?)))
+/// What the validator answers.
+struct Answer {
+    /// `None` for a wallet that is no contract.
+    verdict: Option<SignatureVerdict>,
+    /// The chain that gave it.
+    chain: U256,
+    /// The time there, in seconds.
+    time: U256,
+}
+
+impl Answer {
+    /// No node that runs the validator answers anything else.
+    fn read(answer: &[u8]) -> Option<Self> {
+        let (word, numbers) = answer.split_first()?;
+        let (chain, time) = numbers.split_first_chunk::<32>()?;
+        let verdict = match *word {
+            VALID => Some(SignatureVerdict::Valid),
+            REFUSED => Some(SignatureVerdict::RefusedByContract),
+            NO_CODE => None,
+            _ => return None,
+        };
+        Some(Self {
+            verdict,
+            chain: U256::from_be_bytes(*chain),
+            time: U256::from_be_bytes::<32>(time.try_into().ok()?),
+        })
+    }
 }
 
 /// Whether the wallet is a key's and this is the key's signature: needs no chain.

@@ -39,6 +39,14 @@ impl Store {
         table.range(all_of(user))?.map(read).collect()
     }
 
+    /// Whether there is still this to tell: the wallet did not come back, and the member did not ask to be forgotten.
+    pub fn notice_stands(&self, notice: &Notice) -> anyhow::Result<bool> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(NOTICES)?;
+        let moved_at = table.get((notice.former.0, &notice.wallet.0.0.0))?;
+        Ok(moved_at.is_some_and(|moved_at| moved_at.value() == notice.moved_at.0))
+    }
+
     /// The member was told, or cannot be.
     pub fn remove_notice(&self, notice: &Notice) -> anyhow::Result<()> {
         let key = (notice.former.0, &notice.wallet.0.0.0);

@@ -63,7 +63,6 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
     let mut fresh = PathBuf::from(path).into_os_string();
     fresh.push(format!(".new-{}", std::process::id()));
     let fresh = PathBuf::from(fresh);
-    let damaged = |error: anyhow::Error| StoreError::Damaged(name.to_owned(), error.to_string());
     match std::fs::remove_file(&fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
         _ => {}
@@ -79,7 +78,7 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(FileBackend::new(file).map_err(|error| translate(error, name))?)
         .map_err(|error| translate(error, name))?;
-    lay_out(&database, SCHEMA_VERSION).map_err(damaged)?;
+    lay_out(&database, SCHEMA_VERSION).map_err(|error| unusable(error, name))?;
     // A second process that creates at the same time loses here instead of replacing a store that is in use.
     let placed = std::fs::hard_link(&fresh, path);
     std::fs::remove_file(&fresh).map_err(io)?;
@@ -107,12 +106,12 @@ fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
         (opened, version)
     })
     .ok_or_else(|| damaged("its tables cannot be read"))?;
-    match version.map_err(|error| damaged(&error.to_string()))? {
+    match version.map_err(|error| unusable(error, name))? {
         None => Err(StoreError::Foreign(name.to_owned())),
         Some(known @ 1..=SCHEMA_VERSION) => {
             quietly(move || lay_out(&opened, known).map(|()| opened))
                 .ok_or_else(|| damaged("its tables cannot be written"))?
-                .map_err(|error| damaged(&error.to_string()))
+                .map_err(|error| unusable(error, name))
         }
         Some(newer) if newer > SCHEMA_VERSION => {
             Err(StoreError::Newer(name.to_owned(), newer, SCHEMA_VERSION))
@@ -138,13 +137,39 @@ fn translate(error: DatabaseError, name: &str) -> StoreError {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             StoreError::InUse(name)
         }
-        DatabaseError::Storage(redb::StorageError::Io(error))
-            if error.kind() != ErrorKind::InvalidData
-                && error.kind() != ErrorKind::UnexpectedEof =>
-        {
+        DatabaseError::Storage(redb::StorageError::Io(error)) if !tells_of_damage(&error) => {
             StoreError::Io(name, error)
         }
         other => StoreError::Damaged(name, other.to_string()),
+    }
+}
+
+/// Whether the file was read, and is not what it should be.
+fn tells_of_damage(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+    )
+}
+
+/// Why the tables cannot be read or written: a full or failing disk is no damage, and what it keeps from being used is
+/// whole.
+fn unusable(error: anyhow::Error, name: &str) -> StoreError {
+    let name = name.to_owned();
+    let known = error
+        .downcast::<redb::StorageError>()
+        .map(redb::Error::from)
+        .or_else(|error| error.downcast::<redb::TransactionError>().map(Into::into))
+        .or_else(|error| error.downcast::<redb::TableError>().map(Into::into))
+        .or_else(|error| error.downcast::<redb::CommitError>().map(Into::into));
+    match known {
+        Ok(redb::Error::Io(error)) if !tells_of_damage(&error) => StoreError::Io(name, error),
+        // The first error said what it was; nothing says it again.
+        Ok(error @ redb::Error::PreviousIo) => {
+            StoreError::Io(name, std::io::Error::other(error.to_string()))
+        }
+        Ok(other) => StoreError::Damaged(name, other.to_string()),
+        Err(other) => StoreError::Damaged(name, other.to_string()),
     }
 }
 
@@ -193,4 +218,77 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use redb::StorageBackend;
+
+    use super::*;
+
+    /// A disk with room for so many more writes.
+    #[derive(Debug)]
+    struct Disk {
+        kept: InMemoryBackend,
+        room: Arc<AtomicU64>,
+    }
+
+    impl Disk {
+        fn take(&self) -> std::io::Result<()> {
+            let less = |room: u64| room.checked_sub(1);
+            let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+            match self.room.fetch_update(set, fetch, less) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(ErrorKind::StorageFull.into()),
+            }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> std::io::Result<u64> {
+            self.kept.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            self.kept.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> std::io::Result<()> {
+            self.take()?;
+            self.kept.set_len(len)
+        }
+
+        fn sync_data(&self) -> std::io::Result<()> {
+            self.kept.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+            self.take()?;
+            self.kept.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_at_any_write_is_not_taken_for_damage() {
+        let mut failures = 0;
+        for room in 0.. {
+            let left = Arc::new(AtomicU64::new(u64::MAX));
+            let disk = Disk {
+                kept: InMemoryBackend::new(),
+                room: Arc::clone(&left),
+            };
+            let database = redb::Builder::new().create_with_backend(disk).unwrap();
+            left.store(room, Ordering::Relaxed);
+            let Err(error) = lay_out(&database, SCHEMA_VERSION) else {
+                break;
+            };
+            let error = unusable(error, "x");
+            assert!(matches!(error, StoreError::Io(..)), "{room}: {error}");
+            failures += 1;
+        }
+        assert!(failures > 0, "it never ran full");
+    }
 }

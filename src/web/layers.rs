@@ -49,8 +49,11 @@ pub(super) fn refuse(error: WebError, as_page: bool) -> Response {
 /// Whom a request comes from.
 fn client(site: &Site, request: &Request) -> IpAddr {
     let headers = request.headers().get_all("x-forwarded-for").iter();
-    // A value that is no text stays as an entry that names nobody.
-    let headers = headers.map(|value| value.to_str().unwrap_or_default());
+    // What the client wrote may be no text; our proxies' entries behind it are.
+    let headers: Vec<_> = headers
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    let headers = headers.iter().map(AsRef::as_ref);
     let behind = forwarded(headers, site.settings().proxies);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = behind.or(peer.map(|ConnectInfo(address)| address.ip()));

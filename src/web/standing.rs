@@ -29,7 +29,7 @@ pub(super) struct Standing {
     pub(super) roles: Vec<NamedRole>,
     /// Roles that the member is entitled to and does not hold yet.
     pub(super) pending: Vec<NamedRole>,
-    /// Where to subscribe, if nothing in the link's server is open to the member.
+    /// Where to subscribe, if nothing in the link's server is open to the member and nothing there is in trouble.
     pub(super) subscribe: Vec<Offer>,
     /// Why roles cannot come at present.
     pub(super) trouble: Vec<String>,
@@ -124,7 +124,8 @@ pub(super) fn shown(settled: &Settled, guild: GuildId, checkout_url: &str) -> St
     }
     let here = || standing.gates.iter().filter(|gate| gate.guild == guild);
     let mut subscribe = BTreeSet::new();
-    if here().all(|gate| !gate.entitled) {
+    // In trouble, what was paid for may not be known yet: nobody is to pay twice.
+    if here().all(|gate| !gate.entitled && gate.trouble.is_none()) {
         for gate in here() {
             subscribe.extend(gate.plans.iter().map(|plan| Offer {
                 roles: gate.roles.iter().map(|role| role.name.clone()).collect(),

@@ -94,10 +94,7 @@ async fn show(site: &Site, token: &str, visitor: &Visitor) -> Result<Response, W
     let LinkRequest { user, guild, .. } = open_working(site, token).await?.request;
     match belongs_to(site, visitor, user) {
         Ok(()) => {}
-        Err(WebError::SignInRequired) => {
-            let profile = site.profile(guild, user).await?;
-            return Ok(view::sign_in(token, &profile));
-        }
+        Err(WebError::SignInRequired) => return Ok(view::sign_in(token)),
         Err(WebError::OtherMember) => return Ok(view::other_member(token)),
         Err(error) => return Err(error),
     }
@@ -339,12 +336,10 @@ async fn picture(
     visitor: Visitor,
 ) -> Result<Response, WebError> {
     let LinkRequest { user, guild, .. } = open(&site, &token).await?.request;
+    belongs_to(&site, &visitor, user)?;
     let url = match of.as_str() {
         "server" => site.profile(guild, user).await?.server_icon,
-        "member" => {
-            belongs_to(&site, &visitor, user)?;
-            site.profile(guild, user).await?.avatar
-        }
+        "member" => site.profile(guild, user).await?.avatar,
         _ => None,
     };
     Ok(site.picture(url).await?.into_response())

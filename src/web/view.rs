@@ -127,11 +127,11 @@ fn back_to_discord(guild: Option<GuildId>) -> Markup {
     }
 }
 
-/// Asks the visitor to sign in before anything about the member is shown.
-pub(super) fn sign_in(token: &str, profile: &Profile) -> Response {
+/// Asks the visitor to sign in. Nothing of the member or the server is shown: that there is anything to show would tell
+/// whoever was sent the link that the member is in the server still.
+pub(super) fn sign_in(token: &str) -> Response {
     let inner = html! {
         main.card {
-            (server(token, profile))
             h1 { "Sign in to link your wallet" }
             p {
                 "This link belongs to the member who ran " code { "/verify" }

@@ -216,6 +216,18 @@ const scenes = {
     return { outcome: await text('outcome') }
   },
 
+  /** A role is paid for and cannot be given. */
+  async trouble () {
+    await page.addInitScript(installWallets, [metal()])
+    await page.goto(asked.link)
+    await signIn()
+    await button('Metal Wallet').click()
+    await button('Sign message').click()
+    await shown('outcome', 'You can close this page')
+    await shoot('done')
+    return { outcome: await text('outcome') }
+  },
+
   /** Declines, then switches the account, then the network, then disconnects, and links in the end. */
   async change () {
     await page.addInitScript(installWallets, [metal(), { ...metal(), name: 'Plain Wallet', colour: null, chainId: '0x2105' }])

@@ -189,6 +189,19 @@ async fn a_server_that_is_still_being_read_is_not_told_to_be_without_roles() {
 }
 
 #[tokio::test]
+async fn a_role_that_cannot_come_at_present_is_not_waited_for() {
+    let stage = Stage::new(true).await;
+    stage.site.subscribe(stage.account);
+    let trouble = "The bot’s role stands too low".to_owned();
+    *stage.site.world.trouble.lock().unwrap() = Some(trouble.clone());
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("trouble", "ada", &link).await;
+    let outcome = text(&seen, "outcome");
+    assert!(outcome.contains(&trouble) && outcome.contains("On their way"));
+    assert!(!outcome.contains("Looking up"), "{outcome}");
+}
+
+#[tokio::test]
 async fn changes_in_the_wallet_are_followed_while_the_page_is_open() {
     let stage = Stage::new(true).await;
     stage.site.subscribe(stage.account);

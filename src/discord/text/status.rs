@@ -49,7 +49,14 @@ pub(crate) fn status(status: &Status<'_>) -> String {
         if guild.replace(gate.guild) != Some(gate.guild) {
             lines.push(format!("**{}**", plain(&(status.guild_name)(gate.guild))));
         }
-        lines.extend(at_gate(gate, standing.now, status));
+        let mut here = standing.gates.iter().filter(|one| one.guild == gate.guild);
+        // In trouble, what was paid for may not be known yet: nobody is to pay twice.
+        let offers = status.pending.is_empty() && here.all(|one| one.trouble.is_none());
+        lines.extend(at_gate(
+            gate,
+            standing.now,
+            offers.then_some(status.checkout_url),
+        ));
     }
     if status.unread {
         lines.push(
@@ -69,7 +76,8 @@ pub(crate) fn status(status: &Status<'_>) -> String {
     lines.join("\n")
 }
 
-fn at_gate(gate: &GateStanding, now: Timestamp, status: &Status<'_>) -> Vec<String> {
+/// `checkout_url` where the member may be sent to subscribe.
+fn at_gate(gate: &GateStanding, now: Timestamp, checkout_url: Option<&str>) -> Vec<String> {
     let names: Vec<_> = gate
         .roles
         .iter()
@@ -85,10 +93,9 @@ fn at_gate(gate: &GateStanding, now: Timestamp, status: &Status<'_>) -> Vec<Stri
     for subscription in shown(&gate.subscriptions) {
         lines.push(format!("  • {}", self::subscription(subscription, now)));
     }
-    let under_way = !status.pending.is_empty();
-    if !gate.entitled && !under_way {
+    if let Some(checkout_url) = checkout_url.filter(|_| !gate.entitled) {
         lines.extend(gate.plans.iter().map(|plan| {
-            let url = checkout(status.checkout_url, gate.module, plan);
+            let url = checkout(checkout_url, gate.module, plan);
             format!("  Subscribe to plan {plan}: <{url}>")
         }));
     }
@@ -102,6 +109,9 @@ fn role_result(gate: &GateStanding) -> String {
     match (gate.entitled, held) {
         (true, _) if all => "you have it, because you are subscribed.",
         (true, _) => "you are subscribed; the role is on its way.",
+        // Whether there is a subscription may not be known yet.
+        (false, 0) if gate.trouble.is_some() => "you do not have it.",
+        (false, _) if gate.trouble.is_some() => "you have it.",
         (false, 0) if gate.subscriptions.is_empty() => {
             "you do not have it, because no wallet of yours is subscribed."
         }
@@ -277,6 +287,25 @@ mod tests {
         closed.subscriptions.clear();
         let text = told(vec![closed], &[], 3_000);
         assert!(text.contains("no wallet of yours is subscribed"), "{text}");
+    }
+
+    #[test]
+    fn nobody_is_sent_to_pay_while_a_gate_of_the_server_is_in_trouble() {
+        let mut unread = gate();
+        unread.entitled = false;
+        unread.roles[0].held = false;
+        unread.subscriptions.clear();
+        let (mut second, mut elsewhere) = (unread.clone(), unread.clone());
+        second.plans = vec![PlanId::from(2)];
+        elsewhere.guild = GuildId(6);
+        elsewhere.plans = vec![PlanId::from(3)];
+        unread.trouble = Some("its module is still being read".to_owned());
+        let text = told(vec![second, unread, elsewhere], &[], 1_000);
+        assert!(text.contains("still being read"), "{text}");
+        assert_eq!(text.matches("pay.example").count(), 1, "{text}");
+        assert!(text.contains("Subscribe to plan 3"), "{text}");
+        let unsubscribed = "no wallet of yours is subscribed";
+        assert_eq!(text.matches(unsubscribed).count(), 2, "{text}");
     }
 
     #[test]

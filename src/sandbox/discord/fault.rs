@@ -15,6 +15,8 @@ pub enum Fault {
     Hang,
     /// The TCP connection is reset before an answer.
     Reset,
+    /// Carried out, and answered as [`Fault::ServerError`] all the same: something in between gave up waiting.
+    Lost(u16),
     /// Answered as usual, but after this time.
     Slow(Duration),
     /// 429 for this route's bucket, in Discord's JSON.

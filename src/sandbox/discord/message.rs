@@ -1,6 +1,6 @@
 //! Messages: what Discord accepts as one, and the message object it makes of it.
 use crate::domain::UserId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use serenity::model::id::{ChannelId, MessageId};
 use time::OffsetDateTime;
@@ -15,6 +15,12 @@ pub(crate) const EPHEMERAL: u64 = 1 << 6;
 
 /// The flags that a message of its own in a channel can have: embeds or notifications suppressed.
 const SETTABLE: u64 = 1 << 2 | 1 << 12;
+
+/// Characters of a nonce.
+const LONGEST_NONCE: usize = 25;
+
+/// How long a nonce stays taken: Discord says "the past few minutes".
+const NONCE_SECONDS: i64 = 180;
 
 /// A body that creates or edits a message. Unknown fields are refused, so that tests see them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -31,14 +37,20 @@ pub(crate) struct MessageBody {
     attachments: Option<Vec<Value>>,
     #[serde(default, rename = "sticker_ids")]
     sticker_ids: Option<Vec<Value>>,
-    #[serde(default, rename = "nonce")]
-    _nonce: Option<Value>,
-    #[serde(default, rename = "enforce_nonce")]
-    _enforce_nonce: Option<bool>,
+    nonce: Option<Nonce>,
+    enforce_nonce: Option<bool>,
     #[serde(default, rename = "message_reference")]
     _message_reference: Option<Value>,
     #[serde(default, rename = "poll")]
     _poll: Option<Value>,
+}
+
+/// What a client calls its message by: an integer or a string.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Nonce {
+    Number(i64),
+    Text(String),
 }
 
 fn too_long(path: &str, most: usize) -> ApiError {
@@ -63,6 +75,9 @@ impl MessageBody {
     /// Checks the documented limits; `creating` also refuses an empty message.
     pub(crate) fn check(&self, creating: bool) -> Result<(), ApiError> {
         let content = short("content", self.content.as_deref(), 2000)?;
+        if let Some(Nonce::Text(nonce)) = &self.nonce {
+            short("nonce", Some(nonce), LONGEST_NONCE)?;
+        }
         if self
             .attachments
             .as_ref()
@@ -109,6 +124,22 @@ impl MessageBody {
     pub(crate) fn for_everyone(mut self) -> Self {
         self.flags = self.flags.map(|flags| flags & SETTABLE);
         self
+    }
+
+    /// The message that the bot made under the same nonce in the past few minutes, where the body asks that there be one
+    /// only.
+    pub(crate) fn made_before<'a>(&self, world: &'a World) -> Option<&'a Value> {
+        let nonce = self
+            .nonce
+            .as_ref()
+            .filter(|_| self.enforce_nonce == Some(true))?;
+        let nonce = json!(nonce);
+        let since = shape::timestamp(OffsetDateTime::now_utc().unix_timestamp() - NONCE_SECONDS);
+        let mut messages = world.messages.values();
+        // All messages here are the bot's own.
+        messages.find(|message| {
+            message["nonce"] == nonce && message["timestamp"].as_str() >= Some(since.as_str())
+        })
     }
 
     /// Writes the fields that the body names into a message object.
@@ -256,6 +287,9 @@ pub(crate) fn create(
         "pinned": false,
         "flags": body.flags.unwrap_or(0),
     });
+    if let Some(nonce) = &body.nonce {
+        message["nonce"] = json!(nonce);
+    }
     body.apply(&mut message);
     message
 }
@@ -267,6 +301,14 @@ mod tests {
     fn code(body: Value) -> Option<u32> {
         let body: MessageBody = serde_json::from_value(body).unwrap();
         body.check(true).err().map(|error| error.code)
+    }
+
+    #[test]
+    fn a_nonce_has_at_most_25_characters() {
+        let body = |nonce: Value| json!({ "content": "x", "nonce": nonce });
+        assert_eq!(code(body(json!("n".repeat(26)))), Some(50035));
+        assert_eq!(code(body(json!("n".repeat(25)))), None);
+        assert_eq!(code(body(json!(u32::MAX))), None);
     }
 
     #[test]

@@ -126,8 +126,9 @@ async fn answer(
             return close(shared, number, too_many(refusal, standing));
         }
     }
-    if let Some(fault) = shared.faults(|faults| faults.take(route)) {
-        let faulty = misbehave(shared, &fault, lane, standing, socket).await;
+    let fault = shared.faults(|faults| faults.take(route));
+    if let Some(fault) = &fault {
+        let faulty = misbehave(shared, fault, lane, standing, socket).await;
         if let Some(response) = faulty {
             return close(shared, number, response);
         }
@@ -165,7 +166,11 @@ async fn answer(
             refuse(&error)
         }
     };
-    close(shared, number, with_headers(response, standing))
+    let response = match fault {
+        Some(Fault::Lost(status)) => server_error(status),
+        _ => with_headers(response, standing),
+    };
+    close(shared, number, response)
 }
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -234,6 +239,12 @@ fn handle(shared: &Shared, headers: &HeaderMap, mut call: Call) -> Result<Answer
     })
 }
 
+fn server_error(status: u16) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let page = format!("<html><body><h1>{status}</h1></body></html>");
+    respond(status, "text/html", page)
+}
+
 /// Does what the fault says; `None` when the request is to be answered as usual after all.
 async fn misbehave(
     shared: &Shared,
@@ -269,11 +280,8 @@ async fn misbehave(
             socket.reset();
             Some(Response::new(Body::empty()))
         }
-        Fault::ServerError(status) => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
-            let page = format!("<html><body><h1>{status}</h1></body></html>");
-            Some(respond(status, "text/html", page))
-        }
+        Fault::ServerError(status) => Some(server_error(*status)),
+        Fault::Lost(_) => None,
         Fault::RateLimited(retry_after) => Some(limited(Some(lane), Scope::User, *retry_after)),
         Fault::SharedRateLimited(retry_after) => {
             Some(limited(Some(lane), Scope::Shared, *retry_after))

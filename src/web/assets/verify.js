@@ -293,12 +293,17 @@ async function done ({ address, roles }) {
   showOutcome({ roles, pending: [], subscribe: [], trouble: [], unread: false }, roles.length === 0)
   byId('done-title').focus()
   // Each answer waits for roles on their way, so this is half a minute at the most.
-  for (let times = 0; times < 10; times++) {
+  for (let times = 0; ; times++) {
+    const asked = Date.now()
     try {
       const standing = await ask('standing')
       const unsettled = standing.unread || standing.pending.length > 0
-      showOutcome(standing, unsettled && times < 9)
-      if (!unsettled || standing.trouble.length > 0) return
+      // Roles in trouble do not come while the page waits.
+      const more = unsettled && standing.trouble.length === 0 && times < 9
+      showOutcome(standing, more)
+      if (!more) return
+      // One that comes at once is not asked for again at once.
+      await new Promise((resolve) => setTimeout(resolve, asked + 1000 - Date.now()))
     } catch {
       showOutcome({ roles, pending: [], subscribe: [], trouble: ['The roles cannot be shown right now; they arrive on their own.'], unread: false }, false)
       return

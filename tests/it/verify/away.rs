@@ -22,7 +22,13 @@ async fn refused(change: impl FnOnce(&World)) -> (u16, String, String) {
     let link = new_link(&world.store, ada, world.guild, world.public_url(), now).unwrap();
     let mut browser = Browser::new(world.public_url());
     browser.sign_in(ada, link.path().rsplit('/').next()).await;
+    let mut nobody = Browser::new(world.public_url());
+    let before = nobody.get(link.path()).await.text().await.unwrap();
     change(&world);
+    let after = nobody.get(link.path()).await;
+    assert_eq!(after.status(), 200, "a forwarded link tells nothing");
+    assert_eq!(after.text().await.unwrap(), before);
+    assert!(before.contains("Sign in with Discord"), "{before}");
     let page = browser.get(link.path()).await;
     let status = page.status().as_u16();
     let page = page.text().await.unwrap();

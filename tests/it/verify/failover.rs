@@ -1,12 +1,16 @@
 //! Smart wallets are asked at the next node when one fails, and never at one of another chain.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
+use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
-use amser_roles::chain::Signatures;
-use amser_roles::domain::{SignatureVerdict, Wallet};
+use amser_roles::chain::{RETURN_AFTER, Signatures};
+use amser_roles::domain::{ChainStatus, Checkpoint, SignatureVerdict, Timestamp, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::contract_wallets::owned_wallet;
 use super::visitor::sign;
@@ -21,6 +25,12 @@ async fn local_chain(chain_id: u64) -> LocalChain {
         ..ChainOptions::default()
     };
     LocalChain::start(options).await.unwrap()
+}
+
+/// Checks by these nodes, while nothing is known to be confirmed.
+fn over(chain: &LocalChain, urls: &[String]) -> Signatures {
+    let (_, followed) = watch::channel(ChainStatus::default());
+    Signatures::new(&config(chain, urls, 0), followed, RETURN_AFTER)
 }
 
 /// What the check of this key's signature for this wallet says.
@@ -48,7 +58,7 @@ async fn a_smart_wallet_is_asked_at_the_next_node_when_one_fails() {
     ] {
         let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
         let urls = [first.http_url(), second.http_url()];
-        let signatures = Signatures::new(&config(&chain, &urls, 0));
+        let signatures = over(&chain, &urls);
         let valid = SignatureVerdict::Valid;
         assert_eq!(check(&signatures, smart, &owner).await, valid);
         assert_eq!(second.calls_of("eth_call"), 0, "the first is preferred");
@@ -71,7 +81,7 @@ async fn a_lost_connection_to_the_only_node_is_made_again_within_the_check() {
     let owner = wallet("owner");
     let smart = owned_wallet(&chain, owner.address()).await;
     let node = RpcProxy::start(&chain).await;
-    let signatures = Signatures::new(&config(&chain, &[node.ws_url()], 0));
+    let signatures = over(&chain, &[node.ws_url()]);
     let valid = SignatureVerdict::Valid;
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     node.cut_websockets();
@@ -86,19 +96,18 @@ async fn a_lost_connection_to_the_only_node_is_made_again_within_the_check() {
 }
 
 #[tokio::test]
-async fn a_node_that_hangs_while_it_is_connected_to_does_not_keep_the_next_one_from_being_found() {
+async fn a_node_that_hangs_while_it_is_connected_to_does_not_keep_the_next_one_from_being_asked() {
     let chain = local_chain(31_337).await;
     let owner = wallet("owner");
     let smart = owned_wallet(&chain, owner.address()).await;
     let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
     first.set(|faults| faults.never = Some(("eth_chainId", u64::MAX)));
     let urls = [first.ws_url(), second.http_url()];
-    let signatures = Signatures::new(&config(&chain, &urls, 0));
-    // Longer than a person is made to wait; whoever tries again is not made to wait for the same node.
-    let unavailable = SignatureVerdict::Unavailable;
-    assert_eq!(check(&signatures, smart, &owner).await, unavailable);
-    assert_eq!(first.calls_of("eth_chainId"), 1, "the fault was met");
+    let signatures = over(&chain, &urls);
     let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    assert_eq!(first.calls_of("eth_chainId"), 1, "the fault was met");
+    // Whoever comes next is not made to wait for the same node.
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     assert_eq!(first.calls_of("eth_chainId"), 1);
 }
@@ -114,8 +123,8 @@ async fn a_node_that_came_to_another_chain_without_a_failure_is_not_believed() {
         "at the same address stands another's wallet"
     );
     let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
-    let alone = Signatures::new(&config(&chain, &[first.http_url()], 0));
-    let both = Signatures::new(&config(&chain, &[first.http_url(), second.http_url()], 0));
+    let alone = over(&chain, &[first.http_url()]);
+    let both = over(&chain, &[first.http_url(), second.http_url()]);
     for signatures in [&alone, &both] {
         let verdict = check(signatures, smart, &owner).await;
         assert_eq!(verdict, SignatureVerdict::Valid);
@@ -130,4 +139,92 @@ async fn a_node_that_came_to_another_chain_without_a_failure_is_not_believed() {
         check(&alone, smart, &eve).await,
         SignatureVerdict::Unavailable
     );
+}
+
+#[tokio::test]
+async fn the_last_of_three_nodes_is_asked_within_the_check_when_the_others_fail() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+    let third = RpcProxy::start(&chain).await;
+    for failing in [&first, &second] {
+        failing.set(|faults| faults.nulls = Some(("eth_call", u64::MAX)));
+    }
+    let urls = [&first, &second, &third].map(RpcProxy::http_url);
+    let signatures = over(&chain, &urls);
+    let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    let calls = [&first, &second, &third].map(|node| node.calls_of("eth_call"));
+    assert_eq!(calls, [1, 1, 1]);
+}
+
+/// Calls the chain itself.
+async fn tell(chain: &LocalChain, method: &'static str, params: Value) -> Value {
+    let told = chain.provider().raw_request(method.into(), params).await;
+    told.unwrap()
+}
+
+/// What a follower at the chain's tip says.
+async fn followed(chain: &LocalChain) -> ChainStatus {
+    let tip = tell(chain, "eth_getBlockByNumber", json!(["latest", false])).await;
+    let number = |key: &str| {
+        let text = tip[key].as_str().unwrap();
+        u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
+    };
+    ChainStatus {
+        confirmed: Some(Checkpoint {
+            number: number("number"),
+            hash: tip["hash"].as_str().unwrap().parse().unwrap(),
+            timestamp: Timestamp(number("timestamp")),
+        }),
+        ..ChainStatus::default()
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_lags_behind_the_followed_one_is_not_believed() {
+    let (chain, stale) = tokio::join!(local_chain(31_337), local_chain(31_337));
+    let (owner, former) = (wallet("owner"), wallet("former owner"));
+    let smart = owned_wallet(&chain, owner.address()).await;
+    assert_eq!(owned_wallet(&stale, former.address()).await, smart);
+    // Two seconds each.
+    tell(&chain, "anvil_mine", json!([100])).await;
+    let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&stale).await);
+    let urls = [first.http_url(), second.http_url()];
+    let (_sender, status) = watch::channel(followed(&chain).await);
+    let signatures = Signatures::new(&config(&chain, &urls, 0), status, RETURN_AFTER);
+    first.set(|faults| faults.status = Some(500));
+    let unavailable = SignatureVerdict::Unavailable;
+    assert_eq!(check(&signatures, smart, &former).await, unavailable);
+    assert!(second.calls_of("eth_call") > 0, "the stale one was asked");
+    first.set(|faults| faults.status = None);
+    let refused = SignatureVerdict::RefusedByContract;
+    assert_eq!(check(&signatures, smart, &former).await, refused);
+    let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+}
+
+#[tokio::test]
+async fn a_preferred_node_that_works_again_is_gone_back_to_while_the_other_is_asked() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+    let urls = [first.http_url(), second.http_url()];
+    let (_sender, status) = watch::channel(followed(&chain).await);
+    let signatures = Signatures::new(&config(&chain, &urls, 0), status, Duration::ZERO);
+    let valid = SignatureVerdict::Valid;
+    first.set(|faults| faults.status = Some(500));
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    assert_eq!(second.calls_of("eth_call"), 1, "the fault was met");
+    first.set(|faults| faults.status = None);
+    let deadline = Instant::now() + DEADLINE;
+    while first.calls_of("eth_call") == 0 {
+        assert!(Instant::now() < deadline, "it is never gone back to");
+        assert_eq!(check(&signatures, smart, &owner).await, valid);
+    }
+    let asked = second.calls_of("eth_call");
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    assert_eq!(second.calls_of("eth_call"), asked);
 }

@@ -73,6 +73,20 @@ async fn a_server_that_was_not_read_yet_is_said_to_be_until_it_is() {
 }
 
 #[tokio::test]
+async fn nobody_is_sent_to_pay_while_the_servers_roles_are_in_trouble() {
+    let site = start(Setup::default()).await;
+    let trouble = "The payments are still being read".to_owned();
+    *site.world.trouble.lock().unwrap() = Some(trouble.clone());
+    let mut ada = site.member("ada").await;
+    let link = site.verify(ada.id);
+    assert_eq!(ada.browser.link(&link, &wallet("ada's")).await.0, 200);
+    let path = format!("{link}/standing");
+    let standing = super::visitor::answer(ada.browser.get(&path).await).await;
+    let expected = json!({ "roles": [], "pending": [], "subscribe": [], "trouble": [trouble], "unread": false });
+    assert_eq!(standing, (200, expected));
+}
+
+#[tokio::test]
 async fn an_unpaid_wallet_links_and_the_page_learns_where_to_subscribe() {
     let site = start(Setup::default()).await;
     let mut ada = site.member("ada").await;

@@ -85,28 +85,23 @@ async fn a_member_sees_the_servers_picture_and_their_own() {
 }
 
 #[tokio::test]
-async fn a_members_picture_is_for_the_member_alone() {
+async fn pictures_are_for_the_member_alone() {
     let (cdn, asked) = cdn().await;
     let icon = cdn.join("icon.png").unwrap();
     let site = site(icon, cdn.join("avatar.webp").unwrap()).await;
     let ada = site.member("ada").await;
     let link = site.verify(ada.id);
-    let (server, member) = (
-        format!("{link}/picture/server"),
-        format!("{link}/picture/member"),
-    );
-    // The page that asks to sign in shows the server.
     let mut nobody = Browser::new(&site.url);
-    assert_eq!(nobody.get(&server).await.status(), 200);
-    let refused = answer(nobody.get(&member).await).await;
-    assert_eq!(
-        (refused.0, code(&refused).as_str()),
-        (401, "sign_in_required")
-    );
     let mut eve = site.member("eve").await;
-    let refused = answer(eve.browser.get(&member).await).await;
-    assert_eq!((refused.0, code(&refused).as_str()), (403, "other_member"));
-    assert_eq!(asked.lock().unwrap().get("avatar.webp"), None);
+    for of in ["server", "member"] {
+        let path = format!("{link}/picture/{of}");
+        let refused = answer(nobody.get(&path).await).await;
+        let expected = (401, "sign_in_required");
+        assert_eq!((refused.0, code(&refused).as_str()), expected);
+        let refused = answer(eve.browser.get(&path).await).await;
+        assert_eq!((refused.0, code(&refused).as_str()), (403, "other_member"));
+    }
+    assert!(asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

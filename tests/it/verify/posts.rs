@@ -4,7 +4,7 @@ use amser_roles::sandbox::chain::wallet;
 use serde_json::{Value, json};
 
 use super::site::{Setup, start};
-use super::visitor::{Browser, answer, code};
+use super::visitor::{Browser, answer, code, sign};
 
 fn body() -> Value {
     json!({ "address": wallet("ada's").address().to_string() })
@@ -83,6 +83,48 @@ async fn a_post_without_origin_needs_the_csrf_token() {
 }
 
 #[tokio::test]
+async fn another_sites_signature_links_nothing() {
+    let site = start(Setup::default()).await;
+    let mut ada = site.member("ada").await;
+    let link = site.verify(ada.id);
+    let signer = wallet("ada's");
+    let message = ada.browser.challenge(&link, signer.address()).await;
+    let signature = format!("0x{}", hex::encode(sign(&signer, &message)));
+    let body = json!({ "message": message, "signature": signature });
+    let path = format!("{link}/signature");
+    let foreign = |name, value| ada.browser.request(&path).header(name, value).json(&body);
+    let foreign = [
+        foreign("origin", "https://evil.example"),
+        foreign("origin", "null"),
+        foreign("sec-fetch-site", "cross-site"),
+    ];
+    for request in foreign {
+        let refused = answer(ada.browser.send(request).await).await;
+        let expected = (403, "cross_origin");
+        assert_eq!((refused.0, code(&refused).as_str()), expected);
+    }
+    let token = ada.browser.cookies.remove("amser_roles_csrf").unwrap();
+    let unproven = [
+        ada.browser.request(&path).json(&body),
+        ada.browser
+            .request(&path)
+            .header("x-csrf-token", "guess")
+            .json(&body),
+    ];
+    for request in unproven {
+        let refused = answer(ada.browser.send(request).await).await;
+        assert_eq!((refused.0, code(&refused).as_str()), (403, "csrf_missing"));
+    }
+    assert_eq!(site.store.links_of(ada.id).unwrap(), []);
+    ada.browser
+        .cookies
+        .insert("amser_roles_csrf".to_owned(), token);
+    let request = ada.browser.request(&path).json(&body);
+    assert_eq!(ada.browser.send(request).await.status(), 200);
+    assert_eq!(site.store.links_of(ada.id).unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn only_json_of_bounded_size_is_read() {
     let site = start(Setup::default()).await;
     let mut ada = site.member("ada").await;
@@ -158,10 +200,10 @@ async fn odd_addresses_are_refused_in_our_own_words() {
 }
 
 impl Browser {
-    async fn json(&mut self, path: &str, forwarded: &str) -> reqwest::Response {
+    async fn json(&mut self, path: &str, forwarded: impl AsRef<[u8]>) -> reqwest::Response {
         let request = self
             .request(path)
-            .header("x-forwarded-for", forwarded)
+            .header("x-forwarded-for", forwarded.as_ref())
             .json(&body());
         self.send(request).await
     }
@@ -250,6 +292,11 @@ async fn behind_two_proxies_each_client_has_its_own_limit() {
             .await;
         assert_eq!(answer.status(), expected);
     }
+    // What the client wrote itself is no text.
+    let answer = browser
+        .json("/verify/x/challenge", b"\xff, 1.2.3.0, 10.0.0.1")
+        .await;
+    assert_eq!(answer.status(), 429);
 }
 
 #[tokio::test]

@@ -75,6 +75,8 @@ pub(crate) struct World {
     pub(crate) slow: AtomicBool,
     /// Whether the server's members were not read yet.
     pub(crate) unread: AtomicBool,
+    /// Why the role cannot come; it is not held then.
+    pub(crate) trouble: Mutex<Option<String>>,
 }
 
 /// The running pages.
@@ -216,7 +218,8 @@ pub(crate) async fn verdict(
     message: &str,
     signature: &[u8],
 ) -> SignatureVerdict {
-    let checked = check_signature(provider, CHAIN_ID, Wallet(wallet), message, signature).await;
+    let (any_time, wallet) = (Timestamp(0), Wallet(wallet));
+    let checked = check_signature(provider, CHAIN_ID, any_time, wallet, message, signature).await;
     checked.unwrap_or(SignatureVerdict::Unavailable)
 }
 
@@ -240,7 +243,9 @@ impl Standings {
             let role = RoleStanding {
                 role: self.role,
                 name: "Subscriber".to_owned(),
-                held: entitled && !self.world.slow.swap(false, Ordering::Relaxed),
+                held: entitled
+                    && !self.world.slow.swap(false, Ordering::Relaxed)
+                    && self.trouble().is_none(),
             };
             let standing = MemberStanding {
                 user,
@@ -265,8 +270,12 @@ impl Standings {
             entitled,
             roles: vec![role],
             subscriptions: Vec::new(),
-            trouble: None,
+            trouble: self.trouble(),
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.world.trouble.lock().unwrap().clone()
     }
 }
 

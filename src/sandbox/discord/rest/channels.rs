@@ -114,6 +114,9 @@ pub(crate) fn create(world: &mut World, call: &Call) -> Handled {
     let body = call.json::<MessageBody>()?.for_everyone();
     body.check(true)?;
     reachable(world, channel, true)?;
+    if let Some(message) = body.made_before(world) {
+        return Ok(Answer::json(message));
+    }
     let id = MessageId::new(world.new_id());
     let message = message::create(world, id, channel, world.bot(), &body);
     world.messages.insert((channel, id), message.clone());
