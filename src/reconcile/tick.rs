@@ -131,8 +131,10 @@ impl Reconcile {
         }
         for user in touched.members {
             let store = self.store.clone();
-            let wallets = blocking(move || store.wallets_of(user)).await?;
+            let (wallets, forgotten) =
+                blocking(move || Ok((store.wallets_of(user)?, store.is_forgotten(user)?))).await?;
             self.roster.set_wallets(user, wallets);
+            self.roster.set_forgotten(user, forgotten);
         }
         if touched.gates {
             let store = self.store.clone();
@@ -258,6 +260,7 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     for (user, wallets) in wallets {
         roster.set_wallets(user, wallets);
     }
+    store.for_each_forgotten(|user| roster.set_forgotten(user, true))?;
     roster.set_gates(store.gates()?);
     store.for_each_applied(|applied| roster.set_applied(&applied))?;
     roster.set_complete(complete);

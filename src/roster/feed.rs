@@ -107,6 +107,16 @@ impl Roster {
         self.touch(user);
     }
 
+    /// Sets whether a member asked to be forgotten.
+    pub fn set_forgotten(&mut self, user: UserId, forgotten: bool) {
+        if forgotten {
+            self.forgotten.insert(user);
+        } else {
+            self.forgotten.remove(&user);
+        }
+        self.touch(user);
+    }
+
     /// Sets all gates. Everyone in the servers concerned is looked at again.
     pub fn set_gates(&mut self, gates: Vec<Gate>) {
         self.gates.clear();

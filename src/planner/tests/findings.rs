@@ -2,6 +2,13 @@
 
 use super::*;
 
+fn gone(removed: bool) -> Findings {
+    Findings {
+        gone: vec![(GUILD, ADA, ROLE, removed)],
+        ..Findings::default()
+    }
+}
+
 #[test]
 fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
     let mut roster = scene(Policy::default(), one_gate());
@@ -33,26 +40,70 @@ fn changes_that_a_crash_left_open_are_settled_by_what_is_seen() {
     assert_eq!(findings, gone);
 }
 
-#[test]
-fn what_was_given_to_one_who_left_is_forgotten_when_it_is_not_wanted_any_more() {
+/// Ada was given the role, and left.
+fn departed() -> Roster {
     let mut roster = scene(Policy::default(), one_gate());
-    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 1));
     ours(&mut roster, ROLE, AppliedState::Granted);
     observe(&mut roster, &[ROLE]);
     roster.member_left(GUILD, ADA);
+    roster
+}
+
+#[test]
+fn a_role_that_comes_back_with_a_member_who_lapsed_while_away_is_taken() {
+    let mut roster = departed();
     let nothing = (vec![], Findings::default());
     assert_eq!(plan(&roster, [ADA], NOW), nothing, "ada may come back");
-    let gone = Findings {
-        gone: vec![(GUILD, ADA, ROLE, false)],
-        ..Findings::default()
-    };
-    roster.set_wallets(ADA, Vec::new());
-    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone.clone()));
-    // Leaving took the role, not the removal that was under way.
-    ours(&mut roster, ROLE, AppliedState::Revoking);
-    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone));
     roster.guild_gone(GUILD);
     assert_eq!(plan(&roster, [ADA], NOW), nothing, "who knows where ada is");
+    observe(&mut roster, &[ROLE]);
+    let because = holding(4, Access::Until(Timestamp(1 + 3_600 + 600)));
+    let expected = decision(RoleAction::Revoke, ROLE, because);
+    assert_eq!(
+        plan(&roster, [ADA], NOW),
+        (vec![expected], Findings::default())
+    );
+    observe(&mut roster, &[]);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone(false)));
+}
+
+#[test]
+fn leaving_took_the_role_and_not_the_removal_that_was_under_way() {
+    let mut roster = departed();
+    ours(&mut roster, ROLE, AppliedState::Revoking);
+    let because = holding(4, Access::Until(Timestamp(1 + 3_600 + 600)));
+    let kept = Findings {
+        kept: vec![decision(RoleAction::Grant, ROLE, because)],
+        ..Findings::default()
+    };
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], kept));
+    subscribe(&mut roster, 4, paid(wallet(9), 1, 9_000));
+    let kept = Findings {
+        kept: vec![decision(RoleAction::Grant, ROLE, holding(4, UNTIL))],
+        ..Findings::default()
+    };
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], kept));
+}
+
+#[test]
+fn of_one_who_left_only_what_was_given_is_remembered() {
+    for state in [AppliedState::Granting, AppliedState::Claiming] {
+        let mut roster = departed();
+        ours(&mut roster, ROLE, state);
+        assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone(false)));
+    }
+}
+
+#[test]
+fn nothing_is_remembered_of_one_who_left_and_asked_to_be_forgotten() {
+    for state in [AppliedState::Granted, AppliedState::Revoking] {
+        let mut roster = departed();
+        ours(&mut roster, ROLE, state);
+        roster.set_wallets(ADA, Vec::new());
+        roster.set_forgotten(ADA, true);
+        assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone(false)));
+    }
 }
 
 #[test]
