@@ -139,7 +139,10 @@ impl GuildView {
             member.held.retain(|other| *other != role);
             let state = match action {
                 RoleAction::Grant => {
-                    member.held.push(role);
+                    // One who left meanwhile lost the role again.
+                    if member.is_present {
+                        member.held.push(role);
+                    }
                     Some(AppliedState::Granted)
                 }
                 // The intent to grant again is newer than the revoke that was under way, and stays.

@@ -96,6 +96,15 @@ fn of_one_who_left_only_what_was_given_is_remembered() {
 }
 
 #[test]
+fn a_grant_that_is_acknowledged_after_its_member_left_leaves_nothing_to_take() {
+    let mut roster = departed();
+    roster.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    let view = roster.guild(GUILD).expect("it was observed");
+    assert_eq!(view.held(ADA), []);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], Findings::default()));
+}
+
+#[test]
 fn nothing_is_remembered_of_one_who_left_and_asked_to_be_forgotten() {
     for state in [AppliedState::Granted, AppliedState::Revoking] {
         let mut roster = departed();
