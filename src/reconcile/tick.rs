@@ -89,7 +89,12 @@ impl Reconcile {
             !same_changes(under_way, changes)
         });
         self.withdraw(&outbox);
-        self.settle_findings(findings, now, block).await?;
+        let in_doubt = self.settle_findings(findings, now, block).await?;
+        // Of a removal that seems to have happened, its intent is all that the journal's line can be written from.
+        outbox.retain(|(guild, user), changes| {
+            changes.retain(|change| !in_doubt.contains(&(*guild, *user, change.role)));
+            !changes.is_empty()
+        });
         let intents: Vec<_> = outbox.values().flatten().cloned().collect();
         self.intend(intents.clone(), block).await?;
         for change in &intents {
@@ -103,11 +108,9 @@ impl Reconcile {
                 .any(|change| change.action == RoleAction::Grant)
         });
         for ((guild, user), changes) in grants.into_iter().chain(rest) {
-            if !changes.is_empty() {
-                debug!(%guild, changes = changes.len(), "role changes handed over");
-                self.outstanding.insert((guild, user), changes.clone());
-                self.discord.outbox().set(guild, user, changes);
-            }
+            debug!(%guild, changes = changes.len(), "role changes handed over");
+            self.outstanding.insert((guild, user), changes.clone());
+            self.discord.outbox().set(guild, user, changes);
         }
         Ok(())
     }
