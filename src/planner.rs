@@ -150,6 +150,15 @@ pub fn check_member(
             (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
             (_, false) if unknown.contains(*role) || !view.knows(*role) => {}
             (AppliedState::Granted, false) if is_awaited => {}
+            // A grant without an answer: taken back unseen, or left to its next try or the member's return.
+            (AppliedState::Granting | AppliedState::Revoking, false)
+                if *is_present && view.may_hold(user, *role) && !wanted.contains(*role) =>
+            {
+                let because = lost(roster, guild, *role, wallets, now);
+                decisions.push(decide(RoleAction::Revoke, *role, because));
+            }
+            (AppliedState::Granting | AppliedState::Revoking, false)
+                if (*is_present || is_awaited) && view.may_hold(user, *role) => {}
             // The role of one who left went with the member, not by the removal that was under way.
             (AppliedState::Revoking, false) if is_awaited => {
                 let because = deserved(roster, guild, *role, wallets, now)

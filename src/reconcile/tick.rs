@@ -61,6 +61,9 @@ impl Reconcile {
         block: u64,
         may_revoke: bool,
     ) -> anyhow::Result<()> {
+        for (guild, user, role) in self.discord.outbox().take_unanswered() {
+            self.roster.note_unanswered(guild, user, role);
+        }
         let (mut decisions, findings) = planner::plan(&self.roster, users.iter().copied(), now);
         if !may_revoke {
             self.waiting

@@ -155,6 +155,13 @@ impl Roster {
         }
     }
 
+    /// A grant got no answer: Discord may have made it nonetheless.
+    pub fn note_unanswered(&mut self, guild: GuildId, user: UserId, role: RoleId) {
+        if let Some(view) = self.guilds.get_mut(&guild) {
+            view.note_unanswered(user, role);
+        }
+    }
+
     /// Discord made a change.
     pub fn acknowledge(&mut self, guild: GuildId, user: UserId, role: RoleId, action: RoleAction) {
         let view = self.guilds.entry(guild).or_default();

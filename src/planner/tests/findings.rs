@@ -156,3 +156,42 @@ fn a_claim_that_became_moot_leaves_the_role_as_given_by_hand() {
     observe(&mut roster, &[ROLE]);
     assert_eq!(plan(&roster, [ADA], NOW), (vec![], forgotten));
 }
+
+#[test]
+fn a_grant_without_an_answer_is_taken_back_until_that_is_acknowledged() {
+    let mut roster = scene(Policy::default(), one_gate());
+    ours(&mut roster, ROLE, AppliedState::Granting);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone(false)), "not sent");
+    roster.note_unanswered(GUILD, ADA, ROLE);
+    let because = Because::NoHolding { linked: true };
+    let expected = decision(RoleAction::Revoke, ROLE, because);
+    let take_back = (vec![expected], Findings::default());
+    assert_eq!(plan(&roster, [ADA], NOW), take_back);
+    ours(&mut roster, ROLE, AppliedState::Revoking);
+    assert_eq!(plan(&roster, [ADA], NOW), take_back);
+    // Wanted again before that was sent: no removal has happened.
+    let mut paid_again = scene(Policy::default(), one_gate());
+    subscribe(&mut paid_again, 4, paid(wallet(9), 1, 9_000));
+    ours(&mut paid_again, ROLE, AppliedState::Revoking);
+    paid_again.note_unanswered(GUILD, ADA, ROLE);
+    let grant = decision(RoleAction::Grant, ROLE, holding(4, UNTIL));
+    let give = (vec![grant], Findings::default());
+    assert_eq!(plan(&paid_again, [ADA], NOW), give);
+    roster.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
+    let nothing = (vec![], Findings::default());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing);
+    ours(&mut roster, ROLE, AppliedState::Granting);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone(false)));
+}
+
+#[test]
+fn a_grant_without_an_answer_to_one_who_left_may_come_back_with_the_member() {
+    let mut roster = departed();
+    ours(&mut roster, ROLE, AppliedState::Granting);
+    roster.note_unanswered(GUILD, ADA, ROLE);
+    let nothing = (vec![], Findings::default());
+    assert_eq!(plan(&roster, [ADA], NOW), nothing);
+    roster.set_wallets(ADA, Vec::new());
+    roster.set_forgotten(ADA, true);
+    assert_eq!(plan(&roster, [ADA], NOW), (vec![], gone(false)));
+}

@@ -132,3 +132,45 @@ async fn a_removal_without_an_answer_is_journaled_though_the_member_pays_again_a
     let cause = &done()[1].change.cause;
     assert!(matches!(cause, Cause::Cancelled { .. }), "{cause:?}");
 }
+
+#[tokio::test]
+async fn a_grant_without_an_answer_that_is_not_wanted_any_more_is_taken_back_once() {
+    let stage = Stage::open().await;
+    let ada = stage.join("ada").await;
+    stage.barrier().await;
+    let (give, take) = (Route::AddMemberRole, Route::RemoveMemberRole);
+    let (gifts, removals) = (stage.discord.count(give), stage.discord.count(take));
+    stage
+        .discord
+        .inject(Some(give), Fault::Hang, Times::Next(1));
+    let id = stage.pay(ada).await;
+    let asked = move |discord: &LocalDiscord| discord.count(give) == gifts + 1;
+    let sent = stage
+        .discord
+        .wait_until("ada's grant hangs", DEADLINE, asked);
+    sent.await.unwrap();
+    // Whether it takes effect, nobody tells while the gateway is away.
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    stage.until_journaled(ada, RoleAction::Revoke).await;
+    wait("nothing is remembered of it", || {
+        state(&stage, ada).is_none()
+    })
+    .await;
+    stage.barrier().await;
+    let sent = stage.discord.count(take) - removals;
+    assert_eq!(sent, 2, "ada's and the barrier's own");
+}
+
+#[tokio::test]
+async fn a_grant_that_is_not_wanted_any_more_before_it_was_sent_costs_no_request() {
+    let stage = Stage::open().await;
+    let ada = stage.join("ada").await;
+    busy(&stage).await;
+    let id = stage.pay(ada).await;
+    let decided = || state(&stage, ada) == Some(AppliedState::Granting);
+    wait("the grant is decided", decided).await;
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    wait("the grant is forgotten", || state(&stage, ada).is_none()).await;
+    stage.barrier().await;
+    assert_eq!(stage.journal(ada), [], "nothing was sent");
+}
