@@ -70,14 +70,16 @@ pub struct Findings {
     pub gone: Vec<(GuildId, UserId, RoleId, bool)>,
     /// Grants that were under way when the program last stopped, and are now seen to have happened.
     pub arrived: Vec<(GuildId, UserId, RoleId)>,
-    /// Roles of ours whose removal became moot before it was made, as the grants that they are now.
+    /// Roles of ours whose removal became moot before it was made, as the grants that they are now: deserved again, or gone
+    /// with a member who left.
     pub kept: Vec<Decision>,
 }
 
 /// Appends what must change for one member in one server.
 ///
 /// Nothing is decided about a server that has not been observed, roles that were not looked at when it was, and roles of
-/// gates whose module has not been read completely. Of a member who is not in the server, what we gave is forgotten once it is not wanted any more.
+/// gates whose module has not been read completely. What we gave to a member who is not in the server any more stays known, or
+/// a role that comes back with the member would be nobody's; unless the member asked to be forgotten.
 pub fn check_member(
     roster: &Roster,
     guild: GuildId,
@@ -142,12 +144,29 @@ pub fn check_member(
         };
         decisions.push(decide(RoleAction::Revoke, *role, because));
     }
+    let is_awaited = !is_present && !roster.is_forgotten(user);
     for (role, state) in applied {
         match (state, held.contains(role)) {
             (AppliedState::Granting, true) => findings.arrived.push((guild, user, *role)),
             (_, false) if unknown.contains(*role) || !view.knows(*role) => {}
-            // A removal that was under way has happened, even where the role is wanted again by now. The roles of one who
-            // left went with the member.
+            (AppliedState::Granted, false) if is_awaited => {}
+            // A grant without an answer: taken back unseen, or left to its next try or the member's return.
+            (AppliedState::Granting | AppliedState::Revoking, false)
+                if *is_present && view.may_hold(user, *role) && !wanted.contains(*role) =>
+            {
+                let because = lost(roster, guild, *role, wallets, now);
+                decisions.push(decide(RoleAction::Revoke, *role, because));
+            }
+            (AppliedState::Granting | AppliedState::Revoking, false)
+                if (*is_present || is_awaited) && view.may_hold(user, *role) => {}
+            // The role of one who left went with the member, not by the removal that was under way.
+            (AppliedState::Revoking, false) if is_awaited => {
+                let because = deserved(roster, guild, *role, wallets, now)
+                    .unwrap_or_else(|| lost(roster, guild, *role, wallets, now));
+                let kept = decide(RoleAction::Grant, *role, because);
+                findings.kept.push(kept);
+            }
+            // A removal that was under way has happened, even where the role is wanted again by now.
             (AppliedState::Revoking | AppliedState::Claiming, false) => {
                 findings.gone.push((guild, user, *role, *is_present));
             }

@@ -44,6 +44,8 @@ pub struct Roster {
     holders: FxHashMap<(ModuleAddress, SubscriptionId), Wallet>,
     wallets: FxHashMap<UserId, SmallVec<[Wallet; 1]>>,
     members: FxHashMap<Wallet, UserId>,
+    /// Who asked to be forgotten while roles of ours were still to be taken away, and linked no wallet since.
+    forgotten: FxHashSet<UserId>,
     guilds: BTreeMap<GuildId, GuildView>,
     /// When which wallet's access ends, from the clock on; may hold moments that a later payment has moved.
     expiries: BTreeSet<(Timestamp, Wallet)>,
@@ -106,6 +108,11 @@ impl Roster {
     /// A member's wallets.
     pub fn wallets(&self, user: UserId) -> &[Wallet] {
         self.wallets.get(&user).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// Whether the member asked to be forgotten and linked no wallet since.
+    pub fn is_forgotten(&self, user: UserId) -> bool {
+        self.forgotten.contains(&user)
     }
 
     /// The member whom a wallet belongs to.

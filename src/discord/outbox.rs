@@ -40,9 +40,14 @@ impl Outbox {
         self.shared.set(guild, user, changes);
     }
 
-    /// Whether a change of this role, wished for or dropped by now, may be acknowledged in the next moments.
+    /// Whether something may be heard in the next moments of a change of this role, wished for or dropped by now.
     pub fn may_arrive(&self, guild: GuildId, user: UserId, role: RoleId) -> bool {
         self.shared.may_arrive(guild, user, role)
+    }
+
+    /// Takes the grants that got no answer since the last call: Discord may have made them nonetheless.
+    pub fn take_unanswered(&self) -> Vec<(GuildId, UserId, RoleId)> {
+        self.shared.take_unanswered()
     }
 
     /// How many changes are outstanding over all servers, the ones on their way included.

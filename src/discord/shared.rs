@@ -158,6 +158,18 @@ impl Shared {
         guild.is_some_and(|guild| guild.queue.may_arrive(user, role, now))
     }
 
+    /// As [`Queue::take_unanswered`], of all servers.
+    pub(crate) fn take_unanswered(&self) -> Vec<(GuildId, UserId, RoleId)> {
+        let mut state = self.state();
+        let guilds = state.guilds.iter_mut();
+        guilds
+            .flat_map(|(id, guild)| {
+                let of_guild = guild.queue.take_unanswered().into_iter();
+                of_guild.map(|(user, role)| (*id, user, role))
+            })
+            .collect()
+    }
+
     /// A server's name; its id where the name was never read.
     pub(crate) fn name(&self, id: GuildId) -> String {
         let state = self.state();

@@ -1,6 +1,6 @@
 //! Intents: made durable before a change is handed over, and settled by what is seen of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::cause::to_changes;
@@ -46,23 +46,31 @@ impl Reconcile {
         blocking(move || store.intend(&intents, block)).await
     }
 
-    /// Settles the intents that the last run left open or that became moot, in at most three commits.
+    /// Settles the intents that the last run left open or that became moot, in at most three commits. Answers of which roles
+    /// the removal seems to have happened and may still be acknowledged.
     pub(super) async fn settle_findings(
         &mut self,
         findings: Findings,
         now: Timestamp,
         block: u64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<BTreeSet<(GuildId, UserId, RoleId)>> {
         let Findings {
             mut gone,
             mut arrived,
             mut kept,
         } = findings;
-        gone.retain(|(guild, user, role, _)| self.is_settled(*guild, *user, *role));
+        let mut in_doubt = BTreeSet::new();
+        gone.retain(|(guild, user, role, removed)| {
+            let is_settled = self.is_settled(*guild, *user, *role);
+            if *removed && !is_settled {
+                in_doubt.insert((*guild, *user, *role));
+            }
+            is_settled
+        });
         arrived.retain(|(guild, user, role)| self.is_settled(*guild, *user, *role));
         kept.retain(|kept| self.is_settled(kept.guild, kept.user, kept.role));
         if gone.is_empty() && arrived.is_empty() && kept.is_empty() {
-            return Ok(());
+            return Ok(in_doubt);
         }
         for (guild, user, role, _) in &gone {
             self.roster.forget_applied(*guild, *user, *role);
@@ -97,7 +105,7 @@ impl Reconcile {
         for change in &kept {
             self.roster.keep(change);
         }
-        Ok(())
+        Ok(in_doubt)
     }
 
     /// Whether nothing can happen to a role any more that was asked for before: no change is outstanding or on its way.

@@ -61,6 +61,9 @@ impl Reconcile {
         block: u64,
         may_revoke: bool,
     ) -> anyhow::Result<()> {
+        for (guild, user, role) in self.discord.outbox().take_unanswered() {
+            self.roster.note_unanswered(guild, user, role);
+        }
         let (mut decisions, findings) = planner::plan(&self.roster, users.iter().copied(), now);
         if !may_revoke {
             self.waiting
@@ -89,7 +92,12 @@ impl Reconcile {
             !same_changes(under_way, changes)
         });
         self.withdraw(&outbox);
-        self.settle_findings(findings, now, block).await?;
+        let in_doubt = self.settle_findings(findings, now, block).await?;
+        // Of a removal that seems to have happened, its intent is all that the journal's line can be written from.
+        outbox.retain(|(guild, user), changes| {
+            changes.retain(|change| !in_doubt.contains(&(*guild, *user, change.role)));
+            !changes.is_empty()
+        });
         let intents: Vec<_> = outbox.values().flatten().cloned().collect();
         self.intend(intents.clone(), block).await?;
         for change in &intents {
@@ -103,11 +111,9 @@ impl Reconcile {
                 .any(|change| change.action == RoleAction::Grant)
         });
         for ((guild, user), changes) in grants.into_iter().chain(rest) {
-            if !changes.is_empty() {
-                debug!(%guild, changes = changes.len(), "role changes handed over");
-                self.outstanding.insert((guild, user), changes.clone());
-                self.discord.outbox().set(guild, user, changes);
-            }
+            debug!(%guild, changes = changes.len(), "role changes handed over");
+            self.outstanding.insert((guild, user), changes.clone());
+            self.discord.outbox().set(guild, user, changes);
         }
         Ok(())
     }
@@ -131,8 +137,10 @@ impl Reconcile {
         }
         for user in touched.members {
             let store = self.store.clone();
-            let wallets = blocking(move || store.wallets_of(user)).await?;
+            let (wallets, forgotten) =
+                blocking(move || Ok((store.wallets_of(user)?, store.is_forgotten(user)?))).await?;
             self.roster.set_wallets(user, wallets);
+            self.roster.set_forgotten(user, forgotten);
         }
         if touched.gates {
             let store = self.store.clone();
@@ -258,6 +266,7 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     for (user, wallets) in wallets {
         roster.set_wallets(user, wallets);
     }
+    store.for_each_forgotten(|user| roster.set_forgotten(user, true))?;
     roster.set_gates(store.gates()?);
     store.for_each_applied(|applied| roster.set_applied(&applied))?;
     roster.set_complete(complete);

@@ -107,6 +107,16 @@ impl Roster {
         self.touch(user);
     }
 
+    /// Sets whether a member asked to be forgotten.
+    pub fn set_forgotten(&mut self, user: UserId, forgotten: bool) {
+        if forgotten {
+            self.forgotten.insert(user);
+        } else {
+            self.forgotten.remove(&user);
+        }
+        self.touch(user);
+    }
+
     /// Sets all gates. Everyone in the servers concerned is looked at again.
     pub fn set_gates(&mut self, gates: Vec<Gate>) {
         self.gates.clear();
@@ -142,6 +152,13 @@ impl Roster {
     pub fn keep(&mut self, change: &RoleChange) {
         if let Some(view) = self.guilds.get_mut(&change.guild) {
             view.set_applied(change.user, change.role, Some(AppliedState::Granted));
+        }
+    }
+
+    /// A grant got no answer: Discord may have made it nonetheless.
+    pub fn note_unanswered(&mut self, guild: GuildId, user: UserId, role: RoleId) {
+        if let Some(view) = self.guilds.get_mut(&guild) {
+            view.note_unanswered(user, role);
         }
     }
 

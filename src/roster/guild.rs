@@ -18,6 +18,8 @@ pub struct GuildView {
     pub trouble: BTreeMap<Option<RoleId>, String>,
     /// The roles that `held` tells about.
     interest: BTreeSet<RoleId>,
+    /// Grants that got no answer, until Discord acknowledges any change of the role.
+    unanswered: BTreeSet<(UserId, RoleId)>,
     members: FxHashMap<UserId, Member>,
 }
 
@@ -53,6 +55,11 @@ impl GuildView {
     /// Whether it is known who holds this role: that of a gate made since is not before the server is read again.
     pub fn knows(&self, role: RoleId) -> bool {
         self.interest.contains(&role)
+    }
+
+    /// Whether the role may be held, whatever was seen: a grant of it got no answer.
+    pub fn may_hold(&self, user: UserId, role: RoleId) -> bool {
+        self.unanswered.contains(&(user, role))
     }
 
     /// Whether the user is in the server.
@@ -130,16 +137,28 @@ impl GuildView {
     }
 
     pub(super) fn set_applied(&mut self, user: UserId, role: RoleId, state: Option<AppliedState>) {
+        if state.is_none() {
+            self.unanswered.remove(&(user, role));
+        }
         self.change(user, |member| member.set_applied(role, state));
+    }
+
+    /// A grant got no answer.
+    pub(super) fn note_unanswered(&mut self, user: UserId, role: RoleId) {
+        self.unanswered.insert((user, role));
     }
 
     /// Discord acknowledged a change.
     pub(super) fn acknowledge(&mut self, user: UserId, role: RoleId, action: RoleAction) {
+        self.unanswered.remove(&(user, role));
         self.change(user, |member| {
             member.held.retain(|other| *other != role);
             let state = match action {
                 RoleAction::Grant => {
-                    member.held.push(role);
+                    // One who left meanwhile lost the role again.
+                    if member.is_present {
+                        member.held.push(role);
+                    }
                     Some(AppliedState::Granted)
                 }
                 // The intent to grant again is newer than the revoke that was under way, and stays.

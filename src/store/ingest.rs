@@ -133,6 +133,13 @@ fn store_modules(
             records.insert(*module, record);
         }
     }
+    // A module that is not followed any more stays behind when the cursor moves on without it.
+    if !changed && cursor_after != cursor {
+        let before = complete_modules(&table, cursor)?;
+        let after = complete_modules(&table, cursor_after)?;
+        let mut left = before.difference(&after);
+        changed = left.any(|module| !records.contains_key(module));
+    }
     for event in &batch.events {
         if let EventKind::PaymentProcessorUpdated { current, .. } = event.kind
             && let Some(record) = records.get_mut(&event.module)

@@ -66,6 +66,21 @@ impl Store {
         Ok(found)
     }
 
+    /// Whether the member asked to be forgotten while roles were still to be taken away, and has linked no wallet since.
+    pub fn is_forgotten(&self, user: UserId) -> anyhow::Result<bool> {
+        let transaction = self.database.begin_read()?;
+        Ok(transaction.open_table(FORGOTTEN)?.get(user.0)?.is_some())
+    }
+
+    /// Hands every such member to `each`.
+    pub fn for_each_forgotten(&self, mut each: impl FnMut(UserId)) -> anyhow::Result<()> {
+        let transaction = self.database.begin_read()?;
+        for row in transaction.open_table(FORGOTTEN)?.iter()? {
+            each(UserId(row?.0.value()));
+        }
+        Ok(())
+    }
+
     /// Removes the links, `/verify` runs and journal of a member; how many wallets they had. What is known of roles
     /// that this program gave stays until they are taken away, which no journal tells; then it is gone too.
     pub fn forget_member(&self, user: UserId) -> anyhow::Result<usize> {

@@ -25,6 +25,8 @@ pub(crate) struct Queue {
     sending: Option<RoleChange>,
     /// What was done just now. The one who asked may not know it yet and ask again.
     done: BTreeMap<(UserId, RoleId), (RoleAction, Instant)>,
+    /// Grants that got no answer, until someone asks: they may have been made nonetheless.
+    unanswered: BTreeSet<(UserId, RoleId)>,
     /// What cannot work at the moment.
     pub(crate) standing: Standing,
     next_order: u64,
@@ -136,8 +138,8 @@ impl Queue {
         }
     }
 
-    /// Whether a change of this role is on its way, or was done so recently that its report may not be heard of yet.
-    /// Such a change may have been dropped from the outstanding ones.
+    /// Whether a change of this role is on its way, or ended so recently that it may not be heard of yet. Such a change may
+    /// have been dropped from the outstanding ones.
     pub(crate) fn may_arrive(&self, user: UserId, role: RoleId, now: Instant) -> bool {
         let under_way = self.sending.as_ref();
         under_way.is_some_and(|sending| (sending.user, sending.role) == (user, role))
@@ -145,6 +147,12 @@ impl Queue {
                 .done
                 .get(&(user, role))
                 .is_some_and(|(_, at)| now < *at + ECHO)
+            || self.unanswered.contains(&(user, role))
+    }
+
+    /// Takes the grants that got no answer since the last call, wished for or dropped by now.
+    pub(crate) fn take_unanswered(&mut self) -> BTreeSet<(UserId, RoleId)> {
+        std::mem::take(&mut self.unanswered)
     }
 
     /// The action of what is to be sent now.
@@ -196,6 +204,7 @@ impl Queue {
                 if wanted {
                     self.items.remove(&key);
                 }
+                self.unanswered.remove(&key);
                 self.standing.worked(change.role);
                 self.done.insert(key, (change.action, now));
                 return Some((change, Told::Done));
@@ -205,6 +214,9 @@ impl Queue {
                 return None;
             }
             End::Passing { message } => {
+                if change.action == RoleAction::Grant {
+                    self.unanswered.insert(key);
+                }
                 self.wait(key, now + schedule::delay(failures, jitter), false);
                 (0, message, true)
             }

@@ -164,6 +164,31 @@ fn a_failing_change_waits_longer_each_time_while_the_others_go_on() {
 }
 
 #[test]
+fn a_grant_without_an_answer_is_told_of_once_though_it_was_dropped() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    let key = (UserId(1), ROLE);
+    set(&mut queue, vec![grant(1)], now);
+    take(&mut queue, now).unwrap();
+    queue.set(UserId(1), Vec::new(), now);
+    assert_eq!(queue.take_unanswered(), BTreeSet::new(), "it may come yet");
+    queue.finish(passing(), now, 0.5);
+    assert!(queue.may_arrive(key.0, key.1, now));
+    assert_eq!(queue.take_unanswered(), BTreeSet::from([key]));
+    assert!(!queue.may_arrive(key.0, key.1, now));
+    assert_eq!(queue.take_unanswered(), BTreeSet::new());
+    // Refused or rate-limited ones were not made; of removals, what is seen tells.
+    set(&mut queue, vec![grant(1)], now);
+    for end in [End::Postponed, stuck(Some(ROLE))] {
+        take(&mut queue, now).unwrap();
+        queue.finish(end, now, 0.5);
+    }
+    set(&mut queue, vec![change(Revoke, 2, RoleId(9))], now);
+    take(&mut queue, now).unwrap();
+    queue.finish(passing(), now, 0.5);
+    assert_eq!(queue.take_unanswered(), BTreeSet::new());
+}
+
+#[test]
 fn a_rate_limit_is_nobodys_failure() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     set(&mut queue, vec![grant(1)], now);

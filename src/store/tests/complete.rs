@@ -3,6 +3,30 @@
 use super::*;
 
 #[test]
+fn a_module_that_is_not_followed_any_more_ceases_to_be_complete() {
+    let store = empty_store();
+    let ingest = |modules: &[u8], to, moves_cursor| {
+        let batch = Batch {
+            modules: modules.iter().copied().map(module).collect(),
+            moves_cursor,
+            ..batch(&[], to, 1)
+        };
+        store.ingest(batch).unwrap();
+        store.take_touched().complete
+    };
+    let both = Some([module(1), module(2)].into());
+    assert_eq!(ingest(&[1, 2], 10, true), both);
+    assert_eq!(ingest(&[1, 2], 11, true), None, "nothing new");
+    // The last gate of the second one is gone.
+    let first = Some([module(1)].into());
+    assert_eq!(ingest(&[1], 12, true), first);
+    assert_eq!(ingest(&[1], 13, true), None, "that was told");
+    // A gate brought it back, and it has caught up.
+    assert_eq!(ingest(&[2], 12, false), None, "not quite");
+    assert_eq!(ingest(&[2], 13, false), both);
+}
+
+#[test]
 fn completeness_is_told_together_with_the_events_that_make_it() {
     let store = empty_store();
     let event = |n, block| ChainEvent {
