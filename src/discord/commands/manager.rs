@@ -109,6 +109,9 @@ async fn posted(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
         "content": text::permanent_message(),
         "components": answer::rows(&[button]),
         "allowed_mentions": { "parse": [] },
+        // Discord knows a message by it whose answer was lost, and does not post it again.
+        "nonce": rand::random::<u64>().to_string(),
+        "enforce_nonce": true,
     });
     let sentence = match commands.discord.post(asked.channel, &message).await {
         Ok(()) => text::posted(),

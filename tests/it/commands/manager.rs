@@ -47,6 +47,24 @@ async fn the_permanent_button_answers_like_verify_for_every_member_also_after_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_permanent_message_is_posted_once_though_the_answer_is_lost() {
+    let story = Story::begin().await;
+    let owner = story.local.owner(story.club).unwrap();
+    let (posting, lost) = (Route::CreateMessage, Fault::Lost(504));
+    story.local.inject(Some(posting), lost, Times::Next(1));
+    let posted = story
+        .run_as(story.club, owner, "amser verify-message", &[])
+        .await;
+    assert!(posted.text().starts_with("Posted."), "{posted:?}");
+    assert_eq!(story.local.count(posting), 2, "the fault was met");
+    let channel = story.local.channel(story.club).unwrap();
+    let mut shown = story.local.messages(channel);
+    shown.retain(|message| !message.ephemeral);
+    assert_eq!(shown.len(), 1);
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_the_bot_may_not_write_in_is_told_with_what_to_do() {
     let story = Story::begin().await;
     let owner = story.local.owner(story.club).unwrap();
