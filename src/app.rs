@@ -19,7 +19,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question};
 use crate::store::{Store, StoreError};
 use crate::web::control::ControlKey;
-use crate::{chain, discord, reconcile, web};
+use crate::{chain, discord, reconcile, wallet, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -229,7 +229,7 @@ fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> 
 }
 
 fn signature_check(config: &Config, status: watch::Receiver<ChainStatus>) -> web::SignatureCheck {
-    let signatures = chain::Signatures::new(&config.chain, status, chain::RETURN_AFTER);
+    let signatures = wallet::Signatures::new(&config.chain, status, wallet::RETURN_AFTER);
     Arc::new(move |wallet, message, signature| {
         let signatures = signatures.clone();
         Box::pin(async move { signatures.check(wallet, &message, &signature).await })

@@ -4,10 +4,9 @@
 pub mod decode;
 pub mod filter;
 pub mod logs;
+pub mod node;
 pub mod processors;
 pub mod range;
-pub mod rpc;
-pub mod signature;
 
 mod advance;
 mod backfill;
@@ -15,17 +14,13 @@ mod block;
 mod commit;
 mod follow;
 mod goal;
-mod head;
 mod join;
 mod module;
 mod place;
 mod plans;
 mod progress;
 mod question;
-mod read;
-mod reconnect;
 mod reorg;
-mod signatures;
 mod tip;
 mod unsure;
 mod watch;
@@ -42,7 +37,6 @@ use tracing::warn;
 use url::Url;
 
 pub use self::progress::{Progress, ProgressLog};
-pub use self::signatures::{RETURN_AFTER, Signatures};
 
 use self::follow::Follower;
 use self::goal::Goal;

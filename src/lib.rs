@@ -24,6 +24,7 @@ pub mod roster;
 pub mod sandbox;
 pub mod store;
 pub mod terminal;
+pub mod wallet;
 pub mod web;
 
 /// For all threads of the program, the tests and the benchmark: a backfill's large buffers are made by one thread and

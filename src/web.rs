@@ -47,7 +47,7 @@ pub use server::serve;
 /// Reads the time; tests set it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Checks whether a wallet signed a text (`chain::Signatures::check`).
+/// Checks whether a wallet signed a text (`wallet::Signatures::check`).
 pub type SignatureCheck =
     Arc<dyn Fn(Wallet, String, Vec<u8>) -> BoxFuture<'static, SignatureVerdict> + Send + Sync>;
 

@@ -9,10 +9,10 @@ use tracing::{debug, info, warn};
 use super::block::{self, BlockLogs};
 use super::commit::Stretch;
 use super::follow::{Follower, Setback};
+use super::node::Node;
+use super::node::read::{self, Header};
 use super::place::Place;
 use super::question::Question;
-use super::read::{self, Header};
-use super::rpc::endpoint::Endpoint;
 use super::watch::{Surprise, Watch};
 use super::window::{Block, Meeting};
 use crate::domain::{ChainEvent, Checkpoint, UnknownLogs};
@@ -60,14 +60,14 @@ impl Follower {
     /// Follows the newest of these heads, which the node showed one after another.
     pub(super) async fn advance(
         &mut self,
-        endpoint: &Endpoint,
+        node: &Node,
         place: &mut Place,
         heads: &[Header],
     ) -> Result<Step, Setback> {
-        let (stay, path) = match self.way(endpoint, place, heads).await? {
+        let (stay, path) = match self.way(node, place, heads).await? {
             Way::Known => {
                 // What an earlier attempt took in and could not store.
-                self.confirm(endpoint, place).await?;
+                self.confirm(node, place).await?;
                 return Ok(Step::Done);
             }
             Way::Reorganised => return Ok(Step::Reorganised),
@@ -83,7 +83,7 @@ impl Follower {
             watch.rewind(first.number.saturating_sub(1));
         }
         let first = path.first().map(|first| first.number);
-        let (blocks, unsure) = self.read_blocks(endpoint, &mut watch, path).await?;
+        let (blocks, unsure) = self.read_blocks(node, &mut watch, path).await?;
         place.window.replace(stay, blocks);
         place.unsure.forget_from(first.unwrap_or(u64::MAX));
         let is_reset = watch.modules().len() < place.watch.modules().len();
@@ -92,16 +92,11 @@ impl Follower {
         if is_reset {
             place.drop_unwatched();
         }
-        self.confirm(endpoint, place).await?;
+        self.confirm(node, place).await?;
         Ok(Step::Done)
     }
 
-    async fn way(
-        &self,
-        endpoint: &Endpoint,
-        place: &Place,
-        heads: &[Header],
-    ) -> Result<Way, Setback> {
+    async fn way(&self, node: &Node, place: &Place, heads: &[Header]) -> Result<Way, Setback> {
         let Some(head) = heads.last() else {
             return Ok(Way::Known);
         };
@@ -112,10 +107,7 @@ impl Follower {
             return Ok(Way::Known);
         }
         if head.number < base.number {
-            return match self
-                .is_on_another_chain(endpoint, place, head.number)
-                .await?
-            {
+            return match self.is_on_another_chain(node, place, head.number).await? {
                 true => Ok(Way::Reorganised),
                 false => Ok(Way::Known),
             };
@@ -129,7 +121,7 @@ impl Follower {
             .filter(|number| !heads.iter().any(|header| header.number == *number))
             .collect();
         // By number they may belong to another chain; only those that the head leads to are used.
-        let fetched = read::headers_at(endpoint, &missing).await?;
+        let fetched = read::headers_at(node, &missing).await?;
         shown.extend(fetched.into_iter().map(|header| (header.hash, header)));
         let mut path = vec![head.clone()];
         let mut lowest = head.clone();
@@ -147,7 +139,7 @@ impl Follower {
             }
             lowest = match shown.remove(&lowest.parent_hash) {
                 Some(header) => header,
-                None => read::header_of(endpoint, lowest.parent_hash)
+                None => read::header_of(node, lowest.parent_hash)
                     .await?
                     .ok_or_else(|| {
                         Setback::Moved(format!("block {parent} below a head is not there"))
@@ -160,7 +152,7 @@ impl Follower {
     /// Reads and judges blocks in order. A module that turns out to have been read wrongly is taken out of the watch.
     pub(super) async fn read_blocks(
         &self,
-        endpoint: &Endpoint,
+        node: &Node,
         watch: &mut Watch,
         headers: Vec<Header>,
     ) -> Result<(Vec<Block>, Vec<Checkpoint>), Setback> {
@@ -171,7 +163,7 @@ impl Follower {
             let question = watch.question();
             let rest = &headers[blocks.len()..];
             let mut known = match rest.len() >= MANY {
-                true => block::logs_of_many(endpoint, rest, &question).await,
+                true => block::logs_of_many(node, rest, &question).await,
                 false => HashMap::new(),
             };
             let reads: Vec<_> = rest
@@ -184,7 +176,7 @@ impl Follower {
                                 logs,
                                 unsure: false,
                             }),
-                            None => block::logs(endpoint, header, question).await,
+                            None => block::logs(node, header, question).await,
                         }
                     }
                 })
@@ -226,7 +218,7 @@ impl Follower {
     /// logs is followed again, with all that lies above it.
     pub(super) async fn look_again(
         &mut self,
-        endpoint: &Endpoint,
+        node: &Node,
         place: &mut Place,
     ) -> Result<Step, Setback> {
         let due = place.unsure.due(place.window.tip().number);
@@ -240,7 +232,7 @@ impl Follower {
             .map(|block| {
                 let question = &question;
                 async move {
-                    let looked = follower.look(endpoint, followed, question, block).await;
+                    let looked = follower.look(node, followed, question, block).await;
                     (block, looked)
                 }
             })
@@ -259,7 +251,7 @@ impl Follower {
                     return Ok(Step::Repaired);
                 }
                 // A node behind a load balancer may not have the block yet. It must not be forgotten for that, nor is
-                // it worth a change of endpoint.
+                // it worth a change of node.
                 Err(Setback::Rpc(error)) => {
                     debug!(block = block.number, %error, "a look is postponed");
                     place.unsure.postpone(block);
@@ -273,7 +265,7 @@ impl Follower {
     /// Looks at one block whose empty answer proved nothing.
     async fn look(
         &self,
-        endpoint: &Endpoint,
+        node: &Node,
         place: &Place,
         question: &Question,
         block: Checkpoint,
@@ -282,17 +274,17 @@ impl Follower {
             Some(followed) => followed.hash,
             None if block.number > place.window.tip().number => return Ok(Looked::Left),
             // Older than the window remembers.
-            None => self.known_header(endpoint, block.number).await?.hash,
+            None => self.known_header(node, block.number).await?.hash,
         };
         if followed != block.hash {
             return Ok(Looked::Left);
         }
-        if !block::has_logs(endpoint, block, question).await? {
+        if !block::has_logs(node, block, question).await? {
             return Ok(Looked::Empty);
         }
-        let now = self.known_header(endpoint, block.number).await?;
+        let now = self.known_header(node, block.number).await?;
         let below = self
-            .known_header(endpoint, block.number.saturating_sub(1))
+            .known_header(node, block.number.saturating_sub(1))
             .await?;
         if now.hash != block.hash || now.parent_hash != below.hash {
             return Err(Setback::Moved(
@@ -315,7 +307,7 @@ impl Follower {
     }
 
     /// Stores what has enough blocks on top of it.
-    async fn confirm(&mut self, endpoint: &Endpoint, place: &mut Place) -> Result<(), Setback> {
+    async fn confirm(&mut self, node: &Node, place: &mut Place) -> Result<(), Setback> {
         let confirmations = self.confirmations();
         let mut headers: Vec<Checkpoint> = Vec::new();
         let mut events: Vec<ChainEvent> = Vec::new();
@@ -338,7 +330,7 @@ impl Follower {
                 unknown,
                 unsure: place.unsure.up_to(to.number),
             };
-            self.committer.commit(endpoint, stretch, &headers).await?;
+            self.committer.commit(node, stretch, &headers).await?;
         }
         place.window.confirm(confirmations);
         Ok(())

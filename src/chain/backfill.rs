@@ -15,13 +15,13 @@ use tokio::sync::{Semaphore, mpsc};
 use super::commit::Ledger;
 use super::follow::{Follower, NEAR, Setback};
 use super::goal::Goal;
+use super::node::Node;
+use super::node::RpcError;
+use super::node::read::{self, Header};
+use super::node::reconnect::Reconnect;
+use super::node::stream::get_logs_by_provider;
 use super::place::Place;
 use super::range::{GetHeaders, GetLogs, Piece, RangeReader, RangeSize, Source};
-use super::read::{self, Header};
-use super::reconnect::Reconnect;
-use super::rpc::endpoint::Endpoint;
-use super::rpc::error::RpcError;
-use super::rpc::http_logs::get_logs_by_provider;
 use super::watch::{Surprise, Watch};
 use super::window::Window;
 use super::{Progress, ProgressLog};
@@ -43,7 +43,7 @@ const MOST_FAILURES: u32 = 4;
 
 /// A stretch to read by range.
 pub(super) struct Span<'a> {
-    pub(super) endpoint: &'a Arc<Endpoint>,
+    pub(super) node: &'a Arc<Node>,
     pub(super) ledger: &'a Ledger,
     pub(super) from: u64,
     /// The last block, which the node had with this hash.
@@ -66,7 +66,7 @@ impl Span<'_> {
     ) -> Result<(), Setback> {
         let size = RangeSize::default();
         let to = self.target.number;
-        let source = source(self.endpoint);
+        let source = source(self.node);
         let reader = RangeReader::new(source, watch.records(), self.from, to, size);
         let room = Arc::new(Semaphore::new(MOST_UNSTORED));
         let (pieces, arrived) = mpsc::unbounded_channel();
@@ -91,7 +91,7 @@ impl Span<'_> {
         room: &Semaphore,
         mut committed: impl FnMut(Checkpoint, usize) + Send,
     ) -> Result<(), Setback> {
-        let (endpoint, ledger) = (self.endpoint, self.ledger);
+        let (node, ledger) = (self.node, self.ledger);
         let (least, most) = match self.moves_cursor {
             true => (LEAST_PER_COMMIT, MOST_PER_COMMIT),
             false => (MOST_PER_COMMIT_BESIDE, MOST_PER_COMMIT_BESIDE),
@@ -154,7 +154,7 @@ impl Span<'_> {
             };
             let to = batch.to;
             let ingest = async move {
-                ledger.ingest(endpoint, batch).await?;
+                ledger.ingest(node, batch).await?;
                 Ok::<_, Setback>((to, count, taken))
             };
             storing.set(ingest.fuse());
@@ -172,8 +172,8 @@ impl Span<'_> {
     /// The block that a commit ends with, after making sure that the chain has not changed below the target.
     async fn verified(&self, number: u64) -> Result<Checkpoint, Setback> {
         let (end, target) = tokio::try_join!(
-            read::header_at(self.endpoint, number),
-            read::header_at(self.endpoint, self.target.number)
+            read::header_at(self.node, number),
+            read::header_at(self.node, self.target.number)
         )?;
         match (end, target) {
             (Some(end), Some(target)) if target.hash == self.target.hash => Ok(end.checkpoint()),
@@ -197,7 +197,7 @@ async fn read_pieces(
     while let Some(piece) = reader.next().await {
         let piece = match piece {
             Ok(piece) => piece,
-            // Waited out as far as the endpoint's patience goes: it is for the pool to say who is asked instead.
+            // Waited out as far as the node's patience goes: it is for the pool to say who is asked instead.
             Err(error @ RpcError::RateLimited { .. }) => return Err(error.into()),
             Err(error) => match failures.wait(reader.due()) {
                 Some(wait) => {
@@ -258,7 +258,7 @@ impl Follower {
     /// Reads up to near the head, or to the goal.
     pub(super) async fn backfill(
         &mut self,
-        endpoint: &Arc<Endpoint>,
+        node: &Arc<Node>,
         place: &mut Place,
         head: &Header,
     ) -> Result<(), Setback> {
@@ -266,7 +266,7 @@ impl Follower {
         let target = self.range_end(head);
         let target = match place.range_end.take() {
             Some(known) if known.number == target => known.checkpoint(),
-            _ => self.known_header(endpoint, target).await?.checkpoint(),
+            _ => self.known_header(node, target).await?.checkpoint(),
         };
         let base = place.window.base();
         let from = base.number + 1;
@@ -281,7 +281,7 @@ impl Follower {
         }
         // Blocks without events that are not stored yet are read again as part of the range.
         let span = Span {
-            endpoint,
+            node,
             ledger: &self.committer.ledger.clone(),
             from,
             target,
@@ -313,7 +313,7 @@ impl Follower {
 
 /// Downloads the logs of modules that join, beside the tip.
 pub(super) async fn read_module(
-    endpoint: &Arc<Endpoint>,
+    node: &Arc<Node>,
     ledger: &Ledger,
     module: ModuleAddress,
     watch: &mut Watch,
@@ -321,7 +321,7 @@ pub(super) async fn read_module(
     target: Checkpoint,
 ) -> Result<(), Setback> {
     let span = Span {
-        endpoint,
+        node,
         ledger,
         from,
         target,
@@ -335,36 +335,36 @@ pub(super) async fn read_module(
     .await
 }
 
-/// How a range is read from this endpoint: streamed over HTTP, as one message over a websocket.
-fn source(endpoint: &Arc<Endpoint>) -> Source {
+/// How a range is read from this node: streamed over HTTP, as one message over a websocket.
+fn source(node: &Arc<Node>) -> Source {
     let logs: GetLogs = {
-        let (endpoint, http) = (Arc::clone(endpoint), endpoint.http_logs());
+        let (node, http) = (Arc::clone(node), node.http_logs());
         Arc::new(move |query, collector| {
-            let (endpoint, http) = (Arc::clone(&endpoint), http.clone());
+            let (node, http) = (Arc::clone(&node), http.clone());
             async move {
-                endpoint.wait_out_quiet().await?;
+                node.wait_out_quiet().await?;
                 let answer = match http {
                     Some(http) => http.get_logs(&query, collector).await,
-                    None => get_logs_by_provider(&endpoint.provider(), &query, collector).await,
+                    None => get_logs_by_provider(&node.provider(), &query, collector).await,
                 };
                 if let Err(RpcError::RateLimited {
                     retry_after: Some(wait),
                     ..
                 }) = &answer
                 {
-                    endpoint.be_quiet_for(*wait);
+                    node.be_quiet_for(*wait);
                 }
                 answer
             }
             .boxed()
         })
     };
-    let patience = endpoint.patience();
-    let endpoint = Arc::clone(endpoint);
+    let patience = node.patience();
+    let node = Arc::clone(node);
     let headers: GetHeaders = Arc::new(move |numbers| {
-        let endpoint = Arc::clone(&endpoint);
+        let node = Arc::clone(&node);
         async move {
-            let headers = read::headers_at(&endpoint, &numbers).await?;
+            let headers = read::headers_at(&node, &numbers).await?;
             Ok(headers.iter().map(Header::checkpoint).collect())
         }
         .boxed()

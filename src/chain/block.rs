@@ -11,10 +11,10 @@ use tracing::debug;
 use super::decode::{Decoded, LogDecoder};
 use super::filter::{Blocks, LogQuery};
 use super::logs::{Decoder, Log};
+use super::node::Node;
+use super::node::RpcError;
+use super::node::read::Header;
 use super::question::Question;
-use super::read::Header;
-use super::rpc::endpoint::Endpoint;
-use super::rpc::error::RpcError;
 use super::watch::WatchedLog;
 use crate::domain::{Checkpoint, Position};
 
@@ -50,7 +50,7 @@ pub(crate) struct BlockLogs {
 
 /// Reads the block's logs of the watched addresses.
 pub(crate) async fn logs(
-    endpoint: &Endpoint,
+    node: &Node,
     header: &Header,
     question: &Question,
 ) -> Result<BlockLogs, RpcError> {
@@ -61,7 +61,7 @@ pub(crate) async fn logs(
             return Ok(BlockLogs::none(false));
         }
         _ => {
-            let logs = ask(endpoint, header.checkpoint(), question, None).await?;
+            let logs = ask(node, header.checkpoint(), question, None).await?;
             let unsure = logs.is_empty();
             return Ok(BlockLogs { logs, unsure });
         }
@@ -75,7 +75,7 @@ pub(crate) async fn logs(
     for (attempt, wait) in WAITS.into_iter().enumerate() {
         let by_receipts = receipts && attempt >= LOOKS;
         let whole = by_receipts.then_some(&bloom);
-        let answer = ask(endpoint, header.checkpoint(), question, whole).await;
+        let answer = ask(node, header.checkpoint(), question, whole).await;
         match answer {
             Ok(logs) if !logs.is_empty() => {
                 return Ok(BlockLogs {
@@ -110,13 +110,12 @@ pub(crate) async fn logs(
 /// The logs of many blocks by one call, as far as they name the very blocks of `headers`. Only a shortcut: a block that
 /// it says nothing about is to be asked for by itself. Over HTTP only, where an answer is not held as a whole.
 pub(crate) async fn logs_of_many(
-    endpoint: &Endpoint,
+    node: &Node,
     headers: &[Header],
     question: &Question,
 ) -> HashMap<B256, Vec<WatchedLog>> {
     let mut found: HashMap<B256, Vec<WatchedLog>> = HashMap::new();
-    let (Some(first), Some(last), Some(http)) =
-        (headers.first(), headers.last(), endpoint.http_logs())
+    let (Some(first), Some(last), Some(http)) = (headers.first(), headers.last(), node.http_logs())
     else {
         return found;
     };
@@ -131,7 +130,7 @@ pub(crate) async fn logs_of_many(
     let mut decode = LogDecoder::default();
     let mut count = 0;
     for query in queries {
-        if endpoint.wait_out_quiet().await.is_err() {
+        if node.wait_out_quiet().await.is_err() {
             return found;
         }
         let mut take = |log: &Log<'_>| {
@@ -153,7 +152,7 @@ pub(crate) async fn logs_of_many(
         };
         let streamed = http.stream(&query, &mut take).await;
         if let Err(RpcError::RateLimited { retry_after, .. }) = &streamed {
-            endpoint.be_quiet_for(retry_after.unwrap_or_default());
+            node.be_quiet_for(retry_after.unwrap_or_default());
         }
         // A block of which a part of the logs is missing must not pass for whole.
         if streamed.is_err() || count > MOST_AT_ONCE {
@@ -170,16 +169,16 @@ pub(crate) async fn logs_of_many(
 
 /// Whether the block has logs of the watched addresses, asked once.
 pub(crate) async fn has_logs(
-    endpoint: &Endpoint,
+    node: &Node,
     block: Checkpoint,
     question: &Question,
 ) -> Result<bool, RpcError> {
-    Ok(!ask(endpoint, block, question, None).await?.is_empty())
+    Ok(!ask(node, block, question, None).await?.is_empty())
 }
 
 /// Asks once. With `whole` the block's receipts are read instead, and their logs must make up this bloom.
 async fn ask(
-    endpoint: &Endpoint,
+    node: &Node,
     block: Checkpoint,
     question: &Question,
     whole: Option<&Bloom>,
@@ -191,7 +190,7 @@ async fn ask(
             by_receipts: whole.is_some(),
             ..query
         };
-        let answer: Box<RawValue> = endpoint.call(query.method(), query.params()).await?;
+        let answer: Box<RawValue> = node.call(query.method(), query.params()).await?;
         let mut decoder = if whole.is_some() {
             Decoder::receipts()
         } else {

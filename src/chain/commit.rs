@@ -8,9 +8,9 @@ use alloy::primitives::Address;
 use tracing::warn;
 
 use super::follow::{Setback, blocking};
+use super::node::Node;
+use super::node::reconnect::Reconnect;
 use super::plans::Plans;
-use super::reconnect::Reconnect;
-use super::rpc::endpoint::Endpoint;
 use super::watch::Watch;
 use super::writer::Writer;
 use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress, UnknownLogs};
@@ -44,14 +44,10 @@ impl Ledger {
     }
 
     /// Stores a batch, after reading the plans that it refers to and that were created before the first block read.
-    pub(super) async fn ingest(
-        &self,
-        endpoint: &Endpoint,
-        mut batch: Batch,
-    ) -> Result<(), Setback> {
+    pub(super) async fn ingest(&self, node: &Node, mut batch: Batch) -> Result<(), Setback> {
         let new = self.plans.new_in(&batch);
         let asked = self.plans.unread(&self.store, &batch, &new).await?;
-        let read = self.plans.read(endpoint, asked).await?;
+        let read = self.plans.read(node, asked).await?;
         batch.plans.extend(read);
         self.write(batch).await?;
         // Not before: what fails is tried again, and must ask again.
@@ -60,7 +56,7 @@ impl Ledger {
     }
 
     /// Reads the plans that could not be read when they were met, now and then; returns only when the store fails.
-    pub(super) async fn read_late_plans(&self, endpoint: &Endpoint) -> Setback {
+    pub(super) async fn read_late_plans(&self, node: &Node) -> Setback {
         let mut schedule = Reconnect::slow();
         loop {
             let wait = match self.plans.are_late() {
@@ -71,7 +67,7 @@ impl Ledger {
                 }
             };
             tokio::time::sleep(wait).await;
-            let read = self.plans.read_again(endpoint).await;
+            let read = self.plans.read_again(node).await;
             if read.is_empty() {
                 continue;
             }
@@ -197,13 +193,13 @@ impl Committer {
     /// Stores a stretch together with the eventless blocks before it.
     pub(super) async fn commit(
         &mut self,
-        endpoint: &Endpoint,
+        node: &Node,
         stretch: Stretch,
         headers: &[Checkpoint],
     ) -> Result<(), Setback> {
         let events = stretch.events.len();
         let batch = self.batch(stretch, headers);
-        self.ledger.ingest(endpoint, batch).await?;
+        self.ledger.ingest(node, batch).await?;
         self.saved(events);
         Ok(())
     }

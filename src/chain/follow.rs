@@ -11,12 +11,12 @@ use tracing::debug;
 use super::advance::Step;
 use super::commit::Committer;
 use super::goal::Goal;
-use super::head::{self, Heads};
 use super::join::Joining;
+use super::node::Node;
+use super::node::heads::{self, Heads};
+use super::node::read::Header;
+use super::node::{Chosen, Pool, RpcError};
 use super::place::Place;
-use super::read::Header;
-use super::rpc::endpoint::Endpoint;
-use super::rpc::{Chosen, Pool, RpcError};
 use super::{ChainConfig, Progress};
 use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
@@ -31,7 +31,7 @@ const STALE: Duration = Duration::from_secs(10);
 /// How long a step that is under way when the stop comes may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Subscriptions in a row to which an endpoint pushed nothing before it is polled.
+/// Subscriptions in a row to which an node pushed nothing before it is polled.
 const MOST_SILENCES: u32 = 2;
 /// Moves in a row, without progress, that are put down to the chain and not to the node.
 const MOST_MOVES: u32 = 20;
@@ -41,7 +41,7 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Why a step was not made.
 #[derive(Debug)]
 pub(super) enum Setback {
-    /// The endpoint failed.
+    /// The node failed.
     Rpc(RpcError),
     /// The chain moved while it was read; reading again gives a consistent answer.
     Moved(String),
@@ -61,11 +61,11 @@ impl From<anyhow::Error> for Setback {
     }
 }
 
-/// How a session on one endpoint ended.
+/// How a session on one node ended.
 pub(super) enum End {
     /// By the stop signal, or at the goal.
     Stopped,
-    /// Another endpoint is the better choice.
+    /// Another node is the better choice.
     Better(Chosen),
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Follower {
     pub(super) settled: bool,
     /// The places of the endpoints that did not let a module be read.
     pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
-    /// How often in a row an endpoint, by its place, took a subscription to new heads and pushed none.
+    /// How often in a row an node, by its place, took a subscription to new heads and pushed none.
     pub(super) mute: BTreeMap<usize, u32>,
 }
 
@@ -145,7 +145,7 @@ impl Follower {
                 }
             };
             self.status.send_modify(|status| {
-                status.rpc = Some(chosen.endpoint.host().to_owned());
+                status.rpc = Some(chosen.node.host().to_owned());
             });
             let ended = tokio::select! {
                 ended = self.session(&chosen, &mut place, stop) => ended,
@@ -181,9 +181,9 @@ impl Follower {
         }
     }
 
-    /// The endpoint failed: says so, and lets the pool decide what comes next.
+    /// The node failed: says so, and lets the pool decide what comes next.
     fn leave(&self, chosen: &Chosen, error: &RpcError) {
-        let trouble = format!("{}: {error}", chosen.endpoint.host());
+        let trouble = format!("{}: {error}", chosen.node.host());
         report(&self.status, &trouble);
         let mut worked = false;
         self.status.send_modify(|status| {
@@ -192,43 +192,43 @@ impl Follower {
         self.pool.failed(chosen, worked, error);
     }
 
-    /// Follows on one endpoint for as long as that works.
+    /// Follows on one node for as long as that works.
     async fn session(
         &mut self,
         chosen: &Chosen,
         place: &mut Option<Place>,
         stop: &CancellationToken,
     ) -> Result<End, Setback> {
-        let endpoint = &chosen.endpoint;
+        let node = &chosen.node;
         // What an earlier session was storing when it failed must be seen before anything is read again.
         self.committer.ledger.settle().await;
-        let mut head = self.head(endpoint).await?;
+        let mut head = self.head(node).await?;
         let is_new = place.is_none();
         let place = match place {
             Some(place) => place,
-            None => place.insert(self.begin(endpoint, &head).await?),
+            None => place.insert(self.begin(node, &head).await?),
         };
         // An attempt that failed may have taken in processors from blocks that it did not store.
         place.watch.rewind(place.window.tip().number);
         // A start from nothing has just read its block from this node.
         if !is_new || self.committer.is_anchored() {
-            self.check_stored_chain(endpoint, place).await?;
+            self.check_stored_chain(node, place).await?;
         }
         while self.is_far(place, &head) {
             self.show_head(&head);
             let started = Instant::now();
-            self.backfill(endpoint, place, &head).await?;
+            self.backfill(node, place, &head).await?;
             // An index need not chase a tip that has moved only a little.
             if matches!(self.goal, Goal::Follow) || started.elapsed() > STALE {
-                head = self.head(endpoint).await?;
+                head = self.head(node).await?;
             }
         }
         match self.goal {
             Goal::Follow => {
                 let is_mute = self.mute.get(&chosen.place) >= Some(&MOST_SILENCES);
-                let mut heads = Heads::open(endpoint, is_mute).await;
+                let mut heads = Heads::open(node, is_mute).await;
                 // After subscribing: what comes in between is not pushed.
-                head = self.head(endpoint).await?;
+                head = self.head(node).await?;
                 heads.starts_at(&head);
                 self.follow_tip(chosen, place, heads, head, stop).await
             }
@@ -243,23 +243,23 @@ impl Follower {
         place: &mut Place,
         head: Header,
     ) -> Result<End, Setback> {
-        let endpoint = &chosen.endpoint;
+        let node = &chosen.node;
         let mut joining = Joining::new(chosen, self);
         let mut modules = self.modules.clone();
         let from = place.window.base().number + 1;
         loop {
             let mut step = self
-                .advance(endpoint, place, std::slice::from_ref(&head))
+                .advance(node, place, std::slice::from_ref(&head))
                 .await?;
             if step == Step::Done {
                 // There may be no later run that looks again.
                 place.unsure.hurry();
-                step = self.look_again(endpoint, place).await?;
+                step = self.look_again(node, place).await?;
             }
             match step {
                 Step::Done => break,
                 Step::Repaired => {}
-                Step::Reorganised => self.recover(endpoint, place).await?,
+                Step::Reorganised => self.recover(node, place).await?,
             }
             if self.is_far(place, &head) {
                 return Err(Setback::Moved("far behind the goal".to_owned()));
@@ -267,13 +267,13 @@ impl Follower {
         }
         self.save(place).await?;
         loop {
-            self.take_modules(endpoint, &mut modules, place, &mut joining)
+            self.take_modules(node, &mut modules, place, &mut joining)
                 .await?;
             if joining.is_done() {
                 break;
             }
             if let Some(caught) = joining.next().await {
-                self.join(endpoint, place, &mut joining, caught).await?;
+                self.join(node, place, &mut joining, caught).await?;
             }
         }
         if let Goal::Index { progress, .. } = &self.goal {
@@ -289,8 +289,8 @@ impl Follower {
     }
 
     /// The newest block, or the one that the goal is to come to.
-    async fn head(&self, endpoint: &Endpoint) -> Result<Header, Setback> {
-        let latest = head::newest(endpoint).await?;
+    async fn head(&self, node: &Node) -> Result<Header, Setback> {
+        let latest = heads::newest(node).await?;
         let Goal::Index { to, .. } = &self.goal else {
             return Ok(latest);
         };
@@ -299,7 +299,7 @@ impl Follower {
         if to == latest.number {
             return Ok(latest);
         }
-        self.known_header(endpoint, to).await
+        self.known_header(node, to).await
     }
 
     /// Blocks on top of an event's block before it counts; the goal of an index is confirmed already.

@@ -13,17 +13,17 @@ use super::commit::{Ledger, Stretch};
 use super::follow::{Follower, Setback};
 use super::goal::Goal;
 use super::module::{self, NotReadable};
+use super::node::Node;
+use super::node::read::Header;
+use super::node::reconnect::Reconnect;
+use super::node::{Chosen, RpcError};
 use super::place::Place;
-use super::read::Header;
-use super::reconnect::Reconnect;
-use super::rpc::endpoint::Endpoint;
-use super::rpc::{Chosen, RpcError};
 use super::watch::Watch;
 use crate::domain::{Checkpoint, ModuleAddress};
 
 /// Modules that are read at the same time beside the tip.
 const AT_ONCE: usize = 4;
-/// Failures in a row on one endpoint after which another one is asked, or the module is given up for now.
+/// Failures in a row on one node after which another one is asked, or the module is given up for now.
 const MOST_FAILURES: u32 = 3;
 
 /// What came of reading a module up to the followed blocks.
@@ -50,9 +50,9 @@ impl Failed {
 
 /// The modules on their way.
 pub(super) struct Joining {
-    /// The endpoint's place in the order of preference.
+    /// The node's place in the order of preference.
     at: usize,
-    endpoint: Arc<Endpoint>,
+    node: Arc<Node>,
     ledger: Ledger,
     config: ChainConfig,
     tasks: JoinSet<Caught>,
@@ -68,7 +68,7 @@ impl Joining {
     pub(super) fn new(chosen: &Chosen, follower: &Follower) -> Self {
         Self {
             at: chosen.place,
-            endpoint: Arc::clone(&chosen.endpoint),
+            node: Arc::clone(&chosen.node),
             ledger: follower.committer.ledger.clone(),
             config: follower.config.clone(),
             tasks: JoinSet::new(),
@@ -127,11 +127,11 @@ impl Joining {
             }
             // The window's headers lead from here to the tip, so that the rest needs no range.
             let target = place.window.oldest();
-            let (endpoint, ledger) = (Arc::clone(&self.endpoint), self.ledger.clone());
+            let (node, ledger) = (Arc::clone(&self.node), self.ledger.clone());
             let config = self.config.clone();
             self.running.insert(module);
             self.tasks.spawn(async move {
-                let caught = catch_up(&endpoint, &ledger, &config, module, target, head).await;
+                let caught = catch_up(&node, &ledger, &config, module, target, head).await;
                 (module, caught)
             });
         }
@@ -220,18 +220,18 @@ pub(super) async fn sleep_until(at: Option<Instant>) {
 
 /// Reads a module from where it is to `target` at least.
 async fn catch_up(
-    endpoint: &Arc<Endpoint>,
+    node: &Arc<Node>,
     ledger: &Ledger,
     config: &ChainConfig,
     module: ModuleAddress,
     target: Checkpoint,
     head: u64,
 ) -> Result<Watch, NotReadable> {
-    let record = module::register(endpoint, &ledger.store, config, module, head).await?;
+    let record = module::register(node, &ledger.store, config, module, head).await?;
     let from = record.synced_to.map_or(record.start_block, |to| to + 1);
     let mut watch = Watch::new(BTreeMap::from([(module, record)]));
     if from <= target.number {
-        backfill::read_module(endpoint, ledger, module, &mut watch, from, target).await?;
+        backfill::read_module(node, ledger, module, &mut watch, from, target).await?;
         watch.set_synced(target.number);
     }
     Ok(watch)
@@ -241,7 +241,7 @@ impl Follower {
     /// Takes in a module that was read: closes what is left between it and the window, then follows it with the others.
     pub(super) async fn join(
         &mut self,
-        endpoint: &Endpoint,
+        node: &Node,
         place: &mut Place,
         joining: &mut Joining,
         (module, caught): Caught,
@@ -281,7 +281,7 @@ impl Follower {
             .collect();
         let confirmed = gap.len();
         let headers = gap.into_iter().chain(tail).collect();
-        let (mut blocks, unsure) = self.read_blocks(endpoint, &mut watch, headers).await?;
+        let (mut blocks, unsure) = self.read_blocks(node, &mut watch, headers).await?;
         if watch.is_empty() {
             // It had another processor than was thought and is to be read again.
             return Ok(());
@@ -304,7 +304,7 @@ impl Follower {
                 .collect(),
             unsure: place.unsure.up_to(base.number),
         };
-        self.committer.commit(endpoint, stretch, &[]).await?;
+        self.committer.commit(node, stretch, &[]).await?;
         for (block, more) in place.window.tail_mut().zip(unconfirmed) {
             block.events.extend(more.events);
             block.events.sort_by_key(|event| event.position);
@@ -316,15 +316,15 @@ impl Follower {
         info!(%module, at = base.number, "a module joined");
         Ok(())
     }
-    /// A module could not be read by this endpoint. That alone is no reason to leave it: the others are followed on. But
-    /// where another endpoint has not refused it yet, that one is asked.
+    /// A module could not be read by this node. That alone is no reason to leave it: the others are followed on. But
+    /// where another node has not refused it yet, that one is asked.
     fn not_joined(
         &mut self,
         joining: &mut Joining,
         module: ModuleAddress,
         error: RpcError,
     ) -> Result<(), Setback> {
-        // These are about the endpoint, not about the module.
+        // These are about the node, not about the module.
         if matches!(
             error,
             RpcError::RateLimited { .. } | RpcError::WrongChain { .. }

@@ -5,9 +5,9 @@ use tracing::{info, warn};
 
 use super::ChainConfig;
 use super::follow::{Setback, blocking};
-use super::read::{self, Viewed};
-use super::rpc::endpoint::Endpoint;
-use super::rpc::error::RpcError;
+use super::node::Node;
+use super::node::RpcError;
+use super::node::read::{self, Viewed};
 use crate::domain::{ModuleAddress, ModuleRecord};
 use crate::store::Store;
 
@@ -33,7 +33,7 @@ impl<E: Into<Setback>> From<E> for NotReadable {
 
 /// The store's record of the module; made from the chain when there is none.
 pub(super) async fn register(
-    endpoint: &Endpoint,
+    node: &Node,
     store: &Store,
     config: &ChainConfig,
     module: ModuleAddress,
@@ -41,18 +41,17 @@ pub(super) async fn register(
 ) -> Result<ModuleRecord, NotReadable> {
     let known = store.clone();
     if let Some(record) = blocking(move || Ok(known.modules()?.remove(&module))).await? {
-        return with_processor(endpoint, store, module, record).await;
+        return with_processor(node, store, module, record).await;
     }
     let history = async {
         let (start_block, seen_at) = match config.start_block {
             Some(start) => (start, start),
-            None => deployment(endpoint, module.0, head).await?,
+            None => deployment(node, module.0, head).await?,
         };
-        let initial_processor = initial_processor(endpoint, module, seen_at).await?;
+        let initial_processor = initial_processor(node, module, seen_at).await?;
         Ok::<_, RpcError>((start_block, initial_processor))
     };
-    let (has_code, history) =
-        futures_util::join!(read::has_code(endpoint, module.0, None), history);
+    let (has_code, history) = futures_util::join!(read::has_code(node, module.0, None), history);
     if !has_code? {
         return Err(NotReadable::NoContract);
     }
@@ -78,7 +77,7 @@ pub(super) async fn register(
 /// The same record; or, where it says that the module had no processor and the module says otherwise by now, a new one: a
 /// node that lagged may have said so.
 async fn with_processor(
-    endpoint: &Endpoint,
+    node: &Node,
     store: &Store,
     module: ModuleAddress,
     record: ModuleRecord,
@@ -86,7 +85,7 @@ async fn with_processor(
     if !record.is_without_processor() {
         return Ok(record);
     }
-    let processor = match read::payment_processor(endpoint, module, None).await? {
+    let processor = match read::payment_processor(node, module, None).await? {
         Viewed::Value(processor) if processor != Address::ZERO => processor,
         _ => return Ok(record),
     };
@@ -100,21 +99,18 @@ async fn with_processor(
 }
 
 /// A block before which the contract has no history, and a block at which it exists.
-async fn deployment(
-    endpoint: &Endpoint,
-    address: Address,
-    head: u64,
-) -> Result<(u64, u64), RpcError> {
+async fn deployment(node: &Node, address: Address, head: u64) -> Result<(u64, u64), RpcError> {
     let (mut without, mut with) = (0, head);
     while with - without > CLOSE_ENOUGH {
         let step = (with - without).div_ceil(PROBES + 1);
-        let probes: Vec<_> = (1..=PROBES)
-            .map(|probe| without + probe * step)
-            .filter(|block| *block < with)
-            .map(|block| async move {
-                Ok((block, read::has_code(endpoint, address, Some(block)).await?))
-            })
-            .collect();
+        let probes: Vec<_> =
+            (1..=PROBES)
+                .map(|probe| without + probe * step)
+                .filter(|block| *block < with)
+                .map(|block| async move {
+                    Ok((block, read::has_code(node, address, Some(block)).await?))
+                })
+                .collect();
         let found: Result<Vec<(u64, bool)>, RpcError> =
             futures_util::future::try_join_all(probes).await;
         match found {
@@ -154,17 +150,17 @@ fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
 /// it had then, the first `PaymentProcessorUpdated` says so, and the module is read again. `None` where the contract does
 /// not answer: a node that has just got it may not know it well enough.
 async fn initial_processor(
-    endpoint: &Endpoint,
+    node: &Node,
     module: ModuleAddress,
     block: u64,
 ) -> Result<Option<Address>, RpcError> {
-    match read::payment_processor(endpoint, module, Some(block)).await {
+    match read::payment_processor(node, module, Some(block)).await {
         Ok(Viewed::Value(processor)) => return Ok(Some(processor)),
         Ok(Viewed::Refused | Viewed::Nothing) => {}
         Err(error) if is_temporary(&error) => return Err(error),
         Err(_) => {}
     }
-    match read::payment_processor(endpoint, module, None).await? {
+    match read::payment_processor(node, module, None).await? {
         Viewed::Value(processor) => Ok(Some(processor)),
         Viewed::Refused => {
             warn!(%module, "the contract has no paymentProcessor(); only its own events will be seen");

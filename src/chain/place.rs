@@ -7,11 +7,11 @@ use tracing::info;
 
 use super::advance::AT_ONCE;
 use super::follow::{Follower, NEAR, Setback, blocking};
-use super::head;
 use super::module::{self, NotReadable};
-use super::read::{self, Header};
-use super::rpc::RpcError;
-use super::rpc::endpoint::Endpoint;
+use super::node::Node;
+use super::node::RpcError;
+use super::node::heads;
+use super::node::read::{self, Header};
 use super::unsure::Unsure;
 use super::watch::Watch;
 use super::window::Window;
@@ -20,7 +20,7 @@ use crate::domain::Checkpoint;
 /// Modules whose acquaintance is made at the same time.
 const REGISTERED_AT_ONCE: usize = 8;
 
-/// The place in the chain, which survives a change of endpoint.
+/// The place in the chain, which survives a change of node.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) window: Window,
@@ -53,11 +53,7 @@ impl Place {
 
 impl Follower {
     /// Where to begin: at the store's cursor, else before the first block of the first module.
-    pub(super) async fn begin(
-        &mut self,
-        endpoint: &Endpoint,
-        head: &Header,
-    ) -> Result<Place, Setback> {
+    pub(super) async fn begin(&mut self, node: &Node, head: &Header) -> Result<Place, Setback> {
         let wanted = self.modules.borrow_and_update().clone();
         let store = self.store.clone();
         let (cursor, known, unsure) =
@@ -85,7 +81,7 @@ impl Follower {
         let (store, config) = (&self.store, &self.config);
         let mut registered = stream::iter(wanted)
             .map(|module| async move {
-                let record = module::register(endpoint, store, config, module, head.number).await;
+                let record = module::register(node, store, config, module, head.number).await;
                 (module, record)
             })
             .buffer_unordered(REGISTERED_AT_ONCE);
@@ -112,8 +108,8 @@ impl Follower {
             // The genesis block holds no transactions, so nothing is lost by starting on top of it.
             false => watch.start_block().saturating_sub(1).min(confirmed),
         };
-        let base = self.known_header(endpoint, base);
-        let range_end = self.known_header(endpoint, self.range_end(head));
+        let base = self.known_header(node, base);
+        let range_end = self.known_header(node, self.range_end(head));
         let (base, range_end) = futures_util::try_join!(base, range_end)?;
         let base = base.checkpoint();
         info!(
@@ -130,22 +126,19 @@ impl Follower {
     /// Compares the newest followed confirmed block with the node's chain: it may have changed while nobody looked.
     pub(super) async fn check_stored_chain(
         &mut self,
-        endpoint: &Endpoint,
+        node: &Node,
         place: &mut Place,
     ) -> Result<(), Setback> {
         let base = place.window.base();
-        match read::header_at(endpoint, base.number).await? {
+        match read::header_at(node, base.number).await? {
             Some(header) if header.hash == base.hash => Ok(()),
-            Some(_) => self.recover(endpoint, place).await,
+            Some(_) => self.recover(node, place).await,
             None => {
                 // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a
                 // height that both have is evidence of the latter.
-                let head = head::newest(endpoint).await?;
-                if self
-                    .is_on_another_chain(endpoint, place, head.number)
-                    .await?
-                {
-                    return self.recover(endpoint, place).await;
+                let head = heads::newest(node).await?;
+                if self.is_on_another_chain(node, place, head.number).await? {
+                    return self.recover(node, place).await;
                 }
                 Err(
                     RpcError::unavailable(format!("it does not have block {} yet", base.number))
@@ -157,18 +150,14 @@ impl Follower {
 
     /// Makes the window remember the newest blocks below the confirmed tip, so that a module can join without reading
     /// them by range.
-    pub(super) async fn look_back(
-        &self,
-        endpoint: &Endpoint,
-        place: &mut Place,
-    ) -> Result<(), Setback> {
+    pub(super) async fn look_back(&self, node: &Node, place: &mut Place) -> Result<(), Setback> {
         let base = place.window.base();
         let oldest = base.number.saturating_sub(NEAR);
         if place.window.oldest().number <= oldest + 1 {
             return Ok(());
         }
         let reads: Vec<_> = (oldest + 1..=base.number)
-            .map(|number| read::header_at(endpoint, number))
+            .map(|number| read::header_at(node, number))
             .collect();
         let headers: Vec<Option<Header>> =
             stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
@@ -183,12 +172,8 @@ impl Follower {
     }
 
     /// A block that the node must have.
-    pub(super) async fn known_header(
-        &self,
-        endpoint: &Endpoint,
-        number: u64,
-    ) -> Result<Header, Setback> {
-        read::header_at(endpoint, number)
+    pub(super) async fn known_header(&self, node: &Node, number: u64) -> Result<Header, Setback> {
+        read::header_at(node, number)
             .await?
             .ok_or_else(|| RpcError::unavailable(format!("it does not have block {number}")).into())
     }

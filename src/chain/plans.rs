@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tracing::warn;
 
 use super::follow::{Setback, blocking};
-use super::read::{self, Viewed};
-use super::rpc::RpcError;
-use super::rpc::endpoint::Endpoint;
+use super::node::Node;
+use super::node::RpcError;
+use super::node::read::{self, Viewed};
 use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
 use crate::store::Store;
 
@@ -86,14 +86,14 @@ impl Plans {
     /// and again is read later instead, or it would hold up all others.
     pub(super) async fn read(
         &self,
-        endpoint: &Endpoint,
+        node: &Node,
         plans: BTreeSet<Key>,
     ) -> Result<Vec<(ModuleAddress, PlanId, Plan)>, Setback> {
         let mut read = Vec::new();
         let mut failed = None;
         for (module, plan) in plans {
             // A plan's terms never change, and most nodes keep no old state.
-            let viewed = match read::plan(endpoint, module, plan).await {
+            let viewed = match read::plan(node, module, plan).await {
                 Ok(viewed) => viewed,
                 Err(error) if self.is_worth_another_try((module, plan), &error) => {
                     failed = failed.or(Some(error));
@@ -118,7 +118,7 @@ impl Plans {
     /// Whether a failure is to end the session, so that the plan is asked for again before anything is stored.
     fn is_worth_another_try(&self, plan: Key, error: &RpcError) -> bool {
         match error {
-            // These are about the endpoint.
+            // These are about the node.
             RpcError::RateLimited { .. } | RpcError::WrongChain { .. } => true,
             // One that keeps a node busy for so long would do so again.
             RpcError::Timeout { .. } => false,
@@ -137,16 +137,13 @@ impl Plans {
     }
 
     /// Tries the plans once more that could not be read.
-    pub(super) async fn read_again(
-        &self,
-        endpoint: &Endpoint,
-    ) -> Vec<(ModuleAddress, PlanId, Plan)> {
+    pub(super) async fn read_again(&self, node: &Node) -> Vec<(ModuleAddress, PlanId, Plan)> {
         let late = self.state().late.clone();
         let mut read = Vec::new();
         for (module, plan) in late {
-            match read::plan(endpoint, module, plan).await {
+            match read::plan(node, module, plan).await {
                 Ok(Viewed::Value(terms)) => read.push((module, plan, terms)),
-                // The endpoint has other things to do now.
+                // The node has other things to do now.
                 Err(RpcError::RateLimited { .. }) => break,
                 _ => {}
             }

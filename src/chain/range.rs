@@ -17,9 +17,9 @@ pub use size::RangeSize;
 
 use super::decode::Watched;
 use super::filter::LogFilter;
+use super::node::RpcError;
+use super::node::error::LONGEST_ASKED;
 use super::processors::Processors;
-use super::rpc::RpcError;
-use super::rpc::error::LONGEST_ASKED;
 use crate::domain::{ChainEvent, ModuleAddress, ModuleRecord, UnknownLogs};
 use read::Read;
 

@@ -4,9 +4,9 @@ use alloy::primitives::B256;
 use tracing::warn;
 
 use super::follow::{Follower, Setback, blocking};
+use super::node::Node;
+use super::node::read;
 use super::place::Place;
-use super::read;
-use super::rpc::endpoint::Endpoint;
 use crate::domain::Checkpoint;
 
 /// Stored headers that are looked through at a time.
@@ -15,15 +15,11 @@ const PAGE: usize = 1024;
 impl Follower {
     /// Goes back to the newest followed block that is on the node's chain; what lies above it is rolled back in the store
     /// with the next commit, which brings the new chain.
-    pub(super) async fn recover(
-        &mut self,
-        endpoint: &Endpoint,
-        place: &mut Place,
-    ) -> Result<(), Setback> {
+    pub(super) async fn recover(&mut self, node: &Node, place: &mut Place) -> Result<(), Setback> {
         // Another chain is no reorganisation: nothing is undone for it.
-        endpoint.check_chain().await?;
+        node.check_chain().await?;
         let from = place.window.base();
-        let fork = match self.find_fork(endpoint, from).await? {
+        let fork = match self.find_fork(node, from).await? {
             Some(fork) => fork,
             None => {
                 // Not one stored block is on this chain: everything is read again, of modules that are not watched at
@@ -36,7 +32,7 @@ impl Follower {
                     .unwrap_or(from.number)
                     .min(from.number)
                     .saturating_sub(1);
-                self.known_header(endpoint, start).await?.checkpoint()
+                self.known_header(node, start).await?.checkpoint()
             }
         };
         if fork == from {
@@ -65,7 +61,7 @@ impl Follower {
     /// reorganisation that a shorter chain can give.
     pub(super) async fn is_on_another_chain(
         &self,
-        endpoint: &Endpoint,
+        node: &Node,
         place: &Place,
         head: u64,
     ) -> Result<bool, Setback> {
@@ -78,7 +74,7 @@ impl Follower {
             }
         };
         match known {
-            Some(known) => Ok(read::header_at(endpoint, known.number)
+            Some(known) => Ok(read::header_at(node, known.number)
                 .await?
                 .is_some_and(|header| header.hash != known.hash)),
             None => Ok(false),
@@ -89,7 +85,7 @@ impl Follower {
     /// steps that double, then by halves.
     async fn find_fork(
         &self,
-        endpoint: &Endpoint,
+        node: &Node,
         from: Checkpoint,
     ) -> Result<Option<Checkpoint>, Setback> {
         // Newest first; what is not stored yet comes before what is.
@@ -106,7 +102,7 @@ impl Follower {
             };
             let is_last = page.len() < PAGE;
             known.extend(page);
-            if let Some(fork) = newest_shared(endpoint, &known).await? {
+            if let Some(fork) = newest_shared(node, &known).await? {
                 return Ok(Some(fork));
             }
             if is_last {
@@ -118,10 +114,7 @@ impl Follower {
     }
 }
 
-async fn newest_shared(
-    endpoint: &Endpoint,
-    known: &[Checkpoint],
-) -> Result<Option<Checkpoint>, Setback> {
+async fn newest_shared(node: &Node, known: &[Checkpoint]) -> Result<Option<Checkpoint>, Setback> {
     // Invariant: not shared before `low`; shared from `high` on, where `high` is an index.
     let (mut low, mut step) = (0, 1);
     let mut high = loop {
@@ -129,7 +122,7 @@ async fn newest_shared(
         let Some(candidate) = known.get(probe) else {
             return Ok(None);
         };
-        if is_shared(endpoint, candidate).await? {
+        if is_shared(node, candidate).await? {
             break probe;
         }
         low = probe + 1;
@@ -140,7 +133,7 @@ async fn newest_shared(
     };
     while low < high {
         let middle = low + (high - low) / 2;
-        if is_shared(endpoint, &known[middle]).await? {
+        if is_shared(node, &known[middle]).await? {
             high = middle;
         } else {
             low = middle + 1;
@@ -149,7 +142,7 @@ async fn newest_shared(
     Ok(known.get(high).copied())
 }
 
-async fn is_shared(endpoint: &Endpoint, known: &Checkpoint) -> Result<bool, Setback> {
-    let header = read::header_at(endpoint, known.number).await?;
+async fn is_shared(node: &Node, known: &Checkpoint) -> Result<bool, Setback> {
+    let header = read::header_at(node, known.number).await?;
     Ok(header.map_or(B256::ZERO, |header| header.hash) == known.hash)
 }

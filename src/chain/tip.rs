@@ -10,19 +10,19 @@ use tracing::warn;
 
 use super::advance::Step;
 use super::follow::{End, Follower, Setback};
-use super::head::{Heads, Seen};
 use super::join::{Joining, sleep_until};
+use super::node::Node;
+use super::node::heads::{Heads, Seen};
+use super::node::read::Header;
+use super::node::{Chosen, RpcError};
 use super::place::Place;
-use super::read::Header;
-use super::rpc::endpoint::Endpoint;
-use super::rpc::{Chosen, RpcError};
 use crate::domain::ModuleAddress;
 
 /// A head that jumps back further than this makes another node, if one is further, the better choice at once.
 const BACK: u64 = 2;
 
 impl Follower {
-    /// Follows the tip until the endpoint fails, falls far behind, or a better one is found.
+    /// Follows the tip until the node fails, falls far behind, or a better one is found.
     pub(super) async fn follow_tip(
         &mut self,
         chosen: &Chosen,
@@ -31,7 +31,7 @@ impl Follower {
         head: Header,
         stop: &CancellationToken,
     ) -> Result<End, Setback> {
-        let endpoint = &chosen.endpoint;
+        let node = &chosen.node;
         let mut joining = Joining::new(chosen, self);
         let mut modules = self.modules.clone();
         let pool = self.pool.clone();
@@ -44,7 +44,7 @@ impl Follower {
         };
         let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
         let ledger = self.committer.ledger.clone();
-        let mut late_plans = std::pin::pin!(ledger.read_late_plans(endpoint));
+        let mut late_plans = std::pin::pin!(ledger.read_late_plans(node));
         let mut peek: Option<BoxFuture<'static, Option<Chosen>>> = None;
         let mut newest = head.clone();
         let mut new = vec![head];
@@ -56,19 +56,19 @@ impl Follower {
                 if self.is_far(place, head) {
                     return Err(Setback::Moved("far behind the tip".to_owned()));
                 }
-                step = self.advance(endpoint, place, &new).await?;
+                step = self.advance(node, place, &new).await?;
                 if step == Step::Done {
                     self.publish(place, &joining);
                 }
             }
             if step == Step::Done {
-                step = self.look_again(endpoint, place).await?;
+                step = self.look_again(node, place).await?;
             }
             if step != Step::Done {
                 // What joins may have read blocks that are rolled back.
                 joining.abort().await;
                 if step == Step::Reorganised {
-                    self.recover(endpoint, place).await?;
+                    self.recover(node, place).await?;
                 }
                 if new.is_empty() {
                     new.push(newest.clone());
@@ -80,7 +80,7 @@ impl Follower {
                 let is_back = newest.number + BACK < place.window.tip().number;
                 peek = is_back.then(|| self.look_around(chosen, place));
             }
-            self.take_modules(endpoint, &mut modules, place, &mut joining)
+            self.take_modules(node, &mut modules, place, &mut joining)
                 .await?;
             self.publish(place, &joining);
             let save_due = self.committer.save_due();
@@ -91,7 +91,7 @@ impl Follower {
                     self.save(place).await?;
                     return Ok(End::Stopped);
                 }
-                seen = heads.next(endpoint) => {
+                seen = heads.next(node) => {
                     self.note_pushes(chosen, &heads);
                     match seen? {
                         Seen::Heads(headers) => new = headers,
@@ -109,7 +109,7 @@ impl Follower {
                     }
                 }
                 joined = joining.next() => if let Some(caught) = joined {
-                    self.join(endpoint, place, &mut joining, caught).await?;
+                    self.join(node, place, &mut joining, caught).await?;
                 },
                 // An error means that the set of modules is final; then there is nothing to wait for.
                 Ok(()) = modules.changed() => {}
@@ -130,7 +130,7 @@ impl Follower {
 
     fn leave_behind(&self, chosen: &Chosen, better: &Chosen) {
         warn!(
-            rpc = better.endpoint.host(),
+            rpc = better.node.host(),
             "the node in use lags behind another one"
         );
         self.pool.failed(
@@ -154,7 +154,7 @@ impl Follower {
     /// Brings the followed modules in line with the wanted ones.
     pub(super) async fn take_modules(
         &mut self,
-        endpoint: &Endpoint,
+        node: &Node,
         modules: &mut Receiver<BTreeSet<ModuleAddress>>,
         place: &mut Place,
         joining: &mut Joining,
@@ -166,7 +166,7 @@ impl Follower {
         if joining.consider(&wanted, place) {
             // What a module reads up to must be stored, or a crash would leave it ahead of the cursor.
             self.save(place).await?;
-            self.look_back(endpoint, place).await?;
+            self.look_back(node, place).await?;
             joining.start(&wanted, place);
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use alloy::primitives::B256;
 
-use super::read::Header;
+use super::node::read::Header;
 use crate::domain::{ChainEvent, Checkpoint, UnknownLogs};
 
 /// How many confirmed headers are kept in memory: what a module that joins late reads block by block.

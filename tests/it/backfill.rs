@@ -7,9 +7,9 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use alloy::sol_types::SolEvent;
 use amser_roles::abi::SubscriptionModule::PaymentProcessorUpdated;
+use amser_roles::chain::node::RpcError;
+use amser_roles::chain::node::stream::HttpLogs;
 use amser_roles::chain::range::{Piece, RangeReader, RangeSize, Source};
-use amser_roles::chain::rpc::RpcError;
-use amser_roles::chain::rpc::http_logs::HttpLogs;
 use amser_roles::domain::{
     ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, Timestamp,
 };

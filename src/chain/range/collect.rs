@@ -8,7 +8,7 @@ use alloy::primitives::{Address, B256};
 use crate::chain::decode::{Decoded, Emitter, LogDecoder, Watched};
 use crate::chain::filter::Blocks;
 use crate::chain::logs::Log;
-use crate::chain::rpc::RpcError;
+use crate::chain::node::RpcError;
 use crate::domain::{ChainEvent, Timestamp, UnknownLogs};
 
 /// Events after which a range is cut at the last complete block, so that a spike does not fill the memory.

@@ -9,7 +9,7 @@ use super::collect::{Collected, Collector};
 use crate::abi::WATCHED_EVENTS;
 use crate::chain::decode::{Watched, needs_timestamp};
 use crate::chain::filter::{Blocks, FilterPart, LogFilter, LogQuery};
-use crate::chain::rpc::RpcError;
+use crate::chain::node::RpcError;
 use crate::domain::Checkpoint;
 
 /// Downloads one query's logs into the collector.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use alloy::primitives::Address;
 use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
-use amser_roles::chain::{RETURN_AFTER, Signatures};
 use amser_roles::domain::{ChainStatus, Checkpoint, SignatureVerdict, Timestamp, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
+use amser_roles::wallet::{RETURN_AFTER, Signatures};
 
 use serde_json::{Value, json};
 use tokio::sync::watch;

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
-use amser_roles::chain::signature::check_signature;
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
     MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict,
@@ -15,6 +14,7 @@ use amser_roles::domain::{
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
+use amser_roles::wallet::signature::check_signature;
 use amser_roles::web::{
     self, Profile, SignIn, SignatureCheck, WalletConnect, WebSettings, WebState, new_link,
 };

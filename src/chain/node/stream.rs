@@ -1,4 +1,4 @@
-//! `eth_getLogs` from one endpoint: streamed over HTTP, or as one message over a websocket.
+//! `eth_getLogs` from one node: streamed over HTTP, or as one message over a websocket.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use url::Url;
 
-use super::RpcError;
+use super::error::RpcError;
 use super::error::retry_after;
+use super::read::Header;
 use crate::chain::filter::LogQuery;
 use crate::chain::logs::{Decoder, ErrorAnswer, Log};
 use crate::chain::range::Collector;
-use crate::chain::read::Header;
 use crate::domain::Checkpoint;
 
 /// How long a node may think before the first byte of an answer.
@@ -23,7 +23,7 @@ const NEXT_BYTE: Duration = Duration::from_secs(15);
 /// How much of an error's body is read.
 const ERROR_BODY: usize = 64 << 10;
 
-/// One HTTP endpoint. Cheap to clone; clones share connections.
+/// One HTTP node. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
 pub struct HttpLogs {
     client: reqwest::Client,

@@ -1,4 +1,4 @@
-//! Signature checks against whichever endpoint works, beside the follower and without getting in its way.
+//! Signature checks against whichever node works, beside the follower and without getting in its way.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -7,15 +7,15 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::watch;
 
-use super::ChainConfig;
-use super::rpc::{Chosen, Pool, RpcError};
 use super::signature::{check_signature, is_signed_by_key};
+use crate::chain::ChainConfig;
+use crate::chain::node::{Chosen, Pool, RpcError};
 use crate::domain::{ChainStatus, SignatureVerdict, Timestamp, Wallet};
 
 /// How long a check may take before the person is asked to try again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long another endpoint than the preferred one is used before the preferred one is looked for again.
+/// How long another node than the preferred one is used before the preferred one is looked for again.
 pub const RETURN_AFTER: Duration = Duration::from_secs(60);
 
 /// Checks wallets' signatures; cheap to clone.
@@ -42,7 +42,7 @@ type Connection = Shared<BoxFuture<'static, Chosen>>;
 impl Signatures {
     /// Over the same endpoints as the follower; connects when the first contract wallet has to be asked. What `followed`
     /// says is confirmed is the least that a node must have: see [`check_signature`]. Without it, any node is believed.
-    /// After `return_after` ([`RETURN_AFTER`]) in place of a preferred endpoint, a search begins anew.
+    /// After `return_after` ([`RETURN_AFTER`]) in place of a preferred node, a search begins anew.
     pub fn new(
         config: &ChainConfig,
         followed: watch::Receiver<ChainStatus>,
@@ -69,7 +69,7 @@ impl Signatures {
         }
     }
 
-    /// What the first endpoint says that says anything. Each is tried, and one once more: a connection may have been lost
+    /// What the first node says that says anything. Each is tried, and one once more: a connection may have been lost
     /// since it was last used.
     async fn ask(
         &self,
@@ -82,7 +82,7 @@ impl Signatures {
         for _ in 0..=self.pool.len() {
             let connection = self.connection();
             let chosen = connection.clone().await;
-            let provider = chosen.endpoint.provider();
+            let provider = chosen.node.provider();
             let checked = check_signature(
                 &provider,
                 self.chain_id,
@@ -124,7 +124,7 @@ impl Signatures {
             .shared()
     }
 
-    /// Searches afresh from the preferred endpoint; until that ends, checks go on with the one in use.
+    /// Searches afresh from the preferred node; until that ends, checks go on with the one in use.
     fn renew(&self) {
         let (search, current) = (self.search(), Arc::clone(&self.current));
         tokio::spawn(async move {

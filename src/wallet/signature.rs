@@ -15,9 +15,9 @@ use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
 use alloy_sol_types::{SolConstructor as _, SolValue as _};
 
-use super::rpc::RpcError;
-use super::rpc::endpoint::understand;
 use crate::abi::SignatureValidator;
+use crate::chain::node::RpcError;
+use crate::chain::node::connection::understand;
 use crate::domain::{SignatureVerdict, Timestamp, Wallet};
 
 /// Gas of the whole call: enough for the validator's own limits, and below the 2^24 that a node may insist on (EIP-7825).

@@ -16,9 +16,9 @@ use tracing::info;
 use url::Url;
 
 use super::error::{LONGEST_ASKED, RpcError};
-use super::http_logs::HttpLogs;
+use super::reconnect::Reconnect;
+use super::stream::HttpLogs;
 use super::transport::{HttpTransport, OneConnection};
-use crate::chain::reconnect::Reconnect;
 
 /// Every call ends after this, answered or not.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,11 +28,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// The largest websocket message: a full answer of 10,000 logs is about 10 MB.
 const LARGEST_MESSAGE: usize = 256 << 20;
-/// Tries of a call over HTTP before the endpoint counts as failed: a load balancer answers a 502 now and then.
+/// Tries of a call over HTTP before the node counts as failed: a load balancer answers a 502 now and then.
 const TRIES: u32 = 3;
 
 /// A connected node.
-pub(crate) struct Endpoint {
+pub(crate) struct Node {
     /// May hold a key.
     url: Url,
     host: String,
@@ -43,18 +43,18 @@ pub(crate) struct Endpoint {
     quiet_until: Mutex<Option<Instant>>,
 }
 
-impl fmt::Debug for Endpoint {
+impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the client nor the transport: their URL may hold a key.
-        f.debug_struct("Endpoint")
+        f.debug_struct("Node")
             .field("host", &self.host)
             .finish_non_exhaustive()
     }
 }
 
-impl Endpoint {
+impl Node {
     /// Connects and asks for the chain id. `patience` is the longest wait that a rate limit may ask for before the call
-    /// fails instead: short where another endpoint could be used meanwhile.
+    /// fails instead: short where another node could be used meanwhile.
     pub(crate) async fn connect(
         url: &Url,
         chain_id: u64,
@@ -72,7 +72,7 @@ impl Endpoint {
             };
             (RpcClient::new(http.clone(), false), Some(http))
         };
-        let endpoint = Self {
+        let node = Self {
             url: url.clone(),
             host: host(url),
             client,
@@ -81,8 +81,8 @@ impl Endpoint {
             patience,
             quiet_until: Mutex::new(None),
         };
-        endpoint.check_chain().await?;
-        Ok(endpoint)
+        node.check_chain().await?;
+        Ok(node)
     }
 
     /// Fails when the node is on another chain, now: what answers behind a URL may be exchanged without a word.
@@ -124,7 +124,7 @@ impl Endpoint {
         RootProvider::<Ethereum>::new(self.client.clone()).erased()
     }
 
-    /// One call. Waits out rate limits within the endpoint's patience; over HTTP a lost request is tried again.
+    /// One call. Waits out rate limits within the node's patience; over HTTP a lost request is tried again.
     pub(crate) async fn call<P, R>(&self, method: &'static str, params: P) -> Result<R, RpcError>
     where
         P: RpcSend,
@@ -164,7 +164,7 @@ impl Endpoint {
         }
     }
 
-    /// Runs a request that does not go through [`Endpoint::call`], again after each rate limit within the endpoint's
+    /// Runs a request that does not go through [`Node::call`], again after each rate limit within the node's
     /// patience.
     pub(crate) async fn waiting_out_limits<R, F>(
         &self,
@@ -229,7 +229,7 @@ impl Endpoint {
         }))
     }
 
-    /// Every call on this endpoint waits until then: `Retry-After` holds for all of them, not for the refused one alone.
+    /// Every call on this node waits until then: `Retry-After` holds for all of them, not for the refused one alone.
     pub(crate) fn be_quiet_for(&self, wait: Duration) {
         let until = Instant::now() + wait.min(LONGEST_ASKED);
         let mut quiet = self
@@ -241,7 +241,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns when no rate limit forbids a request; fails when that is longer off than the endpoint's patience.
+    /// Returns when no rate limit forbids a request; fails when that is longer off than the node's patience.
     pub(crate) async fn wait_out_quiet(&self) -> Result<(), RpcError> {
         self.wait_out_quiet_since(Instant::now()).await
     }
@@ -279,7 +279,7 @@ pub(crate) struct PushedHeads {
 
 impl fmt::Debug for PushedHeads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As for Endpoint.
+        // As for Node.
         f.debug_struct("PushedHeads").finish_non_exhaustive()
     }
 }

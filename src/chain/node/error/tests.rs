@@ -22,7 +22,7 @@ const TOO_WIDE: &[(i64, &str, &str, Option<u64>)] = &[
         "",
         Some(10_000),
     ),
-    // QuickNode and Base's public endpoint.
+    // QuickNode and Base's public node.
     (
         -32614,
         "eth_getLogs is limited to a 10,000 range",

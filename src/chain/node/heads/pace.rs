@@ -19,7 +19,7 @@ const CREEP: Duration = Duration::from_millis(8);
 /// The earliness doubles with each such poll, so many times at most.
 const MOST_HITS: u32 = 6;
 
-/// The rhythm of a chain as seen through one endpoint.
+/// The rhythm of a chain as seen through one node.
 #[derive(Debug)]
 pub(super) struct Pace {
     arrivals: VecDeque<(Instant, u64)>,

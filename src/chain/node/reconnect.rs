@@ -6,7 +6,7 @@ use backoff::SystemClock;
 use backoff::backoff::Backoff;
 use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
 
-use super::rpc::error::LONGEST_ASKED;
+use super::error::LONGEST_ASKED;
 
 /// First wait after a failure.
 const FIRST: Duration = Duration::from_millis(100);

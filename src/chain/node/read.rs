@@ -6,8 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::rpc::endpoint::Endpoint;
-use super::rpc::error::RpcError;
+use super::connection::Node;
+use super::error::RpcError;
 use crate::abi::SubscriptionModule;
 use crate::domain::{Checkpoint, ModuleAddress, Plan, PlanId, Timestamp};
 
@@ -66,43 +66,34 @@ impl Header {
 }
 
 /// The newest block, where the node knows one.
-pub(crate) async fn latest(endpoint: &Endpoint) -> Result<Option<Header>, RpcError> {
-    endpoint
-        .call("eth_getBlockByNumber", ("latest", false))
-        .await
+pub(crate) async fn latest(node: &Node) -> Result<Option<Header>, RpcError> {
+    node.call("eth_getBlockByNumber", ("latest", false)).await
 }
 
 /// The block with this number on the node's present chain; `None` where the node does not have it.
-pub(crate) async fn header_at(
-    endpoint: &Endpoint,
-    number: u64,
-) -> Result<Option<Header>, RpcError> {
-    endpoint
-        .call("eth_getBlockByNumber", (U64::from(number), false))
+pub(crate) async fn header_at(node: &Node, number: u64) -> Result<Option<Header>, RpcError> {
+    node.call("eth_getBlockByNumber", (U64::from(number), false))
         .await
 }
 
 /// The blocks with these numbers on the node's present chain, in no order: in batches over HTTP, else several calls at
 /// once. Blocks that the node does not have are left out.
-pub(crate) async fn headers_at(
-    endpoint: &Endpoint,
-    numbers: &[u64],
-) -> Result<Vec<Header>, RpcError> {
-    let Some(http) = endpoint.http_logs().filter(|_| numbers.len() > 1) else {
-        return headers_one_by_one(endpoint, numbers).await;
+pub(crate) async fn headers_at(node: &Node, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
+    let Some(http) = node.http_logs().filter(|_| numbers.len() > 1) else {
+        return headers_one_by_one(node, numbers).await;
     };
     let http = &http;
     let batches = numbers.chunks(HEADERS_PER_BATCH).map(<[u64]>::to_vec);
     let batches: Vec<Vec<Header>> = stream::iter(batches.collect::<Vec<_>>())
         .map(|numbers| async move {
-            let batch = endpoint.waiting_out_limits(|| http.get_headers(&numbers));
+            let batch = node.waiting_out_limits(|| http.get_headers(&numbers));
             match batch.await {
                 Ok(headers) => Ok(headers),
                 Err(error @ RpcError::RateLimited { .. }) => Err(error),
                 // Some providers allow no batches, or only small ones.
                 Err(error) => {
                     tracing::debug!(%error, "a batch of headers was refused");
-                    headers_one_by_one(endpoint, &numbers).await
+                    headers_one_by_one(node, &numbers).await
                 }
             }
         })
@@ -112,9 +103,9 @@ pub(crate) async fn headers_at(
     Ok(batches.concat())
 }
 
-async fn headers_one_by_one(endpoint: &Endpoint, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
+async fn headers_one_by_one(node: &Node, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
     let headers: Vec<Option<Header>> = stream::iter(numbers.to_vec())
-        .map(|number| header_at(endpoint, number))
+        .map(|number| header_at(node, number))
         .buffered(HEADERS_AT_ONCE)
         .try_collect()
         .await?;
@@ -122,17 +113,17 @@ async fn headers_one_by_one(endpoint: &Endpoint, numbers: &[u64]) -> Result<Vec<
 }
 
 /// The block with this hash; `None` where the node does not have it.
-pub(crate) async fn header_of(endpoint: &Endpoint, hash: B256) -> Result<Option<Header>, RpcError> {
-    endpoint.call("eth_getBlockByHash", (hash, false)).await
+pub(crate) async fn header_of(node: &Node, hash: B256) -> Result<Option<Header>, RpcError> {
+    node.call("eth_getBlockByHash", (hash, false)).await
 }
 
 /// Whether there is a contract at `address` at this block (`None`: at the newest).
 pub(crate) async fn has_code(
-    endpoint: &Endpoint,
+    node: &Node,
     address: Address,
     block: Option<u64>,
 ) -> Result<bool, RpcError> {
-    let code: Bytes = endpoint.call("eth_getCode", (address, at(block))).await?;
+    let code: Bytes = node.call("eth_getCode", (address, at(block))).await?;
     Ok(!code.is_empty())
 }
 
@@ -149,22 +140,22 @@ pub(crate) enum Viewed<T> {
 
 /// The module's processor at a block (`None`: at the newest).
 pub(crate) async fn payment_processor(
-    endpoint: &Endpoint,
+    node: &Node,
     module: ModuleAddress,
     block: Option<u64>,
 ) -> Result<Viewed<Address>, RpcError> {
     let call = SubscriptionModule::paymentProcessorCall {};
-    view(endpoint, module, &call, block).await
+    view(node, module, &call, block).await
 }
 
 /// A plan's terms, by `getPlan` at the newest block.
 pub(crate) async fn plan(
-    endpoint: &Endpoint,
+    node: &Node,
     module: ModuleAddress,
     plan: PlanId,
 ) -> Result<Viewed<Plan>, RpcError> {
     let call = SubscriptionModule::getPlanCall { planId: plan.0 };
-    Ok(match view(endpoint, module, &call, None).await? {
+    Ok(match view(node, module, &call, None).await? {
         Viewed::Value(terms) => Viewed::Value(Plan {
             token: terms.token,
             price: terms.price,
@@ -178,13 +169,13 @@ pub(crate) async fn plan(
 }
 
 async fn view<C: SolCall>(
-    endpoint: &Endpoint,
+    node: &Node,
     module: ModuleAddress,
     call: &C,
     block: Option<u64>,
 ) -> Result<Viewed<C::Return>, RpcError> {
     let request = json!({ "to": module.0, "data": Bytes::from(call.abi_encode()) });
-    match endpoint
+    match node
         .call::<_, Bytes>("eth_call", (request, at(block)))
         .await
     {

@@ -1,12 +1,5 @@
 //! The nodes of `rpc_urls`, in order of preference: the first that works is used, a preferred one is gone back to.
 
-pub(crate) mod endpoint;
-pub mod error;
-pub mod http_logs;
-pub(crate) mod transport;
-
-pub use error::RpcError;
-
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -14,16 +7,17 @@ use anyhow::bail;
 use tracing::{debug, info, warn};
 use url::Url;
 
-use self::endpoint::{Endpoint, host};
+use super::connection::{Node, host};
+use super::error::RpcError;
 use super::reconnect::Reconnect;
 
-/// A rate limit that asks for a longer wait than this makes the next endpoint the better choice.
+/// A rate limit that asks for a longer wait than this makes the next node the better choice.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
-/// The same with a single endpoint: there is nothing better to do than to wait.
+/// The same with a single node: there is nothing better to do than to wait.
 const PATIENCE_ALONE: Duration = Duration::from_secs(120);
 /// How often it is said that none of the endpoints can be used.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
-/// How long an endpoint must have worked for its next failure to count as the first, where others could be used instead.
+/// How long an node must have worked for its next failure to count as the first, where others could be used instead.
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// The endpoints and what is known of their health; clones share it.
@@ -41,16 +35,16 @@ struct Slot {
     relapse: Reconnect,
     trouble: Option<String>,
     /// The connection by which the chain id was checked at the start, until it is used.
-    checked: Option<Endpoint>,
+    checked: Option<Node>,
 }
 
-/// An endpoint in use and its place in the order of preference.
+/// An node in use and its place in the order of preference.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     /// Index into `rpc_urls`; 0 is preferred.
     pub(crate) place: usize,
     /// The connection.
-    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) node: Arc<Node>,
     since: Instant,
 }
 
@@ -87,8 +81,8 @@ impl Pool {
         for place in 0..self.len() {
             match self.connect(place).await {
                 Err(RpcError::WrongChain { actual, .. }) => wrong = Some((place, actual)),
-                Ok(endpoint) => {
-                    self.slots()[place].checked = Some(endpoint);
+                Ok(node) => {
+                    self.slots()[place].checked = Some(node);
                     return Ok(());
                 }
                 Err(_) => return Ok(()),
@@ -104,15 +98,15 @@ impl Pool {
         }
     }
 
-    /// The most preferred endpoint that connects now; waits and tries again for ever. `report` is told why there is none.
+    /// The most preferred node that connects now; waits and tries again for ever. `report` is told why there is none.
     pub(crate) async fn choose(&self, report: impl Fn(&str)) -> Chosen {
         let mut said = Instant::now();
         loop {
             for place in self.ready_until(self.len()) {
                 match self.connect(place).await {
-                    Ok(endpoint) => {
-                        info!(rpc = endpoint.host(), place, "RPC endpoint in use");
-                        return chosen(place, endpoint);
+                    Ok(node) => {
+                        info!(rpc = node.host(), place, "RPC node in use");
+                        return chosen(place, node);
                     }
                     Err(error) => self.note_failure(place, &error),
                 }
@@ -121,7 +115,7 @@ impl Pool {
             if let Some(trouble) = trouble {
                 report(&trouble);
                 if said.elapsed() >= REMIND_EVERY {
-                    warn!(trouble, "still no RPC endpoint that can be used");
+                    warn!(trouble, "still no RPC node that can be used");
                     said = Instant::now();
                 }
             }
@@ -129,7 +123,7 @@ impl Pool {
         }
     }
 
-    /// The endpoint in use failed: it is not chosen again before its schedule allows. `worked` says that it had come to
+    /// The node in use failed: it is not chosen again before its schedule allows. `worked` says that it had come to
     /// the tip.
     pub(crate) fn failed(&self, chosen: &Chosen, worked: bool, error: &RpcError) {
         let is_alone = self.len() == 1;
@@ -145,7 +139,7 @@ impl Pool {
         self.note_failure(chosen.place, error);
     }
 
-    /// Waits until an endpoint preferred to `current` connects and has the block `height`. Never returns when `current` is
+    /// Waits until an node preferred to `current` connects and has the block `height`. Never returns when `current` is
     /// the preferred one.
     pub(crate) async fn better_than(&self, current: usize, height: impl Fn() -> u64) -> Chosen {
         loop {
@@ -155,16 +149,13 @@ impl Pool {
                     continue;
                 }
                 match self.connect(place).await {
-                    Ok(endpoint) if !endpoint.is_at(height()).await => {
+                    Ok(node) if !node.is_at(height()).await => {
                         let error = RpcError::unavailable("it lags behind the node in use");
                         self.note_failure(place, &error);
                     }
-                    Ok(endpoint) => {
-                        info!(
-                            rpc = endpoint.host(),
-                            place, "back to a preferred RPC endpoint"
-                        );
-                        return chosen(place, endpoint);
+                    Ok(node) => {
+                        info!(rpc = node.host(), place, "back to a preferred RPC node");
+                        return chosen(place, node);
                     }
                     Err(error) => self.note_failure(place, &error),
                 }
@@ -172,16 +163,16 @@ impl Pool {
         }
     }
 
-    /// Another endpoint than `current` that already has block `beyond`; each is tried once, in order of preference.
+    /// Another node than `current` that already has block `beyond`; each is tried once, in order of preference.
     pub(crate) async fn ahead_of(&self, current: usize, beyond: u64) -> Option<Chosen> {
         for place in self.ready_until(self.len()) {
             if place == current {
                 continue;
             }
             match self.connect(place).await {
-                Ok(endpoint) => {
-                    if endpoint.is_at(beyond).await {
-                        return Some(chosen(place, endpoint));
+                Ok(node) => {
+                    if node.is_at(beyond).await {
+                        return Some(chosen(place, node));
                     }
                 }
                 Err(error) => self.note_failure(place, &error),
@@ -231,7 +222,7 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, place: usize) -> Result<Endpoint, RpcError> {
+    async fn connect(&self, place: usize) -> Result<Node, RpcError> {
         let (url, patience) = {
             let mut slots = self.slots();
             if let Some(checked) = slots[place].checked.take() {
@@ -243,7 +234,7 @@ impl Pool {
             };
             (slots[place].url.clone(), patience)
         };
-        Endpoint::connect(&url, self.chain_id, patience).await
+        Node::connect(&url, self.chain_id, patience).await
     }
 
     fn note_failure(&self, place: usize, error: &RpcError) {
@@ -257,18 +248,18 @@ impl Pool {
         let trouble = format!("{host}: {error}");
         // A node that is down for hours is reported when the reason changes, not at each try.
         if slot.trouble.as_ref() == Some(&trouble) {
-            debug!(rpc = host, place, %error, ?wait, "RPC endpoint still fails");
+            debug!(rpc = host, place, %error, ?wait, "RPC node still fails");
         } else {
-            warn!(rpc = host, place, %error, ?wait, "RPC endpoint failed");
+            warn!(rpc = host, place, %error, ?wait, "RPC node failed");
         }
         slot.trouble = Some(trouble);
     }
 }
 
-fn chosen(place: usize, endpoint: Endpoint) -> Chosen {
+fn chosen(place: usize, node: Node) -> Chosen {
     Chosen {
         place,
-        endpoint: Arc::new(endpoint),
+        node: Arc::new(node),
         since: Instant::now(),
     }
 }

@@ -6,9 +6,9 @@ use alloy::primitives::B256;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::debug;
 
+use super::connection::{Node, PushedHeads};
+use super::error::RpcError;
 use super::read::{self, Header};
-use super::rpc::endpoint::{Endpoint, PushedHeads};
-use super::rpc::error::RpcError;
 
 mod pace;
 
@@ -19,7 +19,7 @@ const PUSH_GRACE: Duration = Duration::from_millis(750);
 /// Bounds of the silence after which a websocket is probed; in between, three block times.
 const SILENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
-/// The new heads of one endpoint.
+/// The new heads of one node.
 #[derive(Debug)]
 pub(crate) struct Heads {
     source: Source,
@@ -46,16 +46,16 @@ enum Source {
 pub(crate) enum Seen {
     /// It has had these heads one after another; the last is the newest.
     Heads(Vec<Header>),
-    /// It has had nothing new for longer than its block time; another endpoint may be further.
+    /// It has had nothing new for longer than its block time; another node may be further.
     Nothing,
 }
 
 impl Heads {
-    /// Subscribes, or prepares to poll where the endpoint cannot push, or `is_mute`: it did not when it should have.
-    pub(crate) async fn open(endpoint: &Endpoint, is_mute: bool) -> Self {
+    /// Subscribes, or prepares to poll where the node cannot push, or `is_mute`: it did not when it should have.
+    pub(crate) async fn open(node: &Node, is_mute: bool) -> Self {
         let subscribed = match is_mute {
             true => None,
-            false => endpoint.subscribe_heads().await,
+            false => node.subscribe_heads().await,
         };
         Self {
             source: subscribed.map_or(Source::Polled, Source::Pushed),
@@ -68,7 +68,7 @@ impl Heads {
         }
     }
 
-    /// Whether the endpoint pushes what it promised to push, as far as that is known.
+    /// Whether the node pushes what it promised to push, as far as that is known.
     pub(crate) fn is_mute(&self) -> Option<bool> {
         match self.source {
             Source::Pushed(_) if self.pushed => Some(false),
@@ -78,15 +78,15 @@ impl Heads {
     }
 
     /// Waits for the next head. May be dropped at any moment without losing one.
-    pub(crate) async fn next(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
+    pub(crate) async fn next(&mut self, node: &Node) -> Result<Seen, RpcError> {
         let headers = match &mut self.source {
-            Source::Polled => return self.poll(endpoint).await,
+            Source::Polled => return self.poll(node).await,
             Source::Pushed(heads) => {
                 let silence = (3 * self.pace.period()).clamp(SILENCE.0, SILENCE.1);
                 let until = self.quiet_since + silence;
                 match tokio::time::timeout_at(until.into(), pushed(heads)).await {
                     Ok(headers) => headers?,
-                    Err(_) => return self.probe(endpoint).await,
+                    Err(_) => return self.probe(node).await,
                 }
             }
         };
@@ -126,8 +126,8 @@ impl Heads {
     }
 
     /// The websocket has been silent: an idle chain, or a subscription that died?
-    async fn probe(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
-        let latest = newest(endpoint).await?;
+    async fn probe(&mut self, node: &Node) -> Result<Seen, RpcError> {
+        let latest = newest(node).await?;
         self.quiet_since = Instant::now();
         let highest = self.highest.map_or(0, |(number, _)| number);
         if latest.number <= highest {
@@ -146,11 +146,11 @@ impl Heads {
         )))
     }
 
-    async fn poll(&mut self, endpoint: &Endpoint) -> Result<Seen, RpcError> {
+    async fn poll(&mut self, node: &Node) -> Result<Seen, RpcError> {
         loop {
             tokio::time::sleep_until(self.pace.next_poll().into()).await;
             // `null` is what some load balancers answer while their nodes disagree.
-            if let Some(latest) = read::latest(endpoint).await?
+            if let Some(latest) = read::latest(node).await?
                 && self.is_news(&latest)
             {
                 return Ok(self.seen(vec![latest]));
@@ -166,8 +166,8 @@ impl Heads {
 }
 
 /// The newest block; not to know one is a failure.
-pub(super) async fn newest(endpoint: &Endpoint) -> Result<Header, RpcError> {
-    let newest = read::latest(endpoint).await?;
+pub(crate) async fn newest(node: &Node) -> Result<Header, RpcError> {
+    let newest = read::latest(node).await?;
     newest.ok_or_else(|| RpcError::unavailable("it answered null for the newest block"))
 }
 
