@@ -1,18 +1,27 @@
-//! Bindings to the protocol's contracts, generated from `abi/`, and the table of the events that the bot reads.
+//! Bindings to the protocol's contracts for the local chain, and how the logs of any deployed ones are read
+//! ([`Layouts`]).
 //!
-//! `abi/` is compiled from `contracts/` (`make abi`). A merchant whose deployed contracts differ corrects `abi/`,
-//! and nothing else: names and parameters come from there.
+//! `abi/` is compiled from `contracts/` (`make abi`). A merchant whose deployed contracts differ names their ABI files
+//! in `chain.abi`; a contract with other names altogether needs a row in `abi/wanted.rs`.
 
 #![expect(
     clippy::too_many_arguments,
     reason = "sol! writes a function with an argument per event parameter"
 )]
 
-mod watched;
+mod guess;
+mod layout;
+mod layouts;
+mod plan;
+mod wanted;
+mod words;
 
-pub use watched::{Emitter, WATCHED_EVENTS, WatchedEvent, watched_event};
+pub use layouts::{AbiError, Layouts};
+pub use plan::{PlanAnswerError, contradiction};
 
 use alloy::sol;
+pub(crate) use layout::Fields;
+pub(crate) use wanted::{Field, KnownEvent};
 
 sol!(
     #[derive(Debug, PartialEq, Eq)]

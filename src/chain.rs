@@ -28,6 +28,7 @@ mod window;
 mod writer;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -40,6 +41,7 @@ pub use self::progress::{Progress, ProgressLog};
 
 use self::follow::Follower;
 use self::goal::Goal;
+use crate::abi::Layouts;
 use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};
 use crate::store::Store;
 
@@ -54,7 +56,16 @@ pub struct ChainConfig {
     pub confirmations: u64,
     /// First block to read for every module; by default each module's deployment.
     pub start_block: Option<u64>,
+    /// How the contracts' logs and answers are read.
+    pub layouts: Arc<Layouts>,
+    /// Codes of `ExecutionFailed` that count as a failed payment.
+    pub failure_reasons: BTreeSet<u8>,
 }
+
+/// The codes of `ExecutionFailed` that lie with the subscriber: Expired, Exhausted, InsufficientAllowance,
+/// InsufficientBalance, TransferFailed, WindowMissed. The others can be provoked by any stranger who calls `execute`, or
+/// say nothing about the subscriber.
+pub const FAILURE_REASONS: [u8; 6] = [4, 5, 7, 8, 9, 11];
 
 /// What `index` has done.
 #[derive(Clone, Copy, Debug, PartialEq)]

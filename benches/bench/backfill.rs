@@ -6,6 +6,7 @@ pub(crate) mod floor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use amser_roles::abi::Layouts;
 use amser_roles::chain::{self, ChainConfig};
 use amser_roles::domain::ModuleAddress;
 use amser_roles::sandbox::log_node::{LogNodeOptions, Story, WORDINGS, module};
@@ -47,6 +48,8 @@ pub(crate) async fn task(arguments: &[String]) -> anyhow::Result<()> {
         chain_id: LogNodeOptions::default().chain_id,
         confirmations: 0,
         start_block: Some(FIRST),
+        layouts: Layouts::built_in(),
+        failure_reasons: chain::FAILURE_REASONS.into(),
     };
     let modules = (0..task.modules).map(|n| ModuleAddress(module(n)));
     let report = chain::index(

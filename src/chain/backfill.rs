@@ -67,7 +67,8 @@ impl Span<'_> {
         let size = RangeSize::default();
         let to = self.target.number;
         let source = source(self.node);
-        let reader = RangeReader::new(source, watch.records(), self.from, to, size);
+        let layouts = Arc::clone(watch.layouts());
+        let reader = RangeReader::new(source, layouts, watch.records(), self.from, to, size);
         let room = Arc::new(Semaphore::new(MOST_UNSTORED));
         let (pieces, arrived) = mpsc::unbounded_channel();
         let reading = read_pieces(reader, pieces, Arc::clone(&room));

@@ -13,6 +13,7 @@ use super::node::reconnect::Reconnect;
 use super::plans::Plans;
 use super::watch::Watch;
 use super::writer::Writer;
+use crate::abi::Layouts;
 use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress, UnknownLogs};
 use crate::store::Store;
 
@@ -28,14 +29,16 @@ pub(super) struct Ledger {
     // Held for the whole of a commit, on the thread that makes it: a reader that is aborted cannot commit afterwards.
     turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) plans: Plans,
+    layouts: Arc<Layouts>,
     writer: Writer,
     commits: Arc<AtomicU64>,
 }
 
 impl Ledger {
-    fn new(store: Store) -> anyhow::Result<Self> {
+    fn new(store: Store, layouts: Arc<Layouts>) -> anyhow::Result<Self> {
         Ok(Self {
             store,
+            layouts,
             turn: Arc::default(),
             plans: Plans::default(),
             writer: Writer::start()?,
@@ -47,7 +50,7 @@ impl Ledger {
     pub(super) async fn ingest(&self, node: &Node, mut batch: Batch) -> Result<(), Setback> {
         let new = self.plans.new_in(&batch);
         let asked = self.plans.unread(&self.store, &batch, &new).await?;
-        let read = self.plans.read(node, asked).await?;
+        let read = self.plans.read(node, &self.layouts, asked).await?;
         batch.plans.extend(read);
         self.write(batch).await?;
         // Not before: what fails is tried again, and must ask again.
@@ -67,7 +70,7 @@ impl Ledger {
                 }
             };
             tokio::time::sleep(wait).await;
-            let read = self.plans.read_again(node).await;
+            let read = self.plans.read_again(node, &self.layouts).await;
             if read.is_empty() {
                 continue;
             }
@@ -148,9 +151,9 @@ pub(super) struct Stretch {
 }
 
 impl Committer {
-    pub(super) fn new(store: Store) -> anyhow::Result<Self> {
+    pub(super) fn new(store: Store, layouts: Arc<Layouts>) -> anyhow::Result<Self> {
         Ok(Self {
-            ledger: Ledger::new(store)?,
+            ledger: Ledger::new(store, layouts)?,
             unsaved: Vec::new(),
             saved_at: Instant::now(),
             anchored: false,

@@ -1,11 +1,12 @@
 //! Raw log → [`ChainEvent`]. Whether a processor's log counts at its position is decided later, in chain order
 //! (`processors.rs`): logs are decoded on several cores, in no order.
 
-use alloy::primitives::{Address, B256};
-use alloy::sol_types::{SolEvent, SolType, TopicList};
+use std::sync::Arc;
+
+use alloy::primitives::{Address, U256};
 use rustc_hash::FxHashMap;
 
-use crate::abi::{PaymentProcessor, SubscriptionModule};
+use crate::abi::{Field, Fields, KnownEvent, Layouts};
 use crate::domain::{
     ChainEvent, EventKind, FailureReason, ModuleAddress, PlanId, Position, SubscriptionId,
     Timestamp, Wallet,
@@ -14,8 +15,9 @@ use crate::domain::{
 use super::logs::Log;
 
 /// The addresses whose logs are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Watched {
+    layouts: Arc<Layouts>,
     roles: FxHashMap<Address, Emitter>,
     processors: Vec<Address>,
 }
@@ -47,15 +49,28 @@ pub enum Decoded {
 }
 
 impl Watched {
-    /// Watches these modules and processors.
-    pub fn new(modules: impl IntoIterator<Item = Address>, processors: Vec<Address>) -> Self {
+    /// Watches these modules and processors, whose logs are laid out as `layouts` says.
+    pub fn new(
+        layouts: Arc<Layouts>,
+        modules: impl IntoIterator<Item = Address>,
+        processors: Vec<Address>,
+    ) -> Self {
         let mut roles = FxHashMap::default();
         for (processor, index) in processors.iter().zip(0..=u16::MAX) {
             roles.insert(*processor, Emitter::Processor(index));
         }
         // A module that is named as a processor stays a module: its own events matter most.
         roles.extend(modules.into_iter().map(|module| (module, Emitter::Module)));
-        Self { roles, processors }
+        Self {
+            layouts,
+            roles,
+            processors,
+        }
+    }
+
+    /// How their logs are read.
+    pub fn layouts(&self) -> &Arc<Layouts> {
+        &self.layouts
     }
 
     /// The watched processors; an [`Emitter::Processor`] is an index into them.
@@ -81,13 +96,12 @@ impl LogDecoder {
         let Some(emitter) = watched.roles.get(&log.address).copied() else {
             return Decoded::NotOurs;
         };
-        let decoded = match log.data.bytes(&mut self.data) {
-            Some(data) => match emitter {
-                Emitter::Module => module_event(log.topics(), data).map(|kind| (log.address, kind)),
-                Emitter::Processor(_) => processor_event(log.topics(), data),
-            },
-            None => None,
-        };
+        let data = log.data.bytes(&mut self.data);
+        let fields = data.and_then(|data| watched.layouts.read(log.topics(), data));
+        let decoded = fields.and_then(|fields| match emitter {
+            Emitter::Module => module_event(&fields).map(|kind| (log.address, kind)),
+            Emitter::Processor(_) => processor_event(&fields),
+        });
         let Some((module, kind)) = decoded else {
             return Decoded::Unknown;
         };
@@ -111,128 +125,87 @@ impl LogDecoder {
 /// Whether the event's meaning depends on its block's timestamp and the node did not send it along.
 pub fn needs_timestamp(event: &ChainEvent) -> bool {
     event.timestamp.is_none()
-        && matches!(event.kind, EventKind::ExecutionFailed { reason, .. } if reason.can_count())
+        && matches!(
+            event.kind,
+            EventKind::ExecutionFailed { .. } | EventKind::SubscriptionExpiryUpdated { .. }
+        )
 }
 
-fn event<E: SolEvent>(topics: &[B256], data: &[u8]) -> Option<E> {
-    let size = <E::DataTuple<'_> as SolType>::ENCODED_SIZE;
-    if topics.len() != E::TopicList::COUNT || size.is_some_and(|size| size != data.len()) {
-        return None;
-    }
-    E::decode_raw_log_validate(topics.iter().copied(), data).ok()
-}
-
-/// The more frequent ones first: the topics are compared one after another.
-fn module_event(topics: &[B256], data: &[u8]) -> Option<EventKind> {
-    use SubscriptionModule as M;
-    Some(match *topics.first()? {
-        M::SubscriptionCreated::SIGNATURE_HASH => {
-            let event: M::SubscriptionCreated = event(topics, data)?;
-            EventKind::SubscriptionCreated {
-                subscription: SubscriptionId(event.subId),
-                subscriber: Wallet(event.subscriber),
-                plan: PlanId(event.planId),
-                execution_budget: event.executionBudget,
-                allowance_expiry: event.allowanceExpiry,
-            }
-        }
-        M::SubscriptionPaused::SIGNATURE_HASH => {
-            let event: M::SubscriptionPaused = event(topics, data)?;
-            EventKind::SubscriptionPaused {
-                subscription: SubscriptionId(event.subId),
-            }
-        }
-        M::SubscriptionResumed::SIGNATURE_HASH => {
-            let event: M::SubscriptionResumed = event(topics, data)?;
-            EventKind::SubscriptionResumed {
-                subscription: SubscriptionId(event.subId),
-            }
-        }
-        M::SubscriptionCancelled::SIGNATURE_HASH => {
-            let event: M::SubscriptionCancelled = event(topics, data)?;
-            EventKind::SubscriptionCancelled {
-                subscription: SubscriptionId(event.subId),
-            }
-        }
-        M::SubscriptionExpiryUpdated::SIGNATURE_HASH => {
-            let event: M::SubscriptionExpiryUpdated = event(topics, data)?;
-            EventKind::SubscriptionExpiryUpdated {
-                subscription: SubscriptionId(event.subId),
-                expiry: event.expiry,
-            }
-        }
-        M::SubscriptionRecovered::SIGNATURE_HASH => {
-            let event: M::SubscriptionRecovered = event(topics, data)?;
-            EventKind::SubscriptionRecovered {
-                subscription: SubscriptionId(event.subId),
-                next_charge_at: event.nextChargeAt,
-            }
-        }
-        M::SubscriberBlocked::SIGNATURE_HASH => {
-            let event: M::SubscriberBlocked = event(topics, data)?;
-            EventKind::SubscriberBlocked {
-                subscriber: Wallet(event.subscriber),
-            }
-        }
-        M::SubscriberUnblocked::SIGNATURE_HASH => {
-            let event: M::SubscriberUnblocked = event(topics, data)?;
-            EventKind::SubscriberUnblocked {
-                subscriber: Wallet(event.subscriber),
-            }
-        }
-        M::PlanStatusChanged::SIGNATURE_HASH => {
-            let event: M::PlanStatusChanged = event(topics, data)?;
-            EventKind::PlanStatusChanged {
-                plan: PlanId(event.planId),
-                active: event.active,
-            }
-        }
-        M::PlanCreated::SIGNATURE_HASH => {
-            let event: M::PlanCreated = event(topics, data)?;
-            EventKind::PlanCreated {
-                plan: PlanId(event.planId),
-                token: event.token,
-                price: event.price,
-                interval: event.interval,
-                grace_period: event.gracePeriod,
-            }
-        }
-        M::PaymentProcessorUpdated::SIGNATURE_HASH => {
-            let event: M::PaymentProcessorUpdated = event(topics, data)?;
-            EventKind::PaymentProcessorUpdated {
-                previous: event.previous,
-                current: event.current,
-            }
-        }
-        _ => return None,
+fn module_event(fields: &Fields<'_>) -> Option<EventKind> {
+    let subscription = || fields.uint(Field::Subscription).map(SubscriptionId);
+    let subscriber = || fields.address(Field::Subscriber).map(Wallet);
+    let plan = || fields.uint(Field::Plan).map(PlanId);
+    Some(match fields.event() {
+        KnownEvent::SubscriptionCreated => EventKind::SubscriptionCreated {
+            subscription: subscription()?,
+            subscriber: subscriber()?,
+            plan: plan()?,
+            // A contract that names no limit has none.
+            execution_budget: fields.uint(Field::Budget).unwrap_or(U256::MAX),
+            allowance_expiry: fields.uint(Field::AllowanceExpiry).unwrap_or(U256::MAX),
+        },
+        KnownEvent::SubscriptionPaused => EventKind::SubscriptionPaused {
+            subscription: subscription()?,
+        },
+        KnownEvent::SubscriptionResumed => EventKind::SubscriptionResumed {
+            subscription: subscription()?,
+        },
+        KnownEvent::SubscriptionCancelled => EventKind::SubscriptionCancelled {
+            subscription: subscription()?,
+        },
+        KnownEvent::SubscriptionExpiryUpdated => EventKind::SubscriptionExpiryUpdated {
+            subscription: subscription()?,
+            expiry: fields.uint(Field::Expiry)?,
+        },
+        KnownEvent::SubscriptionRecovered => EventKind::SubscriptionRecovered {
+            subscription: subscription()?,
+            // Zero is the past: a recovered subscription is due at once.
+            next_charge_at: fields.uint(Field::NextChargeAt).unwrap_or_default(),
+        },
+        KnownEvent::SubscriberBlocked => EventKind::SubscriberBlocked {
+            subscriber: subscriber()?,
+        },
+        KnownEvent::SubscriberUnblocked => EventKind::SubscriberUnblocked {
+            subscriber: subscriber()?,
+        },
+        KnownEvent::PlanStatusChanged => EventKind::PlanStatusChanged {
+            plan: plan()?,
+            active: fields.flag(Field::Active)?,
+        },
+        KnownEvent::PlanCreated => EventKind::PlanCreated {
+            plan: plan()?,
+            token: fields.address(Field::Token)?,
+            price: fields.uint(Field::Price)?,
+            interval: fields.short(Field::Interval)?,
+            grace_period: fields.short(Field::GracePeriod)?,
+        },
+        KnownEvent::PaymentProcessorUpdated => EventKind::PaymentProcessorUpdated {
+            // The zero address stands for "not told": it contradicts no processor that was read from the chain.
+            previous: fields.address(Field::Previous).unwrap_or_default(),
+            current: fields.address(Field::Current)?,
+        },
+        KnownEvent::ExecutionExecuted | KnownEvent::ExecutionFailed => return None,
     })
 }
 
 /// The module that the event names, and the event.
-fn processor_event(topics: &[B256], data: &[u8]) -> Option<(Address, EventKind)> {
-    use PaymentProcessor as P;
-    Some(match *topics.first()? {
-        P::ExecutionExecuted::SIGNATURE_HASH => {
-            let event: P::ExecutionExecuted = event(topics, data)?;
-            let kind = EventKind::ExecutionExecuted {
-                subscription: SubscriptionId(event.id),
-                payer: event.payer,
-                amount: event.amount,
-                // A time beyond 64 bits is not one that a chain can have had: counted as unknown, never as access.
-                execution_time: Timestamp(u64::try_from(event.executionTime).ok()?),
-            };
-            (event.module, kind)
-        }
-        P::ExecutionFailed::SIGNATURE_HASH => {
-            let event: P::ExecutionFailed = event(topics, data)?;
-            let kind = EventKind::ExecutionFailed {
-                subscription: SubscriptionId(event.id),
-                reason: FailureReason(event.reason),
-            };
-            (event.module, kind)
-        }
+fn processor_event(fields: &Fields<'_>) -> Option<(Address, EventKind)> {
+    let subscription = || fields.uint(Field::Subscription).map(SubscriptionId);
+    let kind = match fields.event() {
+        KnownEvent::ExecutionExecuted => EventKind::ExecutionExecuted {
+            subscription: subscription()?,
+            payer: fields.address(Field::Payer)?,
+            amount: fields.uint(Field::Amount)?,
+            // A time beyond 64 bits is not one that a chain can have had: counted as unknown, never as access.
+            execution_time: Timestamp(fields.short(Field::ExecutionTime)?),
+        },
+        KnownEvent::ExecutionFailed => EventKind::ExecutionFailed {
+            subscription: subscription()?,
+            reason: FailureReason(u8::try_from(fields.short(Field::Reason)?).ok()?),
+        },
         _ => return None,
-    })
+    };
+    Some((fields.address(Field::Module)?, kind))
 }
 
 #[cfg(test)]

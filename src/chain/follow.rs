@@ -1,6 +1,7 @@
 //! The loop over endpoints and, on each, from wherever the store is to the tip and on with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -102,7 +103,7 @@ impl Follower {
             bound.bind_chain(chain_id)?;
             bound.plans_without_terms()
         });
-        let committer = Committer::new(store.clone())?;
+        let committer = Committer::new(store.clone(), Arc::clone(&config.layouts))?;
         committer.ledger.plans.expect_late(late_plans.await??);
         Ok(Self {
             committer,

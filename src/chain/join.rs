@@ -229,7 +229,10 @@ async fn catch_up(
 ) -> Result<Watch, NotReadable> {
     let record = module::register(node, &ledger.store, config, module, head).await?;
     let from = record.synced_to.map_or(record.start_block, |to| to + 1);
-    let mut watch = Watch::new(BTreeMap::from([(module, record)]));
+    let mut watch = Watch::new(
+        Arc::clone(&config.layouts),
+        BTreeMap::from([(module, record)]),
+    );
     if from <= target.number {
         backfill::read_module(node, ledger, module, &mut watch, from, target).await?;
         watch.set_synced(target.number);

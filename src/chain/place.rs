@@ -1,6 +1,7 @@
 //! Where the follower is: found in the store at the start, checked against the node's chain.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tracing::info;
@@ -70,7 +71,7 @@ impl Follower {
                         && !record.is_without_processor()
                 })
                 .collect();
-            let watch = Watch::new(modules);
+            let watch = Watch::new(Arc::clone(&self.config.layouts), modules);
             info!(block = cursor.number, "following from the stored cursor");
             self.committer.anchored();
             let mut place = Place::at(cursor, watch);
@@ -102,7 +103,7 @@ impl Follower {
                 Err(NotReadable::Setback(setback)) => return Err(setback),
             }
         }
-        let watch = Watch::new(records);
+        let watch = Watch::new(Arc::clone(&self.config.layouts), records);
         let base = match watch.is_empty() {
             true => confirmed,
             // The genesis block holds no transactions, so nothing is lost by starting on top of it.

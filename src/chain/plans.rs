@@ -8,7 +8,8 @@ use tracing::warn;
 use super::follow::{Setback, blocking};
 use super::node::Node;
 use super::node::RpcError;
-use super::node::read::{self, Viewed};
+use super::node::read;
+use crate::abi::Layouts;
 use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
 use crate::store::Store;
 
@@ -87,27 +88,27 @@ impl Plans {
     pub(super) async fn read(
         &self,
         node: &Node,
+        layouts: &Layouts,
         plans: BTreeSet<Key>,
     ) -> Result<Vec<(ModuleAddress, PlanId, Plan)>, Setback> {
         let mut read = Vec::new();
         let mut failed = None;
         for (module, plan) in plans {
             // A plan's terms never change, and most nodes keep no old state.
-            let viewed = match read::plan(node, module, plan).await {
-                Ok(viewed) => viewed,
+            let trouble = match read::plan(node, layouts, module, plan).await {
+                Ok(Ok(terms)) => {
+                    read.push((module, plan, terms));
+                    continue;
+                }
+                Ok(Err(trouble)) => trouble.to_string(),
                 Err(error) if self.is_worth_another_try((module, plan), &error) => {
                     failed = failed.or(Some(error));
                     continue;
                 }
-                Err(_) => Viewed::Nothing,
+                Err(error) => error.to_string(),
             };
-            match viewed {
-                Viewed::Value(terms) => read.push((module, plan, terms)),
-                Viewed::Refused | Viewed::Nothing => {
-                    warn!(%module, %plan, "a subscription's plan cannot be read from the module; trying again later");
-                    self.state().late.insert((module, plan));
-                }
-            }
+            warn!(%module, %plan, trouble, "a subscription's plan cannot be read from the module; trying again later");
+            self.state().late.insert((module, plan));
         }
         match failed {
             Some(error) => Err(error.into()),
@@ -137,12 +138,16 @@ impl Plans {
     }
 
     /// Tries the plans once more that could not be read.
-    pub(super) async fn read_again(&self, node: &Node) -> Vec<(ModuleAddress, PlanId, Plan)> {
+    pub(super) async fn read_again(
+        &self,
+        node: &Node,
+        layouts: &Layouts,
+    ) -> Vec<(ModuleAddress, PlanId, Plan)> {
         let late = self.state().late.clone();
         let mut read = Vec::new();
         for (module, plan) in late {
-            match read::plan(node, module, plan).await {
-                Ok(Viewed::Value(terms)) => read.push((module, plan, terms)),
+            match read::plan(node, layouts, module, plan).await {
+                Ok(Ok(terms)) => read.push((module, plan, terms)),
                 // The node has other things to do now.
                 Err(RpcError::RateLimited { .. }) => break,
                 _ => {}

@@ -1,16 +1,19 @@
 //! Which processor each module has, as the chain is read in order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alloy::primitives::Address;
 use rustc_hash::FxHashMap;
 
 use super::decode::{Emitter, Watched};
+use crate::abi::Layouts;
 use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord};
 
 /// The modules that are read and the processor of each at the place that the reading has come to.
 #[derive(Clone, Debug)]
 pub struct Processors {
+    layouts: Arc<Layouts>,
     current: FxHashMap<ModuleAddress, Address>,
     /// All that were or are the processor of some module.
     known: Vec<Address>,
@@ -18,7 +21,11 @@ pub struct Processors {
 
 impl Processors {
     /// As they are just before block `from`.
-    pub fn before(modules: &BTreeMap<ModuleAddress, ModuleRecord>, from: u64) -> Self {
+    pub fn before(
+        layouts: Arc<Layouts>,
+        modules: &BTreeMap<ModuleAddress, ModuleRecord>,
+        from: u64,
+    ) -> Self {
         let mut known = Vec::new();
         let mut current = FxHashMap::default();
         for (module, record) in modules {
@@ -36,12 +43,20 @@ impl Processors {
         }
         known.sort();
         known.dedup();
-        Self { current, known }
+        Self {
+            layouts,
+            current,
+            known,
+        }
     }
 
     /// What to watch: the modules and all known processors.
     pub fn watched(&self) -> Watched {
-        Watched::new(self.modules(), self.known.clone())
+        Watched::new(
+            Arc::clone(&self.layouts),
+            self.modules(),
+            self.known.clone(),
+        )
     }
 
     /// The modules, in order.

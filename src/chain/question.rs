@@ -1,12 +1,13 @@
 //! What a node is asked about the watched modules, and what a block's bloom says before it is asked. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, Bloom, BloomInput, keccak256};
 
 use super::decode::Watched;
 use super::filter::LogFilter;
-use crate::abi::WATCHED_EVENTS;
+use crate::abi::Layouts;
 use crate::domain::{ModuleAddress, ModuleRecord};
 
 /// What is asked for; shared with the tasks that read.
@@ -20,12 +21,16 @@ pub(crate) struct Question {
 
 impl Question {
     /// About these modules and all their processors.
-    pub(crate) fn about(modules: &BTreeMap<ModuleAddress, ModuleRecord>) -> Self {
-        Self::with(modules, [])
+    pub(crate) fn about(
+        layouts: &Arc<Layouts>,
+        modules: &BTreeMap<ModuleAddress, ModuleRecord>,
+    ) -> Self {
+        Self::with(layouts, modules, [])
     }
 
     /// The same with more processors.
     pub(crate) fn with(
+        layouts: &Arc<Layouts>,
         modules: &BTreeMap<ModuleAddress, ModuleRecord>,
         more: impl IntoIterator<Item = Address>,
     ) -> Self {
@@ -43,12 +48,9 @@ impl Question {
         let hash = |address: &Address| keccak256(address);
         Self {
             address_hashes: addresses.iter().chain(&processors).map(hash).collect(),
-            topic_hashes: WATCHED_EVENTS
-                .iter()
-                .map(|event| keccak256(event.topic))
-                .collect(),
+            topic_hashes: layouts.topics().iter().map(keccak256).collect(),
             filter: LogFilter::combined(&addresses, &processors),
-            watched: Watched::new(addresses, processors),
+            watched: Watched::new(Arc::clone(layouts), addresses, processors),
         }
     }
 
@@ -92,12 +94,13 @@ mod tests {
             initial_processor: Address::repeat_byte(0xa),
             processor_updates: Vec::new(),
         };
-        let question = Question::about(&BTreeMap::from([(MODULE, record)]));
+        let layouts = Layouts::built_in();
+        let question = Question::about(&layouts, &BTreeMap::from([(MODULE, record)]));
         let mut bloom = Bloom::ZERO;
         assert!(!question.may_be_in(&bloom));
         bloom.accrue_raw_log(MODULE.0, &[]);
         assert!(question.may_be_in(&bloom) && !question.looks_present(&bloom));
-        bloom.accrue_raw_log(MODULE.0, &[WATCHED_EVENTS[0].topic]);
+        bloom.accrue_raw_log(MODULE.0, &[layouts.topics()[0]]);
         assert!(question.looks_present(&bloom));
         assert!(question.chance_of_likeness(&bloom) < 1e-6);
         let full = Bloom::repeat_byte(0xff);

@@ -20,6 +20,7 @@ use super::filter::LogFilter;
 use super::node::RpcError;
 use super::node::error::LONGEST_ASKED;
 use super::processors::Processors;
+use crate::abi::Layouts;
 use crate::domain::{ChainEvent, ModuleAddress, ModuleRecord, UnknownLogs};
 use read::Read;
 
@@ -89,12 +90,13 @@ impl RangeReader {
     /// Starts at `from`; nothing is asked for before the first [`RangeReader::next`].
     pub fn new(
         source: Source,
+        layouts: Arc<Layouts>,
         modules: &BTreeMap<ModuleAddress, ModuleRecord>,
         from: u64,
         to: u64,
         size: RangeSize,
     ) -> Self {
-        let processors = Processors::before(modules, from);
+        let processors = Processors::before(layouts, modules, from);
         let watched = Arc::new(processors.watched());
         let filter = Arc::new(LogFilter::combined(
             &processors.modules(),

@@ -7,6 +7,7 @@ use alloy::primitives::{Address, B256};
 
 use super::decode::{Decoded, Emitter};
 use super::question::Question;
+use crate::abi::Layouts;
 use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, UnknownLogs};
 
 /// One log of a watched address, decoded, with what is needed when it means nothing.
@@ -43,20 +44,33 @@ pub(crate) struct Judged {
 /// Watched modules with their processors over time.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
+    layouts: Arc<Layouts>,
     modules: BTreeMap<ModuleAddress, ModuleRecord>,
     question: Arc<Question>,
 }
 
 impl Watch {
     /// Watches these modules.
-    pub(crate) fn new(modules: BTreeMap<ModuleAddress, ModuleRecord>) -> Self {
-        let question = Arc::new(Question::about(&modules));
-        Self { modules, question }
+    pub(crate) fn new(
+        layouts: Arc<Layouts>,
+        modules: BTreeMap<ModuleAddress, ModuleRecord>,
+    ) -> Self {
+        let question = Arc::new(Question::about(&layouts, &modules));
+        Self {
+            layouts,
+            modules,
+            question,
+        }
     }
 
     /// The watched modules in order.
     pub(crate) fn modules(&self) -> Vec<ModuleAddress> {
         self.modules.keys().copied().collect()
+    }
+
+    /// How their logs are read.
+    pub(crate) fn layouts(&self) -> &Arc<Layouts> {
+        &self.layouts
     }
 
     /// What is known of each.
@@ -104,7 +118,7 @@ impl Watch {
     /// Watches more modules from now on.
     pub(crate) fn add(&mut self, other: Self) {
         self.modules.extend(other.modules);
-        self.question = Arc::new(Question::about(&self.modules));
+        self.question = Arc::new(Question::about(&self.layouts, &self.modules));
     }
 
     /// Watches only those of the modules that are in `wanted`; says whether that changed anything.
@@ -113,7 +127,7 @@ impl Watch {
         self.modules.retain(|module, _| wanted.contains(module));
         let changed = self.modules.len() != before;
         if changed {
-            self.question = Arc::new(Question::about(&self.modules));
+            self.question = Arc::new(Question::about(&self.layouts, &self.modules));
         }
         changed
     }
@@ -121,7 +135,7 @@ impl Watch {
     /// Stops watching a module.
     pub(crate) fn remove(&mut self, module: &ModuleAddress) {
         self.modules.remove(module);
-        self.question = Arc::new(Question::about(&self.modules));
+        self.question = Arc::new(Question::about(&self.layouts, &self.modules));
     }
 
     /// Takes in the processor updates among events that were judged elsewhere, in chain order.
@@ -139,7 +153,7 @@ impl Watch {
             is_new = true;
         }
         if is_new {
-            self.question = Arc::new(Question::about(&self.modules));
+            self.question = Arc::new(Question::about(&self.layouts, &self.modules));
         }
         Ok(())
     }
@@ -193,6 +207,7 @@ impl Watch {
             .any(|(.., current)| *current != Address::ZERO && !known.contains(current));
         if is_new {
             self.question = Arc::new(Question::with(
+                &self.layouts,
                 &self.modules,
                 updates.iter().map(|(.., current)| *current),
             ));

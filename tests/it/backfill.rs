@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 use alloy::sol_types::SolEvent;
+use amser_roles::abi::Layouts;
 use amser_roles::abi::SubscriptionModule::PaymentProcessorUpdated;
 use amser_roles::chain::node::RpcError;
 use amser_roles::chain::node::stream::HttpLogs;
@@ -85,6 +86,7 @@ fn source(node: &LogNode) -> Source {
 fn reader(made: &Made, node: &LogNode) -> RangeReader {
     RangeReader::new(
         source(node),
+        Layouts::built_in(),
         &made.modules,
         FIRST,
         made.last,

@@ -1,14 +1,15 @@
-use alloy::primitives::{Address, B256, Bytes, LogData, U256};
+use alloy::primitives::{B256, Bytes, LogData};
 use alloy::rpc::types::Log as RpcLog;
 use alloy::sol_types::SolEvent;
 
 use super::*;
+use crate::abi::{PaymentProcessor, SubscriptionModule};
 
 const MODULE: Address = Address::repeat_byte(0x11);
 const PROCESSOR: Address = Address::repeat_byte(0x22);
 
 fn watched() -> Watched {
-    Watched::new([MODULE], vec![PROCESSOR])
+    Watched::new(Layouts::built_in(), [MODULE], vec![PROCESSOR])
 }
 
 fn log(address: Address, data: LogData) -> RpcLog {
@@ -293,22 +294,18 @@ fn a_word_beyond_its_type_is_unknown() {
 }
 
 #[test]
-fn only_a_failure_that_can_count_needs_its_blocks_timestamp() {
-    let failed = |reason| {
-        let data = PaymentProcessor::ExecutionFailed {
-            module: MODULE,
-            id: U256::from(1),
-            reason,
-        }
-        .encode_log_data();
-        let mut log = log(PROCESSOR, data);
+fn a_failure_and_a_new_expiry_need_their_blocks_timestamp_and_no_other_event_does() {
+    for (address, data, _) in every_event() {
+        let mut log = log(address, data);
         log.block_timestamp = None;
-        match LogDecoder::default().decode(&Log::from_rpc(&log).unwrap(), &watched()) {
-            Decoded::Event(event, _) => needs_timestamp(&event),
-            other => panic!("{other:?}"),
-        }
-    };
-    assert!(failed(8));
-    assert!(!failed(2));
-    assert!(!failed(99));
+        let decoded = LogDecoder::default().decode(&Log::from_rpc(&log).unwrap(), &watched());
+        let Decoded::Event(event, _) = decoded else {
+            panic!("{decoded:?}");
+        };
+        let depends = matches!(
+            event.kind,
+            EventKind::ExecutionFailed { .. } | EventKind::SubscriptionExpiryUpdated { .. }
+        );
+        assert_eq!(needs_timestamp(&event), depends, "{event:?}");
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::connection::Node;
 use super::error::RpcError;
-use crate::abi::SubscriptionModule;
+use crate::abi::{Layouts, PlanAnswerError, SubscriptionModule};
 use crate::domain::{Checkpoint, ModuleAddress, Plan, PlanId, Timestamp};
 
 /// Headers in one JSON-RPC batch.
@@ -148,24 +148,36 @@ pub(crate) async fn payment_processor(
     view(node, module, &call, block).await
 }
 
+/// Why `getPlan` gave no terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlanTrouble {
+    #[error("getPlan({plan}) of {module} reverts")]
+    Refused { module: ModuleAddress, plan: PlanId },
+    #[error("getPlan({plan}) of {module} {error}")]
+    Answer {
+        module: ModuleAddress,
+        plan: PlanId,
+        error: PlanAnswerError,
+    },
+}
+
 /// A plan's terms, by `getPlan` at the newest block.
 pub(crate) async fn plan(
     node: &Node,
+    layouts: &Layouts,
     module: ModuleAddress,
     plan: PlanId,
-) -> Result<Viewed<Plan>, RpcError> {
+) -> Result<Result<Plan, PlanTrouble>, RpcError> {
     let call = SubscriptionModule::getPlanCall { planId: plan.0 };
-    Ok(match view(node, module, &call, None).await? {
-        Viewed::Value(terms) => Viewed::Value(Plan {
-            token: terms.token,
-            price: terms.price,
-            interval: terms.interval,
-            grace_period: terms.gracePeriod,
-            active: terms.active,
-        }),
-        Viewed::Refused => Viewed::Refused,
-        Viewed::Nothing => Viewed::Nothing,
-    })
+    let Some(answer) = call_view(node, module, &call, None).await? else {
+        return Ok(Err(PlanTrouble::Refused { module, plan }));
+    };
+    let terms = layouts.plan(&answer);
+    Ok(terms.map_err(|error| PlanTrouble::Answer {
+        module,
+        plan,
+        error,
+    }))
 }
 
 async fn view<C: SolCall>(
@@ -174,13 +186,23 @@ async fn view<C: SolCall>(
     call: &C,
     block: Option<u64>,
 ) -> Result<Viewed<C::Return>, RpcError> {
+    let answer = call_view(node, module, call, block).await?;
+    Ok(answer.map_or(Viewed::Refused, |answer| {
+        C::abi_decode_returns_validate(&answer).map_or(Viewed::Nothing, Viewed::Value)
+    }))
+}
+
+/// The bytes of the answer; `None` where the contract refuses the call.
+async fn call_view<C: SolCall>(
+    node: &Node,
+    module: ModuleAddress,
+    call: &C,
+    block: Option<u64>,
+) -> Result<Option<Bytes>, RpcError> {
     let request = json!({ "to": module.0, "data": Bytes::from(call.abi_encode()) });
-    match node
-        .call::<_, Bytes>("eth_call", (request, at(block)))
-        .await
-    {
-        Ok(answer) => Ok(C::abi_decode_returns(&answer).map_or(Viewed::Nothing, Viewed::Value)),
-        Err(RpcError::Refused { .. }) => Ok(Viewed::Refused),
+    match node.call("eth_call", (request, at(block))).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(RpcError::Refused { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::collect::{Collected, Collector};
-use crate::abi::WATCHED_EVENTS;
 use crate::chain::decode::{Watched, needs_timestamp};
 use crate::chain::filter::{Blocks, FilterPart, LogFilter, LogQuery};
 use crate::chain::node::RpcError;
@@ -82,7 +81,7 @@ async fn crowded_block(
     block: u64,
 ) -> Result<Read, RpcError> {
     let blocks = Blocks::Range(block, block);
-    let mut collector = Collector::new(watched, blocks);
+    let mut collector = Collector::new(Arc::clone(&watched), blocks);
     let mut answers = 0;
     let mut queries: Vec<LogQuery> = filter.queries(blocks).collect();
     while let Some(query) = queries.pop() {
@@ -118,7 +117,7 @@ async fn crowded_block(
                     ) => return Err(error),
                     Err(error) => {
                         tracing::warn!(block, %error, "a crowded block's receipts are not served; reading known topics");
-                        let topic0 = WATCHED_EVENTS.iter().map(|event| event.topic).collect();
+                        let topic0 = watched.layouts().topics().to_vec();
                         let part = FilterPart {
                             topic0,
                             ..(*query.part).clone()

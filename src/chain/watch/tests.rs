@@ -13,7 +13,7 @@ fn watch() -> Watch {
         initial_processor: FIRST,
         processor_updates: Vec::new(),
     };
-    Watch::new(BTreeMap::from([(MODULE, record)]))
+    Watch::new(Layouts::built_in(), BTreeMap::from([(MODULE, record)]))
 }
 
 fn log(watch: &Watch, block: u64, log_index: u32, address: Address, kind: EventKind) -> WatchedLog {

@@ -10,7 +10,8 @@ use toml::Spanned;
 use url::Url;
 
 use super::{Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawPolicy, RawWeb, line};
-use crate::chain::ChainConfig;
+use crate::abi::Layouts;
+use crate::chain::{ChainConfig, FAILURE_REASONS};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
 use crate::domain::{Gate, GateId, GateOrigin, ModuleAddress, PlanId, Policy};
 use crate::web::WalletConnect;
@@ -158,6 +159,8 @@ fn chain(source: &Source<'_>, raw: RawChain) -> Result<ChainConfig, ConfigError>
         chain_id: raw.chain_id.into_inner(),
         confirmations: raw.confirmations.into_inner(),
         start_block: raw.start_block,
+        layouts: Layouts::built_in(),
+        failure_reasons: FAILURE_REASONS.into(),
     })
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use amser_roles::chain::{ChainConfig, follow};
+use amser_roles::abi::Layouts;
+use amser_roles::chain::{ChainConfig, FAILURE_REASONS, follow};
 use amser_roles::domain::{ChainEvent, ChainStatus, ModuleAddress};
 use amser_roles::sandbox::chain::LocalChain;
 use amser_roles::store::Store;
@@ -33,6 +34,8 @@ pub(crate) fn config(chain: &LocalChain, urls: &[String], confirmations: u64) ->
         chain_id: chain.chain_id,
         confirmations,
         start_block: None,
+        layouts: Layouts::built_in(),
+        failure_reasons: FAILURE_REASONS.into(),
     }
 }
 

@@ -1,0 +1,160 @@
+//! Where each field of an event sits in its logs, as an ABI file says. Pure.
+
+use alloy::primitives::{Address, B256, U256};
+use alloy_json_abi::Event;
+
+use super::wanted::{FIELDS, Field, KnownEvent, Wanted};
+use super::words::{Check, Leaf, Parameter, WORD, find, head, indexed, lacks};
+
+/// Where a word sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nowhere.
+    Absent,
+    /// Topic n; 0 is the event's own.
+    Topic(u8),
+    /// Word n of the data.
+    Word(u32),
+}
+
+/// One way in which an event is laid out.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    topic: B256,
+    topics: usize,
+    event: KnownEvent,
+    places: [Place; FIELDS],
+    checks: Box<[(Place, Check)]>,
+    /// Bytes of the data's head.
+    head: usize,
+    /// Whether more may follow the head.
+    is_dynamic: bool,
+}
+
+/// A log that fits its layout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a> {
+    layout: &'a Layout,
+    topics: &'a [B256],
+    data: &'a [u8],
+}
+
+impl Layout {
+    /// The layout of an event that the rules know as `wanted`.
+    ///
+    /// # Errors
+    /// A half-sentence on the first needed field that the event lacks.
+    pub(super) fn of(event: &Event, wanted: &Wanted) -> Result<Self, String> {
+        let mut leaves: Vec<Leaf> = Vec::new();
+        let mut places = Vec::new();
+        let mut topics = 1_u8;
+        for input in event.inputs.iter().filter(|input| input.indexed) {
+            if let Some(leaf) = indexed(&Parameter::from(input)) {
+                leaves.push(leaf);
+                places.push(Place::Topic(topics));
+            }
+            topics += 1;
+        }
+        let in_data = event.inputs.iter().filter(|input| !input.indexed);
+        let head = head(in_data.map(Parameter::from));
+        for leaf in head.leaves {
+            let word = u32::try_from(leaf.word).map_err(|_| "it is too long".to_owned())?;
+            leaves.push(leaf);
+            places.push(Place::Word(word));
+        }
+        let mut by_field = [Place::Absent; FIELDS];
+        for field in wanted.fields.iter().chain(wanted.optional) {
+            match find(*field, &leaves) {
+                Some(found) => by_field[*field as usize] = places[found],
+                None if wanted.fields.contains(field) => return Err(lacks(*field, &leaves)),
+                None => {}
+            }
+        }
+        let checks = leaves.iter().zip(&places);
+        Ok(Self {
+            topic: event.selector(),
+            topics: usize::from(topics),
+            event: wanted.event,
+            places: by_field,
+            checks: checks
+                .filter_map(|(leaf, place)| Some((*place, leaf.check?)))
+                .collect(),
+            head: head.words.saturating_mul(WORD),
+            is_dynamic: head.is_dynamic,
+        })
+    }
+
+    /// What such logs are told by: the first topic and the number of topics.
+    pub(super) fn key(&self) -> (B256, usize) {
+        (self.topic, self.topics)
+    }
+
+    /// Which event it is.
+    pub(super) fn event(&self) -> KnownEvent {
+        self.event
+    }
+
+    /// Whether both read every log alike.
+    pub(super) fn reads_like(&self, other: &Self) -> bool {
+        self.event == other.event && self.places == other.places
+    }
+
+    /// The log's fields, if every word of it is a value of its type.
+    pub(super) fn read<'a>(&'a self, topics: &'a [B256], data: &'a [u8]) -> Option<Fields<'a>> {
+        let fits = match self.is_dynamic {
+            false => data.len() == self.head,
+            true => data.len() >= self.head,
+        };
+        let fields = Fields {
+            layout: self,
+            topics,
+            data,
+        };
+        let is_valid = |(place, check): &(Place, Check)| {
+            fields.word(*place).is_some_and(|word| check.passes(word))
+        };
+        (fits && self.checks.iter().all(is_valid)).then_some(fields)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Which event it is.
+    pub(crate) fn event(&self) -> KnownEvent {
+        self.layout.event
+    }
+
+    /// The value of an unsigned integer; `None` where this layout does not have it, as in all that follow.
+    pub(crate) fn uint(&self, field: Field) -> Option<U256> {
+        self.get(field).map(|word| U256::from_be_bytes(*word))
+    }
+
+    /// The same where it must fit into 64 bits.
+    pub(crate) fn short(&self, field: Field) -> Option<u64> {
+        let (high, low) = self.get(field)?.split_last_chunk()?;
+        let fits = high.iter().all(|byte| *byte == 0);
+        fits.then(|| u64::from_be_bytes(*low))
+    }
+
+    /// An address.
+    pub(crate) fn address(&self, field: Field) -> Option<Address> {
+        self.get(field)
+            .map(|word| Address::from_word(B256::new(*word)))
+    }
+
+    /// A bool.
+    pub(crate) fn flag(&self, field: Field) -> Option<bool> {
+        self.get(field).map(|word| word[WORD - 1] == 1)
+    }
+
+    fn get(&self, field: Field) -> Option<&'a [u8; WORD]> {
+        self.word(self.layout.places[field as usize])
+    }
+
+    fn word(&self, place: Place) -> Option<&'a [u8; WORD]> {
+        match place {
+            Place::Absent => None,
+            Place::Topic(topic) => self.topics.get(usize::from(topic)).map(|topic| &topic.0),
+            Place::Word(word) => self.data.get(word as usize * WORD..)?.first_chunk(),
+        }
+    }
+}
