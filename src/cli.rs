@@ -78,9 +78,7 @@ struct ConfigFile {
 /// One sentence (with its causes) for the person at the terminal.
 pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
     match cli.command {
-        Command::Run(ConfigFile { path }) => {
-            app::run(Config::load(&path)?, Secrets::load()?, stop).await
-        }
+        Command::Run(ConfigFile { path }) => app::run(load(&path)?, Secrets::load()?, stop).await,
         Command::Sandbox { listen, once } => sandbox::run(listen, once, stop).await,
         Command::Index {
             config: ConfigFile { path },
@@ -90,19 +88,28 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             config: ConfigFile { path },
             json,
         } => {
-            let planned = app::plan(&Config::load(&path)?, &Secrets::load()?, stop).await?;
+            let planned = app::plan(&load(&path)?, &Secrets::load()?, stop).await?;
             print_plan(&planned, json)
         }
         Command::CheckConfig(ConfigFile { path }) => {
-            let config = Config::load(&path)?;
+            let config = load(&path)?;
             let (name, gates) = (path.display(), config.gates.len());
             Ok(print_line(format!("{name} is valid: {gates} gates"))?)
         }
     }
 }
 
-async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow::Result<()> {
+/// Reads the configuration, and says what is worth knowing about its ABI files.
+fn load(path: &Path) -> anyhow::Result<Config> {
     let config = Config::load(path)?;
+    for note in config.chain.layouts.notes() {
+        info!("chain.abi: {note}");
+    }
+    Ok(config)
+}
+
+async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = load(path)?;
     let store = app::open_store(&config).await?;
     let report = app::index(&config, store, to, stop).await?;
     let line = json!({

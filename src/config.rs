@@ -93,10 +93,11 @@ impl Config {
                 "cannot read {name}: {error}; name another file with --config"
             ))
         })?;
-        Self::parse(&text, &name.to_string(), environment::variables()?)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse_in(folder, &text, &name.to_string(), environment::variables()?)
     }
 
-    /// Checks `text`, overridden by the `AMSER_ROLES__…` among `variables`.
+    /// Checks `text`, overridden by the `AMSER_ROLES__…` among `variables`. Relative paths begin at the working folder.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -105,16 +106,25 @@ impl Config {
         name: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        Self::parse_in(Path::new(""), text, name, variables)
+    }
+
+    fn parse_in(
+        folder: &Path,
+        text: &str,
+        name: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         // The file alone first: its mistakes have lines. Overrides are then merged and checked as a whole.
         let in_file = raw::parse(text, name, raw::Lines::Known)?;
         let overrides = environment::overrides(variables)?;
         if overrides.is_empty() {
-            return raw::check(in_file, text, name, raw::Lines::Known);
+            return raw::check(in_file, text, name, raw::Lines::Known, folder);
         }
         let merged = environment::merge(text, &overrides)?;
         let name = format!("{name} with {}", environment::names(&overrides));
         let raw = raw::parse(&merged, &name, raw::Lines::Lost)?;
-        raw::check(raw, &merged, &name, raw::Lines::Lost)
+        raw::check(raw, &merged, &name, raw::Lines::Lost, folder)
     }
 }
 

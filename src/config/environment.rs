@@ -8,8 +8,10 @@ use super::raw::keyed_message;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 11] = [
+const TYPED: [&str; 13] = [
     "chain.rpc_urls",
+    "chain.abi",
+    "chain.failure_reasons",
     "chain.chain_id",
     "chain.confirmations",
     "chain.start_block",
@@ -71,13 +73,18 @@ fn value(key: &str, text: &str, variable: &str) -> Result<Value, ConfigError> {
     if !TYPED.contains(&key) {
         return Ok(Value::String(text.to_owned()));
     }
-    if key == "chain.rpc_urls" && !text.trim_start().starts_with('[') {
-        let urls = text
+    let is_bare = !text.trim_start().starts_with('[');
+    if matches!(key, "chain.rpc_urls" | "chain.abi") && is_bare {
+        let items = text
             .split(',')
-            .map(|url| Value::String(url.trim().to_owned()));
-        return Ok(Value::Array(urls.collect()));
+            .map(|item| Value::String(item.trim().to_owned()));
+        return Ok(Value::Array(items.collect()));
     }
-    let parsed: Result<Table, _> = toml::from_str(&format!("value = {text}"));
+    let list = match key {
+        "chain.failure_reasons" if is_bare => format!("[{text}]"),
+        _ => text.to_owned(),
+    };
+    let parsed: Result<Table, _> = toml::from_str(&format!("value = {list}"));
     parsed
         .ok()
         .and_then(|mut table| table.remove("value"))

@@ -12,6 +12,7 @@ use toml::Spanned;
 use url::Url;
 
 use super::ConfigError;
+use crate::chain::FAILURE_REASONS;
 use crate::domain::{GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
 pub(super) use check::check;
 
@@ -40,6 +41,18 @@ struct RawChain {
     #[serde(default = "two")]
     confirmations: Spanned<u64>,
     start_block: Option<u64>,
+    #[serde(default = "no_files")]
+    abi: Spanned<Vec<Spanned<PathBuf>>>,
+    #[serde(default = "failure_reasons")]
+    failure_reasons: BTreeSet<u8>,
+}
+
+fn no_files() -> Spanned<Vec<Spanned<PathBuf>>> {
+    Spanned::new(0..0, Vec::new())
+}
+
+fn failure_reasons() -> BTreeSet<u8> {
+    FAILURE_REASONS.into()
 }
 
 fn two() -> Spanned<u64> {
@@ -201,6 +214,7 @@ pub(super) fn keyed_message(mut error: toml::de::Error) -> String {
     let mut told = error.to_string();
     for (jargon, plain) in [
         ("a sequence", "a list"),
+        ("expected u8", "expected a code from 0 to 255"),
         ("expected u64", "expected a whole number"),
         ("expected u32", "expected a whole number"),
         ("expected usize", "expected a whole number"),

@@ -1,5 +1,7 @@
 //! A bad file is one sentence that names key and line.
 
+use alloy::primitives::keccak256;
+
 use super::Config;
 
 const GOOD: &str = include_str!("../../config.toml");
@@ -92,6 +94,70 @@ fn one_proxy_is_in_front_unless_more_are_named() {
     assert_eq!(proxies("behind_proxy = false"), 0);
     assert_eq!(proxies("behind_proxy = true"), 1);
     assert_eq!(proxies("behind_proxy = true\nproxy_hops = 3"), 3);
+}
+
+#[test]
+fn abi_files_are_read_from_the_configuration_s_folder_and_a_bad_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("good.json", include_str!("../../abi/PaymentProcessor.json"));
+    write("bad.json", "<html>");
+    write(
+        "half.json",
+        r#"[{"type":"event","name":"ExecutionFailed","inputs":[],"anonymous":false}]"#,
+    );
+    let line = GOOD
+        .lines()
+        .position(|line| line.starts_with("# abi ="))
+        .unwrap()
+        + 1;
+    let load = |list: &str| {
+        let text = GOOD.replace(
+            "# abi = [\"abi/real-module.json\"]",
+            &format!("abi = {list}"),
+        );
+        write("config.toml", &text);
+        Config::load(&path).map_err(|error| error.to_string())
+    };
+    let topic = keccak256("ExecutionFailed(address,uint256,uint8)");
+    assert!(
+        load("[\"good.json\"]")
+            .unwrap()
+            .chain
+            .layouts
+            .topics()
+            .contains(&topic)
+    );
+    for (list, words) in [
+        (
+            "[\"good.json\", \"none.json\"]",
+            ["none.json", "cannot read"],
+        ),
+        ("[\"bad.json\"]", ["bad.json", "is not an ABI file"]),
+        ("[\"half.json\"]", ["half.json", "ExecutionExecuted"]),
+        ("[\"bad.json\", 5]", ["chain.abi", "string"]),
+    ] {
+        let told = load(list).unwrap_err();
+        assert!(words.iter().all(|word| told.contains(word)), "{told}");
+        let place = format!("config.toml, line {line}: chain.abi");
+        assert!(told.contains(&place) && !told.contains('\n'), "{told}");
+    }
+}
+
+#[test]
+fn the_codes_that_count_as_a_failed_payment_can_be_set() {
+    let codes = |text: &str| {
+        let config = parse(&GOOD.replace("# failure_reasons = [4, 5, 7, 8, 9, 11]", text));
+        config.map(|config| config.chain.failure_reasons.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(codes(""), Ok(vec![4, 5, 7, 8, 9, 11]));
+    assert_eq!(codes("failure_reasons = [7, 3]"), Ok(vec![3, 7]));
+    let told = codes("failure_reasons = [256]").unwrap_err();
+    assert!(
+        told.contains("chain.failure_reasons") && told.contains("0 to 255"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -207,17 +273,24 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
         ("AMSER_ROLES__CHAIN__START_BLOCK", "9"),
         ("AMSER_ROLES__WEB__BEHIND_PROXY", "true"),
         ("AMSER_ROLES__WEB__PROXY_HOPS", "2"),
+        ("AMSER_ROLES__CHAIN__FAILURE_REASONS", "3, 4"),
+        (
+            "AMSER_ROLES__CHAIN__ABI",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/abi/PaymentProcessor.json"),
+        ),
         ("OTHER", "ignored"),
     ])
     .unwrap();
     assert_eq!(config.chain.rpc_urls.len(), 2);
     assert_eq!(config.chain.confirmations, 7);
+    assert_eq!(config.chain.failure_reasons, [3, 4].into());
     assert_eq!(config.discord.application_id.get(), 42);
     assert_eq!(config.store_path.to_str(), Some("/elsewhere"));
     assert_eq!(config.chain.start_block, Some(9));
     assert_eq!(config.web.proxies, 2);
     for (variable, value) in [
         ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "many"),
+        ("AMSER_ROLES__CHAIN__ABI", "nowhere.json"),
         ("AMSER_ROLES__CHAIN__CONFIRMATION", "7"),
         ("AMSER_ROLES__POLICY__PAUSED", "maybe"),
     ] {

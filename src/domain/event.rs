@@ -37,7 +37,7 @@ pub struct ChainEvent {
     pub position: Position,
     /// Hash of the transaction that emitted it.
     pub transaction: B256,
-    /// The block's timestamp. Always present on `ExecutionFailed` with a reason that can count, whose meaning depends
+    /// The block's timestamp. Always present on `ExecutionFailed` and `SubscriptionExpiryUpdated`, whose meaning depends
     /// on it; on other events only where the node sent it along with the log.
     pub timestamp: Option<Timestamp>,
     /// What happened.

@@ -273,7 +273,9 @@ async fn timestamps_that_the_node_does_not_send_are_fetched_where_they_matter() 
     let mut needed = 0;
     for event in &mut made.events {
         match event.kind {
-            EventKind::ExecutionFailed { reason, .. } if reason.can_count() => needed += 1,
+            EventKind::ExecutionFailed { .. } | EventKind::SubscriptionExpiryUpdated { .. } => {
+                needed += 1;
+            }
             _ => event.timestamp = None,
         }
     }

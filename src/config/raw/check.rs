@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use alloy::primitives::Address;
 use sha2::{Digest as _, Sha256};
@@ -11,7 +12,7 @@ use url::Url;
 
 use super::{Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawPolicy, RawWeb, line};
 use crate::abi::Layouts;
-use crate::chain::{ChainConfig, FAILURE_REASONS};
+use crate::chain::ChainConfig;
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
 use crate::domain::{Gate, GateId, GateOrigin, ModuleAddress, PlanId, Policy};
 use crate::web::WalletConnect;
@@ -25,6 +26,8 @@ struct Source<'a> {
     text: &'a str,
     name: &'a str,
     lines: Lines,
+    /// Where relative paths to files that are read begin.
+    folder: &'a Path,
 }
 
 impl Source<'_> {
@@ -115,8 +118,14 @@ pub(in crate::config) fn check(
     text: &str,
     name: &str,
     lines: Lines,
+    folder: &Path,
 ) -> Result<Config, ConfigError> {
-    let source = Source { text, name, lines };
+    let source = Source {
+        text,
+        name,
+        lines,
+        folder,
+    };
     let path = &raw.store.path;
     let is_named = path.get_ref() != Path::new("");
     source.ensure(is_named, path, "store.path", "name the store's file")?;
@@ -159,8 +168,34 @@ fn chain(source: &Source<'_>, raw: RawChain) -> Result<ChainConfig, ConfigError>
         chain_id: raw.chain_id.into_inner(),
         confirmations: raw.confirmations.into_inner(),
         start_block: raw.start_block,
-        layouts: Layouts::built_in(),
-        failure_reasons: FAILURE_REASONS.into(),
+        layouts: layouts(source, raw.abi)?,
+        failure_reasons: raw.failure_reasons,
+    })
+}
+
+/// Reads the ABI files.
+fn layouts(
+    source: &Source<'_>,
+    paths: Spanned<Vec<Spanned<PathBuf>>>,
+) -> Result<Arc<Layouts>, ConfigError> {
+    let key = "chain.abi";
+    let mut files = Vec::new();
+    for path in paths.get_ref() {
+        let name = path.get_ref().display().to_string();
+        let place = source.folder.join(path.get_ref());
+        let text = std::fs::read_to_string(&place).map_err(|error| {
+            let message = format!(
+                "cannot read {}: {error}; a relative path begins at the folder of the configuration file",
+                place.display()
+            );
+            source.wrong(path.span(), key, &message)
+        })?;
+        files.push((name, text));
+    }
+    Layouts::with(&files).map_err(|error| {
+        let file = error.file.and_then(|file| paths.get_ref().get(file));
+        let span = file.map_or_else(|| paths.span(), Spanned::span);
+        source.wrong(span, key, &error.message)
     })
 }
 

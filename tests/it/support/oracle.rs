@@ -76,7 +76,10 @@ pub(crate) async fn events(
 
 /// Timestamps are kept only where they decide something.
 pub(crate) fn normal(mut event: ChainEvent) -> ChainEvent {
-    if !matches!(event.kind, EventKind::ExecutionFailed { reason, .. } if reason.can_count()) {
+    if !matches!(
+        event.kind,
+        EventKind::ExecutionFailed { .. } | EventKind::SubscriptionExpiryUpdated { .. }
+    ) {
         event.timestamp = None;
     }
     event
