@@ -19,7 +19,6 @@ use super::node::Node;
 use super::node::RpcError;
 use super::node::read::{self, Header};
 use super::node::reconnect::Reconnect;
-use super::node::stream::get_logs_by_provider;
 use super::place::Place;
 use super::range::{GetHeaders, GetLogs, Piece, RangeReader, RangeSize, Source};
 use super::watch::{Surprise, Watch};
@@ -339,23 +338,15 @@ pub(super) async fn read_module(
 /// How a range is read from this node: streamed over HTTP, as one message over a websocket.
 fn source(node: &Arc<Node>) -> Source {
     let logs: GetLogs = {
-        let (node, http) = (Arc::clone(node), node.http_logs());
-        Arc::new(move |query, collector| {
-            let (node, http) = (Arc::clone(&node), http.clone());
+        let node = Arc::clone(node);
+        Arc::new(move |query, mut collector| {
+            let node = Arc::clone(&node);
             async move {
-                node.wait_out_quiet().await?;
-                let answer = match http {
-                    Some(http) => http.get_logs(&query, collector).await,
-                    None => get_logs_by_provider(&node.provider(), &query, collector).await,
-                };
-                if let Err(RpcError::RateLimited {
-                    retry_after: Some(wait),
-                    ..
-                }) = &answer
-                {
-                    node.be_quiet_for(*wait);
-                }
-                answer
+                let answer = node
+                    .logs(&query, None, &mut |log| collector.take(log))
+                    .await?;
+                collector.bytes += answer.bytes;
+                Ok(collector)
             }
             .boxed()
         })

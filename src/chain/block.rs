@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use alloy::primitives::{B256, Bloom, b256};
+use alloy::primitives::{B256, b256};
 use serde_json::value::RawValue;
 use tracing::debug;
 
@@ -21,8 +21,6 @@ use crate::domain::{Checkpoint, Position};
 /// The root of an empty list of transactions (the hash of RLP's empty string).
 const NO_TRANSACTIONS: B256 =
     b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
-/// Looks at a block's logs before its receipts are asked for.
-const LOOKS: usize = 2;
 /// Waits between reads of a block whose logs must be there but were not.
 const WAITS: [Duration; 7] = [
     Duration::from_millis(25),
@@ -61,7 +59,7 @@ pub(crate) async fn logs(
             return Ok(BlockLogs::none(false));
         }
         _ => {
-            let logs = ask(node, header.checkpoint(), question, None).await?;
+            let logs = ask(node, header.checkpoint(), question).await?;
             let unsure = logs.is_empty();
             return Ok(BlockLogs { logs, unsure });
         }
@@ -70,12 +68,8 @@ pub(crate) async fn logs(
         return Ok(BlockLogs::none(false));
     }
     let mut last = RpcError::unavailable("it has the newest block without its logs");
-    // Not every node serves receipts; then it is the number of looks that decides.
-    let mut receipts = true;
     for (attempt, wait) in WAITS.into_iter().enumerate() {
-        let by_receipts = receipts && attempt >= LOOKS;
-        let whole = by_receipts.then_some(&bloom);
-        let answer = ask(node, header.checkpoint(), question, whole).await;
+        let answer = ask(node, header.checkpoint(), question).await;
         match answer {
             Ok(logs) if !logs.is_empty() => {
                 return Ok(BlockLogs {
@@ -83,17 +77,12 @@ pub(crate) async fn logs(
                     unsure: false,
                 });
             }
-            Ok(_) if by_receipts => return Ok(BlockLogs::none(false)),
             Ok(_) if attempt + 1 == WAITS.len() => return Ok(BlockLogs::none(true)),
             Ok(_) if !question.looks_present(&bloom) => return Ok(BlockLogs::none(false)),
             Ok(_) if question.chance_of_likeness(&bloom) > EVIDENCE => {
                 return Ok(BlockLogs::none(true));
             }
             Ok(_) => {}
-            Err(RpcError::Other { message, .. }) if by_receipts => {
-                debug!(message, "the node serves no receipts");
-                receipts = false;
-            }
             // The node behind a load balancer that was asked does not have the block yet, or not any more.
             Err(error @ (RpcError::Unavailable { .. } | RpcError::Other { .. })) => last = error,
             Err(error) => return Err(error),
@@ -108,15 +97,14 @@ pub(crate) async fn logs(
 }
 
 /// The logs of many blocks by one call, as far as they name the very blocks of `headers`. Only a shortcut: a block that
-/// it says nothing about is to be asked for by itself. Over HTTP only, where an answer is not held as a whole.
+/// it says nothing about is to be asked for by itself.
 pub(crate) async fn logs_of_many(
     node: &Node,
     headers: &[Header],
     question: &Question,
 ) -> HashMap<B256, Vec<WatchedLog>> {
     let mut found: HashMap<B256, Vec<WatchedLog>> = HashMap::new();
-    let (Some(first), Some(last), Some(http)) = (headers.first(), headers.last(), node.http_logs())
-    else {
+    let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
         return found;
     };
     let by_hash: HashMap<B256, &Header> =
@@ -130,9 +118,6 @@ pub(crate) async fn logs_of_many(
     let mut decode = LogDecoder::default();
     let mut count = 0;
     for query in queries {
-        if node.wait_out_quiet().await.is_err() {
-            return found;
-        }
         let mut take = |log: &Log<'_>| {
             count += 1;
             if count > MOST_AT_ONCE {
@@ -150,10 +135,7 @@ pub(crate) async fn logs_of_many(
             }
             ControlFlow::Continue(())
         };
-        let streamed = http.stream(&query, &mut take).await;
-        if let Err(RpcError::RateLimited { retry_after, .. }) = &streamed {
-            node.be_quiet_for(retry_after.unwrap_or_default());
-        }
+        let streamed = node.logs(&query, None, &mut take).await;
         // A block of which a part of the logs is missing must not pass for whole.
         if streamed.is_err() || count > MOST_AT_ONCE {
             debug!(error = ?streamed.err(), "many blocks' logs are not to be had at once");
@@ -173,35 +155,23 @@ pub(crate) async fn has_logs(
     block: Checkpoint,
     question: &Question,
 ) -> Result<bool, RpcError> {
-    Ok(!ask(node, block, question, None).await?.is_empty())
+    Ok(!ask(node, block, question).await?.is_empty())
 }
 
-/// Asks once. With `whole` the block's receipts are read instead, and their logs must make up this bloom.
+/// Asks once.
 async fn ask(
     node: &Node,
     block: Checkpoint,
     question: &Question,
-    whole: Option<&Bloom>,
 ) -> Result<Vec<WatchedLog>, RpcError> {
     let mut logs = Vec::new();
-    let mut seen = Bloom::ZERO;
     for query in question.filter.queries(Blocks::Hash(block.hash)) {
-        let query = LogQuery {
-            by_receipts: whole.is_some(),
-            ..query
-        };
-        let answer: Box<RawValue> = node.call(query.method(), query.params()).await?;
-        let mut decoder = if whole.is_some() {
-            Decoder::receipts()
-        } else {
-            Decoder::logs()
-        }
-        .bare();
+        let answer: Box<RawValue> = node.call("eth_getLogs", query.params()).await?;
+        let mut decoder = Decoder::bare();
         let mut decode = LogDecoder::default();
         let mut stray = false;
         let mut take = |log: &Log<'_>| {
             stray |= log.block_hash != block.hash;
-            seen.accrue_raw_log(log.address, log.topics());
             let decoded = decode.decode(log, &question.watched);
             if decoded != Decoded::NotOurs {
                 logs.push(watched_log(log, decoded, block));
@@ -216,14 +186,6 @@ async fn ask(
                 "it answered with another block's logs",
             ));
         }
-        if whole.is_some() {
-            break;
-        }
-    }
-    if whole.is_some_and(|bloom| *bloom != seen) {
-        return Err(RpcError::unavailable(
-            "the block's receipts do not make up its bloom",
-        ));
     }
     logs.sort_by_key(|log| log.position);
     logs.dedup_by_key(|log| log.position);

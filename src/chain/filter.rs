@@ -24,8 +24,6 @@ pub struct LogQuery {
     pub blocks: Blocks,
     /// What to look for.
     pub part: Arc<FilterPart>,
-    /// Ask for the whole block's receipts instead (`eth_getBlockReceipts`) and pick from them. Only for one block.
-    pub by_receipts: bool,
 }
 
 /// The addresses and topics of one call; a filter has one or several.
@@ -40,23 +38,8 @@ pub struct FilterPart {
 }
 
 impl LogQuery {
-    /// The JSON-RPC method.
-    pub fn method(&self) -> &'static str {
-        if self.by_receipts {
-            "eth_getBlockReceipts"
-        } else {
-            "eth_getLogs"
-        }
-    }
-
-    /// The JSON-RPC parameters.
+    /// The parameters of `eth_getLogs`.
     pub fn params(&self) -> Value {
-        if self.by_receipts {
-            return match self.blocks {
-                Blocks::Range(_, to) => json!([format!("{to:#x}")]),
-                Blocks::Hash(hash) => json!([hash]),
-            };
-        }
         let mut filter = serde_json::Map::new();
         match self.blocks {
             Blocks::Range(from, to) => {
@@ -126,11 +109,10 @@ impl LogFilter {
 
     /// The calls that together read the blocks.
     pub fn queries(&self, blocks: Blocks) -> impl Iterator<Item = LogQuery> + use<> {
-        self.parts.clone().into_iter().map(move |part| LogQuery {
-            blocks,
-            part,
-            by_receipts: false,
-        })
+        self.parts
+            .clone()
+            .into_iter()
+            .map(move |part| LogQuery { blocks, part })
     }
 }
 

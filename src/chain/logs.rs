@@ -1,6 +1,7 @@
-//! Streaming decoder of `eth_getLogs` answers: eats body chunks as they arrive and hands out each log as soon as its
+//! Streaming decoder of `eth_getLogs` answers: reads body chunks as they arrive and hands out each log as soon as its
 //! last byte is there. It borrows from the chunk, never builds JSON values and never holds more than one log.
-//! Tolerates any key order, whitespace, unknown keys, error answers and a `null` result.
+//! Tolerates any key order, whitespace, unknown keys, error answers and a `null` result. It also reads a batch of two
+//! answers, in any order: the logs, and the header of the range's last block, whose text it keeps.
 
 mod object;
 mod scan;
@@ -10,23 +11,41 @@ use std::ops::ControlFlow;
 pub use object::{Data, Log};
 use scan::{Cursor, Stop};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value, to_raw_value};
 
 /// Longest single value that is kept while waiting for its end; a longer one is not a log.
 const LONGEST_VALUE: usize = 64 << 20;
 
+/// The id of the `eth_getLogs` call of a batch.
+pub const LOGS_ID: u64 = 1;
+/// The id of the batch's call for the header.
+pub const HEADER_ID: u64 = 2;
+
 /// The `error` member of a JSON-RPC answer.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "Value")]
 pub struct ErrorAnswer {
-    /// JSON-RPC or provider-specific code.
-    #[serde(default)]
+    /// JSON-RPC or provider-specific code; 0 where there is none.
     pub code: i64,
     /// The provider's sentence.
-    #[serde(default)]
     pub message: String,
     /// Whatever else it sent along, as JSON text.
-    #[serde(default)]
     pub data: Option<Box<RawValue>>,
+}
+
+impl From<Value> for ErrorAnswer {
+    /// Gateways in front of nodes send the sentence alone, or an object without some of the members.
+    fn from(value: Value) -> Self {
+        let message = value.as_str().or_else(|| value["message"].as_str());
+        Self {
+            code: value["code"].as_i64().unwrap_or_default(),
+            message: message.unwrap_or_default().to_owned(),
+            data: value
+                .get("data")
+                .filter(|data| !data.is_null())
+                .and_then(|data| to_raw_value(data).ok()),
+        }
+    }
 }
 
 /// Why an answer gave no (further) logs.
@@ -41,75 +60,107 @@ pub enum LogsError {
     /// `"result": null`.
     #[error("the node answered null")]
     Null,
+    /// One of a batch's calls has no answer.
+    #[error("the node answered only a part of a batch")]
+    Missing,
     /// The node answered with an error.
     #[error("{} ({})", .0.message, .0.code)]
     Answer(ErrorAnswer),
-}
-
-/// What the elements of the result are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Element {
-    /// `eth_getLogs`.
-    Log,
-    /// `eth_getBlockReceipts`: objects with a `logs` list.
-    Receipt,
+    /// The node answered a batch as a whole with one error.
+    #[error("{} ({})", .0.message, .0.code)]
+    Batch(ErrorAnswer),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before the answer's `{`.
+    /// Before the body's first bracket.
     Start,
-    /// Between members of the answer.
+    /// Between the answers of a batch.
+    Answers,
+    /// Between members of an answer.
     Member,
     /// At the value of `result`.
     Result,
-    /// Between elements of the result.
-    Elements,
+    /// Between the logs.
+    Logs,
     /// The whole answer was read.
     Done,
 }
 
-/// Feeds on chunks of one answer.
+/// What the body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    /// One JSON-RPC answer.
+    Answer,
+    /// The answers to a batch.
+    Batch,
+    /// One answer, where a batch's were expected.
+    InsteadOfBatch,
+    /// The `result` alone.
+    Bare,
+}
+
+/// The answer that is being read.
+#[derive(Debug, Default)]
+struct Current {
+    /// `None` until it was read: it may stand behind the result.
+    id: Option<u64>,
+    result: Option<Shape>,
+    error: Option<ErrorAnswer>,
+}
+
+/// A result, by which it is told what was asked where the id is not known yet.
+#[derive(Debug)]
+enum Shape {
+    Null,
+    Logs,
+    Header(Box<[u8]>),
+}
+
+/// Reads the chunks of one answer.
 #[derive(Debug)]
 pub struct Decoder {
     /// The beginning of a value whose end has not arrived.
     carry: Vec<u8>,
     state: State,
-    element: Element,
-    /// Whether the input is the bare result, without the JSON-RPC envelope.
-    bare: bool,
-    has_result: bool,
+    body: Body,
+    current: Current,
+    /// Whether the logs were answered with a list, or with `null`.
+    logs: Option<bool>,
+    /// The header's text, once it was answered; `None` inside where the node does not have the block.
+    header: Option<Option<Box<[u8]>>>,
     error: Option<ErrorAnswer>,
 }
 
 impl Decoder {
-    fn with(state: State, element: Element, bare: bool) -> Self {
+    fn with(state: State, body: Body) -> Self {
         Self {
             carry: Vec::new(),
             state,
-            element,
-            bare,
-            has_result: false,
+            body,
+            current: Current::default(),
+            logs: None,
+            header: None,
             error: None,
         }
     }
 
     /// For the body of an `eth_getLogs` answer.
     pub fn logs() -> Self {
-        Self::with(State::Start, Element::Log, false)
+        Self::with(State::Start, Body::Answer)
     }
 
-    /// For the body of an `eth_getBlockReceipts` answer.
-    pub fn receipts() -> Self {
-        Self::with(State::Start, Element::Receipt, false)
+    /// For the body of the answers to `eth_getLogs` (id [`LOGS_ID`]) and a call for one header (id [`HEADER_ID`]).
+    pub fn logs_and_header() -> Self {
+        Self::with(State::Start, Body::Batch)
     }
 
     /// For an input that is the `result` alone, as a websocket client hands it out.
-    pub fn bare(self) -> Self {
-        Self::with(State::Result, self.element, true)
+    pub fn bare() -> Self {
+        Self::with(State::Result, Body::Bare)
     }
 
-    /// Eats the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding for
+    /// Reads the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding for
     /// good: what follows is not looked at.
     ///
     /// # Errors
@@ -158,22 +209,31 @@ impl Decoder {
         }
     }
 
-    /// The body has ended: was the answer whole, and was it a list?
+    /// The body has ended: was it whole, and was it what was asked for? Returns the text of the header: `None` where none
+    /// was asked for, or where the node does not have the block.
     ///
     /// # Errors
-    /// When it was not: the node's own error, `null`, or half an answer.
-    pub fn finish(self) -> Result<(), LogsError> {
-        if let Some(error) = self.error {
-            return Err(LogsError::Answer(error));
+    /// When it was not: the node's own error, `null` for the logs, half an answer, or a batch of which one half is missing.
+    pub fn finish(self) -> Result<Option<Box<[u8]>>, LogsError> {
+        match (self.error, self.body) {
+            (Some(error), Body::InsteadOfBatch) => return Err(LogsError::Batch(error)),
+            (Some(error), _) => return Err(LogsError::Answer(error)),
+            (None, Body::InsteadOfBatch) if self.state == State::Done => {
+                return Err(LogsError::Missing);
+            }
+            (None, _) => {}
         }
-        match self.state {
-            State::Done if self.has_result => Ok(()),
-            State::Done => Err(LogsError::Null),
+        match (self.state, self.logs, self.header) {
+            (State::Done, Some(false), _) => Err(LogsError::Null),
+            (State::Done, Some(true), Some(header)) => Ok(header),
+            (State::Done, Some(true), None) if self.body != Body::Batch => Ok(None),
+            (State::Done, None, _) if self.body != Body::Batch => Err(LogsError::Null),
+            (State::Done, _, _) => Err(LogsError::Missing),
             _ => Err(LogsError::Truncated),
         }
     }
 
-    /// Eats exactly one token (a brace, a member's key, an element…) from the front of `input`.
+    /// Reads exactly one token (a bracket, a member, a log…) from the front of `input`.
     fn step(
         &mut self,
         input: &[u8],
@@ -194,29 +254,44 @@ impl Decoder {
         let next = cursor.peek_token()?;
         match self.state {
             State::Start => {
-                if next != b'{' {
-                    return Err(Stop::Malformed("not an object"));
-                }
+                self.state = match (next, self.body) {
+                    (b'[', Body::Batch) => State::Answers,
+                    (b'{', Body::Batch) => {
+                        self.body = Body::InsteadOfBatch;
+                        State::Member
+                    }
+                    (b'{', _) => State::Member,
+                    _ => return Err(Stop::Malformed("not an object")),
+                };
                 cursor.advance();
-                self.state = State::Member;
+            }
+            State::Answers => {
+                self.state = match next {
+                    b',' => State::Answers,
+                    b'{' => State::Member,
+                    b']' => State::Done,
+                    _ => return Err(Stop::Malformed("a batch holds something else")),
+                };
+                cursor.advance();
             }
             State::Member => match next {
                 b',' => cursor.advance(),
                 b'}' => {
                     cursor.advance();
-                    self.state = State::Done;
+                    self.end_answer()?;
                 }
                 _ => match cursor.key()? {
                     b"result" => self.state = State::Result,
                     b"error" => {
                         let value = cursor.value()?;
                         if value != b"null" {
-                            self.error = Some(
+                            self.current.error = Some(
                                 serde_json::from_slice(value)
                                     .map_err(|_| Stop::Malformed("its error is unreadable"))?,
                             );
                         }
                     }
+                    b"id" => self.current.id = id(cursor.value()?),
                     _ => {
                         cursor.value()?;
                     }
@@ -225,28 +300,26 @@ impl Decoder {
             State::Result => {
                 if next == b'[' {
                     cursor.advance();
-                    self.has_result = true;
-                    self.state = State::Elements;
-                } else if cursor.value()? == b"null" {
-                    self.leave_result();
+                    self.current.result = Some(Shape::Logs);
+                    self.state = State::Logs;
                 } else {
-                    return Err(Stop::Malformed("the result is not a list"));
+                    let value = cursor.value()?;
+                    self.current.result = Some(match next {
+                        b'{' if self.body == Body::Batch => Shape::Header(value.into()),
+                        _ if value == b"null" => Shape::Null,
+                        _ => return Err(Stop::Malformed("the result is not a list")),
+                    });
+                    self.end_result()?;
                 }
             }
-            State::Elements => match next {
+            State::Logs => match next {
                 b',' => cursor.advance(),
                 b']' => {
                     cursor.advance();
-                    self.leave_result();
-                }
-                _ if self.element == Element::Log => {
-                    if on_log(&object::log(cursor)?).is_break() {
-                        self.state = State::Done;
-                        return Ok(Step::Break);
-                    }
+                    self.end_result()?;
                 }
                 _ => {
-                    if object::receipt(cursor, on_log)?.is_break() {
+                    if on_log(&object::log(cursor)?).is_break() {
                         self.state = State::Done;
                         return Ok(Step::Break);
                     }
@@ -258,13 +331,53 @@ impl Decoder {
         Ok(Step::Ate(cursor.position()))
     }
 
-    fn leave_result(&mut self) {
-        self.state = if self.bare {
-            State::Done
-        } else {
-            State::Member
-        };
+    fn end_result(&mut self) -> Result<(), Stop> {
+        if self.body == Body::Bare {
+            return self.end_answer();
+        }
+        self.state = State::Member;
+        Ok(())
     }
+
+    /// Files the answer that was just read under the call that it belongs to.
+    fn end_answer(&mut self) -> Result<(), Stop> {
+        let Current { id, result, error } = std::mem::take(&mut self.current);
+        let is_batch = self.body == Body::Batch;
+        self.state = if is_batch {
+            State::Answers
+        } else {
+            State::Done
+        };
+        if let Some(error) = error {
+            self.error.get_or_insert(error);
+            return Ok(());
+        }
+        let id = if is_batch { id } else { Some(LOGS_ID) };
+        let is_second = match (result, id) {
+            (Some(Shape::Logs), None | Some(LOGS_ID)) => self.logs.replace(true).is_some(),
+            (Some(Shape::Null), Some(LOGS_ID)) => self.logs.replace(false).is_some(),
+            (Some(Shape::Header(text)), None | Some(HEADER_ID)) => {
+                self.header.replace(Some(text)).is_some()
+            }
+            (Some(Shape::Null), Some(HEADER_ID)) => self.header.replace(None).is_some(),
+            // Without a result: the call counts as not answered.
+            (None, _) => false,
+            _ => return Err(Stop::Malformed("an answer fits none of the calls")),
+        };
+        if is_second {
+            return Err(Stop::Malformed("a call has two answers"));
+        }
+        Ok(())
+    }
+}
+
+/// A call's id; some servers send it back as text.
+fn id(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value)
+        .ok()?
+        .trim_matches('"')
+        .parse()
+        .ok()
 }
 
 enum Step {

@@ -1,14 +1,24 @@
 //! The nodes: one connection with its calls, timeouts and limits, and the pool of `rpc_urls` that chooses between them.
 
+mod answer;
 pub(crate) mod connection;
 pub mod error;
+mod header;
+mod headers;
 pub(crate) mod heads;
 pub(crate) mod pool;
+mod quiet;
 pub(crate) mod read;
 pub(crate) mod reconnect;
-pub mod stream;
-pub(crate) mod transport;
+mod stream;
+mod transport;
 
-pub(crate) use self::connection::Node;
+pub use self::connection::Node;
 pub use self::error::RpcError;
+pub use self::header::Header;
+pub use self::headers::headers_at;
 pub(crate) use self::pool::{Chosen, Pool};
+pub use self::stream::LogsAnswer;
+
+#[cfg(test)]
+mod tests;

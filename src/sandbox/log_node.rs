@@ -19,7 +19,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -42,8 +42,6 @@ pub struct LogNodeOptions {
     pub max_blocks: Option<u64>,
     /// Whose words its refusals are in.
     pub wording: Wording,
-    /// Whether `eth_getBlockReceipts` is served.
-    pub receipts: bool,
     /// What goes wrong with every so many-th call for logs.
     pub fault: Option<(u64, Fault)>,
 }
@@ -73,7 +71,6 @@ impl Default for LogNodeOptions {
             max_results: None,
             max_blocks: None,
             wording: Wording::Geth,
-            receipts: true,
             fault: None,
         }
     }
@@ -171,12 +168,18 @@ async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
         tokio::time::sleep(node.options.latency).await;
     }
     match serde_json::from_slice::<Value>(&body) {
+        Ok(Value::Array(calls)) if calls[0]["method"] == "eth_getLogs" => {
+            let others: Vec<String> = calls[1..]
+                .iter()
+                .map(|call| node.small(call).to_string())
+                .collect();
+            in_batch(node.logs(&calls[0]), &others)
+        }
         Ok(Value::Array(calls)) => {
             let answers: Vec<Value> = calls.iter().map(|call| node.small(call)).collect();
             json_response(StatusCode::OK, &Value::Array(answers))
         }
         Ok(call) if call["method"] == "eth_getLogs" => node.logs(&call),
-        Ok(call) if call["method"] == "eth_getBlockReceipts" => node.receipts(&call),
         Ok(call) => json_response(StatusCode::OK, &node.small(&call)),
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
@@ -253,30 +256,6 @@ impl Node {
                 let (status, error) = limits::too_many(options.wording, from, fitting, most);
                 error_response(status, &error)
             }
-        }
-    }
-
-    fn receipts(&self, call: &Value) -> Response {
-        let block = number(&call["params"][0]).filter(|_| self.options.receipts);
-        let Some(block) = block else {
-            return json_response(
-                StatusCode::OK,
-                &self.small(&json!({"method": "?", "id": 1})),
-            );
-        };
-        match self
-            .chain
-            .matching(block, block, &Wanted::default(), usize::MAX)
-        {
-            Ok(pieces) => {
-                let mut parts = vec![Bytes::from_static(
-                    br#"{"jsonrpc":"2.0","id":1,"result":[{"status":"0x1","logs":["#,
-                )];
-                parts.extend(pieces);
-                parts.push(Bytes::from_static(b"]}]}"));
-                streamed(parts)
-            }
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
 
@@ -376,6 +355,21 @@ fn body_of(pieces: Vec<Bytes>, fault: Option<Fault>) -> Response {
     }
     parts.push(Bytes::from_static(b"]}\n"));
     streamed(parts)
+}
+
+/// A batch's answers: the logs as they are streamed, and then the others'. A refusal by status is one of the whole batch.
+fn in_batch(logs: Response, others: &[String]) -> Response {
+    let (mut head, body) = logs.into_parts();
+    if !head.status.is_success() {
+        return Response::from_parts(head, body);
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+    let others = format!(",{}]", others.join(","));
+    let edge = |text: String| stream::iter([Ok(Bytes::from(text))]);
+    let parts = edge("[".to_owned())
+        .chain(body.into_data_stream())
+        .chain(edge(others));
+    Response::from_parts(head, Body::from_stream(parts))
 }
 
 /// Writes the parts without copying them together.

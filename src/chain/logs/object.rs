@@ -1,7 +1,5 @@
 //! One log object: the fields that are needed, decoded from the text as they come.
 
-use std::ops::ControlFlow;
-
 use alloy::primitives::{Address, B256, hex};
 
 use super::scan::{Cursor, Stop};
@@ -74,7 +72,7 @@ impl<'a> Log<'a> {
             data: Data::Bytes(&log.data().data),
             block_number: log.block_number?,
             block_hash: log.block_hash?,
-            block_timestamp: log.block_timestamp,
+            block_timestamp: log.block_timestamp.filter(|at| *at > 0),
             transaction_hash: log.transaction_hash?,
             log_index: u32::try_from(log.log_index?).ok()?,
             removed: log.removed,
@@ -160,9 +158,10 @@ pub(super) fn log<'a>(cursor: &mut Cursor<'a>) -> Result<Log<'a>, Stop> {
             }
             b"blockTimestamp" => {
                 // Optional and often null; a node that sends nonsense here is treated like one that sends nothing.
+                // Some nodes send zero in every log: that is no time either.
                 log.block_timestamp = match cursor.quantity() {
                     Err(Stop::NeedMore) => return Err(Stop::NeedMore),
-                    quantity => quantity.ok(),
+                    quantity => quantity.ok().filter(|at| *at > 0),
                 };
             }
             b"removed" => log.removed = cursor.value()? == b"true",
@@ -196,57 +195,6 @@ fn topics(cursor: &mut Cursor<'_>, topics: &mut [B256; 4]) -> Result<u8, Stop> {
                     .get_mut(usize::from(count))
                     .ok_or(Stop::Malformed("a log has more than four topics"))? = word(cursor)?;
                 count += 1;
-            }
-        }
-    }
-}
-
-/// Reads a receipt object at the cursor and hands out its logs. Nothing is handed out before the receipt is whole.
-pub(super) fn receipt(
-    cursor: &mut Cursor<'_>,
-    on_log: &mut dyn FnMut(&Log<'_>) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, Stop> {
-    let text = cursor.value()?;
-    // Inside a whole value nothing can be missing any more: wanting more means that it is malformed.
-    logs_of_receipt(text, on_log).map_err(|stop| match stop {
-        Stop::NeedMore => Stop::Malformed("a receipt is not an object with logs"),
-        malformed => malformed,
-    })
-}
-
-fn logs_of_receipt(
-    text: &[u8],
-    on_log: &mut dyn FnMut(&Log<'_>) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, Stop> {
-    let mut receipt = Cursor::new(text);
-    if receipt.peek_token()? != b'{' {
-        return Err(Stop::NeedMore);
-    }
-    receipt.advance();
-    loop {
-        match receipt.peek_token()? {
-            b',' => receipt.advance(),
-            b'}' => return Err(Stop::NeedMore),
-            _ => {
-                if receipt.key()? == b"logs" {
-                    break;
-                }
-                receipt.value()?;
-            }
-        }
-    }
-    if receipt.peek_token()? != b'[' {
-        return Err(Stop::NeedMore);
-    }
-    receipt.advance();
-    loop {
-        match receipt.peek_token()? {
-            b',' => receipt.advance(),
-            b']' => return Ok(ControlFlow::Continue(())),
-            _ => {
-                if on_log(&log(&mut receipt)?).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
             }
         }
     }

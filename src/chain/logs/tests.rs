@@ -185,32 +185,72 @@ fn a_break_ends_the_decoding() {
 }
 
 #[test]
-fn receipts_give_their_logs() {
-    let logs = [sample(1, 0), sample(1, 1), sample(1, 2)];
-    let body = json!({"jsonrpc": "2.0", "result": [
-        {"status": "0x1", "logs": [logs[0], logs[1]], "logsBloom": "0x00"},
-        {"logs": [], "status": "0x0"},
-        {"transactionHash": "0x11", "logs": [logs[2]]},
-    ]})
-    .to_string();
-    let decoded = decode_by(Decoder::receipts(), body.as_bytes(), &[]).unwrap();
+fn a_bare_result_is_read_without_its_envelope() {
+    let logs = [sample(1, 0), sample(4, 1)];
+    let text = serde_json::to_string(&logs).unwrap();
+    let decoded = decode_by(Decoder::bare(), text.as_bytes(), &[]).unwrap();
     assert_eq!(decoded, decode(&answer(&logs)).unwrap());
-    for end in 0..body.len() {
-        assert_eq!(
-            decode_by(Decoder::receipts(), body.as_bytes(), &[end]).unwrap(),
-            decoded
+    let null = decode_by(Decoder::bare(), b"null ", &[]);
+    assert!(matches!(null, Err(LogsError::Null)), "{null:?}");
+}
+
+/// The answers to a batch, in either order, with the ids in front or behind.
+fn batch(logs: &[RpcLog], header: &str, header_first: bool, ids_behind: bool) -> String {
+    let logs = serde_json::to_string(logs).unwrap();
+    let answer = |id: u64, result: &str| match ids_behind {
+        true => format!(r#"{{"jsonrpc":"2.0","result":{result},"id":{id}}}"#),
+        false => format!(r#"{{"id":{id},"error":null,"result":{result}}}"#),
+    };
+    let mut answers = [answer(LOGS_ID, &logs), answer(HEADER_ID, header)];
+    if header_first {
+        answers.reverse();
+    }
+    format!("[{}]\n", answers.join(", "))
+}
+
+#[test]
+fn a_batch_is_read_in_any_order_wherever_its_chunks_end() {
+    let logs = [sample(1, 0), sample(4, 1)];
+    let header = r#"{"number":"0x9","logs":[{"a":"]}"}]}"#;
+    for (header_first, ids_behind) in [(true, true), (true, false), (false, true), (false, false)] {
+        let body = batch(&logs, header, header_first, ids_behind);
+        for cut in 0..body.len() {
+            let mut decoder = Decoder::logs_and_header();
+            let mut count = 0;
+            for chunk in [&body[..cut], &body[cut..]] {
+                let mut take = |_: &Log<'_>| {
+                    count += 1;
+                    ControlFlow::Continue(())
+                };
+                assert!(
+                    decoder
+                        .feed(chunk.as_bytes(), &mut take)
+                        .unwrap()
+                        .is_continue()
+                );
+            }
+            assert_eq!(count, 2);
+            assert_eq!(
+                decoder.finish().unwrap().as_deref(),
+                Some(header.as_bytes())
+            );
+        }
+        let half = decode_by(
+            Decoder::logs_and_header(),
+            &body.as_bytes()[..body.len() - 3],
+            &[],
         );
+        assert!(matches!(half, Err(LogsError::Truncated)), "{half:?}");
     }
 }
 
 #[test]
-fn a_bare_result_is_read_without_its_envelope() {
-    let logs = [sample(1, 0), sample(4, 1)];
-    let text = serde_json::to_string(&logs).unwrap();
-    let decoded = decode_by(Decoder::logs().bare(), text.as_bytes(), &[]).unwrap();
-    assert_eq!(decoded, decode(&answer(&logs)).unwrap());
-    let null = decode_by(Decoder::logs().bare(), b"null ", &[]);
-    assert!(matches!(null, Err(LogsError::Null)), "{null:?}");
+fn zero_is_no_timestamp_of_a_log() {
+    // Case a12: a node that sends 0x0 in every log.
+    let mut log = serde_json::to_value(sample(100, 1)).unwrap();
+    log["blockTimestamp"] = json!("0x0");
+    let logs = decode(&json!({"result": [log]}).to_string()).unwrap();
+    assert_eq!(logs[0].place.2, None);
 }
 
 fn any_log() -> impl Strategy<Value = RpcLog> {
@@ -269,8 +309,8 @@ proptest! {
             body[at] = byte;
         }
         let cut = cut.index(body.len());
-        let receipts = [Decoder::logs(), Decoder::receipts(), Decoder::logs().bare()];
-        for mut decoder in receipts {
+        let decoders = [Decoder::logs(), Decoder::logs_and_header(), Decoder::bare()];
+        for mut decoder in decoders {
             for chunk in [&body[..cut], &body[cut..]] {
                 let fed = decoder.feed(chunk, &mut |log| {
                     let _ = log.data.bytes(&mut Vec::new());
@@ -286,7 +326,7 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(body in prop::collection::vec(prop::sample::select(b"{}[]\",:\\0x1anulresutogsdt ".to_vec()), 0..200)) {
-        for mut decoder in [Decoder::logs(), Decoder::receipts(), Decoder::logs().bare()] {
+        for mut decoder in [Decoder::logs(), Decoder::logs_and_header(), Decoder::bare()] {
             let _ = decoder.feed(&body, &mut |_| ControlFlow::Continue(()));
             let _ = decoder.finish();
         }

@@ -1,7 +1,8 @@
 //! One node: a connection that answered with the right chain id, and calls on it that always end.
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use alloy::network::Ethereum;
@@ -10,29 +11,32 @@ use alloy::providers::{DynProvider, Provider, RootProvider};
 use alloy::pubsub::RawSubscription;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
+use alloy::transports::TransportError;
 use alloy::transports::ws::{WebSocketConfig, WsConnect};
-use alloy::transports::{RpcError as Transport, TransportError, TransportErrorKind};
 use tracing::info;
 use url::Url;
 
-use super::error::{LONGEST_ASKED, RpcError};
+use super::error::RpcError;
+use super::quiet::Quiet;
 use super::reconnect::Reconnect;
-use super::stream::HttpLogs;
-use super::transport::{HttpTransport, OneConnection};
+use super::stream::{self, LogsAnswer, OnLog};
+use super::transport::{CONNECT_TIMEOUT, HttpTransport, OneConnection};
+use crate::chain::filter::LogQuery;
+use crate::chain::logs::Log;
 
 /// Every call ends after this, answered or not.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connecting, TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A websocket that lost its other side without a word is closed after at most two of these.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// The largest websocket message: a full answer of 10,000 logs is about 10 MB.
 const LARGEST_MESSAGE: usize = 256 << 20;
 /// Tries of a call over HTTP before the node counts as failed: a load balancer answers a 502 now and then.
 const TRIES: u32 = 3;
+/// The same for a call that was not answered in time, where no other node could be used instead.
+const TRIES_TIMED_OUT: u32 = 2;
 
 /// A connected node.
-pub(crate) struct Node {
+pub struct Node {
     /// May hold a key.
     url: Url,
     host: String,
@@ -40,7 +44,8 @@ pub(crate) struct Node {
     http: Option<HttpTransport>,
     chain_id: u64,
     patience: Duration,
-    quiet_until: Mutex<Option<Instant>>,
+    quiet: Mutex<Quiet>,
+    refuses_batches: AtomicBool,
 }
 
 impl fmt::Debug for Node {
@@ -55,21 +60,14 @@ impl fmt::Debug for Node {
 impl Node {
     /// Connects and asks for the chain id. `patience` is the longest wait that a rate limit may ask for before the call
     /// fails instead: short where another node could be used meanwhile.
-    pub(crate) async fn connect(
-        url: &Url,
-        chain_id: u64,
-        patience: Duration,
-    ) -> Result<Self, RpcError> {
+    ///
+    /// # Errors
+    /// When it cannot be reached, or is on another chain.
+    pub async fn connect(url: &Url, chain_id: u64, patience: Duration) -> Result<Self, RpcError> {
         let (client, http) = if matches!(url.scheme(), "ws" | "wss") {
             (websocket(url).await?, None)
         } else {
-            let http = HttpTransport {
-                client: reqwest::Client::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .build()
-                    .map_err(RpcError::from_client)?,
-                url: url.clone(),
-            };
+            let http = HttpTransport::new(url)?;
             (RpcClient::new(http.clone(), false), Some(http))
         };
         let node = Self {
@@ -79,7 +77,8 @@ impl Node {
             http,
             chain_id,
             patience,
-            quiet_until: Mutex::new(None),
+            quiet: Mutex::default(),
+            refuses_batches: AtomicBool::new(false),
         };
         node.check_chain().await?;
         Ok(node)
@@ -113,10 +112,24 @@ impl Node {
         &self.host
     }
 
-    /// Streamed downloads over the same HTTP connections; `None` over a websocket.
-    pub(crate) fn http_logs(&self) -> Option<HttpLogs> {
-        let http = self.http.as_ref()?;
-        Some(HttpLogs::new(http.client.clone(), http.url.clone()))
+    /// The HTTP transport; `None` over a websocket.
+    pub(super) fn http(&self) -> Option<&HttpTransport> {
+        self.http.as_ref()
+    }
+
+    /// Whether the node was seen to refuse batches of calls.
+    pub(super) fn refuses_batches(&self) -> bool {
+        self.refuses_batches.load(Ordering::Relaxed)
+    }
+
+    /// From now on each call goes by itself.
+    pub(super) fn refuse_batches(&self) {
+        if !self.refuses_batches.swap(true, Ordering::Relaxed) {
+            info!(
+                rpc = self.host,
+                "the node refuses batches; asking one by one"
+            );
+        }
     }
 
     /// An alloy provider on the same connection, for requests that the caller times and retries itself.
@@ -135,54 +148,90 @@ impl Node {
         let mut failures = 0;
         loop {
             self.wait_out_quiet_since(started).await?;
+            let sent = Instant::now();
             let request = self.client.request::<P, R>(method, params.clone());
-            let (error, answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => (understand(&error), error.is_error_resp()),
-                Err(_) => (timed_out(method), false),
+            let (answer, is_answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
+                Ok(Ok(answer)) => (Ok(answer), true),
+                Ok(Err(error)) => (Err(understand(&error)), error.is_error_resp()),
+                Err(_) => (Err(timed_out(method)), false),
             };
-            match &error {
-                RpcError::RateLimited { retry_after, .. } => {
-                    let wait = schedule.failed(*retry_after);
-                    self.be_quiet_for(wait);
-                    if started.elapsed() + wait > self.patience {
-                        return Err(error);
-                    }
-                }
+            self.note(sent, answer.as_ref().err());
+            let error = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let tries = match &error {
+                RpcError::RateLimited { .. } => continue,
                 // An answer is an answer; only a request that was lost on the way is sent again.
-                RpcError::Timeout { .. } | RpcError::Unavailable { .. }
-                    if self.http.is_some() && !answered =>
-                {
-                    failures += 1;
-                    if failures == TRIES {
-                        return Err(error);
-                    }
-                    tokio::time::sleep(schedule.failed(None)).await;
-                }
-                _ => return Err(error),
+                _ if self.http.is_none() || is_answered => 1,
+                // Where there is another node, this one is left as soon as it hangs.
+                RpcError::Timeout { .. } if self.patience < CALL_TIMEOUT => 1,
+                RpcError::Timeout { .. } => TRIES_TIMED_OUT,
+                RpcError::Unavailable { .. } => TRIES,
+                _ => 1,
+            };
+            failures += 1;
+            if failures >= tries {
+                return Err(error);
             }
+            tokio::time::sleep(schedule.failed(None)).await;
         }
     }
 
-    /// Runs a request that does not go through [`Node::call`], again after each rate limit within the node's
-    /// patience.
-    pub(crate) async fn waiting_out_limits<R, F>(
+    /// Reads the logs that `query` asks for, each handed out as it arrives, until `on_log` breaks off; and, where `end`
+    /// names a block, that block's header from the same node: over HTTP in one JSON-RPC batch with the logs, over a
+    /// websocket on the same connection.
+    ///
+    /// One attempt: waits for the node's quiet time before, notes the quiet time that a refusal asks for.
+    ///
+    /// # Errors
+    /// What the node refused, or why it could not be asked. Logs that were handed out before count for nothing then.
+    pub async fn logs(
         &self,
-        request: impl Fn() -> F,
-    ) -> Result<R, RpcError>
-    where
-        F: Future<Output = Result<R, RpcError>>,
-    {
-        let mut schedule = Reconnect::new();
-        let started = Instant::now();
-        loop {
-            self.wait_out_quiet_since(started).await?;
-            match request().await {
-                Err(RpcError::RateLimited { retry_after, .. }) => {
-                    self.be_quiet_for(schedule.failed(retry_after));
-                }
-                answered => return answered,
+        query: &LogQuery,
+        end: Option<u64>,
+        on_log: OnLog<'_>,
+    ) -> Result<LogsAnswer, RpcError> {
+        self.wait_out_quiet().await?;
+        let sent = Instant::now();
+        let answer = match &self.http {
+            Some(http) => self.logs_over_http(http, query, end, on_log).await,
+            None => stream::by_websocket(&self.client, query, end, on_log).await,
+        };
+        self.note(sent, answer.as_ref().err());
+        answer
+    }
+
+    async fn logs_over_http(
+        &self,
+        http: &HttpTransport,
+        query: &LogQuery,
+        end: Option<u64>,
+        on_log: OnLog<'_>,
+    ) -> Result<LogsAnswer, RpcError> {
+        let Some(end) = end else {
+            return stream::logs(http, query, on_log).await;
+        };
+        if self.refuses_batches() {
+            return stream::logs_then_header(http, query, end, on_log).await;
+        }
+        let mut is_handed_out = false;
+        let mut watched = |log: &Log<'_>| {
+            is_handed_out = true;
+            on_log(log)
+        };
+        match stream::logs_and_header(http, query, end, &mut watched).await {
+            Err(RpcError::BatchRefused { .. }) if !is_handed_out => {
+                let answer = stream::logs_then_header(http, query, end, on_log).await?;
+                // The same calls work one by one: it was the batch that was refused.
+                self.refuse_batches();
+                Ok(answer)
             }
+            Err(RpcError::BatchRefused { message }) => {
+                self.refuse_batches();
+                Err(RpcError::Unavailable { message })
+            }
+            answer => answer,
         }
     }
 
@@ -229,15 +278,18 @@ impl Node {
         }))
     }
 
-    /// Every call on this node waits until then: `Retry-After` holds for all of them, not for the refused one alone.
-    pub(crate) fn be_quiet_for(&self, wait: Duration) {
-        let until = Instant::now() + wait.min(LONGEST_ASKED);
-        let mut quiet = self
-            .quiet_until
-            .lock()
-            .expect("never poisoned: no panic while held");
-        if quiet.is_none_or(|at| at < until) {
-            *quiet = Some(until);
+    /// Keeps what the answer to a call, sent at `sent`, says about the rate of calls: it holds for all calls on the node,
+    /// not for the refused one alone.
+    pub(super) fn note(&self, sent: Instant, error: Option<&RpcError>) {
+        match error {
+            None => self.quiet().answered(sent),
+            Some(RpcError::RateLimited {
+                retry_after,
+                message,
+            }) => self
+                .quiet()
+                .refused(sent, Instant::now(), *retry_after, message),
+            Some(_) => {}
         }
     }
 
@@ -247,26 +299,29 @@ impl Node {
     }
 
     /// The same for a request that has been waiting since `started`.
-    async fn wait_out_quiet_since(&self, started: Instant) -> Result<(), RpcError> {
+    pub(super) async fn wait_out_quiet_since(&self, started: Instant) -> Result<(), RpcError> {
         loop {
-            let until = *self
-                .quiet_until
-                .lock()
-                .expect("never poisoned: no panic while held");
             let now = Instant::now();
-            match until {
-                Some(at) if at > now => {
-                    if at.saturating_duration_since(started) > self.patience {
+            let until = match self.quiet().until(now) {
+                None => return Ok(()),
+                Some((until, message)) => {
+                    if until.saturating_duration_since(started) > self.patience {
                         return Err(RpcError::RateLimited {
-                            retry_after: Some(at - now),
-                            message: "it asked to be left alone".to_owned(),
+                            retry_after: Some(until - now),
+                            message: message.to_owned(),
                         });
                     }
-                    tokio::time::sleep_until(at.into()).await;
+                    until
                 }
-                _ => return Ok(()),
-            }
+            };
+            tokio::time::sleep_until(until.into()).await;
         }
+    }
+
+    fn quiet(&self) -> MutexGuard<'_, Quiet> {
+        self.quiet
+            .lock()
+            .expect("never poisoned: no panic while held")
     }
 }
 
@@ -300,13 +355,7 @@ async fn websocket(url: &Url) -> Result<RpcClient, RpcError> {
 
 /// What a transport's error means; our own HTTP transport has already said.
 pub(crate) fn understand(error: &TransportError) -> RpcError {
-    match error {
-        Transport::Transport(TransportErrorKind::Custom(cause)) => cause
-            .downcast_ref::<RpcError>()
-            .cloned()
-            .unwrap_or_else(|| RpcError::from_transport(error)),
-        _ => RpcError::from_transport(error),
-    }
+    RpcError::from_transport(error)
 }
 
 fn timed_out(what: &str) -> RpcError {

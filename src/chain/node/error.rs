@@ -61,6 +61,12 @@ pub enum RpcError {
         /// The contract's words, or the EVM's.
         message: String,
     },
+    /// The node takes no batches, or only smaller ones; the same calls may work one by one.
+    #[error("the node refuses several calls in one request: {message}")]
+    BatchRefused {
+        /// The provider's sentence.
+        message: String,
+    },
     /// Any other error answer.
     #[error("the node answered with an error: {message} ({code})")]
     Other {
@@ -149,6 +155,11 @@ impl RpcError {
     pub fn from_transport(error: &alloy::transports::TransportError) -> Self {
         use alloy::transports::{RpcError as Transport, TransportErrorKind};
         match error {
+            // Our own HTTP transport has already said what it means.
+            Transport::Transport(TransportErrorKind::Custom(cause)) => cause
+                .downcast_ref::<Self>()
+                .cloned()
+                .unwrap_or_else(|| Self::unavailable("the connection failed")),
             Transport::ErrorResp(payload) => {
                 let data = payload.data.as_ref().map_or("", |data| data.get());
                 text::classify(payload.code, &payload.message, data, None)
@@ -177,6 +188,10 @@ impl From<LogsError> for RpcError {
     fn from(error: LogsError) -> Self {
         match error {
             LogsError::Answer(answer) => Self::from_answer(&answer, None),
+            LogsError::Batch(answer) => match Self::from_answer(&answer, None) {
+                Self::Other { message, .. } => Self::BatchRefused { message },
+                error => error,
+            },
             // A node that answers nonsense, half an answer or null may answer properly a moment later, or another may.
             error => Self::unavailable(error.to_string()),
         }

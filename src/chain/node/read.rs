@@ -1,115 +1,19 @@
 //! Single reads: headers, code, and the contracts' views.
 
-use alloy::primitives::{Address, B256, Bloom, Bytes, U64};
+use alloy::primitives::{Address, B256, Bytes, U64};
 use alloy::sol_types::SolCall;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connection::Node;
 use super::error::RpcError;
+pub(crate) use super::header::Header;
+pub(crate) use super::headers::{header_at, headers_at};
 use crate::abi::{Layouts, PlanAnswerError, SubscriptionModule};
-use crate::domain::{Checkpoint, ModuleAddress, Plan, PlanId, Timestamp};
-
-/// Headers in one JSON-RPC batch.
-const HEADERS_PER_BATCH: usize = 50;
-/// Batches of headers read at the same time.
-const BATCHES_AT_ONCE: usize = 4;
-/// Headers read at the same time, each by a call of its own.
-const HEADERS_AT_ONCE: usize = 8;
-
-/// The parts of a block header that following needs; whatever else a chain adds or leaves out does not matter.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "RawHeader")]
-pub(crate) struct Header {
-    pub(crate) number: u64,
-    pub(crate) hash: B256,
-    pub(crate) parent_hash: B256,
-    pub(crate) timestamp: Timestamp,
-    pub(crate) logs_bloom: Option<Bloom>,
-    pub(crate) transactions_root: Option<B256>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawHeader {
-    number: U64,
-    hash: B256,
-    parent_hash: B256,
-    timestamp: U64,
-    logs_bloom: Option<Bloom>,
-    transactions_root: Option<B256>,
-}
-
-impl From<RawHeader> for Header {
-    fn from(raw: RawHeader) -> Self {
-        Self {
-            number: raw.number.to(),
-            hash: raw.hash,
-            parent_hash: raw.parent_hash,
-            timestamp: Timestamp(raw.timestamp.to()),
-            logs_bloom: raw.logs_bloom,
-            transactions_root: raw.transactions_root,
-        }
-    }
-}
-
-impl Header {
-    /// The block's place, for the store.
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            number: self.number,
-            hash: self.hash,
-            timestamp: self.timestamp,
-        }
-    }
-}
+use crate::domain::{ModuleAddress, Plan, PlanId};
 
 /// The newest block, where the node knows one.
 pub(crate) async fn latest(node: &Node) -> Result<Option<Header>, RpcError> {
     node.call("eth_getBlockByNumber", ("latest", false)).await
-}
-
-/// The block with this number on the node's present chain; `None` where the node does not have it.
-pub(crate) async fn header_at(node: &Node, number: u64) -> Result<Option<Header>, RpcError> {
-    node.call("eth_getBlockByNumber", (U64::from(number), false))
-        .await
-}
-
-/// The blocks with these numbers on the node's present chain, in no order: in batches over HTTP, else several calls at
-/// once. Blocks that the node does not have are left out.
-pub(crate) async fn headers_at(node: &Node, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
-    let Some(http) = node.http_logs().filter(|_| numbers.len() > 1) else {
-        return headers_one_by_one(node, numbers).await;
-    };
-    let http = &http;
-    let batches = numbers.chunks(HEADERS_PER_BATCH).map(<[u64]>::to_vec);
-    let batches: Vec<Vec<Header>> = stream::iter(batches.collect::<Vec<_>>())
-        .map(|numbers| async move {
-            let batch = node.waiting_out_limits(|| http.get_headers(&numbers));
-            match batch.await {
-                Ok(headers) => Ok(headers),
-                Err(error @ RpcError::RateLimited { .. }) => Err(error),
-                // Some providers allow no batches, or only small ones.
-                Err(error) => {
-                    tracing::debug!(%error, "a batch of headers was refused");
-                    headers_one_by_one(node, &numbers).await
-                }
-            }
-        })
-        .buffered(BATCHES_AT_ONCE)
-        .try_collect()
-        .await?;
-    Ok(batches.concat())
-}
-
-async fn headers_one_by_one(node: &Node, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
-    let headers: Vec<Option<Header>> = stream::iter(numbers.to_vec())
-        .map(|number| header_at(node, number))
-        .buffered(HEADERS_AT_ONCE)
-        .try_collect()
-        .await?;
-    Ok(headers.into_iter().flatten().collect())
 }
 
 /// The block with this hash; `None` where the node does not have it.

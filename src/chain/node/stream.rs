@@ -1,202 +1,177 @@
-//! `eth_getLogs` from one node: streamed over HTTP, or as one message over a websocket.
+//! `eth_getLogs` from one node, with the header of the range's end: streamed over HTTP, as one message over a websocket.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use alloy::providers::{DynProvider, Provider};
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
-use url::Url;
+use alloy::primitives::U64;
+use alloy::rpc::client::RpcClient;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
+use super::answer::Body;
 use super::error::RpcError;
-use super::error::retry_after;
-use super::read::Header;
+use super::header::{Header, expect_number};
+use super::transport::{FIRST_BYTE, HttpTransport, accepted, next_chunk};
 use crate::chain::filter::LogQuery;
-use crate::chain::logs::{Decoder, ErrorAnswer, Log};
-use crate::chain::range::Collector;
-use crate::domain::Checkpoint;
+use crate::chain::logs::{Decoder, HEADER_ID, LOGS_ID, Log};
 
-/// How long a node may think before the first byte of an answer.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
-/// How long a body may pause.
-const NEXT_BYTE: Duration = Duration::from_secs(15);
-/// How much of an error's body is read.
-const ERROR_BODY: usize = 64 << 10;
+/// What is done with each log; its `Break` ends the reading.
+pub(super) type OnLog<'a> = &'a mut (dyn FnMut(&Log<'_>) -> ControlFlow<()> + Send);
 
-/// One HTTP node. Cheap to clone; clones share connections.
-#[derive(Clone, Debug)]
-pub struct HttpLogs {
-    client: reqwest::Client,
-    url: Url,
+/// What came with the logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogsAnswer {
+    /// Bytes of the answers' bodies, decompressed.
+    pub bytes: u64,
+    /// The header of the last block: `None` where none was asked for, the node does not have the block, or the reading
+    /// was broken off.
+    pub end: Option<Header>,
 }
 
-impl HttpLogs {
-    /// Uses this client, which keeps connections open.
-    pub fn new(client: reqwest::Client, url: Url) -> Self {
-        Self { client, url }
-    }
-
-    /// Downloads one query's logs into the collector, decoding while they arrive.
-    ///
-    /// # Errors
-    /// Here as in every function below: what the node refused, or why it could not be asked.
-    pub async fn get_logs(
-        &self,
-        query: &LogQuery,
-        mut collector: Collector,
-    ) -> Result<Collector, RpcError> {
-        let bytes = self.stream(query, &mut |log| collector.take(log)).await?;
-        collector.bytes += bytes;
-        Ok(collector)
-    }
-
-    /// Downloads one query's logs and hands each out as it arrives, until `on_log` breaks off. Returns how many bytes
-    /// were read.
-    pub async fn stream(
-        &self,
-        query: &LogQuery,
-        on_log: &mut (dyn FnMut(&Log<'_>) -> ControlFlow<()> + Send),
-    ) -> Result<u64, RpcError> {
-        let mut response = self.post(query.method(), query.params()).await?;
-        let mut decoder = decoder(query);
-        let mut bytes = 0;
-        while let Some(chunk) = next_chunk(&mut response).await? {
-            bytes += chunk.len() as u64;
-            if decoder.feed(&chunk, on_log)?.is_break() {
-                return Ok(bytes);
-            }
-        }
-        decoder.finish()?;
-        Ok(bytes)
-    }
-
-    /// Reads the hashes and times of blocks by number, in one JSON-RPC batch; in no order. Blocks that the node does not have are
-    /// left out.
-    pub async fn get_checkpoints(&self, numbers: &[u64]) -> Result<Vec<Checkpoint>, RpcError> {
-        let headers = self.get_headers(numbers).await?;
-        Ok(headers.iter().map(Header::checkpoint).collect())
-    }
-
-    /// Reads headers by number, in one JSON-RPC batch; in no order. Blocks that the node does not have are left out.
-    pub(crate) async fn get_headers(&self, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Answers {
-            Batch(Vec<Answer>),
-            One(Box<Answer>),
-        }
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default)]
-            result: Option<Header>,
-            #[serde(default)]
-            error: Option<ErrorAnswer>,
-        }
-        let calls: Vec<Value> = numbers
-            .iter()
-            .enumerate()
-            .map(|(id, number)| {
-                let params = json!([format!("{number:#x}"), false]);
-                call(id, "eth_getBlockByNumber", params)
-            })
-            .collect();
-        let mut response = self.send(&Value::Array(calls)).await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = next_chunk(&mut response).await? {
-            body.extend_from_slice(&chunk);
-        }
-        let answers = match serde_json::from_slice(&body) {
-            Ok(Answers::Batch(answers)) => answers,
-            Ok(Answers::One(answer)) => vec![*answer],
-            Err(_) => {
-                return Err(RpcError::unavailable("its answer is not a list of headers"));
-            }
-        };
-        answers
-            .into_iter()
-            .filter_map(|answer| match (answer.result, answer.error) {
-                (_, Some(error)) => Some(Err(RpcError::from_answer(&error, None))),
-                (Some(header), None) => Some(Ok(header)),
-                (None, None) => None,
-            })
-            .collect()
-    }
-
-    async fn post(&self, method: &str, params: Value) -> Result<reqwest::Response, RpcError> {
-        self.send(&call(1, method, params)).await
-    }
-
-    async fn send(&self, body: &Value) -> Result<reqwest::Response, RpcError> {
-        let sent = self.client.post(self.url.clone()).json(body).send();
-        let response = tokio::time::timeout(FIRST_BYTE, sent)
-            .await
-            .map_err(|_| RpcError::Timeout {
-                message: format!("no answer within {} s", FIRST_BYTE.as_secs()),
-            })?
-            .map_err(RpcError::from_client)?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let mut response = response;
-        let (status, wait) = (response.status(), retry_after(response.headers()));
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = next_chunk(&mut response).await
-            && body.len() < ERROR_BODY
-        {
-            body.extend_from_slice(&chunk);
-        }
-        Err(RpcError::from_status(status, wait, &body))
-    }
-}
-
-/// Asks over alloy's connection (websocket) and decodes by the same decoder. The whole answer is held for a moment: a
-/// websocket message comes as one.
-pub async fn get_logs_by_provider(
-    provider: &DynProvider,
+/// The logs alone, over HTTP.
+pub(super) async fn logs(
+    http: &HttpTransport,
     query: &LogQuery,
-    mut collector: Collector,
-) -> Result<Collector, RpcError> {
-    let params = serde_json::value::to_raw_value(&query.params())
-        .map_err(|error| RpcError::unavailable(error.to_string()))?;
-    let sent = provider.raw_request_dyn(query.method().into(), &params);
-    let result: Box<RawValue> = tokio::time::timeout(FIRST_BYTE, sent)
+    on_log: OnLog<'_>,
+) -> Result<LogsAnswer, RpcError> {
+    let response = http.post(&logs_call(query)).await?;
+    read(accepted(response).await?, Decoder::logs(), on_log).await
+}
+
+/// The logs and the header of block `end` in one batch.
+///
+/// # Errors
+/// [`RpcError::BatchRefused`] where the batch as a whole was refused: each call by itself may work.
+pub(super) async fn logs_and_header(
+    http: &HttpTransport,
+    query: &LogQuery,
+    end: u64,
+    on_log: OnLog<'_>,
+) -> Result<LogsAnswer, RpcError> {
+    let response = http.post(&[logs_call(query), header_call(end)]).await?;
+    let is_refused = response.status().is_client_error();
+    let response = accepted(response).await.map_err(|error| match error {
+        RpcError::Unavailable { message } | RpcError::Other { message, .. } if is_refused => {
+            RpcError::BatchRefused { message }
+        }
+        error => error,
+    })?;
+    let LogsAnswer { bytes, end: header } =
+        read(response, Decoder::logs_and_header(), on_log).await?;
+    Ok(LogsAnswer {
+        bytes,
+        end: expect_number(header, end)?,
+    })
+}
+
+/// The same by two calls at the same time, for a node that refuses batches.
+pub(super) async fn logs_then_header(
+    http: &HttpTransport,
+    query: &LogQuery,
+    end: u64,
+    on_log: OnLog<'_>,
+) -> Result<LogsAnswer, RpcError> {
+    let mut is_broken_off = false;
+    let mut watched = |log: &Log<'_>| {
+        let flow = on_log(log);
+        is_broken_off |= flow.is_break();
+        flow
+    };
+    let header = async {
+        match http.ask(&header_call(end)).await? {
+            Body::One(answer) => answer.into_result::<Option<Header>>(),
+            Body::Batch(_) => Err(RpcError::unavailable("it answered one call with a list")),
+        }
+    };
+    let (answer, header) = tokio::try_join!(logs(http, query, &mut watched), header)?;
+    Ok(LogsAnswer {
+        bytes: answer.bytes,
+        end: expect_number(header, end)?.filter(|_| !is_broken_off),
+    })
+}
+
+/// The same over a websocket, by the same decoder. The whole answer is held for a moment: a message comes as one.
+pub(super) async fn by_websocket(
+    client: &RpcClient,
+    query: &LogQuery,
+    end: Option<u64>,
+    on_log: OnLog<'_>,
+) -> Result<LogsAnswer, RpcError> {
+    let logs = client.request::<_, Box<RawValue>>("eth_getLogs", query.params());
+    let header = async {
+        match end {
+            Some(end) => {
+                let params = (U64::from(end), false);
+                let header = client.request::<_, Option<Header>>("eth_getBlockByNumber", params);
+                header.await
+            }
+            None => Ok(None),
+        }
+    };
+    let both = async { tokio::try_join!(logs, header) };
+    let (logs, header) = tokio::time::timeout(FIRST_BYTE, both)
         .await
         .map_err(|_| RpcError::Timeout {
             message: format!("no answer within {} s", FIRST_BYTE.as_secs()),
         })?
         .map_err(|error| RpcError::from_transport(&error))?;
-    let text = result.get().as_bytes();
-    collector.bytes += text.len() as u64;
-    let mut decoder = decoder(query).bare();
+    let text = logs.get().as_bytes();
+    let mut answer = LogsAnswer {
+        bytes: text.len() as u64,
+        end: None,
+    };
+    let mut decoder = Decoder::bare();
     // The closing space lets a bare `null` end.
     for chunk in [text, b" "] {
-        if let ControlFlow::Break(()) = decoder.feed(chunk, &mut |log| collector.take(log))? {
-            return Ok(collector);
+        if decoder.feed(chunk, on_log)?.is_break() {
+            return Ok(answer);
         }
     }
     decoder.finish()?;
-    Ok(collector)
+    answer.end = match end {
+        Some(end) => expect_number(header, end)?,
+        None => None,
+    };
+    Ok(answer)
 }
 
-fn decoder(query: &LogQuery) -> Decoder {
-    if query.by_receipts {
-        Decoder::receipts()
-    } else {
-        Decoder::logs()
+/// Reads a body, decoding while it arrives.
+async fn read(
+    mut response: reqwest::Response,
+    mut decoder: Decoder,
+    on_log: OnLog<'_>,
+) -> Result<LogsAnswer, RpcError> {
+    let mut answer = LogsAnswer {
+        bytes: 0,
+        end: None,
+    };
+    while let Some(chunk) = next_chunk(&mut response).await? {
+        answer.bytes += chunk.len() as u64;
+        if decoder.feed(&chunk, on_log)?.is_break() {
+            return Ok(answer);
+        }
     }
+    if let Some(header) = decoder.finish()? {
+        let header = serde_json::from_slice(&header).map_err(|error| {
+            RpcError::unavailable(format!("its header is not understood: {error}"))
+        })?;
+        answer.end = Some(header);
+    }
+    Ok(answer)
 }
 
-fn call(id: usize, method: &str, params: Value) -> Value {
+fn logs_call(query: &LogQuery) -> Value {
+    call(LOGS_ID, "eth_getLogs", query.params())
+}
+
+fn header_call(number: u64) -> Value {
+    call(
+        HEADER_ID,
+        "eth_getBlockByNumber",
+        json!([U64::from(number), false]),
+    )
+}
+
+/// A JSON-RPC call.
+pub(super) fn call(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-}
-
-async fn next_chunk(
-    response: &mut reqwest::Response,
-) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]> + use<>>, RpcError> {
-    tokio::time::timeout(NEXT_BYTE, response.chunk())
-        .await
-        .map_err(|_| RpcError::Timeout {
-            message: format!("the answer paused for {} s", NEXT_BYTE.as_secs()),
-        })?
-        .map_err(RpcError::from_client)
 }

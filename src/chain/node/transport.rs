@@ -3,46 +3,114 @@
 //! Over HTTP alloy's own transport drops `Retry-After` when the error has a JSON-RPC body, and puts the whole URL, which
 //! may hold a key, into its errors and spans. Over websockets alloy would reconnect by itself, behind the follower's back.
 
+use std::ops::Deref;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use alloy::pubsub::{ConnectionHandle, PubSubConnect};
 use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
 use alloy::transports::ws::WsConnect;
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut, TransportResult};
+use serde::Serialize;
 use tower_service::Service;
-use url::Url;
+use url::{Host, Url};
 
+use super::answer::Body;
 use super::error::{RpcError, retry_after};
 
-/// JSON-RPC over HTTP posts.
+/// Connecting, TLS included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node may think before the first byte of an answer.
+pub(super) const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// How long a body may pause.
+const NEXT_BYTE: Duration = Duration::from_secs(15);
+/// How much of an error's body is read, in bytes.
+const ERROR_BODY: usize = 64 << 10;
+
+/// JSON-RPC over HTTP posts. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpTransport {
-    /// Shared with the streamed downloads of logs, so that both use the same connections.
-    pub(crate) client: reqwest::Client,
-    /// Where to post; may hold a key.
-    pub(crate) url: Url,
+pub(super) struct HttpTransport {
+    client: reqwest::Client,
+    /// May hold a key.
+    url: Url,
 }
 
 impl HttpTransport {
-    async fn post(self, packet: RequestPacket) -> TransportResult<ResponsePacket> {
-        let refused = |error| TransportErrorKind::custom(RpcError::from_client(error));
-        let response = self
-            .client
-            .post(self.url)
-            .json(&packet)
-            .send()
-            .await
-            .map_err(refused)?;
-        let status = response.status();
-        let wait = retry_after(response.headers());
-        let body = response.bytes().await.map_err(refused)?;
-        if !status.is_success() {
-            return Err(TransportErrorKind::custom(RpcError::from_status(
-                status, wait, &body,
-            )));
+    /// Connects to nothing yet.
+    pub(super) fn new(url: &Url) -> Result<Self, RpcError> {
+        let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        // A proxy in the environment cannot reach this machine's own loopback interface.
+        if is_loopback(url) {
+            builder = builder.no_proxy();
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| TransportError::deser_err(error, String::from_utf8_lossy(&body)))
+        Ok(Self {
+            client: builder.build().map_err(RpcError::from_client)?,
+            url: url.clone(),
+        })
+    }
+
+    /// Posts one call or a batch. The answer may have any status.
+    pub(super) async fn post(&self, body: &impl Serialize) -> Result<reqwest::Response, RpcError> {
+        let sent = self.client.post(self.url.clone()).json(body).send();
+        tokio::time::timeout(FIRST_BYTE, sent)
+            .await
+            .map_err(|_| RpcError::Timeout {
+                message: format!("no answer within {} s", FIRST_BYTE.as_secs()),
+            })?
+            .map_err(RpcError::from_client)
+    }
+
+    /// Posts and reads the whole answer.
+    pub(super) async fn ask(&self, body: &impl Serialize) -> Result<Body, RpcError> {
+        let mut response = accepted(self.post(body).await?).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = next_chunk(&mut response).await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Body::read(&bytes)
+    }
+
+    async fn send(self, packet: RequestPacket) -> TransportResult<ResponsePacket> {
+        let answered = self.ask(&packet).await;
+        answered.map(Into::into).map_err(TransportErrorKind::custom)
+    }
+}
+
+/// The response, where its status is a success; else what the refusal means.
+pub(super) async fn accepted(
+    mut response: reqwest::Response,
+) -> Result<reqwest::Response, RpcError> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let (status, wait) = (response.status(), retry_after(response.headers()));
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = next_chunk(&mut response).await
+        && body.len() < ERROR_BODY
+    {
+        body.extend_from_slice(&chunk);
+    }
+    Err(RpcError::from_status(status, wait, &body))
+}
+
+/// The body's next bytes, as they arrive; `None` at its end.
+pub(super) async fn next_chunk(
+    response: &mut reqwest::Response,
+) -> Result<Option<impl AsRef<[u8]> + Deref<Target = [u8]> + use<>>, RpcError> {
+    tokio::time::timeout(NEXT_BYTE, response.chunk())
+        .await
+        .map_err(|_| RpcError::Timeout {
+            message: format!("the answer paused for {} s", NEXT_BYTE.as_secs()),
+        })?
+        .map_err(RpcError::from_client)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -56,13 +124,13 @@ impl Service<RequestPacket> for HttpTransport {
     }
 
     fn call(&mut self, packet: RequestPacket) -> TransportFut<'static> {
-        Box::pin(self.clone().post(packet))
+        Box::pin(self.clone().send(packet))
     }
 }
 
 /// A websocket that stays closed once it is closed: the pool decides when and where to connect again.
 #[derive(Clone, Debug)]
-pub(crate) struct OneConnection(pub(crate) WsConnect);
+pub(super) struct OneConnection(pub(super) WsConnect);
 
 impl PubSubConnect for OneConnection {
     fn is_local(&self) -> bool {

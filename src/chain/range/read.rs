@@ -23,7 +23,7 @@ pub type GetHeaders =
 /// How a node is asked. Each call is one attempt; retries and their waits are the reader's.
 #[derive(Clone)]
 pub struct Source {
-    /// `eth_getLogs`, or `eth_getBlockReceipts` where the query says so.
+    /// `eth_getLogs`.
     pub logs: GetLogs,
     /// Headers by number.
     pub headers: GetHeaders,
@@ -72,8 +72,8 @@ pub(super) async fn read(
     finish(source, collector, to, answers).await
 }
 
-/// Reads a block whose logs exceed the provider's limit: by halves of the filter, by the block's receipts, or, where a
-/// provider has no receipts call, by single topics (which cannot see unknown ones).
+/// Reads a block whose logs exceed the provider's limit: by halves of the filter, or by single topics (which
+/// cannot see unknown ones).
 async fn crowded_block(
     source: &Source,
     filter: &LogFilter,
@@ -101,30 +101,13 @@ async fn crowded_block(
                 if !query.part.topic0.is_empty() {
                     return Err(refusal);
                 }
-                let whole = LogQuery {
-                    by_receipts: true,
-                    ..query.clone()
+                tracing::warn!(block, error = %refusal, "a block is crowded; reading known topics");
+                let topic0 = watched.layouts().topics().to_vec();
+                let part = FilterPart {
+                    topic0,
+                    ..(*query.part).clone()
                 };
-                match (source.logs)(whole, collector.fork()).await {
-                    Ok(mut receipts) => {
-                        receipts.end_answer()?;
-                        return finish(source, receipts, block, 1).await;
-                    }
-                    Err(
-                        error @ (RpcError::RateLimited { .. }
-                        | RpcError::Unavailable { .. }
-                        | RpcError::WrongChain { .. }),
-                    ) => return Err(error),
-                    Err(error) => {
-                        tracing::warn!(block, %error, "a crowded block's receipts are not served; reading known topics");
-                        let topic0 = watched.layouts().topics().to_vec();
-                        let part = FilterPart {
-                            topic0,
-                            ..(*query.part).clone()
-                        };
-                        queries.push(with_part(&query, part));
-                    }
-                }
+                queries.push(with_part(&query, part));
             }
             Err(error) => return Err(error),
         }

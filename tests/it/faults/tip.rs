@@ -31,18 +31,8 @@ async fn a_tip_block_without_its_logs_yet_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_tip_block_that_stays_without_its_logs_is_read_by_its_receipts() {
-    let case = sees_all_despite(RpcProxy::http_url, |faults| faults.without_logs = 1_000).await;
-    assert!(case.proxy.calls_of("eth_getBlockReceipts") > 0);
-}
-
-#[tokio::test]
-async fn late_logs_are_waited_for_where_receipts_are_not_served() {
-    sees_all_despite(RpcProxy::ws_url, |faults| {
-        faults.without_logs = 4;
-        faults.no_receipts = true;
-    })
-    .await;
+async fn late_logs_are_waited_for() {
+    sees_all_despite(RpcProxy::ws_url, |faults| faults.without_logs = 4).await;
 }
 
 #[tokio::test]

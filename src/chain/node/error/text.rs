@@ -22,6 +22,8 @@ pub(super) fn classify(
     // Before everything else: what follows may be the contract's own words, which can be any.
     if code == REVERTED || text.starts_with("execution reverted") || says(CONTRACT) {
         RpcError::Refused { message }
+    } else if says(BATCHES) {
+        RpcError::BatchRefused { message }
     } else if says(BEYOND_HEAD) || says(REFUSED) {
         RpcError::Unavailable { message }
     } else if says(RESULTS) || (text.contains("more than") && text.contains(" results")) {
@@ -80,6 +82,18 @@ const CONTRACT: &[&str] = &[
     "write protection",
     "return data out of bounds",
     "outofoffset",
+];
+
+/// The node takes no batches of calls, or only smaller ones (geth, Erigon, dRPC).
+const BATCHES: &[&str] = &[
+    "batch too large",
+    "batch limit",
+    "batch size",
+    "batch request",
+    "batch call",
+    "batch of",
+    "batches",
+    "batching",
 ];
 
 /// The node does not have the blocks (yet): a lagging member of a provider's fleet.

@@ -78,11 +78,6 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
         {
             return result(json!(format!("{chain_id:#x}")));
         }
-        if faults.no_receipts && method == "eth_getBlockReceipts" {
-            return error(
-                json!({"code": -32601, "message": "the method eth_getBlockReceipts does not exist/is not available"}),
-            );
-        }
         if faults.no_old_state && is_about_old_state(&method, &request) {
             return error(
                 json!({"code": -32000, "message": "missing trie node 5e1b (path ) state 0x5e1b is not available"}),

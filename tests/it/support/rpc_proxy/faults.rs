@@ -49,8 +49,6 @@ pub(crate) struct Faults {
     pub(crate) nulls: Option<(&'static str, u64)>,
     /// The newest block's logs are missing from so many answers.
     pub(crate) without_logs: u64,
-    /// `eth_getBlockReceipts` is not served.
-    pub(crate) no_receipts: bool,
     /// The node is so many blocks behind the chain.
     pub(crate) lag: u64,
     /// How often the follower was shown such an old head.

@@ -1,0 +1,5 @@
+//! Providers as they are: each answer of a scripted node, over HTTP and over a websocket.
+
+mod fake;
+mod headers;
+mod logs;
