@@ -328,7 +328,6 @@ impl Follower {
                 to,
                 events,
                 unknown,
-                unsure: place.unsure.up_to(to.number),
             };
             self.committer.commit(node, stretch, &headers).await?;
         }

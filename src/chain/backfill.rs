@@ -25,7 +25,7 @@ use super::range::{GetHeaders, GetLogs, Piece, RangeReader, RangeSize, Source};
 use super::watch::{Surprise, Watch};
 use super::window::Window;
 use super::{Progress, ProgressLog};
-use crate::domain::{Batch, Checkpoint, ModuleAddress};
+use crate::domain::{Batch, Checkpoint, Coverage, ModuleAddress};
 
 /// Events in one commit, at least: it costs an fsync.
 const LEAST_PER_COMMIT: usize = 80_000;
@@ -52,8 +52,6 @@ pub(super) struct Span<'a> {
     pub(super) moves_cursor: bool,
     /// Goes into the first commit.
     pub(super) rollback: Option<u64>,
-    /// Goes into the first commit: the blocks below `from` that are to be looked at once more.
-    pub(super) unsure: Option<Vec<Checkpoint>>,
 }
 
 impl Span<'_> {
@@ -143,14 +141,19 @@ impl Span<'_> {
             }
             let batch = Batch {
                 rollback_to: self.rollback.take(),
-                modules: watch.modules(),
                 to: verified?,
-                moves_cursor: self.moves_cursor,
+                coverage: match self.moves_cursor {
+                    true => Coverage::Cursor {
+                        joined: watch.modules(),
+                        left: Vec::new(),
+                    },
+                    false => Coverage::Behind(watch.modules()),
+                },
                 events,
                 plans: Vec::new(),
                 headers: Vec::new(),
                 unknown,
-                unsure: self.unsure.take(),
+                finalized: None,
             };
             let to = batch.to;
             let ingest = async move {
@@ -287,7 +290,6 @@ impl Follower {
             target,
             moves_cursor: true,
             rollback: self.committer.rollback(),
-            unsure: Some(place.unsure.up_to(base.number)),
         };
         let (window, committer) = (&mut place.window, &mut self.committer);
         let (status, goal) = (&self.status, &self.goal);
@@ -327,7 +329,6 @@ pub(super) async fn read_module(
         target,
         moves_cursor: false,
         rollback: None,
-        unsure: None,
     };
     span.read(watch, |to, events| {
         tracing::debug!(%module, at = to.number, events, "a module catches up");

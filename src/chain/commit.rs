@@ -13,7 +13,7 @@ use super::node::reconnect::Reconnect;
 use super::plans::Plans;
 use super::watch::Watch;
 use super::writer::Writer;
-use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress, UnknownLogs};
+use crate::domain::{Batch, ChainEvent, Checkpoint, Coverage, ModuleAddress, UnknownLogs};
 use crate::store::Store;
 
 /// Blocks without events are saved at the latest after this.
@@ -143,8 +143,6 @@ pub(super) struct Stretch {
     pub(super) to: Checkpoint,
     pub(super) events: Vec<ChainEvent>,
     pub(super) unknown: Vec<UnknownLogs>,
-    /// Blocks up to `to` that are to be looked at once more.
-    pub(super) unsure: Vec<Checkpoint>,
 }
 
 impl Committer {
@@ -227,7 +225,6 @@ impl Committer {
         &mut self,
         modules: Vec<ModuleAddress>,
         to: Checkpoint,
-        unsure: Vec<Checkpoint>,
     ) -> Result<(), Setback> {
         if self.anchored && self.unsaved.is_empty() && self.rollback.is_none() {
             return Ok(());
@@ -237,7 +234,6 @@ impl Committer {
             to,
             events: Vec::new(),
             unknown: Vec::new(),
-            unsure,
         };
         let batch = self.batch(stretch, &[]);
         self.ledger.write(batch).await?;
@@ -248,14 +244,16 @@ impl Committer {
     fn batch(&self, stretch: Stretch, headers: &[Checkpoint]) -> Batch {
         Batch {
             rollback_to: self.rollback,
-            modules: stretch.modules,
             to: stretch.to,
-            moves_cursor: true,
+            coverage: Coverage::Cursor {
+                joined: stretch.modules,
+                left: Vec::new(),
+            },
             events: stretch.events,
             plans: Vec::new(),
             headers: self.unsaved.iter().chain(headers).copied().collect(),
             unknown: stretch.unknown,
-            unsure: Some(stretch.unsure),
+            finalized: None,
         }
     }
 

@@ -313,8 +313,7 @@ impl Follower {
     /// Stores the eventless blocks that are not stored yet.
     pub(super) async fn save(&mut self, place: &Place) -> Result<(), Setback> {
         let (modules, to) = (place.watch.modules(), place.window.base());
-        let unsure = place.unsure.up_to(to.number);
-        self.committer.save(modules, to, unsure).await
+        self.committer.save(modules, to).await
     }
 
     /// Whether the head is so far away that ranges are read up to near it.

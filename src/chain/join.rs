@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use super::ChainConfig;
 use super::backfill;
 use super::commit::{Ledger, Stretch};
-use super::follow::{Follower, Setback};
+use super::follow::{Follower, Setback, blocking};
 use super::goal::Goal;
 use super::module::{self, NotReadable};
 use super::node::Node;
@@ -228,7 +228,13 @@ async fn catch_up(
     head: u64,
 ) -> Result<Watch, NotReadable> {
     let record = module::register(node, &ledger.store, config, module, head).await?;
-    let from = record.synced_to.map_or(record.start_block, |to| to + 1);
+    let store = ledger.store.clone();
+    let cursor = blocking(move || store.cursor())
+        .await?
+        .map(|cursor| cursor.number);
+    let from = record
+        .synced_to(cursor)
+        .map_or(record.start_block, |to| to + 1);
     let mut watch = Watch::new(BTreeMap::from([(module, record)]));
     if from <= target.number {
         backfill::read_module(node, ledger, module, &mut watch, from, target).await?;
@@ -302,7 +308,6 @@ impl Follower {
                 .iter()
                 .flat_map(|block| block.unknown.iter().copied())
                 .collect(),
-            unsure: place.unsure.up_to(base.number),
         };
         self.committer.commit(node, stretch, &[]).await?;
         for (block, more) in place.window.tail_mut().zip(unconfirmed) {

@@ -68,7 +68,7 @@ pub(super) async fn register(
     .await?;
     Ok(record.unwrap_or(ModuleRecord {
         start_block,
-        synced_to: None,
+        synced: crate::domain::Synced::To(None),
         initial_processor,
         processor_updates: Vec::new(),
     }))

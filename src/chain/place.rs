@@ -15,7 +15,7 @@ use super::node::read::{self, Header};
 use super::unsure::Unsure;
 use super::watch::Watch;
 use super::window::Window;
-use crate::domain::Checkpoint;
+use crate::domain::{Checkpoint, Synced};
 
 /// Modules whose acquaintance is made at the same time.
 const REGISTERED_AT_ONCE: usize = 8;
@@ -56,26 +56,23 @@ impl Follower {
     pub(super) async fn begin(&mut self, node: &Node, head: &Header) -> Result<Place, Setback> {
         let wanted = self.modules.borrow_and_update().clone();
         let store = self.store.clone();
-        let (cursor, known, unsure) =
-            blocking(move || Ok((store.cursor()?, store.modules()?, store.unsure_blocks()?)))
-                .await?;
+        let (cursor, known) = blocking(move || Ok((store.cursor()?, store.modules()?))).await?;
         let confirmed = head.number.saturating_sub(self.confirmations());
         if let Some(cursor) = cursor {
             let modules = known
                 .into_iter()
                 .filter(|(module, record)| {
                     wanted.contains(module)
-                        && record.synced_to == Some(cursor.number)
+                        && record.synced == Synced::ToCursor
                         // One that had none joins like a new one, and is asked for it again.
                         && !record.is_without_processor()
                 })
                 .collect();
-            let watch = Watch::new(modules);
+            let mut watch = Watch::new(modules);
+            watch.set_synced(cursor.number);
             info!(block = cursor.number, "following from the stored cursor");
             self.committer.anchored();
-            let mut place = Place::at(cursor, watch);
-            place.unsure.restore(unsure);
-            return Ok(place);
+            return Ok(Place::at(cursor, watch));
         }
         let mut records = BTreeMap::new();
         let (store, config) = (&self.store, &self.config);

@@ -88,7 +88,7 @@ mod tests {
     fn a_bloom_says_less_the_fuller_it_is() {
         let record = ModuleRecord {
             start_block: 5,
-            synced_to: None,
+            synced: crate::domain::Synced::To(None),
             initial_processor: Address::repeat_byte(0xa),
             processor_updates: Vec::new(),
         };

@@ -7,7 +7,9 @@ use alloy::primitives::{Address, B256};
 
 use super::decode::{Decoded, Emitter};
 use super::question::Question;
-use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, UnknownLogs};
+use crate::domain::{
+    ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, Synced, UnknownLogs,
+};
 
 /// One log of a watched address, decoded, with what is needed when it means nothing.
 #[derive(Clone, Debug)]
@@ -67,13 +69,17 @@ impl Watch {
     /// Everything up to this block has been read for all of them.
     pub(crate) fn set_synced(&mut self, to: u64) {
         for record in self.modules.values_mut() {
-            record.synced_to = Some(to);
+            record.synced = Synced::To(Some(to));
         }
     }
 
     /// The first block that has not been read for all of them.
     pub(crate) fn next_block(&self) -> u64 {
-        let next = |record: &ModuleRecord| record.synced_to.map_or(record.start_block, |to| to + 1);
+        let next = |record: &ModuleRecord| {
+            record
+                .synced_to(None)
+                .map_or(record.start_block, |to| to + 1)
+        };
         self.modules.values().map(next).min().unwrap_or_default()
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use anyhow::Context;
 use tokio::sync::oneshot;
 
-use crate::domain::Batch;
+use crate::domain::{Batch, Coverage, Synced};
 use crate::store::Store;
 
 /// What to do: run it, then answer.
@@ -34,12 +34,12 @@ impl Writer {
     pub(super) async fn ingest(
         &self,
         store: Store,
-        batch: Batch,
+        mut batch: Batch,
         turn: impl Send + 'static,
     ) -> anyhow::Result<()> {
         let (done, stored) = oneshot::channel();
         let job = Box::new(move || {
-            let result = store.ingest(batch);
+            let result = name_left(&store, &mut batch).and_then(|()| store.ingest(batch));
             drop((store, turn));
             // Nobody may be waiting any more.
             let _ = done.send(result);
@@ -48,4 +48,16 @@ impl Writer {
         self.jobs.send(job).ok().context(gone)?;
         stored.await.context(gone)?
     }
+}
+
+/// Names the modules at the cursor that the batch does not cover.
+fn name_left(store: &Store, batch: &mut Batch) -> anyhow::Result<()> {
+    if let Coverage::Cursor { joined, left } = &mut batch.coverage {
+        for (module, record) in store.modules()? {
+            if record.synced == Synced::ToCursor && !joined.contains(&module) {
+                left.push(module);
+            }
+        }
+    }
+    Ok(())
 }

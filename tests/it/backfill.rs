@@ -11,7 +11,7 @@ use amser_roles::chain::node::RpcError;
 use amser_roles::chain::node::stream::HttpLogs;
 use amser_roles::chain::range::{Piece, RangeReader, RangeSize, Source};
 use amser_roles::domain::{
-    ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, Timestamp,
+    ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, Synced, Timestamp,
 };
 use amser_roles::sandbox::log_node::{
     Fault, LogNode, LogNodeOptions, MadeLog, PROCESSOR, RenderedChain, Story, StorySpec, WORDINGS,
@@ -33,7 +33,7 @@ fn records(modules: usize) -> BTreeMap<ModuleAddress, ModuleRecord> {
         .map(|n| {
             let record = ModuleRecord {
                 start_block: FIRST,
-                synced_to: None,
+                synced: Synced::To(None),
                 initial_processor: PROCESSOR,
                 processor_updates: vec![],
             };

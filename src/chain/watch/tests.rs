@@ -9,7 +9,7 @@ const STRANGER: Address = Address::repeat_byte(0xc);
 fn watch() -> Watch {
     let record = ModuleRecord {
         start_block: 5,
-        synced_to: None,
+        synced: crate::domain::Synced::To(None),
         initial_processor: FIRST,
         processor_updates: Vec::new(),
     };
