@@ -1,5 +1,18 @@
 //! Follows the chain into the store: from each module's deployment to the confirmed tip, then block by block, across
-//! reorganisations, restarts and failing nodes. Only user of an alloy provider outside the sandbox.
+//! reorganisations, restarts and failing nodes. Only user of an alloy provider beside `wallet` and the sandbox.
+//!
+//! | question | file |
+//! |---|---|
+//! | the way of everything: choose a node, catch up, follow the tip | `follow` |
+//! | a new head, its blocks, what goes on beside | `tip`, `block` |
+//! | a reorganisation: the path to the followed chain, the fork, what a node may undo | `reorg` |
+//! | where the following begins after a start | `start` |
+//! | how a module is registered and joins | `modules` |
+//! | whose logs count: the rule of processors | `processors` |
+//! | what a provider's limit does to ranges | `range` |
+//! | what a node's refusal means, which node is used | `node/error`, `node/pool` |
+//! | empty answers that were wrong | `second_look`, `compare` |
+//! | when something is written | `state` (what is not stored yet), `writer` (the one thread) |
 
 pub mod decode;
 pub mod filter;
@@ -8,75 +21,43 @@ pub mod node;
 pub mod processors;
 pub mod range;
 
-mod advance;
-mod backfill;
 mod block;
-mod commit;
+mod compare;
+mod config;
+mod error;
 mod follow;
-mod goal;
-mod join;
-mod module;
-mod place;
+mod history;
+mod modules;
 mod plans;
 mod progress;
-mod question;
 mod reorg;
+mod second_look;
+mod start;
+mod state;
 mod tip;
-mod unsure;
-mod watch;
-mod window;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context as _, bail};
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use url::Url;
 
-pub use self::progress::{Progress, ProgressLog};
+pub use self::config::{
+    ChainConfig, FAILURE_REASONS, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
+    SECOND_LOOK_EVERY,
+};
 
-use self::follow::Follower;
-use self::goal::Goal;
-use crate::abi::Layouts;
-use crate::domain::{ChainStatus, Checkpoint, ModuleAddress};
+use self::config::Goal;
+use self::error::SessionError;
+use self::node::Pool;
+use self::plans::Plans;
+use self::state::Context;
+use self::writer::Writer;
+use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
-
-/// Where and how to follow (`[chain]` of the configuration).
-#[derive(Clone, Debug)]
-pub struct ChainConfig {
-    /// `ws(s)://` or `http(s)://`, in order of preference.
-    pub rpc_urls: Vec<Url>,
-    /// What every node must answer to `eth_chainId`.
-    pub chain_id: u64,
-    /// Blocks on top of an event's block before it counts.
-    pub confirmations: u64,
-    /// First block to read for every module; by default each module's deployment.
-    pub start_block: Option<u64>,
-    /// How the contracts' logs and answers are read.
-    pub layouts: Arc<Layouts>,
-    /// Codes of `ExecutionFailed` that count as a failed payment.
-    pub failure_reasons: BTreeSet<u8>,
-}
-
-/// The codes of `ExecutionFailed` that lie with the subscriber: Expired, Exhausted, InsufficientAllowance,
-/// InsufficientBalance, TransferFailed, WindowMissed. The others can be provoked by any stranger who calls `execute`, or
-/// say nothing about the subscriber.
-pub const FAILURE_REASONS: [u8; 6] = [4, 5, 7, 8, 9, 11];
-
-/// What `index` has done.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct IndexReport {
-    /// Events stored since the start.
-    pub events: u64,
-    /// The store's cursor.
-    pub cursor: Checkpoint,
-    /// Wall time.
-    pub seconds: f64,
-}
 
 /// Follows until `stop`. Troubles with nodes are waited out, reported in the status and never end it.
 ///
@@ -89,12 +70,12 @@ pub async fn follow(
     status: Sender<ChainStatus>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let starting = Follower::start(config, store, modules, status, Goal::Follow);
-    let mut follower = tokio::select! {
-        follower = starting => follower?,
+    let preparing = prepare(config, store, modules, status, Goal::Follow);
+    let mut context = tokio::select! {
+        context = preparing => context?,
         () = stop.cancelled() => return Ok(()),
     };
-    follower.run(&stop).await
+    follow::run(&mut context, &stop).await
 }
 
 /// Follows up to block `to` (at most, and by default, the confirmed tip) and returns.
@@ -116,12 +97,12 @@ pub async fn index(
         to,
         progress: Box::new(progress),
     };
-    let starting = Follower::start(config, store.clone(), modules, status, goal);
-    let mut follower = tokio::select! {
-        follower = starting => follower?,
+    let preparing = prepare(config, store.clone(), modules, status, goal);
+    let mut context = tokio::select! {
+        context = preparing => context?,
         () = stop.cancelled() => bail!("stopped before anything was read"),
     };
-    follower.run(&stop).await?;
+    follow::run(&mut context, &stop).await?;
     let cursor = store.cursor()?;
     if stop.is_cancelled() {
         let at = cursor.map_or(0, |cursor| cursor.number);
@@ -138,8 +119,38 @@ pub async fn index(
         );
     }
     Ok(IndexReport {
-        events: follower.events_stored(),
+        events: context.writer.events_stored(),
         cursor,
         seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// Checks the chain ids and binds the store to the chain.
+async fn prepare(
+    config: ChainConfig,
+    store: Store,
+    wanted: Receiver<BTreeSet<ModuleAddress>>,
+    status: Sender<ChainStatus>,
+    goal: Goal,
+) -> anyhow::Result<Context> {
+    let pool = Pool::new(&config.rpc_urls, config.chain_id);
+    pool.refuse_wrong_chain().await?;
+    let (bound, chain_id) = (store.clone(), config.chain_id);
+    tokio::task::spawn_blocking(move || bound.bind_chain(chain_id)).await??;
+    let plans = Plans::of(store.clone(), config.layouts.clone())
+        .await
+        .map_err(|error| match error {
+            SessionError::Store(error) => error,
+            other => anyhow::anyhow!("{other:?}"),
+        })?;
+    Ok(Context {
+        writer: Writer::start(store.clone())?,
+        config,
+        goal,
+        store,
+        plans,
+        pool,
+        wanted,
+        status,
     })
 }

@@ -9,13 +9,14 @@ mod id;
 mod proof;
 mod question;
 mod role;
+mod rules;
 mod status;
 mod subscription;
 
 pub use counts::Counts;
 pub use event::{
-    Batch, ChainEvent, Checkpoint, EventKind, FailureReason, ModuleRecord, Position, Subject,
-    UnknownLogs,
+    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FailureReason, ModuleRecord, Position,
+    Subject, Synced, UnknownLogs,
 };
 pub use gate::{Gate, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use id::{
@@ -24,8 +25,9 @@ pub use id::{
 pub use proof::SignatureVerdict;
 pub use question::{
     GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding, SubscriptionStanding,
-    Synced,
+    SyncOutcome,
 };
 pub use role::{Applied, AppliedState, Cause, JournalEntry, Link, Outcome, RoleAction, RoleChange};
+pub use rules::Rules;
 pub use status::{ChainStatus, DiscordStatus};
 pub use subscription::{Mark, Plan, Subscription};

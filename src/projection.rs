@@ -1,7 +1,9 @@
 //! PURE. Folds a subscription's events into its state, and reads from the state until when it gives access.
 
+use alloy::primitives::U256;
+
 use crate::domain::{
-    Cause, ChainEvent, EventKind, Mark, ModuleAddress, OnLapse, Plan, Policy, Subscription,
+    Cause, ChainEvent, EventKind, Mark, ModuleAddress, OnLapse, Plan, Policy, Rules, Subscription,
     SubscriptionId, Timestamp,
 };
 
@@ -9,7 +11,7 @@ use crate::domain::{
 ///
 /// `interval` is that of the subscription's plan in seconds; `None` where the plan is unknown, in which case no failed
 /// payment counts, because it cannot be told whether one was due.
-pub fn fold(state: &mut Subscription, event: &ChainEvent, interval: Option<u64>) {
+pub fn fold(state: &mut Subscription, event: &ChainEvent, interval: Option<u64>, rules: &Rules) {
     let mark = Mark {
         position: event.position,
         transaction: event.transaction,
@@ -35,20 +37,25 @@ pub fn fold(state: &mut Subscription, event: &ChainEvent, interval: Option<u64>)
             state.resumed = None;
         }
         EventKind::ExecutionFailed { reason, .. } => {
-            // Anyone may call `execute`, so a failure counts only when a payment was due at its block and the reason
-            // lies with the subscriber (PROTOCOL.md, "How events change access").
+            // Anyone may call `execute`, so a failure counts only when a payment was due at its block and its reason is
+            // one of those configured (PROTOCOL.md, "How events change access").
             let due = match (event.timestamp, interval) {
                 (Some(now), Some(interval)) => {
                     now >= state.last_paid_at.unwrap_or_default().plus(interval)
                 }
                 _ => false,
             };
-            if reason.can_count() && due && state.failed.is_none() {
+            if rules.counts(reason) && due && state.failed.is_none() {
                 state.failed = Some((mark, reason));
             }
         }
-        EventKind::SubscriptionExpiryUpdated { .. }
-        | EventKind::SubscriptionRecovered { .. }
+        EventKind::SubscriptionExpiryUpdated { expiry, .. } => {
+            // Without its block's time nothing can be concluded from it.
+            if let Some(now) = event.timestamp {
+                state.ended = (expiry <= U256::from(now.0)).then_some(mark);
+            }
+        }
+        EventKind::SubscriptionRecovered { .. }
         | EventKind::PlanCreated { .. }
         | EventKind::PlanStatusChanged { .. }
         | EventKind::SubscriberBlocked { .. }
@@ -138,7 +145,7 @@ pub struct Gist {
     pub failed: bool,
     /// A pause that nothing has lifted.
     pub paused: bool,
-    /// It was cancelled.
+    /// It was cancelled, or its expiry was set to the past.
     pub cancelled: bool,
 }
 
@@ -148,7 +155,7 @@ impl From<&Subscription> for Gist {
             last_paid_at: subscription.last_paid_at,
             failed: subscription.failed.is_some(),
             paused: subscription.paused.is_some(),
-            cancelled: subscription.cancelled.is_some(),
+            cancelled: subscription.cancellation().is_some(),
         }
     }
 }
@@ -218,7 +225,7 @@ pub fn cause(
         Access::Shut(Lapse::Cancelled) => Cause::Cancelled {
             module,
             subscription: id,
-            mark: subscription.cancelled?,
+            mark: subscription.cancellation()?,
         },
         Access::Shut(Lapse::Paused) => Cause::Paused {
             module,

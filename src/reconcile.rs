@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::discord::{Discord, Observation, Reading, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, ModuleAddress, Policy, Question, RoleAction,
-    RoleChange, RoleId, Synced, UserId,
+    RoleChange, RoleId, SyncOutcome, UserId,
 };
 use crate::planner::Held;
 use crate::roster::Roster;
@@ -111,7 +111,7 @@ struct Reconcile {
     /// Servers that could not be read: how often in a row, and what was said of it.
     unreadable: BTreeMap<GuildId, (u32, String)>,
     /// Who waits for a server to be read and checked.
-    syncing: BTreeMap<GuildId, Vec<oneshot::Sender<Synced>>>,
+    syncing: BTreeMap<GuildId, Vec<oneshot::Sender<SyncOutcome>>>,
     /// Servers that were read for them and are not told of yet.
     synced: BTreeSet<GuildId>,
     /// Whether the numbers for the status page may have changed, and when they may be counted again.

@@ -7,10 +7,13 @@ mod ingest;
 mod ledger;
 mod links;
 mod member;
+mod mend;
 mod migrate;
 mod notices;
 mod open;
 mod reads;
+mod refold;
+mod reset;
 mod rollback;
 mod tables;
 mod touched;
@@ -21,6 +24,8 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::domain::Rules;
+
 pub use links::LinkOutcome;
 pub use notices::Notice;
 pub use touched::Touched;
@@ -30,6 +35,7 @@ pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 #[derive(Clone)]
 pub struct Store {
     database: Arc<redb::Database>,
+    rules: Arc<Rules>,
     touched: Arc<touched::Inbox>,
     notice_added: Arc<Notify>,
 }
@@ -74,12 +80,22 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Opens the store, making a new one only where no file is.
+    /// Opens the store with the default rules, making a new one only where no file is.
     ///
     /// # Errors
     /// [`StoreError`]; a corrupt or foreign file is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        open::open(path).map(Self::around)
+        Self::open_with(path, Rules::default())
+    }
+
+    /// As [`Store::open`]. Where the stored states were folded with other rules, they are folded again first, which takes
+    /// a few seconds per million events.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a corrupt or foreign file is left as it is.
+    pub fn open_with(path: &Path, rules: Rules) -> Result<Self, StoreError> {
+        let database = open::open(path, &rules)?;
+        Ok(Self::around(database, rules))
     }
 
     /// A store that lives as long as the handle; for tests.
@@ -87,12 +103,15 @@ impl Store {
     /// # Errors
     /// None in practice: memory cannot fail to open.
     pub fn in_memory() -> anyhow::Result<Self> {
-        open::in_memory().map(Self::around)
+        let rules = Rules::default();
+        let database = open::in_memory(&rules)?;
+        Ok(Self::around(database, rules))
     }
 
-    fn around(database: redb::Database) -> Self {
+    fn around(database: redb::Database, rules: Rules) -> Self {
         Self {
             database: Arc::new(database),
+            rules: Arc::new(rules),
             touched: Arc::default(),
             notice_added: Arc::default(),
         }

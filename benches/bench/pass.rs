@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use alloy::primitives::{Address, B256, U256};
 use amser_roles::domain::{
-    Applied, AppliedState, Batch, Cause, ChainEvent, Checkpoint, EventKind, Gate, GateId,
+    Applied, AppliedState, Batch, Cause, ChainEvent, Checkpoint, Coverage, EventKind, Gate, GateId,
     GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, Policy, Position, RoleId,
     SubscriptionId, Timestamp, UserId, Wallet,
 };
@@ -139,18 +139,20 @@ fn history() -> Batch {
     }
     Batch {
         rollback_to: None,
-        modules: vec![MODULE],
         to: Checkpoint {
             number: 3,
             hash: B256::ZERO,
             timestamp: Timestamp(10 * INTERVAL),
         },
-        moves_cursor: true,
+        coverage: Coverage::Cursor {
+            joined: vec![MODULE],
+            left: Vec::new(),
+        },
         events,
         plans: Vec::new(),
         headers: Vec::new(),
         unknown: Vec::new(),
-        unsure: None,
+        finalized: None,
     }
 }
 

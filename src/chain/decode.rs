@@ -24,11 +24,20 @@ pub struct Watched {
 
 /// Which watched contract emitted a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emitter {
+enum Emitter {
     /// A module: the one that the event is about.
     Module,
-    /// A processor, by its index in [`Watched::processors`].
-    Processor(u16),
+    /// A processor.
+    Processor,
+}
+
+/// An event with the contract that emitted it, by which it is decided whether it counts (`processors.rs`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// A watched module or processor.
+    pub emitter: Address,
+    /// What it said.
+    pub event: ChainEvent,
 }
 
 /// What a log turned out to be.
@@ -39,7 +48,7 @@ pub enum Emitter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
     /// An event of a watched module, or of a watched processor about a watched module.
-    Event(ChainEvent, Emitter),
+    Event(ChainEvent),
     /// A watched address emitted something that the ABI does not know, or not with this shape.
     Unknown,
     /// A watched processor's event about somebody else's module.
@@ -56,8 +65,8 @@ impl Watched {
         processors: Vec<Address>,
     ) -> Self {
         let mut roles = FxHashMap::default();
-        for (processor, index) in processors.iter().zip(0..=u16::MAX) {
-            roles.insert(*processor, Emitter::Processor(index));
+        for processor in &processors {
+            roles.insert(*processor, Emitter::Processor);
         }
         // A module that is named as a processor stays a module: its own events matter most.
         roles.extend(modules.into_iter().map(|module| (module, Emitter::Module)));
@@ -73,7 +82,7 @@ impl Watched {
         &self.layouts
     }
 
-    /// The watched processors; an [`Emitter::Processor`] is an index into them.
+    /// The watched processors, in order.
     pub fn processors(&self) -> &[Address] {
         &self.processors
     }
@@ -100,7 +109,7 @@ impl LogDecoder {
         let fields = data.and_then(|data| watched.layouts.read(log.topics(), data));
         let decoded = fields.and_then(|fields| match emitter {
             Emitter::Module => module_event(&fields).map(|kind| (log.address, kind)),
-            Emitter::Processor(_) => processor_event(&fields),
+            Emitter::Processor => processor_event(&fields),
         });
         let Some((module, kind)) = decoded else {
             return Decoded::Unknown;
@@ -118,7 +127,7 @@ impl LogDecoder {
             timestamp: log.block_timestamp.map(Timestamp),
             kind,
         };
-        Decoded::Event(event, emitter)
+        Decoded::Event(event)
     }
 }
 

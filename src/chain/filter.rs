@@ -1,12 +1,19 @@
-//! Which logs to ask for, and the `eth_getLogs` calls that ask for them.
+//! Which logs to ask for, the `eth_getLogs` calls that ask for them, and what a block's bloom says before they are asked.
+//! Pure.
 
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, Bloom, BloomInput, keccak256};
 use serde_json::{Value, json};
+
+use super::decode::Watched;
+use crate::abi::Layouts;
 
 /// Most addresses (or topics at one position) in one call; geth's default limit is 1,000.
 const ADDRESSES_PER_CALL: usize = 500;
+/// With more modules than this the node is asked by topic alone, and picking out what is ours is done here: one call per
+/// block, however many modules there are. Logs with topics that no ABI knows are not seen then.
+const MOST_MODULES_BY_ADDRESS: usize = 200;
 
 /// The blocks of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +36,7 @@ pub struct LogQuery {
 /// The addresses and topics of one call; a filter has one or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterPart {
-    /// Any of these emitters.
+    /// Any of these emitters; empty: any.
     pub addresses: Vec<Address>,
     /// Any of these first topics; empty: any.
     pub topic0: Vec<B256>,
@@ -50,7 +57,9 @@ impl LogQuery {
                 filter.insert("blockHash".into(), json!(hash));
             }
         }
-        filter.insert("address".into(), json!(self.part.addresses));
+        if !self.part.addresses.is_empty() {
+            filter.insert("address".into(), json!(self.part.addresses));
+        }
         let position = |topics: &Vec<B256>| match topics.is_empty() {
             true => Value::Null,
             false => json!(topics),
@@ -75,36 +84,69 @@ impl LogQuery {
     }
 }
 
-/// Everything that is asked for about a range of blocks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything that is asked for about some blocks, and the contracts whose logs are picked from the answers.
+#[derive(Clone, Debug)]
 pub struct LogFilter {
+    watched: Arc<Watched>,
+    modules: Vec<Address>,
     parts: Vec<Arc<FilterPart>>,
+    /// Hashes of what a block's bloom must hold one of.
+    bloom: Vec<B256>,
 }
 
 impl LogFilter {
-    /// All logs of the modules and processors, whatever their topics, so that unknown topics are seen.
-    pub fn combined(modules: &[Address], processors: &[Address]) -> Self {
-        Self::of(addresses(&[modules, processors].concat()))
+    /// All logs of the modules and processors, whatever their topics, so that unknown topics are seen; with very many
+    /// modules, all logs with known topics, whoever emitted them.
+    pub fn combined(
+        layouts: Arc<Layouts>,
+        modules: Vec<Address>,
+        processors: Vec<Address>,
+    ) -> Self {
+        let parts = match modules.len() > MOST_MODULES_BY_ADDRESS {
+            true => vec![FilterPart {
+                addresses: Vec::new(),
+                topic0: layouts.topics().to_vec(),
+                topic1: Vec::new(),
+            }],
+            false => by_address(&[modules.as_slice(), &processors].concat()),
+        };
+        let addresses = modules.iter().chain(&processors);
+        Self {
+            bloom: addresses.map(keccak256).collect(),
+            watched: Arc::new(Watched::new(layouts, modules.iter().copied(), processors)),
+            modules,
+            parts: parts.into_iter().map(Arc::new).collect(),
+        }
     }
 
-    /// All logs of the modules, and of the processors those about the modules: for a processor that serves many other
-    /// merchants, whose logs would outnumber ours.
-    pub fn separate(modules: &[Address], processors: &[Address]) -> Self {
-        let mut parts = addresses(modules);
-        for chunk in modules.chunks(ADDRESSES_PER_CALL) {
+    /// The same, but of the processors only what is about the modules: for a processor that serves many other merchants,
+    /// whose logs would outnumber ours.
+    pub fn separate(&self) -> Self {
+        if self.modules.len() > MOST_MODULES_BY_ADDRESS {
+            return self.clone();
+        }
+        let mut parts = by_address(&self.modules);
+        for chunk in self.modules.chunks(ADDRESSES_PER_CALL) {
             parts.push(FilterPart {
-                addresses: processors.to_vec(),
+                addresses: self.watched.processors().to_vec(),
                 topic0: Vec::new(),
                 topic1: chunk.iter().map(|module| module.into_word()).collect(),
             });
         }
-        Self::of(parts)
-    }
-
-    fn of(parts: Vec<FilterPart>) -> Self {
         Self {
             parts: parts.into_iter().map(Arc::new).collect(),
+            ..self.clone()
         }
+    }
+
+    /// The contracts whose logs are picked from the answers.
+    pub fn watched(&self) -> &Arc<Watched> {
+        &self.watched
+    }
+
+    /// Whether this processor's logs are asked for.
+    pub fn asks_for_processor(&self, address: &Address) -> bool {
+        self.watched.processors().contains(address)
     }
 
     /// The calls that together read the blocks.
@@ -114,9 +156,16 @@ impl LogFilter {
             .into_iter()
             .map(move |part| LogQuery { blocks, part })
     }
+
+    /// Whether a block with this bloom can hold a log of a watched address. Near-full blooms (Base) exclude nothing.
+    pub fn may_be_in(&self, bloom: &Bloom) -> bool {
+        self.bloom
+            .iter()
+            .any(|hash| bloom.contains_input(BloomInput::Hash(*hash)))
+    }
 }
 
-fn addresses(addresses: &[Address]) -> Vec<FilterPart> {
+fn by_address(addresses: &[Address]) -> Vec<FilterPart> {
     addresses
         .chunks(ADDRESSES_PER_CALL)
         .map(|chunk| FilterPart {
@@ -128,50 +177,91 @@ fn addresses(addresses: &[Address]) -> Vec<FilterPart> {
 }
 
 impl FilterPart {
-    /// Two parts that together ask for the same, or `None` when nothing is left to split: by address, else by second
-    /// topic.
+    /// Two parts that together ask for the same, or `None` when nothing is left to split: by address, else by first, else
+    /// by second topic.
     pub fn halves(&self) -> Option<(Self, Self)> {
-        let halve = |list: &Vec<_>| {
-            (list.len() > 1).then(|| {
-                let (left, right) = list.split_at(list.len() / 2);
-                (left.to_vec(), right.to_vec())
-            })
+        fn split<T: Clone>(list: &[T]) -> Option<(Vec<T>, Vec<T>)> {
+            let (left, right) = list.split_at(list.len() / 2);
+            (list.len() > 1).then(|| (left.to_vec(), right.to_vec()))
+        }
+        let with = |change: &dyn Fn(&mut Self, bool)| {
+            let (mut left, mut right) = (self.clone(), self.clone());
+            change(&mut left, true);
+            change(&mut right, false);
+            (left, right)
         };
-        if self.addresses.len() > 1 {
-            let (left, right) = self.addresses.split_at(self.addresses.len() / 2);
-            return Some((
-                Self {
-                    addresses: left.to_vec(),
-                    ..self.clone()
-                },
-                Self {
-                    addresses: right.to_vec(),
-                    ..self.clone()
-                },
-            ));
+        if let Some((left, right)) = split(&self.addresses) {
+            return Some(with(&|part, is_left| {
+                part.addresses
+                    .clone_from(if is_left { &left } else { &right });
+            }));
         }
-        if let Some((left, right)) = halve(&self.topic0) {
-            return Some((
-                Self {
-                    topic0: left,
-                    ..self.clone()
-                },
-                Self {
-                    topic0: right,
-                    ..self.clone()
-                },
-            ));
+        if let Some((left, right)) = split(&self.topic0) {
+            return Some(with(&|part, is_left| {
+                part.topic0.clone_from(if is_left { &left } else { &right });
+            }));
         }
-        let (left, right) = halve(&self.topic1)?;
-        Some((
-            Self {
-                topic1: left,
-                ..self.clone()
-            },
-            Self {
-                topic1: right,
-                ..self.clone()
-            },
-        ))
+        let (left, right) = split(&self.topic1)?;
+        Some(with(&|part, is_left| {
+            part.topic1.clone_from(if is_left { &left } else { &right });
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(count: usize) -> Vec<Address> {
+        (1..=count)
+            .map(|n| Address::left_padding_from(&n.to_be_bytes()))
+            .collect()
+    }
+
+    fn calls(modules: usize) -> Vec<LogQuery> {
+        let processor = vec![Address::repeat_byte(0xaa)];
+        let filter = LogFilter::combined(Layouts::built_in(), addresses(modules), processor);
+        filter.queries(Blocks::Range(1, 2)).collect()
+    }
+
+    #[test]
+    fn many_modules_are_asked_for_by_topic_in_one_call() {
+        let few = calls(MOST_MODULES_BY_ADDRESS);
+        assert_eq!(few.len(), 1);
+        assert_eq!(few[0].part.addresses.len(), MOST_MODULES_BY_ADDRESS + 1);
+        let many = calls(10_000);
+        assert_eq!(many.len(), 1);
+        assert!(many[0].part.addresses.is_empty() && !many[0].part.topic0.is_empty());
+        assert_eq!(many[0].params()[0].get("address"), None);
+    }
+
+    #[test]
+    fn a_bloom_excludes_blocks_without_our_addresses() {
+        let modules = addresses(3);
+        let filter = LogFilter::combined(Layouts::built_in(), modules.clone(), Vec::new());
+        let mut bloom = Bloom::ZERO;
+        bloom.accrue_raw_log(Address::repeat_byte(0xbb), &[]);
+        assert!(!filter.may_be_in(&bloom));
+        bloom.accrue_raw_log(modules[1], &[]);
+        assert!(filter.may_be_in(&bloom));
+        assert!(filter.may_be_in(&Bloom::repeat_byte(0xff)));
+    }
+
+    #[test]
+    fn halves_together_ask_for_the_same() {
+        let part = FilterPart {
+            addresses: addresses(3),
+            topic0: vec![B256::repeat_byte(1)],
+            topic1: vec![B256::repeat_byte(2), B256::repeat_byte(3)],
+        };
+        let (left, right) = part.halves().unwrap();
+        assert_eq!(
+            [left.addresses.clone(), right.addresses].concat(),
+            part.addresses
+        );
+        assert_eq!((&left.topic0, &left.topic1), (&part.topic0, &part.topic1));
+        let (left, right) = left.halves().unwrap();
+        assert_eq!(left.topic1.len() + right.topic1.len(), 2);
+        assert_eq!(left.halves(), None);
     }
 }

@@ -1,353 +1,327 @@
-//! The loop over endpoints and, on each, from wherever the store is to the tip and on with it.
+//! THE loop: choose a node → find the followed place on its chain → read history up to near its head → follow the tip. What
+//! fails ends the session with that node; the place in the chain stays.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use tokio::sync::watch::{Receiver, Sender};
+use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, info};
 
-use super::advance::Step;
-use super::commit::Committer;
-use super::goal::Goal;
-use super::join::Joining;
-use super::node::Node;
-use super::node::heads::{self, Heads};
-use super::node::read::Header;
-use super::node::{Chosen, Pool, RpcError};
-use super::place::Place;
-use super::{ChainConfig, Progress};
-use crate::domain::{ChainStatus, ModuleAddress};
-use crate::store::Store;
+use super::compare::History;
+use super::config::{Goal, Progress, ProgressLog};
+use super::error::SessionError;
+use super::history::{self, Interrupted, Stretch};
+use super::modules::{self, Joins};
+use super::node::Header;
+use super::node::{Chosen, Node, RpcError, heads, read};
+use super::reorg::{self, window::Window};
+use super::start;
+use super::state::{Context, Followed};
+use super::tip::{self, End, Step};
+use super::{progress, second_look};
 
-/// The newest blocks are read one by one by their hashes, never by range: a node behind a load balancer may know a block
-/// and not its logs.
-pub(super) const NEAR: u64 = 64;
-/// Further behind than this the follower reads ranges again.
-const FAR: u64 = 2 * NEAR;
 /// A tip that was seen longer ago than this is looked for again before an index ends.
 const STALE: Duration = Duration::from_secs(10);
 /// How long a step that is under way when the stop comes may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// Subscriptions in a row to which an node pushed nothing before it is polled.
-const MOST_SILENCES: u32 = 2;
-/// Moves in a row, without progress, that are put down to the chain and not to the node.
+/// After this many retries because the chain moved, without progress, the node is blamed.
 const MOST_MOVES: u32 = 20;
 /// Pause before a chain that moved while it was read is read again.
-const BREATH: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long an index waits for a node that can be used: whoever started it is told then, instead of waiting for ever.
+const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why a step was not made.
-#[derive(Debug)]
-pub(super) enum Setback {
-    /// The node failed.
-    Rpc(RpcError),
-    /// The chain moved while it was read; reading again gives a consistent answer.
-    Moved(String),
-    /// The store failed: nothing can be done here.
-    Store(anyhow::Error),
-}
-
-impl From<RpcError> for Setback {
-    fn from(error: RpcError) -> Self {
-        Self::Rpc(error)
-    }
-}
-
-impl From<anyhow::Error> for Setback {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
-/// How a session on one node ended.
-pub(super) enum End {
-    /// By the stop signal, or at the goal.
-    Stopped,
-    /// Another node is the better choice.
-    Better(Chosen),
-}
-
-/// The follower.
-pub(super) struct Follower {
-    pub(super) config: ChainConfig,
-    pub(super) store: Store,
-    pub(super) modules: Receiver<BTreeSet<ModuleAddress>>,
-    pub(super) status: Sender<ChainStatus>,
-    pub(super) goal: Goal,
-    pub(super) committer: Committer,
-    pub(super) pool: Pool,
-    /// Whether the modules of the start have been read. Ones that come later do not hold up the others.
-    pub(super) settled: bool,
-    /// The places of the endpoints that did not let a module be read.
-    pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
-    /// How often in a row an node, by its place, took a subscription to new heads and pushed none.
-    pub(super) mute: BTreeMap<usize, u32>,
-}
-
-impl Follower {
-    /// Checks the chain ids and binds the store to the chain.
-    pub(super) async fn start(
-        config: ChainConfig,
-        store: Store,
-        modules: Receiver<BTreeSet<ModuleAddress>>,
-        status: Sender<ChainStatus>,
-        goal: Goal,
-    ) -> anyhow::Result<Self> {
-        let pool = Pool::new(&config.rpc_urls, config.chain_id);
-        pool.refuse_wrong_chain().await?;
-        let (bound, chain_id) = (store.clone(), config.chain_id);
-        let late_plans = tokio::task::spawn_blocking(move || {
-            bound.bind_chain(chain_id)?;
-            bound.plans_without_terms()
-        });
-        let committer = Committer::new(store.clone(), Arc::clone(&config.layouts))?;
-        committer.ledger.plans.expect_late(late_plans.await??);
-        Ok(Self {
-            committer,
-            config,
-            store,
-            modules,
-            status,
-            goal,
-            pool,
-            settled: false,
-            refused: BTreeMap::new(),
-            mute: BTreeMap::new(),
-        })
-    }
-
-    /// Events stored since the start.
-    pub(super) fn events_stored(&self) -> u64 {
-        self.committer.events_stored()
-    }
-
-    /// Follows until `stop`, or until the goal is reached.
-    pub(super) async fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut place: Option<Place> = None;
-        let mut next = None;
-        // How often in a row the chain moved under the reading, without progress, and from where.
-        let mut moves = (0, None);
-        // Since when sessions have been failing without progress, and what had been stored by then.
-        let mut failing = None;
-        loop {
-            let chosen = match next.take() {
-                Some(chosen) => chosen,
-                None => {
-                    let status = &self.status;
-                    let choosing = self.pool.choose(|trouble| report(status, trouble));
-                    tokio::select! {
-                        chosen = choosing => chosen,
-                        () = stop.cancelled() => return Ok(()),
-                        () = self.goal.out_of_patience() => return Err(self.unusable()),
-                    }
+/// Follows until `stop`, or until the goal is reached.
+///
+/// # Errors
+/// When the store fails; for an index, when no node could be used for a minute.
+pub(super) async fn run(context: &mut Context, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut followed: Option<Followed> = None;
+    let mut next = None;
+    // How often in a row the chain moved under the reading, without progress, and from where.
+    let mut moves = (0, None);
+    // Since when sessions have been failing without progress, and how much had been stored by then.
+    let mut failing = None;
+    loop {
+        let chosen = match next.take() {
+            Some(chosen) => chosen,
+            None => {
+                let status = &context.status;
+                let choosing = context
+                    .pool
+                    .choose(|trouble| progress::report(status, trouble));
+                tokio::select! {
+                    chosen = choosing => chosen,
+                    () = stop.cancelled() => return Ok(()),
+                    () = out_of_patience(&context.goal) => return Err(unusable(context)),
                 }
-            };
-            self.status.send_modify(|status| {
-                status.rpc = Some(chosen.node.host().to_owned());
-            });
-            let ended = tokio::select! {
-                ended = self.session(&chosen, &mut place, stop) => ended,
-                // Dropped in the middle of a step: the store is consistent, and nothing more is written to it.
-                () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => return Ok(()),
-            };
-            match ended {
-                Ok(End::Stopped) => return Ok(()),
-                Ok(End::Better(chosen)) => next = Some(chosen),
-                Err(Setback::Rpc(error)) => {
-                    self.leave(&chosen, &error);
-                    self.check_patience(&mut failing)?;
-                }
-                Err(Setback::Moved(why)) => {
-                    debug!(why, "reading again from what is stored");
-                    let at = place.as_ref().map(|place| place.window.base());
-                    moves = if moves.1 == at {
-                        (moves.0 + 1, at)
-                    } else {
-                        (1, at)
-                    };
-                    if moves.0 > MOST_MOVES {
-                        // A node that contradicts itself for so long is broken.
-                        self.leave(&chosen, &RpcError::unavailable(why));
-                        self.check_patience(&mut failing)?;
-                    } else {
-                        tokio::time::sleep(BREATH).await;
-                        next = Some(chosen);
-                    }
-                }
-                Err(Setback::Store(error)) => return Err(error),
             }
-        }
-    }
-
-    /// The node failed: says so, and lets the pool decide what comes next.
-    fn leave(&self, chosen: &Chosen, error: &RpcError) {
-        let trouble = format!("{}: {error}", chosen.node.host());
-        report(&self.status, &trouble);
-        let mut worked = false;
-        self.status.send_modify(|status| {
-            worked = std::mem::take(&mut status.at_tip);
-        });
-        self.pool.failed(chosen, worked, error);
-    }
-
-    /// Follows on one node for as long as that works.
-    async fn session(
-        &mut self,
-        chosen: &Chosen,
-        place: &mut Option<Place>,
-        stop: &CancellationToken,
-    ) -> Result<End, Setback> {
-        let node = &chosen.node;
-        // What an earlier session was storing when it failed must be seen before anything is read again.
-        self.committer.ledger.settle().await;
-        let mut head = self.head(node).await?;
-        let is_new = place.is_none();
-        let place = match place {
-            Some(place) => place,
-            None => place.insert(self.begin(node, &head).await?),
         };
-        // An attempt that failed may have taken in processors from blocks that it did not store.
-        place.watch.rewind(place.window.tip().number);
-        // A start from nothing has just read its block from this node.
-        if !is_new || self.committer.is_anchored() {
-            self.check_stored_chain(node, place).await?;
-        }
-        while self.is_far(place, &head) {
-            self.show_head(&head);
-            let started = Instant::now();
-            self.backfill(node, place, &head).await?;
-            // An index need not chase a tip that has moved only a little.
-            if matches!(self.goal, Goal::Follow) || started.elapsed() > STALE {
-                head = self.head(node).await?;
-            }
-        }
-        match self.goal {
-            Goal::Follow => {
-                let is_mute = self.mute.get(&chosen.place) >= Some(&MOST_SILENCES);
-                let mut heads = Heads::open(node, is_mute).await;
-                // After subscribing: what comes in between is not pushed.
-                head = self.head(node).await?;
-                heads.starts_at(&head);
-                self.follow_tip(chosen, place, heads, head, stop).await
-            }
-            Goal::Index { .. } => self.finish_index(chosen, place, head).await,
-        }
-    }
-
-    /// Follows the last blocks up to the goal.
-    async fn finish_index(
-        &mut self,
-        chosen: &Chosen,
-        place: &mut Place,
-        head: Header,
-    ) -> Result<End, Setback> {
-        let node = &chosen.node;
-        let mut joining = Joining::new(chosen, self);
-        let mut modules = self.modules.clone();
-        let from = place.window.base().number + 1;
-        loop {
-            let mut step = self
-                .advance(node, place, std::slice::from_ref(&head))
-                .await?;
-            if step == Step::Done {
-                // There may be no later run that looks again.
-                place.unsure.hurry();
-                step = self.look_again(node, place).await?;
-            }
-            match step {
-                Step::Done => break,
-                Step::Repaired => {}
-                Step::Reorganised => self.recover(node, place).await?,
-            }
-            if self.is_far(place, &head) {
-                return Err(Setback::Moved("far behind the goal".to_owned()));
-            }
-        }
-        self.save(place).await?;
-        loop {
-            self.take_modules(node, &mut modules, place, &mut joining)
-                .await?;
-            if joining.is_done() {
-                break;
-            }
-            if let Some(caught) = joining.next().await {
-                self.join(node, place, &mut joining, caught).await?;
-            }
-        }
-        if let Goal::Index { progress, .. } = &self.goal {
-            let at = place.window.base().number;
-            progress(Progress {
-                from,
-                at,
-                to: at,
-                events: self.committer.events_stored(),
-            });
-        }
-        Ok(End::Stopped)
-    }
-
-    /// The newest block, or the one that the goal is to come to.
-    async fn head(&self, node: &Node) -> Result<Header, Setback> {
-        let latest = heads::newest(node).await?;
-        let Goal::Index { to, .. } = &self.goal else {
-            return Ok(latest);
-        };
-        let confirmed = latest.number.saturating_sub(self.config.confirmations);
-        let to = to.unwrap_or(confirmed).min(confirmed);
-        if to == latest.number {
-            return Ok(latest);
-        }
-        self.known_header(node, to).await
-    }
-
-    /// Blocks on top of an event's block before it counts; the goal of an index is confirmed already.
-    pub(super) fn confirmations(&self) -> u64 {
-        match self.goal {
-            Goal::Follow => self.config.confirmations,
-            Goal::Index { .. } => 0,
-        }
-    }
-
-    /// Stores the eventless blocks that are not stored yet.
-    pub(super) async fn save(&mut self, place: &Place) -> Result<(), Setback> {
-        let (modules, to) = (place.watch.modules(), place.window.base());
-        let unsure = place.unsure.up_to(to.number);
-        self.committer.save(modules, to, unsure).await
-    }
-
-    /// Whether the head is so far away that ranges are read up to near it.
-    pub(super) fn is_far(&self, place: &Place, head: &Header) -> bool {
-        let allowed = FAR + self.confirmations();
-        head.number.saturating_sub(place.window.tip().number) > allowed
-    }
-
-    /// Shows the newest head in the status.
-    pub(super) fn show_head(&self, head: &Header) {
-        let head = head.checkpoint();
-        self.status.send_if_modified(|status| {
-            let changed = status.head != Some(head);
-            status.head = Some(head);
-            changed
+        context.status.send_modify(|status| {
+            status.rpc = Some(chosen.node.host().to_owned());
         });
+        let ended = tokio::select! {
+            ended = session(context, &chosen, &mut followed, stop) => ended,
+            // Dropped in the middle of a step: the store is consistent, and nothing more is written to it.
+            () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => return Ok(()),
+        };
+        match ended {
+            Ok(End::Stopped) => return Ok(()),
+            Ok(End::Better(chosen)) => next = Some(chosen),
+            Err(SessionError::Rpc(error)) => {
+                leave(context, &chosen, &error);
+                check_patience(context, &mut failing)?;
+            }
+            Err(SessionError::Moved(why)) => {
+                debug!(why, "reading again from what is stored");
+                let at = followed.as_ref().map(|followed| followed.window.base());
+                moves = if moves.1 == at {
+                    (moves.0 + 1, at)
+                } else {
+                    (1, at)
+                };
+                if moves.0 > MOST_MOVES {
+                    leave(context, &chosen, &RpcError::unavailable(why));
+                    check_patience(context, &mut failing)?;
+                } else {
+                    tokio::time::sleep(PAUSE).await;
+                    next = Some(chosen);
+                }
+            }
+            Err(SessionError::Store(error)) => return Err(error),
+        }
     }
 }
 
-/// Says in the status why the chain cannot be followed at the moment.
-fn report(status: &Sender<ChainStatus>, trouble: &str) {
-    status.send_if_modified(|status| {
-        let changed = status.trouble.as_deref() != Some(trouble);
-        status.trouble = Some(trouble.to_owned());
-        changed
+/// Follows on one node for as long as that works.
+async fn session(
+    context: &mut Context,
+    chosen: &Chosen,
+    place: &mut Option<Followed>,
+    stop: &CancellationToken,
+) -> Result<End, SessionError> {
+    let node = &chosen.node;
+    // What an earlier session was storing when it failed must be seen before anything is read again.
+    context.writer.settle().await?;
+    let mut head = goal(context, node).await?;
+    let is_new = place.is_none();
+    let followed = match place {
+        Some(followed) => followed,
+        None => place.insert(start::start(context, node, &head).await?),
+    };
+    // An attempt that failed may have taken in processors from blocks that it did not store.
+    followed.processors.rewind(followed.window.tip().number);
+    // A start from nothing has just read its block from this node.
+    if !is_new || followed.unsaved.has_cursor {
+        reorg::check(context, node, followed).await?;
+    }
+    while progress::is_far(context, followed, &head) {
+        progress::show_head(&context.status, &head);
+        let started = Instant::now();
+        catch_up(context, node, followed, &head).await?;
+        // An index need not chase a tip that has moved only a little.
+        if matches!(context.goal, Goal::Follow) || started.elapsed() > STALE {
+            head = goal(context, node).await?;
+        }
+    }
+    match context.goal {
+        Goal::Follow => tip::follow(context, chosen, followed, head, stop).await,
+        Goal::Index { .. } => finish_index(context, chosen, followed, head).await,
+    }
+}
+
+/// Reads history by range up to near the head, or to the goal.
+async fn catch_up(
+    context: &Context,
+    node: &Arc<Node>,
+    followed: &mut Followed,
+    head: &Header,
+) -> Result<(), SessionError> {
+    context.status.send_modify(|status| status.at_tip = false);
+    let end = progress::range_end(context, head);
+    let to = match followed.range_end.take() {
+        Some(known) if known.number == end => known.checkpoint(),
+        _ => reorg::known_header(node, end).await?,
+    };
+    let base = followed.window.base();
+    // The unconfirmed blocks are read again as part of the range.
+    followed.window.rewind(base);
+    followed.processors.rewind(base.number);
+    if followed.processors.is_empty() {
+        // Nothing to read: only the clock moves.
+        followed.unsaved.keep([to]);
+        followed.window = Window::new(to);
+        return Ok(());
+    }
+    // What joins is read from its own place on, with the modules at the cursor watched from the new one.
+    let joining: Vec<_> = followed.joining.keys().copied().collect();
+    for module in joining {
+        followed.drop_module(module);
+    }
+    let from = base.number + 1;
+    let stretch = Stretch {
+        from,
+        to,
+        moves_cursor: true,
+        first: followed.unsaved.next.clone(),
+    };
+    let (window, unsaved) = (&mut followed.window, &mut followed.unsaved);
+    let (writer, status) = (&context.writer, &context.status);
+    let mut log = ProgressLog::begin();
+    let committed = |at: crate::domain::Checkpoint, _| {
+        *window = Window::new(at);
+        unsaved.clear();
+        status.send_modify(|status| status.confirmed = Some(at));
+        let progress = Progress {
+            from,
+            at: at.number,
+            to: to.number,
+            events: writer.events_stored(),
+        };
+        match &context.goal {
+            Goal::Follow => log.note(progress),
+            Goal::Index { progress: tell, .. } => tell(progress),
+        }
+    };
+    let processors = &mut followed.processors;
+    let read = history::read(node, writer, &context.plans, processors, stretch, committed).await;
+    match read {
+        Ok(()) => {
+            let modules = followed.processors.modules().collect();
+            followed.histories.push(History { modules, from, to });
+            Ok(())
+        }
+        Err(Interrupted::Session(error)) => Err(error),
+        Err(Interrupted::WrongStart(module, actual)) => {
+            modules::read_again(context, followed, module, actual).await?;
+            Err(SessionError::Moved("a module is to be read again".into()))
+        }
+        Err(Interrupted::Hostile(module)) => {
+            followed.drop_module(module);
+            Err(SessionError::Moved("a module was dropped".into()))
+        }
+    }
+}
+
+/// Follows the last blocks up to the goal, and takes in the modules that are not there yet.
+async fn finish_index(
+    context: &mut Context,
+    chosen: &Chosen,
+    followed: &mut Followed,
+    head: Header,
+) -> Result<End, SessionError> {
+    let node = &chosen.node;
+    let mut joins = Joins::new(chosen);
+    let from = followed.window.base().number + 1;
+    let mut looked = false;
+    loop {
+        if progress::is_far(context, followed, &head) {
+            return Err(SessionError::Moved("far behind the goal".into()));
+        }
+        match tip::advance(context, node, followed, &head).await? {
+            Step::Done => {}
+            Step::Reorganised => {
+                joins.abort(context).await?;
+                reorg::recover(context, node, followed).await?;
+                continue;
+            }
+            Step::WrongStart(module, actual) => {
+                joins.abort(context).await?;
+                modules::read_again(context, followed, module, actual).await?;
+                continue;
+            }
+            Step::Hostile(module) => {
+                joins.drop_hostile(followed, module);
+                continue;
+            }
+        }
+        // There may be no later run that looks again.
+        if !looked && let Some(blocks) = second_look::blocks(followed, from.saturating_sub(1)) {
+            let seen = second_look::look(node.clone(), followed.processors.clone(), blocks).await?;
+            looked = !second_look::compare(context, followed, seen).await?;
+            continue;
+        }
+        joins.update(context, followed).await?;
+        if joins.is_done(followed) {
+            break;
+        }
+        if let Some(done) = joins.next().await {
+            joins.take(context, followed, done).await?;
+        }
+    }
+    followed.save(context).await?;
+    if let Goal::Index { progress, .. } = &context.goal {
+        let at = followed.window.base().number;
+        progress(Progress {
+            from,
+            at,
+            to: at,
+            events: context.writer.events_stored(),
+        });
+    }
+    Ok(End::Stopped)
+}
+
+/// The newest block, or the one that the goal is to come to.
+async fn goal(context: &Context, node: &Node) -> Result<Header, SessionError> {
+    let latest = heads::newest(node).await?;
+    let Goal::Index { to, .. } = &context.goal else {
+        return Ok(latest);
+    };
+    let confirmed = latest.number.saturating_sub(context.config.confirmations);
+    let to = to.unwrap_or(confirmed).min(confirmed);
+    if to == latest.number {
+        return Ok(latest);
+    }
+    let header = read::header_at(node, to).await?;
+    let missing = || RpcError::unavailable(format!("it does not have block {to}"));
+    Ok(header.ok_or_else(missing)?)
+}
+
+/// The node failed: says so, and lets the pool decide what comes next.
+fn leave(context: &Context, chosen: &Chosen, error: &RpcError) {
+    let trouble = format!("{}: {error}", chosen.node.host());
+    progress::report(&context.status, &trouble);
+    let mut worked = false;
+    context.status.send_modify(|status| {
+        worked = std::mem::take(&mut status.at_tip);
     });
+    context.pool.failed(chosen, worked, error);
 }
 
-/// Runs a step of the store off the async threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    step: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> Result<T, Setback> {
-    let result = tokio::task::spawn_blocking(step).await;
-    Ok(result.context("a step of the store was interrupted")??)
+/// Returns when no node could be used for too long; never for the service, which waits for better days.
+async fn out_of_patience(goal: &Goal) {
+    match goal {
+        Goal::Follow => std::future::pending().await,
+        Goal::Index { .. } => tokio::time::sleep(INDEX_PATIENCE).await,
+    }
+}
+
+/// Ends an index that has been failing for too long without storing anything.
+fn check_patience(context: &Context, failing: &mut Option<(u64, Instant)>) -> anyhow::Result<()> {
+    let commits = context.writer.commits();
+    match failing {
+        Some((before, since)) if *before == commits => {
+            if matches!(context.goal, Goal::Index { .. }) && since.elapsed() > INDEX_PATIENCE {
+                return Err(unusable(context));
+            }
+        }
+        _ => *failing = Some((commits, Instant::now())),
+    }
+    Ok(())
+}
+
+fn unusable(context: &Context) -> anyhow::Error {
+    info!("giving up: no node can be used");
+    anyhow!(
+        "no node of chain.rpc_urls could be used for {} seconds ({})",
+        INDEX_PATIENCE.as_secs(),
+        context
+            .status
+            .borrow()
+            .trouble
+            .as_deref()
+            .unwrap_or("none answered"),
+    )
 }

@@ -2,26 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tracing::warn;
 
-use super::follow::{Setback, blocking};
+use super::error::{SessionError, blocking};
 use super::node::Node;
 use super::node::RpcError;
 use super::node::read;
+use super::node::reconnect::Reconnect;
+use super::writer::Writer;
 use crate::abi::Layouts;
 use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
 use crate::store::Store;
 
 /// Failures in a row of a plan's reading, each of which ends the session with its node, before it is read later.
 const MOST_FAILURES: u32 = 3;
+/// How often it is looked whether there are plans that could not be read.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A plan of a module.
 type Key = (ModuleAddress, PlanId);
 
 /// What is known of the plans; clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Plans(Arc<Mutex<State>>);
+#[derive(Clone, Debug)]
+pub(super) struct Plans {
+    store: Store,
+    layouts: Arc<Layouts>,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -34,12 +43,68 @@ struct State {
 }
 
 impl Plans {
+    /// Begins with what the store knows.
+    pub(super) async fn of(store: Store, layouts: Arc<Layouts>) -> Result<Self, SessionError> {
+        let read = store.clone();
+        let late = blocking(move || read.plans_without_terms()).await?;
+        let state = State {
+            late,
+            ..State::default()
+        };
+        Ok(Self {
+            store,
+            layouts,
+            state: Arc::new(Mutex::new(state)),
+        })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("never poisoned: no panic while held")
+        let state = self.state.lock();
+        state.expect("never poisoned: no panic while held")
+    }
+
+    /// Stores a batch, after reading the plans that it refers to and that were created before the first block read.
+    pub(super) async fn ingest(
+        &self,
+        node: &Node,
+        writer: &Writer,
+        mut batch: Batch,
+    ) -> Result<(), SessionError> {
+        let new = self.new_in(&batch);
+        let unread = self.unread(&batch, &new).await?;
+        batch.plans.extend(self.read(node, unread).await?);
+        writer.ingest(batch).await?;
+        // Not before: what fails is tried again, and must ask again.
+        self.learned(new);
+        Ok(())
+    }
+
+    /// Reads the plans that could not be read when they were met, now and then; returns only when the store fails.
+    pub(super) async fn read_late(&self, node: &Node, writer: &Writer) -> SessionError {
+        let mut schedule = Reconnect::slow();
+        loop {
+            let wait = match self.state().late.is_empty() {
+                false => schedule.failed(None),
+                true => {
+                    schedule.healthy();
+                    IDLE
+                }
+            };
+            tokio::time::sleep(wait).await;
+            let read = self.read_again(node).await;
+            if read.is_empty() {
+                continue;
+            }
+            let late = read.clone();
+            match writer.submit(move |store| store.learn_plans(&late)).await {
+                Ok(()) => self.found(&read),
+                Err(error) => return error,
+            }
+        }
     }
 
     /// Plans that the batch's new subscriptions refer to and that were not met before.
-    pub(super) fn new_in(&self, batch: &Batch) -> BTreeSet<Key> {
+    fn new_in(&self, batch: &Batch) -> BTreeSet<Key> {
         let mut state = self.state();
         if batch.rollback_to.is_some() {
             // What created a plan may be rolled back.
@@ -55,12 +120,11 @@ impl Plans {
     }
 
     /// Those of the `new` plans that neither the store nor the batch holds.
-    pub(super) async fn unread(
+    async fn unread(
         &self,
-        store: &Store,
         batch: &Batch,
         new: &BTreeSet<Key>,
-    ) -> Result<BTreeSet<Key>, Setback> {
+    ) -> Result<BTreeSet<Key>, SessionError> {
         let mut new = new.clone();
         for event in &batch.events {
             if let EventKind::PlanCreated { plan, .. } = event.kind {
@@ -70,7 +134,7 @@ impl Plans {
         if new.is_empty() || batch.rollback_to.is_some() {
             return Ok(new);
         }
-        let store = store.clone();
+        let store = self.store.clone();
         blocking(move || {
             let mut unread = BTreeSet::new();
             for (module, plan) in new {
@@ -85,17 +149,16 @@ impl Plans {
 
     /// Reads plans from their modules: all of them, before the first failure is told. A contract whose view fails again
     /// and again is read later instead, or it would hold up all others.
-    pub(super) async fn read(
+    async fn read(
         &self,
         node: &Node,
-        layouts: &Layouts,
         plans: BTreeSet<Key>,
-    ) -> Result<Vec<(ModuleAddress, PlanId, Plan)>, Setback> {
+    ) -> Result<Vec<(ModuleAddress, PlanId, Plan)>, SessionError> {
         let mut read = Vec::new();
         let mut failed = None;
         for (module, plan) in plans {
             // A plan's terms never change, and most nodes keep no old state.
-            let trouble = match read::plan(node, layouts, module, plan).await {
+            let trouble = match read::plan(node, &self.layouts, module, plan).await {
                 Ok(Ok(terms)) => {
                     read.push((module, plan, terms));
                     continue;
@@ -132,21 +195,12 @@ impl Plans {
         }
     }
 
-    /// Whether there are plans that could not be read.
-    pub(super) fn are_late(&self) -> bool {
-        !self.state().late.is_empty()
-    }
-
     /// Tries the plans once more that could not be read.
-    pub(super) async fn read_again(
-        &self,
-        node: &Node,
-        layouts: &Layouts,
-    ) -> Vec<(ModuleAddress, PlanId, Plan)> {
+    pub(super) async fn read_again(&self, node: &Node) -> Vec<(ModuleAddress, PlanId, Plan)> {
         let late = self.state().late.clone();
         let mut read = Vec::new();
         for (module, plan) in late {
-            match read::plan(node, layouts, module, plan).await {
+            match read::plan(node, &self.layouts, module, plan).await {
                 Ok(Ok(terms)) => read.push((module, plan, terms)),
                 // The node has other things to do now.
                 Err(RpcError::RateLimited { .. }) => break,
@@ -157,7 +211,7 @@ impl Plans {
     }
 
     /// These are stored, with their plans.
-    pub(super) fn learned(&self, plans: BTreeSet<Key>) {
+    fn learned(&self, plans: BTreeSet<Key>) {
         let mut state = self.state();
         for plan in &plans {
             state.failures.remove(plan);
@@ -166,16 +220,11 @@ impl Plans {
     }
 
     /// These were late and are stored now.
-    pub(super) fn found(&self, plans: &[(ModuleAddress, PlanId, Plan)]) {
+    fn found(&self, plans: &[(ModuleAddress, PlanId, Plan)]) {
         let mut state = self.state();
         for (module, plan, _) in plans {
             state.late.remove(&(*module, *plan));
         }
-    }
-
-    /// Plans that an earlier run could not read.
-    pub(super) fn expect_late(&self, plans: impl IntoIterator<Item = Key>) {
-        self.state().late.extend(plans);
     }
 
     /// Everything about a module is read again.

@@ -1,148 +1,92 @@
-//! Finds where the node's chain left the stored one, however deep, and goes back to there.
+//! Reorganisations: the newest followed blocks, the path from a new head down to them, and the search for the fork when
+//! stored blocks are not on the node's chain any more. The only place that undoes anything.
+
+mod fork;
+mod recover;
+pub(super) mod window;
+
+use std::collections::HashMap;
 
 use alloy::primitives::B256;
-use tracing::warn;
+use tracing::info;
 
-use super::follow::{Follower, Setback, blocking};
-use super::node::Node;
-use super::node::read;
-use super::place::Place;
-use crate::domain::Checkpoint;
+pub(super) use self::fork::contradicts;
+pub(super) use self::recover::{check, is_worth_returning_to, known_header, recover};
 
-/// Stored headers that are looked through at a time.
-const PAGE: usize = 1024;
+use self::window::{Meeting, Window};
+use super::error::SessionError;
+use super::node::Header;
+use super::node::{Node, read};
 
-impl Follower {
-    /// Goes back to the newest followed block that is on the node's chain; what lies above it is rolled back in the store
-    /// with the next commit, which brings the new chain.
-    pub(super) async fn recover(&mut self, node: &Node, place: &mut Place) -> Result<(), Setback> {
-        // Another chain is no reorganisation: nothing is undone for it.
-        node.check_chain().await?;
-        let from = place.window.base();
-        let fork = match self.find_fork(node, from).await? {
-            Some(fork) => fork,
-            None => {
-                // Not one stored block is on this chain: everything is read again, of modules that are not watched at
-                // the moment too.
-                let store = self.store.clone();
-                let records = blocking(move || store.modules()).await?;
-                let starts = records.values().map(|record| record.start_block);
-                let start = starts
-                    .min()
-                    .unwrap_or(from.number)
-                    .min(from.number)
-                    .saturating_sub(1);
-                self.known_header(node, start).await?.checkpoint()
-            }
-        };
-        if fork == from {
-            // Nodes behind one address disagree, or it changed its mind while we looked.
-            return Err(Setback::Moved(
-                "the node is back on the followed chain".to_owned(),
-            ));
-        }
-        let depth = from.number - fork.number;
-        warn!(
-            fork = fork.number,
-            depth, "the chain was reorganised below the confirmed tip"
-        );
-        place.window.rewind(fork);
-        place.watch.rewind(fork.number);
-        place.unsure.forget_from(fork.number + 1);
-        self.committer.roll_back_to(fork.number);
-        self.status.send_modify(|status| {
-            status.at_tip = false;
-            status.reorgs += 1;
-        });
-        Ok(())
-    }
-
-    /// Whether the node's chain differs from the followed one at a height that both have: the only evidence of a
-    /// reorganisation that a shorter chain can give.
-    pub(super) async fn is_on_another_chain(
-        &self,
-        node: &Node,
-        place: &Place,
-        head: u64,
-    ) -> Result<bool, Setback> {
-        let below = head.min(place.window.base().number);
-        let known = match place.window.at(below) {
-            Some(known) => Some(known),
-            None => {
-                let store = self.store.clone();
-                blocking(move || store.headers_below(below, 1)).await?.pop()
-            }
-        };
-        match known {
-            Some(known) => Ok(read::header_at(node, known.number)
-                .await?
-                .is_some_and(|header| header.hash != known.hash)),
-            None => Ok(false),
-        }
-    }
-
-    /// The newest followed block that the node's chain has too. If it has one, it has all below it: hence a search in
-    /// steps that double, then by halves.
-    async fn find_fork(
-        &self,
-        node: &Node,
-        from: Checkpoint,
-    ) -> Result<Option<Checkpoint>, Setback> {
-        // Newest first; what is not stored yet comes before what is.
-        let mut known: Vec<Checkpoint> = self.committer.unsaved().collect();
-        if known.first() != Some(&from) {
-            known.insert(0, from);
-        }
-        loop {
-            let oldest = known.last().map_or(from.number, |header| header.number);
-            let store = self.store.clone();
-            let page = match oldest.checked_sub(1) {
-                Some(below) => blocking(move || store.headers_below(below, PAGE)).await?,
-                None => Vec::new(),
-            };
-            let is_last = page.len() < PAGE;
-            known.extend(page);
-            if let Some(fork) = newest_shared(node, &known).await? {
-                return Ok(Some(fork));
-            }
-            if is_last {
-                return Ok(None);
-            }
-            // None of these: only the oldest needs to stay, as the upper bound of the next page.
-            known.drain(..known.len() - 1);
-        }
-    }
+/// The path from a new head down to the followed chain.
+#[derive(Debug)]
+pub(super) enum Path {
+    /// Everything on it is followed already.
+    Known,
+    /// These blocks, oldest first, on top of so many unconfirmed blocks that stay.
+    Onto(usize, Vec<Header>),
+    /// The node has another block at the height of a confirmed one.
+    BelowConfirmed,
+    /// The head is below the confirmed tip, on whatever chain.
+    Lower,
 }
 
-async fn newest_shared(node: &Node, known: &[Checkpoint]) -> Result<Option<Checkpoint>, Setback> {
-    // Invariant: not shared before `low`; shared from `high` on, where `high` is an index.
-    let (mut low, mut step) = (0, 1);
-    let mut high = loop {
-        let probe = (low + step - 1).min(known.len().saturating_sub(1));
-        let Some(candidate) = known.get(probe) else {
-            return Ok(None);
-        };
-        if is_shared(node, candidate).await? {
-            break probe;
+/// Finds the path from `head` down to the followed blocks.
+pub(super) async fn path(
+    node: &Node,
+    window: &Window,
+    head: &Header,
+) -> Result<Path, SessionError> {
+    if window
+        .at(head.number)
+        .is_some_and(|at| at.hash == head.hash)
+    {
+        // Also a head that jumped back on the same chain: the blocks above it are most likely still to come again.
+        return Ok(Path::Known);
+    }
+    if head.number < window.base().number {
+        return Ok(Path::Lower);
+    }
+    let missing: Vec<u64> = (window.tip().number + 1..head.number).collect();
+    let mut known: HashMap<B256, Header> = match missing.is_empty() {
+        true => HashMap::new(),
+        false => {
+            let headers = read::headers_at(node, &missing).await?;
+            let by_hash = headers.into_iter().map(|header| (header.hash, header));
+            by_hash.collect()
         }
-        low = probe + 1;
-        if low >= known.len() {
-            return Ok(None);
-        }
-        step *= 2;
     };
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if is_shared(node, &known[middle]).await? {
-            high = middle;
-        } else {
-            low = middle + 1;
+    let mut path = vec![head.clone()];
+    loop {
+        let lowest = &path[path.len() - 1];
+        let (parent, number) = (lowest.parent_hash, lowest.number.checked_sub(1));
+        let Some(number) = number else {
+            return Ok(Path::BelowConfirmed);
+        };
+        match window.meets(number, parent) {
+            Meeting::At(stay) => {
+                let dropped = window.unconfirmed().count() - stay;
+                if dropped > 0 {
+                    info!(dropped, "unconfirmed blocks were reorganised");
+                }
+                path.reverse();
+                return Ok(Path::Onto(stay, path));
+            }
+            Meeting::Reorganised => return Ok(Path::BelowConfirmed),
+            Meeting::Below => {}
+        }
+        let header = match known.remove(&parent) {
+            Some(header) => Some(header),
+            None => read::header_of(node, parent).await?,
+        };
+        match header {
+            Some(header) if header.hash == parent && header.number == number => path.push(header),
+            // A node behind a load balancer may not have the block yet, or not any more.
+            _ => {
+                return Err(SessionError::Moved(
+                    "a block's parent is not to be had".into(),
+                ));
+            }
         }
     }
-    Ok(known.get(high).copied())
-}
-
-async fn is_shared(node: &Node, known: &Checkpoint) -> Result<bool, Setback> {
-    let header = read::header_at(node, known.number).await?;
-    Ok(header.map_or(B256::ZERO, |header| header.hash) == known.hash)
 }

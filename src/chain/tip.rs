@@ -1,196 +1,311 @@
-//! The tip, block by block, with everything that happens beside it.
+//! The tip, block by block: a new head, the path to it, its blocks' events, what that confirms; and everything that goes on
+//! beside it.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
-use tokio::sync::watch::Receiver;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::advance::Step;
-use super::follow::{End, Follower, Setback};
-use super::join::{Joining, sleep_until};
-use super::node::Node;
+use super::block::{self, BlockLogs};
+use super::compare;
+use super::error::SessionError;
+use super::modules::{self, Joins, sleep_until};
+use super::node::Header;
 use super::node::heads::{Heads, Seen};
-use super::node::read::Header;
-use super::node::{Chosen, RpcError};
-use super::place::Place;
+use super::node::{Chosen, Node, RpcError, read};
+use super::processors::{Processors, Taken};
+use super::progress;
+use super::reorg::window::Block;
+use super::reorg::{self, Path};
+use super::second_look;
+use super::state::{Context, Followed};
 use crate::domain::ModuleAddress;
 
 /// A head that jumps back further than this makes another node, if one is further, the better choice at once.
 const BACK: u64 = 2;
+/// How often the newest finalized block is asked for.
+const FINALIZED_EVERY: Duration = Duration::from_secs(60);
+/// A block so much newer than this machine's clock is the node's fault: access would end too soon by it.
+const MOST_AHEAD: Duration = Duration::from_secs(600);
 
-impl Follower {
-    /// Follows the tip until the node fails, falls far behind, or a better one is found.
-    pub(super) async fn follow_tip(
-        &mut self,
-        chosen: &Chosen,
-        place: &mut Place,
-        mut heads: Heads,
-        head: Header,
-        stop: &CancellationToken,
-    ) -> Result<End, Setback> {
-        let node = &chosen.node;
-        let mut joining = Joining::new(chosen, self);
-        let mut modules = self.modules.clone();
-        let pool = self.pool.clone();
-        let status = self.status.clone();
-        let height = move || {
-            status
-                .borrow()
-                .confirmed
-                .map_or(0, |confirmed| confirmed.number)
-        };
-        let mut better = std::pin::pin!(pool.better_than(chosen.place, height));
-        let ledger = self.committer.ledger.clone();
-        let mut late_plans = std::pin::pin!(ledger.read_late_plans(node));
-        let mut peek: Option<BoxFuture<'static, Option<Chosen>>> = None;
-        let mut newest = head.clone();
-        let mut new = vec![head];
-        loop {
-            let mut step = Step::Done;
-            if let Some(head) = new.last() {
-                newest = head.clone();
-                self.show_head(head);
-                if self.is_far(place, head) {
-                    return Err(Setback::Moved("far behind the tip".to_owned()));
+/// How the following on one node ended.
+pub(super) enum End {
+    /// By the stop signal, or at the goal.
+    Stopped,
+    /// Another node is the better choice.
+    Better(Chosen),
+}
+
+/// What a step at the tip came to.
+pub(super) enum Step {
+    /// The head is followed.
+    Done,
+    /// Stored blocks are not on the node's chain any more.
+    Reorganised,
+    /// This module was read with the wrong processor from its start on.
+    WrongStart(ModuleAddress, alloy::primitives::Address),
+    /// This module must be dropped.
+    Hostile(ModuleAddress),
+}
+
+/// Follows the tip until the node fails, falls far behind, or a better one is found.
+pub(super) async fn follow(
+    context: &mut Context,
+    chosen: &Chosen,
+    followed: &mut Followed,
+    head: Header,
+    stop: &CancellationToken,
+) -> Result<End, SessionError> {
+    let node = &chosen.node;
+    let mut joins = Joins::new(chosen);
+    let mut heads = Heads::open(node, &head).await;
+    let mut wanted = context.wanted.clone();
+    let pool = context.pool.clone();
+    let (store, status) = (context.store.clone(), context.status.subscribe());
+    let is_usable = |other: Arc<Node>| {
+        let (confirmed, store) = (status.borrow().confirmed, store.clone());
+        let usable = async move { reorg::is_worth_returning_to(&other, &store, confirmed).await };
+        usable.boxed()
+    };
+    let mut better = std::pin::pin!(pool.better_than(chosen.place, is_usable));
+    let (plans, writer) = (context.plans.clone(), context.writer.clone());
+    let mut late_plans = std::pin::pin!(plans.read_late(node, &writer));
+    let mut peek: Option<BoxFuture<'static, Option<Chosen>>> = None;
+    let mut look: Option<BoxFuture<'static, Result<second_look::Seen, RpcError>>> = None;
+    let mut finalized: Option<BoxFuture<'_, Result<Option<Header>, RpcError>>> = None;
+    let mut comparing = JoinSet::new();
+    let (mut last_look, mut looked_at) = (followed.window.tip().number, Instant::now());
+    let mut asked_finalized: Option<Instant> = None;
+    let mut newest = head.clone();
+    let mut new = Some(head);
+    loop {
+        if let Some(head) = &new {
+            progress::show_head(&context.status, head);
+            check_clock(context, head)?;
+            if progress::is_far(context, followed, head) {
+                return Err(SessionError::Moved("far behind the tip".into()));
+            }
+            match advance(context, node, followed, head).await? {
+                Step::Done => {
+                    let is_back = head.number + BACK < followed.window.tip().number;
+                    peek = is_back.then(|| look_around(context, chosen, followed));
+                    newest = head.clone();
+                    new = None;
                 }
-                step = self.advance(node, place, &new).await?;
-                if step == Step::Done {
-                    self.publish(place, &joining);
+                Step::Reorganised => {
+                    // What joins may have read blocks that are undone.
+                    joins.abort(context).await?;
+                    comparing.shutdown().await;
+                    reorg::recover(context, node, followed).await?;
+                    continue;
+                }
+                Step::WrongStart(module, actual) => {
+                    joins.abort(context).await?;
+                    modules::read_again(context, followed, module, actual).await?;
+                    continue;
+                }
+                Step::Hostile(module) => {
+                    joins.drop_hostile(followed, module);
+                    continue;
                 }
             }
-            if step == Step::Done {
-                step = self.look_again(node, place).await?;
+        }
+        joins.update(context, followed).await?;
+        progress::publish(context, followed, &joins, heads.block_time());
+        let look_due = looked_at + context.config.second_look_every;
+        if look.is_none()
+            && look_due <= Instant::now()
+            && let Some(blocks) = second_look::blocks(followed, last_look)
+        {
+            looked_at = Instant::now();
+            last_look = blocks.1;
+            let looking = second_look::look(node.clone(), followed.processors.clone(), blocks);
+            look = Some(looking.boxed());
+        }
+        if finalized.is_none() && asked_finalized.is_none_or(|at| at.elapsed() > FINALIZED_EVERY) {
+            asked_finalized = Some(Instant::now());
+            finalized = Some(read::finalized(node).boxed());
+        }
+        if comparing.is_empty()
+            && let Some(history) = followed.histories.pop()
+            && context.pool.len() > 1
+        {
+            let (pool, store) = (context.pool.clone(), context.store.clone());
+            let processors = followed.processors.clone();
+            comparing.spawn(compare::compare(
+                pool,
+                chosen.place,
+                node.clone(),
+                store,
+                writer.clone(),
+                processors,
+                history,
+            ));
+        }
+        tokio::select! {
+            () = stop.cancelled() => {
+                joins.abort(context).await?;
+                followed.save(context).await?;
+                return Ok(End::Stopped);
             }
-            if step != Step::Done {
-                // What joins may have read blocks that are rolled back.
-                joining.abort().await;
-                if step == Step::Reorganised {
-                    self.recover(node, place).await?;
+            seen = heads.next(node, followed.window.tip()) => match seen? {
+                Seen::Head(head) => new = Some(head),
+                Seen::Nothing => {
+                    // One that hangs goes on: there may be others after it.
+                    peek.get_or_insert_with(|| look_around(context, chosen, followed));
                 }
-                if new.is_empty() {
-                    new.push(newest.clone());
+            },
+            further = OptionFuture::from(peek.as_mut()), if peek.is_some() => {
+                peek = None;
+                if let Some(better) = further.flatten() {
+                    leave_behind(context, chosen, &better);
+                    return Ok(End::Better(better));
                 }
-                continue;
             }
-            if !new.is_empty() {
-                new.clear();
-                let is_back = newest.number + BACK < place.window.tip().number;
-                peek = is_back.then(|| self.look_around(chosen, place));
+            seen = OptionFuture::from(look.as_mut()), if look.is_some() => {
+                look = None;
+                // A look that failed is taken again with the next one.
+                if let Some(Ok(seen)) = seen
+                    && second_look::compare(context, followed, seen).await?
+                {
+                    joins.abort(context).await?;
+                    new = Some(newest.clone());
+                }
             }
-            self.take_modules(node, &mut modules, place, &mut joining)
-                .await?;
-            self.publish(place, &joining);
-            let save_due = self.committer.save_due();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    joining.abort().await;
-                    self.save(place).await?;
-                    return Ok(End::Stopped);
+            shown = OptionFuture::from(finalized.as_mut()), if finalized.is_some() => {
+                finalized = None;
+                // Not every node knows the tag.
+                if let Some(Ok(Some(header))) = shown {
+                    followed.take_finalized(&header);
                 }
-                seen = heads.next(node) => {
-                    self.note_pushes(chosen, &heads);
-                    match seen? {
-                        Seen::Heads(headers) => new = headers,
-                        Seen::Nothing => {
-                            // One that hangs goes on: there may be others after it.
-                            peek.get_or_insert_with(|| self.look_around(chosen, place));
-                        }
-                    }
-                }
-                further = OptionFuture::from(peek.as_mut()), if peek.is_some() => {
-                    peek = None;
-                    if let Some(better) = further.flatten() {
-                        self.leave_behind(chosen, &better);
-                        return Ok(End::Better(better));
-                    }
-                }
-                joined = joining.next() => if let Some(caught) = joined {
-                    self.join(node, place, &mut joining, caught).await?;
+            }
+            Some(compared) = comparing.join_next() => match compared {
+                Ok(compared) => compared?,
+                Err(error) => if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
                 },
-                // An error means that the set of modules is final; then there is nothing to wait for.
-                Ok(()) = modules.changed() => {}
-                better = &mut better => return Ok(End::Better(better)),
-                () = tokio::time::sleep_until(save_due.into()) => self.save(place).await?,
-                () = sleep_until(place.unsure.next()) => {}
-                failed = &mut late_plans => return Err(failed),
+            },
+            done = joins.next() => if let Some(done) = done
+                && joins.take(context, followed, done).await?
+            {
+                // More is watched from the confirmed tip on: the unconfirmed blocks are read again.
+                let base = followed.window.base();
+                followed.window.rewind(base);
+                followed.processors.rewind(base.number);
+                new = Some(newest.clone());
+            },
+            // An error means that the set of modules is final; then there is nothing to wait for.
+            Ok(()) = wanted.changed() => {}
+            better = &mut better => return Ok(End::Better(better)),
+            () = sleep_until(followed.unsaved.due()) => followed.save(context).await?,
+            () = tokio::time::sleep_until(look_due.into()), if look.is_none() => {}
+            failed = &mut late_plans => return Err(failed),
+        }
+    }
+}
+
+/// Follows this head, and stores what it confirms.
+pub(super) async fn advance(
+    context: &Context,
+    node: &Node,
+    followed: &mut Followed,
+    head: &Header,
+) -> Result<Step, SessionError> {
+    let (stay, headers) = match reorg::path(node, &followed.window, head).await? {
+        Path::Known => {
+            // What an earlier attempt took in and could not store.
+            followed.confirm(context, node).await?;
+            return Ok(Step::Done);
+        }
+        Path::Lower => {
+            let known = followed.window.at(head.number);
+            let contradicts = reorg::contradicts(node, &context.store, known, head.number).await?;
+            return Ok(if contradicts {
+                Step::Reorganised
+            } else {
+                Step::Done
+            });
+        }
+        Path::BelowConfirmed => return Ok(Step::Reorganised),
+        Path::Onto(stay, headers) => (stay, headers),
+    };
+    // What is replaced is dropped first: if the reading fails, window and processors are at one place still.
+    followed.window.replace(stay, []);
+    followed.processors.rewind(followed.window.tip().number);
+    let mut blocks = Vec::with_capacity(headers.len());
+    let surprise = read_blocks(node, &mut followed.processors, &headers, &mut blocks).await?;
+    if let Some(surprise) = surprise {
+        return Ok(surprise);
+    }
+    followed.window.replace(stay, blocks);
+    followed.confirm(context, node).await?;
+    Ok(Step::Done)
+}
+
+/// Reads linked blocks in order; a surprise ends the reading.
+async fn read_blocks(
+    node: &Node,
+    processors: &mut Processors,
+    headers: &[Header],
+    blocks: &mut Vec<Block>,
+) -> Result<Option<Step>, SessionError> {
+    while blocks.len() < headers.len() {
+        let rest = &headers[blocks.len()..];
+        let read = block::logs_of(node, rest, &processors.filter()).await?;
+        for (header, BlockLogs { events, unknown }) in rest.iter().zip(read) {
+            match processors.take(events) {
+                Taken::Events(events) => blocks.push(Block {
+                    header: header.clone(),
+                    events,
+                    unknown,
+                }),
+                Taken::AskAgain { from, .. } => {
+                    info!(block = from, "a module has a new payment processor");
+                    break;
+                }
+                Taken::WrongStart { module, actual } => {
+                    return Ok(Some(Step::WrongStart(module, actual)));
+                }
+                Taken::Hostile(module) => return Ok(Some(Step::Hostile(module))),
             }
         }
     }
+    Ok(None)
+}
 
-    /// The node has shown nothing new for a while, or an older head: is another one further? Asked beside following on.
-    fn look_around(&self, chosen: &Chosen, place: &Place) -> BoxFuture<'static, Option<Chosen>> {
-        let (pool, current) = (self.pool.clone(), chosen.place);
-        let beyond = place.window.tip().number + 2;
-        async move { pool.ahead_of(current, beyond).await }.boxed()
+fn check_clock(context: &Context, head: &Header) -> Result<(), SessionError> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let ahead = Duration::from_secs(head.timestamp.0).saturating_sub(now);
+    if context.config.is_local() || ahead <= MOST_AHEAD {
+        return Ok(());
     }
+    Err(RpcError::unavailable(format!(
+        "its newest block is {} minutes ahead of this machine's clock: one of the two is wrong",
+        ahead.as_secs() / 60
+    ))
+    .into())
+}
 
-    fn leave_behind(&self, chosen: &Chosen, better: &Chosen) {
-        warn!(
-            rpc = better.node.host(),
-            "the node in use lags behind another one"
-        );
-        self.pool.failed(
-            chosen,
-            true,
-            &RpcError::unavailable("it lags behind another node"),
-        );
-    }
+/// The node has shown nothing new for a while, or an older head: is another one further? Asked beside following on.
+fn look_around(
+    context: &Context,
+    chosen: &Chosen,
+    followed: &Followed,
+) -> BoxFuture<'static, Option<Chosen>> {
+    let (pool, current) = (context.pool.clone(), chosen.place);
+    let beyond = followed.window.tip().number + 2;
+    async move { pool.ahead_of(current, beyond).await }.boxed()
+}
 
-    /// Remembers endpoints that take subscriptions and push nothing: such a one is polled.
-    fn note_pushes(&mut self, chosen: &Chosen, heads: &Heads) {
-        match heads.is_mute() {
-            Some(true) => *self.mute.entry(chosen.place).or_default() += 1,
-            Some(false) => {
-                self.mute.remove(&chosen.place);
-            }
-            None => {}
-        }
-    }
-
-    /// Brings the followed modules in line with the wanted ones.
-    pub(super) async fn take_modules(
-        &mut self,
-        node: &Node,
-        modules: &mut Receiver<BTreeSet<ModuleAddress>>,
-        place: &mut Place,
-        joining: &mut Joining,
-    ) -> Result<(), Setback> {
-        let wanted = modules.borrow_and_update().clone();
-        if place.watch.keep_only(&wanted) {
-            place.drop_unwatched();
-        }
-        if joining.consider(&wanted, place) {
-            // What a module reads up to must be stored, or a crash would leave it ahead of the cursor.
-            self.save(place).await?;
-            self.look_back(node, place).await?;
-            joining.start(&wanted, place);
-        }
-        Ok(())
-    }
-
-    /// Publishes where we are, after every step.
-    fn publish(&mut self, place: &Place, joining: &Joining) {
-        self.settled |= joining.is_done();
-        let at_tip = self.settled && self.committer.rollback().is_none();
-        let unread = joining.unread();
-        let confirmed = place.window.base();
-        let pending: Vec<_> = place
-            .window
-            .tail()
-            .flat_map(|block| block.events.iter().cloned())
-            .collect();
-        self.status.send_if_modified(|status| {
-            let before = status.clone();
-            status.confirmed = Some(confirmed);
-            status.at_tip = at_tip;
-            status.pending = pending;
-            status.trouble = None;
-            status.unread_modules = unread;
-            *status != before
-        });
-    }
+fn leave_behind(context: &Context, chosen: &Chosen, better: &Chosen) {
+    let rpc = better.node.host();
+    warn!(rpc, "the node in use lags behind another one");
+    let error = RpcError::unavailable("it lags behind another node");
+    context.pool.failed(chosen, true, &error);
 }

@@ -216,13 +216,22 @@ impl FailureReason {
     }
 }
 
+/// How far a module's events are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Synced {
+    /// Every event up to the store's cursor, wherever it moves.
+    ToCursor,
+    /// Every event up to this block, and none above; `None`: nothing yet.
+    To(Option<u64>),
+}
+
 /// What the store knows about a followed module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleRecord {
     /// First block that is read for it.
     pub start_block: u64,
-    /// Every event of the module up to and including this block is stored; `None` before the first batch.
-    pub synced_to: Option<u64>,
+    /// How far its events are stored.
+    pub synced: Synced,
     /// The processor before the first stored `PaymentProcessorUpdated`, read from the chain.
     pub initial_processor: Address,
     /// Every replacement since, in chain order: from that position on (exclusive) `Address` is the processor.
@@ -235,9 +244,12 @@ impl ModuleRecord {
         self.initial_processor == Address::ZERO && self.processor_updates.is_empty()
     }
 
-    /// Whether every event up to the cursor is stored.
-    pub fn is_complete(&self, cursor: Option<u64>) -> bool {
-        self.synced_to.is_some() && self.synced_to >= cursor
+    /// The last block up to which every event is stored, where the store's cursor is `cursor`.
+    pub fn synced_to(&self, cursor: Option<u64>) -> Option<u64> {
+        match self.synced {
+            Synced::ToCursor => cursor,
+            Synced::To(block) => block,
+        }
     }
 
     /// The processor whose logs count at `position`: a log at the very position of an update comes from the module
@@ -262,17 +274,15 @@ pub struct UnknownLogs {
     pub count: u64,
 }
 
-/// One atomic step of the store: what the follower read, from just after the last batch of `modules` up to `to`.
+/// One atomic step of the store: what the follower read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Set after a reorganisation: everything above this block is deleted, for all modules, before the rest applies.
     pub rollback_to: Option<u64>,
-    /// The modules that this batch covers; their `synced_to` becomes `to.number`.
-    pub modules: Vec<ModuleAddress>,
-    /// The last block read. The store's cursor moves here if the batch covers the modules at the cursor.
+    /// The last block read.
     pub to: Checkpoint,
-    /// Whether `to` becomes the cursor; false while a module added later catches up with the others.
-    pub moves_cursor: bool,
+    /// Of which modules everything up to `to` is stored after this batch.
+    pub coverage: Coverage,
     /// Events in chain order, without duplicates.
     pub events: Vec<ChainEvent>,
     /// Plans read by `getPlan` because their `PlanCreated` lies before the start block.
@@ -281,6 +291,21 @@ pub struct Batch {
     pub headers: Vec<Checkpoint>,
     /// Logs that could not be decoded.
     pub unknown: Vec<UnknownLogs>,
-    /// The blocks up to `to` whose empty answers proved nothing; `None` leaves the stored ones as they are.
-    pub unsure: Option<Vec<Checkpoint>>,
+    /// The newest finalized block that the node has shown; kept if it is newer than the stored one.
+    pub finalized: Option<Checkpoint>,
+}
+
+/// Which modules a batch covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// `to` becomes the cursor: for all modules that are [`Synced::ToCursor`], and for `joined`, which are so from now
+    /// on; `left` stay behind at the cursor as it was before (after the rollback).
+    Cursor {
+        /// Modules that are at the cursor from now on.
+        joined: Vec<ModuleAddress>,
+        /// Modules that the cursor leaves behind.
+        left: Vec<ModuleAddress>,
+    },
+    /// The cursor stays; every event of these modules up to `to` is stored from now on.
+    Behind(Vec<ModuleAddress>),
 }

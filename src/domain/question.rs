@@ -29,13 +29,13 @@ pub enum Question {
         /// The server.
         guild: GuildId,
         /// The answer; dropped when the server could not be read.
-        answer: oneshot::Sender<Synced>,
+        answer: oneshot::Sender<SyncOutcome>,
     },
 }
 
 /// The answer to [`Question::Sync`]: what was found, once the changes are decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Synced {
+pub struct SyncOutcome {
     /// Members in the server; 0 where no gate asks about it, and nothing is read.
     pub members: usize,
     /// Roles on their way to members.

@@ -13,6 +13,12 @@ pub struct ChainStatus {
     pub confirmed: Option<Checkpoint>,
     /// Whether everything up to the confirmed tip has been read since the start. Until then nothing is revoked.
     pub at_tip: bool,
+    /// Whether the tip was reached since the start.
+    pub reached_tip: bool,
+    /// Since when the follower has not been at the tip, or had trouble; `None` while all is well.
+    pub behind_since: Option<std::time::Instant>,
+    /// The usual time between two blocks, as far as it is known.
+    pub block_time: Option<std::time::Duration>,
     /// Host of the RPC endpoint in use; never a path or query, which may hold a key.
     pub rpc: Option<String>,
     /// Reorganisations that changed stored blocks, since the start.

@@ -48,4 +48,13 @@ pub struct Subscription {
     pub resumed: Option<Mark>,
     /// The cancellation; final.
     pub cancelled: Option<Mark>,
+    /// The update that set the expiry to a time not after its own block, until a later update sets one in the future.
+    pub ended: Option<Mark>,
+}
+
+impl Subscription {
+    /// The event that cancelled it, if one did and none took that back.
+    pub fn cancellation(&self) -> Option<Mark> {
+        self.cancelled.or(self.ended)
+    }
 }

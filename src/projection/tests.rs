@@ -5,7 +5,7 @@ use alloy::primitives::{Address, B256, U256};
 use super::{Access, Lapse, access, fold};
 use crate::domain::{
     ChainEvent, EventKind, FailureReason, ModuleAddress, OnLapse, Plan, PlanId, Policy, Position,
-    Subscription, SubscriptionId, Timestamp, Wallet,
+    Rules, Subscription, SubscriptionId, Timestamp, Wallet,
 };
 
 const HOUR: u64 = 3_600;
@@ -60,7 +60,7 @@ fn after(events: &[(u64, EventKind)]) -> Subscription {
             timestamp: Some(Timestamp(*at)),
             kind: kind.clone(),
         };
-        fold(&mut state, &event, Some(PLAN.interval));
+        fold(&mut state, &event, Some(PLAN.interval), &Rules::default());
     }
     state
 }
@@ -135,7 +135,7 @@ fn a_failure_counts_only_when_the_plan_is_known() {
         timestamp: Some(Timestamp(u64::MAX)),
         kind: failed(0, 7).1,
     };
-    fold(&mut state, &event, None);
+    fold(&mut state, &event, None, &Rules::default());
     assert_eq!(state.failed, None);
 }
 

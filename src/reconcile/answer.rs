@@ -10,7 +10,7 @@ use super::tick::load;
 use super::{Reconcile, blocking};
 use crate::discord::Discord;
 use crate::domain::{
-    GuildId, MemberStanding, PlannedChanges, Policy, Question, RoleAction, RoleChange, Synced,
+    GuildId, MemberStanding, PlannedChanges, Policy, Question, RoleAction, RoleChange, SyncOutcome,
     Timestamp, UserId,
 };
 use crate::planner;
@@ -69,9 +69,9 @@ impl Reconcile {
     }
 
     /// Reads a server for whoever asked; the answer follows in [`Self::tell_synced`].
-    fn sync(&mut self, guild: GuildId, answer: oneshot::Sender<Synced>) {
+    fn sync(&mut self, guild: GuildId, answer: oneshot::Sender<SyncOutcome>) {
         if self.roster.roles_of_interest(guild).is_empty() {
-            let _gone = answer.send(Synced::default());
+            let _gone = answer.send(SyncOutcome::default());
             return;
         }
         self.syncing.entry(guild).or_default().push(answer);
@@ -89,7 +89,7 @@ impl Reconcile {
             };
             let count = |action| changes().filter(|change| change.action == action).count();
             let held = self.held_back.iter().filter(|((of, _), _)| *of == guild);
-            let synced = Synced {
+            let synced = SyncOutcome {
                 members: self.roster.guild(guild).map_or(0, GuildView::present),
                 grants: count(RoleAction::Grant),
                 revokes: count(RoleAction::Revoke),

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ChainEvent, EventKind, FailureReason, ModuleAddress, PlanId, Position, Subject, SubscriptionId,
-    Timestamp, Wallet,
+    ChainEvent, EventKind, FailureReason, ModuleAddress, Plan, PlanId, Position, Subject,
+    SubscriptionId, Timestamp, Wallet,
 };
 
 /// Encodes a value whose type cannot fail to encode.
@@ -20,12 +20,27 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<T> {
     postcard::from_bytes(bytes).context("a stored value is damaged")
 }
 
+/// Decodes a row, if there is one.
+pub(super) fn read<T: DeserializeOwned>(
+    row: Option<redb::AccessGuard<'_, &'static [u8]>>,
+) -> anyhow::Result<Option<T>> {
+    row.map(|bytes| decode(bytes.value())).transpose()
+}
+
 /// (module, 32-byte id) as one key.
 pub(super) fn scoped_key(module: ModuleAddress, id: U256) -> [u8; 52] {
     let mut key = [0; 52];
     key[..20].copy_from_slice(module.0.as_slice());
     key[20..].copy_from_slice(&id.to_be_bytes::<32>());
     key
+}
+
+/// The first and last of all keys of one module.
+pub(super) fn scoped_bounds(module: ModuleAddress) -> ([u8; 52], [u8; 52]) {
+    (
+        scoped_key(module, U256::ZERO),
+        scoped_key(module, U256::MAX),
+    )
 }
 
 /// Undoes [`scoped_key`].
@@ -72,6 +87,15 @@ fn padded(module: ModuleAddress, subject: &Subject) -> (SubjectKey, usize) {
     (key, length)
 }
 
+/// The bounds of all event keys of one module: from the first (inclusive) to the second (exclusive).
+pub(super) fn module_bounds(module: ModuleAddress) -> (Vec<u8>, Vec<u8>) {
+    let first = subject_prefix(module, &Subject::Module);
+    let mut end = first.clone();
+    // Above the tags of all subjects.
+    end[20] = 0xff;
+    (first, end)
+}
+
 /// Key of a row of events: subject, then the position of its first event; orders as the chain does.
 pub(super) fn event_key(module: ModuleAddress, subject: &Subject, first: Position) -> Vec<u8> {
     let mut key = subject_prefix(module, subject);
@@ -94,6 +118,14 @@ pub(super) fn split_event_key(key: &[u8]) -> anyhow::Result<(ModuleAddress, Subj
         _ => return Err(damaged()),
     };
     Ok((ModuleAddress(Address::from_slice(module)), subject))
+}
+
+/// A row of `PLANS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KnownPlan {
+    pub(super) plan: Plan,
+    /// Whether its `PlanCreated` was seen; else the terms are those that `getPlan` answered.
+    pub(super) created: bool,
 }
 
 /// An event without what its key already says, and with amounts as short as they are.

@@ -2,36 +2,27 @@
 
 mod by_subject;
 mod folds;
+mod place;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use alloy::primitives::Address;
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable as _, WriteTransaction};
 
 use super::Store;
-use super::codec::{decode, encode, event_key, pack, scoped_key, split_scoped_key};
-use super::rollback;
-use super::tables::{
-    BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_UNSURE, MODULES, PLANS_READ, SUBSCRIPTIONS,
-    UNKNOWN_LOGS,
-};
+use super::codec::{decode, encode, event_key, pack, scoped_bounds, scoped_key, split_scoped_key};
+use super::rollback::{self, Stale};
+use super::tables::{BATCHES, EVENTS, PLANS_READ, SUBSCRIPTIONS, UNKNOWN_LOGS};
 use super::touched::Touched;
-use crate::domain::{
-    Batch, Checkpoint, EventKind, ModuleAddress, ModuleRecord, Plan, PlanId, Subject, Subscription,
-    SubscriptionId,
-};
-use by_subject::BySubject;
-pub(super) use folds::events_of;
-use folds::fold_subjects;
+use crate::domain::{Batch, ModuleAddress, Plan, PlanId, Subject, Subscription, SubscriptionId};
+pub(super) use by_subject::BySubject;
+pub(super) use folds::{Folds, events_of, fold_subjects};
+pub(super) use place::{complete_modules, thin};
 
 /// A batch that touches more subjects than this is not indexed row by row; rolling it back looks at all rows.
 const MOST_INDEXED_ROWS: usize = 2_000;
 
 /// From so many events on, a second thread is worth its start.
 const WORTH_TWO_THREADS: usize = 10_000;
-
-/// Hashes of this many newest blocks are all kept; of older ones those at batch ends and every 256th.
-const DENSE_HEADERS: u64 = 4_096;
 
 impl Store {
     /// Stores what the follower read, in one durable transaction; either all of it is visible afterwards or nothing.
@@ -43,15 +34,15 @@ impl Store {
         let transaction = self.database.begin_write()?;
         let mut stale = match batch.rollback_to {
             Some(fork) => rollback::roll_back(&transaction, fork)?,
-            None => rollback::Stale::new(),
+            None => Stale::default(),
         };
-        store_modules(&transaction, &batch, &mut touched)?;
+        let before = place::store(&transaction, &batch, &mut touched)?;
         store_plans_read(&transaction, &batch, &mut stale)?;
         let groups = BySubject::of(&batch.events);
         // Folding anew reads the rows.
         let apart = stale.is_empty() && batch.events.len() >= WORTH_TWO_THREADS;
         let append = || append_events(&transaction, &groups);
-        let fold = |touched| fold_subjects(&transaction, stale, &groups, touched);
+        let fold = |touched| fold_subjects(&transaction, &self.rules, stale, &groups, touched);
         if apart {
             // Rows and states are different tables, which redb lets two threads write.
             std::thread::scope(|scope| {
@@ -65,9 +56,8 @@ impl Store {
             append()?;
             fold(&mut touched)?;
         }
-        store_headers(&transaction, &batch)?;
+        place::store_headers(&transaction, &batch, before)?;
         store_unknown(&transaction, &batch)?;
-        store_place(&transaction, &batch)?;
         transaction.commit()?;
         self.touched.put(touched);
         Ok(())
@@ -83,98 +73,51 @@ impl Store {
     pub fn learn_plans(&self, plans: &[(ModuleAddress, PlanId, Plan)]) -> anyhow::Result<()> {
         let mut touched = Touched::default();
         let transaction = self.database.begin_write()?;
-        let mut stale = rollback::Stale::new();
+        let mut stale = Stale::default();
         put_plans(&transaction, plans, &mut stale)?;
-        for row in transaction.open_table(SUBSCRIPTIONS)?.iter()? {
-            let (key, value) = row?;
-            let (module, id) = split_scoped_key(key.value());
-            let subscription: Subscription = decode(value.value())?;
-            if let Some((_, plan)) = subscription.subscriber
-                && stale.contains(&(module, Subject::Plan(plan)))
-            {
-                stale.insert((module, Subject::Subscription(SubscriptionId(id))));
-            }
-        }
-        fold_subjects(&transaction, stale, &BySubject::of(&[]), &mut touched)?;
+        let changed = plans.iter().map(|(module, id, _)| (*module, *id));
+        add_subscriptions_to(&transaction, &changed.collect(), &mut stale)?;
+        fold_subjects(
+            &transaction,
+            &self.rules,
+            stale,
+            &BySubject::of(&[]),
+            &mut touched,
+        )?;
         transaction.commit()?;
         self.touched.put(touched);
         Ok(())
     }
 }
 
-fn store_modules(
+/// Adds the subscriptions to these plans, whose failed payments depend on the terms.
+pub(super) fn add_subscriptions_to(
     transaction: &WriteTransaction,
-    batch: &Batch,
-    touched: &mut Touched,
+    plans: &BTreeSet<(ModuleAddress, PlanId)>,
+    stale: &mut Stale,
 ) -> anyhow::Result<()> {
-    let cursor = transaction
-        .open_table(META)?
-        .get(META_CURSOR)?
-        .map(|bytes| decode::<Checkpoint>(bytes.value()))
-        .transpose()?
-        .map(|cursor| cursor.number);
-    let cursor_after = if batch.moves_cursor {
-        Some(batch.to.number)
-    } else {
-        cursor
-    };
-    let mut table = transaction.open_table(MODULES)?;
-    let mut records = BTreeMap::new();
-    let mut changed = false;
-    for module in &batch.modules {
-        let record = table
-            .get(&module.0.0.0)?
-            .map(|bytes| decode::<ModuleRecord>(bytes.value()))
-            .transpose()?;
-        if let Some(mut record) = record {
-            let before = record.is_complete(cursor);
-            record.synced_to = Some(batch.to.number);
-            changed |= before != record.is_complete(cursor_after);
-            records.insert(*module, record);
+    let modules: BTreeSet<_> = plans.iter().map(|(module, _)| *module).collect();
+    let table = transaction.open_table(SUBSCRIPTIONS)?;
+    for module in modules {
+        let (first, last) = scoped_bounds(module);
+        for row in table.range::<&[u8; 52]>(&first..=&last)? {
+            let (key, value) = row?;
+            let (_, id) = split_scoped_key(key.value());
+            let subscription: Subscription = decode(value.value())?;
+            if let Some((_, plan)) = subscription.subscriber
+                && plans.contains(&(module, plan))
+            {
+                stale.insert(module, Subject::Subscription(SubscriptionId(id)));
+            }
         }
-    }
-    // A module that is not followed any more stays behind when the cursor moves on without it.
-    if !changed && cursor_after != cursor {
-        let before = complete_modules(&table, cursor)?;
-        let after = complete_modules(&table, cursor_after)?;
-        let mut left = before.difference(&after);
-        changed = left.any(|module| !records.contains_key(module));
-    }
-    for event in &batch.events {
-        if let EventKind::PaymentProcessorUpdated { current, .. } = event.kind
-            && let Some(record) = records.get_mut(&event.module)
-        {
-            record.processor_updates.push((event.position, current));
-        }
-    }
-    for (module, record) in records {
-        table.insert(&module.0.0.0, encode(&record).as_slice())?;
-    }
-    if changed {
-        touched.complete = Some(complete_modules(&table, cursor_after)?);
     }
     Ok(())
-}
-
-/// The modules of which every event up to `cursor` is stored.
-pub(super) fn complete_modules(
-    table: &impl ReadableTable<&'static [u8; 20], &'static [u8]>,
-    cursor: Option<u64>,
-) -> anyhow::Result<BTreeSet<ModuleAddress>> {
-    let mut complete = BTreeSet::new();
-    for row in table.iter()? {
-        let (key, record) = row?;
-        if decode::<ModuleRecord>(record.value())?.is_complete(cursor) {
-            complete.insert(ModuleAddress(Address::from(*key.value())));
-        }
-    }
-    Ok(complete)
 }
 
 fn store_plans_read(
     transaction: &WriteTransaction,
     batch: &Batch,
-    stale: &mut rollback::Stale,
+    stale: &mut Stale,
 ) -> anyhow::Result<()> {
     match batch.plans.is_empty() {
         true => Ok(()),
@@ -185,18 +128,21 @@ fn store_plans_read(
 fn put_plans(
     transaction: &WriteTransaction,
     plans: &[(ModuleAddress, PlanId, Plan)],
-    stale: &mut rollback::Stale,
+    stale: &mut Stale,
 ) -> anyhow::Result<()> {
     let mut table = transaction.open_table(PLANS_READ)?;
     for (module, id, plan) in plans {
         table.insert(&scoped_key(*module, id.0), encode(plan).as_slice())?;
-        stale.insert((*module, Subject::Plan(*id)));
+        stale.insert(*module, Subject::Plan(*id));
     }
     Ok(())
 }
 
 /// Appends the events, one row per subject, and notes which rows the batch brought.
-fn append_events(transaction: &WriteTransaction, groups: &BySubject<'_>) -> anyhow::Result<()> {
+pub(super) fn append_events(
+    transaction: &WriteTransaction,
+    groups: &BySubject<'_>,
+) -> anyhow::Result<()> {
     let Some(newest) = groups.newest_block() else {
         return Ok(());
     };
@@ -222,36 +168,6 @@ fn append_events(transaction: &WriteTransaction, groups: &BySubject<'_>) -> anyh
     }
     let mut batches = transaction.open_table(BATCHES)?;
     rollback::note_batch(&mut batches, newest, &keys.unwrap_or_default())
-}
-
-fn store_headers(transaction: &WriteTransaction, batch: &Batch) -> anyhow::Result<()> {
-    let mut table = transaction.open_table(HEADERS)?;
-    for Checkpoint {
-        number,
-        hash,
-        timestamp,
-    } in batch.headers.iter().chain([&batch.to])
-    {
-        table.insert(*number, (&hash.0, timestamp.0))?;
-    }
-    // Thin out what has just left the dense window; the ends of backfill batches are sparse already and stay.
-    if batch.moves_cursor && batch.headers.len() <= DENSE_HEADERS as usize {
-        let end = batch.to.number.saturating_sub(DENSE_HEADERS);
-        let start = end.saturating_sub(1 + batch.headers.len() as u64);
-        table.retain_in(start..end, |number, _| number % 256 == 0)?;
-    }
-    Ok(())
-}
-
-fn store_place(transaction: &WriteTransaction, batch: &Batch) -> anyhow::Result<()> {
-    let mut meta = transaction.open_table(META)?;
-    if batch.moves_cursor {
-        meta.insert(META_CURSOR, encode(&batch.to).as_slice())?;
-    }
-    if let Some(unsure) = &batch.unsure {
-        meta.insert(META_UNSURE, encode(unsure).as_slice())?;
-    }
-    Ok(())
 }
 
 fn store_unknown(transaction: &WriteTransaction, batch: &Batch) -> anyhow::Result<()> {

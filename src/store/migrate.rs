@@ -1,12 +1,14 @@
 //! Files that an older version of this program laid out.
 
+use alloy::primitives::Address;
 use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{decode, encode};
-use super::tables::{CHALLENGES, LINK_REQUESTS};
+use super::codec::{decode, encode, read};
+use super::ingest::thin;
+use super::tables::{CHALLENGES, HEADERS, LINK_REQUESTS, META, META_CURSOR, MODULES};
 use super::verify::{Challenge, LinkRequest, RequestState};
-use crate::domain::{Timestamp, Wallet};
+use crate::domain::{Checkpoint, ModuleRecord, Position, Synced, Timestamp, Wallet};
 
 /// Version 1: nonce → postcard [`ChallengeV1`].
 const CHALLENGES_V1: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("challenges_v1");
@@ -48,14 +50,63 @@ pub(super) fn from_version_1(transaction: &WriteTransaction) -> anyhow::Result<(
     Ok(())
 }
 
+/// Versions 1 and 2: module address → postcard [`ModuleRecordV1`].
+const MODULES_V1: TableDefinition<'_, &[u8; 20], &[u8]> = TableDefinition::new("modules_v1");
+/// Versions 1 and 2: the folds of events, without the update of the expiry that ended a subscription.
+const SUBSCRIPTIONS_V1: TableDefinition<'_, &[u8; 52], &[u8]> =
+    TableDefinition::new("subscriptions_v1");
+/// Versions 1 and 2: the folds of events, which did not say whether the creation was seen.
+const PLANS_V1: TableDefinition<'_, &[u8; 52], &[u8]> = TableDefinition::new("plans_v1");
+/// Versions 1 and 2, in `META`: blocks that were to be looked at once more.
+const META_UNSURE: &str = "unsure";
+
+/// A module's record that was written with each batch.
+#[derive(Serialize, Deserialize)]
+struct ModuleRecordV1 {
+    start_block: u64,
+    synced_to: Option<u64>,
+    initial_processor: Address,
+    processor_updates: Vec<(Position, Address)>,
+}
+
+/// From version 2: modules say whether they are at the cursor; the folds are made again when the store is opened.
+pub(super) fn from_version_2(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    let mut meta = transaction.open_table(META)?;
+    meta.remove(META_UNSURE)?;
+    let cursor: Option<Checkpoint> = read(meta.get(META_CURSOR)?)?;
+    let cursor = cursor.map(|cursor| cursor.number);
+    {
+        let mut modules = transaction.open_table(MODULES)?;
+        for row in transaction.open_table(MODULES_V1)?.iter()? {
+            let (module, row) = row?;
+            let old: ModuleRecordV1 = decode(row.value())?;
+            let is_complete = old.synced_to.is_some() && old.synced_to >= cursor;
+            let record = ModuleRecord {
+                start_block: old.start_block,
+                synced: match is_complete {
+                    true => Synced::ToCursor,
+                    false => Synced::To(old.synced_to),
+                },
+                initial_processor: old.initial_processor,
+                processor_updates: old.processor_updates,
+            };
+            modules.insert(module.value(), encode(&record).as_slice())?;
+        }
+        let mut headers = transaction.open_table(HEADERS)?;
+        thin(&mut headers, 0, cursor.unwrap_or(0))?;
+    }
+    transaction.delete_table(MODULES_V1)?;
+    transaction.delete_table(SUBSCRIPTIONS_V1)?;
+    transaction.delete_table(PLANS_V1)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::Address;
-
     use super::*;
     use crate::domain::{GuildId, UserId};
     use crate::store::Store;
-    use crate::store::tables::{META, META_SCHEMA};
+    use crate::store::tables::META_SCHEMA;
 
     #[test]
     fn a_store_of_version_1_keeps_its_challenges_and_learns_whose_they_are() {

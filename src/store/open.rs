@@ -14,9 +14,11 @@ use redb::{
 use super::tables::{
     APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, FORGOTTEN, GATES, HEADERS, JOURNAL,
     LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA, MODULES,
-    NEWEST_REQUEST, NOTICES, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS,
+    UNKNOWN_LOGS,
 };
-use super::{StoreError, migrate};
+use super::{StoreError, migrate, refold};
+use crate::domain::Rules;
 
 /// redb's page cache. Its default of 1 GiB would be most of the memory of a small server.
 const CACHE_BYTES: usize = 16 << 20;
@@ -24,27 +26,36 @@ const CACHE_BYTES: usize = 16 << 20;
 /// The first bytes of every redb file (redb, docs/design.md, "Super-header").
 const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
-pub(super) fn in_memory() -> anyhow::Result<Database> {
+pub(super) fn in_memory(rules: &Rules) -> anyhow::Result<Database> {
     let database = redb::Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(InMemoryBackend::new())?;
     lay_out(&database, SCHEMA_VERSION)?;
+    refold::bring_up_to_date(&database, rules)?;
     Ok(database)
 }
 
-pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
+/// Opens or creates the file, with its cached states folded by these rules.
+pub(super) fn open(path: &Path, rules: &Rules) -> Result<Database, StoreError> {
     let name = path.display().to_string();
+    let database = open_or_create(path, &name)?;
+    quietly(move || refold::bring_up_to_date(&database, rules).map(|()| database))
+        .ok_or_else(|| StoreError::Damaged(name.clone(), "its events cannot be folded".to_owned()))?
+        .map_err(|error| unusable(error, &name))
+}
+
+fn open_or_create(path: &Path, name: &str) -> Result<Database, StoreError> {
     match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => create(path, &name),
-        Err(error) => Err(StoreError::Io(name, error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => create(path, name),
+        Err(error) => Err(StoreError::Io(name.to_owned(), error)),
         Ok(mut file) => {
             let mut start = [0; REDB_MAGIC.len()];
             match file.read_exact(&mut start) {
-                Ok(()) if start == *REDB_MAGIC => open_existing(path, &name),
+                Ok(()) if start == *REDB_MAGIC => open_existing(path, name),
                 Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
-                    Err(StoreError::Io(name, error))
+                    Err(StoreError::Io(name.to_owned(), error))
                 }
-                _ => Err(StoreError::Foreign(name)),
+                _ => Err(StoreError::Foreign(name.to_owned())),
             }
         }
     }
@@ -187,8 +198,11 @@ fn schema_version(database: &Database) -> anyhow::Result<Option<u32>> {
 /// missing one.
 fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
     let transaction = database.begin_write()?;
-    if version == 1 {
+    if version < 2 {
         migrate::from_version_1(&transaction)?;
+    }
+    if version < 3 {
+        migrate::from_version_2(&transaction)?;
     }
     {
         transaction
@@ -202,6 +216,7 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(PLANS)?;
         transaction.open_table(PLANS_READ)?;
         transaction.open_table(BLOCKED)?;
+        transaction.open_table(ORPHANS)?;
         transaction.open_table(UNKNOWN_LOGS)?;
         transaction.open_table(LINKS)?;
         transaction.open_table(MEMBER_WALLETS)?;

@@ -8,17 +8,16 @@ use redb::{
     ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
 };
 
-use super::codec::{decode, encode, scoped_key, split_scoped_key};
+use super::codec::{KnownPlan, decode, encode, read, scoped_key, split_scoped_key};
 use super::ingest::{complete_modules, events_of};
 use super::tables::{
-    BLOCKED, EVENTS, HEADERS, META, META_CHAIN, META_CURSOR, META_LAST_FORK, META_UNSURE, MODULES,
-    PLANS, PLANS_READ, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    BLOCKED, EVENTS, HEADERS, META, META_CHAIN, META_CURSOR, META_FINALIZED, META_LAST_FORK,
+    MODULES, ORPHANS, PLANS, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
-use super::touched::Touched;
 use super::{Store, StoreError};
 use crate::domain::{
     ChainEvent, Checkpoint, Mark, ModuleAddress, ModuleRecord, Plan, PlanId, Subject, Subscription,
-    SubscriptionId, Timestamp, UnknownLogs, Wallet,
+    SubscriptionId, Synced, Timestamp, UnknownLogs, Wallet,
 };
 
 impl Store {
@@ -67,8 +66,7 @@ impl Store {
     /// The modules of which every event up to the cursor is stored.
     pub fn complete_modules(&self) -> anyhow::Result<BTreeSet<ModuleAddress>> {
         let transaction = self.database.begin_read()?;
-        let cursor = cursor_in(&transaction)?.map(|cursor| cursor.number);
-        complete_modules(&transaction.open_table(MODULES)?, cursor)
+        complete_modules(&transaction.open_table(MODULES)?)
     }
 
     /// Begins to follow a module; changes nothing when it is known already.
@@ -86,7 +84,7 @@ impl Store {
             }
             let record = ModuleRecord {
                 start_block,
-                synced_to: None,
+                synced: Synced::To(None),
                 initial_processor,
                 processor_updates: Vec::new(),
             };
@@ -96,58 +94,14 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets everything read of a module, to read it anew from `start_block` with another first processor.
-    pub fn reset_module(
-        &self,
-        module: ModuleAddress,
-        start_block: u64,
-        initial_processor: Address,
-    ) -> anyhow::Result<()> {
-        let first = scoped_key(module, alloy::primitives::U256::ZERO);
-        let last = scoped_key(module, alloy::primitives::U256::MAX);
-        let transaction = self.database.begin_write()?;
-        {
-            let address: &[u8; 20] = &module.0.0.0;
-            transaction
-                .open_table(EVENTS)?
-                .retain_in(address.as_slice().., |key, _| !key.starts_with(address))?;
-            for table in [SUBSCRIPTIONS, PLANS, PLANS_READ] {
-                transaction
-                    .open_table(table)?
-                    .retain_in::<&[u8; 52], _>(&first..=&last, |_, _| false)?;
-            }
-            transaction
-                .open_table(BLOCKED)?
-                .retain_in((address, &[0; 20])..=(address, &[0xff; 20]), |_, _| false)?;
-            let record = ModuleRecord {
-                start_block,
-                synced_to: None,
-                initial_processor,
-                processor_updates: Vec::new(),
-            };
-            transaction
-                .open_table(MODULES)?
-                .insert(address, encode(&record).as_slice())?;
-        }
-        transaction.commit()?;
-        self.touched.put(Touched {
-            everything: true,
-            ..Touched::default()
-        });
-        Ok(())
-    }
-
     /// The newest block up to which every module at the cursor has been read.
     pub fn cursor(&self) -> anyhow::Result<Option<Checkpoint>> {
-        cursor_in(&self.database.begin_read()?)
+        checkpoint_in(&self.database.begin_read()?, META_CURSOR)
     }
 
-    /// Blocks up to the cursor whose logs are to be looked at once more.
-    pub fn unsure_blocks(&self) -> anyhow::Result<Vec<Checkpoint>> {
-        let transaction = self.database.begin_read()?;
-        let meta = transaction.open_table(META)?;
-        let unsure = meta.get(META_UNSURE)?;
-        unsure.map_or(Ok(Vec::new()), |bytes| decode(bytes.value()))
+    /// The newest finalized block that a node has shown and that no rollback has gone below since.
+    pub fn finalized(&self) -> anyhow::Result<Option<Checkpoint>> {
+        checkpoint_in(&self.database.begin_read()?, META_FINALIZED)
     }
 
     /// Plans that subscriptions refer to and whose terms are not known.
@@ -206,8 +160,8 @@ impl Store {
     pub fn plan(&self, module: ModuleAddress, plan: PlanId) -> anyhow::Result<Option<Plan>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(PLANS)?;
-        let row = table.get(&scoped_key(module, plan.0))?;
-        row.map(|bytes| decode(bytes.value())).transpose()
+        let known: Option<KnownPlan> = read(table.get(&scoped_key(module, plan.0))?)?;
+        Ok(known.map(|known| known.plan))
     }
 
     /// A subscription's state.
@@ -239,7 +193,7 @@ impl Store {
         for row in transaction.open_table(PLANS)?.iter()? {
             let (key, value) = row?;
             let (module, id) = split_scoped_key(key.value());
-            each(module, PlanId(id), decode(value.value())?);
+            each(module, PlanId(id), decode::<KnownPlan>(value.value())?.plan);
         }
         Ok(())
     }
@@ -298,6 +252,23 @@ impl Store {
         Ok(all)
     }
 
+    /// How many subscriptions have events and whose creation was never seen, plus how many plans were read by `getPlan` and
+    /// whose `PlanCreated` was never seen; of modules at the cursor. More than none means that events are missing. Reads
+    /// only the modules that have any.
+    pub fn orphans(&self) -> anyhow::Result<u64> {
+        let transaction = self.database.begin_read()?;
+        let modules = transaction.open_table(MODULES)?;
+        let mut orphans = 0;
+        for row in transaction.open_table(ORPHANS)?.iter()? {
+            let (module, count) = row?;
+            let record: Option<ModuleRecord> = read(modules.get(module.value())?)?;
+            if record.is_some_and(|record| record.synced == Synced::ToCursor) {
+                orphans += count.value();
+            }
+        }
+        Ok(orphans)
+    }
+
     /// How many subscriptions there are.
     pub fn subscription_count(&self) -> anyhow::Result<u64> {
         let transaction = self.database.begin_read()?;
@@ -323,8 +294,8 @@ impl Store {
     }
 }
 
-fn cursor_in(transaction: &ReadTransaction) -> anyhow::Result<Option<Checkpoint>> {
+fn checkpoint_in(transaction: &ReadTransaction, name: &str) -> anyhow::Result<Option<Checkpoint>> {
     let meta = transaction.open_table(META)?;
-    let cursor = meta.get(META_CURSOR)?;
-    cursor.map(|bytes| decode(bytes.value())).transpose()
+    let checkpoint = meta.get(name)?;
+    checkpoint.map(|bytes| decode(bytes.value())).transpose()
 }

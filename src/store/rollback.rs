@@ -2,89 +2,183 @@
 
 use std::collections::BTreeSet;
 
-use redb::{ReadableTable as _, Table, WriteTransaction};
+use redb::{ReadableTable as _, ReadableTableMetadata as _, Table, WriteTransaction};
 
 use super::codec::{decode, encode, pack, split_event_key, unpack};
-use super::tables::{BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_LAST_FORK, MODULES};
-use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Subject};
+use super::tables::{
+    BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_FINALIZED, META_LAST_FORK, MODULES,
+};
+use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Subject, Synced};
 
-/// Subjects that lost events and must be folded from their remaining ones.
-pub(super) type Stale = BTreeSet<(ModuleAddress, Subject)>;
+/// Beyond so many it is quicker, and needs less memory, to fold everything again.
+const MOST_STALE: usize = 200_000;
+
+/// Rows that are read before the changes to them are written.
+const ROWS_AT_ONCE: usize = 4_096;
+
+/// Subjects whose cached states do not fit their rows any more and must be folded again.
+pub(super) enum Stale {
+    /// These.
+    These(BTreeSet<(ModuleAddress, Subject)>),
+    /// All that there are.
+    All,
+}
+
+impl Default for Stale {
+    fn default() -> Self {
+        Self::These(BTreeSet::new())
+    }
+}
+
+impl Stale {
+    pub(super) fn insert(&mut self, module: ModuleAddress, subject: Subject) {
+        if let Self::These(these) = self {
+            these.insert((module, subject));
+            if these.len() > MOST_STALE {
+                *self = Self::All;
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::These(these) if these.is_empty())
+    }
+}
 
 type Batches<'transaction> = Table<'transaction, (u64, u32), &'static [u8]>;
+type Rows<'transaction> = Table<'transaction, &'static [u8], &'static [u8]>;
 
 /// Deletes all events, hashes and processor updates above block `fork`, and moves the cursors back to it.
 pub(super) fn roll_back(transaction: &WriteTransaction, fork: u64) -> anyhow::Result<Stale> {
     let mut batches = transaction.open_table(BATCHES)?;
     let mut events = transaction.open_table(EVENTS)?;
-    let mut stale = Stale::new();
-    let mut kept = Vec::new();
-    let (rows, listed) = affected_rows(&batches, &events, fork)?;
-    for key in rows {
-        let (module, subject) = split_event_key(&key)?;
-        let row = events.get(key.as_slice())?.map(|row| row.value().to_vec());
-        let Some(row) = row else { continue };
-        let before = unpack(module, &subject, &row)?;
-        let after: Vec<_> = before
-            .iter()
-            .filter(|event| event.position.block <= fork)
-            .collect();
-        if !after.is_empty() {
-            push_key(&mut kept, &key);
-        }
-        if after.len() == before.len() {
-            continue;
-        }
-        stale.insert((module, subject));
-        if after.is_empty() {
-            events.remove(key.as_slice())?;
-        } else {
-            let row = after
-                .into_iter()
-                .fold(Vec::new(), |row, event| pack(event, row));
-            events.insert(key.as_slice(), row.as_slice())?;
-        }
-    }
-    batches.retain_in((fork.saturating_add(1), 0).., |_, _| false)?;
-    if !kept.is_empty() {
+    let above = fork.saturating_add(1);
+    let (stale, kept) = match is_listed(&batches, above)? {
+        true => cut_listed(&batches, &mut events, fork)?,
+        false => (Stale::All, cut_all(&mut events, fork)?.then(Vec::new)),
+    };
+    batches.retain_in((above, 0).., |_, _| false)?;
+    if let Some(kept) = kept {
         // What remains of the undone batches must be found again by a later, deeper rollback.
-        let keys: &[u8] = if listed { &kept } else { &[] };
-        note_batch(&mut batches, fork, keys)?;
+        note_batch(&mut batches, fork, &kept)?;
     }
     transaction
         .open_table(HEADERS)?
-        .retain_in(fork.saturating_add(1).., |_, _| false)?;
+        .retain_in(above.., |_, _| false)?;
     roll_back_modules(transaction, fork)?;
     roll_back_cursor(transaction, fork)?;
     Ok(stale)
 }
 
-/// Keys of all rows that may hold an event above `fork`, and whether they come from the batches' lists (else: all rows).
-fn affected_rows(
-    batches: &Batches<'_>,
-    events: &Table<'_, &'static [u8], &'static [u8]>,
-    fork: u64,
-) -> anyhow::Result<(BTreeSet<Vec<u8>>, bool)> {
-    let mut keys = BTreeSet::new();
-    for batch in batches.range((fork.saturating_add(1), 0)..)? {
-        let (_, listed) = batch?;
-        let mut rest = listed.value();
-        if rest.is_empty() {
-            // A batch too large to be listed: look at every row.
-            for row in events.iter()? {
-                keys.insert(row?.0.value().to_vec());
-            }
-            return Ok((keys, false));
-        }
-        while let Some((length, tail)) = rest.split_first() {
-            let (key, tail) = tail
-                .split_at_checked(usize::from(*length))
-                .ok_or_else(|| anyhow::anyhow!("a stored batch is damaged"))?;
-            keys.insert(key.to_vec());
-            rest = tail;
+/// Whether every batch from block `from` on lists its rows.
+fn is_listed(batches: &Batches<'_>, from: u64) -> anyhow::Result<bool> {
+    for batch in batches.range((from, 0)..)? {
+        if batch?.1.value().is_empty() {
+            return Ok(false);
         }
     }
-    Ok((keys, true))
+    Ok(true)
+}
+
+/// Cuts the rows that the batches above `fork` list. Returns what is stale, and the list of rows of which something is kept.
+fn cut_listed(
+    batches: &Batches<'_>,
+    events: &mut Rows<'_>,
+    fork: u64,
+) -> anyhow::Result<(Stale, Option<Vec<u8>>)> {
+    let mut stale = Stale::default();
+    let mut kept = Vec::new();
+    for batch in batches.range((fork.saturating_add(1), 0)..)? {
+        let (_, listed) = batch?;
+        for key in keys_of(listed.value()) {
+            let key = key?;
+            let (module, subject) = split_event_key(key)?;
+            let cut = match events.get(key)? {
+                Some(row) => cut(module, &subject, row.value(), fork)?,
+                // The module was read again since, from another block.
+                None => continue,
+            };
+            match cut {
+                Cut::Keep => push_key(&mut kept, key),
+                Cut::Remove => {
+                    stale.insert(module, subject);
+                    events.remove(key)?;
+                }
+                Cut::Shorten(row) => {
+                    stale.insert(module, subject);
+                    push_key(&mut kept, key);
+                    events.insert(key, row.as_slice())?;
+                }
+            }
+        }
+    }
+    Ok((stale, (!kept.is_empty()).then_some(kept)))
+}
+
+/// Cuts every row there is, some at a time. Whether any is left.
+fn cut_all(events: &mut Rows<'_>, fork: u64) -> anyhow::Result<bool> {
+    let mut from = Vec::new();
+    loop {
+        let mut cuts = Vec::new();
+        let mut read = 0;
+        for row in events.range(from.as_slice()..)?.take(ROWS_AT_ONCE) {
+            let (key, value) = row?;
+            let (module, subject) = split_event_key(key.value())?;
+            match cut(module, &subject, value.value(), fork)? {
+                Cut::Keep => {}
+                Cut::Remove => cuts.push((key.value().to_vec(), None)),
+                Cut::Shorten(row) => cuts.push((key.value().to_vec(), Some(row))),
+            }
+            from.clear();
+            from.extend_from_slice(key.value());
+            read += 1;
+        }
+        for (key, row) in cuts {
+            match row {
+                None => events.remove(key.as_slice())?,
+                Some(row) => events.insert(key.as_slice(), row.as_slice())?,
+            };
+        }
+        if read < ROWS_AT_ONCE {
+            return Ok(!events.is_empty()?);
+        }
+        // The next key after the last one read.
+        from.push(0);
+    }
+}
+
+/// What a rollback does to a row.
+enum Cut {
+    Keep,
+    Remove,
+    Shorten(Vec<u8>),
+}
+
+fn cut(module: ModuleAddress, subject: &Subject, row: &[u8], fork: u64) -> anyhow::Result<Cut> {
+    let before = unpack(module, subject, row)?;
+    let left = || before.iter().filter(|event| event.position.block <= fork);
+    Ok(match left().count() {
+        0 => Cut::Remove,
+        all if all == before.len() => Cut::Keep,
+        _ => Cut::Shorten(left().fold(Vec::new(), |row, event| pack(event, row))),
+    })
+}
+
+/// The keys in a batch's list.
+pub(super) fn keys_of(mut list: &[u8]) -> impl Iterator<Item = anyhow::Result<&[u8]>> {
+    std::iter::from_fn(move || {
+        let (length, rest) = list.split_first()?;
+        match rest.split_at_checked(usize::from(*length)) {
+            Some((key, rest)) => {
+                list = rest;
+                Some(Ok(key))
+            }
+            None => {
+                list = &[];
+                Some(Err(anyhow::anyhow!("a stored batch is damaged")))
+            }
+        }
+    })
 }
 
 /// Appends a row's key to a batch's list.
@@ -114,14 +208,18 @@ fn roll_back_modules(transaction: &WriteTransaction, fork: u64) -> anyhow::Resul
     let mut changed = Vec::new();
     for row in modules.iter()? {
         let (key, value) = row?;
-        let mut record = decode::<ModuleRecord>(value.value())?;
+        let before = decode::<ModuleRecord>(value.value())?;
+        let mut record = before.clone();
         record
             .processor_updates
             .retain(|(position, _)| position.block <= fork);
-        record.synced_to = record
-            .synced_to
-            .map(|synced_to| synced_to.min(fork))
-            .filter(|synced_to| *synced_to >= record.start_block);
+        if let Synced::To(Some(to)) = record.synced {
+            let to = to.min(fork);
+            record.synced = Synced::To((to >= record.start_block).then_some(to));
+        }
+        if record == before {
+            continue;
+        }
         changed.push((*key.value(), encode(&record)));
     }
     for (key, record) in changed {
@@ -133,6 +231,13 @@ fn roll_back_modules(transaction: &WriteTransaction, fork: u64) -> anyhow::Resul
 fn roll_back_cursor(transaction: &WriteTransaction, fork: u64) -> anyhow::Result<()> {
     let mut meta = transaction.open_table(META)?;
     meta.insert(META_LAST_FORK, fork.to_le_bytes().as_slice())?;
+    let finalized = meta
+        .get(META_FINALIZED)?
+        .map(|bytes| decode::<Checkpoint>(bytes.value()))
+        .transpose()?;
+    if finalized.is_some_and(|finalized| finalized.number > fork) {
+        meta.remove(META_FINALIZED)?;
+    }
     let cursor = meta
         .get(META_CURSOR)?
         .map(|bytes| decode::<Checkpoint>(bytes.value()))

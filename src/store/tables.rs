@@ -4,7 +4,7 @@ use redb::TableDefinition;
 
 /// The layout below. A file with a newer version is refused; an older one is brought up to it (`migrate.rs`). A table that
 /// is added needs no new version: opening makes it.
-pub(super) const SCHEMA_VERSION: u32 = 2;
+pub(super) const SCHEMA_VERSION: u32 = 3;
 
 /// `META`: the schema version, 4 bytes little-endian.
 pub(super) const META_SCHEMA: &str = "schema_version";
@@ -12,8 +12,10 @@ pub(super) const META_SCHEMA: &str = "schema_version";
 pub(super) const META_CHAIN: &str = "chain_id";
 /// `META`: the cursor, a postcard `Checkpoint`.
 pub(super) const META_CURSOR: &str = "cursor";
-/// `META`: blocks whose logs are to be looked at once more, a postcard list of `Checkpoint`s.
-pub(super) const META_UNSURE: &str = "unsure";
+/// `META`: the newest finalized block that a node has shown, a postcard `Checkpoint`.
+pub(super) const META_FINALIZED: &str = "finalized";
+/// `META`: postcard (`refold::FOLD_VERSION`, `Rules`) with which the cached folds were made.
+pub(super) const META_FOLD: &str = "fold";
 /// `META`: the fork block of the newest rollback, 8 bytes little-endian.
 pub(super) const META_LAST_FORK: &str = "last_fork";
 
@@ -22,7 +24,7 @@ pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 
 /// Module address → postcard `ModuleRecord`.
 pub(super) const MODULES: TableDefinition<'_, &[u8; 20], &[u8]> =
-    TableDefinition::new("modules_v1");
+    TableDefinition::new("modules_v2");
 
 /// Block number → block hash and timestamp, for followed blocks.
 pub(super) const HEADERS: TableDefinition<'_, u64, (&[u8; 32], u64)> =
@@ -40,10 +42,10 @@ pub(super) const BATCHES: TableDefinition<'_, (u64, u32), &[u8]> =
 
 /// `codec::scoped_key` (module, subscription id) → postcard `Subscription`: the fold of its events, a cache.
 pub(super) const SUBSCRIPTIONS: TableDefinition<'_, &[u8; 52], &[u8]> =
-    TableDefinition::new("subscriptions_v1");
+    TableDefinition::new("subscriptions_v2");
 
-/// `codec::scoped_key` (module, plan id) → postcard `Plan`: the fold of its events.
-pub(super) const PLANS: TableDefinition<'_, &[u8; 52], &[u8]> = TableDefinition::new("plans_v1");
+/// `codec::scoped_key` (module, plan id) → postcard `codec::KnownPlan`: the fold of its events.
+pub(super) const PLANS: TableDefinition<'_, &[u8; 52], &[u8]> = TableDefinition::new("plans_v2");
 
 /// `codec::scoped_key` (module, plan id) → postcard `Plan` as `getPlan` answered, where the fold begins.
 pub(super) const PLANS_READ: TableDefinition<'_, &[u8; 52], &[u8]> =
@@ -52,6 +54,10 @@ pub(super) const PLANS_READ: TableDefinition<'_, &[u8; 52], &[u8]> =
 /// (Module, subscriber) → postcard `Mark` of the event that blocked the subscriber.
 pub(super) const BLOCKED: TableDefinition<'_, (&[u8; 20], &[u8; 20]), &[u8]> =
     TableDefinition::new("blocked_v1");
+
+/// Module address → how many of its subscriptions have events and whose creation was never seen, plus how many of its plans
+/// were read by `getPlan` and whose `PlanCreated` was never seen; no row for none. Kept with the folds.
+pub(super) const ORPHANS: TableDefinition<'_, &[u8; 20], u64> = TableDefinition::new("orphans_v1");
 
 /// (Emitting address, first topic) → how many logs could not be decoded.
 pub(super) const UNKNOWN_LOGS: TableDefinition<'_, (&[u8; 20], &[u8; 32]), u64> =

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 
 use super::{Store, StoreError};
 use crate::domain::{
-    Batch, ChainEvent, Checkpoint, EventKind, FailureReason, ModuleAddress, Plan, PlanId, Position,
-    Subject, Subscription, SubscriptionId, Timestamp, Wallet,
+    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FailureReason, ModuleAddress, Plan, PlanId,
+    Position, Rules, Subject, Subscription, SubscriptionId, Timestamp, Wallet,
 };
 use crate::projection;
 
@@ -110,14 +110,16 @@ fn checkpoint(number: u64, fork: u8) -> Checkpoint {
 fn batch(events: &[ChainEvent], to: u64, fork: u8) -> Batch {
     Batch {
         rollback_to: None,
-        modules: vec![module(1), module(2)],
         to: checkpoint(to, fork),
-        moves_cursor: true,
+        coverage: Coverage::Cursor {
+            joined: vec![module(1), module(2)],
+            left: Vec::new(),
+        },
         events: events.to_vec(),
         plans: Vec::new(),
         headers: Vec::new(),
         unknown: Vec::new(),
-        unsure: None,
+        finalized: None,
     }
 }
 
@@ -199,7 +201,7 @@ fn folded(chain: &[ChainEvent]) -> BTreeMap<(ModuleAddress, SubscriptionId), Sub
             let interval = plan
                 .and_then(|plan| plans.get(&(event.module, plan)).copied().flatten())
                 .map(|plan| plan.interval);
-            projection::fold(state, event, interval);
+            projection::fold(state, event, interval, &Rules::default());
         }
     }
     subscriptions

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{decode, encode};
+use super::codec::{decode, encode, read};
 use super::links::link_within;
 use super::tables::{CHALLENGES, FORGET_AT, LINK_REQUESTS, LINKS, NEWEST_REQUEST};
 use super::{LinkOutcome, Store};
@@ -317,12 +317,6 @@ impl Store {
         let links = wallets.iter().map(|wallet| read(table.get(&wallet.0.0.0)?));
         links.filter_map(Result::transpose).collect()
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(
-    row: Option<redb::AccessGuard<'_, &[u8]>>,
-) -> anyhow::Result<Option<T>> {
-    row.map(|bytes| decode(bytes.value())).transpose()
 }
 
 fn remember_until(

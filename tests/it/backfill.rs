@@ -8,10 +8,11 @@ use alloy::primitives::Address;
 use alloy::sol_types::SolEvent;
 use amser_roles::abi::Layouts;
 use amser_roles::abi::SubscriptionModule::PaymentProcessorUpdated;
-use amser_roles::chain::node::{Header, Node, RpcError, headers_at};
-use amser_roles::chain::range::{Piece, RangeReader, RangeSize, Source};
+use amser_roles::chain::node::{Node, RpcError};
+use amser_roles::chain::processors::{Processors, Taken};
+use amser_roles::chain::range::{Piece, RangeReader};
 use amser_roles::domain::{
-    ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, Timestamp,
+    ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position, Synced, Timestamp,
 };
 use amser_roles::sandbox::log_node::{
     Fault, LogNode, LogNodeOptions, MadeLog, PROCESSOR, RenderedChain, Story, StorySpec, WORDINGS,
@@ -33,7 +34,7 @@ fn records(modules: usize) -> BTreeMap<ModuleAddress, ModuleRecord> {
         .map(|n| {
             let record = ModuleRecord {
                 start_block: FIRST,
-                synced_to: None,
+                synced: Synced::To(None),
                 initial_processor: PROCESSOR,
                 processor_updates: vec![],
             };
@@ -66,78 +67,76 @@ fn make(logs_per_block: Vec<usize>) -> Made {
     make_with(spec, true)
 }
 
-async fn source(node: &LogNode) -> Source {
-    let node = Node::connect(&node.url(), 8_453, Duration::from_secs(60)).await;
-    let node = Arc::new(node.unwrap());
-    let headers = Arc::clone(&node);
-    Source {
-        logs: Arc::new(move |query, mut collector| {
-            let node = Arc::clone(&node);
-            Box::pin(async move {
-                let answer = node
-                    .logs(&query, None, &mut |log| collector.take(log))
-                    .await?;
-                collector.bytes += answer.bytes;
-                Ok(collector)
-            })
-        }),
-        headers: Arc::new(move |numbers| {
-            let node = Arc::clone(&headers);
-            Box::pin(async move {
-                let headers = headers_at(&node, &numbers).await?;
-                Ok(headers.iter().map(Header::checkpoint).collect())
-            })
-        }),
-        patience: Duration::from_secs(60),
-    }
+/// A stretch of blocks as a caller takes it: the events that count.
+struct Stretch {
+    from: u64,
+    to: u64,
+    events: Vec<ChainEvent>,
+}
+
+fn processors(made: &Made) -> Processors {
+    Processors::of(Layouts::built_in(), &made.modules)
 }
 
 async fn reader(made: &Made, node: &LogNode) -> RangeReader {
-    RangeReader::new(
-        source(node).await,
-        Layouts::built_in(),
-        &made.modules,
-        FIRST,
-        made.last,
-        RangeSize::default(),
-    )
+    let node = Node::connect(&node.url(), 8_453, Duration::from_secs(60)).await;
+    let filter = processors(made).filter();
+    RangeReader::new(Arc::new(node.unwrap()), filter, FIRST, made.last)
+}
+
+/// What counts of a piece; the reader is sent back to where a module has a new processor.
+fn take(piece: Piece, reader: &mut RangeReader, processors: &mut Processors) -> Stretch {
+    let (from, mut to) = (piece.from, piece.end.number);
+    let events = match processors.take(piece.events) {
+        Taken::Events(events) => events,
+        Taken::AskAgain { from, before } => {
+            reader.restart(from, &processors.filter());
+            to = from - 1;
+            before
+        }
+        other => panic!("{other:?}"),
+    };
+    Stretch { from, to, events }
 }
 
 /// Reads everything; an error is answered by calling again, as a caller does whose next node is the same one.
-async fn read_all(made: &Made, node: &LogNode) -> (Vec<Piece>, Vec<RpcError>) {
-    let mut reader = reader(made, node).await;
-    let (mut pieces, mut errors) = (vec![], vec![]);
+async fn read_all(made: &Made, node: &LogNode) -> (Vec<Stretch>, Vec<RpcError>) {
+    let (mut reader, mut processors) = (reader(made, node).await, processors(made));
+    let (mut stretches, mut errors) = (vec![], vec![]);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let next = tokio::time::timeout_at(deadline, reader.next());
         match next.await.expect("the backfill stalled") {
-            Some(Ok(piece)) => pieces.push(piece),
+            Some(Ok(piece)) => stretches.push(take(piece, &mut reader, &mut processors)),
             Some(Err(error)) => errors.push(error),
-            None => return (pieces, errors),
+            None => return (stretches, errors),
         }
     }
 }
 
-fn assert_complete(made: &Made, pieces: &[Piece], what: &str) {
+fn assert_complete(made: &Made, stretches: &[Stretch], what: &str) {
     let mut due = FIRST;
-    for piece in pieces {
-        assert_eq!(piece.from, due, "{what}: a gap or an overlap");
-        assert!(piece.to >= piece.from, "{what}");
-        for event in &piece.events {
+    for stretch in stretches {
+        assert_eq!(stretch.from, due, "{what}: a gap or an overlap");
+        assert!(stretch.to + 1 >= stretch.from, "{what}");
+        for event in &stretch.events {
             let block = event.position.block;
-            assert!((piece.from..=piece.to).contains(&block), "{what}");
+            assert!((stretch.from..=stretch.to).contains(&block), "{what}");
         }
-        due = piece.to + 1;
+        due = stretch.to + 1;
     }
     assert_eq!(due, made.last + 1, "{what}: the end is missing");
-    let read: Vec<_> = pieces.iter().flat_map(|piece| &piece.events).collect();
+    let read: Vec<_> = stretches
+        .iter()
+        .flat_map(|stretch| &stretch.events)
+        .collect();
     assert_eq!(read.len(), made.events.len(), "{what}: events");
     for (read, made) in read.into_iter().zip(&made.events) {
         assert_eq!(read, made, "{what}");
     }
 }
 
-async fn assert_read(made: &Made, options: LogNodeOptions) -> (Vec<Piece>, Vec<RpcError>) {
+async fn assert_read(made: &Made, options: LogNodeOptions) -> (Vec<Stretch>, Vec<RpcError>) {
     let what = format!("{options:?}");
     let node = LogNode::start(made.chain.clone(), options)
         .await
@@ -234,7 +233,7 @@ async fn a_block_that_cannot_be_read_is_reported_and_never_skipped() {
     let mut reported = 0;
     while reported < 3 {
         match reader.next().await.expect("the end cannot be reached") {
-            Ok(piece) => assert!(piece.to < FIRST + 300),
+            Ok(piece) => assert!(piece.end.number < FIRST + 300),
             Err(error) => {
                 assert!(matches!(error, RpcError::TooManyResults { .. }), "{error}");
                 reported += 1;
@@ -301,9 +300,9 @@ async fn a_processor_that_mostly_serves_others_is_asked_about_our_modules_only()
         .await
         .unwrap();
     let mut reader = reader(&made, &node).await;
-    let mut pieces = vec![];
+    let (mut pieces, mut processors) = (vec![], processors(&made));
     while let Some(piece) = reader.next().await {
-        pieces.push(piece.unwrap());
+        pieces.push(take(piece.unwrap(), &mut reader, &mut processors));
     }
     assert_complete(&made, &pieces, "foreign logs");
     assert!(reader.is_separate());

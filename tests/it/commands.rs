@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256, U256};
 use amser_roles::domain::{
-    Batch, ChainEvent, ChainStatus, Checkpoint, EventKind, Gate, GateId, GateMatch, GateOrigin,
-    GuildId, Link, ModuleAddress, PlanId, Position, Question, RoleId, SubscriptionId, Timestamp,
-    UserId, Wallet,
+    Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, EventKind, Gate, GateId, GateMatch,
+    GateOrigin, GuildId, Link, ModuleAddress, PlanId, Position, Question, RoleId, SubscriptionId,
+    Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Reply};
 use amser_roles::store::{Challenge, RequestState, Store, Usable};
@@ -172,14 +172,16 @@ impl Story {
         self.store
             .ingest(Batch {
                 rollback_to: None,
-                modules: vec![module()],
                 to,
-                moves_cursor: true,
+                coverage: Coverage::Cursor {
+                    joined: vec![module()],
+                    left: Vec::new(),
+                },
                 events: events.collect(),
                 plans: Vec::new(),
                 headers: vec![to],
                 unknown: Vec::new(),
-                unsure: None,
+                finalized: None,
             })
             .unwrap();
         self.chain.send_replace(ChainStatus {

@@ -64,6 +64,15 @@ impl Case {
         paid
     }
 
+    /// The same once the second look has found what the node did not tell at first.
+    async fn assert_complete_soon(&mut self) {
+        let modules = [self.scene.module];
+        self.following
+            .eventually_equals_chain(&self.scene.chain, 0, &modules)
+            .await;
+        assert_eq!(self.following.status.borrow().reorgs, 0);
+    }
+
     /// The store equals the chain, and no fault was taken for a reorganisation.
     async fn assert_complete(&mut self) {
         let modules = [self.scene.module];

@@ -32,7 +32,7 @@ fn decode(address: Address, data: LogData) -> Decoded {
 
 fn kind(decoded: Decoded) -> EventKind {
     match decoded {
-        Decoded::Event(event, _) => event.kind,
+        Decoded::Event(event) => event.kind,
         other => panic!("{other:?}"),
     }
 }
@@ -221,14 +221,13 @@ fn every_event_of_the_protocol_is_decoded() {
 
 #[test]
 fn an_event_keeps_its_place_its_transaction_and_its_time() {
-    let Decoded::Event(event, emitter) = decode(PROCESSOR, executed(MODULE, U256::from(1))) else {
+    let Decoded::Event(event) = decode(PROCESSOR, executed(MODULE, U256::from(1))) else {
         panic!("not an event");
     };
     assert_eq!(event.module, ModuleAddress(MODULE));
     assert_eq!((event.position.block, event.position.log_index), (100, 3));
     assert_eq!(event.transaction, B256::repeat_byte(8));
     assert_eq!(event.timestamp, Some(Timestamp(5_000)));
-    assert_eq!(emitter, Emitter::Processor(0));
 }
 
 #[test]
@@ -299,7 +298,7 @@ fn a_failure_and_a_new_expiry_need_their_blocks_timestamp_and_no_other_event_doe
         let mut log = log(address, data);
         log.block_timestamp = None;
         let decoded = LogDecoder::default().decode(&Log::from_rpc(&log).unwrap(), &watched());
-        let Decoded::Event(event, _) = decoded else {
+        let Decoded::Event(event) = decoded else {
             panic!("{decoded:?}");
         };
         let depends = matches!(

@@ -47,6 +47,14 @@ pub enum RpcError {
         /// One sentence.
         message: String,
     },
+    /// The node keeps no history so old.
+    #[error(
+        "the node keeps no history so old (use an archive node, or a later chain.start_block): {message}"
+    )]
+    Pruned {
+        /// The provider's sentence.
+        message: String,
+    },
     /// The node is on another chain than configured; nothing that it says is used.
     #[error("the node is on chain {actual}, not on chain {expected}")]
     WrongChain {
@@ -83,6 +91,17 @@ impl RpcError {
         Self::Unavailable {
             message: message.into(),
         }
+    }
+
+    /// Whether the same call may work later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::Timeout { .. }
+                | Self::Unavailable { .. }
+                | Self::WrongChain { .. }
+        )
     }
 
     /// Classifies a JSON-RPC error object. `retry_after` is the HTTP header's, if there was one.

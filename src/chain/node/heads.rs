@@ -1,4 +1,6 @@
-//! New heads, as early as the node shows them: pushed over a websocket, or polled just when the next block is due.
+//! New heads, as early as the node shows them: a push over a websocket or the moment at which the next block is due is a
+//! reason to look. A pushed header is used only where it extends the followed chain by one block, so that nothing need be
+//! asked; for anything else the node's newest block is read.
 
 use std::time::{Duration, Instant};
 
@@ -8,97 +10,121 @@ use tracing::debug;
 
 use super::connection::{Node, PushedHeads};
 use super::error::RpcError;
-use super::read::{self, Header};
+use super::header::Header;
+use super::read;
+use crate::domain::Checkpoint;
 
 mod pace;
 
 use pace::Pace;
 
-/// How long a pushed head may come after a probe has already shown it.
-const PUSH_GRACE: Duration = Duration::from_millis(750);
-/// Bounds of the silence after which a websocket is probed; in between, three block times.
+/// Bounds of the silence after which a websocket that pushes is not waited for; in between, three block times.
 const SILENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
 /// The new heads of one node.
 #[derive(Debug)]
 pub(crate) struct Heads {
-    source: Source,
+    subscription: Option<PushedHeads>,
     pace: Pace,
-    /// The highest head, and the one that came last: nodes behind a load balancer take turns.
+    /// The highest head, and the one that was shown last: nodes behind a load balancer take turns.
     highest: Option<(u64, B256)>,
     last: Option<B256>,
-    /// Since when nothing new has come.
+    /// Since when nothing new was shown.
     quiet_since: Instant,
-    /// Whether a head was pushed.
-    pushed: bool,
-    /// Whether one was missed.
-    silent: bool,
+    /// Whether the last new head was pushed. A subscription that misses one is not waited for until it pushes again.
+    pushes: bool,
+    /// A reason to look that was not followed by an answer yet.
+    is_due: bool,
 }
 
-#[derive(Debug)]
-enum Source {
-    Pushed(PushedHeads),
-    Polled,
-}
-
-/// What happened at the node.
+/// What was seen at the node.
 #[derive(Clone, Debug)]
 pub(crate) enum Seen {
-    /// It has had these heads one after another; the last is the newest.
-    Heads(Vec<Header>),
-    /// It has had nothing new for longer than its block time; another node may be further.
+    /// A head that was not the last one shown; it may be lower.
+    Head(Header),
+    /// Nothing new for longer than the block time; another node may be further.
     Nothing,
 }
 
 impl Heads {
-    /// Subscribes, or prepares to poll where the node cannot push, or `is_mute`: it did not when it should have.
-    pub(crate) async fn open(node: &Node, is_mute: bool) -> Self {
-        let subscribed = match is_mute {
-            true => None,
-            false => node.subscribe_heads().await,
-        };
+    /// Subscribes where the node can push. `head` is the one it had before; when that appeared is not known.
+    pub(crate) async fn open(node: &Node, head: &Header) -> Self {
+        let subscription = node.subscribe_heads().await;
         Self {
-            source: subscribed.map_or(Source::Polled, Source::Pushed),
+            pushes: subscription.is_some(),
+            subscription,
             pace: Pace::new(),
-            highest: None,
-            last: None,
+            highest: Some((head.number, head.hash)),
+            last: Some(head.hash),
             quiet_since: Instant::now(),
-            pushed: false,
-            silent: false,
+            // What came before the subscription began is not pushed.
+            is_due: true,
         }
     }
 
-    /// Whether the node pushes what it promised to push, as far as that is known.
-    pub(crate) fn is_mute(&self) -> Option<bool> {
-        match self.source {
-            Source::Pushed(_) if self.pushed => Some(false),
-            Source::Pushed(_) if self.silent => Some(true),
-            _ => None,
-        }
+    /// The usual time between two blocks, as far as it is known.
+    pub(crate) fn block_time(&self) -> Duration {
+        self.pace.period()
     }
 
-    /// Waits for the next head. May be dropped at any moment without losing one.
-    pub(crate) async fn next(&mut self, node: &Node) -> Result<Seen, RpcError> {
-        let headers = match &mut self.source {
-            Source::Polled => return self.poll(node).await,
-            Source::Pushed(heads) => {
-                let silence = (3 * self.pace.period()).clamp(SILENCE.0, SILENCE.1);
-                let until = self.quiet_since + silence;
-                match tokio::time::timeout_at(until.into(), pushed(heads)).await {
-                    Ok(headers) => headers?,
-                    Err(_) => return self.probe(node).await,
+    /// Waits for the next head of a node whose blocks up to `tip` are followed. Cancel safe.
+    ///
+    /// # Errors
+    /// When the node cannot be asked, or its subscription ended and no new one is to be had.
+    pub(crate) async fn next(&mut self, node: &Node, tip: Checkpoint) -> Result<Seen, RpcError> {
+        loop {
+            if !self.is_due {
+                let look = self.next_look();
+                tokio::select! {
+                    pushed = pushed(self.subscription.as_mut()) => match pushed {
+                        Some(headers) => {
+                            self.pushes = true;
+                            if let [header] = headers.as_slice()
+                                && header.number == tip.number + 1
+                                && header.parent_hash == tip.hash
+                            {
+                                self.arrived(header);
+                                return Ok(Seen::Head(header.clone()));
+                            }
+                            self.is_due = true;
+                        }
+                        None => {
+                            self.subscription = node.subscribe_heads().await;
+                            if self.subscription.is_none() {
+                                return Err(RpcError::unavailable("the websocket was closed"));
+                            }
+                            self.is_due = true;
+                        }
+                    },
+                    () = tokio::time::sleep_until(look.into()) => self.is_due = true,
                 }
             }
-        };
-        self.pushed = true;
-        Ok(self.seen(headers))
+            // `null` is what some load balancers answer while their nodes disagree.
+            let latest = read::latest(node).await?;
+            self.is_due = false;
+            if let Some(latest) = latest.filter(|latest| self.is_news(latest)) {
+                self.pushes &= self.quiet_since.elapsed() < self.silence();
+                self.arrived(&latest);
+                return Ok(Seen::Head(latest));
+            }
+            self.pace.missed(Instant::now());
+            if self.quiet_since.elapsed() > self.silence() {
+                self.quiet_since = Instant::now();
+                return Ok(Seen::Nothing);
+            }
+        }
     }
 
-    /// The head that the node had before anyone waited for it: when it appeared is not known.
-    pub(crate) fn starts_at(&mut self, header: &Header) {
-        self.last = Some(header.hash);
-        self.highest = Some((header.number, header.hash));
-        self.quiet_since = Instant::now();
+    /// When to look next if nothing is pushed until then.
+    fn next_look(&self) -> Instant {
+        match self.subscription.is_some() && self.pushes {
+            true => self.quiet_since + self.silence(),
+            false => self.pace.next_poll(),
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        (3 * self.pace.period()).clamp(SILENCE.0, SILENCE.1)
     }
 
     fn arrived(&mut self, header: &Header) {
@@ -117,52 +143,6 @@ impl Heads {
         let hash = Some(header.hash);
         hash != self.last && hash != self.highest.map(|(_, hash)| hash)
     }
-
-    fn seen(&mut self, headers: Vec<Header>) -> Seen {
-        if let Some(newest) = headers.last() {
-            self.arrived(newest);
-        }
-        Seen::Heads(headers)
-    }
-
-    /// The websocket has been silent: an idle chain, or a subscription that died?
-    async fn probe(&mut self, node: &Node) -> Result<Seen, RpcError> {
-        let latest = newest(node).await?;
-        self.quiet_since = Instant::now();
-        let highest = self.highest.map_or(0, |(number, _)| number);
-        if latest.number <= highest {
-            return Ok(Seen::Nothing);
-        }
-        if let Source::Pushed(heads) = &mut self.source
-            && let Ok(headers) = tokio::time::timeout(PUSH_GRACE, pushed(heads)).await
-        {
-            let headers = headers?;
-            return Ok(self.seen(headers));
-        }
-        self.silent = true;
-        Err(RpcError::unavailable(format!(
-            "the websocket went silent: the node has block {}, the last one pushed was {}",
-            latest.number, highest
-        )))
-    }
-
-    async fn poll(&mut self, node: &Node) -> Result<Seen, RpcError> {
-        loop {
-            tokio::time::sleep_until(self.pace.next_poll().into()).await;
-            // `null` is what some load balancers answer while their nodes disagree.
-            if let Some(latest) = read::latest(node).await?
-                && self.is_news(&latest)
-            {
-                return Ok(self.seen(vec![latest]));
-            }
-            self.pace.missed(Instant::now());
-            let silence = (3 * self.pace.period()).clamp(SILENCE.0, SILENCE.1);
-            if self.quiet_since.elapsed() > silence {
-                self.quiet_since = Instant::now();
-                return Ok(Seen::Nothing);
-            }
-        }
-    }
 }
 
 /// The newest block; not to know one is a failure.
@@ -171,25 +151,27 @@ pub(crate) async fn newest(node: &Node) -> Result<Header, RpcError> {
     newest.ok_or_else(|| RpcError::unavailable("it answered null for the newest block"))
 }
 
-/// The heads that were pushed since the last look, at least one.
-async fn pushed(heads: &mut PushedHeads) -> Result<Vec<Header>, RpcError> {
+/// The heads that were pushed since the last look, at least one; `None` when the subscription ended. Never returns where
+/// there is none.
+async fn pushed(heads: Option<&mut PushedHeads>) -> Option<Vec<Header>> {
+    let Some(heads) = heads else {
+        return std::future::pending().await;
+    };
     let mut headers = Vec::new();
     loop {
         let message = match heads.subscription.recv().await {
             Ok(message) => message,
             // More heads than the channel holds came while we were busy; the newest are still there.
             Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => {
-                return Err(RpcError::unavailable("the websocket was closed"));
-            }
+            Err(RecvError::Closed) => return None,
         };
         match serde_json::from_str(message.get()) {
             Ok(header) => headers.push(header),
             Err(error) => debug!(%error, "a pushed head is unreadable"),
         }
-        // A message that waits is received without suspending, so none is lost when this future is dropped.
+        // Heads that are lost when this future is dropped are read by number with the next one.
         if heads.subscription.is_empty() && !headers.is_empty() {
-            return Ok(headers);
+            return Some(headers);
         }
     }
 }

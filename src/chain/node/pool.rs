@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use futures_util::future::BoxFuture;
 use tracing::{debug, info, warn};
 use url::Url;
 
@@ -15,12 +16,12 @@ use super::reconnect::Reconnect;
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
 /// The same with a single node: there is nothing better to do than to wait.
 const PATIENCE_ALONE: Duration = Duration::from_secs(120);
-/// How often it is said that none of the endpoints can be used.
+/// How often it is said that none of the nodes can be used.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
-/// How long an node must have worked for its next failure to count as the first, where others could be used instead.
+/// How long a node must have worked for its next failure to count as the first, where others could be used instead.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// The endpoints and what is known of their health; clones share it.
+/// The nodes and what is known of their health; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     chain_id: u64,
@@ -38,7 +39,7 @@ struct Slot {
     checked: Option<Node>,
 }
 
-/// An node in use and its place in the order of preference.
+/// A node in use and its place in the order of preference.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     /// Index into `rpc_urls`; 0 is preferred.
@@ -139,9 +140,13 @@ impl Pool {
         self.note_failure(chosen.place, error);
     }
 
-    /// Waits until an node preferred to `current` connects and has the block `height`. Never returns when `current` is
-    /// the preferred one.
-    pub(crate) async fn better_than(&self, current: usize, height: impl Fn() -> u64) -> Chosen {
+    /// Waits until a node preferred to `current` connects and `is_usable` says so. Its height does not decide: a preferred
+    /// node that contradicts the one in use is gone back to. Never returns when `current` is the preferred one.
+    pub(crate) async fn better_than(
+        &self,
+        current: usize,
+        is_usable: impl Fn(Arc<Node>) -> BoxFuture<'static, bool>,
+    ) -> Chosen {
         loop {
             self.next_return_until(current).await;
             for place in self.ready_until(current) {
@@ -149,13 +154,15 @@ impl Pool {
                     continue;
                 }
                 match self.connect(place).await {
-                    Ok(node) if !node.is_at(height()).await => {
+                    Ok(node) => {
+                        let chosen = chosen(place, node);
+                        if is_usable(Arc::clone(&chosen.node)).await {
+                            let rpc = chosen.node.host();
+                            info!(rpc, place, "back to a preferred RPC node");
+                            return chosen;
+                        }
                         let error = RpcError::unavailable("it lags behind the node in use");
                         self.note_failure(place, &error);
-                    }
-                    Ok(node) => {
-                        info!(rpc = node.host(), place, "back to a preferred RPC node");
-                        return chosen(place, node);
                     }
                     Err(error) => self.note_failure(place, &error),
                 }
@@ -181,7 +188,21 @@ impl Pool {
         None
     }
 
-    /// How many endpoints there are.
+    /// Another node than `current`, in order of preference; `None` when no other connects now.
+    pub(crate) async fn another(&self, current: usize) -> Option<Arc<Node>> {
+        for place in self.ready_until(self.len()) {
+            if place == current {
+                continue;
+            }
+            match self.connect(place).await {
+                Ok(node) => return Some(Arc::new(node)),
+                Err(error) => self.note_failure(place, &error),
+            }
+        }
+        None
+    }
+
+    /// How many nodes there are.
     pub(crate) fn len(&self) -> usize {
         self.slots().len()
     }

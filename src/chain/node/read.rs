@@ -16,6 +16,12 @@ pub(crate) async fn latest(node: &Node) -> Result<Option<Header>, RpcError> {
     node.call("eth_getBlockByNumber", ("latest", false)).await
 }
 
+/// The newest block that is final, where the node knows the tag.
+pub(crate) async fn finalized(node: &Node) -> Result<Option<Header>, RpcError> {
+    node.call("eth_getBlockByNumber", ("finalized", false))
+        .await
+}
+
 /// The block with this hash; `None` where the node does not have it.
 pub(crate) async fn header_of(node: &Node, hash: B256) -> Result<Option<Header>, RpcError> {
     node.call("eth_getBlockByHash", (hash, false)).await

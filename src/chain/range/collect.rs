@@ -1,15 +1,15 @@
-//! What one range's answers have given so far.
+//! What the answers about some blocks have given so far, and whether they contradict each other.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 
-use crate::chain::decode::{Decoded, Emitter, LogDecoder, Watched};
+use crate::chain::decode::{Decoded, Emitted, LogDecoder, Watched};
 use crate::chain::filter::Blocks;
 use crate::chain::logs::Log;
 use crate::chain::node::RpcError;
-use crate::domain::{ChainEvent, Timestamp, UnknownLogs};
+use crate::domain::{Position, Timestamp, UnknownLogs};
 
 /// Events after which a range is cut at the last complete block, so that a spike does not fill the memory.
 const MOST_EVENTS: usize = 16_384;
@@ -25,42 +25,49 @@ pub struct SeenBlock {
     pub timestamp: Option<Timestamp>,
 }
 
+/// A log of a watched address that the ABI does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownLog {
+    /// Where it stands.
+    pub position: Position,
+    /// Who emitted it.
+    pub address: Address,
+    /// Its first topic; zero for an anonymous event.
+    pub topic: B256,
+}
+
 /// Takes the logs of one or several answers about the same blocks.
 #[derive(Debug)]
 pub struct Collector {
     watched: Arc<Watched>,
     decoder: LogDecoder,
-    /// The blocks that may be answered; `None` when they were asked for by hash.
-    range: Option<(u64, u64)>,
+    /// What may be answered. A range's end moves down when an answer is cut.
+    asked: Blocks,
     /// Bytes of the answers' bodies.
     pub bytes: u64,
     /// Logs received, foreign ones included.
     pub logs: u64,
     /// Of these, logs of watched processors about others' modules.
     pub foreign: u64,
-    events: Vec<ChainEvent>,
-    emitters: Vec<Emitter>,
-    unknown: Vec<(u64, Address, B256)>,
+    events: Vec<Emitted>,
+    unknown: Vec<UnknownLog>,
     blocks: Vec<SeenBlock>,
-    /// Whether the logs came in chain order so far.
+    /// Whether the logs came in chain order so far, none of them twice.
     ordered: bool,
     /// Events of earlier answers.
     before_answer: usize,
-    reached: (u64, u32),
+    reached: Option<(u64, u32)>,
     complete_to: Option<u64>,
-    trouble: Option<&'static str>,
+    trouble: Option<String>,
 }
 
-/// A range that was read.
+/// Some blocks that were read.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// Events in chain order, without duplicates; processors' events are not yet checked against their module's
-    /// processor at that position.
-    pub events: Vec<ChainEvent>,
-    /// Who emitted them, one for one.
-    pub emitters: Vec<Emitter>,
-    /// Block, address and first topic of each log that could not be decoded.
-    pub unknown: Vec<(u64, Address, B256)>,
+    /// Events in chain order, without duplicates; whose processor counts is not decided yet.
+    pub events: Vec<Emitted>,
+    /// The logs that could not be decoded.
+    pub unknown: Vec<UnknownLog>,
     /// The blocks of which logs were seen, in order.
     pub blocks: Vec<SeenBlock>,
 }
@@ -71,30 +78,24 @@ impl Collector {
         Self {
             watched,
             decoder: LogDecoder::default(),
-            range: match blocks {
-                Blocks::Range(from, to) => Some((from, to)),
-                Blocks::Hash(_) => None,
-            },
+            asked: blocks,
             bytes: 0,
             logs: 0,
             foreign: 0,
             events: Vec::new(),
-            emitters: Vec::new(),
             unknown: Vec::new(),
             blocks: Vec::new(),
             ordered: true,
             before_answer: 0,
-            reached: (0, 0),
+            reached: None,
             complete_to: None,
             trouble: None,
         }
     }
 
     /// Makes room for about so many events at once: growing step by step would touch twice the memory.
-    pub(super) fn expect(&mut self, events: usize) {
-        let events = events.min(MOST_EVENTS);
-        self.events.reserve(events);
-        self.emitters.reserve(events);
+    pub fn expect(&mut self, events: usize) {
+        self.events.reserve(events.min(MOST_EVENTS));
     }
 
     /// Takes one log. `Break` when no more are wanted.
@@ -103,44 +104,57 @@ impl Collector {
         if log.removed {
             return ControlFlow::Continue(());
         }
-        if let Some((from, to)) = self.range {
-            if log.block_number < from {
-                self.trouble = Some("it answered logs of blocks that were not asked for");
-                return ControlFlow::Break(());
+        match self.asked {
+            Blocks::Range(from, _) if log.block_number < from => {
+                return self.fail("it answered logs of blocks that were not asked for");
             }
             // Above the end: an answer that was asked for before another one was cut.
-            if log.block_number > to {
-                return ControlFlow::Continue(());
+            Blocks::Range(_, to) if log.block_number > to => return ControlFlow::Continue(()),
+            Blocks::Hash(hash) if log.block_hash != hash => {
+                return self.fail("it answered with another block's logs");
             }
+            _ => {}
         }
         let position = (log.block_number, log.log_index);
-        if position < self.reached {
-            self.ordered = false;
-        } else if log.block_number > self.reached.0
-            && self.ordered
-            && self.events.len() - self.before_answer >= MOST_EVENTS
-            && self.range.is_some_and(|(from, _)| self.reached.0 >= from)
-        {
-            self.complete_to = Some(self.reached.0);
-            return ControlFlow::Break(());
+        match self.reached {
+            Some(reached) if position <= reached => self.ordered = false,
+            Some((block, _))
+                if log.block_number > block
+                    && self.ordered
+                    && self.events.len() - self.before_answer >= MOST_EVENTS =>
+            {
+                self.complete_to = Some(block);
+                return ControlFlow::Break(());
+            }
+            _ => {}
         }
-        self.reached = position;
+        self.reached = Some(position);
         self.see_block(log);
         match self.decoder.decode(log, &self.watched) {
-            Decoded::Event(event, emitter) => {
-                self.events.push(event);
-                self.emitters.push(emitter);
-            }
-            Decoded::Unknown => self.unknown.push((
-                log.block_number,
-                log.address,
-                log.topics().first().copied().unwrap_or_default(),
-            )),
+            Decoded::Event(event) => self.events.push(Emitted {
+                emitter: log.address,
+                event,
+            }),
+            Decoded::Unknown => self.unknown.push(UnknownLog {
+                position: Position {
+                    block: log.block_number,
+                    log_index: log.log_index,
+                },
+                address: log.address,
+                topic: log.topics().first().copied().unwrap_or_default(),
+            }),
             Decoded::Foreign => self.foreign += 1,
             Decoded::NotOurs => {}
         }
-        self.trouble
-            .map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()))
+        match self.trouble {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    }
+
+    fn fail(&mut self, trouble: &str) -> ControlFlow<()> {
+        self.trouble = Some(trouble.to_owned());
+        ControlFlow::Break(())
     }
 
     fn see_block(&mut self, log: &Log<'_>) {
@@ -148,7 +162,7 @@ impl Collector {
             && last.number == log.block_number
         {
             if last.hash != log.block_hash {
-                self.trouble = Some("it named two hashes for one block");
+                self.trouble = Some(two_hashes(last.number));
             }
             return;
         }
@@ -159,38 +173,20 @@ impl Collector {
         });
     }
 
-    /// An empty collector for another answer about the same blocks.
-    pub(super) fn fork(&self) -> Self {
-        let blocks = match self.range {
-            Some((from, to)) => Blocks::Range(from, to),
-            None => Blocks::Hash(B256::ZERO),
-        };
-        Self::new(self.watched.clone(), blocks)
-    }
-
-    /// Takes over what a forked collector has taken.
-    pub(super) fn absorb(&mut self, other: Self) {
-        self.bytes += other.bytes;
-        self.logs += other.logs;
-        self.foreign += other.foreign;
-        self.ordered &= other.ordered;
-        self.events.extend(other.events);
-        self.emitters.extend(other.emitters);
-        self.unknown.extend(other.unknown);
-        self.blocks.extend(other.blocks);
-    }
-
     /// One answer has been taken. When it was cut, the range ends earlier from now on. Returns the range's last block.
-    pub(super) fn end_answer(&mut self) -> Result<Option<u64>, RpcError> {
-        if let Some(trouble) = self.trouble {
+    pub fn end_answer(&mut self) -> Result<Option<u64>, RpcError> {
+        if let Some(trouble) = &self.trouble {
             return Err(RpcError::unavailable(trouble));
         }
-        if let (Some(end), Some((_, to))) = (self.complete_to.take(), self.range.as_mut()) {
+        if let (Some(end), Blocks::Range(_, to)) = (self.complete_to.take(), &mut self.asked) {
             *to = end;
         }
-        self.reached = (0, 0);
+        self.reached = None;
         self.before_answer = self.events.len();
-        Ok(self.range.map(|(_, to)| to))
+        match self.asked {
+            Blocks::Range(_, to) => Ok(Some(to)),
+            Blocks::Hash(_) => Ok(None),
+        }
     }
 
     /// All answers have been taken.
@@ -204,63 +200,69 @@ impl Collector {
         if !self.ordered || answers > 1 {
             self.sort()?;
         }
-        if let Some((_, to)) = self.range
-            && self
-                .events
-                .last()
-                .is_some_and(|event| event.position.block > to)
-        {
+        if let Blocks::Range(_, to) = self.asked {
             let keep = self
                 .events
-                .partition_point(|event| event.position.block <= to);
+                .partition_point(|log| log.event.position.block <= to);
             self.events.truncate(keep);
-            self.emitters.truncate(keep);
             self.blocks.retain(|block| block.number <= to);
-        }
-        if let Some((_, to)) = self.range {
-            self.unknown.retain(|(block, ..)| *block <= to);
+            self.unknown.retain(|log| log.position.block <= to);
         }
         // They may wait for long.
         self.events.shrink_to_fit();
         Ok(Collected {
             events: self.events,
-            emitters: self.emitters,
             unknown: self.unknown,
             blocks: self.blocks,
         })
     }
 
-    /// Brings everything into chain order and drops what was served twice.
+    /// Brings everything into chain order and drops what was served twice. Two logs at one place that differ are a
+    /// contradiction: one of them would be lost.
     fn sort(&mut self) -> Result<(), RpcError> {
-        let mut pairs: Vec<_> = std::mem::take(&mut self.events)
-            .into_iter()
-            .zip(std::mem::take(&mut self.emitters))
-            .collect();
-        pairs.sort_by_key(|(event, _)| event.position);
-        pairs.dedup_by_key(|(event, _)| event.position);
-        (self.events, self.emitters) = pairs.into_iter().unzip();
+        self.events.sort_by_key(|log| log.event.position);
+        self.events.dedup();
+        self.unknown.sort_by_key(|log| (log.position, log.topic));
+        self.unknown.dedup();
         self.blocks.sort_by_key(|block| block.number);
         self.blocks.dedup();
-        if self
-            .blocks
-            .windows(2)
-            .any(|pair| pair[0].number == pair[1].number)
+        let blocks = self.blocks.windows(2);
+        if let Some(pair) = blocks
+            .into_iter()
+            .find(|pair| pair[0].number == pair[1].number)
         {
-            return Err(RpcError::unavailable("it named two hashes for one block"));
+            return Err(RpcError::unavailable(two_hashes(pair[0].number)));
         }
-        Ok(())
+        let events = self.events.iter().map(|log| log.event.position);
+        let unknown = self.unknown.iter().map(|log| log.position);
+        let mut places: Vec<Position> = events.chain(unknown).collect();
+        places.sort();
+        match places.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(RpcError::unavailable(format!(
+                "it answered two different logs with index {} of block {}",
+                pair[0].log_index, pair[0].block
+            ))),
+            None => Ok(()),
+        }
     }
 }
 
+fn two_hashes(block: u64) -> String {
+    format!("it named two hashes for block {block}")
+}
+
 /// Sums unknown logs up by address and topic.
-pub(super) fn count_unknown(mut unknown: Vec<(u64, Address, B256)>) -> Vec<UnknownLogs> {
-    unknown.sort_by_key(|(_, address, topic)| (*address, *topic));
+pub fn count_unknown(mut unknown: Vec<UnknownLog>) -> Vec<UnknownLogs> {
+    unknown.sort_by_key(|log| (log.address, log.topic));
     unknown
-        .chunk_by(|a, b| (a.1, a.2) == (b.1, b.2))
+        .chunk_by(|a, b| (a.address, a.topic) == (b.address, b.topic))
         .map(|logs| UnknownLogs {
-            address: logs[0].1,
-            topic: logs[0].2,
+            address: logs[0].address,
+            topic: logs[0].topic,
             count: logs.len() as u64,
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

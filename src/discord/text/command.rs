@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::domain::{ChainStatus, Link, Synced, Timestamp, UserId, Wallet};
+use crate::domain::{ChainStatus, Link, SyncOutcome, Timestamp, UserId, Wallet};
 
 /// Text of others inside of ours, with nothing that Discord would take for formatting or a mention.
 pub(crate) fn plain(text: &str) -> String {
@@ -212,8 +212,8 @@ pub(crate) fn check(gates: usize, trouble: &[String], chain: &ChainStatus) -> St
 }
 
 /// What came of reading a server anew.
-pub(crate) fn synced(synced: Synced) -> String {
-    let Synced {
+pub(crate) fn synced(synced: SyncOutcome) -> String {
+    let SyncOutcome {
         members,
         grants,
         revokes,

@@ -6,7 +6,7 @@ use crate::domain::ChainEvent;
 use crate::store::codec::{SubjectKey, subject_key};
 
 /// A batch's events by subject, each subject's in chain order.
-pub(super) struct BySubject<'a> {
+pub(in crate::store) struct BySubject<'a> {
     /// Each subject with the end of its events, in the order of the keys.
     ends: Vec<(SubjectKey, usize)>,
     events: Vec<&'a ChainEvent>,
@@ -15,7 +15,7 @@ pub(super) struct BySubject<'a> {
 impl<'a> BySubject<'a> {
     /// The events are put into the subjects' places: sorting the few subjects costs a fraction of sorting the many
     /// events, which stay where they are. Of each subject they mostly come in chain order already.
-    pub(super) fn of(events: &'a [ChainEvent]) -> Self {
+    pub(in crate::store) fn of(events: &'a [ChainEvent]) -> Self {
         let mut numbers = FxHashMap::<SubjectKey, u32>::default();
         let mut subjects = Vec::<(SubjectKey, usize)>::new();
         let mut number_of = Vec::with_capacity(events.len());
@@ -57,7 +57,7 @@ impl<'a> BySubject<'a> {
     }
 
     /// The events of each subject.
-    pub(super) fn groups(&self) -> impl Iterator<Item = &[&'a ChainEvent]> {
+    pub(in crate::store) fn groups(&self) -> impl Iterator<Item = &[&'a ChainEvent]> {
         let mut start = 0;
         self.ends.iter().map(move |(_, end)| {
             let group = &self.events[start..*end];
@@ -67,12 +67,12 @@ impl<'a> BySubject<'a> {
     }
 
     /// How many subjects the batch is about.
-    pub(super) fn subjects(&self) -> usize {
+    pub(in crate::store) fn subjects(&self) -> usize {
         self.ends.len()
     }
 
     /// The newest block of the events; `None` when there are none.
-    pub(super) fn newest_block(&self) -> Option<u64> {
+    pub(in crate::store) fn newest_block(&self) -> Option<u64> {
         self.events.iter().map(|event| event.position.block).max()
     }
 }

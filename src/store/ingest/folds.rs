@@ -7,20 +7,22 @@ use rustc_hash::FxHashMap;
 
 use super::by_subject::BySubject;
 use crate::domain::{
-    ChainEvent, EventKind, Mark, ModuleAddress, Plan, PlanId, Subject, Subscription,
-    SubscriptionId, Wallet,
+    ChainEvent, EventKind, ModuleAddress, PlanId, Rules, Subject, Subscription, SubscriptionId,
+    Wallet,
 };
 use crate::projection;
-use crate::store::codec::{decode, encode, scoped_key, subject_prefix, unpack};
-use crate::store::rollback;
-use crate::store::tables::{BLOCKED, EVENTS, PLANS, PLANS_READ, SUBSCRIPTIONS};
+use crate::store::codec::{KnownPlan, encode, read, scoped_key, subject_prefix, unpack};
+use crate::store::refold;
+use crate::store::rollback::Stale;
+use crate::store::tables::{BLOCKED, EVENTS, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
 use crate::store::touched::{MOST_ENTRIES, Touched};
 
-/// Brings the cached states up to date: subjects in `stale` are folded anew from their rows, the others go on from
+/// Brings the cached states up to date: subjects in `stale` are folded again from their rows, the others go on from
 /// their cached state. Plans come before subscriptions, because failed payments ask for the plan's interval.
-pub(super) fn fold_subjects(
+pub(in crate::store) fn fold_subjects(
     transaction: &WriteTransaction,
-    stale: rollback::Stale,
+    rules: &Rules,
+    stale: Stale,
     groups: &BySubject<'_>,
     touched: &mut Touched,
 ) -> anyhow::Result<()> {
@@ -28,14 +30,11 @@ pub(super) fn fold_subjects(
         // Nobody would go through such a list, so it is not made.
         touched.everything = true;
     }
-    let mut folds = Folds {
-        plans: transaction.open_table(PLANS)?,
-        plans_read: transaction.open_table(PLANS_READ)?,
-        blocked: transaction.open_table(BLOCKED)?,
-        subscriptions: transaction.open_table(SUBSCRIPTIONS)?,
-        intervals: FxHashMap::default(),
-        touched,
+    let Stale::These(stale) = stale else {
+        touched.everything = true;
+        return refold::fold_everything(transaction, rules);
     };
+    let mut folds = Folds::open(transaction, rules, touched)?;
     let is_plan = |subject: &Subject| matches!(subject, Subject::Plan(_));
     let rows = match stale.is_empty() {
         true => None,
@@ -56,10 +55,10 @@ pub(super) fn fold_subjects(
             }
         }
     }
-    Ok(())
+    folds.finish(transaction)
 }
 
-/// Every stored event of a subject in chain order. Rows of different batches never interleave.
+/// Every stored event of a subject in chain order. Rows interleave where some were stored late.
 pub(in crate::store) fn events_of(
     rows: &impl redb::ReadableTable<&'static [u8], &'static [u8]>,
     module: ModuleAddress,
@@ -74,20 +73,65 @@ pub(in crate::store) fn events_of(
         }
         all.append(&mut unpack(module, subject, value.value())?);
     }
+    all.sort_by_key(|event| event.position);
     Ok(all)
 }
 
-struct Folds<'transaction, 'touched> {
+/// The tables of cached states, with what one transaction changes about them.
+pub(in crate::store) struct Folds<'transaction, 'a> {
     plans: Table<'transaction, &'static [u8; 52], &'static [u8]>,
     plans_read: Table<'transaction, &'static [u8; 52], &'static [u8]>,
     blocked: Table<'transaction, (&'static [u8; 20], &'static [u8; 20]), &'static [u8]>,
     subscriptions: Table<'transaction, &'static [u8; 52], &'static [u8]>,
     intervals: FxHashMap<(ModuleAddress, PlanId), Option<u64>>,
-    touched: &'touched mut Touched,
+    /// By how much each module's count of orphans changes.
+    orphans: FxHashMap<ModuleAddress, i64>,
+    rules: &'a Rules,
+    touched: &'a mut Touched,
 }
 
-impl Folds<'_, '_> {
-    fn apply<'e>(
+impl<'transaction, 'a> Folds<'transaction, 'a> {
+    pub(in crate::store) fn open(
+        transaction: &'transaction WriteTransaction,
+        rules: &'a Rules,
+        touched: &'a mut Touched,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            plans: transaction.open_table(PLANS)?,
+            plans_read: transaction.open_table(PLANS_READ)?,
+            blocked: transaction.open_table(BLOCKED)?,
+            subscriptions: transaction.open_table(SUBSCRIPTIONS)?,
+            intervals: FxHashMap::default(),
+            orphans: FxHashMap::default(),
+            rules,
+            touched,
+        })
+    }
+
+    /// Stores the changed counts of orphans.
+    pub(in crate::store) fn finish(self, transaction: &WriteTransaction) -> anyhow::Result<()> {
+        if self.orphans.values().all(|change| *change == 0) {
+            return Ok(());
+        }
+        let mut table = transaction.open_table(ORPHANS)?;
+        for (module, change) in self.orphans {
+            let before = table.get(&module.0.0.0)?.map_or(0, |count| count.value());
+            match before.saturating_add_signed(change) {
+                0 => table.remove(&module.0.0.0)?,
+                count => table.insert(&module.0.0.0, count)?,
+            };
+        }
+        Ok(())
+    }
+
+    fn count_orphan(&mut self, module: ModuleAddress, before: bool, after: bool) {
+        if before != after {
+            *self.orphans.entry(module).or_default() += i64::from(after) - i64::from(before);
+        }
+    }
+
+    /// Applies events to a subject's cached state; `anew`: to the state that it begins with.
+    pub(in crate::store) fn apply<'e>(
         &mut self,
         module: ModuleAddress,
         subject: &Subject,
@@ -110,18 +154,22 @@ impl Folds<'_, '_> {
         events: impl ExactSizeIterator<Item = &'e ChainEvent>,
     ) -> anyhow::Result<()> {
         let key = scoped_key(module, id.0);
-        let base = if anew { &self.plans_read } else { &self.plans };
-        let mut state = base
-            .get(&key)?
-            .map(|bytes| decode::<Plan>(bytes.value()))
-            .transpose()?;
+        let before: Option<KnownPlan> = read(self.plans.get(&key)?)?;
+        let (mut state, mut created) = match before {
+            Some(known) if !anew => (Some(known.plan), known.created),
+            _ => (read(self.plans_read.get(&key)?)?, false),
+        };
         for event in events {
+            created |= matches!(event.kind, EventKind::PlanCreated { .. });
             projection::fold_plan(&mut state, event);
         }
-        match &state {
-            Some(plan) => self.plans.insert(&key, encode(plan).as_slice())?,
+        let after = state.map(|plan| KnownPlan { plan, created });
+        match &after {
+            Some(known) => self.plans.insert(&key, encode(known).as_slice())?,
             None => self.plans.remove(&key)?,
         };
+        let is_orphan = |known: Option<KnownPlan>| known.is_some_and(|known| !known.created);
+        self.count_orphan(module, is_orphan(before), is_orphan(after));
         self.intervals
             .insert((module, id), state.map(|plan| plan.interval));
         if !self.touched.everything {
@@ -141,10 +189,7 @@ impl Folds<'_, '_> {
         let mut state = if anew {
             None
         } else {
-            self.blocked
-                .get(key)?
-                .map(|bytes| decode::<Mark>(bytes.value()))
-                .transpose()?
+            read(self.blocked.get(key)?)?
         };
         for event in events {
             projection::fold_blocked(&mut state, event);
@@ -168,15 +213,8 @@ impl Folds<'_, '_> {
     ) -> anyhow::Result<()> {
         let key = scoped_key(module, id.0);
         let had_events = events.len() > 0;
-        let mut state = if anew {
-            Subscription::default()
-        } else {
-            self.subscriptions
-                .get(&key)?
-                .map(|bytes| decode::<Subscription>(bytes.value()))
-                .transpose()?
-                .unwrap_or_default()
-        };
+        let before: Option<Subscription> = read(self.subscriptions.get(&key)?)?;
+        let mut state = before.filter(|_| !anew).unwrap_or_default();
         for event in events {
             let plan = match event.kind {
                 EventKind::SubscriptionCreated { plan, .. } => Some(plan),
@@ -186,13 +224,16 @@ impl Folds<'_, '_> {
                 Some(plan) => self.interval(module, plan)?,
                 None => None,
             };
-            projection::fold(&mut state, event, interval);
+            projection::fold(&mut state, event, interval, self.rules);
         }
         let kept = (!anew || had_events).then_some(state);
         match &kept {
             Some(state) => self.subscriptions.insert(&key, encode(state).as_slice())?,
             None => self.subscriptions.remove(&key)?,
         };
+        let is_orphan =
+            |state: Option<Subscription>| state.is_some_and(|state| state.subscriber.is_none());
+        self.count_orphan(module, is_orphan(before), is_orphan(kept));
         if !self.touched.everything {
             self.touched.subscriptions.insert((module, id), kept);
         }
@@ -203,12 +244,8 @@ impl Folds<'_, '_> {
         Ok(match self.intervals.entry((module, plan)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(unknown) => {
-                let plan = self
-                    .plans
-                    .get(&scoped_key(module, plan.0))?
-                    .map(|bytes| decode::<Plan>(bytes.value()))
-                    .transpose()?;
-                *unknown.insert(plan.map(|plan| plan.interval))
+                let known: Option<KnownPlan> = read(self.plans.get(&scoped_key(module, plan.0))?)?;
+                *unknown.insert(known.map(|known| known.plan.interval))
             }
         })
     }

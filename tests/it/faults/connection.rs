@@ -46,31 +46,36 @@ async fn a_cut_http_node_loses_nothing() {
     survives_a_cut(RpcProxy::http_url).await;
 }
 
-async fn replaces_a_websocket_that_is(fault: impl Fn(&mut Faults)) {
+#[tokio::test]
+async fn a_websocket_that_falls_silent_is_polled_until_it_pushes_again() {
     let mut case = Case::at_tip(RpcProxy::ws_url).await;
     let subscribed = case.proxy.calls_of("eth_subscribe");
-    case.proxy.set(fault);
+    for silent in [true, false, true] {
+        case.proxy.set(|faults| faults.silent = silent);
+        for _ in 0..3 {
+            case.scene.pay().await;
+            case.assert_complete().await;
+        }
+    }
+    assert_eq!(case.proxy.calls_of("eth_subscribe"), subscribed);
+    assert_eq!(case.following.status.borrow().trouble, None);
+}
+
+#[tokio::test]
+async fn a_websocket_that_does_not_answer_at_all_is_replaced() {
+    let mut case = Case::at_tip(RpcProxy::ws_url).await;
+    let subscribed = case.proxy.calls_of("eth_subscribe");
+    case.proxy.set(|faults| faults.deaf = true);
     case.scene.pay().await;
     // The new websocket works, the old one stays as it is.
-    wait("it subscribed anew", || {
-        if case.proxy.faults().deaf && case.following.status.borrow().trouble.is_some() {
+    wait("it subscribed again", || {
+        if case.following.status.borrow().trouble.is_some() {
             case.proxy.set(|faults| faults.deaf = false);
         }
         case.proxy.calls_of("eth_subscribe") > subscribed
     })
     .await;
-    case.proxy.set(|faults| faults.silent = false);
     case.assert_complete().await;
-}
-
-#[tokio::test]
-async fn a_silent_websocket_is_replaced() {
-    replaces_a_websocket_that_is(|faults| faults.silent = true).await;
-}
-
-#[tokio::test]
-async fn a_websocket_that_does_not_answer_at_all_is_replaced() {
-    replaces_a_websocket_that_is(|faults| faults.deaf = true).await;
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ pub(crate) fn config(chain: &LocalChain, urls: &[String], confirmations: u64) ->
         chain_id: chain.chain_id,
         confirmations,
         start_block: None,
+        second_look_every: Duration::from_secs(2),
         layouts: Layouts::built_in(),
         failure_reasons: FAILURE_REASONS.into(),
     }

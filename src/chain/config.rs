@@ -1,0 +1,118 @@
+//! What the follower is told, and what it tells of its way.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+use url::Url;
+
+use crate::abi::Layouts;
+use crate::domain::Checkpoint;
+
+/// The chain of local nodes (anvil, Hardhat), which are wiped at will and make time.
+pub const LOCAL_CHAIN: u64 = 31_337;
+/// How often the newest blocks are read a second time. Twenty seconds are ten blocks of Base.
+pub const SECOND_LOOK_EVERY: Duration = Duration::from_secs(20);
+/// How often a long reading says where it is.
+const NOTE_EVERY: Duration = Duration::from_secs(5);
+
+/// The codes of `ExecutionFailed` that lie with the subscriber: Expired, Exhausted, InsufficientAllowance,
+/// InsufficientBalance, TransferFailed, WindowMissed. The others can be provoked by any stranger who calls `execute`, or
+/// say nothing about the subscriber.
+pub const FAILURE_REASONS: [u8; 6] = [4, 5, 7, 8, 9, 11];
+
+/// Where and how to follow (`[chain]` of the configuration).
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    /// `ws(s)://` or `http(s)://`, in order of preference.
+    pub rpc_urls: Vec<Url>,
+    /// What every node must answer to `eth_chainId`.
+    pub chain_id: u64,
+    /// Blocks on top of an event's block before it counts.
+    pub confirmations: u64,
+    /// First block to read for every module; by default each module's deployment.
+    pub start_block: Option<u64>,
+    /// Where the fields of events and plans are found.
+    pub layouts: Arc<Layouts>,
+    /// Codes of `ExecutionFailed` that count as a failed payment.
+    pub failure_reasons: BTreeSet<u8>,
+    /// How often the newest blocks are read a second time: [`SECOND_LOOK_EVERY`], less in tests.
+    pub second_look_every: Duration,
+}
+
+impl ChainConfig {
+    /// Whether the chain is one of local nodes: there a chain that starts over is no fault, and tests make time.
+    pub fn is_local(&self) -> bool {
+        self.chain_id == LOCAL_CHAIN
+    }
+}
+
+/// What `index` has done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IndexReport {
+    /// Events stored since the start.
+    pub events: u64,
+    /// The store's cursor.
+    pub cursor: Checkpoint,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// What ends the following.
+pub(super) enum Goal {
+    /// The stop signal.
+    Follow,
+    /// Having come to a block (by default the confirmed tip).
+    Index {
+        to: Option<u64>,
+        progress: Box<dyn Fn(Progress) + Send + Sync>,
+    },
+}
+
+impl fmt::Debug for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Follow => "Follow",
+            Self::Index { .. } => "Index",
+        })
+    }
+}
+
+/// How far a long reading has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The first block to read.
+    pub from: u64,
+    /// Everything up to here is in the store.
+    pub at: u64,
+    /// The last block to read.
+    pub to: u64,
+    /// Events stored since the start.
+    pub events: u64,
+}
+
+/// Says it in the log now and then, where no progress bar does.
+#[derive(Debug)]
+pub struct ProgressLog {
+    said: Instant,
+}
+
+impl ProgressLog {
+    /// A reading begins; what takes less than a few seconds is not worth a line.
+    pub fn begin() -> Self {
+        Self {
+            said: Instant::now(),
+        }
+    }
+
+    /// The reading has come this far.
+    pub fn note(&mut self, progress: Progress) {
+        if self.said.elapsed() >= NOTE_EVERY {
+            let Progress { at, to, events, .. } = progress;
+            info!(block = at, of = to, events, "reading the chain");
+            self.said = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! How a module is taken in. It is registered (where its history begins, which processor it had there), watched at the
+//! tip from the next block on, and its past is read beside, up to where the watching began; several together as a group.
+//! One commit then stores what the tip has seen of it meanwhile, and it moves with the cursor from there on: a gap cannot
+//! arise.
+
+mod failures;
+mod join;
+mod register;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::error::{SessionError, blocking};
+use super::history::{self, FirstCommit, Interrupted, Stretch};
+use super::node::{Chosen, Node};
+use super::plans::Plans;
+use super::processors::Processors;
+use super::state::{Context, Followed};
+use super::writer::Writer;
+use crate::abi::Layouts;
+use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
+
+use self::failures::Failures;
+pub(super) use self::join::read_again;
+pub(super) use self::register::{NotReadable, Registered, register};
+
+/// Modules that are registered at the same time.
+pub(super) const REGISTERED_AT_ONCE: usize = 8;
+/// Groups whose past is read at the same time.
+const GROUPS_AT_ONCE: usize = 4;
+/// What a task has come to.
+pub(super) enum Done {
+    /// A module was registered, or cannot be.
+    Registered(ModuleAddress, Result<Registered, NotReadable>),
+    /// The past of a group was read, with its processors, or that was interrupted.
+    Read(BTreeSet<ModuleAddress>, Result<Processors, Interrupted>),
+}
+
+/// The modules on their way, with one node.
+pub(super) struct Joins {
+    node: Arc<Node>,
+    /// The node's place in the order of preference.
+    place: usize,
+    tasks: JoinSet<Done>,
+    registering: BTreeSet<ModuleAddress>,
+    reading: BTreeSet<ModuleAddress>,
+    groups: usize,
+    failures: Failures,
+    /// Whether a wanted module waits for its turn.
+    waiting: bool,
+}
+
+impl Joins {
+    /// Nothing is on its way yet.
+    pub(super) fn new(chosen: &Chosen) -> Self {
+        Self {
+            node: Arc::clone(&chosen.node),
+            place: chosen.place,
+            tasks: JoinSet::new(),
+            registering: BTreeSet::new(),
+            reading: BTreeSet::new(),
+            groups: 0,
+            failures: Failures::default(),
+            waiting: true,
+        }
+    }
+
+    /// Whether every wanted module that can be read is followed.
+    pub(super) fn is_done(&self, followed: &Followed) -> bool {
+        let is_given_up = |module| self.failures.sentence(module).is_some();
+        self.registering.is_empty()
+            && followed.joining.keys().all(is_given_up)
+            && !self.waiting
+            && self.failures.are_all_told()
+    }
+
+    /// Modules that cannot be read, each with one sentence on why.
+    pub(super) fn unread(&self) -> BTreeMap<ModuleAddress, String> {
+        self.failures.sentences()
+    }
+
+    /// Brings the watched modules in line with the wanted ones and sets tasks going.
+    pub(super) async fn update(
+        &mut self,
+        context: &mut Context,
+        followed: &mut Followed,
+    ) -> Result<(), SessionError> {
+        let wanted = context.wanted.borrow_and_update().clone();
+        self.failures.keep_only(&wanted);
+        if followed.keep_only(&wanted) {
+            self.abort(context).await?;
+        }
+        let candidates: Vec<_> = wanted
+            .iter()
+            .copied()
+            .filter(|module| {
+                followed.processors.get(module).is_none()
+                    && !self.registering.contains(module)
+                    && self.failures.may_start(module)
+            })
+            .collect();
+        self.waiting = !candidates.is_empty();
+        let is_waiting = |module: &&ModuleAddress| {
+            !self.reading.contains(*module) && self.failures.may_start(module)
+        };
+        let unread: Vec<_> = followed
+            .joining
+            .keys()
+            .filter(is_waiting)
+            .copied()
+            .collect();
+        if candidates.is_empty() && (unread.is_empty() || self.groups == GROUPS_AT_ONCE) {
+            return Ok(());
+        }
+        // What a module is read up to must be stored, or a crash would leave it ahead of the cursor; and what was undone,
+        // or left, must have been before it is read again.
+        followed.save(context).await?;
+        let room = REGISTERED_AT_ONCE.saturating_sub(self.registering.len());
+        self.waiting = candidates.len() > room;
+        for module in candidates.into_iter().take(room) {
+            self.register(context, followed, module);
+        }
+        self.read_groups(context, followed, unread).await
+    }
+
+    fn register(&mut self, context: &Context, followed: &Followed, module: ModuleAddress) {
+        self.registering.insert(module);
+        let head = followed.window.tip().number;
+        let (node, writer) = (Arc::clone(&self.node), context.writer.clone());
+        let (store, config) = (context.store.clone(), context.config.clone());
+        self.tasks.spawn(async move {
+            let registered = register(&node, &store, &writer, &config, module, head).await;
+            Done::Registered(module, registered)
+        });
+    }
+
+    /// Sets groups out whose past is to be read from the same block on.
+    async fn read_groups(
+        &mut self,
+        context: &Context,
+        followed: &Followed,
+        unread: Vec<ModuleAddress>,
+    ) -> Result<(), SessionError> {
+        if unread.is_empty() {
+            return Ok(());
+        }
+        let store = context.store.clone();
+        let mut records = blocking(move || store.modules()).await?;
+        let mut groups: BTreeMap<(Checkpoint, Option<u64>), BTreeMap<_, _>> = BTreeMap::new();
+        for module in unread {
+            let (Some(record), Some(joining)) =
+                (records.remove(&module), followed.joining.get(&module))
+            else {
+                continue;
+            };
+            let read_to = match record.synced {
+                Synced::To(read_to) => read_to,
+                Synced::ToCursor => Some(joining.target.number),
+            };
+            let group = groups.entry((joining.target, read_to)).or_default();
+            group.insert(module, record);
+        }
+        for ((target, read_to), group) in groups {
+            if self.groups == GROUPS_AT_ONCE {
+                break;
+            }
+            self.groups += 1;
+            self.reading.extend(group.keys());
+            let (node, writer) = (Arc::clone(&self.node), context.writer.clone());
+            let (plans, layouts) = (context.plans.clone(), Arc::clone(&context.config.layouts));
+            self.tasks.spawn(async move {
+                let modules = group.keys().copied().collect();
+                let read =
+                    read_past(&node, &writer, &plans, layouts, &group, read_to, target).await;
+                Done::Read(modules, read)
+            });
+        }
+        Ok(())
+    }
+
+    /// The next thing that came to an end, or `None` when a module that failed may be tried again.
+    pub(super) async fn next(&mut self) -> Option<Done> {
+        // Those that wait for room are looked at when something ends.
+        let has_room = self.registering.len() < REGISTERED_AT_ONCE && self.groups < GROUPS_AT_ONCE;
+        let retry = self.failures.next_try().filter(|_| has_room);
+        loop {
+            tokio::select! {
+                Some(finished) = self.tasks.join_next() => match finished {
+                    Ok(done) => {
+                        match &done {
+                            Done::Registered(module, _) => {
+                                self.registering.remove(module);
+                            }
+                            Done::Read(modules, _) => {
+                                self.reading.retain(|module| !modules.contains(module));
+                                self.groups -= 1;
+                            }
+                        }
+                        return Some(done);
+                    }
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => continue,
+                    },
+                },
+                () = sleep_until(retry) => return None,
+            }
+        }
+    }
+
+    /// Stops all tasks; nothing of them reaches the store afterwards.
+    pub(super) async fn abort(&mut self, context: &Context) -> Result<(), SessionError> {
+        self.tasks.shutdown().await;
+        self.registering.clear();
+        self.reading.clear();
+        self.groups = 0;
+        context.writer.settle().await
+    }
+}
+
+/// Reads the past of a group up to `target`, from the block after `read_to`, or from its first one's start.
+async fn read_past(
+    node: &Arc<Node>,
+    writer: &Writer,
+    plans: &Plans,
+    layouts: Arc<Layouts>,
+    group: &BTreeMap<ModuleAddress, ModuleRecord>,
+    read_to: Option<u64>,
+    target: Checkpoint,
+) -> Result<Processors, Interrupted> {
+    let starts = group.values().map(|record| record.start_block);
+    let from = read_to.map_or_else(|| starts.min().unwrap_or_default(), |read_to| read_to + 1);
+    let mut processors = Processors::of(layouts, group);
+    processors.rewind(from.saturating_sub(1));
+    if from <= target.number {
+        let stretch = Stretch {
+            from,
+            to: target,
+            moves_cursor: false,
+            first: FirstCommit::default(),
+        };
+        history::read(
+            node,
+            writer,
+            plans,
+            &mut processors,
+            stretch,
+            |to, events| {
+                debug!(
+                    modules = group.len(),
+                    at = to.number,
+                    events,
+                    "modules catch up"
+                );
+            },
+        )
+        .await?;
+    }
+    Ok(processors)
+}
+
+/// Never returns where there is no such moment.
+pub(super) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

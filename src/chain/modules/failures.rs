@@ -1,0 +1,123 @@
+//! Modules that cannot be read at the moment: when each is tried again, and what is said of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use tracing::{debug, warn};
+
+use crate::chain::node::RpcError;
+use crate::chain::node::reconnect::Reconnect;
+use crate::domain::ModuleAddress;
+
+/// Failures in a row on one node after which another one is asked, or the module is given up for now.
+pub(super) const MOST_FAILURES: u32 = 3;
+
+/// The modules that failed and have not been read since.
+#[derive(Debug, Default)]
+pub(super) struct Failures(BTreeMap<ModuleAddress, Failed>);
+
+#[derive(Debug)]
+struct Failed {
+    retry: Reconnect,
+    times: u32,
+    /// One sentence, once it is no passing failure.
+    sentence: Option<String>,
+    /// Reading it again would bring the same.
+    is_final: bool,
+}
+
+impl Failures {
+    fn entry(&mut self, module: ModuleAddress) -> &mut Failed {
+        self.0.entry(module).or_insert_with(|| Failed {
+            retry: Reconnect::new(),
+            times: 0,
+            sentence: None,
+            is_final: false,
+        })
+    }
+
+    /// Whether a module may be tried now.
+    pub(super) fn may_start(&self, module: &ModuleAddress) -> bool {
+        let failed = self.0.get(module);
+        failed.is_none_or(|failed| !failed.is_final && failed.retry.not_before().is_none())
+    }
+
+    /// When the next one may be tried again.
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        let retries = self.0.values().filter(|failed| !failed.is_final);
+        let at = retries.map(|failed| failed.retry.not_before().unwrap_or_else(Instant::now));
+        at.min()
+    }
+
+    /// Forgets modules that are not wanted any more.
+    pub(super) fn keep_only(&mut self, wanted: &BTreeSet<ModuleAddress>) {
+        self.0.retain(|module, _| wanted.contains(module));
+    }
+
+    /// A module was read after all.
+    pub(super) fn remove(&mut self, module: &ModuleAddress) {
+        self.0.remove(module);
+    }
+
+    /// What is said of a module that is given up for now.
+    pub(super) fn sentence(&self, module: &ModuleAddress) -> Option<&str> {
+        self.0.get(module)?.sentence.as_deref()
+    }
+
+    /// The same of all.
+    pub(super) fn sentences(&self) -> BTreeMap<ModuleAddress, String> {
+        let told = self.0.iter();
+        told.filter_map(|(module, failed)| Some((*module, failed.sentence.clone()?)))
+            .collect()
+    }
+
+    /// Whether every module that failed is given up for now.
+    pub(super) fn are_all_told(&self) -> bool {
+        self.0.values().all(|failed| failed.sentence.is_some())
+    }
+
+    /// There is no contract at a module's address. It is looked for again later, and complained about once.
+    pub(super) fn missing(&mut self, module: ModuleAddress) {
+        let failed = self.entry(module);
+        failed.retry.failed(None);
+        failed.sentence.get_or_insert_with(|| {
+            warn!(%module, "there is no module at this address: correct the gate that names it");
+            format!(
+                "There is no module contract at {module}: correct the module's address, or chain.rpc_urls if the chain is another."
+            )
+        });
+    }
+
+    /// The chain moved while a module was read: it is read again after a pause.
+    pub(super) fn moved(&mut self, module: ModuleAddress, why: &str) {
+        let wait = self.entry(module).retry.failed(None);
+        debug!(%module, why, ?wait, "a module is read again");
+    }
+
+    /// The node did not let a module be read. It is tried again; says how often in a row that happened.
+    pub(super) fn refused(&mut self, module: ModuleAddress, error: &RpcError) -> u32 {
+        let failed = self.entry(module);
+        let wait = failed.retry.failed(None);
+        failed.times += 1;
+        debug!(%module, %error, ?wait, "a module cannot be read");
+        failed.times
+    }
+
+    /// No node lets it be read: it is complained about once, and the others go on.
+    pub(super) fn give_up(&mut self, module: ModuleAddress, error: &RpcError) {
+        self.entry(module).sentence.get_or_insert_with(|| {
+            warn!(%module, %error, "no node lets this module be read; trying on beside the others");
+            format!("Module {module} cannot be read from the chain at the moment; it is tried again by itself.")
+        });
+    }
+
+    /// A contract that names ever new processors is not read again.
+    pub(super) fn hostile(&mut self, module: ModuleAddress) {
+        warn!(%module, "the module names ever new payment processors; it is not followed any more");
+        let failed = self.entry(module);
+        failed.is_final = true;
+        failed.sentence = Some(format!(
+            "Module {module} has replaced its payment processor too often to be believed: remove the gate that names it."
+        ));
+    }
+}

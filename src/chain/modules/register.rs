@@ -1,0 +1,242 @@
+//! Registers a module: finds where its history begins and which processor it had there.
+
+use alloy::primitives::{Address, address};
+use tracing::{info, warn};
+
+use crate::chain::config::ChainConfig;
+use crate::chain::error::{SessionError, blocking};
+use crate::chain::node::read::{self, Viewed};
+use crate::chain::node::{Node, RpcError};
+use crate::chain::writer::Writer;
+use crate::domain::{ModuleAddress, ModuleRecord, Synced};
+use crate::store::Store;
+
+/// The deployment is searched for only this closely: reading blocks without logs is cheap.
+const CLOSE_ENOUGH: u64 = 20_000;
+/// Blocks probed at the same time.
+const PROBES: u64 = 8;
+/// Permit2, at the same address on every chain of the protocol, and older than it (PROTOCOL.md).
+const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
+
+/// Why a module cannot be read.
+#[derive(Debug)]
+pub(in crate::chain) enum NotReadable {
+    /// There is no contract at its address, or none that answers as a module does.
+    NoContract,
+    /// The attempt failed.
+    Session(SessionError),
+}
+
+impl<E: Into<SessionError>> From<E> for NotReadable {
+    fn from(error: E) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+/// A module that the store knows from now on.
+#[derive(Debug)]
+pub(in crate::chain) struct Registered {
+    /// What the store knows of it.
+    pub(in crate::chain) record: ModuleRecord,
+    /// Its processor at the newest block.
+    pub(in crate::chain) processor: Address,
+}
+
+/// Registers a module, or finds the store's record of it; where the configured start differs from it, the module's history
+/// begins again there.
+pub(in crate::chain) async fn register(
+    node: &Node,
+    store: &Store,
+    writer: &Writer,
+    config: &ChainConfig,
+    module: ModuleAddress,
+    head: u64,
+) -> Result<Registered, NotReadable> {
+    let known = store.clone();
+    let known = blocking(move || Ok(known.modules()?.remove(&module))).await?;
+    let now = processor_at(node, module, None).await?;
+    if let Some(record) = known {
+        let record = updated(writer, config, module, record, now).await?;
+        let last = record.processor_updates.last();
+        let before = last.map_or(record.initial_processor, |(_, processor)| *processor);
+        let processor = now.unwrap_or(before);
+        return Ok(Registered { record, processor });
+    }
+    if !read::has_code(node, module.0, None).await? {
+        return Err(NotReadable::NoContract);
+    }
+    let Some(now) = now else {
+        return Err(NotReadable::NoContract);
+    };
+    let (start_block, seen_at) = match config.start_block {
+        Some(start) => (start, start),
+        None => deployment(node, module.0, now, head).await?,
+    };
+    // Where the node has no state of that block any more: the present one. If that is not the one it had then, the first
+    // `PaymentProcessorUpdated` says so, and the module is read again.
+    let initial_processor = match processor_at(node, module, Some(seen_at)).await {
+        Ok(then) => then.unwrap_or(now),
+        Err(error) if error.is_temporary() => return Err(error.into()),
+        Err(_) => now,
+    };
+    info!(%module, start_block, processor = %initial_processor, "a module is new");
+    writer
+        .submit(move |store| store.add_module(module, start_block, initial_processor))
+        .await?;
+    let record = ModuleRecord {
+        start_block,
+        synced: Synced::To(None),
+        initial_processor,
+        processor_updates: Vec::new(),
+    };
+    let processor = now;
+    Ok(Registered { record, processor })
+}
+
+/// The record as it is to be from now on. Its history begins again with another configured start; and where it says that
+/// the module had no processor and the module says otherwise by now: a node that lagged may have said so.
+async fn updated(
+    writer: &Writer,
+    config: &ChainConfig,
+    module: ModuleAddress,
+    record: ModuleRecord,
+    now: Option<Address>,
+) -> Result<ModuleRecord, NotReadable> {
+    let start_block = config.start_block.unwrap_or(record.start_block);
+    let mut initial_processor = record.initial_processor;
+    if start_block != record.start_block {
+        warn!(
+            %module, read_from = record.start_block, start_block,
+            "chain.start_block differs from where this module was read from; reading it again"
+        );
+    } else if record.is_without_processor()
+        && let Some(processor) = now.filter(|processor| *processor != Address::ZERO)
+    {
+        info!(%module, %processor, "a module has a payment processor after all; reading it again");
+        initial_processor = processor;
+    } else {
+        return Ok(record);
+    }
+    writer
+        .submit(move |store| store.reset_module(module, start_block, initial_processor))
+        .await?;
+    Ok(ModuleRecord {
+        start_block,
+        synced: Synced::To(None),
+        initial_processor,
+        processor_updates: Vec::new(),
+    })
+}
+
+/// A block before which the contract has no history, and a block at which it exists.
+///
+/// A node that keeps no old state may say so, or answer that there was no code. Neither is evidence: the search ends at a
+/// block without code only if another contract, which is older, had code there.
+async fn deployment(
+    node: &Node,
+    module: Address,
+    processor: Address,
+    head: u64,
+) -> Result<(u64, u64), RpcError> {
+    let (mut without, mut with) = (0, head);
+    while with - without > CLOSE_ENOUGH {
+        let step = (with - without).div_ceil(PROBES + 1);
+        let probes: Vec<_> =
+            (1..=PROBES)
+                .map(|probe| without + probe * step)
+                .filter(|block| *block < with)
+                .map(|block| async move {
+                    Ok((block, read::has_code(node, module, Some(block)).await?))
+                })
+                .collect();
+        let found: Result<Vec<(u64, bool)>, RpcError> =
+            futures_util::future::try_join_all(probes).await;
+        match found {
+            Ok(found) => (without, with) = narrowed(&found, without, with),
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error) => {
+                warn!(
+                    %module, %error, from = 0,
+                    "the node keeps no old state, so the module's deployment block cannot be found; set chain.start_block"
+                );
+                return Ok((0, head));
+            }
+        }
+    }
+    if without > 0 && !keeps_state(node, processor, without).await? {
+        warn!(
+            %module, from = 0, no_code_at = without,
+            "the node shows no code at old blocks, which proves nothing: it may keep no old state; set chain.start_block"
+        );
+        return Ok((0, with));
+    }
+    // The contract may have been there in the genesis state.
+    Ok((without, with))
+}
+
+/// Whether the node knows the state of this block: it shows a contract there that is older than any module.
+async fn keeps_state(node: &Node, processor: Address, block: u64) -> Result<bool, RpcError> {
+    for contract in [processor, PERMIT2] {
+        match read::has_code(node, contract, Some(block)).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(_) => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// The bounds after these probes, in ascending order: the first block with code, and the last one without below it. Code
+/// may come and go (a delegated key, a destroyed contract, a node that forgot): then history begins with the first.
+fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
+    let with = found
+        .iter()
+        .find_map(|(block, has_code)| has_code.then_some(*block))
+        .unwrap_or(with);
+    let without = found
+        .iter()
+        .rev()
+        .find_map(|(block, has_code)| (!has_code && *block < with).then_some(*block))
+        .unwrap_or(without);
+    (without, with)
+}
+
+/// The module's processor at a block (`None`: at the newest). `None` where the contract does not answer: a node that has
+/// just got it may not know it well enough.
+async fn processor_at(
+    node: &Node,
+    module: ModuleAddress,
+    block: Option<u64>,
+) -> Result<Option<Address>, RpcError> {
+    match read::payment_processor(node, module, block).await? {
+        Viewed::Value(processor) => Ok(Some(processor)),
+        Viewed::Refused if block.is_none() => {
+            warn!(%module, "the contract has no paymentProcessor(); only its own events will be seen");
+            Ok(Some(Address::ZERO))
+        }
+        Viewed::Refused | Viewed::Nothing => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_that_comes_and_goes_begins_where_it_was_first() {
+        let probes = |has_code: [bool; 4]| {
+            let blocks = [20, 40, 60, 80];
+            blocks.into_iter().zip(has_code).collect::<Vec<_>>()
+        };
+        for (has_code, expected) in [
+            ([false, false, true, true], (40, 60)),
+            ([false, false, false, false], (80, 100)),
+            ([true, true, true, true], (0, 20)),
+            ([true, false, true, true], (0, 20)),
+            ([false, true, false, true], (20, 40)),
+        ] {
+            assert_eq!(narrowed(&probes(has_code), 0, 100), expected);
+        }
+    }
+}

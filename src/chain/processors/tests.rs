@@ -1,0 +1,230 @@
+use alloy::primitives::B256;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{FailureReason, SubscriptionId};
+
+const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
+const OTHER: ModuleAddress = ModuleAddress(Address::repeat_byte(2));
+const FIRST: Address = Address::repeat_byte(0xa);
+const SECOND: Address = Address::repeat_byte(0xb);
+const STRANGER: Address = Address::repeat_byte(0xc);
+
+fn watching(from: u64) -> Processors {
+    let watched = |initial| WatchedModule {
+        initial,
+        updates: Vec::new(),
+        from,
+    };
+    let modules = BTreeMap::from([(MODULE, watched(FIRST)), (OTHER, watched(SECOND))]);
+    Processors::new(Layouts::built_in(), modules)
+}
+
+fn emitted(
+    module: ModuleAddress,
+    block: u64,
+    log_index: u32,
+    emitter: Address,
+    kind: EventKind,
+) -> Emitted {
+    Emitted {
+        emitter,
+        event: ChainEvent {
+            module,
+            position: Position { block, log_index },
+            transaction: B256::ZERO,
+            timestamp: None,
+            kind,
+        },
+    }
+}
+
+fn update(block: u64, log_index: u32, previous: Address, current: Address) -> Emitted {
+    let kind = EventKind::PaymentProcessorUpdated { previous, current };
+    emitted(MODULE, block, log_index, MODULE.0, kind)
+}
+
+fn failure(block: u64, log_index: u32, emitter: Address) -> Emitted {
+    let kind = EventKind::ExecutionFailed {
+        subscription: SubscriptionId::from(1),
+        reason: FailureReason(8),
+    };
+    emitted(MODULE, block, log_index, emitter, kind)
+}
+
+fn places(events: &[ChainEvent]) -> Vec<(u64, u32)> {
+    let places = events.iter().map(|event| event.position);
+    places.map(|at| (at.block, at.log_index)).collect()
+}
+
+/// What a reader does: takes, and asks again from where it is told to.
+fn read(processors: &mut Processors, logs: &[Emitted], cut: usize) -> Vec<ChainEvent> {
+    let (first, second) = logs.split_at(cut.min(logs.len()));
+    let mut events = Vec::new();
+    for part in [first, second] {
+        let mut part = part.to_vec();
+        loop {
+            match processors.take(part.clone()) {
+                Taken::Events(taken) => break events.extend(taken),
+                Taken::AskAgain { from, before } => {
+                    events.extend(before);
+                    part.retain(|log| log.event.position.block >= from);
+                }
+                surprise => panic!("{surprise:?}"),
+            }
+        }
+    }
+    events
+}
+
+#[test]
+fn only_the_processor_at_the_position_counts() {
+    let mut processors = watching(0);
+    processors.take(vec![]);
+    let logs = vec![
+        failure(5, 0, FIRST),
+        failure(5, 1, STRANGER),
+        update(6, 0, FIRST, SECOND),
+        failure(6, 1, FIRST),
+        failure(6, 2, SECOND),
+    ];
+    let Taken::Events(events) = processors.take(logs) else {
+        panic!("both processors are asked for: the other module has the second one");
+    };
+    assert_eq!(places(&events), [(5, 0), (6, 0), (6, 2)]);
+}
+
+#[test]
+fn a_new_processor_is_asked_for_from_its_block_on() {
+    let mut processors = watching(0);
+    let logs = vec![
+        failure(5, 0, FIRST),
+        update(7, 3, FIRST, STRANGER),
+        update(7, 4, STRANGER, Address::ZERO),
+        failure(8, 0, FIRST),
+    ];
+    let Taken::AskAgain { from, before } = processors.take(logs.clone()) else {
+        panic!("the new processor's logs are missing");
+    };
+    assert_eq!((from, places(&before)), (7, vec![(5, 0)]));
+    assert!(processors.filter().asks_for_processor(&STRANGER));
+    // Nothing of block 7 was taken in yet.
+    assert_eq!(
+        processors.get(&MODULE).map(|module| module.updates.len()),
+        Some(0)
+    );
+    let Taken::Events(events) = processors.take(logs[1..].to_vec()) else {
+        panic!("everything is asked for");
+    };
+    assert_eq!(
+        places(&events),
+        [(7, 3), (7, 4)],
+        "the zero address emits nothing"
+    );
+}
+
+#[test]
+fn a_first_update_from_another_processor_is_a_wrong_start() {
+    let mut processors = watching(0);
+    let taken = processors.take(vec![failure(5, 0, FIRST), update(6, 0, STRANGER, SECOND)]);
+    let wrong = Taken::WrongStart {
+        module: MODULE,
+        actual: STRANGER,
+    };
+    assert_eq!(taken, wrong);
+    // An initial one from nothing is none, and later ones are the contract's affair.
+    let logs = vec![
+        update(6, 0, Address::ZERO, SECOND),
+        update(7, 0, STRANGER, FIRST),
+    ];
+    assert!(matches!(processors.take(logs), Taken::Events(events) if events.len() == 2));
+}
+
+#[test]
+fn a_module_that_names_ever_new_processors_is_dropped() {
+    let mut processors = watching(0);
+    let updates: Vec<_> = (0..40)
+        .map(|n: u8| {
+            let before = if n == 0 {
+                FIRST
+            } else {
+                Address::repeat_byte(0x40 + n - 1)
+            };
+            update(6 + u64::from(n), 0, before, Address::repeat_byte(0x40 + n))
+        })
+        .collect();
+    let mut rest = updates;
+    for asked in 0.. {
+        match processors.take(rest.clone()) {
+            Taken::AskAgain { from, .. } => rest.retain(|log| log.event.position.block >= from),
+            Taken::Hostile(module) => {
+                assert_eq!(module, MODULE);
+                return assert!(asked < MOST_PROCESSORS, "{asked}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn logs_below_a_modules_first_block_are_read_elsewhere() {
+    let mut processors = watching(6);
+    let logs = vec![
+        update(5, 0, STRANGER, SECOND),
+        failure(5, 1, FIRST),
+        failure(6, 0, FIRST),
+    ];
+    let Taken::Events(events) = processors.take(logs) else {
+        panic!("the update is below");
+    };
+    assert_eq!(places(&events), [(6, 0)]);
+}
+
+fn any_logs() -> impl Strategy<Value = Vec<Emitted>> {
+    let chosen = [FIRST, SECOND, STRANGER];
+    let step = (0_u64..3, 0_usize..3, 0_usize..3, any::<bool>());
+    prop::collection::vec(step, 0..30).prop_map(move |steps| {
+        let (mut block, mut current) = (5, FIRST);
+        let logs = steps
+            .into_iter()
+            .zip(0..)
+            .map(|((ahead, emitter, next, is_update), index)| {
+                block += ahead;
+                if is_update {
+                    let previous = std::mem::replace(&mut current, chosen[next]);
+                    update(block, index, previous, current)
+                } else {
+                    failure(block, index, chosen[emitter])
+                }
+            });
+        logs.collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_cut_between_blocks_gives_the_same(logs in any_logs(), cut in 0_usize..30) {
+        // A range ends with a whole block.
+        let cut = logs.get(cut).map_or(logs.len(), |log| {
+            logs.partition_point(|other| other.event.position.block < log.event.position.block)
+        });
+        let (mut whole, mut parts) = (watching(0), watching(0));
+        let expected = read(&mut whole, &logs, logs.len());
+        prop_assert_eq!(read(&mut parts, &logs, cut), expected);
+        prop_assert_eq!(whole.get(&MODULE), parts.get(&MODULE));
+    }
+
+    #[test]
+    fn rewinding_and_reading_again_gives_the_same(logs in any_logs(), to in 5_u64..40) {
+        let mut processors = watching(0);
+        let mut events = read(&mut processors, &logs, logs.len());
+        let after = processors.get(&MODULE).cloned();
+        processors.rewind(to);
+        events.retain(|event| event.position.block <= to);
+        let again: Vec<_> = logs.iter().filter(|log| log.event.position.block > to).cloned().collect();
+        events.extend(read(&mut processors, &again, again.len()));
+        let mut fresh = watching(0);
+        prop_assert_eq!(events, read(&mut fresh, &logs, logs.len()));
+        prop_assert_eq!(processors.get(&MODULE), after.as_ref());
+    }
+}

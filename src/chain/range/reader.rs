@@ -1,0 +1,318 @@
+//! Reads a long range of blocks as many short ones: several in flight, handed out in order, sized to what the provider
+//! allows, and never skipping one. Memory is bounded by the ranges that wait for an earlier one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant};
+
+use super::collect::{SeenBlock, count_unknown};
+use super::one::{self, Read};
+use super::size::RangeSize;
+use crate::chain::decode::Emitted;
+use crate::chain::filter::LogFilter;
+use crate::chain::node::error::LONGEST_ASKED;
+use crate::chain::node::reconnect::Reconnect;
+use crate::chain::node::{Node, RpcError};
+use crate::domain::{Checkpoint, UnknownLogs};
+
+/// Ranges that are asked for at the same time.
+const IN_FLIGHT: usize = 8;
+/// Events that may wait for an earlier range before no new one is asked for.
+const MOST_WAITING: usize = 30_000;
+/// Wait after a rate limit that names none.
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
+/// Logs of a range from which on it is judged whether most of them belong to other merchants.
+const LOGS_THAT_TELL: u64 = 1_000;
+
+/// A stretch of blocks that was read, in order and without gaps.
+#[derive(Debug)]
+pub struct Piece {
+    /// First block.
+    pub from: u64,
+    /// Last block, as the node had it that answered for it.
+    pub end: Checkpoint,
+    /// The events in chain order; whose processor counts is not decided yet.
+    pub events: Vec<Emitted>,
+    /// Logs that the ABI does not know.
+    pub unknown: Vec<UnknownLogs>,
+    /// The last block of which logs were seen, with the hash that the logs named.
+    pub last_seen: Option<SeenBlock>,
+}
+
+/// A range as it was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    from: u64,
+    to: u64,
+    /// Whether it is the rest of a range that was refused or cut: what it holds says little about the blocks to come.
+    is_again: bool,
+    /// Errors that the caller had heard of by then.
+    reported: u32,
+}
+
+/// Reads `from..=to`.
+pub struct RangeReader {
+    node: Arc<Node>,
+    filter: Arc<LogFilter>,
+    /// Whether processors are asked only for what concerns our modules.
+    separate: bool,
+    size: RangeSize,
+    /// Next block to hand out.
+    due: u64,
+    /// Next block that was never asked for.
+    next: u64,
+    to: u64,
+    /// Ranges to ask for again: first to last block.
+    again: BTreeMap<u64, u64>,
+    /// Ranges that wait for an earlier one.
+    ready: BTreeMap<u64, Read>,
+    running: JoinSet<(Asked, Result<Read, RpcError>)>,
+    in_flight: usize,
+    /// Since when rate limits have been waited out without an answer in between.
+    limited_since: Option<Instant>,
+    paused_until: Option<Instant>,
+    /// Refusals in unknown words are asked again ever more slowly, until an answer comes.
+    unknown_refusals: Reconnect,
+    /// Errors returned so far; a call launched before the last one that fails as well is not reported again.
+    reported: u32,
+}
+
+impl RangeReader {
+    /// Starts at `from`; nothing is asked for before the first [`RangeReader::next`].
+    pub fn new(node: Arc<Node>, filter: Arc<LogFilter>, from: u64, to: u64) -> Self {
+        Self {
+            node,
+            filter,
+            separate: false,
+            size: RangeSize::default(),
+            due: from,
+            next: from,
+            to,
+            again: BTreeMap::new(),
+            ready: BTreeMap::new(),
+            running: JoinSet::new(),
+            in_flight: IN_FLIGHT,
+            limited_since: None,
+            paused_until: None,
+            unknown_refusals: Reconnect::new(),
+            reported: 0,
+        }
+    }
+
+    /// First block that has not been handed out.
+    pub fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// Whether the processors' logs are asked for by module, because most are about others'.
+    pub fn is_separate(&self) -> bool {
+        self.separate
+    }
+
+    /// The next piece; `None` after the last block. An error is one that the reader cannot wait out or split away: the
+    /// caller may go to another node or wait, and then call again. What was already read is kept and nothing is
+    /// skipped. Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<Piece, RpcError>> {
+        loop {
+            if self.due > self.to {
+                return None;
+            }
+            if let Some(read) = self.ready.remove(&self.due) {
+                return Some(Ok(self.hand_out(read)));
+            }
+            self.launch();
+            let paused = self.paused_until;
+            let finished = tokio::select! {
+                Some(finished) = self.running.join_next() => finished,
+                () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {
+                    self.paused_until = None;
+                    continue;
+                }
+            };
+            let (asked, result) = match finished {
+                Ok(finished) => finished,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => continue,
+                },
+            };
+            if let Err(error) = self.settle(asked, result)
+                && asked.reported == self.reported
+            {
+                self.reported += 1;
+                return Some(Err(error));
+            }
+        }
+    }
+
+    /// Asks for as many ranges as may be in flight.
+    fn launch(&mut self) {
+        if self.paused_until.is_some() {
+            return;
+        }
+        let waiting: usize = self
+            .ready
+            .values()
+            .map(|read| read.collected.events.len())
+            .sum();
+        while self.running.len() < self.in_flight {
+            let (from, to) = match self.again.first_key_value() {
+                Some((from, to)) => (*from, *to),
+                None if self.next <= self.to => (self.next, self.to),
+                None => return,
+            };
+            if waiting > MOST_WAITING && from != self.due {
+                return;
+            }
+            let is_again = self.again.remove(&from).is_some();
+            let most = if is_again {
+                self.size.ceiling()
+            } else {
+                self.size.blocks()
+            };
+            let end = to.min(from.saturating_add(most - 1));
+            if !is_again {
+                self.next = end + 1;
+            } else if end < to {
+                self.again.insert(end + 1, to);
+            }
+            let (node, filter) = (Arc::clone(&self.node), Arc::clone(&self.filter));
+            let asked = Asked {
+                from,
+                to: end,
+                is_again,
+                reported: self.reported,
+            };
+            let expected = self.size.expected(end - from + 1);
+            self.running.spawn(async move {
+                let result = one::read(&node, &filter, from, end, expected).await;
+                (asked, result)
+            });
+        }
+    }
+
+    /// Takes the result of a range in: keeps it, or plans how to read it otherwise. An error is for the caller.
+    fn settle(&mut self, asked: Asked, result: Result<Read, RpcError>) -> Result<(), RpcError> {
+        let Asked { from, to, .. } = asked;
+        let blocks = to - from + 1;
+        let error = match result {
+            Ok(read) => {
+                let end = read.end.number;
+                if !asked.is_again {
+                    self.size.answered(end - from + 1, read.logs, read.bytes);
+                }
+                if end < to {
+                    self.again.insert(end + 1, to);
+                }
+                if !self.separate && read.logs >= LOGS_THAT_TELL && read.foreign * 2 > read.logs {
+                    self.separate = true;
+                    self.filter = Arc::new(self.filter.separate());
+                }
+                self.limited_since = None;
+                self.unknown_refusals.healthy();
+                self.in_flight = IN_FLIGHT.min(self.in_flight + 1);
+                self.ready.insert(from, read);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        tracing::debug!(from, to, %error, "a range was refused");
+        match error {
+            RpcError::RangeTooWide { max, .. } if blocks > 1 => {
+                self.size.too_wide(blocks, max);
+                // Launching it again cuts it to the new ceiling.
+                self.again.insert(from, to);
+                Ok(())
+            }
+            RpcError::TooManyResults { suggested, .. } if blocks > 1 => {
+                match suggested.filter(|(first, last)| *first == from && *last < to) {
+                    Some((_, last)) => {
+                        self.again.insert(from, last);
+                        self.again.insert(last + 1, to);
+                    }
+                    // In two at first, in eight where that did not help: a few crowded blocks are to be found then.
+                    None => self.split(asked, if asked.is_again { 8 } else { 2 }),
+                }
+                self.shrink(asked);
+                Ok(())
+            }
+            RpcError::Timeout { .. } if blocks > 1 => {
+                self.split(asked, 2);
+                self.shrink(asked);
+                Ok(())
+            }
+            // It may be a limit in words that nobody has seen yet, of the range or of the rate: less is asked for, and less
+            // often.
+            RpcError::Other { .. } if blocks > 1 => {
+                self.split(asked, 2);
+                self.in_flight = 1;
+                let until = Instant::now() + self.unknown_refusals.failed(None);
+                self.paused_until = self.paused_until.max(Some(until));
+                Ok(())
+            }
+            RpcError::RateLimited { retry_after, .. } => {
+                self.again.insert(from, to);
+                let now = Instant::now();
+                let until = now + retry_after.unwrap_or(RATE_LIMIT_WAIT).min(LONGEST_ASKED);
+                let since = *self.limited_since.get_or_insert(now);
+                if until - since > self.node.patience() {
+                    self.limited_since = None;
+                    return Err(error);
+                }
+                // Calls that were on their way when the first was limited are no further warning.
+                if self.paused_until.is_none() {
+                    self.in_flight = (self.in_flight / 2).max(1);
+                }
+                self.paused_until = self.paused_until.max(Some(until));
+                Ok(())
+            }
+            error => {
+                self.again.insert(from, to);
+                Err(error)
+            }
+        }
+    }
+
+    /// Cuts a refused range.
+    fn split(&mut self, asked: Asked, parts: u64) {
+        let step = (asked.to - asked.from + 1).div_ceil(parts);
+        let mut from = asked.from;
+        while from <= asked.to {
+            let end = asked.to.min(from + step - 1);
+            self.again.insert(from, end);
+            from = end + 1;
+        }
+    }
+
+    fn shrink(&mut self, asked: Asked) {
+        if !asked.is_again {
+            self.size.too_heavy(asked.to - asked.from + 1);
+        }
+    }
+
+    fn hand_out(&mut self, read: Read) -> Piece {
+        let from = std::mem::replace(&mut self.due, read.end.number + 1);
+        Piece {
+            from,
+            end: read.end.checkpoint(),
+            events: read.collected.events,
+            unknown: count_unknown(read.collected.unknown),
+            last_seen: read.collected.blocks.last().copied(),
+        }
+    }
+
+    /// Asks for everything from this block on again, with another filter.
+    pub fn restart(&mut self, block: u64, filter: &Arc<LogFilter>) {
+        self.filter = match self.separate {
+            true => Arc::new(filter.separate()),
+            false => Arc::clone(filter),
+        };
+        self.running = JoinSet::new();
+        self.ready.clear();
+        self.again.clear();
+        self.due = block;
+        self.next = block;
+    }
+}

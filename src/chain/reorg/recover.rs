@@ -1,0 +1,151 @@
+//! Goes back to where the node's chain and the followed one part, if the node can be believed.
+
+use std::time::Instant;
+
+use tracing::warn;
+
+use super::fork::{contradicts, find_fork};
+use crate::chain::error::{SessionError, blocking};
+use crate::chain::node::{Node, RpcError, heads, read};
+use crate::chain::state::{Context, Followed};
+use crate::domain::Checkpoint;
+use crate::store::Store;
+
+/// Compares the newest followed confirmed block with the node's chain: it may have changed while nobody looked.
+pub(in crate::chain) async fn check(
+    context: &Context,
+    node: &Node,
+    followed: &mut Followed,
+) -> Result<(), SessionError> {
+    let base = followed.window.base();
+    match read::header_at(node, base.number).await? {
+        Some(header) if header.hash == base.hash => Ok(()),
+        Some(_) => recover(context, node, followed).await,
+        None => {
+            // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a height
+            // that both have is evidence of the latter.
+            let head = heads::newest(node).await?.number;
+            if contradicts(node, &context.store, followed.window.at(head), head).await? {
+                return recover(context, node, followed).await;
+            }
+            Err(missing(base.number).into())
+        }
+    }
+}
+
+/// Goes back to the newest followed block that is on the node's chain; what lies above it is undone with the next commit,
+/// which brings the new chain.
+///
+/// # Errors
+/// When the node is at fault: it has none of the followed blocks, or another block than a finalized one.
+pub(in crate::chain) async fn recover(
+    context: &Context,
+    node: &Node,
+    followed: &mut Followed,
+) -> Result<(), SessionError> {
+    // Another chain is no reorganisation: nothing is undone for it.
+    node.check_chain().await?;
+    let is_local = context.config.is_local();
+    let from = followed.window.base();
+    let finalized = followed.finalized.filter(|_| !is_local);
+    if let Some(finalized) = finalized
+        && read::header_at(node, finalized.number)
+            .await?
+            .is_none_or(|header| header.hash != finalized.hash)
+    {
+        return Err(RpcError::unavailable(format!(
+            "it does not have block {} as it was finalized: it follows another chain, or its data is damaged",
+            finalized.number
+        ))
+        .into());
+    }
+    let unsaved = followed.unsaved.headers();
+    let shared = find_fork(node, &context.store, unsaved, from).await?;
+    let fork = match shared.max(finalized) {
+        // Nodes behind one address disagree, or it changed its mind while we looked.
+        Some(fork) if fork == from => {
+            return Err(SessionError::Moved(
+                "the node is back on the followed chain".into(),
+            ));
+        }
+        Some(fork) => fork,
+        None if is_local => start_over(context, node, from).await?,
+        None => {
+            return Err(RpcError::unavailable(
+                "it has none of the blocks that were followed: it is a node of another chain with the same id, or its data was replaced",
+            )
+            .into());
+        }
+    };
+    let depth = from.number - fork.number;
+    warn!(
+        fork = fork.number,
+        depth, "the chain was reorganised below the confirmed tip"
+    );
+    followed.roll_back_to(fork);
+    let height = followed.lost_height.map_or(0, |(height, _)| height);
+    followed.lost_height = Some((height.max(from.number), Instant::now()));
+    context.status.send_modify(|status| {
+        status.at_tip = false;
+        status.reorgs += 1;
+    });
+    Ok(())
+}
+
+/// Not one stored block is on this chain. Local chains are wiped at will: everything is read again, of modules that are
+/// not watched at the moment too.
+async fn start_over(
+    context: &Context,
+    node: &Node,
+    from: Checkpoint,
+) -> Result<Checkpoint, SessionError> {
+    warn!(
+        "the local chain was started over: everything is read again, and roles that it does not account for wait for approval"
+    );
+    let store = context.store.clone();
+    let records = blocking(move || store.modules()).await?;
+    let starts = records.values().map(|record| record.start_block);
+    let start = starts.min().unwrap_or(from.number).min(from.number);
+    known_header(node, start.saturating_sub(1)).await
+}
+
+/// A block that the node must have.
+///
+/// # Errors
+/// When it does not.
+pub(in crate::chain) async fn known_header(
+    node: &Node,
+    number: u64,
+) -> Result<Checkpoint, SessionError> {
+    let header = read::header_at(node, number).await?;
+    let header = header.ok_or_else(|| missing(number))?;
+    Ok(header.checkpoint())
+}
+
+fn missing(number: u64) -> RpcError {
+    RpcError::unavailable(format!("it does not have block {number} yet"))
+}
+
+/// Whether a preferred node is to be gone back to: it has the newest confirmed block, or contradicts it. One that is only
+/// behind, on the same chain, is waited for.
+pub(in crate::chain) async fn is_worth_returning_to(
+    node: &Node,
+    store: &Store,
+    confirmed: Option<Checkpoint>,
+) -> bool {
+    let Some(confirmed) = confirmed else {
+        return true;
+    };
+    match read::header_at(node, confirmed.number).await {
+        Ok(Some(_)) => true,
+        Ok(None) => {
+            let Ok(head) = heads::newest(node).await else {
+                return false;
+            };
+            contradicts(node, store, None, head.number)
+                .await
+                .unwrap_or(false)
+        }
+        Err(_) => false,
+    }
+}

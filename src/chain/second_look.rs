@@ -1,0 +1,141 @@
+//! The second look: the newest blocks are read once more by range and compared with what was followed. A node may show a
+//! block before its logs, and answer that there are none; nothing else tells that from a block without logs.
+
+use std::sync::Arc;
+
+use tracing::{debug, warn};
+
+use super::error::SessionError;
+use super::node::{Node, RpcError};
+use super::processors::{Processors, Taken};
+use super::range::RangeReader;
+use super::state::{Context, Followed};
+use crate::domain::{ChainEvent, Checkpoint, EventKind};
+
+/// Blocks that are looked at again, at least.
+const BLOCKS: u64 = 30;
+
+/// What was seen.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Ends of ranges, as the node had them.
+    ends: Vec<Checkpoint>,
+    events: Vec<ChainEvent>,
+    /// The block from which on everything must be followed again: a module's processor changed there, unseen.
+    changed_at: Option<u64>,
+}
+
+/// What to read: from the first block that the last look did not see, or from further down, up to the tip.
+pub(super) fn blocks(followed: &Followed, last_look: u64) -> Option<(u64, u64)> {
+    let tip = followed.window.tip().number;
+    let from = (tip + 1).saturating_sub(BLOCKS).min(last_look + 1);
+    let from = from.max(followed.window.oldest().number + 1);
+    (from <= tip).then_some((from, tip))
+}
+
+/// Reads these blocks for the modules of `processors`.
+pub(super) async fn look(
+    node: Arc<Node>,
+    mut processors: Processors,
+    (from, to): (u64, u64),
+) -> Result<Seen, RpcError> {
+    processors.rewind(from - 1);
+    let mut seen = Seen {
+        ends: Vec::new(),
+        events: Vec::new(),
+        changed_at: None,
+    };
+    let mut reader = RangeReader::new(node, processors.filter(), from, to);
+    while let Some(piece) = reader.next().await {
+        let piece = piece?;
+        let start = piece.from;
+        seen.ends.push(piece.end);
+        match processors.take(piece.events) {
+            Taken::Events(events) => seen.events.extend(events),
+            Taken::AskAgain { from, before } => {
+                seen.events.extend(before);
+                seen.changed_at = Some(from);
+                break;
+            }
+            Taken::WrongStart { .. } | Taken::Hostile(_) => {
+                seen.changed_at = Some(start);
+                break;
+            }
+        }
+    }
+    Ok(seen)
+}
+
+/// Takes in what was missed: added to the unconfirmed blocks and to what joining modules wait with, or stored. Says whether
+/// confirmed blocks must be followed again instead.
+pub(super) async fn compare(
+    context: &Context,
+    followed: &mut Followed,
+    seen: Seen,
+) -> Result<bool, SessionError> {
+    let is_followed = |end: &Checkpoint| followed.window.at(end.number) == Some(*end);
+    if !seen.ends.iter().all(is_followed) {
+        debug!("the chain moved during a second look");
+        return Ok(false);
+    }
+    let missed: Vec<ChainEvent> = seen
+        .events
+        .into_iter()
+        .filter(|event| !followed.window.has_event_at(event.position))
+        .collect();
+    let is_update =
+        |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
+    let updates = missed.iter().filter(is_update);
+    let changed_at = updates
+        .map(|event| event.position.block)
+        .chain(seen.changed_at)
+        .min();
+    if let Some(block) = changed_at {
+        warn!(
+            block,
+            "the node had a block before its logs, with a new payment processor; following it again"
+        );
+        return Ok(go_back(followed, block));
+    }
+    let mut confirmed = Vec::new();
+    for event in missed {
+        if followed.window.add(&event) {
+            continue;
+        }
+        match followed.joining.get_mut(&event.module) {
+            Some(joining) => {
+                joining.events.push(event);
+                joining.events.sort_by_key(|event| event.position);
+            }
+            None => confirmed.push(event),
+        }
+    }
+    if !confirmed.is_empty() {
+        // An event must not be stored above the cursor, or it would be read twice after a crash.
+        followed.save(context).await?;
+        let mended = context
+            .writer
+            .submit(move |store| store.mend(&confirmed))
+            .await?;
+        if mended > 0 {
+            warn!(
+                events = mended,
+                "the node had blocks before their logs; stored what was missed"
+            );
+        }
+    }
+    Ok(false)
+}
+
+/// Goes back to the block before this one. `false` when that is an unconfirmed one, which is followed again anyway.
+fn go_back(followed: &mut Followed, block: u64) -> bool {
+    let base = followed.window.base();
+    match followed.window.at(block.saturating_sub(1)) {
+        Some(below) if below.number < base.number => followed.roll_back_to(below),
+        _ => {
+            followed.window.rewind(base);
+            followed.processors.rewind(base.number);
+        }
+    }
+    true
+}

@@ -1,0 +1,126 @@
+//! Where the following begins: at the store's cursor, else before the first block of the first module.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use tracing::info;
+
+use super::error::{SessionError, blocking};
+use super::modules::{NotReadable, REGISTERED_AT_ONCE, register};
+use super::node::Header;
+use super::node::{Node, RpcError, read};
+use super::processors::Processors;
+use super::progress;
+use super::reorg::known_header;
+use super::reorg::window::{KEPT, Window};
+use super::state::{Context, Followed};
+use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
+
+/// Finds the place to begin.
+pub(super) async fn start(
+    context: &mut Context,
+    node: &Node,
+    head: &Header,
+) -> Result<Followed, SessionError> {
+    let store = context.store.clone();
+    let (cursor, known, finalized) =
+        blocking(move || Ok((store.cursor()?, store.modules()?, store.finalized()?))).await?;
+    let mut followed = match cursor {
+        Some(cursor) => resume(context, cursor, known).await?,
+        None => begin(context, node, head).await?,
+    };
+    followed.finalized = finalized;
+    Ok(followed)
+}
+
+/// Goes on at the cursor. Modules that are not at it join like new ones.
+async fn resume(
+    context: &mut Context,
+    cursor: Checkpoint,
+    known: BTreeMap<ModuleAddress, ModuleRecord>,
+) -> Result<Followed, SessionError> {
+    let wanted = context.wanted.borrow_and_update().clone();
+    let start_block = context.config.start_block;
+    let (watched, left): (BTreeMap<_, _>, BTreeMap<_, _>) = known
+        .into_iter()
+        .filter(|(_, record)| record.synced == Synced::ToCursor)
+        .partition(|(module, record)| {
+            // One whose start is configured otherwise, or that had no processor, is registered again.
+            wanted.contains(module)
+                && start_block.is_none_or(|start| start == record.start_block)
+                && !record.is_without_processor()
+        });
+    let store = context.store.clone();
+    let (below, events) = blocking(move || {
+        let below = store.headers_below(cursor.number.saturating_sub(1), KEPT)?;
+        let oldest = cursor.number.saturating_sub(KEPT as u64);
+        Ok((below, store.events_after(oldest)?))
+    })
+    .await?;
+    info!(
+        block = cursor.number,
+        modules = watched.len(),
+        "following from the stored cursor"
+    );
+    let processors = Processors::of(context.config.layouts.clone(), &watched);
+    let window = Window::resume(cursor, &below, &events);
+    let mut followed = Followed::at(window, processors, true);
+    followed.unsaved.next.left = left.into_keys().collect();
+    Ok(followed)
+}
+
+/// Begins before the first block of the first module.
+async fn begin(
+    context: &mut Context,
+    node: &Node,
+    head: &Header,
+) -> Result<Followed, SessionError> {
+    let wanted = context.wanted.borrow_and_update().clone();
+    let (store, writer, config) = (&context.store, &context.writer, &context.config);
+    let mut records = BTreeMap::new();
+    let mut registered = stream::iter(wanted)
+        .map(|module| async move {
+            let registered = register(node, store, writer, config, module, head.number).await;
+            (module, registered)
+        })
+        .buffer_unordered(REGISTERED_AT_ONCE);
+    while let Some((module, registered)) = registered.next().await {
+        match registered {
+            Ok(registered) => {
+                records.insert(module, registered.record);
+            }
+            // These are tried again with the modules that come later: one contract must not hold up the others.
+            Err(NotReadable::NoContract) => {}
+            Err(NotReadable::Session(SessionError::Rpc(error)))
+                if !matches!(
+                    error,
+                    RpcError::RateLimited { .. } | RpcError::WrongChain { .. }
+                ) => {}
+            Err(NotReadable::Session(error)) => return Err(error),
+        }
+    }
+    drop(registered);
+    let confirmed = head.number.saturating_sub(context.confirmations());
+    let starts = records.values().map(|record| record.start_block);
+    let base = match starts.min() {
+        None => confirmed,
+        // The genesis block holds no transactions, so nothing is lost by starting on top of it.
+        Some(start) => start.saturating_sub(1).min(confirmed),
+    };
+    let end = progress::range_end(context, head);
+    let range_end = async {
+        let header = read::header_at(node, end).await;
+        header.map_err(SessionError::from)
+    };
+    let (base, range_end) = futures_util::try_join!(known_header(node, base), range_end)?;
+    info!(
+        block = base.number,
+        modules = records.len(),
+        "following from the start"
+    );
+    let processors = Processors::of(context.config.layouts.clone(), &records);
+    let mut followed = Followed::at(Window::new(base), processors, false);
+    followed.unsaved.next.joined = records.into_keys().collect();
+    followed.range_end = range_end;
+    Ok(followed)
+}

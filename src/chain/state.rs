@@ -1,0 +1,329 @@
+//! Where the follower is and what of it is not stored yet, and what every step needs besides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch::{Receiver, Sender};
+
+use super::compare::History;
+use super::config::{ChainConfig, Goal};
+use super::error::SessionError;
+use super::history::FirstCommit;
+use super::node::Header;
+use super::node::{Node, Pool};
+use super::plans::Plans;
+use super::processors::Processors;
+use super::reorg::window::Window;
+use super::writer::Writer;
+use crate::domain::{
+    Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, ModuleAddress, UnknownLogs,
+};
+use crate::store::Store;
+
+/// Blocks without events are saved at the latest after this.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// How long a new chain that is lower than the old confirmed one is waited for before its end counts as the tip.
+const CATCH_UP: Duration = Duration::from_secs(600);
+
+/// What every step needs.
+pub(super) struct Context {
+    pub(super) config: ChainConfig,
+    pub(super) goal: Goal,
+    pub(super) store: Store,
+    pub(super) writer: Writer,
+    pub(super) plans: Plans,
+    pub(super) pool: Pool,
+    /// The modules that gates ask about.
+    pub(super) wanted: Receiver<BTreeSet<ModuleAddress>>,
+    pub(super) status: Sender<ChainStatus>,
+}
+
+impl Context {
+    /// Blocks on top of an event's block before it counts; the goal of an index is confirmed already.
+    pub(super) fn confirmations(&self) -> u64 {
+        match self.goal {
+            Goal::Follow => self.config.confirmations,
+            Goal::Index { .. } => 0,
+        }
+    }
+}
+
+/// A module that is watched at the tip while its past is read beside.
+#[derive(Clone, Debug)]
+pub(super) struct Joining {
+    /// The last block of its past: the confirmed tip when it began to be watched.
+    pub(super) target: Checkpoint,
+    /// Its confirmed events since, in chain order.
+    pub(super) events: Vec<ChainEvent>,
+}
+
+/// The followed end of the chain. It survives a change of node.
+pub(super) struct Followed {
+    pub(super) window: Window,
+    pub(super) processors: Processors,
+    pub(super) joining: BTreeMap<ModuleAddress, Joining>,
+    pub(super) unsaved: Unsaved,
+    /// The newest finalized block that a node has shown.
+    pub(super) finalized: Option<Checkpoint>,
+    /// The confirmed height before a reorganisation that the new chain has not reached, and when that was.
+    pub(super) lost_height: Option<(u64, Instant)>,
+    /// Where the first range ends, if it is known already.
+    pub(super) range_end: Option<Header>,
+    /// The places of the nodes that did not let a module be read.
+    pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
+    /// Histories that are to be compared with another node's.
+    pub(super) histories: Vec<History>,
+    /// Whether the modules of the start have been read. Ones that come later do not hold up the others.
+    pub(super) settled: bool,
+}
+
+/// What is confirmed and not stored yet.
+#[derive(Debug)]
+pub(super) struct Unsaved {
+    /// Confirmed blocks without events since the last commit, oldest first.
+    headers: Vec<Checkpoint>,
+    since: Instant,
+    /// Whether the store has a cursor.
+    pub(super) has_cursor: bool,
+    /// What the next commit says once.
+    pub(super) next: FirstCommit,
+}
+
+impl Unsaved {
+    fn new(has_cursor: bool) -> Self {
+        Self {
+            headers: Vec::new(),
+            since: Instant::now(),
+            has_cursor,
+            next: FirstCommit::default(),
+        }
+    }
+
+    /// Everything up to the new cursor is stored.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(true);
+    }
+
+    /// Blocks that were confirmed and are not stored yet, newest first.
+    pub(super) fn headers(&self) -> Vec<Checkpoint> {
+        self.headers.iter().rev().copied().collect()
+    }
+
+    /// Whether there is something that must be told with the very next commit.
+    fn has_news(&self) -> bool {
+        let FirstCommit {
+            rollback_to,
+            joined,
+            left,
+        } = &self.next;
+        rollback_to.is_some() || !joined.is_empty() || !left.is_empty()
+    }
+
+    /// Confirmed blocks without events: worth a commit only now and then.
+    pub(super) fn keep(&mut self, headers: impl IntoIterator<Item = Checkpoint>) {
+        if self.headers.is_empty() {
+            self.since = Instant::now();
+        }
+        self.headers.extend(headers);
+    }
+
+    /// When the eventless blocks are to be stored.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let is_due = !self.headers.is_empty() || self.has_news();
+        is_due.then(|| self.since + SAVE_EVERY)
+    }
+
+    /// Everything above `fork` is undone by the next commit.
+    pub(super) fn roll_back_to(&mut self, fork: u64) {
+        let earlier = self.next.rollback_to.unwrap_or(fork);
+        self.next.rollback_to = Some(earlier.min(fork));
+        self.headers.retain(|header| header.number <= fork);
+    }
+}
+
+impl Followed {
+    /// At a confirmed block, whether the store has one or not.
+    pub(super) fn at(window: Window, processors: Processors, has_cursor: bool) -> Self {
+        Self {
+            window,
+            processors,
+            joining: BTreeMap::new(),
+            unsaved: Unsaved::new(has_cursor),
+            finalized: None,
+            lost_height: None,
+            range_end: None,
+            refused: BTreeMap::new(),
+            histories: Vec::new(),
+            settled: false,
+        }
+    }
+
+    /// Goes back to `fork`: everything above it is undone by the next commit, and followed again.
+    pub(super) fn roll_back_to(&mut self, fork: Checkpoint) {
+        self.window.rewind(fork);
+        self.processors.rewind(fork.number);
+        self.unsaved.roll_back_to(fork.number);
+        for (module, joining) in &mut self.joining {
+            joining
+                .events
+                .retain(|event| event.position.block <= fork.number);
+            if joining.target.number > fork.number {
+                joining.target = fork;
+                self.processors.watch_from(module, fork.number + 1);
+            }
+        }
+    }
+
+    /// Watches only the wanted modules; the others stay behind from the next commit on. Says whether there were any.
+    pub(super) fn keep_only(&mut self, wanted: &BTreeSet<ModuleAddress>) -> bool {
+        let dropped = self.processors.keep_only(wanted);
+        for module in &dropped {
+            self.forget(*module);
+        }
+        !dropped.is_empty()
+    }
+
+    /// Stops watching a module.
+    pub(super) fn drop_module(&mut self, module: ModuleAddress) {
+        self.processors.remove(&module);
+        self.forget(module);
+    }
+
+    fn forget(&mut self, module: ModuleAddress) {
+        let next = &mut self.unsaved.next;
+        // One that never came to the cursor has not left it.
+        if self.joining.remove(&module).is_none() {
+            match next.joined.iter().position(|joined| *joined == module) {
+                Some(index) => drop(next.joined.remove(index)),
+                None => next.left.push(module),
+            }
+        }
+        for block in self.window.unconfirmed_mut() {
+            block.events.retain(|event| event.module != module);
+        }
+    }
+
+    /// Stores what has enough blocks on top of it; what joining modules have in it is kept until they have joined.
+    pub(super) async fn confirm(
+        &mut self,
+        context: &Context,
+        node: &Node,
+    ) -> Result<(), SessionError> {
+        let confirmations = context.confirmations();
+        let mut headers: Vec<Checkpoint> = Vec::new();
+        let mut events: Vec<ChainEvent> = Vec::new();
+        let mut later: Vec<ChainEvent> = Vec::new();
+        let mut unknown: Vec<UnknownLogs> = Vec::new();
+        for block in self.window.confirmable(confirmations) {
+            headers.push(block.header.checkpoint());
+            for event in &block.events {
+                match self.joining.contains_key(&event.module) {
+                    true => later.push(event.clone()),
+                    false => events.push(event.clone()),
+                }
+            }
+            unknown.extend(block.unknown.iter().copied());
+        }
+        let Some(to) = headers.last().copied() else {
+            return Ok(());
+        };
+        if events.is_empty() && unknown.is_empty() && !self.unsaved.has_news() {
+            self.unsaved.keep(headers);
+        } else {
+            self.commit(context, node, to, events, unknown, &headers)
+                .await?;
+        }
+        for event in later {
+            if let Some(joining) = self.joining.get_mut(&event.module) {
+                joining.events.push(event);
+            }
+        }
+        self.window.confirm(confirmations);
+        if self
+            .lost_height
+            .is_some_and(|(height, _)| to.number >= height)
+        {
+            self.lost_height = None;
+        }
+        Ok(())
+    }
+
+    /// Stores events up to `to`, with the eventless blocks before them.
+    pub(super) async fn commit(
+        &mut self,
+        context: &Context,
+        node: &Node,
+        to: Checkpoint,
+        events: Vec<ChainEvent>,
+        unknown: Vec<UnknownLogs>,
+        headers: &[Checkpoint],
+    ) -> Result<(), SessionError> {
+        let batch = self.batch(to, events, unknown, headers);
+        context.plans.ingest(node, &context.writer, batch).await?;
+        self.unsaved.clear();
+        Ok(())
+    }
+
+    /// Stores the eventless blocks, and what else the next commit has to say, now.
+    pub(super) async fn save(&mut self, context: &Context) -> Result<(), SessionError> {
+        if self.unsaved.has_cursor && self.unsaved.due().is_none() {
+            return Ok(());
+        }
+        let batch = self.batch(self.window.base(), Vec::new(), Vec::new(), &[]);
+        context.writer.ingest(batch).await?;
+        self.unsaved.clear();
+        Ok(())
+    }
+
+    fn batch(
+        &self,
+        to: Checkpoint,
+        events: Vec<ChainEvent>,
+        unknown: Vec<UnknownLogs>,
+        headers: &[Checkpoint],
+    ) -> Batch {
+        let next = self.unsaved.next.clone();
+        Batch {
+            rollback_to: next.rollback_to,
+            to,
+            coverage: Coverage::Cursor {
+                joined: next.joined,
+                left: next.left,
+            },
+            events,
+            plans: Vec::new(),
+            headers: self
+                .unsaved
+                .headers
+                .iter()
+                .chain(headers)
+                .copied()
+                .collect(),
+            unknown,
+            finalized: self.finalized,
+        }
+    }
+
+    /// A node has shown its newest finalized block. Only one that is followed counts.
+    pub(super) fn take_finalized(&mut self, header: &Header) {
+        let shown = header.checkpoint();
+        let is_newer = self
+            .finalized
+            .is_none_or(|finalized| finalized.number < shown.number);
+        let is_other = self
+            .window
+            .at(shown.number)
+            .is_some_and(|followed| followed != shown);
+        if is_newer && !is_other && shown.number <= self.window.base().number {
+            self.finalized = Some(shown);
+        }
+    }
+
+    /// Whether everything up to the confirmed tip is stored, of a chain that is as high as the one followed before.
+    pub(super) fn is_whole(&self) -> bool {
+        let waits = self
+            .lost_height
+            .is_some_and(|(_, since)| since.elapsed() < CATCH_UP);
+        self.unsaved.next.rollback_to.is_none() && !waits
+    }
+}
