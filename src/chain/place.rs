@@ -95,6 +95,7 @@ impl Follower {
                     NotReadable::NoContract
                     | NotReadable::Setback(Setback::Rpc(
                         RpcError::Other { .. }
+                        | RpcError::Pruned { .. }
                         | RpcError::Timeout { .. }
                         | RpcError::Unavailable { .. },
                     )),
