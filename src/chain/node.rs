@@ -12,6 +12,7 @@ pub(crate) mod read;
 pub(crate) mod reconnect;
 mod stream;
 mod transport;
+mod websocket;
 
 pub use self::connection::Node;
 pub use self::error::RpcError;

@@ -12,7 +12,6 @@ use alloy::pubsub::RawSubscription;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
 use alloy::transports::TransportError;
-use alloy::transports::ws::{WebSocketConfig, WsConnect};
 use tracing::info;
 use url::Url;
 
@@ -20,16 +19,13 @@ use super::error::RpcError;
 use super::quiet::Quiet;
 use super::reconnect::Reconnect;
 use super::stream::{self, LogsAnswer, OnLog};
-use super::transport::{CONNECT_TIMEOUT, HttpTransport, OneConnection};
+use super::transport::{CONNECT_TIMEOUT, HttpTransport};
+use super::websocket::{End, OneConnection};
 use crate::chain::filter::LogQuery;
 use crate::chain::logs::Log;
 
 /// Every call ends after this, answered or not.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// A websocket that lost its other side without a word is closed after at most two of these.
-const KEEPALIVE: Duration = Duration::from_secs(5);
-/// The largest websocket message: a full answer of 10,000 logs is about 10 MB.
-const LARGEST_MESSAGE: usize = 256 << 20;
 /// Tries of a call over HTTP before the node counts as failed: a load balancer answers a 502 now and then.
 const TRIES: u32 = 3;
 /// The same for a call that was not answered in time, where no other node could be used instead.
@@ -42,6 +38,8 @@ pub struct Node {
     host: String,
     client: RpcClient,
     http: Option<HttpTransport>,
+    /// Why the websocket is closed, once it is.
+    end: End,
     chain_id: u64,
     patience: Duration,
     quiet: Mutex<Quiet>,
@@ -64,8 +62,9 @@ impl Node {
     /// # Errors
     /// When it cannot be reached, or is on another chain.
     pub async fn connect(url: &Url, chain_id: u64, patience: Duration) -> Result<Self, RpcError> {
+        let end = End::default();
         let (client, http) = if matches!(url.scheme(), "ws" | "wss") {
-            (websocket(url).await?, None)
+            (websocket(url, &end).await?, None)
         } else {
             let http = HttpTransport::new(url)?;
             (RpcClient::new(http.clone(), false), Some(http))
@@ -75,6 +74,7 @@ impl Node {
             host: host(url),
             client,
             http,
+            end,
             chain_id,
             patience,
             quiet: Mutex::default(),
@@ -152,7 +152,10 @@ impl Node {
             let request = self.client.request::<P, R>(method, params.clone());
             let (answer, is_answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
                 Ok(Ok(answer)) => (Ok(answer), true),
-                Ok(Err(error)) => (Err(understand(&error)), error.is_error_resp()),
+                Ok(Err(error)) => {
+                    let said = self.explain(understand(&error), false);
+                    (Err(said), error.is_error_resp())
+                }
                 Err(_) => (Err(timed_out(method)), false),
             };
             self.note(sent, answer.as_ref().err());
@@ -160,15 +163,13 @@ impl Node {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let tries = match &error {
-                RpcError::RateLimited { .. } => continue,
-                // An answer is an answer; only a request that was lost on the way is sent again.
-                _ if self.http.is_none() || is_answered => 1,
-                // Where there is another node, this one is left as soon as it hangs.
-                RpcError::Timeout { .. } if self.patience < CALL_TIMEOUT => 1,
-                RpcError::Timeout { .. } => TRIES_TIMED_OUT,
-                RpcError::Unavailable { .. } => TRIES,
-                _ => 1,
+            if matches!(error, RpcError::RateLimited { .. }) {
+                continue;
+            }
+            // An answer is an answer; only a request that was lost on the way is sent again.
+            let tries = match self.http.is_some() && !is_answered {
+                true => tries_of_lost(&error, self.patience),
+                false => 1,
             };
             failures += 1;
             if failures >= tries {
@@ -196,7 +197,12 @@ impl Node {
         let sent = Instant::now();
         let answer = match &self.http {
             Some(http) => self.logs_over_http(http, query, end, on_log).await,
-            None => stream::by_websocket(&self.client, query, end, on_log).await,
+            None => {
+                let was_open = self.end.get().is_none();
+                stream::by_websocket(&self.client, query, end, on_log)
+                    .await
+                    .map_err(|error| self.explain(error, was_open))
+            }
         };
         self.note(sent, answer.as_ref().err());
         answer
@@ -235,6 +241,23 @@ impl Node {
         }
     }
 
+    /// Says why the websocket is closed where that made a call fail. An answer too large for it means too many logs, for
+    /// the calls that were under way.
+    fn explain(&self, error: RpcError, is_for_logs: bool) -> RpcError {
+        match (error, self.end.get()) {
+            (RpcError::Unavailable { .. }, Some(closed)) if closed.is_too_large && is_for_logs => {
+                RpcError::TooManyResults {
+                    suggested: None,
+                    message: closed.message.clone(),
+                }
+            }
+            (RpcError::Unavailable { .. }, Some(closed)) => {
+                RpcError::unavailable(closed.message.clone())
+            }
+            (error, _) => error,
+        }
+    }
+
     /// Subscribes to new heads; `None` where the transport or the node cannot, or a second connection is refused.
     ///
     /// They come over a connection of their own. On the one for calls they would come late from a node that leaves
@@ -254,7 +277,7 @@ impl Node {
     }
 
     async fn subscribe(&self) -> Result<Option<PushedHeads>, RpcError> {
-        let connection = websocket(&self.url).await?;
+        let connection = websocket(&self.url, &End::default()).await?;
         let Some(frontend) = connection.pubsub_frontend() else {
             return Ok(None);
         };
@@ -325,6 +348,17 @@ impl Node {
     }
 }
 
+/// How often a call is sent over HTTP before its loss counts.
+fn tries_of_lost(error: &RpcError, patience: Duration) -> u32 {
+    match error {
+        // Where there is another node, this one is left as soon as it hangs.
+        RpcError::Timeout { .. } if patience < CALL_TIMEOUT => 1,
+        RpcError::Timeout { .. } => TRIES_TIMED_OUT,
+        RpcError::Unavailable { .. } => TRIES,
+        _ => 1,
+    }
+}
+
 /// New heads as a node pushes them.
 pub(crate) struct PushedHeads {
     pub(crate) subscription: RawSubscription,
@@ -339,14 +373,11 @@ impl fmt::Debug for PushedHeads {
     }
 }
 
-async fn websocket(url: &Url) -> Result<RpcClient, RpcError> {
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(LARGEST_MESSAGE))
-        .max_frame_size(Some(LARGEST_MESSAGE));
-    let connect = WsConnect::new(url.as_str())
-        .with_config(config)
-        .with_keepalive_interval(KEEPALIVE);
-    let connecting = RpcClient::connect_pubsub(OneConnection(connect));
+async fn websocket(url: &Url, end: &End) -> Result<RpcClient, RpcError> {
+    let connecting = RpcClient::connect_pubsub(OneConnection {
+        url: url.clone(),
+        end: End::clone(end),
+    });
     tokio::time::timeout(CONNECT_TIMEOUT, connecting)
         .await
         .map_err(|_| timed_out("connecting"))?
@@ -370,5 +401,19 @@ pub(crate) fn host(url: &Url) -> String {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (Some(host), None) => host.to_owned(),
         (None, _) => "(no host)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_hangs_is_left_after_one_timeout_where_there_is_another() {
+        let hangs = timed_out("eth_chainId");
+        assert_eq!(tries_of_lost(&hangs, Duration::from_secs(2)), 1);
+        assert_eq!(tries_of_lost(&hangs, Duration::from_secs(120)), 2);
+        let bad_gateway = RpcError::unavailable("HTTP 502");
+        assert_eq!(tries_of_lost(&bad_gateway, Duration::from_secs(2)), 3);
     }
 }

@@ -1,12 +1,16 @@
 //! What a node's refusal means: every provider words the same few limits differently.
 
 mod text;
+mod wait;
+mod words;
 
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use crate::chain::logs::{ErrorAnswer, LogsError};
+use text::Refusal;
 
 /// Why a call failed, in the terms in which the caller acts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,9 +51,9 @@ pub enum RpcError {
         /// One sentence.
         message: String,
     },
-    /// The node keeps no history so old.
+    /// The node has dropped what is asked for: its history does not go back so far. It will not come back.
     #[error(
-        "the node keeps no history so old (use an archive node, or a later chain.start_block): {message}"
+        "the node no longer has blocks as old as this; use an archive node, or set chain.start_block to a later block: {message}"
     )]
     Pruned {
         /// The provider's sentence.
@@ -93,63 +97,78 @@ impl RpcError {
         }
     }
 
-    /// Whether the same call may work later.
+    /// Whether the same call may work later, or at another node behind the same URL, without being changed.
     pub fn is_temporary(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::RateLimited { .. }
-                | Self::Timeout { .. }
-                | Self::Unavailable { .. }
-                | Self::WrongChain { .. }
-        )
+            | Self::Timeout { .. }
+            | Self::Unavailable { .. }
+            | Self::WrongChain { .. } => true,
+            Self::RangeTooWide { .. }
+            | Self::TooManyResults { .. }
+            | Self::BatchRefused { .. }
+            | Self::Pruned { .. }
+            | Self::Refused { .. }
+            | Self::Other { .. } => false,
+        }
     }
 
     /// Classifies a JSON-RPC error object. `retry_after` is the HTTP header's, if there was one.
     pub fn from_answer(answer: &ErrorAnswer, retry_after: Option<Duration>) -> Self {
-        let data = answer.data.as_ref().map_or("", |data| data.get());
-        text::classify(answer.code, &answer.message, data, retry_after)
+        text::classify(Refusal {
+            retry_after,
+            ..refusal(answer)
+        })
     }
 
     /// Classifies an HTTP answer other than 200. Providers put the JSON-RPC error into the body of such answers too,
     /// and what it says is more exact than the status.
     pub fn from_status(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
-        #[derive(serde::Deserialize)]
-        struct Body {
-            error: ErrorAnswer,
-        }
-        let said = serde_json::from_slice::<Body>(body)
-            .ok()
-            .map(|body| Self::from_answer(&body.error, retry_after));
-        let message = format!("HTTP {}", status.as_u16());
-        match (said, status) {
-            (Some(said), StatusCode::OK | StatusCode::BAD_REQUEST) => said,
+        let said = in_body(body);
+        let classified = text::classify(Refusal {
+            status: Some(status),
+            retry_after,
+            ..refusal(&said)
+        });
+        let number = status.as_u16();
+        let message = match said.message.as_str() {
+            "" => format!("HTTP {number}"),
+            words => format!("{words} (HTTP {number})"),
+        };
+        match (classified, status) {
+            (Self::RateLimited { retry_after, .. }, _) => Self::RateLimited {
+                retry_after,
+                message,
+            },
             (
-                Some(
-                    said @ (Self::RangeTooWide { .. }
-                    | Self::TooManyResults { .. }
-                    | Self::RateLimited { .. }
-                    | Self::Timeout { .. }
-                    | Self::Unavailable { .. }
-                    | Self::Refused { .. }),
-                ),
-                _,
-            ) => said,
-            (_, StatusCode::TOO_MANY_REQUESTS) => Self::RateLimited {
-                retry_after,
-                message,
+                Self::Other { .. } | Self::Unavailable { .. },
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN,
+            ) => Self::Unavailable {
+                message: format!("{}: {message}", text::REFUSES_CLIENT),
             },
-            (_, StatusCode::SERVICE_UNAVAILABLE) if retry_after.is_some() => Self::RateLimited {
-                retry_after,
-                message,
-            },
-            (_, StatusCode::PAYLOAD_TOO_LARGE) => Self::TooManyResults {
+            (Self::Other { .. }, StatusCode::SERVICE_UNAVAILABLE) if retry_after.is_some() => {
+                Self::RateLimited {
+                    retry_after,
+                    message,
+                }
+            }
+            (Self::Other { .. }, StatusCode::PAYLOAD_TOO_LARGE) => Self::TooManyResults {
                 suggested: None,
                 message,
             },
-            (_, StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT) => {
+            (Self::Other { .. }, StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT) => {
                 Self::Timeout { message }
             }
-            _ => Self::Unavailable { message },
+            // Cloudflare's: the node behind it did not answer in time.
+            (Self::Other { .. }, _) if number == 524 => Self::Timeout { message },
+            (
+                other @ Self::Other {
+                    code: 1.. | ..=-1, ..
+                },
+                StatusCode::BAD_REQUEST,
+            ) => other,
+            (Self::Other { .. }, _) => Self::Unavailable { message },
+            (classified, _) => classified,
         }
     }
 
@@ -179,10 +198,12 @@ impl RpcError {
                 .downcast_ref::<Self>()
                 .cloned()
                 .unwrap_or_else(|| Self::unavailable("the connection failed")),
-            Transport::ErrorResp(payload) => {
-                let data = payload.data.as_ref().map_or("", |data| data.get());
-                text::classify(payload.code, &payload.message, data, None)
-            }
+            Transport::ErrorResp(payload) => text::classify(Refusal {
+                code: payload.code,
+                message: &payload.message,
+                data: payload.data.as_ref().map_or("", |data| data.get()),
+                ..Refusal::default()
+            }),
             Transport::NullResp => Self::unavailable("it answered null"),
             Transport::Transport(TransportErrorKind::HttpError(error)) => {
                 match StatusCode::from_u16(error.status) {
@@ -216,6 +237,38 @@ impl From<LogsError> for RpcError {
         }
     }
 }
+
+fn refusal(answer: &ErrorAnswer) -> Refusal<'_> {
+    Refusal {
+        code: answer.code,
+        message: &answer.message,
+        data: answer.data.as_ref().map_or("", |data| data.get()),
+        ..Refusal::default()
+    }
+}
+
+/// What the body of an HTTP error says: a JSON-RPC error, an object with a `message`, or a short plain text. Pages for
+/// people say nothing.
+fn in_body(body: &[u8]) -> ErrorAnswer {
+    let value = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Array(mut answers)) if !answers.is_empty() => answers.swap_remove(0),
+        Ok(value) => value,
+        Err(_) => {
+            let text = str::from_utf8(body).unwrap_or_default().trim();
+            if text.len() > LONGEST_TEXT || text.starts_with('<') {
+                return ErrorAnswer::default();
+            }
+            Value::from(text)
+        }
+    };
+    match value.get("error") {
+        Some(error) => error.clone().into(),
+        None => value.into(),
+    }
+}
+
+/// The longest plain text, in bytes, that is taken for a sentence about an error.
+const LONGEST_TEXT: usize = 400;
 
 /// No provider is believed that asks for a longer wait: it is asked again after this.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(300);

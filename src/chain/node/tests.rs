@@ -1,5 +1,8 @@
 //! Providers as they are: each answer of a scripted node, over HTTP and over a websocket.
 
+mod calls;
 mod fake;
 mod headers;
 mod logs;
+mod transport;
+mod websocket;

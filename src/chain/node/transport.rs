@@ -1,15 +1,13 @@
-//! The two ways to a node, as alloy transports.
+//! JSON-RPC over HTTP, as an alloy transport.
 //!
-//! Over HTTP alloy's own transport drops `Retry-After` when the error has a JSON-RPC body, and puts the whole URL, which
-//! may hold a key, into its errors and spans. Over websockets alloy would reconnect by itself, behind the follower's back.
+//! Alloy's own drops `Retry-After` when the error has a JSON-RPC body, and puts the whole URL, which may hold a key, into
+//! its errors and spans.
 
 use std::ops::Deref;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use alloy::pubsub::{ConnectionHandle, PubSubConnect};
 use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
-use alloy::transports::ws::WsConnect;
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut, TransportResult};
 use serde::Serialize;
 use tower_service::Service;
@@ -105,7 +103,8 @@ pub(super) async fn next_chunk(
         .map_err(RpcError::from_client)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the URL is one of this machine's own.
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -125,23 +124,5 @@ impl Service<RequestPacket> for HttpTransport {
 
     fn call(&mut self, packet: RequestPacket) -> TransportFut<'static> {
         Box::pin(self.clone().send(packet))
-    }
-}
-
-/// A websocket that stays closed once it is closed: the pool decides when and where to connect again.
-#[derive(Clone, Debug)]
-pub(super) struct OneConnection(pub(super) WsConnect);
-
-impl PubSubConnect for OneConnection {
-    fn is_local(&self) -> bool {
-        self.0.is_local()
-    }
-
-    async fn connect(&self) -> TransportResult<ConnectionHandle> {
-        self.0.connect().await
-    }
-
-    async fn try_reconnect(&self) -> TransportResult<ConnectionHandle> {
-        Err(TransportErrorKind::non_retryable_str("connection lost"))
     }
 }

@@ -1,42 +1,67 @@
-//! The wordings. Each was seen in a provider's documentation, source or answers; `tests.rs` holds them verbatim.
+//! From a refusal's words to its kind; `tests.rs` holds refusals verbatim.
 //!
 //! Codes say little: -32005 is a result limit at Infura, a rate limit at others, a block-range limit at cdk-erigon;
-//! -32602 is any of them. So the words decide, and the code only where they say nothing.
+//! -32602 is any of them. So the words decide, and the code only where they say nothing. The order matters: the words of a
+//! later list also occur in sentences of an earlier kind.
 
 use std::time::Duration;
 
-use super::RpcError;
+use reqwest::StatusCode;
 
-/// Classifies by code, message and `data` (JSON text, may be empty).
-pub(super) fn classify(
-    code: i64,
-    message: &str,
-    data: &str,
-    retry_after: Option<Duration>,
-) -> RpcError {
+use super::RpcError;
+use super::wait::wait_in;
+use super::words::{
+    BATCHES, BEYOND_HEAD, CONTRACT, LIMITS, PRUNED, QUOTAS, RANGES, RATES, REFUSED, RESULTS,
+    TIMEOUTS,
+};
+
+/// A refusal as it was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Refusal<'a> {
+    /// JSON-RPC or provider-specific code; 0 where there is none.
+    pub(super) code: i64,
+    /// The HTTP status, where it was not 200.
+    pub(super) status: Option<StatusCode>,
+    pub(super) message: &'a str,
+    /// JSON text; may be empty.
+    pub(super) data: &'a str,
+    /// The HTTP header's.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// Classifies a refusal. What is in unknown words stays [`RpcError::Other`].
+pub(super) fn classify(refusal: Refusal<'_>) -> RpcError {
+    let Refusal { code, message, .. } = refusal;
     // Tenderly and some proxies say "invalid params" and put the reason into `data`.
-    let text = format!("{message} {data}").to_ascii_lowercase();
+    let text = format!("{message} {}", refusal.data).to_ascii_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     let message = message.to_owned();
+    let rate_limited = |message| RpcError::RateLimited {
+        retry_after: refusal.retry_after.or_else(|| wait_in(&text)),
+        message,
+    };
 
     // Before everything else: what follows may be the contract's own words, which can be any.
     if code == REVERTED || text.starts_with("execution reverted") || says(CONTRACT) {
         RpcError::Refused { message }
     } else if says(BATCHES) {
         RpcError::BatchRefused { message }
-    } else if says(BEYOND_HEAD) || says(REFUSED) {
-        RpcError::Unavailable { message }
     } else if says(RESULTS) || (text.contains("more than") && text.contains(" results")) {
         RpcError::TooManyResults {
             suggested: range_in(&text),
             message,
         }
+    } else if refusal.is_about_rate() || says(RATES) || has_rate(&text) {
+        rate_limited(message)
     } else if says(TIMEOUTS) {
         RpcError::Timeout { message }
-    } else if code == 429 || says(RATES) {
-        RpcError::RateLimited {
-            retry_after: retry_after.or_else(|| wait_in(&text)),
-            message,
+    } else if says(BEYOND_HEAD) {
+        RpcError::Unavailable { message }
+    } else if code == EXPIRED || says(PRUNED) || is_about_missing_state(&text) {
+        RpcError::Pruned { message }
+    } else if says(REFUSED) {
+        RpcError::Unavailable {
+            message: format!("{REFUSES_CLIENT}: {message}"),
         }
     } else if says(RANGES) {
         let max = range_in(&text)
@@ -48,162 +73,52 @@ pub(super) fn classify(
                     .filter(|max| *max > 0)
             });
         RpcError::RangeTooWide { max, message }
-    } else if code == -32005 {
-        // EIP-1474's "limit exceeded" with nothing more said; splitting the range makes progress with either meaning.
-        RpcError::TooManyResults {
-            suggested: None,
-            message,
-        }
+    } else if says(QUOTAS) {
+        rate_limited(message)
     } else {
         RpcError::Other { code, message }
     }
 }
 
+impl Refusal<'_> {
+    /// Whether the code or the status alone says so. EIP-1474's "limit exceeded" (-32005) does not: it is sent for results
+    /// and ranges too.
+    fn is_about_rate(&self) -> bool {
+        let is_status = |status| self.status == Some(status);
+        matches!(self.code, 429 | TOO_MANY_REQUESTS)
+            || is_status(StatusCode::TOO_MANY_REQUESTS)
+            || is_status(StatusCode::PAYMENT_REQUIRED)
+    }
+}
+
+/// A number per time: `6000/sec`, `100/second`.
+fn has_rate(text: &str) -> bool {
+    text.match_indices('/').any(|(at, _)| {
+        let unit = &text[at + 1..];
+        text[..at].ends_with(|c: char| c.is_ascii_digit())
+            && ["sec", "min", "hour", "day"]
+                .iter()
+                .any(|time| unit.starts_with(time))
+    })
+}
+
+/// Geth: `state 0x5e1b… is not available`.
+fn is_about_missing_state(text: &str) -> bool {
+    text.split_once("state 0x")
+        .is_some_and(|(_, tail)| tail.contains("not available"))
+}
+
+/// What to do about a node that refuses this client.
+pub(super) const REFUSES_CLIENT: &str = "it refuses this client (check the URL's API key)";
+
+/// dRPC's code for too many requests.
+const TOO_MANY_REQUESTS: i64 = 15;
+
+/// Code for history that a node has dropped (EIP-4444).
+const EXPIRED: i64 = 4444;
+
 /// Geth's code for a revert, which others have taken over.
 const REVERTED: i64 = 3;
-
-/// How nodes say that the contract failed: a revert (Nethermind, Hardhat), and the EVM's other failures (go-ethereum,
-/// core/vm/errors.go; revm's halt reasons as reth and anvil print them).
-const CONTRACT: &[&str] = &[
-    "vm execution error",
-    "vm exception while processing",
-    "out of gas",
-    "outofgas",
-    "gas uint64 overflow",
-    "invalid opcode",
-    "invalidfeopcode",
-    "opcodenotfound",
-    "invalid jump",
-    "invalidjump",
-    "stack underflow",
-    "stackunderflow",
-    "stack limit reached",
-    "stackoverflow",
-    "write protection",
-    "return data out of bounds",
-    "outofoffset",
-];
-
-/// The node takes no batches of calls, or only smaller ones (geth, Erigon, dRPC).
-const BATCHES: &[&str] = &[
-    "batch too large",
-    "batch limit",
-    "batch size",
-    "batch request",
-    "batch call",
-    "batch of",
-    "batches",
-    "batching",
-];
-
-/// The node does not have the blocks (yet): a lagging member of a provider's fleet.
-const BEYOND_HEAD: &[&str] = &[
-    "beyond current head",
-    "invalid block range params",
-    "header not found",
-    "block not found",
-    "unknown block",
-    "could not be found",
-    "after last accepted block",
-    "no backend is currently healthy",
-];
-
-/// The node does not serve this client.
-const REFUSED: &[&str] = &[
-    "unauthorized",
-    "must authenticate",
-    "invalid api key",
-    "api key is not",
-    "invalid project id",
-    "project id settings",
-    "forbidden",
-];
-
-const RESULTS: &[&str] = &[
-    "response size",
-    "response too large",
-    "response is too big",
-    "exceeds max results",
-    "too many results",
-    "too many logs",
-    "logs matched by query exceeds",
-    "length limit exceeded",
-    "max logs per response",
-];
-
-const TIMEOUTS: &[&str] = &[
-    "timeout",
-    "timed out",
-    "deadline exceeded",
-    "took too long",
-    "execution aborted",
-];
-
-const RATES: &[&str] = &[
-    "rate limit",
-    "rate-limit",
-    "ratelimit",
-    "rate exceeded",
-    "too many requests",
-    "too many concurrent requests",
-    "unable to rent an instance",
-    "request limit reached",
-    "reached the request limit",
-    "exceeded its compute units",
-    "compute units per second",
-    "requests per second",
-    "request count exceeded",
-    "capacity exceeded",
-    "exceeded the quota",
-    "try again in",
-];
-
-const RANGES: &[&str] = &[
-    "block range",
-    "blocks range",
-    "block_range",
-    "range limit",
-    "range is too",
-    "range too",
-    " range",
-    "ranges over",
-    "too many blocks",
-    "blocks distance",
-    "number of requested blocks",
-    "limit the query to",
-    "smaller than size",
-    "exceeds limit of",
-    "maxblockrange",
-    "block span",
-];
-
-/// Words that the limit's number follows, the more telling ones first.
-const LIMITS: &[&str] = &[
-    "maximum is set to ",
-    "limited to a ",
-    "limited to 0 - ",
-    "limited to ",
-    "up to a ",
-    "max range: ",
-    "max range ",
-    "max is ",
-    "maximum allowed number of requested blocks is ",
-    "maximum allowed is ",
-    "exceeds limit of ",
-    "exceeds the limit ",
-    "at most ",
-    "maximum block range: ",
-    "max block range ",
-    "block range greater than ",
-    "block range exceeds ",
-    "(maximum ",
-    "range limit ",
-    "ranges over ",
-    "smaller than size ",
-    "blocks distance: ",
-    "narrow your filter: ",
-    " > ",
-];
 
 /// A number, with thousands separators or a `k` suffix, directly after a phrase.
 fn number_after(text: &str, phrase: &str) -> Option<u64> {
@@ -260,29 +175,4 @@ fn block(text: &str) -> Option<u64> {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     }
-}
-
-/// A wait that stands in the text: `try again in 4ms`, `retry in 20s`, or Infura's `"backoff_seconds":30`.
-fn wait_in(text: &str) -> Option<Duration> {
-    [
-        "again in ",
-        "retry in ",
-        "retry after ",
-        "\"backoff_seconds\":",
-    ]
-    .iter()
-    .find_map(|phrase| {
-        let (_, tail) = text.split_once(phrase)?;
-        let tail = tail.trim_start();
-        let end = tail
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(tail.len());
-        let number: f64 = tail[..end].trim_end_matches('.').parse().ok()?;
-        let unit = if tail[end..].trim_start().starts_with("ms") {
-            0.001
-        } else {
-            1.0
-        };
-        Duration::try_from_secs_f64(number * unit).ok()
-    })
 }

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::chain::node::{Node, RpcError};
 
@@ -56,6 +57,7 @@ impl Fake {
         let address = listener.local_addr().unwrap();
         let router = Router::new()
             .route("/", get(upgrade).post(post))
+            .route("/refused", get(|| async { StatusCode::FORBIDDEN }))
             .with_state(Arc::clone(&shared));
         // It ends with the test's runtime.
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -71,8 +73,11 @@ impl Fake {
     }
 
     pub(super) async fn connect(&self, scheme: &str, patience: Duration) -> Result<Node, RpcError> {
-        let url = format!("{scheme}://{}/", self.address).parse().unwrap();
-        Node::connect(&url, CHAIN, patience).await
+        Node::connect(&self.url(scheme), CHAIN, patience).await
+    }
+
+    pub(super) fn url(&self, scheme: &str) -> Url {
+        format!("{scheme}://{}/", self.address).parse().unwrap()
     }
 
     /// The calls and batches so far, without `eth_chainId`.

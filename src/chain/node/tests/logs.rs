@@ -13,7 +13,7 @@ use crate::chain::node::{LogsAnswer, Node, RpcError};
 
 const END: u64 = 9;
 
-fn query() -> LogQuery {
+pub(super) fn query() -> LogQuery {
     LogQuery {
         blocks: Blocks::Range(1, END),
         part: Arc::new(FilterPart {
@@ -24,7 +24,7 @@ fn query() -> LogQuery {
     }
 }
 
-fn log(index: u64) -> Value {
+pub(super) fn log(index: u64) -> Value {
     json!({
         "address": Address::repeat_byte(7), "topics": [], "data": "0x", "blockNumber": "0x3",
         "blockHash": B256::repeat_byte(3), "transactionHash": B256::repeat_byte(4), "logIndex": format!("{index:#x}"),
@@ -47,7 +47,7 @@ fn each(request: &Value, answer: impl Fn(&Value) -> Value) -> Reply {
 }
 
 /// How many logs came, and the answer.
-async fn read(node: &Node, end: Option<u64>) -> (usize, Result<LogsAnswer, RpcError>) {
+pub(super) async fn read(node: &Node, end: Option<u64>) -> (usize, Result<LogsAnswer, RpcError>) {
     let mut count = 0;
     let mut take = |_: &Log<'_>| {
         count += 1;

@@ -1,0 +1,131 @@
+//! Single calls: what counts as a result, and how a rate limit is waited out.
+
+use std::time::{Duration, Instant};
+
+use alloy::primitives::U64;
+use serde_json::{Value, json};
+
+use super::fake::{Fake, Reply, header, result};
+use super::logs::read;
+use crate::chain::node::read::header_at;
+use crate::chain::node::{Node, RpcError};
+
+async fn both(fake: &Fake) -> [Node; 2] {
+    [fake.http().await, fake.websocket().await]
+}
+
+#[tokio::test]
+async fn error_null_beside_a_result_is_a_result() {
+    // Case a07.
+    let fake = Fake::start(|call| {
+        Reply::Json(json!({"jsonrpc": "2.0", "id": call["id"], "result": "0x7a69", "error": null}))
+    })
+    .await;
+    for node in both(&fake).await {
+        let number: U64 = node.call("eth_blockNumber", ()).await.unwrap();
+        assert_eq!(number.to::<u64>(), 31_337);
+    }
+}
+
+#[tokio::test]
+async fn result_null_beside_an_error_is_the_error() {
+    // Case a06.
+    let fake = Fake::start(|call| {
+        Reply::Json(json!({"jsonrpc": "2.0", "id": call["id"], "result": null, "error": {
+            "code": -32602, "message": "eth_getLogs and eth_newFilter are limited to a 10,000 blocks range"}}))
+    })
+    .await;
+    for node in both(&fake).await {
+        let answer = node
+            .call::<_, Option<Value>>("eth_getBlockByNumber", ())
+            .await;
+        assert!(
+            matches!(
+                answer,
+                Err(RpcError::RangeTooWide {
+                    max: Some(10_000),
+                    ..
+                })
+            ),
+            "{answer:?}"
+        );
+        let (_, answer) = read(&node, None).await;
+        assert!(
+            matches!(answer, Err(RpcError::RangeTooWide { .. })),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn null_is_nothing_where_nothing_may_be_and_else_no_answer() {
+    let fake = Fake::start(|call| Reply::Json(result(call, Value::Null))).await;
+    for node in both(&fake).await {
+        assert_eq!(header_at(&node, 7).await, Ok(None));
+        let number = node.call::<_, U64>("eth_blockNumber", ()).await;
+        assert!(
+            matches!(number, Err(RpcError::Unavailable { .. })),
+            "{number:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_without_a_time_is_no_header() {
+    let fake = Fake::start(|call| {
+        let mut header = header(7);
+        header["timestamp"] = json!("0x0");
+        Reply::Json(result(call, header))
+    })
+    .await;
+    for node in both(&fake).await {
+        let answer = header_at(&node, 7).await;
+        assert!(
+            matches!(answer, Err(RpcError::Unavailable { .. })),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_retry_after_of_zero_does_not_make_a_burst_of_calls() {
+    let fake = Fake::start(|_| Reply::Status(429, Some("0"), String::new())).await;
+    let node = fake.connect("http", Duration::from_secs(2)).await.unwrap();
+    let answer = node.call::<_, U64>("eth_blockNumber", ()).await;
+    assert!(
+        matches!(answer, Err(RpcError::RateLimited { .. })),
+        "{answer:?}"
+    );
+    let calls = fake.asked().len();
+    assert!((2..=4).contains(&calls), "{calls} calls in two seconds");
+}
+
+#[tokio::test]
+async fn a_wait_in_the_errors_data_holds_for_every_call_on_the_node() {
+    // Case a04, for the first call.
+    let refused = Reply::Status(
+        429,
+        None,
+        json!({"jsonrpc": "2.0", "id": 1, "error": {
+            "code": -32005,
+            "message": "You've exceeded the RPS limit available on the current plan. Learn more at https://docs.chainstack.com/docs/rps-plan-limits",
+            "data": {"try_again_in": "560.270157ms"},
+        }})
+        .to_string(),
+    );
+    let fake = Fake::start(move |call| match call["method"] == "eth_getLogs" {
+        true => refused.clone(),
+        false => Reply::Json(result(call, json!("0x1"))),
+    })
+    .await;
+    let node = fake.http().await;
+    let (_, answer) = read(&node, None).await;
+    assert!(
+        matches!(answer, Err(RpcError::RateLimited { .. })),
+        "{answer:?}"
+    );
+    let refused_at = Instant::now();
+    let _number: U64 = node.call("eth_blockNumber", ()).await.unwrap();
+    assert!(refused_at.elapsed() > Duration::from_millis(500));
+    assert_eq!(fake.asked().len(), 2);
+}
