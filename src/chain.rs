@@ -22,6 +22,7 @@ mod progress;
 mod question;
 mod reorg;
 mod tip;
+mod unknown;
 mod unsure;
 mod watch;
 mod window;

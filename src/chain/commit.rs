@@ -1,7 +1,7 @@
 //! What was read becomes durable: few commits, the cursor with its events, and the plans they refer to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
@@ -11,6 +11,7 @@ use super::follow::{Setback, blocking};
 use super::node::Node;
 use super::node::reconnect::Reconnect;
 use super::plans::Plans;
+use super::unknown::UnknownWarnings;
 use super::watch::Watch;
 use super::writer::Writer;
 use crate::abi::Layouts;
@@ -30,6 +31,7 @@ pub(super) struct Ledger {
     turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) plans: Plans,
     layouts: Arc<Layouts>,
+    warnings: Arc<Mutex<UnknownWarnings>>,
     writer: Writer,
     commits: Arc<AtomicU64>,
 }
@@ -38,6 +40,7 @@ impl Ledger {
     fn new(store: Store, layouts: Arc<Layouts>) -> anyhow::Result<Self> {
         Ok(Self {
             store,
+            warnings: Arc::new(Mutex::new(UnknownWarnings::new(Arc::clone(&layouts)))),
             layouts,
             turn: Arc::default(),
             plans: Plans::default(),
@@ -88,6 +91,10 @@ impl Ledger {
     }
 
     async fn write(&self, batch: Batch) -> Result<(), Setback> {
+        self.warnings
+            .lock()
+            .expect("never poisoned: no panic while held")
+            .warn(&batch.unknown);
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let stored = self.writer.ingest(self.store.clone(), batch, turn).await;
         stored.map_err(Setback::Store)?;
