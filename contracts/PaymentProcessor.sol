@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {FailureReason, IModule, IModuleRegistry, IToken} from "./Protocol.sol";
+import {FailureReason, IModule, IModuleRegistry, IProcessor, IToken} from "./Protocol.sol";
 
 /// @title Moves the money for all merchants.
 /// @notice Our own stand-in for amser's processor, for local chains and tests only.
-/// @dev A subscriber calls `registerExecution` here, which creates the subscription in the module; the first payment
-///  is a separate `execute`. Anyone may call `execute`: a payment that cannot be made emits `ExecutionFailed` and does
+/// @dev A module calls `registerWithPermit` here for its subscriber, and is called back; the first payment is a separate
+///  `execute`. Anyone may call `execute`: a payment that cannot be made emits `ExecutionFailed` and does
 ///  not revert, so one bad entry never stops a batch. Tokens are pulled by plain ERC-20 allowance, where amser uses
 ///  Permit2. Only modules of the factory are paid for, else a stranger's "module" could name anyone as the payer.
-contract PaymentProcessor {
+contract PaymentProcessor is IProcessor {
     /// @notice The largest protocol fee, in basis points.
     uint16 public constant MAX_FEE_BPS = 1_000;
 
@@ -77,18 +77,22 @@ contract PaymentProcessor {
 
     /// @notice Hands a module to another processor: the protocol migration. Allowances do not move with it.
     function migrateModule(address module, address newProcessor) external onlyOwner {
-        IModule(module).updatePaymentProcessor(newProcessor);
+        IModule(module).setPaymentProcessor(newProcessor);
     }
 
-    /// @notice Subscribes the caller to a plan. The allowance must already cover the first payment.
-    function registerExecution(address module, uint256 planId, uint256 executionBudget, uint256 allowanceExpiry)
-        external
-        returns (uint256 id)
-    {
-        require(_serves(module), UnknownModule());
-        (address token, uint256 minAmount) = IModule(module).registrationContext(planId, msg.sender);
-        require(IToken(token).allowance(msg.sender, address(this)) >= minAmount, AllowanceTooLow());
-        return IModule(module).registerExecution(msg.sender, planId, executionBudget, allowanceExpiry);
+    /// @notice Subscribes someone to a plan of the calling module. The allowance must already cover the first payment;
+    ///  a permit is not looked at.
+    function registerWithPermit(
+        address subscriber,
+        uint256 planId,
+        uint256 executionBudget,
+        uint256 allowanceExpiry,
+        bytes calldata /* permit */
+    ) external returns (uint256 id) {
+        require(_serves(msg.sender), UnknownModule());
+        (address token, uint256 minAmount) = IModule(msg.sender).registrationContext(planId, subscriber);
+        require(IToken(token).allowance(subscriber, address(this)) >= minAmount, AllowanceTooLow());
+        return IModule(msg.sender).registerExecution(subscriber, planId, executionBudget, allowanceExpiry);
     }
 
     /// @notice Takes the payment that is due, or says why it cannot.
@@ -97,7 +101,7 @@ contract PaymentProcessor {
     }
 
     /// @notice `execute` for many; each entry stands alone.
-    function executeBatch(address[] calldata modules, uint256[] calldata ids) external notReentrant {
+    function batchExecute(address[] calldata modules, uint256[] calldata ids) external notReentrant {
         require(modules.length == ids.length, LengthMismatch());
         for (uint256 i = 0; i < ids.length; i++) {
             _execute(modules[i], ids[i]);

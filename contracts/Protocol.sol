@@ -17,6 +17,18 @@ enum FailureReason {
     WindowMissed
 }
 
+/// @notice The last value of `getSubscription`. The order is assumed.
+enum Status {
+    None,
+    Pending,
+    Active,
+    Paused,
+    Exhausted,
+    Lapsed,
+    Cancelled,
+    Blocked
+}
+
 /// @notice What the processor needs from the token of a plan.
 interface IToken {
     function balanceOf(address account) external view returns (uint256);
@@ -48,7 +60,18 @@ interface IModule {
             uint256 windowId
         );
     function onExecute(uint256 id, uint256 executionTime, uint256 windowId) external;
-    function updatePaymentProcessor(address newProcessor) external;
+    function setPaymentProcessor(address newProcessor) external;
+}
+
+/// @notice What a module needs from its processor.
+interface IProcessor {
+    function registerWithPermit(
+        address subscriber,
+        uint256 planId,
+        uint256 executionBudget,
+        uint256 allowanceExpiry,
+        bytes calldata permit
+    ) external returns (uint256 id);
 }
 
 /// @notice What the processor needs from the factory.

@@ -17,6 +17,10 @@ contract RAIModuleFactory {
 
     /// @notice Who may add implementations.
     address public immutable owner;
+    /// @notice Where merchants have profiles; this stand-in has none, and needs none.
+    address public constant merchantRegistry = address(0);
+    /// @notice Whether only merchants with a profile may deploy.
+    bool public constant requireMerchantProfile = false;
     /// @notice The processor that new modules start with.
     address public immutable paymentProcessor;
     /// @notice What a module id is a clone of: 0 subscription, 1 credit (not part of this stand-in).

@@ -1,54 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {FailureReason, IModule} from "./Protocol.sol";
+import {ModuleBase} from "./ModuleBase.sol";
 
-/// @title One merchant's plans and subscriptions.
-/// @notice Moves no money. Our own stand-in for amser's module, for local chains and tests only.
-/// @dev Who may do what:
-///  - the merchant creates plans, toggles their `active` flag and blocks subscribers;
-///  - the subscriber pauses, resumes, cancels, recovers, and changes the expiry;
-///  - the current PaymentProcessor alone creates subscriptions (a subscriber calls the processor, the processor calls
-///    `registerExecution`), records payments (`onExecute`) and hands the module to another processor.
-///  Choices where the public text is silent: plan and subscription ids start at 1; a budget of `type(uint256).max`
-///  never runs down; a cancelled subscription counts as not found and frees its (subscriber, plan) slot; an inactive
-///  plan takes no new subscription and goes on charging its old ones; the clone's first processor emits no event.
-contract SubscriptionModule is IModule {
-    /// @notice The shortest interval a plan may have, in seconds.
-    uint64 public constant MIN_INTERVAL = 1 hours;
-
-    /// @notice What `statusOf` answers. The order is assumed.
-    enum Status {
-        None,
-        Pending,
-        Active,
-        Paused,
-        Exhausted,
-        Lapsed,
-        Cancelled,
-        Blocked
-    }
-
-    struct Plan {
-        address token;
-        uint64 interval;
-        bool active;
-        uint256 price;
-        uint64 gracePeriod;
-    }
-
-    struct Subscription {
-        address subscriber;
-        uint64 lastPaidAt;
-        bool paused;
-        bool cancelled;
-        uint64 nextChargeAt;
-        uint32 windowId;
-        uint256 planId;
-        uint256 remainingExecutions;
-        uint256 allowanceExpiry;
-    }
-
+/// @title A module that tells what happens as PROTOCOL.md has it.
+/// @notice Our own stand-in for amser's module, for local chains and tests only.
+contract SubscriptionModule is ModuleBase {
     event PlanCreated(
         uint256 indexed planId, address indexed token, uint256 price, uint64 interval, uint64 gracePeriod
     );
@@ -69,331 +26,55 @@ contract SubscriptionModule is IModule {
     event SubscriberUnblocked(address indexed subscriber);
     event PaymentProcessorUpdated(address indexed previous, address indexed current);
 
-    error AlreadyInitialized();
-    error ZeroAddress();
-    error OnlyMerchant();
-    error OnlyPaymentProcessor();
-    error OnlySubscriber();
-    error IntervalTooShort();
-    error ZeroPrice();
-    error PlanNotFound();
-    error PlanInactive();
-    error PlanStatusUnchanged();
-    error SubscriptionNotFound();
-    error SubscriptionAlreadyExistsForPlan();
-    error SubscriptionIsPaused();
-    error SubscriptionNotPaused();
-    error SubscriptionNotMissed();
-    error ZeroExecutionBudget();
-    error ExpiryInThePast();
-    error IsBlocked();
-    error NotBlocked();
-    error WindowMismatch();
-
-    /// @notice Who is paid. Never changes.
-    address public merchant;
-    /// @inheritdoc IModule
-    address public paymentProcessor;
-    /// @notice How many plans exist; their ids run from 1 to this.
-    uint256 public planCount;
-    /// @notice How many subscriptions were ever created; their ids run from 1 to this.
-    uint256 public subscriptionCount;
-    /// @notice Whether the merchant blocked this subscriber.
-    mapping(address subscriber => bool) public isBlocked;
-    /// @notice The id of the subscriber's uncancelled subscription to the plan, or 0.
-    mapping(address subscriber => mapping(uint256 planId => uint256)) public subscriptionOf;
-
-    mapping(uint256 planId => Plan) private plans;
-    mapping(uint256 subId => Subscription) internal subscriptions;
-
-    modifier onlyMerchant() {
-        require(msg.sender == merchant, OnlyMerchant());
-        _;
+    /// @notice The plan's terms; reverts when there is no such plan.
+    function getPlan(uint256 planId) external view returns (Plan memory plan) {
+        return _plan(planId);
     }
 
-    modifier onlyPaymentProcessor() {
-        require(msg.sender == paymentProcessor, OnlyPaymentProcessor());
-        _;
+    function _planCreated(uint256 planId, Plan storage plan) internal override {
+        emit PlanCreated(planId, plan.token, plan.price, uint64(plan.interval), uint64(plan.gracePeriod));
     }
 
-    /// @dev The implementation behind the clones belongs to nobody, so that no one can initialize it.
-    constructor() {
-        merchant = address(0xdEaD);
-    }
-
-    /// @inheritdoc IModule
-    function initialize(address merchant_, address paymentProcessor_) external {
-        require(merchant == address(0), AlreadyInitialized());
-        require(merchant_ != address(0) && paymentProcessor_ != address(0), ZeroAddress());
-        merchant = merchant_;
-        paymentProcessor = paymentProcessor_;
-    }
-
-    // ------------------------------------------------------------------ the merchant
-
-    /// @notice Adds a plan. Everything but its `active` flag is final.
-    function createPlan(address token, uint256 price, uint64 interval, uint64 gracePeriod)
-        external
-        onlyMerchant
-        returns (uint256 planId)
-    {
-        require(token != address(0), ZeroAddress());
-        require(price > 0, ZeroPrice());
-        require(interval >= MIN_INTERVAL, IntervalTooShort());
-        planId = ++planCount;
-        plans[planId] = Plan(token, interval, true, price, gracePeriod);
-        emit PlanCreated(planId, token, price, interval, gracePeriod);
-    }
-
-    /// @notice Opens a plan to new subscriptions, or closes it to them.
-    function setPlanActive(uint256 planId, bool active) external onlyMerchant {
-        Plan storage plan = _plan(planId);
-        require(plan.active != active, PlanStatusUnchanged());
-        plan.active = active;
+    function _planStatusChanged(uint256 planId, bool active) internal override {
         emit PlanStatusChanged(planId, active);
     }
 
-    /// @notice Takes access and payments from all of the subscriber's plans here.
-    function blockSubscriber(address subscriber) external onlyMerchant {
-        require(!isBlocked[subscriber], IsBlocked());
-        isBlocked[subscriber] = true;
-        emit SubscriberBlocked(subscriber);
+    function _created(uint256 id, address subscriber, uint256 planId, uint256 budget, uint256 expiry)
+        internal
+        override
+    {
+        emit SubscriptionCreated(id, subscriber, planId, budget, expiry);
     }
 
-    /// @notice Undoes `blockSubscriber`.
-    function unblockSubscriber(address subscriber) external onlyMerchant {
-        require(isBlocked[subscriber], NotBlocked());
-        isBlocked[subscriber] = false;
-        emit SubscriberUnblocked(subscriber);
+    function _paused(uint256 subId, address subscriber) internal override {
+        emit SubscriptionPaused(subId, subscriber);
     }
 
-    // ---------------------------------------------------------------- the subscriber
-
-    /// @notice Suspends payments and access until resumed.
-    function pauseSubscription(uint256 subId) external {
-        Subscription storage sub = _own(subId);
-        require(!sub.paused, SubscriptionIsPaused());
-        sub.paused = true;
-        emit SubscriptionPaused(subId, msg.sender);
+    function _resumed(uint256 subId, address subscriber) internal override {
+        emit SubscriptionResumed(subId, subscriber);
     }
 
-    /// @notice Returns to the state before the pause; the time in between has passed.
-    function resumeSubscription(uint256 subId) external {
-        Subscription storage sub = _own(subId);
-        require(sub.paused, SubscriptionNotPaused());
-        sub.paused = false;
-        emit SubscriptionResumed(subId, msg.sender);
+    function _cancelled(uint256 subId, address subscriber) internal override {
+        emit SubscriptionCancelled(subId, subscriber);
     }
 
-    /// @notice Ends the subscription for good; subscribing again makes a new id.
-    function cancelSubscription(uint256 subId) external {
-        Subscription storage sub = _own(subId);
-        sub.cancelled = true;
-        delete subscriptionOf[msg.sender][sub.planId];
-        emit SubscriptionCancelled(subId, msg.sender);
-    }
-
-    /// @notice Changes until when (Unix seconds) payments may be taken. Earlier is allowed, the past is not.
-    function updateExpiry(uint256 subId, uint256 expiry) external {
-        Subscription storage sub = _own(subId);
-        require(expiry > block.timestamp, ExpiryInThePast());
-        sub.allowanceExpiry = expiry;
+    function _expiryUpdated(uint256 subId, uint256 expiry) internal override {
         emit SubscriptionExpiryUpdated(subId, expiry);
     }
 
-    /// @notice After a missed window: the next charge is due now. Only the subscriber, who will be charged, may ask.
-    function recoverSubscription(uint256 subId) external {
-        Subscription storage sub = _own(subId);
-        require(_missed(sub), SubscriptionNotMissed());
-        sub.nextChargeAt = uint64(block.timestamp);
-        sub.windowId++;
-        emit SubscriptionRecovered(subId, block.timestamp);
+    function _recovered(uint256 subId, uint256 nextChargeAt) internal override {
+        emit SubscriptionRecovered(subId, nextChargeAt);
     }
 
-    // ----------------------------------------------------------------- the processor
-
-    /// @inheritdoc IModule
-    function registerExecution(address subscriber, uint256 planId, uint256 executionBudget, uint256 allowanceExpiry)
-        external
-        onlyPaymentProcessor
-        returns (uint256 id)
-    {
-        _requireOpen(planId, subscriber);
-        require(executionBudget > 0, ZeroExecutionBudget());
-        require(allowanceExpiry > block.timestamp, ExpiryInThePast());
-        id = ++subscriptionCount;
-        Subscription storage sub = subscriptions[id];
-        sub.subscriber = subscriber;
-        sub.planId = planId;
-        sub.nextChargeAt = uint64(block.timestamp);
-        sub.windowId = 1;
-        sub.remainingExecutions = executionBudget;
-        sub.allowanceExpiry = allowanceExpiry;
-        subscriptionOf[subscriber][planId] = id;
-        emit SubscriptionCreated(id, subscriber, planId, executionBudget, allowanceExpiry);
+    function _blocked(address subscriber) internal override {
+        emit SubscriberBlocked(subscriber);
     }
 
-    /// @inheritdoc IModule
-    /// @dev The next window starts where this one ends, so late keepers do not shift the billing date.
-    function onExecute(uint256 id, uint256 executionTime, uint256 windowId) external onlyPaymentProcessor {
-        Subscription storage sub = subscriptions[id];
-        require(windowId == sub.windowId, WindowMismatch());
-        sub.lastPaidAt = uint64(executionTime);
-        // A plan may be paid for longer than 64 bits of seconds can say; then it is never due again.
-        uint256 next = executionTime + plans[sub.planId].interval;
-        sub.nextChargeAt = next < type(uint64).max ? uint64(next) : type(uint64).max;
-        sub.windowId++;
-        if (sub.remainingExecutions != type(uint256).max) sub.remainingExecutions--;
+    function _unblocked(address subscriber) internal override {
+        emit SubscriberUnblocked(subscriber);
     }
 
-    /// @inheritdoc IModule
-    function updatePaymentProcessor(address newProcessor) external onlyPaymentProcessor {
-        require(newProcessor != address(0), ZeroAddress());
-        emit PaymentProcessorUpdated(paymentProcessor, newProcessor);
-        paymentProcessor = newProcessor;
-    }
-
-    // ------------------------------------------------------------------------- views
-
-    /// @notice Whether `subject` has access to the plan `scope` now.
-    function isActive(address subject, uint256 scope) public view returns (bool) {
-        return _active(subscriptions[subscriptionOf[subject][scope]]);
-    }
-
-    /// @notice Whether `subject` has access to any of the plans `scopes` now.
-    function isActiveAny(address subject, uint32[] calldata scopes) external view returns (bool) {
-        for (uint256 i = 0; i < scopes.length; i++) {
-            if (isActive(subject, scopes[i])) return true;
-        }
-        return false;
-    }
-
-    /// @notice The plan's terms; reverts when there is no such plan.
-    function getPlan(uint256 planId)
-        external
-        view
-        returns (address token, uint256 price, uint64 interval, uint64 gracePeriod, bool active)
-    {
-        Plan storage plan = _plan(planId);
-        return (plan.token, plan.price, plan.interval, plan.gracePeriod, plan.active);
-    }
-
-    /// @notice The subscription's billing state; reverts when there is no such subscription.
-    function getSubscription(uint256 subId)
-        external
-        view
-        returns (
-            address subscriber,
-            uint256 planId,
-            uint256 remainingExecutions,
-            uint256 allowanceExpiry,
-            uint64 lastPaidAt,
-            uint64 nextChargeAt,
-            uint8 status
-        )
-    {
-        Subscription storage sub = subscriptions[subId];
-        require(sub.subscriber != address(0), SubscriptionNotFound());
-        return (
-            sub.subscriber,
-            sub.planId,
-            sub.remainingExecutions,
-            sub.allowanceExpiry,
-            sub.lastPaidAt,
-            sub.nextChargeAt,
-            uint8(_status(sub))
-        );
-    }
-
-    /// @inheritdoc IModule
-    function registrationContext(uint256 planId, address subscriber)
-        external
-        view
-        returns (address token, uint256 minAmount)
-    {
-        Plan storage plan = _requireOpen(planId, subscriber);
-        return (plan.token, plan.price);
-    }
-
-    /// @inheritdoc IModule
-    /// @dev States that no payment can change are named before NotDue, so Exhausted or Expired may be the answer while
-    ///  a window is still paid for. The first charge has no window to miss; its window starts when it is executed.
-    function quoteExecution(uint256 id)
-        external
-        view
-        returns (
-            uint8 reason,
-            address payer,
-            address recipient,
-            address token,
-            uint256 amount,
-            uint256 executionTime,
-            uint256 windowId
-        )
-    {
-        Subscription storage sub = subscriptions[id];
-        Plan storage plan = plans[sub.planId];
-        reason = uint8(_obstacle(sub));
-        payer = sub.subscriber;
-        recipient = merchant;
-        token = plan.token;
-        amount = plan.price;
-        executionTime = sub.lastPaidAt == 0 ? block.timestamp : sub.nextChargeAt;
-        windowId = sub.windowId;
-    }
-
-    // ------------------------------------------------------------------------ inside
-
-    function _obstacle(Subscription storage sub) private view returns (FailureReason) {
-        if (sub.subscriber == address(0) || sub.cancelled) return FailureReason.NotFound;
-        if (isBlocked[sub.subscriber]) return FailureReason.Blocked;
-        if (sub.paused) return FailureReason.Paused;
-        if (block.timestamp > sub.allowanceExpiry) return FailureReason.Expired;
-        if (sub.remainingExecutions == 0) return FailureReason.Exhausted;
-        if (block.timestamp < sub.nextChargeAt) return FailureReason.NotDue;
-        if (_missed(sub)) return FailureReason.WindowMissed;
-        return FailureReason.None;
-    }
-
-    function _status(Subscription storage sub) private view returns (Status) {
-        if (sub.cancelled) return Status.Cancelled;
-        if (isBlocked[sub.subscriber]) return Status.Blocked;
-        if (sub.paused) return Status.Paused;
-        if (sub.lastPaidAt == 0) return Status.Pending;
-        if (!_paid(sub)) return Status.Lapsed;
-        if (sub.remainingExecutions == 0) return Status.Exhausted;
-        return Status.Active;
-    }
-
-    function _active(Subscription storage sub) private view returns (bool) {
-        return !sub.cancelled && !sub.paused && !isBlocked[sub.subscriber] && _paid(sub);
-    }
-
-    function _paid(Subscription storage sub) private view returns (bool) {
-        Plan storage plan = plans[sub.planId];
-        return sub.lastPaidAt != 0
-            && uint256(sub.lastPaidAt) + plan.interval + plan.gracePeriod >= block.timestamp;
-    }
-
-    function _missed(Subscription storage sub) private view returns (bool) {
-        return sub.lastPaidAt != 0 && block.timestamp > uint256(sub.nextChargeAt) + plans[sub.planId].interval;
-    }
-
-    function _requireOpen(uint256 planId, address subscriber) private view returns (Plan storage plan) {
-        plan = _plan(planId);
-        require(plan.active, PlanInactive());
-        require(!isBlocked[subscriber], IsBlocked());
-        require(subscriptionOf[subscriber][planId] == 0, SubscriptionAlreadyExistsForPlan());
-    }
-
-    function _plan(uint256 planId) private view returns (Plan storage plan) {
-        plan = plans[planId];
-        require(plan.token != address(0), PlanNotFound());
-    }
-
-    function _own(uint256 subId) private view returns (Subscription storage sub) {
-        sub = subscriptions[subId];
-        require(sub.subscriber != address(0) && !sub.cancelled, SubscriptionNotFound());
-        require(msg.sender == sub.subscriber, OnlySubscriber());
+    function _processorUpdated(address previous, address current) internal override {
+        emit PaymentProcessorUpdated(previous, current);
     }
 }

@@ -35,6 +35,7 @@ mod second_look;
 mod start;
 mod state;
 mod tip;
+mod unknown;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -144,7 +145,7 @@ async fn prepare(
             other => anyhow::anyhow!("{other:?}"),
         })?;
     Ok(Context {
-        writer: Writer::start(store.clone())?,
+        writer: Writer::start(store.clone(), config.layouts.clone())?,
         config,
         goal,
         store,

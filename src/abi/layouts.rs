@@ -163,6 +163,23 @@ impl Layouts {
         name.map(String::as_str)
     }
 
+    /// What a log with this first topic is that could not be read, and what to do: a sentence's second half.
+    pub fn explain(&self, topic: &B256) -> String {
+        let add = "add the ABI file of the deployed contract (of a proxy: of its implementation) to chain.abi";
+        match self.name_of(topic) {
+            Some(name) if self.topics.contains(topic) => {
+                format!("this is {name} with other indexed parameters or invalid values; {add}")
+            }
+            Some(name) if self.names.contains_key(topic) => {
+                format!("this is {name}, which no rule reads")
+            }
+            Some(name) => {
+                format!("this is probably {name}, which differs from the known ABI; {add}")
+            }
+            None => format!("the event is not known; {add}"),
+        }
+    }
+
     /// What is worth knowing about the configured files though they can be used, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -1,7 +1,7 @@
 //! The one thread that writes what was read from the chain. Its queue is the only order: what is submitted happens, one
 //! thing after another, whether anybody still waits for it or not.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
@@ -9,6 +9,8 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 
 use super::error::SessionError;
+use super::unknown::UnknownWarnings;
+use crate::abi::Layouts;
 use crate::domain::Batch;
 use crate::store::Store;
 
@@ -20,13 +22,14 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct Writer {
     store: Store,
     jobs: mpsc::Sender<Job>,
+    warnings: Arc<Mutex<UnknownWarnings>>,
     events: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(store: Store) -> anyhow::Result<Self> {
+    pub(super) fn start(store: Store, layouts: Arc<Layouts>) -> anyhow::Result<Self> {
         let (jobs, waiting) = mpsc::channel::<Job>();
         std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -34,6 +37,7 @@ impl Writer {
             .context("starting the thread that writes the store")?;
         Ok(Self {
             store,
+            warnings: Arc::new(Mutex::new(UnknownWarnings::new(layouts))),
             jobs,
             events: Arc::default(),
             commits: Arc::default(),
@@ -73,6 +77,10 @@ impl Writer {
     ) -> impl Future<Output = Result<(), SessionError>> + Send + use<> {
         let (events, commits) = (Arc::clone(&self.events), Arc::clone(&self.commits));
         let added = batch.events.len() as u64;
+        self.warnings
+            .lock()
+            .expect("never poisoned: no panic while held")
+            .warn(&batch.unknown);
         self.submit(move |store| {
             store.ingest(batch)?;
             events.fetch_add(added, Ordering::Relaxed);
@@ -103,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_queued_happens_in_order_though_nobody_waits_for_it() {
-        let writer = Writer::start(Store::in_memory().unwrap()).unwrap();
+        let writer = Writer::start(Store::in_memory().unwrap(), Layouts::built_in()).unwrap();
         let (seen, order) = mpsc::channel();
         for step in 0..3 {
             let seen = seen.clone();
@@ -116,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_step_fails_alone() {
-        let writer = Writer::start(Store::in_memory().unwrap()).unwrap();
+        let writer = Writer::start(Store::in_memory().unwrap(), Layouts::built_in()).unwrap();
         let failed = writer.submit(|_| -> anyhow::Result<()> { anyhow::bail!("no room") });
         assert!(
             matches!(failed.await, Err(SessionError::Store(error)) if error.to_string() == "no room")

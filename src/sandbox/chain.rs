@@ -9,6 +9,8 @@ mod process;
 mod send;
 mod time;
 
+use std::sync::Arc;
+
 use alloy::network::Ethereum;
 use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::providers::{ProviderBuilder, RootProvider};
@@ -19,7 +21,8 @@ use anyhow::{Context, Result};
 use url::Url;
 
 use crate::abi::{
-    DriftedModule, LookAlike, PaymentProcessor, RAIModuleFactory, SubscriptionModule, TestToken,
+    DriftedModule, Layouts, LookAlike, PaymentProcessor, RAIModuleFactory, SubscriptionModule,
+    TestToken,
 };
 
 pub use life::Execution;
@@ -30,7 +33,7 @@ pub use time::Head;
 
 /// The factory's id for subscription modules.
 pub const SUBSCRIPTION_MODULE_ID: u64 = 0;
-/// The local factory's id for modules whose ABI has moved on; amser has no such id.
+/// The local factory's id for modules with another ABI, `abi/DriftedModule.json`; amser has no such id.
 pub const DRIFTED_MODULE_ID: u64 = 1_000;
 /// The protocol fee of the local processors, in basis points.
 pub const PROTOCOL_FEE_BPS: u16 = 100;
@@ -76,6 +79,8 @@ pub struct LocalChain {
     pub factory: Address,
     /// The block in which the factory was deployed: nothing of the protocol is older.
     pub factory_block: u64,
+    /// How all modules that can be deployed here are read.
+    layouts: Arc<Layouts>,
     provider: RootProvider<Ethereum>,
     anvil: process::Anvil,
 }
@@ -100,6 +105,7 @@ impl LocalChain {
             processor: Address::ZERO,
             factory: Address::ZERO,
             factory_block: 0,
+            layouts: layouts()?,
             provider,
             anvil,
         };
@@ -252,6 +258,12 @@ impl ChainOptions {
         }
         arguments
     }
+}
+
+fn layouts() -> Result<Arc<Layouts>> {
+    let drifted = include_str!("../../abi/DriftedModule.json").to_owned();
+    let files = [("abi/DriftedModule.json".to_owned(), drifted)];
+    Layouts::with(&files).context("read abi/")
 }
 
 /// The account that deploys the protocol and may migrate modules.

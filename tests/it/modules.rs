@@ -177,7 +177,8 @@ async fn plans_from_before_the_start_block_are_read_from_the_module() {
     let plan = store
         .plan(ModuleAddress(scene.module), PlanId(scene.plan))
         .unwrap();
-    assert_eq!(plan.map(|plan| plan.interval), Some(3_600));
+    let terms = plan.map(|plan| (plan.token, plan.interval, plan.grace_period));
+    assert_eq!(terms, Some((scene.chain.token, 3_600, 600)));
 }
 
 #[tokio::test]

@@ -248,10 +248,20 @@ fn a_likely_variant_of_a_followed_event_is_named_though_no_file_has_it() {
     ] {
         assert_eq!(layouts.name_of(&keccak256(signature)), Some(signature));
     }
-    assert_eq!(
-        layouts.name_of(&keccak256("Transfer(address,address,uint256)")),
-        None
-    );
+    let transfer = keccak256("Transfer(address,address,uint256)");
+    assert_eq!(layouts.name_of(&transfer), None);
+    for (signature, words) in [
+        ("Transfer(address,address,uint256)", "is not known"),
+        (
+            "SubscriptionPaused(uint256)",
+            "probably SubscriptionPaused(uint256)",
+        ),
+        ("SubscriberBlocked(address)", "invalid values"),
+        ("ModuleDeployed(address,uint256,address)", "no rule reads"),
+    ] {
+        let told = layouts.explain(&keccak256(signature));
+        assert!(told.contains(words), "{told}");
+    }
 }
 
 proptest! {

@@ -1,13 +1,13 @@
 //! What subscribers and keepers do, one function each.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, Bytes, U256};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::sol_types::SolCall;
 use anyhow::{Result, ensure};
 
 use super::module::logged;
 use super::{LocalChain, keeper, protocol_owner};
-use crate::abi::{PaymentProcessor, SubscriptionModule, TestToken};
+use crate::abi::{Field, KnownEvent, PaymentProcessor, SubscriptionModule, TestToken};
 
 /// What one `execute` came to. A payment that cannot be made is an answer, not an error.
 #[derive(Clone, Debug)]
@@ -87,15 +87,16 @@ impl LocalChain {
         budget: U256,
         expiry: U256,
     ) -> Result<U256> {
-        let processor = self.processor_of(module).await?;
-        let call = PaymentProcessor::registerExecutionCall {
-            module,
+        let call = SubscriptionModule::subscribeWithPermitCall {
             planId: plan_id,
             executionBudget: budget,
             allowanceExpiry: expiry,
+            // The allowance that the wallet gave to the processor is what counts here.
+            permit: Bytes::new(),
         };
-        let receipt = self.send(wallet, processor, &call).await?;
-        Ok(logged::<SubscriptionModule::SubscriptionCreated>(&receipt, module)?.subId)
+        let receipt = self.send(wallet, module, &call).await?;
+        let event = KnownEvent::SubscriptionCreated;
+        self.new_id(&receipt, module, event, Field::Subscription)
     }
 
     /// Pauses, as the subscriber.
@@ -179,13 +180,13 @@ impl LocalChain {
         Ok(Execution { reason, receipt })
     }
 
-    /// Calls `executeBatch` of the first processor, as the keeper.
+    /// Calls `batchExecute` of the first processor, as the keeper.
     pub async fn execute_batch(&self, entries: &[(Address, U256)]) -> Result<TransactionReceipt> {
         let (modules, ids) = entries.iter().copied().unzip();
         self.send(
             keeper(),
             self.processor,
-            &PaymentProcessor::executeBatchCall { modules, ids },
+            &PaymentProcessor::batchExecuteCall { modules, ids },
         )
         .await
     }
@@ -243,7 +244,7 @@ impl LocalChain {
     pub async fn let_lapse(&self, module: Address, subscription: U256) -> Result<()> {
         let state = self.subscription(module, subscription).await?;
         let plan = self.plan(module, state.planId).await?;
-        let end = state.lastPaidAt + plan.interval + plan.gracePeriod;
+        let end = state.lastPaidAt + plan.interval + plan.grace_period;
         if self.head().await?.timestamp <= end {
             self.advance_to(end + 1).await?;
         }

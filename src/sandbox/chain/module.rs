@@ -6,7 +6,8 @@ use alloy::sol_types::SolEvent;
 use anyhow::{Context, Result};
 
 use super::{LocalChain, SUBSCRIPTION_MODULE_ID, protocol_owner};
-use crate::abi::{PaymentProcessor, RAIModuleFactory, SubscriptionModule};
+use crate::abi::{Field, KnownEvent, PaymentProcessor, RAIModuleFactory, SubscriptionModule};
+use crate::domain::Plan;
 
 /// What a plan costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl LocalChain {
         let receipt = self
             .send(self.merchant_of(module).await?, module, &call)
             .await?;
-        Ok(logged::<SubscriptionModule::PlanCreated>(&receipt, module)?.planId)
+        self.new_id(&receipt, module, KnownEvent::PlanCreated, Field::Plan)
     }
 
     /// Opens a plan to new subscriptions, or closes it.
@@ -141,13 +142,26 @@ impl LocalChain {
     }
 
     /// The plan as stored.
-    pub async fn plan(
+    pub async fn plan(&self, module: Address, plan_id: U256) -> Result<Plan> {
+        let call = SubscriptionModule::getPlanCall { planId: plan_id };
+        let answer = self.answer(module, &call).await?;
+        self.layouts.plan(&answer).context("getPlan")
+    }
+
+    /// The id that a module gave to what it made in a transaction.
+    pub(super) fn new_id(
         &self,
+        receipt: &TransactionReceipt,
         module: Address,
-        plan_id: U256,
-    ) -> Result<SubscriptionModule::getPlanReturn> {
-        self.view(module, &SubscriptionModule::getPlanCall { planId: plan_id })
-            .await
+        event: KnownEvent,
+        field: Field,
+    ) -> Result<U256> {
+        let logs = receipt.logs().iter();
+        logs.filter(|log| log.address() == module)
+            .filter_map(|log| self.layouts.read(log.topics(), &log.data().data))
+            .find(|fields| fields.event() == event)
+            .and_then(|fields| fields.uint(field))
+            .with_context(|| format!("{event:?} was not logged by {module}"))
     }
 
     /// The module's present processor.

@@ -40,13 +40,17 @@ impl LocalChain {
     /// # Errors
     /// When it reverts; the message names the contract's error.
     pub async fn view<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return> {
-        let request = transaction(protocol_owner(), to, call);
-        let answer = self
-            .call(request)
-            .await
-            .with_context(|| format!("{} on {to}", C::SIGNATURE))?;
+        let answer = self.answer(to, call).await?;
         C::abi_decode_returns(&answer)
             .with_context(|| format!("decode the answer of {}", C::SIGNATURE))
+    }
+
+    /// The same before it is decoded.
+    pub(super) async fn answer<C: SolCall>(&self, to: Address, call: &C) -> Result<Bytes> {
+        let request = transaction(protocol_owner(), to, call);
+        self.call(request)
+            .await
+            .with_context(|| format!("{} on {to}", C::SIGNATURE))
     }
 
     pub(super) async fn deploy(&self, code: &Bytes, arguments: &[u8]) -> Result<Address> {

@@ -71,7 +71,7 @@ async fn a_look_alike_can_be_the_processor_for_a_while() -> Result<()> {
         logged::<PaymentProcessor::ExecutionFailed>(&receipt, look_alike)?.reason,
         200
     );
-    let hand_on = SubscriptionModule::updatePaymentProcessorCall {
+    let hand_on = SubscriptionModule::setPaymentProcessorCall {
         newProcessor: chain.processor,
     };
     let forward = LookAlike::forwardCall {

@@ -120,7 +120,7 @@ async fn a_plan_is_as_it_was_created() -> Result<()> {
     let plan = story.chain.plan(story.module, created.planId).await?;
     assert_eq!((plan.token, plan.price), (story.chain.token, U256::from(7)));
     assert_eq!(
-        (plan.interval, plan.gracePeriod, plan.active),
+        (plan.interval, plan.grace_period, plan.active),
         (3600, 0, true)
     );
     assert_reverts(

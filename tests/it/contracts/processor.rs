@@ -1,6 +1,6 @@
 //! The shared processor: batches, windows paid once, and migrations to another processor.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolEvent;
 use amser_roles::abi::{DriftedModule, PaymentProcessor, SubscriptionModule};
 use amser_roles::sandbox::chain::{
@@ -46,7 +46,7 @@ async fn a_batch_goes_on_after_entries_that_fail() -> Result<()> {
     );
     assert!(story.is_active().await?);
     assert!(chain.is_active(story.module, other, story.plan).await?);
-    let uneven = PaymentProcessor::executeBatchCall {
+    let uneven = PaymentProcessor::batchExecuteCall {
         modules: vec![story.module],
         ids: vec![],
     };
@@ -140,11 +140,12 @@ async fn a_module_has_always_a_processor() -> Result<()> {
 #[tokio::test]
 async fn a_module_of_no_factory_is_not_served() -> Result<()> {
     let story = Fixture::paid().await?;
-    let call = PaymentProcessor::registerExecutionCall {
-        module: story.chain.token,
+    let call = PaymentProcessor::registerWithPermitCall {
+        subscriber: story.member,
         planId: story.plan,
         executionBudget: U256::MAX,
         allowanceExpiry: U256::MAX,
+        _4: Bytes::new(),
     };
     let refused = story
         .chain

@@ -1,7 +1,7 @@
 //! What a subscriber does, and that nobody else can do it.
 
-use alloy::primitives::U256;
-use amser_roles::abi::{PaymentProcessor, SubscriptionModule};
+use alloy::primitives::{Bytes, U256};
+use amser_roles::abi::SubscriptionModule;
 use amser_roles::sandbox::chain::{keeper, logged, wallet};
 use anyhow::Result;
 
@@ -9,6 +9,7 @@ use super::{Fixture, GRACE, INTERVAL, PRICE, assert_reverts};
 
 const NOT_FOUND: u8 = 1;
 const PAUSED: u8 = 3;
+const EXPIRED: u8 = 4;
 
 #[tokio::test]
 async fn subscribing_says_who_what_and_how_much() -> Result<()> {
@@ -16,13 +17,13 @@ async fn subscribing_says_who_what_and_how_much() -> Result<()> {
     let chain = &story.chain;
     let other = wallet("other").address();
     chain.fund(other, PRICE).await?;
-    let call = PaymentProcessor::registerExecutionCall {
-        module: story.module,
+    let call = SubscriptionModule::subscribeWithPermitCall {
         planId: story.plan,
         executionBudget: U256::from(12),
         allowanceExpiry: U256::from(9_999_999_999_u64),
+        permit: Bytes::new(),
     };
-    let receipt = chain.send(other, chain.processor, &call).await?;
+    let receipt = chain.send(other, story.module, &call).await?;
     let created: SubscriptionModule::SubscriptionCreated = logged(&receipt, story.module)?;
     assert_eq!(created.subId, U256::from(2));
     assert_eq!(created.subscriber, other);
@@ -67,7 +68,7 @@ async fn only_the_processor_creates_subscriptions_and_records_payments() -> Resu
         executionTime: U256::from(9_999_999_999_u64),
         windowId: U256::from(2),
     };
-    let replace = SubscriptionModule::updatePaymentProcessorCall {
+    let replace = SubscriptionModule::setPaymentProcessorCall {
         newProcessor: keeper(),
     };
     for anyone in [story.member, story.merchant, keeper()] {
@@ -197,13 +198,45 @@ async fn nobody_acts_for_the_subscriber() -> Result<()> {
         assert_reverts(chain.send(other, module, &resume).await, "OnlySubscriber");
         let cancel = SubscriptionModule::cancelSubscriptionCall { subId: sub_id };
         assert_reverts(chain.send(other, module, &cancel).await, "OnlySubscriber");
-        let recover = SubscriptionModule::recoverSubscriptionCall { subId: sub_id };
-        assert_reverts(chain.send(other, module, &recover).await, "OnlySubscriber");
         let expire = SubscriptionModule::updateExpiryCall {
             subId: sub_id,
             expiry: U256::MAX,
         };
         assert_reverts(chain.send(other, module, &expire).await, "OnlySubscriber");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missed_window_is_recovered_by_the_subscriber_or_the_merchant() -> Result<()> {
+    let story = Fixture::paid().await?;
+    let sub_id = story.subscription;
+    story.advance_since_payment(2 * INTERVAL + 2).await?;
+    let (chain, module) = (&story.chain, story.module);
+    let recover = SubscriptionModule::recoverSubscriptionCall { subId: sub_id };
+    assert_reverts(
+        chain.send(keeper(), module, &recover).await,
+        "OnlySubscriberOrMerchant",
+    );
+    chain.send(story.merchant, module, &recover).await?;
+    story.expect_execution(0).await?;
+    story.advance_since_payment(2 * INTERVAL + 2).await?;
+    chain.recover(module, sub_id).await?;
+    story.expect_execution(0).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_expiry_in_the_past_ends_the_payments() -> Result<()> {
+    let story = Fixture::paid().await?;
+    let receipt = story
+        .chain
+        .update_expiry(story.module, story.subscription, 1)
+        .await?;
+    let updated: SubscriptionModule::SubscriptionExpiryUpdated = logged(&receipt, story.module)?;
+    assert_eq!(updated.expiry, U256::ONE);
+    assert!(story.is_active().await?, "until the paid window ends");
+    story.advance_since_payment(INTERVAL).await?;
+    story.expect_execution(EXPIRED).await?;
     Ok(())
 }

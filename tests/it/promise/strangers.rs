@@ -8,7 +8,9 @@ use amser_roles::sandbox::chain::{DRIFTED_MODULE_ID, protocol_owner, wallet};
 use amser_roles::store::Store;
 
 use crate::support::following::{Following, config};
-use crate::support::stage::{Person, Stage};
+use crate::support::stage::{Person, Setting, Stage};
+
+const ABI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/abi/DriftedModule.json");
 
 #[tokio::test]
 async fn failures_that_strangers_provoke_change_nothing() {
@@ -95,7 +97,7 @@ async fn a_processor_is_believed_while_it_is_the_module_s_and_not_any_more() {
     emit_payment(&stage, puppet, hers, grace.wallet).await;
     // It was the module's processor then.
     stage.until_role(grace, true).await;
-    let back = SubscriptionModule::updatePaymentProcessorCall {
+    let back = SubscriptionModule::setPaymentProcessorCall {
         newProcessor: chain.processor,
     };
     let forward = LookAlike::forwardCall {
@@ -126,8 +128,12 @@ async fn a_processor_is_believed_while_it_is_the_module_s_and_not_any_more() {
 }
 
 #[tokio::test]
-async fn unknown_events_of_a_watched_module_are_counted() {
-    let stage = Stage::open().await;
+async fn a_module_of_another_abi_gives_roles_by_its_file_and_its_unread_events_are_counted() {
+    let stage = Stage::open_with(Setting {
+        chain: format!("abi = [{ABI:?}]"),
+        ..Setting::default()
+    })
+    .await;
     let merchant = wallet("moved on").address();
     let kind = stage.chain.deploy_module_kind(merchant, DRIFTED_MODULE_ID);
     let module = kind.await.unwrap();

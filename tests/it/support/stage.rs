@@ -35,6 +35,8 @@ pub(crate) struct Person {
 pub(crate) struct Setting {
     /// The lines of `[policy]`.
     pub(crate) policy: &'static str,
+    /// More lines of `[chain]`.
+    pub(crate) chain: String,
     pub(crate) confirmations: u64,
     /// In place of the chain's own websocket.
     pub(crate) rpc_urls: Vec<String>,
@@ -137,12 +139,13 @@ pub(crate) fn configuration(
         urls => urls.to_vec(),
     };
     format!(
-        "[chain]\nrpc_urls = {rpc_urls:?}\nchain_id = {}\nconfirmations = {}\n\
+        "[chain]\nrpc_urls = {rpc_urls:?}\nchain_id = {}\nconfirmations = {}\n{}\n\
          [discord]\napplication_id = \"{}\"\napi_url = {:?}\n\
          [web]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:1\"\n\
          [store]\npath = {store:?}\n[policy]\n{}\n",
         chain.chain_id,
         setting.confirmations,
+        setting.chain,
         discord.options().application_id,
         discord.base_url(),
         setting.policy,
