@@ -16,7 +16,7 @@ pub(super) const MOST_ENTRIES: usize = 20_000;
 /// Changed state since the last [`Store::take_touched`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// Too much changed to list it: load everything anew.
+    /// Too much changed to list it: load everything again. What is listed besides is no more than a part.
     pub everything: bool,
     /// Subscriptions with their new state; `None` when a reorganisation removed them.
     pub subscriptions: BTreeMap<(ModuleAddress, SubscriptionId), Option<Subscription>>,
@@ -50,8 +50,15 @@ impl Touched {
         let entries =
             self.members.len() + self.subscriptions.len() + self.plans.len() + self.blocked.len();
         if self.everything || entries > MOST_ENTRIES {
+            let few = self.members.len() <= MOST_ENTRIES;
             *self = Self {
                 everything: true,
+                // Those who do not load everything yet learn of these at least.
+                members: std::mem::take(&mut self.members)
+                    .into_iter()
+                    .filter(|_| few)
+                    .collect(),
+                gates: self.gates,
                 ..Self::default()
             };
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -19,6 +19,15 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/readyz", get(ready))
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
+}
+
+/// What answers before the store is open. Each connection is for one request, since the service itself takes the next one.
+pub fn while_starting() -> Router {
+    let closing = || [(CONNECTION, "close")];
+    let starting = "The service is starting. Please try again in a minute.";
+    Router::new()
+        .route("/healthz", get(async move || (closing(), "ok\n")))
+        .fallback(async move || (closing(), WebError::NotReady(starting)))
 }
 
 async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
