@@ -45,11 +45,6 @@ impl Unsure {
         self.take_in(blocks, at);
     }
 
-    /// Takes in the blocks of an earlier run: time has passed since.
-    pub(super) fn restore(&mut self, blocks: impl IntoIterator<Item = Checkpoint>) {
-        self.take_in(blocks, Instant::now());
-    }
-
     fn take_in(&mut self, blocks: impl IntoIterator<Item = Checkpoint>, at: Instant) {
         for block in blocks {
             self.settled(block);
@@ -114,12 +109,6 @@ impl Unsure {
     pub(super) fn forget_from(&mut self, number: u64) {
         self.0.retain(|look| look.block.number < number);
     }
-
-    /// The blocks up to this one, for the store: those above it are read again after a restart.
-    pub(super) fn up_to(&self, number: u64) -> Vec<Checkpoint> {
-        let blocks = self.0.iter().map(|look| look.block);
-        blocks.filter(|block| block.number <= number).collect()
-    }
 }
 
 #[cfg(test)]
@@ -135,6 +124,11 @@ mod tests {
             hash: B256::with_last_byte(number as u8),
             timestamp: Timestamp(number),
         }
+    }
+
+    fn up_to(unsure: &Unsure, number: u64) -> Vec<Checkpoint> {
+        let blocks = unsure.0.iter().map(|look| look.block);
+        blocks.filter(|block| block.number <= number).collect()
     }
 
     #[test]
@@ -155,17 +149,7 @@ mod tests {
         unsure.hurry();
         assert_eq!(unsure.due(8), [block(7), block(8)]);
         unsure.still_empty(block(7));
-        assert_eq!(unsure.up_to(100), [block(8)], "two looks are enough");
-    }
-
-    #[test]
-    fn blocks_of_an_earlier_run_are_due_at_once_and_twice() {
-        let mut unsure = Unsure::default();
-        unsure.restore([block(7)]);
-        assert_eq!(unsure.due(7), [block(7)]);
-        unsure.still_empty(block(7));
-        assert_eq!(unsure.due(7), []);
-        assert!(unsure.next().is_some());
+        assert_eq!(up_to(&unsure, 100), [block(8)], "two looks are enough");
     }
 
     #[test]
@@ -173,9 +157,9 @@ mod tests {
         let mut unsure = Unsure::default();
         unsure.extend([block(7), block(8), block(9)]);
         unsure.extend([block(8)]);
-        assert_eq!(unsure.up_to(8), [block(7), block(8)]);
+        assert_eq!(up_to(&unsure, 8), [block(7), block(8)]);
         unsure.forget_from(9);
         unsure.settled(block(7));
-        assert_eq!(unsure.up_to(100), [block(8)]);
+        assert_eq!(up_to(&unsure, 100), [block(8)]);
     }
 }
