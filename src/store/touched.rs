@@ -102,3 +102,31 @@ impl Store {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_and_gates_are_told_beside_everything() {
+        let inbox = Inbox::default();
+        let of = |members: std::ops::Range<u64>| Touched {
+            members: members.map(UserId).collect(),
+            ..Touched::default()
+        };
+        inbox.put(of(0..1));
+        inbox.put(Touched {
+            everything: true,
+            gates: true,
+            ..Touched::default()
+        });
+        inbox.put(of(1..2));
+        let told = std::mem::take(&mut *inbox.content.lock().unwrap());
+        assert!(told.everything && told.gates);
+        assert_eq!(told.members, [UserId(0), UserId(1)].into());
+        // A reader that never comes costs no memory.
+        inbox.put(of(0..MOST_ENTRIES as u64 + 1));
+        let told = std::mem::take(&mut *inbox.content.lock().unwrap());
+        assert!(told.everything && told.members.is_empty());
+    }
+}

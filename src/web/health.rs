@@ -159,3 +159,32 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
     let text = site.state.metrics.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn before_the_store_is_open_only_healthz_is_well_and_no_connection_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(super::super::serve(listener, while_starting(), stop));
+        for (path, status) in [
+            ("healthz", StatusCode::OK),
+            ("readyz", StatusCode::SERVICE_UNAVAILABLE),
+            ("dashboard", StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let asked = client.get(format!("http://{address}/{path}")).send();
+            let answer = asked.await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(answer.headers()["connection"], "close");
+        }
+        serving.abort();
+    }
+}
