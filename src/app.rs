@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::store::{Store, StoreError};
 use crate::web::control::ControlKey;
 use crate::{chain, discord, reconcile, wallet, web};
@@ -31,11 +31,30 @@ const QUEUE: usize = 4_096;
 /// # Errors
 /// When a part cannot start or ends early; one sentence that says what to do.
 pub async fn run(config: Config, secrets: Secrets, stop: CancellationToken) -> anyhow::Result<()> {
-    let store = open_store(&config).await?;
-    let listener = TcpListener::bind(config.web.listen)
+    let bound = TcpListener::bind(config.web.listen)
         .await
-        .with_context(|| format!("cannot listen on {} (web.listen)", config.web.listen))?;
+        .with_context(|| format!("cannot listen on {} (web.listen)", config.web.listen));
+    // That another process uses the store says more than that it uses the address too.
+    let (store, listener) = match bound {
+        Ok(listener) => open_while_alive(&config, listener).await?,
+        Err(error) => open_store(&config).await.and(Err(error))?,
+    };
     serve(config, secrets, store, listener, stop).await
+}
+
+/// Opens the store while `/healthz` answers already: after a crash a large store is checked first, and whoever watches the
+/// process must not take that for a hang.
+async fn open_while_alive(
+    config: &Config,
+    listener: TcpListener,
+) -> anyhow::Result<(Store, TcpListener)> {
+    let listener = listener.into_std()?;
+    let early = TcpListener::from_std(listener.try_clone()?)?;
+    let never = CancellationToken::new();
+    let alive = tokio::spawn(web::serve(early, web::while_starting(), never));
+    let store = open_store(config).await;
+    alive.abort();
+    Ok((store?, TcpListener::from_std(listener)?))
 }
 
 /// Opens the store and ties it to the chain and gates of the configuration.
@@ -45,12 +64,18 @@ pub async fn run(config: Config, secrets: Secrets, stop: CancellationToken) -> a
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let config = config.clone();
     tokio::task::spawn_blocking(move || {
-        let store = Store::open(&config.store_path)?;
+        let store = Store::open_with(&config.store_path, rules(&config))?;
         store.bind_chain(config.chain.chain_id)?;
         store.set_config_gates(&config.gates)?;
         Ok(store)
     })
     .await?
+}
+
+/// The rules that the store folds events by.
+fn rules(_: &Config) -> Rules {
+    // The one place for `chain.failure_reasons`.
+    Rules::default()
 }
 
 /// The modules that the store's gates ask about.

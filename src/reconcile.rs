@@ -97,6 +97,8 @@ struct Reconcile {
     full_pass: bool,
     /// Whether the chain has been followed to its tip since the start.
     reached_tip: bool,
+    /// More changed than was listed, while history was being read: everything is loaded when the tip is reached.
+    reload_at_tip: bool,
     /// The clock of the last tick, to notice when a reorganisation turns it back.
     last_now: crate::domain::Timestamp,
     /// Members as seen by an event that contradicts a change just acknowledged; settled a moment later.
@@ -150,6 +152,7 @@ impl Reconcile {
             held_back: BTreeMap::new(),
             full_pass: true,
             reached_tip: false,
+            reload_at_tip: false,
             last_now: crate::domain::Timestamp::default(),
             doubtful: HashMap::new(),
             unsettled: BTreeMap::new(),

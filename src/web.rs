@@ -40,6 +40,7 @@ use crate::domain::{
 use crate::limiter::Limiter;
 use crate::store::Store;
 
+pub use health::while_starting;
 pub use link::{FORGET_EVERY, LINK_SECONDS, keep_forgetting, new_link};
 pub use profile::{NoProfile, Profile, Profiles};
 pub use server::serve;

@@ -1,9 +1,9 @@
 //! The one thread that writes what was read from the chain. Its queue is the only order: what is submitted happens, one
 //! thing after another, whether anybody still waits for it or not.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use tokio::sync::oneshot;

@@ -187,3 +187,93 @@ fn a_block_by_the_merchant_shuts_whatever_the_policy() {
     let access = access((&state).into(), Some(&PLAN), true, &policy);
     assert_eq!(access, Access::Shut(Lapse::Blocked));
 }
+
+fn expiry(at: u64, expiry: u64) -> (u64, EventKind) {
+    let kind = EventKind::SubscriptionExpiryUpdated {
+        subscription: ID,
+        expiry: U256::from(expiry),
+    };
+    (at, kind)
+}
+
+#[test]
+fn an_expiry_that_is_not_in_the_future_cancels_until_a_later_one_is() {
+    let open = Access::Until(Timestamp(1_000 + PLAN.interval + PLAN.grace_period));
+    let start = [created(), paid(1_000)];
+    let then = |more: &[(u64, EventKind)]| under_default_policy(&[&start[..], more].concat());
+    let shut = Access::Shut(Lapse::Cancelled);
+    assert_eq!(then(&[expiry(2_000, 2_001)]), open);
+    assert_eq!(then(&[expiry(2_000, 2_000)]), shut, "its own block's time");
+    assert_eq!(then(&[expiry(2_000, 0)]), shut);
+    assert_eq!(then(&[expiry(2_000, 0), expiry(3_000, 9_000)]), open);
+    assert_eq!(
+        then(&[expiry(2_000, 9_000), expiry(3_000, 9_000), expiry(4_000, 1)]),
+        shut
+    );
+    // Only the expiry is taken back.
+    assert_eq!(
+        then(&[CANCEL, expiry(2_000, 0), expiry(3_000, 9_000)]),
+        shut
+    );
+    let cancellation = after(&[created(), CANCEL, expiry(2_000, 0)]).cancellation();
+    assert_eq!(cancellation.map(|mark| mark.position.block), Some(1));
+}
+
+#[test]
+fn nothing_is_concluded_from_an_expiry_without_its_blocks_time() {
+    let mut state = after(&[created(), paid(1_000)]);
+    let before = state;
+    let event = ChainEvent {
+        module: ModuleAddress(Address::ZERO),
+        position: Position {
+            block: 9,
+            log_index: 0,
+        },
+        transaction: B256::ZERO,
+        timestamp: None,
+        kind: expiry(0, 0).1,
+    };
+    fold(&mut state, &event, None, &Rules::default());
+    assert_eq!(state, before);
+}
+
+#[test]
+fn the_failures_that_count_are_those_of_the_rules() {
+    let due = 1_000 + PLAN.interval;
+    let rules = Rules {
+        failure_reasons: [40].into(),
+    };
+    for reason in 0..=u8::MAX {
+        let mut state = after(&[created(), paid(1_000)]);
+        let event = ChainEvent {
+            module: ModuleAddress(Address::ZERO),
+            position: Position {
+                block: 9,
+                log_index: 0,
+            },
+            transaction: B256::ZERO,
+            timestamp: Some(Timestamp(due)),
+            kind: failed(due, reason).1,
+        };
+        fold(&mut state, &event, Some(PLAN.interval), &rules);
+        assert_eq!(state.failed.is_some(), reason == 40, "{reason}");
+    }
+}
+
+proptest::proptest! {
+    /// The law: cancelled if ever cancelled for good, else if the last update of the expiry was not in the future.
+    #[test]
+    fn the_last_expiry_decides_unless_it_was_cancelled_for_good(
+        updates in proptest::collection::vec((0u64..100, 0u64..100), 0..8),
+        cancelled_at in proptest::option::of(0usize..8),
+    ) {
+        let mut events = vec![created(), paid(0)];
+        events.extend(updates.iter().map(|(at, to)| expiry(*at, *to)));
+        if let Some(place) = cancelled_at {
+            events.insert(place.min(events.len()), CANCEL);
+        }
+        let is_past = updates.last().is_some_and(|(at, to)| to <= at);
+        let expected = cancelled_at.is_some() || is_past;
+        proptest::prop_assert_eq!(after(&events).cancellation().is_some(), expected);
+    }
+}

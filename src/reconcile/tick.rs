@@ -28,6 +28,9 @@ impl Reconcile {
         };
         if at_tip && !self.reached_tip {
             self.reached_tip = true;
+            if std::mem::take(&mut self.reload_at_tip) {
+                self.reload().await?;
+            }
             self.touch_everyone();
         }
         // While history is being read, what is stored is the past: nothing is planned from it. While the node is away,
@@ -124,7 +127,11 @@ impl Reconcile {
             return Ok(());
         }
         if touched.everything {
-            return self.reload().await;
+            if self.reached_tip {
+                return self.reload().await;
+            }
+            // Nothing is planned before the tip is reached, and until then this happens with each large commit.
+            self.reload_at_tip = true;
         }
         for ((module, id), plan) in touched.plans {
             self.roster.set_plan(module, id, plan);

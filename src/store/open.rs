@@ -5,11 +5,14 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use redb::{
     Database, DatabaseError, ReadableDatabase as _,
     backends::{FileBackend, InMemoryBackend},
 };
+use tracing::warn;
 
 use super::tables::{
     APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, FORGOTTEN, GATES, HEADERS, JOURNAL,
@@ -23,13 +26,14 @@ use crate::domain::Rules;
 /// redb's page cache. Its default of 1 GiB would be most of the memory of a small server.
 const CACHE_BYTES: usize = 16 << 20;
 
+/// How often the progress of a repair is logged.
+const LOG_EVERY: Duration = Duration::from_secs(3);
+
 /// The first bytes of every redb file (redb, docs/design.md, "Super-header").
 const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
 pub(super) fn in_memory(rules: &Rules) -> anyhow::Result<Database> {
-    let database = redb::Builder::new()
-        .set_cache_size(CACHE_BYTES)
-        .create_with_backend(InMemoryBackend::new())?;
+    let database = builder().create_with_backend(InMemoryBackend::new())?;
     lay_out(&database, SCHEMA_VERSION)?;
     refold::bring_up_to_date(&database, rules)?;
     Ok(database)
@@ -85,15 +89,11 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
         .mode(0o600)
         .open(&fresh)
         .map_err(io)?;
-    let database = redb::Builder::new()
-        .set_cache_size(CACHE_BYTES)
+    let database = builder()
         .create_with_backend(FileBackend::new(file).map_err(|error| translate(error, name))?)
         .map_err(|error| translate(error, name))?;
     lay_out(&database, SCHEMA_VERSION).map_err(|error| unusable(error, name))?;
-    // A second process that creates at the same time loses here instead of replacing a store that is in use.
-    let placed = std::fs::hard_link(&fresh, path);
-    std::fs::remove_file(&fresh).map_err(io)?;
-    match placed {
+    match put_in_place(&fresh, path, |from, to| std::fs::hard_link(from, to)) {
         Ok(()) => Ok(database),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(StoreError::InUse(name.to_owned()))
@@ -102,16 +102,56 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
     }
 }
 
+/// Gives the finished file its name, unless there is a file of that name: a second process that creates at the same time
+/// loses here instead of replacing a store that is in use. `link` makes a hard link.
+fn put_in_place(
+    fresh: &Path,
+    path: &Path,
+    link: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    match link(fresh, path) {
+        // The file system has no hard links. An empty file of this name can be made by one process only.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::Unsupported | ErrorKind::PermissionDenied
+            ) =>
+        {
+            File::create_new(path)?;
+            std::fs::rename(fresh, path).inspect_err(|_| drop(std::fs::remove_file(path)))
+        }
+        linked => {
+            std::fs::remove_file(fresh)?;
+            linked
+        }
+    }
+}
+
+/// A builder with our cache that tells in the log how far the repair of a file is that was not closed.
+fn builder() -> redb::Builder {
+    let told = Mutex::new(None::<Instant>);
+    let mut builder = redb::Builder::new();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        .set_repair_callback(move |repair| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+                *told = Some(Instant::now());
+                let percent = (repair.progress() * 100.0).round();
+                warn!(
+                    percent,
+                    "the store was not closed properly; it is checked before use"
+                );
+            }
+        });
+    builder
+}
+
 fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
     let damaged = |why: &str| StoreError::Damaged(name.to_owned(), why.to_owned());
     // redb's debug builds panic on damage that its release builds report; either way it is one sentence for the user.
-    let opened = quietly(|| {
-        redb::Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .open(path)
-            .map_err(|error| translate(error, name))
-    })
-    .ok_or_else(|| damaged("its pages do not fit together"))??;
+    let opened = quietly(|| builder().open(path).map_err(|error| translate(error, name)))
+        .ok_or_else(|| damaged("its pages do not fit together"))??;
     let (opened, version) = quietly(move || {
         let version = schema_version(&opened);
         (opened, version)
@@ -236,74 +276,4 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use redb::StorageBackend;
-
-    use super::*;
-
-    /// A disk with room for so many more writes.
-    #[derive(Debug)]
-    struct Disk {
-        kept: InMemoryBackend,
-        room: Arc<AtomicU64>,
-    }
-
-    impl Disk {
-        fn take(&self) -> std::io::Result<()> {
-            let less = |room: u64| room.checked_sub(1);
-            let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-            match self.room.fetch_update(set, fetch, less) {
-                Ok(_) => Ok(()),
-                Err(_) => Err(ErrorKind::StorageFull.into()),
-            }
-        }
-    }
-
-    impl StorageBackend for Disk {
-        fn len(&self) -> std::io::Result<u64> {
-            self.kept.len()
-        }
-
-        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-            self.kept.read(offset, out)
-        }
-
-        fn set_len(&self, len: u64) -> std::io::Result<()> {
-            self.take()?;
-            self.kept.set_len(len)
-        }
-
-        fn sync_data(&self) -> std::io::Result<()> {
-            self.kept.sync_data()
-        }
-
-        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-            self.take()?;
-            self.kept.write(offset, data)
-        }
-    }
-
-    #[test]
-    fn a_disk_that_fills_up_at_any_write_is_not_taken_for_damage() {
-        let mut failures = 0;
-        for room in 0.. {
-            let left = Arc::new(AtomicU64::new(u64::MAX));
-            let disk = Disk {
-                kept: InMemoryBackend::new(),
-                room: Arc::clone(&left),
-            };
-            let database = redb::Builder::new().create_with_backend(disk).unwrap();
-            left.store(room, Ordering::Relaxed);
-            let Err(error) = lay_out(&database, SCHEMA_VERSION) else {
-                break;
-            };
-            let error = unusable(error, "x");
-            assert!(matches!(error, StoreError::Io(..)), "{room}: {error}");
-            failures += 1;
-        }
-        assert!(failures > 0, "it never ran full");
-    }
-}
+mod tests;

@@ -47,6 +47,8 @@ pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> 
     transaction.delete_table(PLANS)?;
     transaction.delete_table(BLOCKED)?;
     transaction.delete_table(ORPHANS)?;
+    // Readers find it where there are no orphans too.
+    transaction.open_table(ORPHANS)?;
     let mut untold = Touched {
         everything: true,
         ..Touched::default()

@@ -13,6 +13,12 @@ use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Subject, Synced};
 /// Beyond so many it is quicker, and needs less memory, to fold everything again.
 const MOST_STALE: usize = 200_000;
 
+/// Batches are listed for this many blocks below the cursor.
+const LISTED_BLOCKS: u64 = 100_000;
+
+/// Lists that one commit drops; fewer are left for a later one.
+const PRUNED_AT_ONCE: usize = 64;
+
 /// Rows that are read before the changes to them are written.
 const ROWS_AT_ONCE: usize = 4_096;
 
@@ -179,6 +185,28 @@ pub(super) fn keys_of(mut list: &[u8]) -> impl Iterator<Item = anyhow::Result<&[
             }
         }
     })
+}
+
+/// Drops the lists of batches far below the cursor, some at a time. The newest of them stays and lists nothing any more: it
+/// stands for all that are gone, so that a rollback below it looks at all rows.
+pub(super) fn prune(transaction: &WriteTransaction, cursor: u64) -> anyhow::Result<()> {
+    let end = cursor.saturating_sub(LISTED_BLOCKS);
+    let mut batches = transaction.open_table(BATCHES)?;
+    let mut old = Vec::new();
+    for row in batches.range(..(end, 0))?.take(PRUNED_AT_ONCE) {
+        old.push(row?.0.value());
+    }
+    if old.len() < PRUNED_AT_ONCE {
+        return Ok(());
+    }
+    let newest = old.pop();
+    for key in old {
+        batches.remove(key)?;
+    }
+    if let Some(newest) = newest {
+        batches.insert(newest, [].as_slice())?;
+    }
+    Ok(())
 }
 
 /// Appends a row's key to a batch's list.

@@ -36,7 +36,8 @@ pub(super) const HEADERS: TableDefinition<'_, u64, (&[u8; 32], u64)> =
 pub(super) const EVENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("events_v1");
 
 /// (Block of the newest event in a batch, sequence) → the keys of the `EVENTS` rows it brought, each prefixed by its
-/// length; empty for a batch so large that a rollback had better look at all rows.
+/// length; empty for a batch so large that a rollback had better look at all rows. Far below the cursor one such row stands
+/// for all batches up to it.
 pub(super) const BATCHES: TableDefinition<'_, (u64, u32), &[u8]> =
     TableDefinition::new("batches_v1");
 
@@ -59,7 +60,8 @@ pub(super) const BLOCKED: TableDefinition<'_, (&[u8; 20], &[u8; 20]), &[u8]> =
 /// were read by `getPlan` and whose `PlanCreated` was never seen; no row for none. Kept with the folds.
 pub(super) const ORPHANS: TableDefinition<'_, &[u8; 20], u64> = TableDefinition::new("orphans_v1");
 
-/// (Emitting address, first topic) → how many logs could not be decoded.
+/// (Emitting address, first topic) → how many logs could not be decoded; under the topic `ff…ff` those of all topics beyond the
+/// first 32 of the address. Not undone by a rollback: logs of blocks that are read again are counted again.
 pub(super) const UNKNOWN_LOGS: TableDefinition<'_, (&[u8; 20], &[u8; 32]), u64> =
     TableDefinition::new("unknown_logs_v1");
 

@@ -1,14 +1,18 @@
 //! The store's laws: any batch sizes, any rollback, and any file give what they should.
 
 mod complete;
+mod golden;
+mod growth;
+mod mend;
+mod opening;
+mod rules;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
 
 use alloy::primitives::{Address, B256, U256};
 use proptest::prelude::*;
 
-use super::{Store, StoreError};
+use super::Store;
 use crate::domain::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FailureReason, ModuleAddress, Plan, PlanId,
     Position, Rules, Subject, Subscription, SubscriptionId, Timestamp, Wallet,
@@ -161,9 +165,12 @@ fn state(store: &Store) -> State {
             subscriptions.insert((module, id), state);
         })
         .unwrap();
-    let mut plans = Vec::new();
+    let (mut plans, mut plan_ids) = (Vec::new(), Vec::new());
     store
-        .for_each_plan(|module, id, plan| plans.push(format!("{module} {id} {plan:?}")))
+        .for_each_plan(|module, id, plan| {
+            plan_ids.push((module, id));
+            plans.push(format!("{module} {id} {plan:?}"));
+        })
         .unwrap();
     let mut blocked = Vec::new();
     store
@@ -173,6 +180,23 @@ fn state(store: &Store) -> State {
         .unwrap();
     let mut events = store.all_events().unwrap();
     events.sort();
+    let created = |id, of| {
+        let is_it = |event: &ChainEvent| {
+            event.module == of
+                && matches!(event.kind, EventKind::PlanCreated { plan, .. } if plan == id)
+        };
+        events.iter().any(is_it)
+    };
+    let nameless = subscriptions
+        .values()
+        .filter(|state| state.subscriber.is_none());
+    let only_read = plan_ids.into_iter().filter(|(of, id)| !created(*id, *of));
+    let orphans = nameless.count() + only_read.count();
+    assert_eq!(
+        store.orphans().unwrap(),
+        orphans as u64,
+        "the count and a scan differ"
+    );
     State {
         subscriptions,
         plans,
@@ -289,118 +313,6 @@ proptest! {
         let rest: Vec<_> = chain.into_iter().filter(|e| e.position.block <= second_fork).collect();
         prop_assert_eq!(state(&store).subscriptions, folded(&rest));
     }
-}
-
-#[test]
-fn a_second_process_is_told_that_the_store_is_in_use() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("deep/er/store.redb");
-    let _first = Store::open(&path).unwrap();
-    assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
-}
-
-#[test]
-fn a_store_reopens_with_what_it_held() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
-    let store = Store::open(&path).unwrap();
-    store.bind_chain(8453).unwrap();
-    store.add_module(module(1), 7, Address::ZERO).unwrap();
-    drop(store);
-    let store = Store::open(&path).unwrap();
-    assert_eq!(store.modules().unwrap()[&module(1)].start_block, 7);
-    assert!(store.bind_chain(8453).is_ok());
-    let refused = store.bind_chain(1).unwrap_err().to_string();
-    assert!(
-        refused.contains("8453") && refused.contains("store.path"),
-        "{refused}"
-    );
-}
-
-#[test]
-fn a_store_in_which_nothing_was_followed_yet_may_change_its_chain() {
-    let store = Store::in_memory().unwrap();
-    store.bind_chain(1).unwrap();
-    store.bind_chain(8453).unwrap();
-    store.add_module(module(1), 7, Address::ZERO).unwrap();
-    assert!(store.bind_chain(1).is_err());
-}
-
-#[test]
-fn a_store_is_for_its_owner_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
-    let _store = Store::open(&path).unwrap();
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-}
-
-#[test]
-fn foreign_and_empty_files_are_refused_and_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    for content in [&b""[..], b"SQLite format 3\0 and more", b"redb"] {
-        let path = folder.path().join("other.db");
-        std::fs::write(&path, content).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::Foreign(_))));
-        assert_eq!(std::fs::read(&path).unwrap(), content);
-    }
-}
-
-#[test]
-fn a_redb_file_of_another_program_is_foreign() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("other.redb");
-    drop(redb::Database::create(&path).unwrap());
-    assert!(matches!(Store::open(&path), Err(StoreError::Foreign(_))));
-}
-
-#[test]
-fn a_newer_schema_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
-    drop(Store::open(&path).unwrap());
-    let database = redb::Database::open(&path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction
-        .open_table(super::tables::META)
-        .unwrap()
-        .insert(super::tables::META_SCHEMA, 99u32.to_le_bytes().as_slice())
-        .unwrap();
-    transaction.commit().unwrap();
-    drop(database);
-    assert!(matches!(
-        Store::open(&path),
-        Err(StoreError::Newer(_, 99, _))
-    ));
-}
-
-#[test]
-fn a_damaged_file_is_a_sentence_and_not_a_panic() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
-    let store = Store::open(&path).unwrap();
-    store.add_module(module(1), 0, Address::ZERO).unwrap();
-    drop(store);
-    let sound = std::fs::read(&path).unwrap();
-    let mut refused = 0;
-    for start in (16..sound.len()).step_by(997) {
-        let mut damaged = sound.clone();
-        let end = (start + 600).min(damaged.len());
-        damaged[start..end].fill(0xA5);
-        std::fs::write(&path, &damaged).unwrap();
-        match Store::open(&path) {
-            // Damage in unused space harms nobody.
-            Ok(_) => {}
-            Err(error @ (StoreError::Damaged(..) | StoreError::Foreign(_))) => {
-                refused += 1;
-                assert!(!error.to_string().contains('\n'), "{error}");
-            }
-            Err(error) => panic!("unexpected: {error}"),
-        }
-    }
-    assert!(refused > 0, "no damage was ever noticed");
-    std::fs::write(&path, &sound[..sound.len() / 2]).unwrap();
-    assert!(matches!(Store::open(&path), Err(StoreError::Damaged(..))));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) const MOST_ENTRIES: usize = 20_000;
 /// Changed state since the last [`Store::take_touched`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// Too much changed to list it: load everything anew.
+    /// Too much changed to list it: load everything again. What is listed besides is no more than a part.
     pub everything: bool,
     /// Subscriptions with their new state; `None` when a reorganisation removed them.
     pub subscriptions: BTreeMap<(ModuleAddress, SubscriptionId), Option<Subscription>>,
@@ -50,8 +50,15 @@ impl Touched {
         let entries =
             self.members.len() + self.subscriptions.len() + self.plans.len() + self.blocked.len();
         if self.everything || entries > MOST_ENTRIES {
+            let few = self.members.len() <= MOST_ENTRIES;
             *self = Self {
                 everything: true,
+                // Those who do not load everything yet learn of these at least.
+                members: std::mem::take(&mut self.members)
+                    .into_iter()
+                    .filter(|_| few)
+                    .collect(),
+                gates: self.gates,
                 ..Self::default()
             };
         }
@@ -93,5 +100,33 @@ impl Store {
                 .lock()
                 .expect("no holder of this lock can panic"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_and_gates_are_told_beside_everything() {
+        let inbox = Inbox::default();
+        let of = |members: std::ops::Range<u64>| Touched {
+            members: members.map(UserId).collect(),
+            ..Touched::default()
+        };
+        inbox.put(of(0..1));
+        inbox.put(Touched {
+            everything: true,
+            gates: true,
+            ..Touched::default()
+        });
+        inbox.put(of(1..2));
+        let told = std::mem::take(&mut *inbox.content.lock().unwrap());
+        assert!(told.everything && told.gates);
+        assert_eq!(told.members, [UserId(0), UserId(1)].into());
+        // A reader that never comes costs no memory.
+        inbox.put(of(0..MOST_ENTRIES as u64 + 1));
+        let told = std::mem::take(&mut *inbox.content.lock().unwrap());
+        assert!(told.everything && told.members.is_empty());
     }
 }

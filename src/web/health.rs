@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -19,6 +19,15 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/readyz", get(ready))
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
+}
+
+/// What answers before the store is open. Each connection is for one request, since the service itself takes the next one.
+pub fn while_starting() -> Router {
+    let closing = || [(CONNECTION, "close")];
+    let starting = "The service is starting. Please try again in a minute.";
+    Router::new()
+        .route("/healthz", get(async move || (closing(), "ok\n")))
+        .fallback(async move || (closing(), WebError::NotReady(starting)))
 }
 
 async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
@@ -149,4 +158,33 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
     }
     let text = site.state.metrics.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn before_the_store_is_open_only_healthz_is_well_and_no_connection_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(super::super::serve(listener, while_starting(), stop));
+        for (path, status) in [
+            ("healthz", StatusCode::OK),
+            ("readyz", StatusCode::SERVICE_UNAVAILABLE),
+            ("dashboard", StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let asked = client.get(format!("http://{address}/{path}")).send();
+            let answer = asked.await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(answer.headers()["connection"], "close");
+        }
+        serving.abort();
+    }
 }

@@ -158,3 +158,24 @@ fn any_payment(block: u64) -> ChainEvent {
         },
     }
 }
+
+#[test]
+fn the_newest_finalized_block_is_kept_until_a_rollback_goes_below_it() {
+    let store = empty_store();
+    let ingest = |rollback_to, finalized: Option<u64>, to| {
+        let batch = Batch {
+            rollback_to,
+            finalized: finalized.map(|number| checkpoint(number, 1)),
+            ..batch(&[], to, 1)
+        };
+        store.ingest(batch).unwrap();
+        store.finalized().unwrap().map(|newest| newest.number)
+    };
+    assert_eq!(ingest(None, None, 10), None);
+    assert_eq!(ingest(None, Some(8), 20), Some(8));
+    assert_eq!(ingest(None, Some(7), 30), Some(8), "a node that lags");
+    assert_eq!(ingest(None, None, 40), Some(8));
+    assert_eq!(ingest(Some(8), None, 41), Some(8));
+    assert_eq!(ingest(Some(7), None, 42), None);
+    assert_eq!(ingest(Some(7), Some(6), 43), Some(6));
+}
