@@ -229,7 +229,7 @@ fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> 
 }
 
 fn signature_check(config: &Config, status: watch::Receiver<ChainStatus>) -> web::SignatureCheck {
-    let signatures = wallet::Signatures::new(&config.chain, status, wallet::RETURN_AFTER);
+    let signatures = wallet::Signatures::new(&config.chain, status, wallet::Timing::default());
     Arc::new(move |wallet, message, signature| {
         let signatures = signatures.clone();
         Box::pin(async move { signatures.check(wallet, &message, &signature).await })

@@ -1,4 +1,4 @@
-//! Whether a wallet signed a text: EIP-191 for keys, ERC-1271 for contracts, ERC-6492 for contracts not deployed yet.
+//! One question to one node: did this wallet sign this text?
 //!
 //! A contract is asked through `contracts/SignatureValidator.sol`, which bounds its gas and turns whatever it does into
 //! one byte. An error of the call is therefore always the node's, and never an answer. The chain's id comes with that
@@ -7,75 +7,106 @@
 //! away. Not the block's number, which the EVM of Arbitrum and its like takes from the parent chain; and not
 //! `eth_blockNumber` beside the call, which another node behind the same URL may answer.
 
-use std::time::Duration;
-
 use alloy::network::{Ethereum, TransactionBuilder as _};
-use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256, eip191_hash_message};
+use alloy::primitives::{Address, B256, Bytes, TxKind, U256, eip191_hash_message};
 use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
-use alloy_sol_types::{SolConstructor as _, SolValue as _};
+use alloy_sol_types::SolConstructor as _;
 
+use super::envelope::{recover, unwrap_erc6492};
 use crate::abi::SignatureValidator;
 use crate::chain::node::RpcError;
 use crate::chain::node::connection::understand;
-use crate::domain::{SignatureVerdict, Timestamp, Wallet};
+use crate::domain::{ChainStatus, Checkpoint, SignatureVerdict, Timestamp, Wallet};
 
 /// Gas of the whole call: enough for the validator's own limits, and below the 2^24 that a node may insist on (EIP-7825).
 const CALL_GAS: u64 = 12_000_000;
-
-/// How long the node may take.
-const PATIENCE: Duration = Duration::from_secs(6);
-
-/// The end of a signature that carries the wallet's deployment (ERC-6492).
-const ERC6492_MAGIC: [u8; 32] =
-    alloy::primitives::hex!("6492649264926492649264926492649264926492649264926492649264926492");
 
 /// The validator's answers.
 const REFUSED: u8 = 0;
 const VALID: u8 = 1;
 const NO_CODE: u8 = 2;
 
-/// Checks a signature of `message` as EIP-191's personal message, on the chain `chain_id` as it is at `reached` or later.
+/// A text, and the signature that a wallet is said to have given it as EIP-191's personal message.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedText<'a> {
+    /// Who is said to have signed.
+    pub wallet: Wallet,
+    /// The text as it was shown.
+    pub message: &'a str,
+    /// A key's 65 bytes, or whatever the wallet's contract understands.
+    pub signature: &'a [u8],
+}
+
+/// What the follower has seen of the chain: the least that a node must have reached for its answer to count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    /// The time of the newest confirmed block: an older yes could be by a key that the wallet has removed since.
+    pub confirmed: Timestamp,
+    /// The time of the newest block: an older no could be from before the wallet was deployed.
+    pub newest: Timestamp,
+}
+
+impl Reached {
+    /// What this status shows; nothing is asked of a node where it shows no block.
+    pub fn by(status: &ChainStatus) -> Self {
+        let time = |block: Option<Checkpoint>| block.map_or(Timestamp(0), |block| block.timestamp);
+        let confirmed = time(status.confirmed);
+        Self {
+            confirmed,
+            newest: confirmed.max(time(status.head)),
+        }
+    }
+}
+
+/// Why a node gave no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Its newest block is older than one that the follower has seen. The same URL may answer a moment later.
+    #[error("it lags behind the node that is followed")]
+    Lags,
+    /// It did not answer, or not as a node of this chain.
+    #[error(transparent)]
+    Node(#[from] RpcError),
+}
+
+/// Checks a signature on the chain `chain_id`. Does not time out by itself. Never [`SignatureVerdict::Unavailable`].
 ///
 /// # Errors
-/// When the node did not answer, or stands at another chain or before `reached`: nothing is known then. Never
-/// [`SignatureVerdict::Unavailable`].
+/// When the node did not answer, is on another chain, or lags behind `reached`: nothing is known then.
 pub async fn check_signature(
     provider: &impl Provider<Ethereum>,
     chain_id: u64,
-    reached: Timestamp,
-    wallet: Wallet,
-    message: &str,
-    signature: &[u8],
-) -> Result<SignatureVerdict, RpcError> {
-    let hash = eip191_hash_message(message);
-    let without_contract = match recover(&hash, signature) {
+    reached: Reached,
+    text: SignedText<'_>,
+) -> Result<SignatureVerdict, CheckError> {
+    let hash = eip191_hash_message(text.message);
+    let without_contract = match recover(&hash, text.signature) {
         // A key's own signature needs no chain, and no contract can stand at the address of a known key.
-        Some(signer) if signer == wallet.0 => return Ok(SignatureVerdict::Valid),
+        Some(signer) if signer == text.wallet.0 => return Ok(SignatureVerdict::Valid),
         Some(_) => SignatureVerdict::OtherKey,
         None => SignatureVerdict::Malformed,
     };
-    let asking = ask(provider, wallet.0, hash, signature);
-    let answer = tokio::time::timeout(PATIENCE, asking)
+    let answer = ask(provider, text.wallet.0, hash, text.signature)
         .await
-        .map_err(|_| RpcError::Timeout {
-            message: "a signature was not checked in time".to_owned(),
-        })?
         .map_err(|error| understand(&error))?;
     let answer = Answer::read(&answer)
         .ok_or_else(|| RpcError::unavailable("it did not run the check of a signature"))?;
     if answer.chain != U256::from(chain_id) {
-        return Err(RpcError::WrongChain {
+        return Err(CheckError::Node(RpcError::WrongChain {
             expected: chain_id,
             actual: answer.chain.saturating_to(),
-        });
+        }));
     }
-    if answer.time < U256::from(reached.0) {
-        return Err(RpcError::unavailable(
-            "it lags behind the node that is followed",
-        ));
+    let verdict = answer.verdict.unwrap_or(without_contract);
+    let needed = match verdict {
+        SignatureVerdict::Valid => reached.confirmed,
+        _ => reached.newest,
+    };
+    if answer.time < U256::from(needed.0) {
+        return Err(CheckError::Lags);
     }
-    Ok(answer.verdict.unwrap_or(without_contract))
+    Ok(verdict)
 }
 
 /// What the validator answers.
@@ -108,25 +139,8 @@ impl Answer {
 }
 
 /// Whether the wallet is a key's and this is the key's signature: needs no chain.
-pub fn is_signed_by_key(wallet: Wallet, message: &str, signature: &[u8]) -> bool {
-    recover(&eip191_hash_message(message), signature) == Some(wallet.0)
-}
-
-/// Whose key made this signature; `None` when no key can have.
-fn recover(hash: &B256, signature: &[u8]) -> Option<Address> {
-    // Wallets count the recovery id from 0 or from 27; anything else is for transactions.
-    let [.., 0 | 1 | 27 | 28] = signature else {
-        return None;
-    };
-    if signature.len() != 65 {
-        return None;
-    }
-    let signature = Signature::from_raw(signature).ok()?;
-    // The other of the two equivalent forms is refused, as every wallet and contract library does (EIP-2).
-    if signature.normalize_s().is_some() {
-        return None;
-    }
-    signature.recover_address_from_prehash(hash).ok()
+pub fn is_signed_by_key(text: SignedText<'_>) -> bool {
+    recover(&eip191_hash_message(text.message), text.signature) == Some(text.wallet.0)
 }
 
 async fn ask(
@@ -151,53 +165,4 @@ async fn ask(
         .with_input(code)
         .with_gas_limit(CALL_GAS);
     provider.call(call).await
-}
-
-/// The factory, its call and the wallet's own signature out of an ERC-6492 wrapper.
-fn unwrap_erc6492(signature: &[u8]) -> Option<(Address, Bytes, Bytes)> {
-    let wrapped = signature.strip_suffix(&ERC6492_MAGIC)?;
-    <(Address, Bytes, Bytes)>::abi_decode_params(wrapped).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn the_magic_is_that_of_erc_6492() {
-        let text = "6492".repeat(16);
-        assert_eq!(hex::encode(ERC6492_MAGIC), text);
-    }
-
-    #[test]
-    fn the_other_form_of_a_signature_is_refused() {
-        let signer = crate::sandbox::chain::wallet("signer");
-        let hash = eip191_hash_message("hello");
-        let signature = alloy::signers::SignerSync::sign_hash_sync(&signer, &hash).unwrap();
-        assert_eq!(
-            recover(&hash, &signature.as_bytes()),
-            Some(signer.address())
-        );
-        let order = U256::from_str_radix(
-            "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
-            16,
-        )
-        .unwrap();
-        let other = Signature::new(signature.r(), order - signature.s(), !signature.v());
-        assert_eq!(recover(&hash, &other.as_bytes()), None);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_an_answer_and_not_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), magic in any::<bool>()) {
-            let mut bytes = bytes;
-            if magic {
-                bytes.extend(ERC6492_MAGIC);
-            }
-            let _ = recover(&B256::ZERO, &bytes);
-            let _ = unwrap_erc6492(&bytes);
-        }
-    }
 }
