@@ -8,12 +8,12 @@
 //! `eth_blockNumber` beside the call, which another node behind the same URL may answer.
 
 use alloy::network::{Ethereum, TransactionBuilder as _};
-use alloy::primitives::{Address, B256, Bytes, TxKind, U256, eip191_hash_message};
+use alloy::primitives::{Address, B256, TxKind, U256, eip191_hash_message};
 use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
 use alloy_sol_types::SolConstructor as _;
 
-use super::envelope::{recover, unwrap_erc6492};
+use super::envelope::Envelope;
 use crate::abi::SignatureValidator;
 use crate::chain::node::RpcError;
 use crate::chain::node::connection::understand;
@@ -26,6 +26,8 @@ const CALL_GAS: u64 = 12_000_000;
 const REFUSED: u8 = 0;
 const VALID: u8 = 1;
 const NO_CODE: u8 = 2;
+const REFUSED_BY_DELEGATE: u8 = 3;
+const OUT_OF_GAS: u8 = 4;
 
 /// A text, and the signature that a wallet is said to have given it as EIP-191's personal message.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +67,12 @@ pub enum CheckError {
     /// Its newest block is older than one that the follower has seen. The same URL may answer a moment later.
     #[error("it lags behind the node that is followed")]
     Lags,
+    /// Its EVM does not know an opcode of the check, and a contract stands at the wallet's address.
+    #[error("its EVM does not run the check of smart wallets: {message}")]
+    CannotRun {
+        /// The node's sentence.
+        message: String,
+    },
     /// It did not answer, or not as a node of this chain.
     #[error(transparent)]
     Node(#[from] RpcError),
@@ -81,15 +89,29 @@ pub async fn check_signature(
     text: SignedText<'_>,
 ) -> Result<SignatureVerdict, CheckError> {
     let hash = eip191_hash_message(text.message);
-    let without_contract = match recover(&hash, text.signature) {
-        // A key's own signature needs no chain, and no contract can stand at the address of a known key.
-        Some(signer) if signer == text.wallet.0 => return Ok(SignatureVerdict::Valid),
-        Some(_) => SignatureVerdict::OtherKey,
-        None => SignatureVerdict::Malformed,
+    let envelope = Envelope::open(text.signature);
+    let signer = envelope.signer(&hash);
+    // A key's own signature needs no chain, and no contract can stand at the address of a known key.
+    if signer == Some(text.wallet.0) {
+        return Ok(SignatureVerdict::Valid);
+    }
+    let without_contract = envelope.verdict_without_contract(&hash);
+    let called = provider
+        .call(question(text.wallet.0, hash, envelope))
+        .latest();
+    let answer = match called.await.map_err(|error| understand(&error)) {
+        Ok(answer) => answer,
+        Err(error) if is_unknown_opcode(&error) => {
+            let code = provider.get_code_at(text.wallet.0).latest().await;
+            return match code.map_err(|error| understand(&error))?.is_empty() {
+                true => Ok(without_contract),
+                false => Err(CheckError::CannotRun {
+                    message: error.to_string(),
+                }),
+            };
+        }
+        Err(error) => return Err(error.into()),
     };
-    let answer = ask(provider, text.wallet.0, hash, text.signature)
-        .await
-        .map_err(|error| understand(&error))?;
     let answer = Answer::read(&answer)
         .ok_or_else(|| RpcError::unavailable("it did not run the check of a signature"))?;
     if answer.chain != U256::from(chain_id) {
@@ -98,7 +120,13 @@ pub async fn check_signature(
             actual: answer.chain.saturating_to(),
         }));
     }
-    let verdict = answer.verdict.unwrap_or(without_contract);
+    let verdict = match answer.said {
+        Said::Verdict(verdict) => verdict,
+        Said::NoCode => without_contract,
+        // The account is a key's, whose owner need not know of the contract that acts for it.
+        Said::RefusedByDelegate if signer.is_some() => SignatureVerdict::OtherKey,
+        Said::RefusedByDelegate => SignatureVerdict::RefusedByContract,
+    };
     let needed = match verdict {
         SignatureVerdict::Valid => reached.confirmed,
         _ => reached.newest,
@@ -109,14 +137,38 @@ pub async fn check_signature(
     Ok(verdict)
 }
 
+/// Whether a node says that its EVM lacks an opcode. The wallet's own failures never become an error of the call.
+fn is_unknown_opcode(error: &RpcError) -> bool {
+    let text = error.to_string().to_ascii_lowercase();
+    // go-ethereum and ganache; revm's names as reth and anvil print them; Nethermind and OpenEthereum; Besu.
+    [
+        "invalid opcode",
+        "notactivated",
+        "opcodenotfound",
+        "badinstruction",
+        "bad instruction",
+        "invalid_operation",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}
+
 /// What the validator answers.
 struct Answer {
-    /// `None` for a wallet that is no contract.
-    verdict: Option<SignatureVerdict>,
+    said: Said,
     /// The chain that gave it.
     chain: U256,
     /// The time there, in seconds.
     time: U256,
+}
+
+/// What the wallet's contract made of the signature.
+enum Said {
+    Verdict(SignatureVerdict),
+    /// There is no contract, also not after the deployment that the signature brought along.
+    NoCode,
+    /// The account is a key's that lets a contract act for it (EIP-7702).
+    RefusedByDelegate,
 }
 
 impl Answer {
@@ -124,45 +176,80 @@ impl Answer {
     fn read(answer: &[u8]) -> Option<Self> {
         let (word, numbers) = answer.split_first()?;
         let (chain, time) = numbers.split_first_chunk::<32>()?;
-        let verdict = match *word {
-            VALID => Some(SignatureVerdict::Valid),
-            REFUSED => Some(SignatureVerdict::RefusedByContract),
-            NO_CODE => None,
+        let said = match *word {
+            VALID => Said::Verdict(SignatureVerdict::Valid),
+            REFUSED => Said::Verdict(SignatureVerdict::RefusedByContract),
+            OUT_OF_GAS => Said::Verdict(SignatureVerdict::OutOfGas),
+            NO_CODE => Said::NoCode,
+            REFUSED_BY_DELEGATE => Said::RefusedByDelegate,
             _ => return None,
         };
         Some(Self {
-            verdict,
+            said,
             chain: U256::from_be_bytes(*chain),
             time: U256::from_be_bytes::<32>(time.try_into().ok()?),
         })
     }
 }
 
-/// Whether the wallet is a key's and this is the key's signature: needs no chain.
+/// Whether this is the signature of the wallet's own key: needs no chain.
 pub fn is_signed_by_key(text: SignedText<'_>) -> bool {
-    recover(&eip191_hash_message(text.message), text.signature) == Some(text.wallet.0)
+    let signer = Envelope::open(text.signature).signer(&eip191_hash_message(text.message));
+    signer == Some(text.wallet.0)
 }
 
-async fn ask(
-    provider: &impl Provider<Ethereum>,
-    wallet: Address,
-    hash: B256,
-    signature: &[u8],
-) -> Result<Bytes, alloy::transports::TransportError> {
-    let (factory, deployment, signature) = unwrap_erc6492(signature)
-        .unwrap_or_else(|| (Address::ZERO, Bytes::new(), signature.to_vec().into()));
+/// The call that runs the validator.
+fn question(wallet: Address, hash: B256, envelope: Envelope) -> TransactionRequest {
     let arguments = SignatureValidator::constructorCall {
         wallet,
         hash,
-        signature,
-        factory,
-        deployment,
+        signature: envelope.signature,
+        factory: envelope.factory,
+        deployment: envelope.deployment,
     };
     let mut code = SignatureValidator::BYTECODE.to_vec();
     code.extend(arguments.abi_encode());
-    let call = TransactionRequest::default()
+    TransactionRequest::default()
         .with_kind(TxKind::Create)
         .with_input(code)
-        .with_gas_limit(CALL_GAS);
-    provider.call(call).await
+        .with_gas_limit(CALL_GAS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opcodes that came after London: PUSH0, TLOAD, TSTORE, MCOPY, BLOBHASH, BLOBBASEFEE.
+    const NEWER: [u8; 6] = [0x5f, 0x5c, 0x5d, 0x5e, 0x49, 0x4a];
+
+    #[test]
+    fn the_validator_runs_on_an_evm_of_2021() {
+        let mut code = SignatureValidator::BYTECODE.iter().copied();
+        while let Some(opcode) = code.next() {
+            assert!(!NEWER.contains(&opcode), "{opcode:#x}");
+            // What PUSH1 to PUSH32 push is data.
+            for _ in 0x60..=opcode.min(0x7f) {
+                code.next();
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_opcode_is_told_from_other_errors() {
+        let other = |message: &str| RpcError::Other {
+            code: -32_000,
+            message: message.to_owned(),
+        };
+        for message in [
+            "invalid opcode: MCOPY",
+            "VM Exception while processing transaction: invalid opcode",
+            "EVM error NotActivated",
+            "EVM error OpcodeNotFound",
+        ] {
+            assert!(is_unknown_opcode(&other(message)), "{message}");
+        }
+        for message in ["header not found", "out of gas", "execution reverted"] {
+            assert!(!is_unknown_opcode(&other(message)), "{message}");
+        }
+    }
 }

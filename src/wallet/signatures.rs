@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::warn;
 
 use super::endpoint::Endpoint;
 use super::signature::{CheckError, Reached, SignedText, check_signature, is_signed_by_key};
@@ -87,7 +88,20 @@ impl Signatures {
         let reached = Reached::by(&self.followed.borrow());
         let asking = self.ask(text, reached);
         let verdict = timeout(self.timing.patience, asking).await;
-        verdict.unwrap_or(SignatureVerdict::Unavailable)
+        let verdict = verdict.unwrap_or(SignatureVerdict::Unavailable);
+        match verdict {
+            SignatureVerdict::Unavailable => {
+                warn!(%wallet, "a signature could not be checked: no node gave a usable answer in time");
+            }
+            SignatureVerdict::CannotCheck => {
+                warn!(%wallet, "a signature could not be checked: the EVM of this chain does not run the check of smart wallets");
+            }
+            SignatureVerdict::OutOfGas => {
+                warn!(%wallet, "a smart wallet used up the gas of a signature check");
+            }
+            _ => {}
+        }
+        verdict
     }
 
     /// The first verdict that a node gives. Each node is asked once before any is asked again; does not end while none
@@ -97,6 +111,7 @@ impl Signatures {
         let mut asked = FuturesUnordered::new();
         // Those that have not answered yet: they are not asked twice at the same time.
         let mut waiting = BTreeSet::new();
+        let mut runs_nowhere = false;
         loop {
             for place in self.in_order() {
                 if self.endpoints[place].is_quiet() || !waiting.insert(place) {
@@ -105,11 +120,16 @@ impl Signatures {
                 asked.push(self.ask_node(place, text, reached));
                 match timeout(NEXT_AFTER, next(&mut asked)).await {
                     Ok((_, Ok(verdict))) => return verdict,
-                    Ok((failed, Err(_))) => {
+                    Ok((failed, Err(error))) => {
                         waiting.remove(&failed);
+                        runs_nowhere |= matches!(error, CheckError::CannotRun { .. });
                     }
                     Err(_) => self.endpoints[place].is_slow(),
                 }
+            }
+            // The chain's rules are the same at every node: none will run it later either.
+            if runs_nowhere {
+                return SignatureVerdict::CannotCheck;
             }
             let until = Instant::now() + pause;
             while let Ok((place, answer)) = timeout_at(until, next(&mut asked)).await {

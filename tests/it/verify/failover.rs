@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::contract_wallets::owned_wallet;
 use super::visitor::sign;
 use crate::support::following::config;
-use crate::support::rpc_proxy::{Faults, RpcProxy};
+use crate::support::rpc_proxy::{Faults, Pending, RpcProxy};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -34,7 +34,7 @@ async fn local_chain(chain_id: u64) -> LocalChain {
 }
 
 /// Checks by these nodes, while nothing is known to be confirmed.
-fn over(chain: &LocalChain, urls: &[String]) -> Signatures {
+pub(super) fn over(chain: &LocalChain, urls: &[String]) -> Signatures {
     over_as_of(ChainStatus::default(), chain, urls, Timing::default())
 }
 
@@ -314,4 +314,25 @@ async fn a_wallet_that_was_deployed_in_the_newest_block_is_asked_where_it_stands
     let valid = SignatureVerdict::Valid;
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     assert_eq!(node.calls_of("eth_call"), 3);
+}
+
+#[tokio::test]
+async fn nodes_that_refuse_or_delay_the_pending_block_are_asked_at_the_newest() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    tell(&chain, "anvil_mine", json!([5])).await;
+    for pending in [Pending::Refused, Pending::Behind(4)] {
+        let node = RpcProxy::start(&chain).await;
+        node.set(|faults| faults.pending = Some(pending));
+        let status = followed(&chain).await;
+        let signatures = over_as_of(status, &chain, &[node.http_url()], IMPATIENT);
+        let valid = SignatureVerdict::Valid;
+        assert_eq!(
+            check(&signatures, smart, &owner).await,
+            valid,
+            "{pending:?}"
+        );
+        assert_eq!(node.calls_of("eth_call"), 1, "{pending:?}");
+    }
 }

@@ -14,7 +14,7 @@ use amser_roles::domain::{
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
-use amser_roles::wallet::signature::{Reached, SignedText, check_signature};
+use amser_roles::wallet::signature::{CheckError, Reached, SignedText, check_signature};
 use amser_roles::web::{
     self, Profile, SignIn, SignatureCheck, WalletConnect, WebSettings, WebState, new_link,
 };
@@ -224,7 +224,10 @@ pub(crate) async fn verdict(
         signature,
     };
     let checked = check_signature(provider, CHAIN_ID, Reached::default(), text).await;
-    checked.unwrap_or(SignatureVerdict::Unavailable)
+    checked.unwrap_or_else(|error| match error {
+        CheckError::CannotRun { .. } => SignatureVerdict::CannotCheck,
+        CheckError::Lags | CheckError::Node(_) => SignatureVerdict::Unavailable,
+    })
 }
 
 struct Standings {

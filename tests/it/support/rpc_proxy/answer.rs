@@ -78,6 +78,11 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
                 None => {}
             }
         }
+        if method == "eth_call"
+            && let Some((code, message)) = faults.call_error
+        {
+            return error(json!({"code": code, "message": message}));
+        }
         if method == "eth_call" && faults.stale_calls.1 > 0 {
             faults.stale_calls.1 -= 1;
             blocks_ago = Some(faults.stale_calls.0);

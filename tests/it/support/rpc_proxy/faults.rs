@@ -40,6 +40,8 @@ pub(crate) struct Faults {
     /// So many calls of contracts are answered as of so many blocks ago (`(blocks, times)`), as by a node that lags behind
     /// the others of its URL.
     pub(crate) stale_calls: (u64, u64),
+    /// Calls of contracts fail with this code and sentence.
+    pub(crate) call_error: Option<(i64, &'static str)>,
     /// `eth_chainId` answers this.
     pub(crate) chain_id: Option<u64>,
     /// Calls for logs over wider ranges are refused.
