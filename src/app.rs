@@ -128,6 +128,8 @@ pub async fn serve(
         parts_stop.clone(),
     );
     let chain_followed = chain.clone();
+    let metrics = metrics();
+    let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let pages = web::router(web::WebState {
         settings: web_settings(&config, &secrets),
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
@@ -139,7 +141,7 @@ pub async fn serve(
         questions: questions_sender,
         wallets: signature_check(&config, chain_followed),
         profiles: profiles_of(&discord),
-        metrics: metrics()?,
+        metrics,
         clock: web::machine_clock(),
     })?;
     let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
@@ -163,6 +165,10 @@ pub async fn serve(
         )
     });
     parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
+    parts.spawn(async move {
+        upkeep.await;
+        ("the upkeep of the metrics", Ok(()))
+    });
     parts.spawn(async move { ("notices about moved wallets", telling.await) });
     parts.spawn(async move {
         registering.await;
@@ -259,12 +265,12 @@ fn profiles_of(discord: &discord::Discord) -> web::Profiles {
 }
 
 /// The process's metrics. Where several services share a process (tests), the first one's are counted.
-fn metrics() -> anyhow::Result<PrometheusHandle> {
+fn metrics() -> PrometheusHandle {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     // Only a second service in the same process finds the place taken.
     let _taken = metrics::set_global_recorder(recorder);
-    Ok(handle)
+    handle
 }
 
 fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {

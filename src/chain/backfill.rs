@@ -262,7 +262,8 @@ impl Follower {
         place: &mut Place,
         head: &Header,
     ) -> Result<(), Setback> {
-        self.status.send_modify(|status| status.at_tip = false);
+        self.status
+            .send_modify(|status| status.set_at_tip(false, Instant::now()));
         let target = self.range_end(head);
         let target = match place.range_end.take() {
             Some(known) if known.number == target => known.checkpoint(),

@@ -187,7 +187,8 @@ impl Follower {
         report(&self.status, &trouble);
         let mut worked = false;
         self.status.send_modify(|status| {
-            worked = std::mem::take(&mut status.at_tip);
+            worked = status.at_tip;
+            status.set_at_tip(false, Instant::now());
         });
         self.pool.failed(chosen, worked, error);
     }
@@ -339,6 +340,7 @@ fn report(status: &Sender<ChainStatus>, trouble: &str) {
     status.send_if_modified(|status| {
         let changed = status.trouble.as_deref() != Some(trouble);
         status.trouble = Some(trouble.to_owned());
+        status.behind_since.get_or_insert_with(Instant::now);
         changed
     });
 }

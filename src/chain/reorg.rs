@@ -1,5 +1,7 @@
 //! Finds where the node's chain left the stored one, however deep, and goes back to there.
 
+use std::time::Instant;
+
 use alloy::primitives::B256;
 use tracing::warn;
 
@@ -51,7 +53,7 @@ impl Follower {
         place.unsure.forget_from(fork.number + 1);
         self.committer.roll_back_to(fork.number);
         self.status.send_modify(|status| {
-            status.at_tip = false;
+            status.set_at_tip(false, Instant::now());
             status.reorgs += 1;
         });
         Ok(())

@@ -1,6 +1,7 @@
 //! The tip, block by block, with everything that happens beside it.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
@@ -186,7 +187,7 @@ impl Follower {
         self.status.send_if_modified(|status| {
             let before = status.clone();
             status.confirmed = Some(confirmed);
-            status.at_tip = at_tip;
+            status.set_at_tip(at_tip, Instant::now());
             status.pending = pending;
             status.trouble = None;
             status.unread_modules = unread;

@@ -304,6 +304,18 @@ impl Store {
         Ok(transaction.open_table(SUBSCRIPTIONS)?.len()?)
     }
 
+    /// How many subscriptions have events and no subscriber: their creation was not read.
+    pub fn orphans(&self) -> anyhow::Result<u64> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(SUBSCRIPTIONS)?;
+        let mut orphans = 0;
+        for row in table.iter()? {
+            let subscription: Subscription = decode(row?.1.value())?;
+            orphans += u64::from(subscription.subscriber.is_none());
+        }
+        Ok(orphans)
+    }
+
     /// Logs of watched addresses that could not be decoded.
     pub fn unknown_logs(&self) -> anyhow::Result<Vec<UnknownLogs>> {
         let transaction = self.database.begin_read()?;

@@ -22,11 +22,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 /// When a node has not answered after this, the next one is asked as well: a node that hangs must not use up the patience.
 const NEXT_AFTER: Duration = Duration::from_millis(1_500);
 
-/// The pause after the first round of questions. It doubles after each round, up to [`LONGEST_PAUSE`].
+/// The pause after the first round of questions. It doubles after each round, up to the time of a block: a node that lags,
+/// or one of several behind the same URL, has caught up by then.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// About the time of a block: a node that lags, or one of several behind the same URL, has caught up by then.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The time of a block where the follower has not learned it; that of Base.
+const USUAL_BLOCK_TIME: Duration = Duration::from_secs(2);
+
+/// The longest pause, on chains that are slower than that.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// The waits of a check.
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +89,14 @@ impl Signatures {
         if is_signed_by_key(text) {
             return SignatureVerdict::Valid;
         }
-        let reached = Reached::by(&self.followed.borrow());
-        let asking = self.ask(text, reached);
+        let (reached, block_time) = {
+            let status = self.followed.borrow();
+            (Reached::by(&status), status.block_time)
+        };
+        let longest_pause = block_time
+            .unwrap_or(USUAL_BLOCK_TIME)
+            .clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        let asking = self.ask(text, reached, longest_pause);
         let verdict = timeout(self.timing.patience, asking).await;
         let verdict = verdict.unwrap_or(SignatureVerdict::Unavailable);
         match verdict {
@@ -106,7 +116,12 @@ impl Signatures {
 
     /// The first verdict that a node gives. Each node is asked once before any is asked again; does not end while none
     /// gives a verdict.
-    async fn ask(&self, text: SignedText<'_>, reached: Reached) -> SignatureVerdict {
+    async fn ask(
+        &self,
+        text: SignedText<'_>,
+        reached: Reached,
+        longest_pause: Duration,
+    ) -> SignatureVerdict {
         let mut pause = FIRST_PAUSE;
         let mut asked = FuturesUnordered::new();
         // Those that have not answered yet: they are not asked twice at the same time.
@@ -138,7 +153,7 @@ impl Signatures {
                     Err(_) => waiting.remove(&place),
                 };
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(longest_pause);
         }
     }
 
