@@ -19,9 +19,6 @@ use crate::domain::{ChainStatus, SignatureVerdict, Wallet};
 /// Connecting to a node and asking it may take this long together.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 
-/// When a node has not answered after this, the next one is asked as well: a node that hangs must not use up the patience.
-const NEXT_AFTER: Duration = Duration::from_millis(1_500);
-
 /// The pause after the first round of questions. It doubles after each round, up to the time of a block: a node that lags,
 /// or one of several behind the same URL, has caught up by then.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -37,15 +34,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 pub struct Timing {
     /// How long a check may take before the person is asked to try again.
     pub patience: Duration,
+    /// When a node has not answered after this, the next one is asked as well: a node that hangs must not use up the
+    /// patience.
+    pub next_after: Duration,
     /// For how long a node that failed is asked only after the others.
     pub return_after: Duration,
 }
 
 impl Default for Timing {
-    /// 20 s of patience; a node that failed is preferred again after a minute.
+    /// 20 s of patience, the next node after 1.5 s; a node that failed is preferred again after a minute.
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(20),
+            next_after: Duration::from_millis(1_500),
             return_after: Duration::from_secs(60),
         }
     }
@@ -133,7 +134,7 @@ impl Signatures {
                     continue;
                 }
                 asked.push(self.ask_node(place, text, reached));
-                match timeout(NEXT_AFTER, next(&mut asked)).await {
+                match timeout(self.timing.next_after, next(&mut asked)).await {
                     Ok((_, Ok(verdict))) => return verdict,
                     Ok((failed, Err(error))) => {
                         waiting.remove(&failed);

@@ -207,8 +207,6 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             metrics::gauge!(name).set(value as f64);
         }
     }
-    // Descriptions appear with the next upkeep.
-    site.state.metrics.run_upkeep();
     let text = site.state.metrics.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
@@ -230,36 +228,5 @@ pub async fn keep_metrics_small(
             () = stop.cancelled() => return,
             _ = ticks.tick() => metrics.run_upkeep(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use metrics_exporter_prometheus::PrometheusBuilder;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn the_recorder_is_tidied_without_anybody_scraping() {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        metrics::with_local_recorder(&recorder, || {
-            // A description is shown once the recorder has been tidied.
-            metrics::describe_gauge!("tidied", "Whether it was.");
-            metrics::gauge!("tidied").set(1.0);
-        });
-        assert!(!handle.render().contains("# HELP tidied"));
-        let stop = CancellationToken::new();
-        let every = Duration::from_millis(1);
-        let upkeep = tokio::spawn(keep_metrics_small(handle.clone(), every, stop.clone()));
-        let tidied = async {
-            while !handle.render().contains("# HELP tidied") {
-                tokio::task::yield_now().await;
-            }
-        };
-        let tidied = tokio::time::timeout(Duration::from_secs(20), tidied).await;
-        tidied.expect("it is tidied in time");
-        stop.cancel();
-        upkeep.await.unwrap();
     }
 }

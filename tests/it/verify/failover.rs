@@ -19,10 +19,17 @@ use crate::support::rpc_proxy::{Faults, Pending, RpcProxy};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// As in production, but a busy machine's node does not count as one that hangs.
+const PATIENT: Timing = Timing {
+    patience: Duration::from_secs(20),
+    next_after: Duration::from_secs(3),
+    return_after: Duration::from_secs(60),
+};
+
 /// For checks that are to end without a verdict.
 const IMPATIENT: Timing = Timing {
-    patience: Duration::from_secs(4),
-    return_after: Duration::from_secs(60),
+    patience: Duration::from_secs(6),
+    ..PATIENT
 };
 
 async fn local_chain(chain_id: u64) -> LocalChain {
@@ -35,7 +42,7 @@ async fn local_chain(chain_id: u64) -> LocalChain {
 
 /// Checks by these nodes, while nothing is known to be confirmed.
 pub(super) fn over(chain: &LocalChain, urls: &[String]) -> Signatures {
-    over_as_of(ChainStatus::default(), chain, urls, Timing::default())
+    over_as_of(ChainStatus::default(), chain, urls, PATIENT)
 }
 
 /// Checks by these nodes, while the follower has seen this much.
@@ -235,7 +242,7 @@ async fn a_preferred_node_that_works_again_is_gone_back_to_while_the_other_is_as
     let urls = [first.http_url(), second.http_url()];
     let at_once = Timing {
         return_after: Duration::ZERO,
-        ..Timing::default()
+        ..PATIENT
     };
     let signatures = over_as_of(followed(&chain).await, &chain, &urls, at_once);
     let valid = SignatureVerdict::Valid;
@@ -286,7 +293,7 @@ async fn a_url_whose_nodes_lag_in_turn_is_asked_until_one_has_caught_up() {
     let node = RpcProxy::start(&chain).await;
     node.set(|faults| faults.stale_calls = (3, 3));
     let status = followed(&chain).await;
-    let signatures = over_as_of(status, &chain, &[node.http_url()], Timing::default());
+    let signatures = over_as_of(status, &chain, &[node.http_url()], PATIENT);
     let valid = SignatureVerdict::Valid;
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     assert_eq!(node.calls_of("eth_call"), 4, "it was asked again");
@@ -310,7 +317,7 @@ async fn a_wallet_that_was_deployed_in_the_newest_block_is_asked_where_it_stands
         head: followed(&chain).await.confirmed,
         ..before
     };
-    let signatures = over_as_of(status, &chain, &[node.http_url()], Timing::default());
+    let signatures = over_as_of(status, &chain, &[node.http_url()], PATIENT);
     let valid = SignatureVerdict::Valid;
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     assert_eq!(node.calls_of("eth_call"), 3);
