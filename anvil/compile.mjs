@@ -15,28 +15,37 @@ const sources = Object.fromEntries(
     .map(file => [file, { content: readFileSync(join(contractsDir, file), 'utf8') }])
 )
 
-// Everything that could differ between machines or compiler defaults is pinned, so that the bytecode is too.
-const output = JSON.parse(
-  solc.compile(
-    JSON.stringify({
-      language: 'Solidity',
-      sources,
-      settings: {
-        evmVersion: 'cancun',
-        optimizer: { enabled: true, runs: 200 },
-        metadata: { appendCBOR: false, bytecodeHash: 'none' },
-        outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } }
-      }
-    })
-  )
-)
+// Nodes of any chain run the validator's code in a call, so it must do without what newer EVMs have added. The rest is
+// deployed on the local chain alone.
+const oldestEvm = { 'SignatureValidator.sol': 'london' }
+const localEvm = 'cancun'
 
-const problems = output.errors ?? []
+// Everything that could differ between machines or compiler defaults is pinned, so that the bytecode is too.
+const compile = evmVersion =>
+  JSON.parse(
+    solc.compile(
+      JSON.stringify({
+        language: 'Solidity',
+        sources: Object.fromEntries(
+          Object.entries(sources).filter(([file]) => (oldestEvm[file] ?? localEvm) === evmVersion)
+        ),
+        settings: {
+          evmVersion,
+          optimizer: { enabled: true, runs: 200 },
+          metadata: { appendCBOR: false, bytecodeHash: 'none' },
+          outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } }
+        }
+      })
+    )
+  )
+const outputs = [...new Set([localEvm, ...Object.values(oldestEvm)])].map(compile)
+
+const problems = outputs.flatMap(output => output.errors ?? [])
 for (const problem of problems) console.error(problem.formattedMessage)
 if (problems.length > 0) process.exit(1)
 
 const wanted = new Map()
-for (const contracts of Object.values(output.contracts)) {
+for (const contracts of outputs.flatMap(output => Object.values(output.contracts))) {
   for (const [contractName, { abi, evm }] of Object.entries(contracts)) {
     // Interfaces have no code: they only tie our contracts together.
     if (evm.bytecode.object === '') continue

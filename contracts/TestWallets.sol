@@ -54,7 +54,9 @@ contract BadWallet {
         ShortAnswer,
         True,
         HugeAnswer,
-        RevertsWithTheMagic
+        RevertsWithTheMagic,
+        EchoesTheQuestion,
+        MagicAndMore
     }
 
     error Refused();
@@ -76,9 +78,16 @@ contract BadWallet {
                 }
             }
         }
+        if (chosen == Way.EchoesTheQuestion) {
+            bytes memory question = msg.data;
+            assembly {
+                return(add(question, 0x20), mload(question))
+            }
+        }
         bytes32 answer = 0x1626ba7e00000000000000000000000000000000000000000000000000000000;
         uint256 size = 32;
         if (chosen == Way.WrongValue) answer = bytes32(bytes4(0xffffffff));
+        if (chosen == Way.MagicAndMore) answer |= bytes32(uint256(1));
         if (chosen == Way.True) answer = bytes32(uint256(1));
         if (chosen == Way.ShortAnswer) size = 4;
         if (chosen == Way.HugeAnswer) {

@@ -64,18 +64,13 @@ async fn open_while_alive(
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let config = config.clone();
     tokio::task::spawn_blocking(move || {
-        let store = Store::open_with(&config.store_path, rules(&config))?;
+        let failure_reasons = config.chain.failure_reasons.clone();
+        let store = Store::open_with(&config.store_path, Rules { failure_reasons })?;
         store.bind_chain(config.chain.chain_id)?;
         store.set_config_gates(&config.gates)?;
         Ok(store)
     })
     .await?
-}
-
-/// The rules that the store folds events by.
-fn rules(_: &Config) -> Rules {
-    // The one place for `chain.failure_reasons`.
-    Rules::default()
 }
 
 /// The modules that the store's gates ask about.
@@ -153,6 +148,8 @@ pub async fn serve(
         parts_stop.clone(),
     );
     let chain_followed = chain.clone();
+    let metrics = metrics();
+    let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let pages = web::router(web::WebState {
         settings: web_settings(&config, &secrets),
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
@@ -164,7 +161,7 @@ pub async fn serve(
         questions: questions_sender,
         wallets: signature_check(&config, chain_followed),
         profiles: profiles_of(&discord),
-        metrics: metrics()?,
+        metrics,
         clock: web::machine_clock(),
     })?;
     let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
@@ -188,6 +185,10 @@ pub async fn serve(
         )
     });
     parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
+    parts.spawn(async move {
+        upkeep.await;
+        ("the upkeep of the metrics", Ok(()))
+    });
     parts.spawn(async move { ("notices about moved wallets", telling.await) });
     parts.spawn(async move {
         registering.await;
@@ -254,7 +255,7 @@ fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> 
 }
 
 fn signature_check(config: &Config, status: watch::Receiver<ChainStatus>) -> web::SignatureCheck {
-    let signatures = wallet::Signatures::new(&config.chain, status, wallet::RETURN_AFTER);
+    let signatures = wallet::Signatures::new(&config.chain, status, wallet::Timing::default());
     Arc::new(move |wallet, message, signature| {
         let signatures = signatures.clone();
         Box::pin(async move { signatures.check(wallet, &message, &signature).await })
@@ -284,12 +285,12 @@ fn profiles_of(discord: &discord::Discord) -> web::Profiles {
 }
 
 /// The process's metrics. Where several services share a process (tests), the first one's are counted.
-fn metrics() -> anyhow::Result<PrometheusHandle> {
+fn metrics() -> PrometheusHandle {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     // Only a second service in the same process finds the place taken.
     let _taken = metrics::set_global_recorder(recorder);
-    Ok(handle)
+    handle
 }
 
 fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {

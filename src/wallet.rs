@@ -1,6 +1,10 @@
 //! Does this wallet sign this text: EIP-191 for keys, ERC-1271 for contracts, ERC-6492 for contracts not deployed yet.
+//!
+//! `envelope` reads the bytes, `signature` asks one node, `signatures` chooses the nodes, `endpoint` is one of them.
 
+mod endpoint;
+mod envelope;
 pub mod signature;
 mod signatures;
 
-pub use self::signatures::{RETURN_AFTER, Signatures};
+pub use self::signatures::{Signatures, Timing};

@@ -11,6 +11,7 @@ mod oauth;
 mod params;
 mod post;
 mod profile;
+mod ready;
 mod server;
 mod session;
 mod siwe;
@@ -40,7 +41,7 @@ use crate::domain::{
 use crate::limiter::Limiter;
 use crate::store::Store;
 
-pub use health::while_starting;
+pub use health::{UPKEEP_EVERY, keep_metrics_small, while_starting};
 pub use link::{FORGET_EVERY, LINK_SECONDS, keep_forgetting, new_link};
 pub use profile::{NoProfile, Profile, Profiles};
 pub use server::serve;

@@ -138,7 +138,9 @@ async fn catch_up(
     followed: &mut Followed,
     head: &Header,
 ) -> Result<(), SessionError> {
-    context.status.send_modify(|status| status.at_tip = false);
+    context
+        .status
+        .send_modify(|status| status.set_at_tip(false, Instant::now()));
     let end = progress::range_end(context, head);
     let to = match followed.range_end.take() {
         Some(known) if known.number == end => known.checkpoint(),
@@ -285,7 +287,8 @@ fn leave(context: &Context, chosen: &Chosen, error: &RpcError) {
     progress::report(&context.status, &trouble);
     let mut worked = false;
     context.status.send_modify(|status| {
-        worked = std::mem::take(&mut status.at_tip);
+        worked = status.at_tip;
+        status.set_at_tip(false, Instant::now());
     });
     context.pool.failed(chosen, worked, error);
 }

@@ -64,12 +64,7 @@ pub(super) fn publish(
     context.status.send_if_modified(|status| {
         let before = status.clone();
         status.confirmed = Some(confirmed);
-        status.at_tip = at_tip;
-        status.reached_tip |= at_tip;
-        status.behind_since = match at_tip {
-            true => None,
-            false => status.behind_since.or_else(|| Some(Instant::now())),
-        };
+        status.set_at_tip(at_tip, Instant::now());
         status.block_time = Some(block_time);
         status.pending = pending;
         status.trouble = None;

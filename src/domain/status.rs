@@ -1,6 +1,7 @@
 //! What the long-running parts say about themselves; read by health, metrics and the reconcile loop.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId};
 
@@ -13,12 +14,12 @@ pub struct ChainStatus {
     pub confirmed: Option<Checkpoint>,
     /// Whether everything up to the confirmed tip has been read since the start. Until then nothing is revoked.
     pub at_tip: bool,
-    /// Whether the tip was reached since the start.
+    /// Whether the tip was reached at any time since the start.
     pub reached_tip: bool,
-    /// Since when the follower has not been at the tip, or had trouble; `None` while all is well.
-    pub behind_since: Option<std::time::Instant>,
-    /// The usual time between two blocks, as far as it is known.
-    pub block_time: Option<std::time::Duration>,
+    /// Since when the follower has not been at the tip, or has had trouble; `None` while all is well.
+    pub behind_since: Option<Instant>,
+    /// The usual time between two blocks of this chain, once it is known.
+    pub block_time: Option<Duration>,
     /// Host of the RPC endpoint in use; never a path or query, which may hold a key.
     pub rpc: Option<String>,
     /// Reorganisations that changed stored blocks, since the start.
@@ -32,6 +33,19 @@ pub struct ChainStatus {
     pub unread_modules: BTreeMap<ModuleAddress, String>,
 }
 
+impl ChainStatus {
+    /// Notes whether everything up to the confirmed tip has been read, and since when it has not.
+    pub fn set_at_tip(&mut self, at_tip: bool, now: Instant) {
+        self.at_tip = at_tip;
+        if at_tip {
+            self.reached_tip = true;
+            self.behind_since = None;
+        } else {
+            self.behind_since.get_or_insert(now);
+        }
+    }
+}
+
 /// The Discord side's view of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiscordStatus {
@@ -39,4 +53,29 @@ pub struct DiscordStatus {
     pub connected: bool,
     /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_remembers_since_when_the_follower_is_behind_and_that_it_was_not() {
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut status = ChainStatus::default();
+        status.set_at_tip(false, later(1));
+        assert_eq!(
+            (status.reached_tip, status.behind_since),
+            (false, Some(later(1)))
+        );
+        status.set_at_tip(true, later(2));
+        assert_eq!((status.reached_tip, status.behind_since), (true, None));
+        status.set_at_tip(false, later(3));
+        status.set_at_tip(false, later(4));
+        assert_eq!(
+            (status.reached_tip, status.behind_since),
+            (true, Some(later(3)))
+        );
+    }
 }

@@ -52,6 +52,8 @@ pub struct ChainOptions {
     pub timestamp_step_seconds: Option<u64>,
     /// How many blocks' states are kept: how deep a reorg can go.
     pub kept_states: usize,
+    /// The EVM's rules by anvil's name for them, such as `shanghai`; `None` for anvil's newest.
+    pub hardfork: Option<&'static str>,
 }
 
 impl Default for ChainOptions {
@@ -62,6 +64,7 @@ impl Default for ChainOptions {
             block_time_seconds: None,
             timestamp_step_seconds: Some(2),
             kept_states: 1_000,
+            hardfork: None,
         }
     }
 }
@@ -253,7 +256,8 @@ impl ChainOptions {
             // States beyond the limit are dropped, not written to the home directory.
             ("--prune-history", self.kept_states.to_string()),
         ];
-        for (name, value) in pairs {
+        let hardfork = self.hardfork.map(|name| ("--hardfork", name.to_owned()));
+        for (name, value) in pairs.into_iter().chain(hardfork) {
             arguments.extend([name.to_owned(), value]);
         }
         arguments

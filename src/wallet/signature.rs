@@ -1,4 +1,4 @@
-//! Whether a wallet signed a text: EIP-191 for keys, ERC-1271 for contracts, ERC-6492 for contracts not deployed yet.
+//! One question to one node: did this wallet sign this text?
 //!
 //! A contract is asked through `contracts/SignatureValidator.sol`, which bounds its gas and turns whatever it does into
 //! one byte. An error of the call is therefore always the node's, and never an answer. The chain's id comes with that
@@ -7,85 +7,168 @@
 //! away. Not the block's number, which the EVM of Arbitrum and its like takes from the parent chain; and not
 //! `eth_blockNumber` beside the call, which another node behind the same URL may answer.
 
-use std::time::Duration;
-
 use alloy::network::{Ethereum, TransactionBuilder as _};
-use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256, eip191_hash_message};
+use alloy::primitives::{Address, B256, TxKind, U256, eip191_hash_message};
 use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
-use alloy_sol_types::{SolConstructor as _, SolValue as _};
+use alloy_sol_types::SolConstructor as _;
 
+use super::envelope::Envelope;
 use crate::abi::SignatureValidator;
 use crate::chain::node::RpcError;
 use crate::chain::node::connection::understand;
-use crate::domain::{SignatureVerdict, Timestamp, Wallet};
+use crate::domain::{ChainStatus, Checkpoint, SignatureVerdict, Timestamp, Wallet};
 
 /// Gas of the whole call: enough for the validator's own limits, and below the 2^24 that a node may insist on (EIP-7825).
 const CALL_GAS: u64 = 12_000_000;
-
-/// How long the node may take.
-const PATIENCE: Duration = Duration::from_secs(6);
-
-/// The end of a signature that carries the wallet's deployment (ERC-6492).
-const ERC6492_MAGIC: [u8; 32] =
-    alloy::primitives::hex!("6492649264926492649264926492649264926492649264926492649264926492");
 
 /// The validator's answers.
 const REFUSED: u8 = 0;
 const VALID: u8 = 1;
 const NO_CODE: u8 = 2;
+const REFUSED_BY_DELEGATE: u8 = 3;
+const OUT_OF_GAS: u8 = 4;
 
-/// Checks a signature of `message` as EIP-191's personal message, on the chain `chain_id` as it is at `reached` or later.
+/// A text, and the signature that a wallet is said to have given it as EIP-191's personal message.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedText<'a> {
+    /// Who is said to have signed.
+    pub wallet: Wallet,
+    /// The text as it was shown.
+    pub message: &'a str,
+    /// A key's 65 bytes, or whatever the wallet's contract understands.
+    pub signature: &'a [u8],
+}
+
+/// What the follower has seen of the chain: the least that a node must have reached for its answer to count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    /// The time of the newest confirmed block: an older yes could be by a key that the wallet has removed since.
+    pub confirmed: Timestamp,
+    /// The time of the newest block: an older no could be from before the wallet was deployed.
+    pub newest: Timestamp,
+}
+
+impl Reached {
+    /// What this status shows; nothing is asked of a node where it shows no block.
+    pub fn by(status: &ChainStatus) -> Self {
+        let time = |block: Option<Checkpoint>| block.map_or(Timestamp(0), |block| block.timestamp);
+        let confirmed = time(status.confirmed);
+        Self {
+            confirmed,
+            newest: confirmed.max(time(status.head)),
+        }
+    }
+}
+
+/// Why a node gave no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Its newest block is older than one that the follower has seen. The same URL may answer a moment later.
+    #[error("it lags behind the node that is followed")]
+    Lags,
+    /// Its EVM does not know an opcode of the check, and a contract stands at the wallet's address.
+    #[error("its EVM does not run the check of smart wallets: {message}")]
+    CannotRun {
+        /// The node's sentence.
+        message: String,
+    },
+    /// It did not answer, or not as a node of this chain.
+    #[error(transparent)]
+    Node(#[from] RpcError),
+}
+
+/// Checks a signature on the chain `chain_id`. Does not time out by itself. Never [`SignatureVerdict::Unavailable`].
 ///
 /// # Errors
-/// When the node did not answer, or stands at another chain or before `reached`: nothing is known then. Never
-/// [`SignatureVerdict::Unavailable`].
+/// When the node did not answer, is on another chain, or lags behind `reached`: nothing is known then.
 pub async fn check_signature(
     provider: &impl Provider<Ethereum>,
     chain_id: u64,
-    reached: Timestamp,
-    wallet: Wallet,
-    message: &str,
-    signature: &[u8],
-) -> Result<SignatureVerdict, RpcError> {
-    let hash = eip191_hash_message(message);
-    let without_contract = match recover(&hash, signature) {
-        // A key's own signature needs no chain, and no contract can stand at the address of a known key.
-        Some(signer) if signer == wallet.0 => return Ok(SignatureVerdict::Valid),
-        Some(_) => SignatureVerdict::OtherKey,
-        None => SignatureVerdict::Malformed,
+    reached: Reached,
+    text: SignedText<'_>,
+) -> Result<SignatureVerdict, CheckError> {
+    let hash = eip191_hash_message(text.message);
+    let envelope = Envelope::open(text.signature);
+    let signer = envelope.signer(&hash);
+    // A key's own signature needs no chain, and no contract can stand at the address of a known key.
+    if signer == Some(text.wallet.0) {
+        return Ok(SignatureVerdict::Valid);
+    }
+    let without_contract = envelope.verdict_without_contract(&hash);
+    let called = provider
+        .call(question(text.wallet.0, hash, envelope))
+        .latest();
+    let answer = match called.await.map_err(|error| understand(&error)) {
+        Ok(answer) => answer,
+        Err(error) if is_unknown_opcode(&error) => {
+            let code = provider.get_code_at(text.wallet.0).latest().await;
+            return match code.map_err(|error| understand(&error))?.is_empty() {
+                true => Ok(without_contract),
+                false => Err(CheckError::CannotRun {
+                    message: error.to_string(),
+                }),
+            };
+        }
+        Err(error) => return Err(error.into()),
     };
-    let asking = ask(provider, wallet.0, hash, signature);
-    let answer = tokio::time::timeout(PATIENCE, asking)
-        .await
-        .map_err(|_| RpcError::Timeout {
-            message: "a signature was not checked in time".to_owned(),
-        })?
-        .map_err(|error| understand(&error))?;
     let answer = Answer::read(&answer)
         .ok_or_else(|| RpcError::unavailable("it did not run the check of a signature"))?;
     if answer.chain != U256::from(chain_id) {
-        return Err(RpcError::WrongChain {
+        return Err(CheckError::Node(RpcError::WrongChain {
             expected: chain_id,
             actual: answer.chain.saturating_to(),
-        });
+        }));
     }
-    if answer.time < U256::from(reached.0) {
-        return Err(RpcError::unavailable(
-            "it lags behind the node that is followed",
-        ));
+    let verdict = match answer.said {
+        Said::Verdict(verdict) => verdict,
+        Said::NoCode => without_contract,
+        // The account is a key's, whose owner need not know of the contract that acts for it.
+        Said::RefusedByDelegate if signer.is_some() => SignatureVerdict::OtherKey,
+        Said::RefusedByDelegate => SignatureVerdict::RefusedByContract,
+    };
+    let needed = match verdict {
+        SignatureVerdict::Valid => reached.confirmed,
+        _ => reached.newest,
+    };
+    if answer.time < U256::from(needed.0) {
+        return Err(CheckError::Lags);
     }
-    Ok(answer.verdict.unwrap_or(without_contract))
+    Ok(verdict)
+}
+
+/// Whether a node says that its EVM lacks an opcode. The wallet's own failures never become an error of the call.
+fn is_unknown_opcode(error: &RpcError) -> bool {
+    let text = error.to_string().to_ascii_lowercase();
+    // go-ethereum and ganache; revm's names as reth and anvil print them; Nethermind and OpenEthereum; Besu.
+    [
+        "invalid opcode",
+        "notactivated",
+        "opcodenotfound",
+        "badinstruction",
+        "bad instruction",
+        "invalid_operation",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 /// What the validator answers.
 struct Answer {
-    /// `None` for a wallet that is no contract.
-    verdict: Option<SignatureVerdict>,
+    said: Said,
     /// The chain that gave it.
     chain: U256,
     /// The time there, in seconds.
     time: U256,
+}
+
+/// What the wallet's contract made of the signature.
+enum Said {
+    Verdict(SignatureVerdict),
+    /// There is no contract, also not after the deployment that the signature brought along.
+    NoCode,
+    /// The account is a key's that lets a contract act for it (EIP-7702).
+    RefusedByDelegate,
 }
 
 impl Answer {
@@ -93,111 +176,80 @@ impl Answer {
     fn read(answer: &[u8]) -> Option<Self> {
         let (word, numbers) = answer.split_first()?;
         let (chain, time) = numbers.split_first_chunk::<32>()?;
-        let verdict = match *word {
-            VALID => Some(SignatureVerdict::Valid),
-            REFUSED => Some(SignatureVerdict::RefusedByContract),
-            NO_CODE => None,
+        let said = match *word {
+            VALID => Said::Verdict(SignatureVerdict::Valid),
+            REFUSED => Said::Verdict(SignatureVerdict::RefusedByContract),
+            OUT_OF_GAS => Said::Verdict(SignatureVerdict::OutOfGas),
+            NO_CODE => Said::NoCode,
+            REFUSED_BY_DELEGATE => Said::RefusedByDelegate,
             _ => return None,
         };
         Some(Self {
-            verdict,
+            said,
             chain: U256::from_be_bytes(*chain),
             time: U256::from_be_bytes::<32>(time.try_into().ok()?),
         })
     }
 }
 
-/// Whether the wallet is a key's and this is the key's signature: needs no chain.
-pub fn is_signed_by_key(wallet: Wallet, message: &str, signature: &[u8]) -> bool {
-    recover(&eip191_hash_message(message), signature) == Some(wallet.0)
+/// Whether this is the signature of the wallet's own key: needs no chain.
+pub fn is_signed_by_key(text: SignedText<'_>) -> bool {
+    let signer = Envelope::open(text.signature).signer(&eip191_hash_message(text.message));
+    signer == Some(text.wallet.0)
 }
 
-/// Whose key made this signature; `None` when no key can have.
-fn recover(hash: &B256, signature: &[u8]) -> Option<Address> {
-    // Wallets count the recovery id from 0 or from 27; anything else is for transactions.
-    let [.., 0 | 1 | 27 | 28] = signature else {
-        return None;
-    };
-    if signature.len() != 65 {
-        return None;
-    }
-    let signature = Signature::from_raw(signature).ok()?;
-    // The other of the two equivalent forms is refused, as every wallet and contract library does (EIP-2).
-    if signature.normalize_s().is_some() {
-        return None;
-    }
-    signature.recover_address_from_prehash(hash).ok()
-}
-
-async fn ask(
-    provider: &impl Provider<Ethereum>,
-    wallet: Address,
-    hash: B256,
-    signature: &[u8],
-) -> Result<Bytes, alloy::transports::TransportError> {
-    let (factory, deployment, signature) = unwrap_erc6492(signature)
-        .unwrap_or_else(|| (Address::ZERO, Bytes::new(), signature.to_vec().into()));
+/// The call that runs the validator.
+fn question(wallet: Address, hash: B256, envelope: Envelope) -> TransactionRequest {
     let arguments = SignatureValidator::constructorCall {
         wallet,
         hash,
-        signature,
-        factory,
-        deployment,
+        signature: envelope.signature,
+        factory: envelope.factory,
+        deployment: envelope.deployment,
     };
     let mut code = SignatureValidator::BYTECODE.to_vec();
     code.extend(arguments.abi_encode());
-    let call = TransactionRequest::default()
+    TransactionRequest::default()
         .with_kind(TxKind::Create)
         .with_input(code)
-        .with_gas_limit(CALL_GAS);
-    provider.call(call).await
-}
-
-/// The factory, its call and the wallet's own signature out of an ERC-6492 wrapper.
-fn unwrap_erc6492(signature: &[u8]) -> Option<(Address, Bytes, Bytes)> {
-    let wrapped = signature.strip_suffix(&ERC6492_MAGIC)?;
-    <(Address, Bytes, Bytes)>::abi_decode_params(wrapped).ok()
+        .with_gas_limit(CALL_GAS)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    #[test]
-    fn the_magic_is_that_of_erc_6492() {
-        let text = "6492".repeat(16);
-        assert_eq!(hex::encode(ERC6492_MAGIC), text);
-    }
+    /// Opcodes that came after London: PUSH0, TLOAD, TSTORE, MCOPY, BLOBHASH, BLOBBASEFEE.
+    const NEWER: [u8; 6] = [0x5f, 0x5c, 0x5d, 0x5e, 0x49, 0x4a];
 
     #[test]
-    fn the_other_form_of_a_signature_is_refused() {
-        let signer = crate::sandbox::chain::wallet("signer");
-        let hash = eip191_hash_message("hello");
-        let signature = alloy::signers::SignerSync::sign_hash_sync(&signer, &hash).unwrap();
-        assert_eq!(
-            recover(&hash, &signature.as_bytes()),
-            Some(signer.address())
-        );
-        let order = U256::from_str_radix(
-            "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
-            16,
-        )
-        .unwrap();
-        let other = Signature::new(signature.r(), order - signature.s(), !signature.v());
-        assert_eq!(recover(&hash, &other.as_bytes()), None);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_an_answer_and_not_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), magic in any::<bool>()) {
-            let mut bytes = bytes;
-            if magic {
-                bytes.extend(ERC6492_MAGIC);
+    fn the_validator_runs_on_an_evm_of_2021() {
+        let mut code = SignatureValidator::BYTECODE.iter().copied();
+        while let Some(opcode) = code.next() {
+            assert!(!NEWER.contains(&opcode), "{opcode:#x}");
+            // What PUSH1 to PUSH32 push is data.
+            for _ in 0x60..=opcode.min(0x7f) {
+                code.next();
             }
-            let _ = recover(&B256::ZERO, &bytes);
-            let _ = unwrap_erc6492(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_missing_opcode_is_told_from_other_errors() {
+        let other = |message: &str| RpcError::Other {
+            code: -32_000,
+            message: message.to_owned(),
+        };
+        for message in [
+            "invalid opcode: MCOPY",
+            "VM Exception while processing transaction: invalid opcode",
+            "EVM error NotActivated",
+            "EVM error OpcodeNotFound",
+        ] {
+            assert!(is_unknown_opcode(&other(message)), "{message}");
+        }
+        for message in ["header not found", "out of gas", "execution reverted"] {
+            assert!(!is_unknown_opcode(&other(message)), "{message}");
         }
     }
 }

@@ -1,156 +1,193 @@
-//! Signature checks against whichever node works, beside the follower and without getting in its way.
+//! Signature checks against whichever node answers, beside the follower and without getting in its way.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::warn;
 
-use super::signature::{check_signature, is_signed_by_key};
+use super::endpoint::Endpoint;
+use super::signature::{CheckError, Reached, SignedText, check_signature, is_signed_by_key};
 use crate::chain::ChainConfig;
-use crate::chain::node::{Chosen, Pool, RpcError};
-use crate::domain::{ChainStatus, SignatureVerdict, Timestamp, Wallet};
+use crate::chain::node::RpcError;
+use crate::domain::{ChainStatus, SignatureVerdict, Wallet};
 
-/// How long a check may take before the person is asked to try again.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Connecting to a node and asking it may take this long together.
+const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 
-/// How long another node than the preferred one is used before the preferred one is looked for again.
-pub const RETURN_AFTER: Duration = Duration::from_secs(60);
+/// The pause after the first round of questions. It doubles after each round, up to the time of a block: a node that lags,
+/// or one of several behind the same URL, has caught up by then.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The time of a block where the follower has not learned it; that of Base.
+const USUAL_BLOCK_TIME: Duration = Duration::from_secs(2);
+
+/// The longest pause, on chains that are slower than that.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// The waits of a check.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long a check may take before the person is asked to try again.
+    pub patience: Duration,
+    /// When a node has not answered after this, the next one is asked as well: a node that hangs must not use up the
+    /// patience.
+    pub next_after: Duration,
+    /// For how long a node that failed is asked only after the others.
+    pub return_after: Duration,
+}
+
+impl Default for Timing {
+    /// 20 s of patience, the next node after 1.5 s; a node that failed is preferred again after a minute.
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_secs(20),
+            next_after: Duration::from_millis(1_500),
+            return_after: Duration::from_secs(60),
+        }
+    }
+}
 
 /// Checks wallets' signatures; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Signatures {
-    pool: Pool,
+    endpoints: Arc<[Endpoint]>,
     chain_id: u64,
     followed: watch::Receiver<ChainStatus>,
-    return_after: Duration,
-    current: Arc<Mutex<Current>>,
+    timing: Timing,
 }
 
-/// What all checks share.
-#[derive(Debug, Default)]
-struct Current {
-    connection: Option<Connection>,
-    /// Whether a better one is looked for meanwhile.
-    renewing: bool,
-}
-
-/// The connection that worked last, or the search for one: all checks wait for the same.
-type Connection = Shared<BoxFuture<'static, Chosen>>;
+/// What one node made of the question, with its index into `rpc_urls`.
+type Answered = (usize, Result<SignatureVerdict, CheckError>);
 
 impl Signatures {
-    /// Over the same endpoints as the follower; connects when the first contract wallet has to be asked. What `followed`
-    /// says is confirmed is the least that a node must have: see [`check_signature`]. Without it, any node is believed.
-    /// After `return_after` ([`RETURN_AFTER`]) in place of a preferred node, a search begins anew.
+    /// Over the same URLs as the follower; connects when the first contract wallet has to be asked. What `followed` says
+    /// of the chain is the least that a node must have reached: see [`Reached`]. Without it, any node is believed.
     pub fn new(
         config: &ChainConfig,
         followed: watch::Receiver<ChainStatus>,
-        return_after: Duration,
+        timing: Timing,
     ) -> Self {
         Self {
-            pool: Pool::new(&config.rpc_urls, config.chain_id),
+            endpoints: config.rpc_urls.iter().map(Endpoint::new).collect(),
             chain_id: config.chain_id,
             followed,
-            return_after,
-            current: Arc::default(),
+            timing,
         }
     }
 
     /// Whether `wallet` signed `message`. [`SignatureVerdict::Unavailable`] when no node could be asked in time.
     pub async fn check(&self, wallet: Wallet, message: &str, signature: &[u8]) -> SignatureVerdict {
-        if is_signed_by_key(wallet, message, signature) {
+        let text = SignedText {
+            wallet,
+            message,
+            signature,
+        };
+        if is_signed_by_key(text) {
             return SignatureVerdict::Valid;
         }
-        let asking = self.ask(wallet, message, signature);
-        match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(Some(verdict)) => verdict,
-            Ok(None) | Err(_) => SignatureVerdict::Unavailable,
+        let (reached, block_time) = {
+            let status = self.followed.borrow();
+            (Reached::by(&status), status.block_time)
+        };
+        let longest_pause = block_time
+            .unwrap_or(USUAL_BLOCK_TIME)
+            .clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        let asking = self.ask(text, reached, longest_pause);
+        let verdict = timeout(self.timing.patience, asking).await;
+        let verdict = verdict.unwrap_or(SignatureVerdict::Unavailable);
+        match verdict {
+            SignatureVerdict::Unavailable => {
+                warn!(%wallet, "a signature could not be checked: no node gave a usable answer in time");
+            }
+            SignatureVerdict::CannotCheck => {
+                warn!(%wallet, "a signature could not be checked: the EVM of this chain does not run the check of smart wallets");
+            }
+            SignatureVerdict::OutOfGas => {
+                warn!(%wallet, "a smart wallet used up the gas of a signature check");
+            }
+            _ => {}
         }
+        verdict
     }
 
-    /// What the first node says that says anything. Each is tried, and one once more: a connection may have been lost
-    /// since it was last used.
+    /// The first verdict that a node gives. Each node is asked once before any is asked again; does not end while none
+    /// gives a verdict.
     async fn ask(
         &self,
-        wallet: Wallet,
-        message: &str,
-        signature: &[u8],
-    ) -> Option<SignatureVerdict> {
-        let confirmed = self.followed.borrow().confirmed;
-        let reached = confirmed.map_or(Timestamp(0), |block| block.timestamp);
-        for _ in 0..=self.pool.len() {
-            let connection = self.connection();
-            let chosen = connection.clone().await;
-            let provider = chosen.node.provider();
-            let checked = check_signature(
-                &provider,
-                self.chain_id,
-                reached,
-                wallet,
-                message,
-                signature,
-            );
-            match checked.await {
-                Ok(verdict) => return Some(verdict),
-                Err(error) => self.give_up(&connection, &chosen, &error),
+        text: SignedText<'_>,
+        reached: Reached,
+        longest_pause: Duration,
+    ) -> SignatureVerdict {
+        let mut pause = FIRST_PAUSE;
+        let mut asked = FuturesUnordered::new();
+        // Those that have not answered yet: they are not asked twice at the same time.
+        let mut waiting = BTreeSet::new();
+        let mut runs_nowhere = false;
+        loop {
+            for place in self.in_order() {
+                if self.endpoints[place].is_quiet() || !waiting.insert(place) {
+                    continue;
+                }
+                asked.push(self.ask_node(place, text, reached));
+                match timeout(self.timing.next_after, next(&mut asked)).await {
+                    Ok((_, Ok(verdict))) => return verdict,
+                    Ok((failed, Err(error))) => {
+                        waiting.remove(&failed);
+                        runs_nowhere |= matches!(error, CheckError::CannotRun { .. });
+                    }
+                    Err(_) => self.endpoints[place].is_slow(),
+                }
             }
+            // The chain's rules are the same at every node: none will run it later either.
+            if runs_nowhere {
+                return SignatureVerdict::CannotCheck;
+            }
+            let until = Instant::now() + pause;
+            while let Ok((place, answer)) = timeout_at(until, next(&mut asked)).await {
+                match answer {
+                    Ok(verdict) => return verdict,
+                    Err(_) => waiting.remove(&place),
+                };
+            }
+            pause = (pause * 2).min(longest_pause);
         }
-        None
     }
 
-    fn connection(&self) -> Connection {
-        let mut current = self.lock();
-        let connection = current
-            .connection
-            .get_or_insert_with(|| self.search())
-            .clone();
-        let overdue = connection
-            .peek()
-            .is_some_and(|chosen| chosen.has_stood_in_for(self.return_after));
-        if overdue && !current.renewing {
-            current.renewing = true;
-            self.renew();
-        }
-        connection
-    }
-
-    /// A task of its own: a slow search goes on when nobody waits any more, and the next check finds its end.
-    fn search(&self) -> Connection {
-        let pool = self.pool.clone();
-        tokio::spawn(async move { pool.choose(|_| {}).await })
-            .map(|chosen| chosen.expect("the search does not panic and is not cancelled"))
-            .boxed()
-            .shared()
-    }
-
-    /// Searches afresh from the preferred node; until that ends, checks go on with the one in use.
-    fn renew(&self) {
-        let (search, current) = (self.search(), Arc::clone(&self.current));
-        tokio::spawn(async move {
-            search.clone().await;
-            *lock(&current) = Current {
-                connection: Some(search),
-                renewing: false,
-            };
+    async fn ask_node(&self, place: usize, text: SignedText<'_>, reached: Reached) -> Answered {
+        let endpoint = &self.endpoints[place];
+        let asking = async {
+            let node = endpoint.connect(self.chain_id).await?;
+            check_signature(&node.provider(), self.chain_id, reached, text).await
+        };
+        let answer = timeout(ANSWER_WITHIN, asking).await.unwrap_or_else(|_| {
+            Err(CheckError::Node(RpcError::Timeout {
+                message: "a signature was not checked in time".to_owned(),
+            }))
         });
-    }
-
-    /// Lets the next check look for another connection. Of the checks that met the same failure, the first says so: it is
-    /// one failure.
-    fn give_up(&self, failed: &Connection, chosen: &Chosen, error: &RpcError) {
-        let mut current = self.lock();
-        let known = current.connection.take_if(|current| current.ptr_eq(failed));
-        if known.is_some() {
-            self.pool.failed(chosen, true, error);
+        match &answer {
+            Ok(_) => endpoint.worked(),
+            Err(error) => endpoint.failed(error),
         }
+        (place, answer)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        lock(&self.current)
+    /// The nodes in order of preference, those that failed lately last.
+    fn in_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.endpoints.len()).collect();
+        order.sort_by_key(|place| self.endpoints[*place].failed_within(self.timing.return_after));
+        order
     }
 }
 
-fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
-    current.lock().expect("never poisoned: no panic while held")
+/// The next answer; does not end while nothing is asked.
+async fn next(asked: &mut FuturesUnordered<impl Future<Output = Answered>>) -> Answered {
+    match asked.next().await {
+        Some(answered) => answered,
+        None => std::future::pending().await,
+    }
 }

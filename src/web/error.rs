@@ -36,7 +36,12 @@ pub(super) enum WebError {
     NonceUsed,
     SignatureMalformed,
     SignatureOfAnotherKey,
+    /// With the chain's id.
+    WalletNotDeployed(u64),
     RefusedByContract,
+    WalletOutOfGas,
+    /// With the chain's id.
+    ChainCannotCheck(u64),
     ChainUnavailable,
     DiscordUnavailable,
     MemberLeft,
@@ -82,10 +87,10 @@ impl WebError {
             Self::Message(Mismatch::Statement) => "statement_edited",
             Self::Message(Mismatch::Edited) => "message_edited",
             Self::NonceUsed => "nonce_used",
-            Self::SignatureMalformed => "signature_malformed",
+            Self::SignatureMalformed | Self::WalletNotDeployed(_) => "signature_malformed",
             Self::SignatureOfAnotherKey => "signature_of_another_key",
-            Self::RefusedByContract => "refused_by_contract",
-            Self::ChainUnavailable => "chain_unavailable",
+            Self::RefusedByContract | Self::WalletOutOfGas => "refused_by_contract",
+            Self::ChainUnavailable | Self::ChainCannotCheck(_) => "chain_unavailable",
             Self::DiscordUnavailable => "discord_unavailable",
             Self::MemberLeft => "member_left",
             Self::BotAbsent => "bot_absent",
@@ -132,8 +137,11 @@ impl WebError {
             Self::Message(Mismatch::Edited) => format!("The signed message differs from the one given out. {AGAIN}"),
             Self::NonceUsed => format!("This message was already used or replaced by a newer one. {AGAIN}"),
             Self::SignatureMalformed => "This is not a signature that a wallet makes; press Sign and confirm in your wallet again.".to_owned(),
-            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press Sign again.".to_owned(),
+            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press Sign again. If the connected one is a smart wallet that was never used on this network, it is not deployed yet: send a first transaction from it.".to_owned(),
+            Self::WalletNotDeployed(chain_id) => format!("There is no smart wallet at your address on this network (chain {chain_id}), and this signature could not create it there; send a first transaction from your wallet on this network, then press Sign again."),
             Self::RefusedByContract => "Your smart wallet did not confirm the signature; check that it is on the right network and sign again.".to_owned(),
+            Self::WalletOutOfGas => "Your smart wallet used more gas to check the signature than a check may use (3 million), so it could not be confirmed; link another wallet, or tell those who run this server.".to_owned(),
+            Self::ChainCannotCheck(chain_id) => format!("This network (chain {chain_id}) cannot run the check that smart wallets need, so only ordinary wallets can be linked."),
             Self::ChainUnavailable => "The chain cannot be asked about your wallet right now, so nothing was linked; try again in a moment.".to_owned(),
             Self::DiscordUnavailable => "Discord cannot be reached right now; try again in a moment.".to_owned(),
             Self::MemberLeft => "You are not a member of this server any more; join it again, and run /verify there to get a new link.".to_owned(),
@@ -159,6 +167,7 @@ impl WebError {
             | Self::BadAddress
             | Self::NameMismatch
             | Self::SignatureMalformed
+            | Self::WalletNotDeployed(_)
             | Self::Message(Mismatch::NotSiwe) => StatusCode::BAD_REQUEST,
             Self::SignInFailed => StatusCode::BAD_GATEWAY,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -168,12 +177,14 @@ impl WebError {
             | Self::MemberLeft
             | Self::BotAbsent
             | Self::TooManyWallets(_) => StatusCode::CONFLICT,
-            Self::Message(_) | Self::SignatureOfAnotherKey | Self::RefusedByContract => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
-            Self::ChainUnavailable | Self::DiscordUnavailable | Self::NotReady(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Message(_)
+            | Self::SignatureOfAnotherKey
+            | Self::RefusedByContract
+            | Self::WalletOutOfGas => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::ChainUnavailable
+            | Self::ChainCannotCheck(_)
+            | Self::DiscordUnavailable
+            | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -229,13 +240,16 @@ pub(super) fn link_works(usable: Usable) -> Result<(), WebError> {
     }
 }
 
-/// `Ok` for the one verdict that lets a link through.
-pub(super) fn signature_holds(verdict: SignatureVerdict) -> Result<(), WebError> {
+/// `Ok` for the one verdict that lets a link through. `chain_id` is where contract wallets are asked.
+pub(super) fn signature_holds(verdict: SignatureVerdict, chain_id: u64) -> Result<(), WebError> {
     match verdict {
         SignatureVerdict::Valid => Ok(()),
         SignatureVerdict::OtherKey => Err(WebError::SignatureOfAnotherKey),
         SignatureVerdict::Malformed => Err(WebError::SignatureMalformed),
+        SignatureVerdict::NotDeployed => Err(WebError::WalletNotDeployed(chain_id)),
         SignatureVerdict::RefusedByContract => Err(WebError::RefusedByContract),
+        SignatureVerdict::OutOfGas => Err(WebError::WalletOutOfGas),
+        SignatureVerdict::CannotCheck => Err(WebError::ChainCannotCheck(chain_id)),
         SignatureVerdict::Unavailable => Err(WebError::ChainUnavailable),
     }
 }

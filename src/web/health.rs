@@ -1,16 +1,21 @@
 //! What monitors ask: alive, ready, status and metrics. No address and no Discord id in any answer.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use super::Site;
 use super::error::WebError;
+use super::ready::{Moment, age_of_newest, why_not_ready};
 use crate::domain::Checkpoint;
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -32,20 +37,16 @@ pub fn while_starting() -> Router {
 
 async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
     let chain = site.state.chain.borrow().clone();
-    if chain.trouble.is_some() {
-        return Err(WebError::NotReady(
-            "The chain cannot be followed at the moment.",
-        ));
+    let is_connected = site.state.discord.borrow().connected;
+    let now = Moment {
+        time: site.now(),
+        instant: Instant::now(),
+    };
+    let why_not = why_not_ready(&chain, site.settings().chain_id, is_connected, now);
+    match why_not {
+        Some(why_not) => Err(WebError::NotReady(why_not)),
+        None => Ok(Json(json!({ "ready": true }))),
     }
-    if !chain.at_tip {
-        return Err(WebError::NotReady(
-            "The chain has not been followed to its tip yet.",
-        ));
-    }
-    if !site.state.discord.borrow().connected {
-        return Err(WebError::NotReady("Discord is not connected."));
-    }
-    Ok(Json(json!({ "ready": true })))
 }
 
 /// The numbers behind status and metrics.
@@ -55,17 +56,19 @@ struct Numbers {
     cursor: Option<u64>,
     lag_seconds: Option<u64>,
     unknown_logs: u64,
+    orphans: u64,
     failing: u64,
     pending: u64,
 }
 
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
+    let lag_seconds = age_of_newest(&chain, site.now());
     let (failing, unread) = (
         site.state.discord.borrow().failing.clone(),
         chain.unread_modules,
     );
-    let (cursor, unknown_logs, failing) = site
+    let (cursor, unknown_logs, orphans, failing) = site
         .with_store(move |store| {
             let unknown = store.unknown_logs()?.iter().map(|logs| logs.count).sum();
             let gates = store.gates()?;
@@ -76,7 +79,7 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
                     })
             };
             let failing = gates.iter().filter(stands).count();
-            Ok((store.cursor()?, unknown, failing))
+            Ok((store.cursor()?, unknown, store.orphans()?, failing))
         })
         .await?;
     let number = |checkpoint: Option<Checkpoint>| checkpoint.map(|block| block.number);
@@ -85,11 +88,9 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
         confirmed: number(chain.confirmed),
         // Blocks without events are stored now and then only; their cursor is as sure as the events before them.
         cursor: number(cursor.max(chain.confirmed)),
-        // How old the newest block is whose events count. A chain whose clock runs ahead of ours has no lag.
-        lag_seconds: chain
-            .confirmed
-            .map(|block| site.now().0.saturating_sub(block.timestamp.0)),
+        lag_seconds,
         unknown_logs,
+        orphans,
         failing: failing.try_into().unwrap_or(u64::MAX),
         pending: (site.state.pending)(),
     })
@@ -112,6 +113,7 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
             "rpc": rpc,
             "reorgs": reorgs,
             "unknown_logs": numbers.unknown_logs,
+            "orphans": numbers.orphans,
         },
         "discord": {
             "connected": connected,
@@ -132,22 +134,80 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
     let reorgs = site.state.chain.borrow().reorgs;
     let connected = site.state.discord.borrow().connected;
     let counts = *site.state.counts.borrow();
-    for (name, value) in [
-        ("amser_roles_chain_head_block", numbers.head),
-        ("amser_roles_chain_confirmed_block", numbers.confirmed),
-        ("amser_roles_chain_cursor_block", numbers.cursor),
-        ("amser_roles_chain_lag_seconds", numbers.lag_seconds),
-        ("amser_roles_chain_reorgs", Some(reorgs)),
-        ("amser_roles_chain_unknown_logs", Some(numbers.unknown_logs)),
-        ("amser_roles_discord_connected", Some(u64::from(connected))),
-        ("amser_roles_discord_pending_changes", Some(numbers.pending)),
-        ("amser_roles_discord_failing_gates", Some(numbers.failing)),
-        ("amser_roles_subscriptions", Some(counts.subscriptions)),
-        ("amser_roles_subscriptions_active", Some(counts.active)),
-        ("amser_roles_links", Some(counts.links)),
-        ("amser_roles_gates", Some(counts.gates)),
-        ("amser_roles_held_back_revokes", Some(counts.held_back)),
+    for (name, value, help) in [
+        (
+            "amser_roles_chain_head_block",
+            numbers.head,
+            "Newest block that a node has shown.",
+        ),
+        (
+            "amser_roles_chain_confirmed_block",
+            numbers.confirmed,
+            "Newest block whose events count.",
+        ),
+        (
+            "amser_roles_chain_cursor_block",
+            numbers.cursor,
+            "Block up to which every event is stored.",
+        ),
+        (
+            "amser_roles_chain_lag_seconds",
+            numbers.lag_seconds,
+            "Age of the newest block in seconds.",
+        ),
+        (
+            "amser_roles_chain_reorgs",
+            Some(reorgs),
+            "Reorganisations that changed stored blocks, since the start.",
+        ),
+        (
+            "amser_roles_chain_unknown_logs",
+            Some(numbers.unknown_logs),
+            "Logs of followed contracts that could not be decoded.",
+        ),
+        (
+            "amser_roles_chain_orphans",
+            Some(numbers.orphans),
+            "Subscriptions with events whose creation was not read: start_block is too late, or a node has lost old logs.",
+        ),
+        (
+            "amser_roles_discord_connected",
+            Some(u64::from(connected)),
+            "1 while the Discord gateway is connected, else 0.",
+        ),
+        (
+            "amser_roles_discord_pending_changes",
+            Some(numbers.pending),
+            "Role changes that Discord has not acknowledged yet.",
+        ),
+        (
+            "amser_roles_discord_failing_gates",
+            Some(numbers.failing),
+            "Gates with a standing error.",
+        ),
+        (
+            "amser_roles_subscriptions",
+            Some(counts.subscriptions),
+            "Subscriptions in the store.",
+        ),
+        (
+            "amser_roles_subscriptions_active",
+            Some(counts.active),
+            "Subscriptions that give access now.",
+        ),
+        (
+            "amser_roles_links",
+            Some(counts.links),
+            "Wallets that members have linked.",
+        ),
+        ("amser_roles_gates", Some(counts.gates), "Gates in force."),
+        (
+            "amser_roles_held_back_revokes",
+            Some(counts.held_back),
+            "Removals that were stopped and wait for an approval.",
+        ),
     ] {
+        metrics::describe_gauge!(name, help);
         if let Some(value) = value {
             #[expect(
                 clippy::cast_precision_loss,
@@ -158,6 +218,26 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
     }
     let text = site.state.metrics.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// How often the recorder is tidied.
+pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Tidies the metrics' recorder until `stop`: samples of request times are kept one by one until somebody scrapes or this
+/// sums them up.
+pub async fn keep_metrics_small(
+    metrics: PrometheusHandle,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => metrics.run_upkeep(),
+        }
+    }
 }
 
 #[cfg(test)]

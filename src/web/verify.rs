@@ -19,7 +19,7 @@ use super::session::{Session, Visitor};
 use super::siwe::{self, Mismatch, Terms};
 use super::standing::{NamedRole, Standing, settled, shown};
 use super::{SignIn, Site, view};
-use crate::domain::{Link, SignatureVerdict, UserId, Wallet};
+use crate::domain::{Link, UserId, Wallet};
 use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
 
 /// How long a text to sign works, in seconds.
@@ -220,11 +220,7 @@ async fn signature(
         signature.clone(),
     )
     .await;
-    if verdict == SignatureVerdict::Unavailable {
-        let wallet = challenge.wallet;
-        tracing::warn!(%wallet, "a signature could not be checked: no node answers for the chain");
-    }
-    signature_holds(verdict)?;
+    signature_holds(verdict, site.settings().chain_id)?;
     let (user, wallet) = (request.user, challenge.wallet);
     complete(&site, key, user, challenge, signature).await?;
     let standing = settled(&site, user, request.guild, Some(wallet), PATIENCE).await;

@@ -9,6 +9,7 @@ mod link_table;
 mod links;
 mod messages;
 mod moved;
+mod odd_wallets;
 mod pictures;
 mod posts;
 mod secrets;

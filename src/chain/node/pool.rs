@@ -49,13 +49,6 @@ pub(crate) struct Chosen {
     since: Instant,
 }
 
-impl Chosen {
-    /// Whether another one is preferred, and was out of use for so long that it is worth another try.
-    pub(crate) fn has_stood_in_for(&self, time: Duration) -> bool {
-        self.place > 0 && self.since.elapsed() >= time
-    }
-}
-
 impl Pool {
     /// A pool over `rpc_urls`; connects to nothing yet.
     pub(crate) fn new(rpc_urls: &[Url], chain_id: u64) -> Self {

@@ -86,7 +86,7 @@ pub(in crate::chain) async fn recover(
     let height = followed.lost_height.map_or(0, |(height, _)| height);
     followed.lost_height = Some((height.max(from.number), Instant::now()));
     context.status.send_modify(|status| {
-        status.at_tip = false;
+        status.set_at_tip(false, Instant::now());
         status.reorgs += 1;
     });
     Ok(())

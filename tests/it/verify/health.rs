@@ -1,6 +1,7 @@
 //! What monitors see.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use amser_roles::domain::{
@@ -28,16 +29,27 @@ async fn ready_means_at_the_tip_and_connected() {
     let not_yet = answer(browser.get("/readyz").await).await;
     assert_eq!((not_yet.0, code(&not_yet).as_str()), (503, "not_ready"));
     assert!(not_yet.1.to_string().contains("tip"));
-    site.chain_status.send_modify(|chain| chain.at_tip = true);
+    let now = Instant::now();
+    site.chain_status
+        .send_modify(|chain| chain.set_at_tip(true, now));
     let not_yet = answer(browser.get("/readyz").await).await;
     assert!(not_yet.0 == 503 && not_yet.1.to_string().contains("Discord"));
     site.discord_status
         .send_modify(|discord| discord.connected = true);
     assert_eq!(browser.get("/readyz").await.status(), 200);
+    // A node that fails for a moment is no outage.
+    let trouble = Some("no node answers: secret".to_owned());
+    site.chain_status.send_modify(|chain| {
+        chain.trouble = trouble;
+        chain.set_at_tip(false, now);
+    });
+    assert_eq!(browser.get("/readyz").await.status(), 200);
+    let long_ago = now.checked_sub(Duration::from_secs(11));
     site.chain_status
-        .send_modify(|chain| chain.trouble = Some("no node answers: secret".to_owned()));
+        .send_modify(|chain| chain.behind_since = long_ago);
     let broken = answer(browser.get("/readyz").await).await;
     assert!(broken.0 == 503 && !broken.1.to_string().contains("secret"));
+    assert!(broken.1.to_string().contains("no node"));
     assert_eq!(browser.get("/healthz").await.status(), 200);
 }
 
@@ -57,8 +69,8 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     site.store.put_gate(&gate(1, site.role)).unwrap();
     site.store.put_gate(&gate(2, other)).unwrap();
     site.chain_status.send_replace(ChainStatus {
-        head: block(12, START),
-        confirmed: block(10, START - 4),
+        head: block(12, START - 4),
+        confirmed: block(10, START - 8),
         at_tip: true,
         rpc: Some("127.0.0.1:8545".to_owned()),
         reorgs: 3,
@@ -80,7 +92,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     let expected = json!({
         "chain": {
             "head": 12, "confirmed": 10, "cursor": 10, "lag_seconds": 4,
-            "rpc": "127.0.0.1:8545", "reorgs": 3, "unknown_logs": 0,
+            "rpc": "127.0.0.1:8545", "reorgs": 3, "unknown_logs": 0, "orphans": 0,
         },
         "discord": { "connected": true, "pending_changes": 5, "failing": 1 },
         "counts": { "subscriptions": 9, "active": 8, "links": 7, "gates": 2 },
@@ -113,6 +125,9 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         "amser_roles_links 7",
         "amser_roles_chain_head_block 12",
         "amser_roles_discord_pending_changes 5",
+        "amser_roles_chain_orphans 0",
+        "amser_roles_chain_lag_seconds 4",
+        "# HELP amser_roles_chain_lag_seconds Age of the newest block in seconds.",
     ] {
         assert!(
             metrics.lines().any(|known| known == line),

@@ -14,7 +14,7 @@ use amser_roles::domain::{
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
-use amser_roles::wallet::signature::check_signature;
+use amser_roles::wallet::signature::{CheckError, Reached, SignedText, check_signature};
 use amser_roles::web::{
     self, Profile, SignIn, SignatureCheck, WalletConnect, WebSettings, WebState, new_link,
 };
@@ -218,9 +218,16 @@ pub(crate) async fn verdict(
     message: &str,
     signature: &[u8],
 ) -> SignatureVerdict {
-    let (any_time, wallet) = (Timestamp(0), Wallet(wallet));
-    let checked = check_signature(provider, CHAIN_ID, any_time, wallet, message, signature).await;
-    checked.unwrap_or(SignatureVerdict::Unavailable)
+    let text = SignedText {
+        wallet: Wallet(wallet),
+        message,
+        signature,
+    };
+    let checked = check_signature(provider, CHAIN_ID, Reached::default(), text).await;
+    checked.unwrap_or_else(|error| match error {
+        CheckError::CannotRun { .. } => SignatureVerdict::CannotCheck,
+        CheckError::Lags | CheckError::Node(_) => SignatureVerdict::Unavailable,
+    })
 }
 
 struct Standings {

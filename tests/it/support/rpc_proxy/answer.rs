@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::{Pending, Shared};
 
 /// So many blocks below the head may lack their logs.
 const NEWEST: u64 = 20;
@@ -27,6 +27,11 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
     let error = |error: Value| Answer::Json(json!({"jsonrpc": "2.0", "id": id, "error": error}));
     let result =
         |result: Value| Answer::Json(json!({"jsonrpc": "2.0", "id": id, "result": result}));
+    let slow = shared.faults().slow.filter(|(slow, _)| *slow == method);
+    if let Some((_, wait)) = slow {
+        tokio::time::sleep(wait).await;
+    }
+    let mut blocks_ago = None;
     {
         let mut faults = shared.faults();
         if let Some(status) = faults.status {
@@ -62,6 +67,26 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             faults.broke += 1;
             return error(json!({"code": -32000, "message": "something went wrong"}));
         }
+        if method == "eth_call" && request["params"][1] == "pending" {
+            match faults.pending {
+                Some(Pending::Refused) => {
+                    return error(
+                        json!({"code": -32000, "message": "pending block is not available"}),
+                    );
+                }
+                Some(Pending::Behind(blocks)) => blocks_ago = Some(blocks),
+                None => {}
+            }
+        }
+        if method == "eth_call"
+            && let Some((code, message)) = faults.call_error
+        {
+            return error(json!({"code": code, "message": message}));
+        }
+        if method == "eth_call" && faults.stale_calls.1 > 0 {
+            faults.stale_calls.1 -= 1;
+            blocks_ago = Some(faults.stale_calls.0);
+        }
         if method == "eth_call" && faults.empty_views > 0 {
             faults.empty_views -= 1;
             return result(json!("0x"));
@@ -84,10 +109,14 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             );
         }
     }
-    let request = match behind(shared, &method, request).await {
+    let mut request = match behind(shared, &method, request).await {
         Ok(request) => request,
         Err(null) => return result(null),
     };
+    if let Some(blocks) = blocks_ago {
+        let head = number(&ask(shared, "eth_blockNumber", json!([])).await).unwrap();
+        request["params"][1] = json!(format!("{:#x}", head - blocks));
+    }
     if method == "eth_getLogs"
         && let Some((from, to)) = range(&request)
         && let Some(refusal) = shared.faults().range_limit.clone()

@@ -1,6 +1,6 @@
 //! The faults that can be switched on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
 use serde_json::{Value, json};
@@ -15,6 +15,15 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
+/// What a node makes of the block `pending` in a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pending {
+    /// It has none.
+    Refused,
+    /// It answers as of so many blocks ago.
+    Behind(u64),
+}
+
 /// What the node does wrong.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
@@ -24,6 +33,15 @@ pub(crate) struct Faults {
     pub(crate) status: Option<u16>,
     /// Calls of this method are never answered, so many times.
     pub(crate) never: Option<(&'static str, u64)>,
+    /// Calls of this method are answered after so long.
+    pub(crate) slow: Option<(&'static str, Duration)>,
+    /// What becomes of calls at the block `pending`.
+    pub(crate) pending: Option<Pending>,
+    /// So many calls of contracts are answered as of so many blocks ago (`(blocks, times)`), as by a node that lags behind
+    /// the others of its URL.
+    pub(crate) stale_calls: (u64, u64),
+    /// Calls of contracts fail with this code and sentence.
+    pub(crate) call_error: Option<(i64, &'static str)>,
     /// `eth_chainId` answers this.
     pub(crate) chain_id: Option<u64>,
     /// Calls for logs over wider ranges are refused.
