@@ -6,6 +6,7 @@
 mod failures;
 mod join;
 mod register;
+mod reset;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,11 +26,13 @@ use crate::abi::Layouts;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
 use self::failures::Failures;
-pub(super) use self::join::read_again;
 pub(super) use self::register::{NotReadable, Registered, register};
+pub(super) use self::reset::read_again;
 
 /// Modules that are registered at the same time.
 pub(super) const REGISTERED_AT_ONCE: usize = 8;
+/// Modules that are taken in at once, at most.
+const WATCHED_AT_ONCE: usize = 500;
 /// Groups whose past is read at the same time.
 const GROUPS_AT_ONCE: usize = 4;
 /// What a task has come to.
@@ -50,6 +53,9 @@ pub(super) struct Joins {
     reading: BTreeSet<ModuleAddress>,
     groups: usize,
     failures: Failures,
+    /// Modules that are registered and not watched yet: many are taken in at once, since each time the unconfirmed blocks
+    /// are read again.
+    registered: Vec<(ModuleAddress, Registered)>,
     /// Whether a wanted module waits for its turn.
     waiting: bool,
 }
@@ -65,6 +71,7 @@ impl Joins {
             reading: BTreeSet::new(),
             groups: 0,
             failures: Failures::default(),
+            registered: Vec::new(),
             waiting: true,
         }
     }
@@ -73,6 +80,7 @@ impl Joins {
     pub(super) fn is_done(&self, followed: &Followed) -> bool {
         let is_given_up = |module| self.failures.sentence(module).is_some();
         self.registering.is_empty()
+            && self.registered.is_empty()
             && followed.joining.keys().all(is_given_up)
             && !self.waiting
             && self.failures.are_all_told()
@@ -89,6 +97,11 @@ impl Joins {
         context: &mut Context,
         followed: &mut Followed,
     ) -> Result<(), SessionError> {
+        let is_settled = followed.joining.is_empty()
+            && context.wanted.borrow().len() == followed.processors.len();
+        if is_settled && !context.wanted.has_changed().unwrap_or(false) && !self.waiting {
+            return Ok(());
+        }
         let wanted = context.wanted.borrow_and_update().clone();
         self.failures.keep_only(&wanted);
         if followed.keep_only(&wanted) {
@@ -100,6 +113,7 @@ impl Joins {
             .filter(|module| {
                 followed.processors.get(module).is_none()
                     && !self.registering.contains(module)
+                    && self.registered.iter().all(|(known, _)| known != module)
                     && self.failures.may_start(module)
             })
             .collect();
@@ -216,6 +230,7 @@ impl Joins {
     pub(super) async fn abort(&mut self, context: &Context) -> Result<(), SessionError> {
         self.tasks.shutdown().await;
         self.registering.clear();
+        self.registered.clear();
         self.reading.clear();
         self.groups = 0;
         context.writer.settle().await

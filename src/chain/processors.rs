@@ -110,6 +110,11 @@ impl Processors {
         self.modules.get(module)
     }
 
+    /// How many modules are watched.
+    pub fn len(&self) -> usize {
+        self.modules.len()
+    }
+
     /// Whether nothing is watched.
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()

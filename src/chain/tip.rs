@@ -117,16 +117,17 @@ pub(super) async fn follow(
         joins.update(context, followed).await?;
         progress::publish(context, followed, &joins, heads.block_time());
         let look_due = looked_at + context.config.second_look_every;
-        if look.is_none()
-            && look_due <= Instant::now()
-            && let Some(blocks) = second_look::blocks(followed, last_look)
-        {
+        if look.is_none() && look_due <= Instant::now() {
             looked_at = Instant::now();
-            last_look = blocks.1;
-            let looking = second_look::look(node.clone(), followed.processors.clone(), blocks);
-            look = Some(looking.boxed());
+            if let Some(blocks) = second_look::blocks(followed, last_look) {
+                last_look = blocks.1;
+                let processors = followed.processors.clone();
+                look = Some(second_look::look(node.clone(), processors, blocks).boxed());
+            }
+            continue;
         }
-        if finalized.is_none() && asked_finalized.is_none_or(|at| at.elapsed() > FINALIZED_EVERY) {
+        let is_due = asked_finalized.is_none_or(|at| at.elapsed() > FINALIZED_EVERY);
+        if finalized.is_none() && is_due && !context.config.is_local() {
             asked_finalized = Some(Instant::now());
             finalized = Some(read::finalized(node).boxed());
         }

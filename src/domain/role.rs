@@ -136,9 +136,13 @@ impl Cause {
             | Self::PaymentFailed { .. }
             | Self::Paused { .. }
             | Self::Cancelled { .. }
-            | Self::Blocked { .. }
-            | Self::Reorganised { .. } => true,
-            Self::NoSubscription | Self::GateRemoved | Self::ManualRole | Self::Drift => false,
+            | Self::Blocked { .. } => true,
+            // That a payment is gone is concluded from what the new chain does not have: the node may be wrong.
+            Self::Reorganised { .. }
+            | Self::NoSubscription
+            | Self::GateRemoved
+            | Self::ManualRole
+            | Self::Drift => false,
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use alloy::primitives::Address;
 use tracing::{info, warn};
 
 use super::failures::MOST_FAILURES;
 use super::register::NotReadable;
-use super::{Done, Joins};
+use super::reset::read_again;
+use super::{Done, Joins, WATCHED_AT_ONCE};
 use crate::chain::config::Goal;
 use crate::chain::error::SessionError;
 use crate::chain::history::Interrupted;
@@ -25,21 +25,18 @@ impl Joins {
         done: Done,
     ) -> Result<bool, SessionError> {
         match done {
-            Done::Registered(module, Ok(registered)) => {
-                let target = followed.window.base();
-                let watched = WatchedModule {
-                    initial: registered.processor,
-                    updates: Vec::new(),
-                    from: target.number + 1,
-                };
-                followed.processors.add([(module, watched)]);
-                let events = Vec::new();
-                followed.joining.insert(module, Joining { target, events });
+            Done::Registered(module, result) => {
+                match result {
+                    Ok(registered) => self.registered.push((module, registered)),
+                    Err(error) => self.not_readable(context, followed, module, error)?,
+                }
+                let is_last = self.registering.is_empty() && !self.waiting;
+                let is_time = is_last || self.registered.len() >= WATCHED_AT_ONCE;
+                if self.registered.is_empty() || !is_time {
+                    return Ok(false);
+                }
+                self.watch(followed);
                 Ok(true)
-            }
-            Done::Registered(module, Err(not_readable)) => {
-                self.not_readable(context, followed, module, not_readable)?;
-                Ok(false)
             }
             Done::Read(modules, Ok(past)) => {
                 self.join(context, followed, &modules, &past).await?;
@@ -51,6 +48,23 @@ impl Joins {
                 Ok(false)
             }
         }
+    }
+
+    /// Watches what was registered from the next block on.
+    fn watch(&mut self, followed: &mut Followed) {
+        let target = followed.window.base();
+        let mut watched = Vec::new();
+        for (module, registered) in self.registered.drain(..) {
+            let since = WatchedModule {
+                initial: registered.processor,
+                updates: Vec::new(),
+                from: target.number + 1,
+            };
+            watched.push((module, since));
+            let events = Vec::new();
+            followed.joining.insert(module, Joining { target, events });
+        }
+        followed.processors.add(watched);
     }
 
     /// The past of these modules is stored: so is, now, what the tip has seen of them since.
@@ -202,23 +216,4 @@ impl Joins {
         self.failures.give_up(module, error);
         Ok(())
     }
-}
-
-/// A module had another processor than was thought when it was first read: everything about it is read again.
-pub(in crate::chain) async fn read_again(
-    context: &Context,
-    followed: &mut Followed,
-    module: ModuleAddress,
-    actual: Address,
-) -> Result<(), SessionError> {
-    warn!(%module, processor = %actual, "the module had another payment processor before; reading it again");
-    followed.drop_module(module);
-    followed.unsaved.next.left.retain(|left| *left != module);
-    context.plans.forget(module);
-    let reset = context.writer.submit(move |store| {
-        let record = store.modules()?.remove(&module);
-        let start = record.map_or(0, |record| record.start_block);
-        store.reset_module(module, start, actual)
-    });
-    reset.await
 }
