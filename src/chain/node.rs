@@ -1,5 +1,6 @@
 //! The nodes: one connection with its calls, timeouts and limits, and the pool of `rpc_urls` that chooses between them.
 
+mod address;
 mod answer;
 pub(crate) mod connection;
 pub mod error;

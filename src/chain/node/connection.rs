@@ -6,21 +6,23 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use alloy::network::Ethereum;
-use alloy::primitives::{B256, U64};
+use alloy::primitives::U64;
 use alloy::providers::{DynProvider, Provider, RootProvider};
-use alloy::pubsub::RawSubscription;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
 use alloy::transports::TransportError;
 use tracing::info;
 use url::Url;
 
+pub(crate) use super::address::host;
+use super::address::without_keys;
 use super::error::RpcError;
 use super::quiet::Quiet;
 use super::reconnect::Reconnect;
 use super::stream::{self, LogsAnswer, OnLog};
-use super::transport::{CONNECT_TIMEOUT, HttpTransport};
-use super::websocket::{End, OneConnection};
+use super::transport::HttpTransport;
+pub(crate) use super::websocket::PushedHeads;
+use super::websocket::{self, End};
 use crate::chain::filter::LogQuery;
 use crate::chain::logs::Log;
 
@@ -64,7 +66,7 @@ impl Node {
     pub async fn connect(url: &Url, chain_id: u64, patience: Duration) -> Result<Self, RpcError> {
         let end = End::default();
         let (client, http) = if matches!(url.scheme(), "ws" | "wss") {
-            (websocket(url, &end).await?, None)
+            (websocket::connect(url, &end).await?, None)
         } else {
             let http = HttpTransport::new(url)?;
             (RpcClient::new(http.clone(), false), Some(http))
@@ -156,7 +158,7 @@ impl Node {
                     let said = self.explain(understand(&error), false);
                     (Err(said), error.is_error_resp())
                 }
-                Err(_) => (Err(timed_out(method)), false),
+                Err(_) => (Err(RpcError::timed_out(method)), false),
             };
             self.note(sent, answer.as_ref().err());
             let error = match answer {
@@ -195,15 +197,12 @@ impl Node {
     ) -> Result<LogsAnswer, RpcError> {
         self.wait_out_quiet().await?;
         let sent = Instant::now();
+        let was_open = self.end.get().is_none();
         let answer = match &self.http {
             Some(http) => self.logs_over_http(http, query, end, on_log).await,
-            None => {
-                let was_open = self.end.get().is_none();
-                stream::by_websocket(&self.client, query, end, on_log)
-                    .await
-                    .map_err(|error| self.explain(error, was_open))
-            }
+            None => stream::by_websocket(&self.client, query, end, on_log).await,
         };
+        let answer = answer.map_err(|error| self.explain(error, was_open));
         self.note(sent, answer.as_ref().err());
         answer
     }
@@ -241,9 +240,9 @@ impl Node {
         }
     }
 
-    /// Says why the websocket is closed where that made a call fail. An answer too large for it means too many logs, for
-    /// the calls that were under way.
-    fn explain(&self, error: RpcError, is_for_logs: bool) -> RpcError {
+    /// The error as it may be shown, with the reason why the websocket is closed where that made the call fail. An answer
+    /// too large for it means too many logs, for the calls that were under way (`is_for_logs`).
+    pub(super) fn explain(&self, error: RpcError, is_for_logs: bool) -> RpcError {
         match (error, self.end.get()) {
             (RpcError::Unavailable { .. }, Some(closed)) if closed.is_too_large && is_for_logs => {
                 RpcError::TooManyResults {
@@ -256,6 +255,7 @@ impl Node {
             }
             (error, _) => error,
         }
+        .with_message(|sentence| without_keys(&self.url, sentence))
     }
 
     /// Subscribes to new heads; `None` where the transport or the node cannot, or a second connection is refused.
@@ -267,38 +267,13 @@ impl Node {
         self.client.pubsub_frontend()?;
         // Many plans allow few connections, and some close the second one only when it is used. Whether the node is gone
         // altogether, the first call says.
-        match self.subscribe().await {
+        match websocket::subscribe_heads(&self.url, CALL_TIMEOUT).await {
             Ok(heads) => heads,
             Err(error) => {
                 info!(rpc = self.host, %error, "no subscription to new heads; polling");
                 None
             }
         }
-    }
-
-    async fn subscribe(&self) -> Result<Option<PushedHeads>, RpcError> {
-        let connection = websocket(&self.url, &End::default()).await?;
-        let Some(frontend) = connection.pubsub_frontend() else {
-            return Ok(None);
-        };
-        let subscribing = async {
-            let id: B256 = connection
-                .request("eth_subscribe", ("newHeads",))
-                .map_meta(|mut meta| {
-                    meta.set_is_subscription();
-                    meta
-                })
-                .await?;
-            frontend.get_subscription(id).await
-        };
-        let subscription = tokio::time::timeout(CALL_TIMEOUT, subscribing)
-            .await
-            .map_err(|_| timed_out("eth_subscribe"))?
-            .map_err(|error| understand(&error))?;
-        Ok(Some(PushedHeads {
-            subscription,
-            _connection: connection,
-        }))
     }
 
     /// Keeps what the answer to a call, sent at `sent`, says about the rate of calls: it holds for all calls on the node,
@@ -359,49 +334,9 @@ fn tries_of_lost(error: &RpcError, patience: Duration) -> u32 {
     }
 }
 
-/// New heads as a node pushes them.
-pub(crate) struct PushedHeads {
-    pub(crate) subscription: RawSubscription,
-    /// Closed when nobody holds it.
-    _connection: RpcClient,
-}
-
-impl fmt::Debug for PushedHeads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As for Node.
-        f.debug_struct("PushedHeads").finish_non_exhaustive()
-    }
-}
-
-async fn websocket(url: &Url, end: &End) -> Result<RpcClient, RpcError> {
-    let connecting = RpcClient::connect_pubsub(OneConnection {
-        url: url.clone(),
-        end: End::clone(end),
-    });
-    tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-        .await
-        .map_err(|_| timed_out("connecting"))?
-        .map_err(|error| understand(&error))
-}
-
 /// What a transport's error means; our own HTTP transport has already said.
 pub(crate) fn understand(error: &TransportError) -> RpcError {
     RpcError::from_transport(error)
-}
-
-fn timed_out(what: &str) -> RpcError {
-    RpcError::Timeout {
-        message: format!("{what} was not answered in time"),
-    }
-}
-
-/// Host and port of a URL: all of it that may be shown.
-pub(crate) fn host(url: &Url) -> String {
-    match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => "(no host)".to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -410,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_node_that_hangs_is_left_after_one_timeout_where_there_is_another() {
-        let hangs = timed_out("eth_chainId");
+        let hangs = RpcError::timed_out("eth_chainId");
         assert_eq!(tries_of_lost(&hangs, Duration::from_secs(2)), 1);
         assert_eq!(tries_of_lost(&hangs, Duration::from_secs(120)), 2);
         let bad_gateway = RpcError::unavailable("HTTP 502");

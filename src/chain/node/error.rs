@@ -97,6 +97,30 @@ impl RpcError {
         }
     }
 
+    /// An [`RpcError::Timeout`] of this call.
+    pub(super) fn timed_out(what: &str) -> Self {
+        Self::Timeout {
+            message: format!("{what} was not answered in time"),
+        }
+    }
+
+    /// The same error with another sentence.
+    pub(super) fn with_message(mut self, change: impl FnOnce(&mut String)) -> Self {
+        match &mut self {
+            Self::RangeTooWide { message, .. }
+            | Self::TooManyResults { message, .. }
+            | Self::RateLimited { message, .. }
+            | Self::Timeout { message }
+            | Self::Unavailable { message }
+            | Self::Pruned { message }
+            | Self::Refused { message }
+            | Self::BatchRefused { message }
+            | Self::Other { message, .. } => change(message),
+            Self::WrongChain { .. } => {}
+        }
+        self
+    }
+
     /// Whether the same call may work later, or at another node behind the same URL, without being changed.
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -72,6 +72,7 @@ async fn in_batches(
             Ok(answers) => take(answers, &mut missing, &mut found),
             Err(error) => (0, Some(error)),
         };
+        let refusal = refusal.map(|error| node.explain(error, false));
         node.note(sent, refusal.as_ref());
         if answered > 0 {
             progress = Instant::now();

@@ -11,8 +11,9 @@ use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut, TransportResult};
 use serde::Serialize;
 use tower_service::Service;
-use url::{Host, Url};
+use url::Url;
 
+use super::address::is_loopback;
 use super::answer::Body;
 use super::error::{RpcError, retry_after};
 
@@ -101,16 +102,6 @@ pub(super) async fn next_chunk(
             message: format!("the answer paused for {} s", NEXT_BYTE.as_secs()),
         })?
         .map_err(RpcError::from_client)
-}
-
-/// Whether the URL is one of this machine's own.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 impl Service<RequestPacket> for HttpTransport {

@@ -2,10 +2,13 @@
 //! connect again. Unlike alloy's own it says why it was closed, reads answers in binary frames, and takes `"error": null`
 //! for what it is.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use alloy::pubsub::{ConnectionHandle, ConnectionInterface, PubSubConnect};
+use alloy::primitives::B256;
+use alloy::pubsub::{ConnectionHandle, ConnectionInterface, PubSubConnect, RawSubscription};
+use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{EthNotification, Id, PubSubItem};
 use alloy::transports::ws::WsConnect;
 use alloy::transports::{TransportErrorKind, TransportResult};
@@ -21,9 +24,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use tracing::debug;
 use url::Url;
 
+use super::address::{is_loopback, without_keys};
 use super::answer::Answer;
 use super::error::{RpcError, retry_after};
-use super::transport::is_loopback;
+use super::transport::CONNECT_TIMEOUT;
 
 /// A websocket that lost its other side without a word is closed after at most two of these.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -44,12 +48,69 @@ pub(super) struct Closed {
 /// The connection's end, once it has come.
 pub(super) type End = Arc<OnceLock<Closed>>;
 
+/// A client on a new websocket, whose end is told to `end`.
+pub(super) async fn connect(url: &Url, end: &End) -> Result<RpcClient, RpcError> {
+    let connecting = RpcClient::connect_pubsub(OneConnection {
+        url: url.clone(),
+        end: End::clone(end),
+    });
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .map_err(|_| RpcError::timed_out("connecting"))?
+        .map_err(|error| {
+            RpcError::from_transport(&error).with_message(|words| without_keys(url, words))
+        })
+}
+
+/// New heads as a node pushes them.
+pub(crate) struct PushedHeads {
+    pub(crate) subscription: RawSubscription,
+    /// Closed when nobody holds it.
+    _connection: RpcClient,
+}
+
+impl fmt::Debug for PushedHeads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the connection: its URL may hold a key.
+        f.debug_struct("PushedHeads").finish_non_exhaustive()
+    }
+}
+
+/// Subscribes to new heads over a connection of its own; `within` is the time for the answer.
+pub(super) async fn subscribe_heads(
+    url: &Url,
+    within: Duration,
+) -> Result<Option<PushedHeads>, RpcError> {
+    let connection = connect(url, &End::default()).await?;
+    let Some(frontend) = connection.pubsub_frontend() else {
+        return Ok(None);
+    };
+    let subscribing = async {
+        let id: B256 = connection
+            .request("eth_subscribe", ("newHeads",))
+            .map_meta(|mut meta| {
+                meta.set_is_subscription();
+                meta
+            })
+            .await?;
+        frontend.get_subscription(id).await
+    };
+    let subscription = tokio::time::timeout(within, subscribing)
+        .await
+        .map_err(|_| RpcError::timed_out("eth_subscribe"))?
+        .map_err(|error| RpcError::from_transport(&error))?;
+    Ok(Some(PushedHeads {
+        subscription,
+        _connection: connection,
+    }))
+}
+
 /// Connects once.
 #[derive(Clone, Debug)]
-pub(super) struct OneConnection {
+struct OneConnection {
     /// May hold a key.
-    pub(super) url: Url,
-    pub(super) end: End,
+    url: Url,
+    end: End,
 }
 
 impl PubSubConnect for OneConnection {

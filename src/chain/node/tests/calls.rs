@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use alloy::primitives::U64;
 use serde_json::{Value, json};
 
-use super::fake::{Fake, Reply, header, result};
+use super::fake::{CHAIN, Fake, Reply, error, header, result};
 use super::logs::read;
 use crate::chain::node::read::header_at;
-use crate::chain::node::{Node, RpcError};
+use crate::chain::node::{Node, RpcError, headers_at};
 
 async fn both(fake: &Fake) -> [Node; 2] {
     [fake.http().await, fake.websocket().await]
@@ -128,4 +128,30 @@ async fn a_wait_in_the_errors_data_holds_for_every_call_on_the_node() {
     let _number: U64 = node.call("eth_blockNumber", ()).await.unwrap();
     assert!(refused_at.elapsed() > Duration::from_millis(500));
     assert_eq!(fake.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_the_provider_repeats_is_never_shown() {
+    let refused = |call: &Value| match call {
+        Value::Array(_) => Reply::Json(error(call, -32000, "0123456789abcdef may not batch")),
+        call => Reply::Status(
+            403,
+            None,
+            error(call, -32052, "key 0123456789abcdef is not allowed").to_string(),
+        ),
+    };
+    let fake = Fake::start(refused).await;
+    let mut url = fake.url("http");
+    url.set_query(Some("apikey=0123456789abcdef"));
+    let node = Node::connect(&url, CHAIN, Duration::from_secs(2))
+        .await
+        .unwrap();
+    let (_, logs) = read(&node, Some(9)).await;
+    let called = node.call::<_, U64>("eth_blockNumber", ()).await;
+    let headers = headers_at(&node, &[1, 2]).await;
+    for error in [logs.unwrap_err(), called.unwrap_err(), headers.unwrap_err()] {
+        let sentence = format!("{error} {error:?}");
+        assert!(!sentence.contains("0123456789abcdef"), "{sentence}");
+        assert!(sentence.contains("key …"), "{sentence}");
+    }
 }
