@@ -11,14 +11,16 @@ use redb::{ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::{decode, encode, event_key, pack, scoped_bounds, scoped_key, split_scoped_key};
+use super::refold;
 use super::rollback::{self, Stale};
 use super::tables::{BATCHES, EVENTS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
 use crate::domain::{
-    Batch, Coverage, ModuleAddress, Plan, PlanId, Subject, Subscription, SubscriptionId,
+    Batch, Coverage, ModuleAddress, Plan, PlanId, Rules, Subject, Subscription, SubscriptionId,
 };
 pub(super) use by_subject::BySubject;
-pub(super) use folds::{Folds, events_of, fold_subjects};
+use folds::fold_subjects;
+pub(super) use folds::{Folds, events_of};
 pub(super) use place::{complete_modules, thin};
 
 /// A batch that touches more subjects than this is not indexed row by row; rolling it back looks at all rows.
@@ -46,7 +48,7 @@ impl Store {
         // Folding anew reads the rows.
         let apart = stale.is_empty() && batch.events.len() >= WORTH_TWO_THREADS;
         let append = || append_events(&transaction, &groups);
-        let fold = |touched| fold_subjects(&transaction, &self.rules, stale, &groups, touched);
+        let fold = |touched| fold_changes(&transaction, &self.rules, stale, &groups, touched);
         if apart {
             // Rows and states are different tables, which redb lets two threads write.
             std::thread::scope(|scope| {
@@ -84,7 +86,7 @@ impl Store {
         put_plans(&transaction, plans, &mut stale)?;
         let changed = plans.iter().map(|(module, id, _)| (*module, *id));
         add_subscriptions_to(&transaction, &changed.collect(), &mut stale)?;
-        fold_subjects(
+        fold_changes(
             &transaction,
             &self.rules,
             stale,
@@ -94,6 +96,23 @@ impl Store {
         transaction.commit()?;
         self.touched.put(touched);
         Ok(())
+    }
+}
+
+/// Brings the cached states up to date with the rows: all of them, or the stale ones and those of the new events.
+pub(super) fn fold_changes(
+    transaction: &WriteTransaction,
+    rules: &Rules,
+    stale: Stale,
+    groups: &BySubject<'_>,
+    touched: &mut Touched,
+) -> anyhow::Result<()> {
+    match stale {
+        Stale::These(stale) => fold_subjects(transaction, rules, &stale, groups, touched),
+        Stale::All => {
+            touched.everything = true;
+            refold::fold_everything(transaction, rules)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTable};
 
 use super::Store;
 use super::codec::{module_bounds, read, split_event_key, unpack};
-use super::ingest::{BySubject, add_subscriptions_to, append_events, events_of, fold_subjects};
+use super::ingest::{BySubject, add_subscriptions_to, append_events, events_of, fold_changes};
 use super::rollback::{Stale, keys_of};
 use super::tables::{BATCHES, EVENTS, META, META_CURSOR, MODULES};
 use super::touched::Touched;
@@ -53,7 +53,7 @@ impl Store {
         }
         add_subscriptions_to(&transaction, &plans, &mut stale)?;
         let none = BySubject::of(&[]);
-        fold_subjects(&transaction, &self.rules, stale, &none, &mut touched)?;
+        fold_changes(&transaction, &self.rules, stale, &none, &mut touched)?;
         transaction.commit()?;
         self.touched.put(touched);
         Ok(late.len())

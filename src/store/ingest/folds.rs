@@ -1,5 +1,6 @@
 //! Brings the cached states up to date with the events.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use redb::{ReadableTable as _, Table, WriteTransaction};
@@ -12,8 +13,6 @@ use crate::domain::{
 };
 use crate::projection;
 use crate::store::codec::{KnownPlan, encode, read, scoped_key, subject_prefix, unpack};
-use crate::store::refold;
-use crate::store::rollback::Stale;
 use crate::store::tables::{BLOCKED, EVENTS, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
 use crate::store::touched::{MOST_ENTRIES, Touched};
 
@@ -22,7 +21,7 @@ use crate::store::touched::{MOST_ENTRIES, Touched};
 pub(in crate::store) fn fold_subjects(
     transaction: &WriteTransaction,
     rules: &Rules,
-    stale: Stale,
+    stale: &BTreeSet<(ModuleAddress, Subject)>,
     groups: &BySubject<'_>,
     touched: &mut Touched,
 ) -> anyhow::Result<()> {
@@ -30,10 +29,6 @@ pub(in crate::store) fn fold_subjects(
         // Nobody would go through such a list, so it is not made.
         touched.everything = true;
     }
-    let Stale::These(stale) = stale else {
-        touched.everything = true;
-        return refold::fold_everything(transaction, rules);
-    };
     let mut folds = Folds::open(transaction, rules, touched)?;
     let is_plan = |subject: &Subject| matches!(subject, Subject::Plan(_));
     let rows = match stale.is_empty() {
