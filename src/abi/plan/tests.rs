@@ -151,7 +151,7 @@ fn a_configured_layout_goes_before_the_built_in_and_two_that_disagree_are_an_err
 fn an_output_that_is_missing_is_named() {
     let function = function("address token, uint256 price, uint64 interval, bool active");
     let lack = PlanLayout::of(&function).unwrap_err();
-    assert!(lack.contains("graceperiod"), "{lack}");
+    assert!(lack.contains("gracePeriod"), "{lack}");
 }
 
 #[test]
