@@ -180,10 +180,10 @@ impl Head {
                 let start = self.words;
                 self.leaves
                     .extend(inner.leaves.into_iter().map(|leaf| Leaf {
-                        word: start + leaf.word,
+                        word: start.saturating_add(leaf.word),
                         ..leaf
                     }));
-                self.words += inner.words;
+                self.words = self.words.saturating_add(inner.words);
             }
             _ => {
                 let (kind, check) = elementary(ty);
@@ -193,14 +193,14 @@ impl Head {
                     check,
                     word: self.words,
                 });
-                self.words += 1;
+                self.words = self.words.saturating_add(1);
             }
         }
     }
 
     /// A value of unknown length: the head holds where it begins.
     fn add_offset(&mut self) {
-        self.words += 1;
+        self.words = self.words.saturating_add(1);
         self.is_dynamic = true;
     }
 }
