@@ -6,6 +6,9 @@ use alloy_json_abi::Event;
 use super::wanted::{FIELDS, Field, KnownEvent, Wanted};
 use super::words::{Check, Leaf, Parameter, WORD, find, head, indexed, lacks};
 
+/// How many topics a log can have.
+const MOST_TOPICS: usize = 4;
+
 /// Where a word sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -48,6 +51,9 @@ impl Layout {
         let mut leaves: Vec<Leaf> = Vec::new();
         let mut places = Vec::new();
         let mut topics = 1_u8;
+        if event.num_topics() > MOST_TOPICS {
+            return Err("it has more than three indexed parameters".to_owned());
+        }
         for input in event.inputs.iter().filter(|input| input.indexed) {
             if let Some(leaf) = indexed(&Parameter::from(input)) {
                 leaves.push(leaf);

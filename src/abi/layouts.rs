@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use alloy::primitives::B256;
-use alloy_json_abi::JsonAbi;
+use alloy_json_abi::{Function, JsonAbi};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -299,12 +299,18 @@ impl File {
                 Err(lack) => file.unusable.push((wanted, lack)),
             }
         }
-        let takes_an_id = |function: &&alloy_json_abi::Function| matches!(function.inputs.as_slice(), [id] if id.ty == "uint256");
-        file.plan = abi
-            .functions()
-            .filter(|function| function.name == "getPlan")
-            .find(takes_an_id)
-            .map(PlanLayout::of);
+        let plans = || {
+            abi.functions()
+                .filter(|function| function.name == "getPlan")
+        };
+        let takes_an_id =
+            |function: &&Function| matches!(function.inputs.as_slice(), [id] if id.ty == "uint256");
+        file.plan = match plans().find(takes_an_id) {
+            Some(function) => Some(PlanLayout::of(function)),
+            None => plans()
+                .next()
+                .map(|_| Err("it does not take one uint256".to_owned())),
+        };
         Ok(file)
     }
 }

@@ -273,74 +273,73 @@ impl Field {
         }
     }
 
-    /// Names of the parameter in small letters and without underscores: PROTOCOL.md's first or, where a contract may
-    /// have two of them in one event, the more telling one first.
+    /// Likely names of the parameter, the more telling ones first. Capitals and underscores do not matter.
     pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Module => &["module", "moduleaddress", "subscriptionmodule"],
+            Self::Module => &["module", "moduleAddress", "subscriptionModule"],
             Self::Subscription => &[
-                "subscriptionid",
-                "subid",
+                "subscriptionId",
+                "subId",
                 "subscription",
                 "id",
-                "executionid",
+                "executionId",
             ],
             Self::Subscriber => &["subscriber", "user", "account", "owner", "wallet"],
-            Self::Plan => &["planid", "plan"],
+            Self::Plan => &["planId", "plan"],
             Self::Payer => &["payer", "subscriber", "user", "account", "from"],
-            Self::Amount => &["amount", "grossamount", "price", "value"],
+            Self::Amount => &["amount", "grossAmount", "price", "value"],
             Self::ExecutionTime => &[
-                "executiontime",
-                "executedat",
-                "executiontimestamp",
-                "paidat",
+                "executionTime",
+                "executedAt",
+                "executionTimestamp",
+                "paidAt",
                 "timestamp",
             ],
-            Self::Reason => &["reason", "failurereason", "reasoncode", "code"],
-            Self::Token => &["token", "paymenttoken", "tokenaddress", "currency", "asset"],
-            Self::Price => &["price", "amount", "planprice"],
-            Self::Interval => &["interval", "billinginterval", "period", "duration"],
-            Self::GracePeriod => &["graceperiod", "grace", "graceinterval"],
-            Self::Active => &["active", "isactive", "enabled"],
+            Self::Reason => &["reason", "failureReason", "reasonCode", "code"],
+            Self::Token => &["token", "paymentToken", "tokenAddress", "currency", "asset"],
+            Self::Price => &["price", "amount", "planPrice"],
+            Self::Interval => &["interval", "billingInterval", "period", "duration"],
+            Self::GracePeriod => &["gracePeriod", "grace", "graceInterval"],
+            Self::Active => &["active", "isActive", "enabled"],
             Self::Budget => &[
-                "executionbudget",
+                "executionBudget",
                 "budget",
-                "maxexecutions",
-                "remainingexecutions",
+                "maxExecutions",
+                "remainingExecutions",
             ],
-            Self::AllowanceExpiry => &["allowanceexpiry", "expiry", "expiresat", "expiration"],
+            Self::AllowanceExpiry => &["allowanceExpiry", "expiry", "expiresAt", "expiration"],
             Self::Expiry => &[
-                "newexpiry",
+                "newExpiry",
                 "expiry",
-                "expiresat",
-                "newexpiration",
+                "expiresAt",
+                "newExpiration",
                 "expiration",
-                "allowanceexpiry",
-                "newallowanceexpiry",
+                "newAllowanceExpiry",
+                "allowanceExpiry",
             ],
-            Self::NextChargeAt => &["nextchargeat", "nextcharge", "nextexecutionat", "dueat"],
+            Self::NextChargeAt => &["nextChargeAt", "nextCharge", "nextExecutionAt", "dueAt"],
             Self::Previous => &[
                 "previous",
-                "previousprocessor",
-                "previouspaymentprocessor",
-                "oldprocessor",
-                "oldpaymentprocessor",
+                "previousProcessor",
+                "previousPaymentProcessor",
+                "oldProcessor",
+                "oldPaymentProcessor",
                 "old",
             ],
             Self::Current => &[
                 "current",
-                "currentprocessor",
-                "newprocessor",
-                "newpaymentprocessor",
+                "currentProcessor",
+                "newProcessor",
+                "newPaymentProcessor",
                 "new",
-                "paymentprocessor",
+                "paymentProcessor",
                 "processor",
             ],
         }
     }
 }
 
-/// A parameter's name as [`Field::names`] has it.
+/// A parameter's name in small letters and without underscores, by which names are compared.
 pub(crate) fn normal(name: &str) -> String {
     let letters = name.chars().filter(|letter| *letter != '_');
     letters.flat_map(char::to_lowercase).collect()

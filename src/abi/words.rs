@@ -10,12 +10,8 @@ pub(crate) const WORD: usize = 32;
 /// What a word must look like to be a value of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
-    /// This many leading bytes are zero.
-    Leading(u8),
-    /// This many trailing bytes are zero.
-    Trailing(u8),
-    /// 0 or 1.
-    Bool,
+    /// These bits are zero (the mask's halves as they lie in memory: one comparison per log and word).
+    Zero([u128; 2]),
     /// This many leading bytes repeat the sign.
     Sign(u8),
 }
@@ -24,11 +20,10 @@ impl Check {
     /// Whether the word passes.
     pub(crate) fn passes(self, word: &[u8; WORD]) -> bool {
         match self {
-            Self::Leading(bytes) => word[..usize::from(bytes)].iter().all(|byte| *byte == 0),
-            Self::Trailing(bytes) => word[WORD - usize::from(bytes)..]
-                .iter()
-                .all(|byte| *byte == 0),
-            Self::Bool => word[..WORD - 1].iter().all(|byte| *byte == 0) && word[WORD - 1] <= 1,
+            Self::Zero(mask) => {
+                let halves = halves(word);
+                (halves[0] & mask[0]) | (halves[1] & mask[1]) == 0
+            }
             Self::Sign(bytes) => {
                 let bytes = usize::from(bytes);
                 let sign = if word[bytes] & 0x80 == 0 { 0 } else { 0xff };
@@ -36,6 +31,29 @@ impl Check {
             }
         }
     }
+
+    fn leading_zeros(bytes: u8) -> Self {
+        let mut mask = [0; WORD];
+        mask[..usize::from(bytes)].fill(0xff);
+        Self::Zero(halves(&mask))
+    }
+
+    fn trailing_zeros(bytes: u8) -> Self {
+        let mut mask = [0; WORD];
+        mask[WORD - usize::from(bytes)..].fill(0xff);
+        Self::Zero(halves(&mask))
+    }
+
+    fn bool() -> Self {
+        let mut mask = [0xff; WORD];
+        mask[WORD - 1] = 0xfe;
+        Self::Zero(halves(&mask))
+    }
+}
+
+fn halves(word: &[u8; WORD]) -> [u128; 2] {
+    let (halves, _) = word.as_chunks();
+    [halves[0], halves[1]].map(u128::from_ne_bytes)
 }
 
 /// A word of an elementary type.
@@ -104,34 +122,35 @@ pub(crate) fn indexed(parameter: &Parameter<'_>) -> Option<Leaf> {
     head.leaves.pop().filter(|_| is_single && !head.is_dynamic)
 }
 
-/// The sentence's end for a field that is not among `leaves`.
+/// The sentence's end for a field that is not among `leaves`, and what to do about it: the names in a file may be changed,
+/// since logs carry types alone.
 pub(crate) fn lacks(field: Field, leaves: &[Leaf]) -> String {
-    let [name, others @ ..] = field.names() else {
-        unreachable!("every field has a name");
-    };
-    let wrong = leaves
-        .iter()
-        .find(|leaf| field.names().contains(&leaf.name.as_str()));
+    let names = field.names();
     let kind = match field.kind() {
         Kind::Uint => "an unsigned integer",
         Kind::Address => "an address",
         Kind::Bool | Kind::Other => "a bool",
     };
-    match wrong {
-        Some(leaf) => format!("its {} is not {kind}", leaf.name),
-        None => format!(
-            "it has no parameter {name} ({kind}; also looked for: {})",
-            others.join(", ")
-        ),
-    }
+    let wrong = leaves
+        .iter()
+        .find(|leaf| names.iter().any(|name| normal(name) == leaf.name));
+    let lack = match wrong {
+        Some(leaf) => format!("its parameter {} is not {kind}", leaf.name),
+        None => format!("it has no parameter {}, {kind}", names[0]),
+    };
+    format!(
+        "{lack} (understood: {}); if it has another name, change it in the file",
+        names.join(", ")
+    )
 }
 
 /// The leaf that a field is read from.
 pub(crate) fn find(field: Field, leaves: &[Leaf]) -> Option<usize> {
     field.names().iter().find_map(|name| {
+        let name = normal(name);
         leaves
             .iter()
-            .position(|leaf| leaf.name == *name && leaf.kind == field.kind())
+            .position(|leaf| leaf.name == name && leaf.kind == field.kind())
     })
 }
 
@@ -161,10 +180,10 @@ impl Head {
                 let start = self.words;
                 self.leaves
                     .extend(inner.leaves.into_iter().map(|leaf| Leaf {
-                        word: start + leaf.word,
+                        word: start.saturating_add(leaf.word),
                         ..leaf
                     }));
-                self.words += inner.words;
+                self.words = self.words.saturating_add(inner.words);
             }
             _ => {
                 let (kind, check) = elementary(ty);
@@ -174,14 +193,14 @@ impl Head {
                     check,
                     word: self.words,
                 });
-                self.words += 1;
+                self.words = self.words.saturating_add(1);
             }
         }
     }
 
     /// A value of unknown length: the head holds where it begins.
     fn add_offset(&mut self) {
-        self.words += 1;
+        self.words = self.words.saturating_add(1);
         self.is_dynamic = true;
     }
 }
@@ -195,12 +214,12 @@ fn elementary(ty: &str) -> (Kind, Option<Check>) {
             .filter(|rest| (1..32).contains(rest))
     }
     match ty {
-        "address" => (Kind::Address, Some(Check::Leading(12))),
-        "bool" => (Kind::Bool, Some(Check::Bool)),
-        "function" => (Kind::Other, Some(Check::Trailing(8))),
+        "address" => (Kind::Address, Some(Check::leading_zeros(12))),
+        "bool" => (Kind::Bool, Some(Check::bool())),
+        "function" => (Kind::Other, Some(Check::trailing_zeros(8))),
         _ => {
             if let Some(bits) = ty.strip_prefix("uint") {
-                (Kind::Uint, rest(bits).map(Check::Leading))
+                (Kind::Uint, rest(bits).map(Check::leading_zeros))
             } else if let Some(bits) = ty.strip_prefix("int") {
                 (Kind::Other, rest(bits).map(Check::Sign))
             } else if let Some(bytes) = ty.strip_prefix("bytes") {
@@ -209,7 +228,7 @@ fn elementary(ty: &str) -> (Kind, Option<Check>) {
                     .ok()
                     .and_then(|bytes| 32_u8.checked_sub(bytes));
                 let rest = rest.filter(|rest| (1..32).contains(rest));
-                (Kind::Other, rest.map(Check::Trailing))
+                (Kind::Other, rest.map(Check::trailing_zeros))
             } else {
                 (Kind::Other, None)
             }

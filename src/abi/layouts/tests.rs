@@ -213,6 +213,20 @@ fn a_text_that_is_no_abi_is_refused_and_says_what_to_give() {
 }
 
 #[test]
+fn an_abi_that_no_compiler_writes_is_refused_without_a_panic() {
+    let input = r#"{"name": "a", "type": "uint8", "indexed": true}"#;
+    let many = vec![input; 300].join(",");
+    let huge = r#"{"name": "a", "type": "uint8[18446744073709551615][2]", "indexed": false}, {"name": "reason", "type": "uint8", "indexed": false}"#;
+    for inputs in [many.as_str(), huge] {
+        let text = format!(
+            r#"[{{"type": "event", "name": "ExecutionFailed", "inputs": [{inputs}], "anonymous": false}}]"#
+        );
+        let told = refusal(&[("x.json".to_owned(), text)]);
+        assert!(told.contains("x.json"), "{told}");
+    }
+}
+
+#[test]
 fn plan_created_without_terms_is_made_up_for_by_get_plan() {
     let text: serde_json::Value = serde_json::from_str(BUILT_IN[0].1).unwrap();
     let mut abi: JsonAbi = serde_json::from_value(text["abi"].clone()).unwrap();

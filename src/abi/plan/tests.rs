@@ -1,3 +1,4 @@
+use alloy::sol_types::SolValue;
 use alloy_json_abi::Param;
 use proptest::prelude::*;
 
@@ -58,7 +59,10 @@ fn as_struct(outputs: &str) -> PlanLayout {
 #[test]
 fn a_documented_struct_is_not_read_as_the_assumed_tuple() {
     assert_eq!(decode(&documented()), Ok(expected()));
-    // With the documented words alone the assumed tuple has a grace period of 10^11 years.
+    // What a decoder that does not validate makes of it: a grace period of 10^11 years.
+    let words = documented().concat();
+    let believed = <(Address, U256, u64, u64, bool)>::abi_decode_params(&words).unwrap();
+    assert!(believed.3 / LONGEST_PERIOD > 100_000_000);
     let assumed =
         layout("address token, uint256 price, uint64 interval, uint64 gracePeriod, bool active");
     assert_eq!(assumed.decode(&documented().concat()), None);
@@ -151,7 +155,7 @@ fn a_configured_layout_goes_before_the_built_in_and_two_that_disagree_are_an_err
 fn an_output_that_is_missing_is_named() {
     let function = function("address token, uint256 price, uint64 interval, bool active");
     let lack = PlanLayout::of(&function).unwrap_err();
-    assert!(lack.contains("graceperiod"), "{lack}");
+    assert!(lack.contains("gracePeriod"), "{lack}");
 }
 
 #[test]
