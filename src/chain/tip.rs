@@ -15,7 +15,7 @@ use super::compare;
 use super::error::SessionError;
 use super::modules::{self, Joins, sleep_until};
 use super::node::Header;
-use super::node::heads::{Heads, Seen};
+use super::node::heads::Heads;
 use super::node::{Chosen, Node, RpcError, read};
 use super::processors::{Processors, Taken};
 use super::progress;
@@ -154,8 +154,8 @@ pub(super) async fn follow(
                 return Ok(End::Stopped);
             }
             seen = heads.next(node, followed.window.tip()) => match seen? {
-                Seen::Head(head) => new = Some(head),
-                Seen::Nothing => {
+                Some(head) => new = Some(head),
+                None => {
                     // One that hangs goes on: there may be others after it.
                     peek.get_or_insert_with(|| look_around(context, chosen, followed));
                 }

@@ -37,15 +37,6 @@ pub(crate) struct Heads {
     is_due: bool,
 }
 
-/// What was seen at the node.
-#[derive(Clone, Debug)]
-pub(crate) enum Seen {
-    /// A head that was not the last one shown; it may be lower.
-    Head(Header),
-    /// Nothing new for longer than the block time; another node may be further.
-    Nothing,
-}
-
 impl Heads {
     /// Subscribes where the node can push. `head` is the one it had before; when that appeared is not known.
     pub(crate) async fn open(node: &Node, head: &Header) -> Self {
@@ -67,11 +58,16 @@ impl Heads {
         self.pace.period()
     }
 
-    /// Waits for the next head of a node whose blocks up to `tip` are followed. Cancel safe.
+    /// Waits for a head that was not the last one shown, and may be lower, of a node whose blocks up to `tip` are followed.
+    /// `None` when there was nothing new for longer than the block time: another node may be further. Cancel safe.
     ///
     /// # Errors
     /// When the node cannot be asked, or its subscription ended and no new one is to be had.
-    pub(crate) async fn next(&mut self, node: &Node, tip: Checkpoint) -> Result<Seen, RpcError> {
+    pub(crate) async fn next(
+        &mut self,
+        node: &Node,
+        tip: Checkpoint,
+    ) -> Result<Option<Header>, RpcError> {
         loop {
             if !self.is_due {
                 let look = self.next_look();
@@ -84,7 +80,7 @@ impl Heads {
                                 && header.parent_hash == tip.hash
                             {
                                 self.arrived(header);
-                                return Ok(Seen::Head(header.clone()));
+                                return Ok(Some(header.clone()));
                             }
                             self.is_due = true;
                         }
@@ -105,12 +101,12 @@ impl Heads {
             if let Some(latest) = latest.filter(|latest| self.is_news(latest)) {
                 self.pushes &= self.quiet_since.elapsed() < self.silence();
                 self.arrived(&latest);
-                return Ok(Seen::Head(latest));
+                return Ok(Some(latest));
             }
             self.pace.missed(Instant::now());
             if self.quiet_since.elapsed() > self.silence() {
                 self.quiet_since = Instant::now();
-                return Ok(Seen::Nothing);
+                return Ok(None);
             }
         }
     }
