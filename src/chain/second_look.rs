@@ -27,11 +27,10 @@ pub(super) struct Seen {
 
 /// What to read: up to the tip, and from the first block that only one look has seen, or further down. So each block is
 /// looked at twice at least, however fast the chain is.
-pub(super) fn blocks(followed: &mut Followed) -> Option<(u64, u64)> {
+pub(super) fn blocks(followed: &Followed) -> Option<(u64, u64)> {
     let tip = followed.window.tip().number;
     let from = (tip + 1).saturating_sub(BLOCKS).min(followed.looked.0 + 1);
     let from = from.max(followed.window.oldest().number + 1);
-    followed.looked = (followed.looked.1, tip);
     (from <= tip).then_some((from, tip))
 }
 
@@ -79,6 +78,9 @@ pub(super) async fn compare(
     if !seen.ends.iter().all(is_followed) {
         debug!("the chain moved during a second look");
         return Ok(false);
+    }
+    if let Some(end) = seen.ends.last() {
+        followed.looked = (followed.looked.1, end.number);
     }
     let missed: Vec<ChainEvent> = seen
         .events
