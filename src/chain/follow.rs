@@ -239,7 +239,7 @@ async fn finish_index(
             }
         }
         // There may be no later run that looks again.
-        if !looked && let Some(blocks) = second_look::blocks(followed, from.saturating_sub(1)) {
+        if !looked && let Some(blocks) = second_look::blocks(followed) {
             let seen = second_look::look(node.clone(), followed.processors.clone(), blocks).await?;
             looked = !second_look::compare(context, followed, seen).await?;
             continue;

@@ -25,10 +25,11 @@ pub(super) struct Seen {
     changed_at: Option<u64>,
 }
 
-/// What to read: from the first block that the last look did not see, or from further down, up to the tip.
-pub(super) fn blocks(followed: &Followed, last_look: u64) -> Option<(u64, u64)> {
+/// What to read: up to the tip, and from the first block that only one look has seen, or further down. So each block is
+/// looked at twice at least, however fast the chain is.
+pub(super) fn blocks(followed: &Followed) -> Option<(u64, u64)> {
     let tip = followed.window.tip().number;
-    let from = (tip + 1).saturating_sub(BLOCKS).min(last_look + 1);
+    let from = (tip + 1).saturating_sub(BLOCKS).min(followed.looked.0 + 1);
     let from = from.max(followed.window.oldest().number + 1);
     (from <= tip).then_some((from, tip))
 }
@@ -77,6 +78,9 @@ pub(super) async fn compare(
     if !seen.ends.iter().all(is_followed) {
         debug!("the chain moved during a second look");
         return Ok(false);
+    }
+    if let Some(end) = seen.ends.last() {
+        followed.looked = (followed.looked.1, end.number);
     }
     let missed: Vec<ChainEvent> = seen
         .events
@@ -134,7 +138,7 @@ fn go_back(followed: &mut Followed, block: u64) -> bool {
         Some(below) if below.number < base.number => followed.roll_back_to(below),
         _ => {
             followed.window.rewind(base);
-            followed.processors.rewind(base.number);
+            followed.replaced_above(base.number);
         }
     }
     true

@@ -67,6 +67,8 @@ pub(super) struct Followed {
     pub(super) finalized: Option<Checkpoint>,
     /// The confirmed height before a reorganisation that the new chain has not reached, and when that was.
     pub(super) lost_height: Option<(u64, Instant)>,
+    /// Up to which block the second look has seen the chain, at the look before the last and at the last.
+    pub(super) looked: (u64, u64),
     /// Where the first range ends, if it is known already.
     pub(super) range_end: Option<Header>,
     /// The places of the nodes that did not let a module be read.
@@ -151,6 +153,7 @@ impl Followed {
             unsaved: Unsaved::new(has_cursor),
             finalized: None,
             lost_height: None,
+            looked: (0, 0),
             range_end: None,
             refused: BTreeMap::new(),
             histories: Vec::new(),
@@ -161,7 +164,7 @@ impl Followed {
     /// Goes back to `fork`: everything above it is undone by the next commit, and followed again.
     pub(super) fn roll_back_to(&mut self, fork: Checkpoint) {
         self.window.rewind(fork);
-        self.processors.rewind(fork.number);
+        self.replaced_above(fork.number);
         self.unsaved.roll_back_to(fork.number);
         for (module, joining) in &mut self.joining {
             joining
@@ -172,6 +175,12 @@ impl Followed {
                 self.processors.watch_from(module, fork.number + 1);
             }
         }
+    }
+
+    /// The blocks above this one are read again, or are others.
+    pub(super) fn replaced_above(&mut self, number: u64) {
+        self.processors.rewind(number);
+        self.looked = (self.looked.0.min(number), self.looked.1.min(number));
     }
 
     /// Watches only the wanted modules; the others stay behind from the next commit on. Says whether there were any.

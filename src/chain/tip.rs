@@ -78,7 +78,7 @@ pub(super) async fn follow(
     let mut look: Option<BoxFuture<'static, Result<second_look::Seen, RpcError>>> = None;
     let mut finalized: Option<BoxFuture<'_, Result<Option<Header>, RpcError>>> = None;
     let mut comparing = JoinSet::new();
-    let (mut last_look, mut looked_at) = (followed.window.tip().number, Instant::now());
+    let mut looked_at = Instant::now();
     let mut asked_finalized: Option<Instant> = None;
     let mut newest = head.clone();
     let mut new = Some(head);
@@ -119,8 +119,7 @@ pub(super) async fn follow(
         let look_due = looked_at + context.config.second_look_every;
         if look.is_none() && look_due <= Instant::now() {
             looked_at = Instant::now();
-            if let Some(blocks) = second_look::blocks(followed, last_look) {
-                last_look = blocks.1;
+            if let Some(blocks) = second_look::blocks(followed) {
                 let processors = followed.processors.clone();
                 look = Some(second_look::look(node.clone(), processors, blocks).boxed());
             }
@@ -196,7 +195,7 @@ pub(super) async fn follow(
                 // More is watched from the confirmed tip on: the unconfirmed blocks are read again.
                 let base = followed.window.base();
                 followed.window.rewind(base);
-                followed.processors.rewind(base.number);
+                followed.replaced_above(base.number);
                 new = Some(newest.clone());
             },
             // An error means that the set of modules is final; then there is nothing to wait for.
@@ -236,7 +235,7 @@ pub(super) async fn advance(
     };
     // What is replaced is dropped first: if the reading fails, window and processors are at one place still.
     followed.window.replace(stay, []);
-    followed.processors.rewind(followed.window.tip().number);
+    followed.replaced_above(followed.window.tip().number);
     let mut blocks = Vec::with_capacity(headers.len());
     let surprise = read_blocks(node, &mut followed.processors, &headers, &mut blocks).await?;
     if let Some(surprise) = surprise {

@@ -98,7 +98,7 @@ impl Heads {
             // `null` is what some load balancers answer while their nodes disagree.
             let latest = read::latest(node).await?;
             self.is_due = false;
-            if let Some(latest) = latest.filter(|latest| self.is_news(latest)) {
+            if let Some(latest) = latest.filter(|latest| self.last != Some(latest.hash)) {
                 self.pushes &= self.quiet_since.elapsed() < self.silence();
                 self.arrived(&latest);
                 return Ok(Some(latest));
@@ -125,19 +125,18 @@ impl Heads {
 
     fn arrived(&mut self, header: &Header) {
         self.last = Some(header.hash);
-        self.quiet_since = Instant::now();
-        // A head that jumped back, or was replaced at its height, says nothing about the rhythm.
+        let now = Instant::now();
         match self.highest {
-            Some((number, _)) if header.number < number => return,
-            Some((number, _)) if header.number == number => {}
-            _ => self.pace.arrived(self.quiet_since, header.number),
+            // It jumped back, or came back: nodes behind a load balancer take turns. That is nothing new.
+            Some((number, hash)) if header.number < number || header.hash == hash => {
+                return self.pace.missed(now);
+            }
+            // One that was replaced at its height says nothing about the rhythm.
+            Some((number, _)) if header.number == number => self.pace.missed(now),
+            _ => self.pace.arrived(now, header.number),
         }
+        self.quiet_since = now;
         self.highest = Some((header.number, header.hash));
-    }
-
-    fn is_news(&self, header: &Header) -> bool {
-        let hash = Some(header.hash);
-        hash != self.last && hash != self.highest.map(|(_, hash)| hash)
     }
 }
 
