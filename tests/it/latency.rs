@@ -34,14 +34,9 @@ async fn follows_within(waiting: Duration, url: fn(&RpcProxy) -> String) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("store.redb")).unwrap();
     let proxy = RpcProxy::start(&scene.chain).await;
+    let beside = RpcProxy::start(&scene.chain).await;
     let by_hand = ByHand {
-        provider: RootProvider::new_http(
-            RpcProxy::start(&scene.chain)
-                .await
-                .http_url()
-                .parse()
-                .unwrap(),
-        ),
+        provider: RootProvider::new_http(beside.http_url().parse().unwrap()),
         store: Store::open(&directory.path().join("by_hand.redb")).unwrap(),
     };
     let config = config(&scene.chain, &[url(&proxy)], 0);
