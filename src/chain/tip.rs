@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::block::{self, BlockLogs};
 use super::compare;
 use super::error::SessionError;
+use super::holes::{self, Holes};
 use super::modules::{self, Joins, sleep_until};
 use super::node::Header;
 use super::node::heads::Heads;
@@ -27,6 +28,8 @@ use crate::domain::ModuleAddress;
 
 /// A head that jumps back further than this makes another node, if one is further, the better choice at once.
 const BACK: u64 = 2;
+/// Every so many-th second look reads all remembered blocks again: a node behind the same URL may be minutes late.
+const LONG_LOOK: u32 = 10;
 /// How often the newest finalized block is asked for.
 const FINALIZED_EVERY: Duration = Duration::from_secs(60);
 /// A block so much newer than this machine's clock is the node's fault: access would end too soon by it.
@@ -78,7 +81,10 @@ pub(super) async fn follow(
     let mut look: Option<BoxFuture<'static, Result<second_look::Seen, RpcError>>> = None;
     let mut finalized: Option<BoxFuture<'_, Result<Option<Header>, RpcError>>> = None;
     let mut comparing = JoinSet::new();
-    let (mut last_look, mut looked_at) = (followed.window.tip().number, Instant::now());
+    let mut doubting: Option<BoxFuture<'static, Result<Holes, SessionError>>> = None;
+    let mut doubted_at: Option<Instant> = None;
+    // The first look is a long one: what came before this session may not have been looked at.
+    let (mut looks, mut last_look, mut looked_at) = (0, 0, Instant::now());
     let mut asked_finalized: Option<Instant> = None;
     let mut newest = head.clone();
     let mut new = Some(head);
@@ -120,20 +126,22 @@ pub(super) async fn follow(
         if look.is_none() && look_due <= Instant::now() {
             looked_at = Instant::now();
             if let Some(blocks) = second_look::blocks(followed, last_look) {
-                last_look = blocks.1;
+                looks += 1;
+                last_look = if looks % LONG_LOOK == 0 { 0 } else { blocks.1 };
                 let processors = followed.processors.clone();
                 look = Some(second_look::look(node.clone(), processors, blocks).boxed());
             }
             continue;
         }
         let is_due = asked_finalized.is_none_or(|at| at.elapsed() > FINALIZED_EVERY);
-        if finalized.is_none() && is_due && !context.config.is_local() {
+        // Only the preferred node is believed: the word of another one must not stand against that one later.
+        let is_preferred = chosen.place == 0;
+        if finalized.is_none() && is_due && is_preferred && !context.config.is_local() {
             asked_finalized = Some(Instant::now());
             finalized = Some(read::finalized(node).boxed());
         }
         if comparing.is_empty()
-            && let Some(history) = followed.histories.pop()
-            && context.pool.len() > 1
+            && let Some(history) = followed.histories.last().cloned()
         {
             let (pool, store) = (context.pool.clone(), context.store.clone());
             let processors = followed.processors.clone();
@@ -145,7 +153,15 @@ pub(super) async fn follow(
                 writer.clone(),
                 processors,
                 history,
+                context.config.second_look_every,
             ));
+        }
+        let is_due = doubted_at.is_none_or(|at| at.elapsed() >= context.config.second_look_every);
+        if doubting.is_none() && is_due && followed.settled {
+            doubted_at = Some(Instant::now());
+            let (store, writer) = (context.store.clone(), writer.clone());
+            let (layouts, modules) = (context.config.layouts.clone(), followed.maybe_empty());
+            doubting = Some(holes::look(node.clone(), store, writer, layouts, modules).boxed());
         }
         tokio::select! {
             () = stop.cancelled() => {
@@ -184,8 +200,22 @@ pub(super) async fn follow(
                     followed.take_finalized(&header);
                 }
             }
+            found = OptionFuture::from(doubting.as_mut()), if doubting.is_some() => {
+                doubting = None;
+                let Some(holes) = found.transpose()? else { continue };
+                followed.not_empty.extend(holes.settled);
+                // What another node may still add is waited for.
+                let is_final = context.pool.len() == 1 || followed.histories.is_empty();
+                if holes.orphans > 0 && is_final && !followed.told_of_orphans {
+                    followed.told_of_orphans = true;
+                    holes::warn_of(holes.orphans);
+                }
+            }
             Some(compared) = comparing.join_next() => match compared {
-                Ok(compared) => compared?,
+                Ok(compared) => {
+                    compared?;
+                    followed.histories.pop();
+                }
                 Err(error) => if let Ok(panic) = error.try_into_panic() {
                     std::panic::resume_unwind(panic);
                 },
