@@ -122,6 +122,39 @@ impl LocalChain {
         Ok(chain)
     }
 
+    /// Another chain with the same id that shares this one's blocks up to `block` and goes its own way from there. It asks
+    /// this one for them, so it lives no longer.
+    ///
+    /// # Errors
+    /// When anvil does not start.
+    pub async fn fork(&self, block: u64) -> Result<Self> {
+        let options = ChainOptions {
+            chain_id: self.chain_id,
+            ..ChainOptions::default()
+        };
+        let mut arguments = options.arguments();
+        arguments.extend([
+            "--fork-url".to_owned(),
+            self.http_url(),
+            "--fork-block-number".to_owned(),
+            block.to_string(),
+            "--no-storage-caching".to_owned(),
+        ]);
+        let anvil = process::Anvil::start(&anvil_program()?, &arguments).await?;
+        let url: Url = format!("http://{}", anvil.address)
+            .parse()
+            .context("anvil's address as a URL")?;
+        let provider = ProviderBuilder::new()
+            .disable_recommended_fillers()
+            .connect_http(url);
+        Ok(Self {
+            layouts: Arc::clone(&self.layouts),
+            provider,
+            anvil,
+            ..*self
+        })
+    }
+
     /// The JSON-RPC endpoint over HTTP.
     pub fn http_url(&self) -> String {
         format!("http://{}", self.anvil.address)
