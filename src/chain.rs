@@ -11,7 +11,7 @@
 //! | whose logs count: the rule of processors | `processors` |
 //! | what a provider's limit does to ranges | `range` |
 //! | what a node's refusal means, which node is used | `node/error`, `node/pool` |
-//! | empty answers that were wrong | `second_look`, `compare` |
+//! | empty answers that were wrong | `second_look`, `compare`, `holes` |
 //! | when something is written | `state` (what is not stored yet), `writer` (the one thread) |
 
 pub mod decode;
@@ -27,6 +27,7 @@ mod config;
 mod error;
 mod follow;
 mod history;
+mod holes;
 mod modules;
 mod plans;
 mod progress;
@@ -47,8 +48,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 pub use self::config::{
-    ChainConfig, FAILURE_REASONS, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
-    SECOND_LOOK_EVERY,
+    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, IndexReport, LOCAL_CHAIN, Progress,
+    ProgressLog, SECOND_LOOK_EVERY,
 };
 
 use self::config::Goal;

@@ -50,6 +50,7 @@ pub(crate) async fn task(arguments: &[String]) -> anyhow::Result<()> {
         start_block: Some(FIRST),
         layouts: Layouts::built_in(),
         second_look_every: chain::SECOND_LOOK_EVERY,
+        deployment_within: chain::DEPLOYMENT_WITHIN,
         failure_reasons: chain::FAILURE_REASONS.into(),
     };
     let modules = (0..task.modules).map(|n| ModuleAddress(module(n)));

@@ -1,8 +1,11 @@
 //! A history that one node has told is compared with another node's, beside the tip: a node that has lost logs answers
-//! without an error. What only the other one has, on blocks that both have, is taken.
+//! without an error. What only the other one has, on blocks that both have, is taken. Where there is one node alone, the
+//! end of the history is read again some times: behind one URL there may be a node that is minutes behind the others, and
+//! answers for blocks that it does not have yet as if nothing had happened in them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -14,6 +17,11 @@ use super::writer::Writer;
 use crate::domain::{ChainEvent, Checkpoint, EventKind, ModuleAddress};
 use crate::store::Store;
 
+/// How many blocks at a history's end are read again from the same node: half an hour of Base.
+const END: u64 = 1_000;
+/// When that is done, in intervals of the second look: after 20 s, 1 min and 3 min, each counted from the one before.
+const END_AFTER: [u32; 3] = [1, 3, 9];
+
 /// A history that was read from one node.
 #[derive(Clone, Debug)]
 pub(super) struct History {
@@ -22,7 +30,8 @@ pub(super) struct History {
     pub(super) to: Checkpoint,
 }
 
-/// Reads a history from another node than the one at `place`, and stores what that one did not tell.
+/// Reads a history from another node than the one at `place`, and stores what that one did not tell; without another node
+/// its end, from the same one.
 pub(super) async fn compare(
     pool: Pool,
     place: usize,
@@ -31,9 +40,10 @@ pub(super) async fn compare(
     writer: Writer,
     processors: Processors,
     history: History,
+    look_every: Duration,
 ) -> Result<(), SessionError> {
     let Some(other) = pool.another(place).await else {
-        return Ok(());
+        return read_end_again(&node, &store, &writer, &processors, history, look_every).await;
     };
     let read = read_missing(&node, &other, &store, &writer, processors, &history).await;
     match read {
@@ -53,6 +63,33 @@ pub(super) async fn compare(
             info!(other = other.host(), %error, "a history could not be compared with another node's");
         }
         Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+async fn read_end_again(
+    node: &Arc<Node>,
+    store: &Store,
+    writer: &Writer,
+    processors: &Processors,
+    mut history: History,
+    look_every: Duration,
+) -> Result<(), SessionError> {
+    history.from = history.from.max(history.to.number.saturating_sub(END));
+    for intervals in END_AFTER {
+        tokio::time::sleep(look_every * intervals).await;
+        match read_missing(node, node, store, writer, processors.clone(), &history).await {
+            Ok(0) => {}
+            Ok(events) => warn!(
+                events,
+                node = node.host(),
+                "the node had blocks before their logs; stored what was missed of the history's end"
+            ),
+            Err(SessionError::Rpc(error)) => {
+                info!(%error, "the end of a history could not be read again");
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
@@ -118,6 +155,18 @@ async fn store_missing(
     }
     match missing.is_empty() {
         true => Ok(0),
-        false => writer.submit(move |store| store.mend(&missing)).await,
+        false => writer.submit(move |store| mend(store, missing)).await,
     }
+}
+
+/// Stores what is missing of the modules that are still stored so far: one may have begun again since the reading began.
+fn mend(store: &Store, mut missing: Vec<ChainEvent>) -> anyhow::Result<usize> {
+    let (modules, cursor) = (store.modules()?, store.cursor()?);
+    let cursor = cursor.map(|cursor| cursor.number);
+    missing.retain(|event| {
+        let record = modules.get(&event.module);
+        let synced_to = record.and_then(|record| record.synced_to(cursor));
+        synced_to.is_some_and(|to| event.position.block <= to)
+    });
+    store.mend(&missing)
 }

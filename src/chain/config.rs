@@ -15,6 +15,8 @@ use crate::domain::Checkpoint;
 pub const LOCAL_CHAIN: u64 = 31_337;
 /// How often the newest blocks are read a second time. Twenty seconds are ten blocks of Base.
 pub const SECOND_LOOK_EVERY: Duration = Duration::from_secs(20);
+/// How closely a module's deployment is searched for, in blocks: reading blocks without logs is cheap.
+pub const DEPLOYMENT_WITHIN: u64 = 20_000;
 /// How often a long reading says where it is.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,8 @@ pub struct ChainConfig {
     pub failure_reasons: BTreeSet<u8>,
     /// How often the newest blocks are read a second time: [`SECOND_LOOK_EVERY`], less in tests.
     pub second_look_every: Duration,
+    /// How closely a module's deployment is searched for, in blocks: [`DEPLOYMENT_WITHIN`], less in tests.
+    pub deployment_within: u64,
 }
 
 impl ChainConfig {

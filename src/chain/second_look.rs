@@ -86,6 +86,11 @@ pub(super) async fn compare(
         .events
         .into_iter()
         .filter(|event| !followed.window.has_event_at(event.position))
+        // A module may have been left, or have begun again, since the reading began.
+        .filter(|event| {
+            let watched = followed.processors.get(&event.module);
+            watched.is_some_and(|watched| event.position.block >= watched.from)
+        })
         .collect();
     let is_update =
         |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });

@@ -75,6 +75,10 @@ pub(super) struct Followed {
     pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
     /// Histories that are to be compared with another node's.
     pub(super) histories: Vec<History>,
+    /// Modules of which it is known that what was read is not nothing by mistake (`holes`).
+    pub(super) not_empty: BTreeSet<ModuleAddress>,
+    /// Whether it was said that the creation of some subscriptions or plans was not read.
+    pub(super) told_of_orphans: bool,
     /// Whether the modules of the start have been read. Ones that come later do not hold up the others.
     pub(super) settled: bool,
 }
@@ -157,6 +161,8 @@ impl Followed {
             range_end: None,
             refused: BTreeMap::new(),
             histories: Vec::new(),
+            not_empty: BTreeSet::new(),
+            told_of_orphans: false,
             settled: false,
         }
     }
@@ -166,6 +172,12 @@ impl Followed {
         self.window.rewind(fork);
         self.replaced_above(fork.number);
         self.unsaved.roll_back_to(fork.number);
+        self.histories.retain(|history| history.from <= fork.number);
+        for history in &mut self.histories {
+            if history.to.number > fork.number {
+                history.to = fork;
+            }
+        }
         for (module, joining) in &mut self.joining {
             joining
                 .events
@@ -207,9 +219,19 @@ impl Followed {
                 None => next.left.push(module),
             }
         }
+        self.not_empty.remove(&module);
         for block in self.window.unconfirmed_mut() {
             block.events.retain(|event| event.module != module);
         }
+    }
+
+    /// The modules at the cursor of which it is not known yet whether anything was read.
+    pub(super) fn maybe_empty(&self) -> Vec<ModuleAddress> {
+        let modules = self.processors.modules();
+        let is_open = |module: &ModuleAddress| {
+            !self.joining.contains_key(module) && !self.not_empty.contains(module)
+        };
+        modules.filter(is_open).collect()
     }
 
     /// Stores what has enough blocks on top of it; what joining modules have in it is kept until they have joined.

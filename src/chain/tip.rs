@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::block::{self, BlockLogs};
 use super::compare;
 use super::error::SessionError;
+use super::holes::{self, Holes};
 use super::modules::{self, Joins, sleep_until};
 use super::node::Header;
 use super::node::heads::Heads;
@@ -78,6 +79,8 @@ pub(super) async fn follow(
     let mut look: Option<BoxFuture<'static, Result<second_look::Seen, RpcError>>> = None;
     let mut finalized: Option<BoxFuture<'_, Result<Option<Header>, RpcError>>> = None;
     let mut comparing = JoinSet::new();
+    let mut doubting: Option<BoxFuture<'static, Result<Holes, SessionError>>> = None;
+    let mut doubted_at: Option<Instant> = None;
     let mut looked_at = Instant::now();
     let mut asked_finalized: Option<Instant> = None;
     let mut newest = head.clone();
@@ -126,13 +129,14 @@ pub(super) async fn follow(
             continue;
         }
         let is_due = asked_finalized.is_none_or(|at| at.elapsed() > FINALIZED_EVERY);
-        if finalized.is_none() && is_due && !context.config.is_local() {
+        // Only the preferred node is believed: the word of another one must not stand against that one later.
+        let is_preferred = chosen.place == 0;
+        if finalized.is_none() && is_due && is_preferred && !context.config.is_local() {
             asked_finalized = Some(Instant::now());
             finalized = Some(read::finalized(node).boxed());
         }
         if comparing.is_empty()
-            && let Some(history) = followed.histories.pop()
-            && context.pool.len() > 1
+            && let Some(history) = followed.histories.last().cloned()
         {
             let (pool, store) = (context.pool.clone(), context.store.clone());
             let processors = followed.processors.clone();
@@ -144,7 +148,15 @@ pub(super) async fn follow(
                 writer.clone(),
                 processors,
                 history,
+                context.config.second_look_every,
             ));
+        }
+        let is_due = doubted_at.is_none_or(|at| at.elapsed() >= context.config.second_look_every);
+        if doubting.is_none() && is_due && followed.settled {
+            doubted_at = Some(Instant::now());
+            let (store, writer) = (context.store.clone(), writer.clone());
+            let (layouts, modules) = (context.config.layouts.clone(), followed.maybe_empty());
+            doubting = Some(holes::look(node.clone(), store, writer, layouts, modules).boxed());
         }
         tokio::select! {
             () = stop.cancelled() => {
@@ -183,8 +195,22 @@ pub(super) async fn follow(
                     followed.take_finalized(&header);
                 }
             }
+            found = OptionFuture::from(doubting.as_mut()), if doubting.is_some() => {
+                doubting = None;
+                let Some(holes) = found.transpose()? else { continue };
+                followed.not_empty.extend(holes.settled);
+                // What another node may still add is waited for.
+                let is_final = context.pool.len() == 1 || followed.histories.is_empty();
+                if holes.orphans > 0 && is_final && !followed.told_of_orphans {
+                    followed.told_of_orphans = true;
+                    holes::warn_of(holes.orphans);
+                }
+            }
             Some(compared) = comparing.join_next() => match compared {
-                Ok(compared) => compared?,
+                Ok(compared) => {
+                    compared?;
+                    followed.histories.pop();
+                }
                 Err(error) => if let Ok(panic) = error.try_into_panic() {
                     std::panic::resume_unwind(panic);
                 },

@@ -14,6 +14,7 @@ mod commands;
 mod contracts;
 mod crash;
 mod discord_apply;
+mod evidence;
 mod faults;
 mod follow;
 mod latency;

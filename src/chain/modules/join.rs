@@ -8,6 +8,7 @@ use super::failures::MOST_FAILURES;
 use super::register::NotReadable;
 use super::reset::read_again;
 use super::{Done, Joins, WATCHED_AT_ONCE};
+use crate::chain::compare::History;
 use crate::chain::config::Goal;
 use crate::chain::error::SessionError;
 use crate::chain::history::Interrupted;
@@ -77,6 +78,8 @@ impl Joins {
     ) -> Result<(), SessionError> {
         let mut joined = Vec::new();
         let mut events: Vec<ChainEvent> = Vec::new();
+        // A group has one.
+        let mut target = None;
         for module in modules {
             let (Some(before), Some(since)) = (past.get(module), followed.processors.get(module))
             else {
@@ -93,11 +96,12 @@ impl Joins {
                 continue;
             }
             events.extend(joining.events.iter().cloned());
+            target = Some(joining.target);
             joined.push(*module);
         }
-        if joined.is_empty() {
+        let Some(target) = target else {
             return Ok(());
-        }
+        };
         events.sort_by_key(|event| event.position);
         followed.unsaved.next.joined.extend(&joined);
         let base = followed.window.base();
@@ -124,6 +128,17 @@ impl Joins {
                 whole.from = since.from;
                 followed.processors.add([(*module, whole)]);
             }
+        }
+        let starts = joined.iter().filter_map(|module| past.get(module));
+        if let Some(from) = starts.map(|module| module.from).min() {
+            followed.histories.insert(
+                0,
+                History {
+                    modules: joined.iter().copied().collect(),
+                    from,
+                    to: target,
+                },
+            );
         }
         info!(modules = joined.len(), at = base.number, "modules joined");
         Ok(())

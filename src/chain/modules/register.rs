@@ -11,8 +11,6 @@ use crate::chain::writer::Writer;
 use crate::domain::{ModuleAddress, ModuleRecord, Synced};
 use crate::store::Store;
 
-/// The deployment is searched for only this closely: reading blocks without logs is cheap.
-const CLOSE_ENOUGH: u64 = 20_000;
 /// Blocks probed at the same time.
 const PROBES: u64 = 8;
 /// Permit2, at the same address on every chain of the protocol, and older than it (PROTOCOL.md).
@@ -70,7 +68,7 @@ pub(in crate::chain) async fn register(
     };
     let (start_block, seen_at) = match config.start_block {
         Some(start) => (start, start),
-        None => deployment(node, module.0, now, head).await?,
+        None => deployment(node, config.deployment_within, module.0, now, head).await?,
     };
     // Where the node has no state of that block any more: the present one. If that is not the one it had then, the first
     // `PaymentProcessorUpdated` says so, and the module is read again.
@@ -134,12 +132,13 @@ async fn updated(
 /// block without code only if another contract, which is older, had code there.
 async fn deployment(
     node: &Node,
+    within: u64,
     module: Address,
     processor: Address,
     head: u64,
 ) -> Result<(u64, u64), RpcError> {
     let (mut without, mut with) = (0, head);
-    while with - without > CLOSE_ENOUGH {
+    while with - without > within.max(1) {
         let step = (with - without).div_ceil(PROBES + 1);
         let probes: Vec<_> =
             (1..=PROBES)

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawPolicy, RawWeb, line};
 use crate::abi::Layouts;
-use crate::chain::{ChainConfig, SECOND_LOOK_EVERY};
+use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
 use crate::domain::{Gate, GateId, GateOrigin, ModuleAddress, PlanId, Policy};
 use crate::web::WalletConnect;
@@ -171,6 +171,7 @@ fn chain(source: &Source<'_>, raw: RawChain) -> Result<ChainConfig, ConfigError>
         layouts: layouts(source, raw.abi)?,
         failure_reasons: raw.failure_reasons,
         second_look_every: SECOND_LOOK_EVERY,
+        deployment_within: DEPLOYMENT_WITHIN,
     })
 }
 

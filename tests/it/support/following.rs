@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 use amser_roles::abi::Layouts;
-use amser_roles::chain::{ChainConfig, FAILURE_REASONS, follow};
+use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, follow};
 use amser_roles::domain::{ChainEvent, ChainStatus, ModuleAddress};
 use amser_roles::sandbox::chain::LocalChain;
 use amser_roles::store::Store;
@@ -35,6 +35,7 @@ pub(crate) fn config(chain: &LocalChain, urls: &[String], confirmations: u64) ->
         confirmations,
         start_block: None,
         second_look_every: Duration::from_secs(2),
+        deployment_within: DEPLOYMENT_WITHIN,
         layouts: Layouts::built_in(),
         failure_reasons: FAILURE_REASONS.into(),
     }

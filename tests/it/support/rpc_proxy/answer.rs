@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use alloy::primitives::Address;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Pending, Shared};
+use super::{Faults, Pending, Shared};
 
 /// So many blocks below the head may lack their logs.
 const NEWEST: u64 = 20;
@@ -103,6 +104,20 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
         {
             return result(json!(format!("{chain_id:#x}")));
         }
+        if method == "eth_getCode"
+            && request["params"][1] != "latest"
+            && faults.header_not_found > 0
+        {
+            faults.header_not_found -= 1;
+            return error(json!({"code": -32000, "message": "header not found"}));
+        }
+        if method == "eth_getCode"
+            && let Some(since) = no_code_before(&faults, &request)
+            && number(&request["params"][1]).is_some_and(|block| block < since)
+        {
+            return result(json!("0x"));
+        }
+        faults.ranges += u64::from(method == "eth_getLogs" && range(&request).is_some());
         if faults.no_old_state && is_about_old_state(&method, &request) {
             return error(
                 json!({"code": -32000, "message": "missing trie node 5e1b (path ) state 0x5e1b is not available"}),
@@ -113,6 +128,17 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
         Ok(request) => request,
         Err(null) => return result(null),
     };
+    if is_about_old_state(&method, &request) && !shared.faults().code_since.is_empty() {
+        request["params"][1] = json!("latest");
+    }
+    if method == "eth_getBlockByNumber" && request["params"][0] == "finalized" {
+        let mut faults = shared.faults();
+        faults.finalized_asked += 1;
+        match faults.finalized {
+            Some(block) => request["params"][0] = json!(format!("{block:#x}")),
+            None => return result(Value::Null),
+        }
+    }
     if let Some(blocks) = blocks_ago {
         let head = number(&ask(shared, "eth_blockNumber", json!([])).await).unwrap();
         request["params"][1] = json!(format!("{:#x}", head - blocks));
@@ -138,6 +164,9 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
     }
     if method == "eth_getLogs" && shared.faults().without_logs > 0 {
         hide_newest_logs(shared, &request, &mut answer).await;
+    }
+    if method == "eth_getLogs" {
+        hide_logs(shared, &mut answer).await;
     }
     if method.starts_with("eth_getBlockBy") {
         fill_bloom(shared, &mut answer["result"]);
@@ -216,6 +245,34 @@ async fn hide_newest_logs(shared: &Shared, request: &Value, answer: &mut Value) 
         let mut faults = shared.faults();
         faults.without_logs = faults.without_logs.saturating_sub(1);
     }
+}
+
+/// Leaves out the logs of the hidden blocks, and of those that a lagging node does not have yet.
+async fn hide_logs(shared: &Shared, answer: &mut Value) {
+    let (hidden, lag) = {
+        let faults = shared.faults();
+        (faults.hidden, faults.logs_lag)
+    };
+    let newest = match lag {
+        0 => u64::MAX,
+        _ => number(&ask(shared, "eth_blockNumber", json!([])).await).unwrap() - lag,
+    };
+    let Some(logs) = answer["result"].as_array_mut() else {
+        return;
+    };
+    let before = logs.len();
+    logs.retain(|log| {
+        let block = number(&log["blockNumber"]).unwrap();
+        block <= newest && hidden.is_none_or(|(from, to)| block < from || block > to)
+    });
+    shared.faults().hid += (before - logs.len()) as u64;
+}
+
+/// The block before which the faults say that there was no code at the address that is asked about.
+fn no_code_before(faults: &Faults, request: &Value) -> Option<u64> {
+    let address: Address = request["params"][0].as_str()?.parse().ok()?;
+    let since = faults.code_since.get(&address).copied().unwrap_or_default();
+    Some(since.max(faults.no_code_below))
 }
 
 /// Sets every bit of a header's bloom.

@@ -1,5 +1,6 @@
 //! The faults that can be switched on.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
@@ -67,6 +68,23 @@ pub(crate) struct Faults {
     pub(crate) nulls: Option<(&'static str, u64)>,
     /// The newest block's logs are missing from so many answers.
     pub(crate) without_logs: u64,
+    /// Logs of these blocks, the first to the last, are left out of every answer, and how many were.
+    pub(crate) hidden: Option<(u64, u64)>,
+    pub(crate) hid: u64,
+    /// Logs of so many of the newest blocks are, while their headers are served: by a node behind the same URL that is
+    /// further.
+    pub(crate) logs_lag: u64,
+    /// Calls for logs of a range so far.
+    pub(crate) ranges: u64,
+    /// Old state as of now, and code from these blocks on: an archive, without keeping one in anvil. Empty: anvil's own.
+    pub(crate) code_since: BTreeMap<Address, u64>,
+    /// Code at older blocks than this is answered with `0x`.
+    pub(crate) no_code_below: u64,
+    /// So many calls for code at a block fail with `header not found`.
+    pub(crate) header_not_found: u64,
+    /// The newest finalized block, or none; and how often it was asked for.
+    pub(crate) finalized: Option<u64>,
+    pub(crate) finalized_asked: u64,
     /// The node is so many blocks behind the chain.
     pub(crate) lag: u64,
     /// How often the follower was shown such an old head.

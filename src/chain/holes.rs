@@ -1,0 +1,104 @@
+//! Holes that show in what is stored: subscriptions and plans whose creation was not read, and modules of which nothing was
+//! read though they have plans. A node that has dropped its receipts answers for old blocks as if nothing had happened there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use alloy::primitives::U256;
+use futures_util::{StreamExt, stream};
+use tracing::{debug, warn};
+
+use super::error::{SessionError, blocking};
+use super::node::{Node, read};
+use super::writer::Writer;
+use crate::abi::Layouts;
+use crate::domain::{ModuleAddress, PlanId};
+use crate::store::Store;
+
+/// Ids that a module may have given to its first plan.
+const FIRST_PLANS: [u64; 2] = [1, 0];
+/// Modules that are asked at the same time.
+const AT_ONCE: usize = 8;
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Holes {
+    /// The modules that need no further look: they have events, or have answered.
+    pub(super) settled: BTreeSet<ModuleAddress>,
+    /// Subscriptions and plans in the store whose creation was not read.
+    pub(super) orphans: u64,
+}
+
+/// Asks the modules without a single event for their first plan, which counts as an orphan if there is one, and counts.
+pub(super) async fn look(
+    node: Arc<Node>,
+    store: Store,
+    writer: Writer,
+    layouts: Arc<Layouts>,
+    modules: Vec<ModuleAddress>,
+) -> Result<Holes, SessionError> {
+    let read_store = store.clone();
+    let (mut settled, empty) = blocking(move || {
+        let (mut with, mut without) = (BTreeSet::new(), Vec::new());
+        for module in modules {
+            match read_store.has_events(module)? {
+                true => drop(with.insert(module)),
+                false => without.push(module),
+            }
+        }
+        Ok((with, without))
+    })
+    .await?;
+    let asked: Vec<_> = empty
+        .iter()
+        .map(|module| first_plan(&node, &layouts, *module))
+        .collect();
+    let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let mut plans = Vec::new();
+    for (module, answer) in empty.into_iter().zip(answers) {
+        // Whom the node did not let be asked is asked again with the next look.
+        if let Some(plan) = answer {
+            settled.insert(module);
+            plans.extend(plan.map(|(id, terms)| (module, id, terms)));
+        }
+    }
+    for (module, plan, _) in &plans {
+        warn!(%module, %plan, "the module has a plan, but no event of it was read");
+    }
+    if !plans.is_empty() {
+        writer
+            .submit(move |store| store.learn_plans(&plans))
+            .await?;
+    }
+    let orphans = blocking(move || store.orphans()).await?;
+    Ok(Holes { settled, orphans })
+}
+
+/// The module's first plan, if it has one; `None` where the node did not say.
+async fn first_plan(
+    node: &Node,
+    layouts: &Layouts,
+    module: ModuleAddress,
+) -> Option<Option<(PlanId, crate::domain::Plan)>> {
+    for id in FIRST_PLANS {
+        let id = PlanId(U256::from(id));
+        match read::plan(node, layouts, module, id).await {
+            // Some contracts answer zeros for a plan that they do not have.
+            Ok(Ok(plan)) if plan.interval > 0 => return Some(Some((id, plan))),
+            Ok(_) => {}
+            Err(error) => {
+                debug!(%module, %error, "a module could not be asked for its first plan");
+                return None;
+            }
+        }
+    }
+    Some(None)
+}
+
+/// Says what to do about orphans.
+pub(super) fn warn_of(orphans: u64) {
+    warn!(
+        orphans,
+        "subscriptions or plans are older than what was read of their modules, so who pays for them gets no role: name an archive node, one that keeps old receipts, in chain.rpc_urls, or set chain.start_block to a block before the modules' first event"
+    );
+}

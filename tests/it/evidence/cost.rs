@@ -1,0 +1,54 @@
+//! What following costs: calls per block where blooms are full, as on Base.
+
+use std::time::Duration;
+
+use super::follow_with;
+use crate::support::following::{Following, config};
+use crate::support::rpc_proxy::RpcProxy;
+use crate::support::scene::Scene;
+
+const BLOCKS: u64 = 60;
+const BLOCK_TIME: Duration = Duration::from_millis(400);
+
+/// Calls of all methods per block, over blocks that come regularly.
+async fn calls_per_block(url: fn(&RpcProxy) -> String) -> f64 {
+    let mut scene = Scene::new().await;
+    scene.pay().await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    proxy.set(|faults| faults.full_blooms = true);
+    let mut config = config(&scene.chain, &[url(&proxy)], 0);
+    // Ten blocks, as on Base.
+    config.second_look_every = 10 * BLOCK_TIME;
+    let mut following = follow_with(config, &scene);
+    following.until_at_tip(&scene.chain, 0).await;
+    // It learns the rhythm.
+    mine(&scene, &mut following, 15).await;
+    let calls = || proxy.calls().values().sum::<u64>();
+    let before = calls();
+    mine(&scene, &mut following, BLOCKS).await;
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let per_block = (calls() - before) as f64 / BLOCKS as f64;
+    eprintln!("{per_block:.2} calls per block: {:?}", proxy.calls());
+    per_block
+}
+
+async fn mine(scene: &Scene, following: &mut Following, blocks: u64) {
+    let mut clock = tokio::time::interval(BLOCK_TIME);
+    for _ in 0..blocks {
+        clock.tick().await;
+        scene.chain.mine(1).await.unwrap();
+    }
+    following.until_at_tip(&scene.chain, 0).await;
+}
+
+#[tokio::test]
+async fn a_block_costs_little_more_than_one_call_over_a_websocket() {
+    let calls = calls_per_block(RpcProxy::ws_url).await;
+    assert!(calls <= 1.35, "{calls}");
+}
+
+#[tokio::test]
+async fn a_block_costs_little_more_than_two_calls_over_http() {
+    let calls = calls_per_block(RpcProxy::http_url).await;
+    assert!(calls <= 2.6, "{calls}");
+}

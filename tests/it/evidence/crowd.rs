@@ -1,0 +1,157 @@
+//! Many modules at once, and one that is hostile.
+
+use std::time::Duration;
+
+use alloy::primitives::{Address, U256};
+use amser_roles::domain::ModuleAddress;
+use amser_roles::sandbox::chain::LocalChain;
+use amser_roles::store::Store;
+
+use super::follow;
+use crate::support::following::{DEADLINE, Following, config};
+use crate::support::rpc_proxy::RpcProxy;
+use crate::support::scene::{Scene, new_module};
+
+async fn modules(chain: &LocalChain, count: usize) -> Vec<Address> {
+    let mut modules = Vec::new();
+    for number in 0..count {
+        modules.push(new_module(chain, &format!("merchant {number}")).await.0);
+    }
+    modules
+}
+
+#[tokio::test]
+async fn very_many_modules_cost_one_call_per_block() {
+    let scene = Scene::new().await;
+    let many = modules(&scene.chain, 250).await;
+    scene.chain.mine(140).await.unwrap();
+    let proxy = RpcProxy::start(&scene.chain).await;
+    proxy.set(|faults| faults.full_blooms = true);
+    let mut config = config(&scene.chain, &[proxy.ws_url()], 0);
+    config.second_look_every = Duration::from_secs(3_600);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), many.iter().copied());
+    following.assert_equals_chain(&scene.chain, 0, &many).await;
+    let before = proxy.calls_of("eth_getLogs");
+    let start = scene.chain.head().await.unwrap().number;
+    for module in many.iter().step_by(12) {
+        let plan = U256::from(1);
+        scene
+            .chain
+            .set_plan_active(*module, plan, false)
+            .await
+            .unwrap();
+        following.until_at_tip(&scene.chain, 0).await;
+    }
+    let events = following.assert_equals_chain(&scene.chain, 0, &many).await;
+    let blocks = scene.chain.head().await.unwrap().number - start;
+    let calls = proxy.calls_of("eth_getLogs") - before;
+    assert!(events.len() as u64 >= 250 + blocks, "{}", events.len());
+    assert_eq!(calls, blocks);
+}
+
+#[tokio::test]
+async fn a_hundred_modules_join_at_once_while_the_tip_goes_on() {
+    let mut scene = Scene::new().await;
+    let many = modules(&scene.chain, 100).await;
+    scene.history(3, 100).await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    let mut following = follow(&scene, &[proxy.ws_url()]);
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    // A node at some distance.
+    proxy.set(|faults| faults.slow = Some(("eth_call", Duration::from_millis(100))));
+    let ranges = proxy.faults().ranges;
+    scene.chain.set_block_time(1).await.unwrap();
+    let wanted = many.iter().copied().map(ModuleAddress);
+    following
+        .modules
+        .send_modify(|modules| modules.extend(wanted));
+    let mut latest = 0;
+    let mut seen = 0;
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while following.store.complete_modules().unwrap().len() < 101 {
+        assert!(tokio::time::Instant::now() < deadline, "they never join");
+        let head = scene.chain.head().await.unwrap().number;
+        seen = seen.max(head);
+        let confirmed = following.status.borrow().confirmed.unwrap().number;
+        latest = latest.max(head.saturating_sub(confirmed));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let ranges = proxy.faults().ranges - ranges;
+    scene.chain.set_block_time(0).await.unwrap();
+    let all: Vec<_> = many.iter().copied().chain([scene.module]).collect();
+    following
+        .eventually_equals_chain(&scene.chain, 0, &all)
+        .await;
+    eprintln!("at most {latest} blocks late, {ranges} calls for ranges, up to block {seen}");
+    assert!(latest <= 1, "{latest} blocks late");
+    assert!(ranges <= 30, "{ranges} calls for ranges");
+    assert!(following.status.borrow().unread_modules.is_empty());
+}
+
+/// Names ever new processors.
+async fn is_hostile(chain: &LocalChain, module: Address) {
+    for _ in 0..17 {
+        chain.migrate_processor(module).await.unwrap();
+    }
+}
+
+/// Expects the module to be dropped with a sentence, and the scene's to be followed on.
+async fn is_dropped(scene: &mut Scene, following: &mut Following, hostile: Address) {
+    let status = following
+        .until("it is said", |status| !status.unread_modules.is_empty())
+        .await;
+    let sentence = &status.unread_modules[&ModuleAddress(hostile)];
+    assert!(
+        sentence.contains("payment processor too often"),
+        "{sentence}"
+    );
+    assert!(
+        !following
+            .store
+            .complete_modules()
+            .unwrap()
+            .contains(&ModuleAddress(hostile))
+    );
+    for _ in 0..2 {
+        scene.pay().await;
+        following.until_at_tip(&scene.chain, 0).await;
+        let head = scene.chain.head().await.unwrap().number;
+        let module = ModuleAddress(scene.module);
+        let modules = [(module, scene.chain.processor)].into();
+        let expected = crate::support::oracle::events(&scene.chain, &modules, head).await;
+        let mut stored = following.events();
+        stored.retain(|event| event.module == module);
+        assert_eq!(stored, expected);
+    }
+    assert_eq!(following.status.borrow().trouble, None);
+}
+
+#[tokio::test]
+async fn a_hostile_module_is_dropped_at_the_tip_and_the_others_go_on() {
+    let mut scene = Scene::new().await;
+    let (hostile, _) = new_module(&scene.chain, "hostile merchant").await;
+    let config = config(&scene.chain, &[scene.chain.ws_url()], 0);
+    let store = Store::in_memory().unwrap();
+    let mut following = Following::start(config, store, [scene.module, hostile]);
+    following.until_at_tip(&scene.chain, 0).await;
+    is_hostile(&scene.chain, hostile).await;
+    is_dropped(&mut scene, &mut following, hostile).await;
+}
+
+#[tokio::test]
+async fn a_hostile_module_is_dropped_from_history_and_the_others_go_on() {
+    let mut scene = Scene::new().await;
+    let (hostile, _) = new_module(&scene.chain, "hostile merchant").await;
+    is_hostile(&scene.chain, hostile).await;
+    scene.history(3, 60).await;
+    let config = config(&scene.chain, &[scene.chain.ws_url()], 0);
+    let store = Store::in_memory().unwrap();
+    for _ in 0..2 {
+        let both = [scene.module, hostile];
+        let mut following = Following::start(config.clone(), store.clone(), both);
+        is_dropped(&mut scene, &mut following, hostile).await;
+        following.stop().await.unwrap();
+    }
+}
