@@ -4,6 +4,7 @@
 .PHONY: sandbox test soak audit check bench abi walletconnect chromium
 
 CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
+OTHER_NODES = hardhat2 hardhat3 ganache
 FOUND_CHROMIUM = for name in $(CHROMIUM_NAMES); do command -v $$name && break; done
 
 # A subscriber's life on this machine; Ctrl-C stops all of it.
@@ -17,11 +18,13 @@ test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp 
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
 
-# The long runs of the tests that play at random: kills, reorganisations, faults and cuts. Half an hour.
-soak: anvil/node_modules/.stamp
+# The long runs of the tests that play at random: kills, reorganisations, faults and cuts; and a subscriber's life on
+# nodes of other makers, Hardhat 2 and 3 and Ganache (tests/nodes/). Half an hour.
+soak: anvil/node_modules/.stamp $(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp)
 	AMSER_ROLES_TEST_CRASHES=1000 AMSER_ROLES_TEST_REORGS=600 AMSER_ROLES_TEST_CHAOS=300 \
-	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 \
-	cargo test --test it -- --nocapture --test-threads 2 crash:: reorg:: chaos:: load:: connection::
+	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 AMSER_ROLES_TEST_OTHER_NODES=1 \
+	cargo test --test it -- --nocapture --test-threads 2 \
+		crash:: reorg:: chaos:: load:: connection:: other_nodes::
 
 # Known vulnerabilities, licences and unmaintained crates (deny.toml); needs cargo-deny and the network.
 audit:
@@ -56,6 +59,19 @@ src/web/walletconnect/node_modules/.stamp: src/web/walletconnect/package.json sr
 # What drives the browser in tests; it brings no browser of its own.
 tests/browser/node_modules/.stamp: tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc
 	npm ci --prefix tests/browser --no-fund --no-audit
+	touch $@
+
+# Hardhat 3 needs a newer Node.js than the machine may have, and npm leaves out what its own Node.js is too old for: so all
+# of these are installed and run by a Node.js from npm.
+NODE22 = tests/nodes/node22/node_modules
+
+$(NODE22)/.stamp: tests/nodes/node22/package.json tests/nodes/node22/package-lock.json tests/nodes/node22/.npmrc
+	npm ci --prefix tests/nodes/node22 --no-fund --no-audit
+	touch $@
+
+$(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp): tests/nodes/%/node_modules/.stamp: \
+		tests/nodes/%/package.json tests/nodes/%/package-lock.json tests/nodes/%/.npmrc $(NODE22)/.stamp
+	PATH="$$(echo "$(CURDIR)"/$(NODE22)/node-*/bin):$$PATH" npm ci --prefix tests/nodes/$* --no-fund --no-audit
 	touch $@
 
 # The wallet page is tested in a real browser.

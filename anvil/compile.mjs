@@ -15,9 +15,9 @@ const sources = Object.fromEntries(
     .map(file => [file, { content: readFileSync(join(contractsDir, file), 'utf8') }])
 )
 
-// Nodes of any chain run the validator's code in a call, so it must do without what newer EVMs have added. The rest is
-// deployed on the local chain alone.
-const oldestEvm = { 'SignatureValidator.sol': 'london' }
+// Nodes of any chain run the validator's code in a call, so it must do without what newer EVMs have added; so must the
+// wallets that it is tried with. The rest is deployed on the local chain alone.
+const oldestEvm = { 'SignatureValidator.sol': 'london', 'TestWallets.sol': 'london' }
 const localEvm = 'cancun'
 
 // Everything that could differ between machines or compiler defaults is pinned, so that the bytecode is too.

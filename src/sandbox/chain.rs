@@ -1,10 +1,12 @@
 //! The local chain: a real anvil with the protocol's contracts deployed, driven as merchants, subscribers and keepers
 //! would drive it.
 //!
-//! Every account is impersonated and gas is free, so any address can act without a key or a balance of ether.
+//! Every account is impersonated and gas is free, so any address can act without a key or a balance of ether. `other` does
+//! the same on nodes that are not anvil.
 
 mod life;
 mod module;
+mod other;
 mod process;
 mod send;
 mod time;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 
 use alloy::network::Ethereum;
 use alloy::primitives::{Address, B256, U256, keccak256};
-use alloy::providers::{ProviderBuilder, RootProvider};
+use alloy::providers::{Provider as _, ProviderBuilder, RootProvider};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolEvent;
@@ -27,6 +29,7 @@ use crate::abi::{
 
 pub use life::Execution;
 pub use module::{PlanTerms, SubscriptionState, logged};
+pub use other::{NodeKind, NodeProgram};
 pub use process::anvil_program;
 pub use send::transaction;
 pub use time::Head;
@@ -69,7 +72,7 @@ impl Default for ChainOptions {
     }
 }
 
-/// A running local chain. Dropping it stops anvil.
+/// A running local chain. Dropping it stops its node.
 #[derive(Debug)]
 pub struct LocalChain {
     /// The chain id it answers with.
@@ -85,7 +88,9 @@ pub struct LocalChain {
     /// How all modules that can be deployed here are read.
     layouts: Arc<Layouts>,
     provider: RootProvider<Ethereum>,
-    anvil: process::Anvil,
+    /// Which methods the node has.
+    kind: NodeKind,
+    process: process::NodeProcess,
 }
 
 impl LocalChain {
@@ -94,24 +99,13 @@ impl LocalChain {
     /// # Errors
     /// When anvil is not installed or does not start.
     pub async fn start(options: ChainOptions) -> Result<Self> {
-        let anvil = process::Anvil::start(&anvil_program()?, &options.arguments()).await?;
-        let url: Url = format!("http://{}", anvil.address)
-            .parse()
-            .context("anvil's address as a URL")?;
-        let provider = ProviderBuilder::new()
-            .disable_recommended_fillers()
-            .connect_http(url);
-        // Receipts of our own transactions are awaited in anvil itself; nothing here polls.
-        let mut chain = Self {
-            chain_id: options.chain_id,
-            token: Address::ZERO,
-            processor: Address::ZERO,
-            factory: Address::ZERO,
-            factory_block: 0,
-            layouts: layouts()?,
-            provider,
-            anvil,
+        let node = NodeProgram {
+            program: anvil_program()?,
+            arguments: options.arguments(),
+            folder: ".".into(),
+            kind: NodeKind::Anvil,
         };
+        let mut chain = Self::without_contracts(node).await?;
         if let Some(seconds) = options.timestamp_step_seconds {
             chain.set_timestamp_step(seconds).await?;
         }
@@ -140,29 +134,54 @@ impl LocalChain {
             block.to_string(),
             "--no-storage-caching".to_owned(),
         ]);
-        let anvil = process::Anvil::start(&anvil_program()?, &arguments).await?;
-        let url: Url = format!("http://{}", anvil.address)
+        let forked = Self::without_contracts(NodeProgram {
+            program: anvil_program()?,
+            arguments,
+            folder: ".".into(),
+            kind: NodeKind::Anvil,
+        })
+        .await?;
+        Ok(Self {
+            token: self.token,
+            processor: self.processor,
+            factory: self.factory,
+            factory_block: self.factory_block,
+            ..forked
+        })
+    }
+
+    /// Starts a node that has no contracts yet.
+    async fn without_contracts(node: NodeProgram) -> Result<Self> {
+        let process =
+            process::NodeProcess::start(&node.program, &node.arguments, &node.folder).await?;
+        let url: Url = format!("http://{}", process.address)
             .parse()
-            .context("anvil's address as a URL")?;
+            .context("the node's address as a URL")?;
         let provider = ProviderBuilder::new()
             .disable_recommended_fillers()
             .connect_http(url);
+        let chain_id = provider.get_chain_id().await.context("ask the chain id")?;
         Ok(Self {
-            layouts: Arc::clone(&self.layouts),
+            chain_id,
+            token: Address::ZERO,
+            processor: Address::ZERO,
+            factory: Address::ZERO,
+            factory_block: 0,
+            layouts: layouts()?,
             provider,
-            anvil,
-            ..*self
+            kind: node.kind,
+            process,
         })
     }
 
     /// The JSON-RPC endpoint over HTTP.
     pub fn http_url(&self) -> String {
-        format!("http://{}", self.anvil.address)
+        format!("http://{}", self.process.address)
     }
 
     /// The JSON-RPC endpoint over WebSocket, on the same port.
     pub fn ws_url(&self) -> String {
-        format!("ws://{}", self.anvil.address)
+        format!("ws://{}", self.process.address)
     }
 
     /// A plain provider on this chain, for reads that have no function here.

@@ -22,6 +22,7 @@ mod load;
 mod local_chain;
 mod local_discord;
 mod modules;
+mod other_nodes;
 mod promise;
 mod reorg;
 mod support;

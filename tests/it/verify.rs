@@ -1,7 +1,7 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
 
 mod away;
-mod contract_wallets;
+pub(crate) mod contract_wallets;
 mod failover;
 mod forgetting;
 mod health;

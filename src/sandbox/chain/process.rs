@@ -1,4 +1,4 @@
-//! The anvil process: found, started on a free port, and never left behind.
+//! A node's process, usually anvil: found, started on a free port, and never left behind.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -30,9 +30,9 @@ kill "$watcher" 2>/dev/null
 exit "$status"
 "#;
 
-/// A running anvil. Dropping it kills the process and waits until it is gone.
+/// A running node. Dropping it kills the process and waits until it is gone.
 #[derive(Debug)]
-pub(super) struct Anvil {
+pub(super) struct NodeProcess {
     keeper: Child,
     stdin: Option<ChildStdin>,
     /// Where it listens, on loopback.
@@ -80,54 +80,55 @@ fn find_program(named: Option<OsString>, checkout: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-impl Anvil {
-    /// Starts anvil with these arguments and waits until it listens.
-    pub(super) async fn start(program: &Path, arguments: &[String]) -> Result<Self> {
+impl NodeProcess {
+    /// Starts a node with these arguments in this folder and waits until it says where it listens.
+    pub(super) async fn start(program: &Path, arguments: &[String], folder: &Path) -> Result<Self> {
         let mut keeper = Command::new("/bin/sh")
-            .args(["-c", KEEPER, "anvil-keeper"])
+            .args(["-c", KEEPER, "node-keeper"])
             .arg(program)
             .args(arguments)
+            .current_dir(folder)
             // A group of its own, so that Ctrl-C reaches us alone and we stop things in order.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .context("start /bin/sh to run anvil")?;
+            .context("start /bin/sh to run a node")?;
         let stdin = keeper.stdin.take();
         let stdout = keeper
             .stdout
             .take()
-            .context("anvil's output is not piped")?;
-        let mut anvil = Self {
+            .context("the node's output is not piped")?;
+        let mut node = Self {
             keeper,
             stdin,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         let (ready, listening) = oneshot::channel();
         std::thread::Builder::new()
-            .name("anvil-output".into())
+            .name("node-output".into())
             .spawn(move || read_output(stdout, ready))
-            .context("start the thread that reads anvil's output")?;
-        anvil.address = tokio::time::timeout(START_DEADLINE, listening)
+            .context("start the thread that reads the node's output")?;
+        node.address = tokio::time::timeout(START_DEADLINE, listening)
             .await
-            .context("anvil did not start listening in time")?
-            .context("anvil's output could not be read")??;
-        Ok(anvil)
+            .context("the node did not start listening in time")?
+            .context("the node's output could not be read")??;
+        Ok(node)
     }
 }
 
-impl Drop for Anvil {
+impl Drop for NodeProcess {
     fn drop(&mut self) {
-        // Ends the keeper's standard input: it kills anvil and exits.
+        // Ends the keeper's standard input: it kills the node and exits.
         self.stdin = None;
         if let Err(error) = self.keeper.wait() {
-            tracing::warn!(%error, "anvil's keeper could not be waited for");
+            tracing::warn!(%error, "the node's keeper could not be waited for");
         }
     }
 }
 
-/// Reports the listening address (or anvil's last words), then drains the output so that anvil never blocks on it.
+/// Reports the listening address (or the node's last words), then drains the output so that the node never blocks on it.
 fn read_output(stdout: ChildStdout, ready: oneshot::Sender<Result<SocketAddr>>) {
     let mut ready = Some(ready);
     let mut said = String::new();
@@ -136,14 +137,13 @@ fn read_output(stdout: ChildStdout, ready: oneshot::Sender<Result<SocketAddr>>) 
         .map_while(std::io::Result::ok)
     {
         if ready.is_none() {
-            tracing::trace!(target: "anvil", "{line}");
+            tracing::trace!(target: "node", "{line}");
             continue;
         }
-        if let Some(address) = line.strip_prefix("Listening on ") {
+        if let Some(address) = listening_address(&line) {
             let address = address
-                .trim()
                 .parse::<SocketAddr>()
-                .with_context(|| format!("anvil says {line:?}"));
+                .with_context(|| format!("the node says {line:?}"));
             if let Some(ready) = ready.take() {
                 // The receiver is gone only when the start was abandoned; then there is no one to tell.
                 ready.send(address).ok();
@@ -156,10 +156,19 @@ fn read_output(stdout: ChildStdout, ready: oneshot::Sender<Result<SocketAddr>>) 
     if let Some(ready) = ready {
         ready
             .send(Err(anyhow!(
-                "anvil stopped before it listened; it said:\n{said}"
+                "the node stopped before it listened; it said:\n{said}"
             )))
             .ok();
     }
+}
+
+/// The address in the line with which a node says that it listens: `Listening on` of anvil and Ganache, `server at` of
+/// Hardhat.
+fn listening_address(line: &str) -> Option<&str> {
+    let (_, address) = ["Listening on ", "JSON-RPC server at http://"]
+        .iter()
+        .find_map(|words| line.split_once(words))?;
+    Some(address.trim().trim_end_matches('/'))
 }
 
 #[cfg(test)]
@@ -176,6 +185,18 @@ mod tests {
     }
 
     #[test]
+    fn the_address_is_found_in_the_words_of_every_node() {
+        for line in [
+            "Listening on 127.0.0.1:8545",
+            "RPC Listening on 127.0.0.1:8545",
+            "Started HTTP and WebSocket JSON-RPC server at http://127.0.0.1:8545/",
+        ] {
+            assert_eq!(listening_address(line), Some("127.0.0.1:8545"), "{line}");
+        }
+        assert_eq!(listening_address("Available Accounts"), None);
+    }
+
+    #[test]
     fn a_named_anvil_is_used_and_must_exist() {
         let checkout = tempfile::tempdir().expect("a temporary directory");
         let program = checkout.path().join("anvil");
@@ -188,12 +209,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_anvil_that_stops_at_once_tells_its_last_words() {
+    async fn a_node_that_stops_at_once_tells_its_last_words() {
         let arguments = [
             "-c".to_owned(),
             "echo no such option >&2; exit 2".to_owned(),
         ];
-        let error = Anvil::start(Path::new("/bin/sh"), &arguments)
+        let error = NodeProcess::start(Path::new("/bin/sh"), &arguments, Path::new("."))
             .await
             .expect_err("it stopped");
         assert!(format!("{error:#}").contains("no such option"), "{error:#}");

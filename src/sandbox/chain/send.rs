@@ -8,7 +8,7 @@ use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::sol_types::{SolCall, SolConstructor, SolInterface};
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::{LocalChain, protocol_owner};
+use super::{LocalChain, NodeKind, protocol_owner};
 use crate::abi::{LookAlike, PaymentProcessor, RAIModuleFactory, SubscriptionModule, TestToken};
 
 /// Enough for a batch of hundreds; gas is free here, and naming it saves an estimate per transaction.
@@ -79,11 +79,12 @@ impl LocalChain {
     /// # Errors
     /// When it is refused or reverts.
     pub async fn submit(&self, request: TransactionRequest) -> Result<TransactionReceipt> {
-        let receipt = self
-            .provider
-            .send_transaction_sync(request.clone())
-            .await
-            .context("send a transaction")?;
+        let sent = match self.kind {
+            // Waits inside anvil, so that nothing here polls.
+            NodeKind::Anvil => self.provider.send_transaction_sync(request.clone()).await,
+            _ => self.submit_to_other(request.clone()).await,
+        };
+        let receipt = sent.context("send a transaction")?;
         if receipt.status() {
             return Ok(receipt);
         }
@@ -97,7 +98,7 @@ impl LocalChain {
 
     async fn call(&self, request: TransactionRequest) -> Result<Bytes> {
         self.provider
-            .call(request)
+            .call(self.with_gas(request))
             .block(BlockId::latest())
             .await
             .map_err(|error| {

@@ -8,7 +8,7 @@ use alloy::rpc::types::TransactionRequest;
 use alloy::rpc::types::anvil::{MineOptions, ReorgOptions, TransactionData};
 use anyhow::{Context, Result};
 
-use super::LocalChain;
+use super::{LocalChain, NodeKind};
 
 /// The newest block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ impl LocalChain {
 
     /// Makes this many blocks, empty but for what is pending.
     pub async fn mine(&self, blocks: u64) -> Result<Head> {
+        if self.kind != NodeKind::Anvil {
+            return self.mine_on_other(blocks).await;
+        }
         self.provider
             .anvil_mine(Some(blocks), None)
             .await
@@ -64,8 +67,12 @@ impl LocalChain {
             .await
     }
 
-    /// Makes one block with this timestamp, which must not be earlier than the newest block's.
+    /// Makes one block with this timestamp, which must not be earlier than the newest block's. Nodes other than anvil may
+    /// make it a few seconds later.
     pub async fn advance_to(&self, timestamp: u64) -> Result<Head> {
+        if self.kind != NodeKind::Anvil {
+            return self.advance_other_to(timestamp).await;
+        }
         let options = MineOptions::Options {
             timestamp: Some(timestamp),
             blocks: Some(1),

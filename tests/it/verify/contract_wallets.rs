@@ -1,7 +1,5 @@
 //! Smart wallets: asked on the chain, deployed or not, and refused for every answer but the right one.
 
-use std::time::{Duration, Instant};
-
 use alloy::network::TransactionBuilder as _;
 use alloy::primitives::{Address, B256, Bytes, U256, hex};
 use alloy::providers::Provider as _;
@@ -41,22 +39,7 @@ async fn send(
     call: TransactionRequest,
 ) -> alloy::rpc::types::TransactionReceipt {
     // Gas is free here.
-    let call = call.with_gas_price(0);
-    let sent = chain.provider().send_transaction(call).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let receipt = chain
-            .provider()
-            .get_transaction_receipt(*sent.tx_hash())
-            .await
-            .unwrap();
-        if let Some(receipt) = receipt {
-            assert!(receipt.status());
-            return receipt;
-        }
-        assert!(Instant::now() < deadline, "no receipt");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    chain.submit(call.with_gas_price(0)).await.unwrap()
 }
 
 pub(crate) async fn owned_wallet(chain: &LocalChain, owner: Address) -> Address {
@@ -86,9 +69,13 @@ pub(crate) fn wrap(factory: Address, deployment: &Bytes, signature: Vec<u8>) -> 
 
 #[tokio::test]
 async fn a_deployed_smart_wallet_links_by_its_own_word() {
-    let chain = local_chain().await;
+    deployed_links(&local_chain().await).await;
+}
+
+/// A deployed smart wallet links with its owner's signature and with no other.
+pub(crate) async fn deployed_links(chain: &LocalChain) {
     let owner = wallet("owner");
-    let smart = owned_wallet(&chain, owner.address()).await;
+    let smart = owned_wallet(chain, owner.address()).await;
     let setup = Setup {
         provider: Some(chain.provider().clone()),
         ..Setup::default()
@@ -146,9 +133,13 @@ async fn a_smart_wallet_that_misbehaves_is_refused() {
 
 #[tokio::test]
 async fn a_smart_wallet_that_is_not_deployed_yet_links_with_its_deployment() {
-    let chain = local_chain().await;
+    undeployed_links(&local_chain().await).await;
+}
+
+/// So does one that is not deployed yet, with its deployment around the signature.
+pub(crate) async fn undeployed_links(chain: &LocalChain) {
     let owner = wallet("owner");
-    let (factory, smart, deployment) = undeployed(&chain, owner.address()).await;
+    let (factory, smart, deployment) = undeployed(chain, owner.address()).await;
     let setup = Setup {
         provider: Some(chain.provider().clone()),
         ..Setup::default()

@@ -1,0 +1,1 @@
+export default { networks: { node: { type: 'edr-simulated', chainId: 31337 } } }
