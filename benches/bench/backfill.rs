@@ -98,7 +98,12 @@ fn is_complete(path: &Path, node: &NodeTask) -> anyhow::Result<bool> {
 pub(crate) async fn speed(table: &mut Table) -> anyhow::Result<()> {
     let plain = NodeTask::new(20_000, 200_000);
     for (name, node, rounds, most) in [
-        ("200,000 logs of a mixed life".to_owned(), plain.clone(), ROUNDS, 3.3),
+        (
+            "200,000 logs of a mixed life".to_owned(),
+            plain.clone(),
+            ROUNDS,
+            3.3,
+        ),
         payments(&plain, 20_000, 10, 3.3),
         payments(&plain, 200_000, 1, 4.5),
     ] {
@@ -177,7 +182,14 @@ async fn one_speed(
     );
     let peak = peaks.iter().copied().fold(0.0, f64::max);
     table.row(
-        &format!("the same, durable: {}", if is_complete { "complete" } else { "INCOMPLETE" }),
+        &format!(
+            "the same, durable: {}",
+            if is_complete {
+                "complete"
+            } else {
+                "INCOMPLETE"
+            }
+        ),
         format!("{peak:.0} MB at its peak"),
         "complete, <= 150 MB",
         is_complete && peak <= 150.0,

@@ -333,10 +333,7 @@ fn json_response(status: StatusCode, value: &Value) -> Response {
 }
 
 fn error_response(status: StatusCode, id: &Value, error: &Value) -> Response {
-    json_response(
-        status,
-        &json!({"jsonrpc": "2.0", "id": id, "error": error}),
-    )
+    json_response(status, &json!({"jsonrpc": "2.0", "id": id, "error": error}))
 }
 
 fn body_of(pieces: Vec<Bytes>, id: &Value, fault: Option<Fault>) -> Response {

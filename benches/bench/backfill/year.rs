@@ -35,7 +35,11 @@ pub(crate) async fn year(table: &mut Table) -> anyhow::Result<()> {
             ),
             format!("{seconds:.2} s"),
             format!("{floor:.2} s: {needed} calls of 20 ms, {IN_FLIGHT} in flight"),
-            if is_complete { seconds / floor } else { f64::INFINITY },
+            if is_complete {
+                seconds / floor
+            } else {
+                f64::INFINITY
+            },
             1.15,
         );
     }

@@ -51,7 +51,11 @@ pub(crate) async fn many(table: &mut Table) -> anyhow::Result<()> {
     let is_complete = one.end().await? & all.end().await?;
     table.row(
         "both followers",
-        if is_complete { "complete" } else { "INCOMPLETE" },
+        if is_complete {
+            "complete"
+        } else {
+            "INCOMPLETE"
+        },
         "complete",
         is_complete,
     );
@@ -75,7 +79,11 @@ pub(crate) async fn many(table: &mut Table) -> anyhow::Result<()> {
     ] {
         let more = median(&many) - median(&one);
         table.row(
-            &format!("{what}, {MANY} modules: {}; one: {}", millis(&many), millis(&one)),
+            &format!(
+                "{what}, {MANY} modules: {}; one: {}",
+                millis(&many),
+                millis(&one)
+            ),
             format!("{more:.2} ms more"),
             &format!("<= {MOST_MORE} ms more, or a bare fsync of as many bytes ({sync:.2} ms)"),
             more <= MOST_MORE.max(sync),
