@@ -108,6 +108,7 @@ impl Tip {
             start_block: Some(FIRST),
             layouts: Layouts::built_in(),
             second_look_every: setup.second_look_every,
+            deployment_within: amser_roles::chain::DEPLOYMENT_WITHIN,
             failure_reasons: chain::FAILURE_REASONS.into(),
         };
         let store = Store::open(path)?;
