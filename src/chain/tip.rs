@@ -190,6 +190,7 @@ pub(super) async fn follow(
                     && second_look::compare(context, followed, seen).await?
                 {
                     joins.abort(context).await?;
+                    comparing.shutdown().await;
                     new = Some(newest.clone());
                 }
             }

@@ -255,7 +255,9 @@ async fn hide_logs(shared: &Shared, answer: &mut Value) {
     };
     let newest = match lag {
         0 => u64::MAX,
-        _ => number(&ask(shared, "eth_blockNumber", json!([])).await).unwrap() - lag,
+        _ => number(&ask(shared, "eth_blockNumber", json!([])).await)
+            .unwrap()
+            .saturating_sub(lag),
     };
     let Some(logs) = answer["result"].as_array_mut() else {
         return;
