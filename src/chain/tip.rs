@@ -147,8 +147,7 @@ pub(super) async fn follow(
             let processors = followed.processors.clone();
             comparing.spawn(compare::compare(
                 pool,
-                chosen.place,
-                node.clone(),
+                chosen.clone(),
                 store,
                 writer.clone(),
                 processors,
