@@ -2,6 +2,9 @@
 //! their own (this program, started again with a task's name), so that each is measured alone.
 
 mod backfill;
+mod floors;
+mod join;
+mod large;
 mod latency;
 mod links;
 mod node;
@@ -9,6 +12,7 @@ mod pass;
 mod process;
 mod scene;
 mod table;
+mod tip;
 
 use anyhow::Context;
 
@@ -29,6 +33,8 @@ fn main() -> anyhow::Result<()> {
                 Some("node") => node::task(&arguments[2..]).await,
                 Some("backfill") => backfill::task(&arguments[2..]).await,
                 Some("floor") => backfill::floor::task(&arguments[2..]).await,
+                Some("grow") => large::grow(&arguments[2..]).await,
+                Some("serve") => large::serve(&arguments[2..]).await,
                 task => anyhow::bail!("there is no task {task:?}"),
             },
             // Row groups by name; none: all.
@@ -41,6 +47,21 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("limits") {
                     backfill::limits(&mut table).await?;
+                }
+                if wanted("year") {
+                    backfill::year::year(&mut table).await?;
+                }
+                if wanted("blooms") {
+                    tip::blooms(&mut table).await?;
+                }
+                if wanted("many") {
+                    tip::many::many(&mut table).await?;
+                }
+                if wanted("join") {
+                    join::join(&mut table).await?;
+                }
+                if wanted("large") {
+                    large::large(&mut table).await?;
                 }
                 if wanted("latency") {
                     latency::latency(&mut table).await?;

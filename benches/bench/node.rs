@@ -27,10 +27,37 @@ pub(crate) struct NodeTask {
     pub(crate) max_blocks: Option<u64>,
     /// Index into `WORDINGS`.
     pub(crate) wording: usize,
+    /// Where nothing but payments is told: the number of subscriptions.
+    pub(crate) subscriptions: Option<u64>,
+    pub(crate) requests_per_second: Option<u64>,
 }
 
 impl NodeTask {
-    pub(crate) fn spec(&self) -> StorySpec {
+    /// A node without limits.
+    pub(crate) fn new(blocks: usize, logs: usize) -> Self {
+        Self {
+            blocks,
+            logs,
+            spike: None,
+            modules: 4,
+            block_timestamps: true,
+            latency_ms: 20,
+            max_results: None,
+            max_blocks: None,
+            wording: 0,
+            subscriptions: None,
+            requests_per_second: None,
+        }
+    }
+
+    pub(crate) fn story(&self) -> Story {
+        match self.subscriptions {
+            Some(subscriptions) => Story::of_payments(self.spec(), subscriptions),
+            None => Story::new(self.spec()),
+        }
+    }
+
+    fn spec(&self) -> StorySpec {
         let mut logs_per_block: Vec<usize> = (0..self.blocks)
             .map(|block| (block + 1) * self.logs / self.blocks - block * self.logs / self.blocks)
             .collect();
@@ -57,7 +84,7 @@ pub(crate) async fn task(arguments: &[String]) -> anyhow::Result<()> {
     let chain = RenderedChain::render(
         FIRST,
         task.last_block(),
-        Story::new(task.spec()),
+        task.story(),
         task.block_timestamps,
     );
     let wordings: [Wording; 8] = amser_roles::sandbox::log_node::WORDINGS;
@@ -66,6 +93,7 @@ pub(crate) async fn task(arguments: &[String]) -> anyhow::Result<()> {
         max_results: task.max_results,
         max_blocks: task.max_blocks,
         wording: wordings[task.wording],
+        requests_per_second: task.requests_per_second,
         ..LogNodeOptions::default()
     };
     let node = LogNode::start(Arc::new(chain), options).await?;

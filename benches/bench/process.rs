@@ -38,6 +38,13 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("killing a task")
+    }
+}
+
 /// Runs a task to its end and returns its one line of output.
 pub(crate) async fn run<T: DeserializeOwned>(
     task: &str,
@@ -71,4 +78,14 @@ pub(crate) fn peak_memory() -> anyhow::Result<f64> {
         .context("the kernel does not tell VmHWM")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib * 1.024 / 1000.0)
+}
+
+/// Bytes that this process has written to files and sockets so far.
+pub(crate) fn written() -> anyhow::Result<u64> {
+    let io = std::fs::read_to_string("/proc/self/io")?;
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar:"));
+    Ok(line
+        .context("the kernel does not tell wchar")?
+        .trim()
+        .parse()?)
 }

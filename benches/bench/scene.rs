@@ -1,5 +1,6 @@
 //! What the whole service is measured on: a real anvil, the local Discord, and members.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, U256};
@@ -40,7 +41,7 @@ pub(crate) struct Scene {
     stop: CancellationToken,
     service: Option<JoinHandle<anyhow::Result<()>>>,
     config: Config,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -122,12 +123,17 @@ impl Scene {
             stop,
             service: Some(service),
             config,
-            _folder: folder,
+            folder,
         };
         if confirmations > 0 {
             scene.chain.mine(confirmations).await?;
         }
         Ok(scene)
+    }
+
+    /// Where the store is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Waits until the service follows the tip and is connected.

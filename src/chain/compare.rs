@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::error::{SessionError, blocking};
-use super::node::{Node, Pool, RpcError, read};
+use super::node::{Chosen, Node, Pool, RpcError, read};
 use super::processors::{Processors, Taken};
 use super::range::RangeReader;
 use super::writer::Writer;
@@ -30,18 +30,18 @@ pub(super) struct History {
     pub(super) to: Checkpoint,
 }
 
-/// Reads a history from another node than the one at `place`, and stores what that one did not tell; without another node
+/// Reads a history from another node than the `chosen` one, and stores what that one did not tell; without another node
 /// its end, from the same one.
 pub(super) async fn compare(
     pool: Pool,
-    place: usize,
-    node: Arc<Node>,
+    chosen: Chosen,
     store: Store,
     writer: Writer,
     processors: Processors,
     history: History,
     look_every: Duration,
 ) -> Result<(), SessionError> {
+    let Chosen { node, place, .. } = chosen;
     let Some(other) = pool.another(place).await else {
         return read_end_again(&node, &store, &writer, &processors, history, look_every).await;
     };

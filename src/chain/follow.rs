@@ -12,6 +12,7 @@ use super::compare::History;
 use super::config::{Goal, Progress, ProgressLog};
 use super::error::SessionError;
 use super::history::{self, Interrupted, Stretch};
+use super::holes;
 use super::modules::{self, Joins};
 use super::node::Header;
 use super::node::{Chosen, Node, RpcError, heads, read};
@@ -253,6 +254,12 @@ async fn finish_index(
         }
     }
     followed.save(context).await?;
+    let (store, writer) = (context.store.clone(), context.writer.clone());
+    let (layouts, modules) = (context.config.layouts.clone(), followed.maybe_empty());
+    let holes = holes::look(node.clone(), store, writer, layouts, modules).await?;
+    if holes.orphans > 0 {
+        holes::warn_of(holes.orphans);
+    }
     if let Goal::Index { progress, .. } = &context.goal {
         let at = followed.window.base().number;
         progress(Progress {

@@ -7,5 +7,5 @@ mod reader;
 mod size;
 
 pub use self::collect::{Collected, Collector, SeenBlock, UnknownLog, count_unknown};
-pub use self::reader::{Piece, RangeReader};
+pub use self::reader::{IN_FLIGHT, Piece, RangeReader};
 pub use self::size::RangeSize;

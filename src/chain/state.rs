@@ -358,3 +358,52 @@ impl Followed {
         self.unsaved.next.rollback_to.is_none() && !waits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::abi::Layouts;
+    use crate::domain::Timestamp;
+
+    fn at(number: u64) -> Checkpoint {
+        Checkpoint {
+            number,
+            hash: alloy::primitives::B256::with_last_byte(u8::try_from(number).unwrap()),
+            timestamp: Timestamp(number),
+        }
+    }
+
+    fn followed() -> Followed {
+        let processors = Processors::new(Layouts::built_in(), BTreeMap::new());
+        Followed::at(Window::new(at(100)), processors, true)
+    }
+
+    #[test]
+    fn a_lower_chain_counts_as_the_tip_after_ten_minutes() {
+        let mut followed = followed();
+        assert!(followed.is_whole());
+        let since = Instant::now();
+        followed.lost_height = Some((200, since));
+        assert!(!followed.is_whole());
+        let long_ago = since.checked_sub(CATCH_UP).unwrap();
+        followed.lost_height = Some((200, long_ago));
+        assert!(followed.is_whole());
+    }
+
+    #[test]
+    fn a_history_ends_where_the_chain_was_undone() {
+        let mut followed = followed();
+        let history = |from, to| History {
+            modules: BTreeSet::new(),
+            from,
+            to: at(to),
+        };
+        followed.histories = vec![history(1, 40), history(1, 90), history(60, 90)];
+        followed.roll_back_to(at(50));
+        let left = followed.histories.iter();
+        let left: Vec<_> = left.map(|history| (history.from, history.to)).collect();
+        assert_eq!(left, [(1, at(40)), (1, at(50))]);
+    }
+}

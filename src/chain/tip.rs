@@ -142,8 +142,7 @@ pub(super) async fn follow(
             let processors = followed.processors.clone();
             comparing.spawn(compare::compare(
                 pool,
-                chosen.place,
-                node.clone(),
+                chosen.clone(),
                 store,
                 writer.clone(),
                 processors,
@@ -185,6 +184,7 @@ pub(super) async fn follow(
                     && second_look::compare(context, followed, seen).await?
                 {
                     joins.abort(context).await?;
+                    comparing.shutdown().await;
                     new = Some(newest.clone());
                 }
             }

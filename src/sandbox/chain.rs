@@ -99,7 +99,13 @@ impl LocalChain {
     /// # Errors
     /// When anvil is not installed or does not start.
     pub async fn start(options: ChainOptions) -> Result<Self> {
-        let mut chain = Self::without_contracts(anvil(options.arguments())?).await?;
+        let node = NodeProgram {
+            program: anvil_program()?,
+            arguments: options.arguments(),
+            folder: ".".into(),
+            kind: NodeKind::Anvil,
+        };
+        let mut chain = Self::without_contracts(node).await?;
         if let Some(seconds) = options.timestamp_step_seconds {
             chain.set_timestamp_step(seconds).await?;
         }
@@ -108,6 +114,40 @@ impl LocalChain {
             chain.set_block_time(seconds).await?;
         }
         Ok(chain)
+    }
+
+    /// Another chain with the same id that shares this one's blocks up to `block` and goes its own way from there. It asks
+    /// this one for them, so it lives no longer.
+    ///
+    /// # Errors
+    /// When anvil does not start.
+    pub async fn fork(&self, block: u64) -> Result<Self> {
+        let options = ChainOptions {
+            chain_id: self.chain_id,
+            ..ChainOptions::default()
+        };
+        let mut arguments = options.arguments();
+        arguments.extend([
+            "--fork-url".to_owned(),
+            self.http_url(),
+            "--fork-block-number".to_owned(),
+            block.to_string(),
+            "--no-storage-caching".to_owned(),
+        ]);
+        let forked = Self::without_contracts(NodeProgram {
+            program: anvil_program()?,
+            arguments,
+            folder: ".".into(),
+            kind: NodeKind::Anvil,
+        })
+        .await?;
+        Ok(Self {
+            token: self.token,
+            processor: self.processor,
+            factory: self.factory,
+            factory_block: self.factory_block,
+            ..forked
+        })
     }
 
     /// Starts a node that has no contracts yet.
@@ -131,33 +171,6 @@ impl LocalChain {
             provider,
             kind: node.kind,
             process,
-        })
-    }
-
-    /// Another chain with the same id that shares this one's blocks up to `block` and goes its own way from there. It asks
-    /// this one for them, so it lives no longer.
-    ///
-    /// # Errors
-    /// When anvil does not start.
-    pub async fn fork(&self, block: u64) -> Result<Self> {
-        let options = ChainOptions {
-            chain_id: self.chain_id,
-            ..ChainOptions::default()
-        };
-        let mut arguments = options.arguments();
-        arguments.extend([
-            "--fork-url".to_owned(),
-            self.http_url(),
-            "--fork-block-number".to_owned(),
-            block.to_string(),
-            "--no-storage-caching".to_owned(),
-        ]);
-        Ok(Self {
-            token: self.token,
-            processor: self.processor,
-            factory: self.factory,
-            factory_block: self.factory_block,
-            ..Self::without_contracts(anvil(arguments)?).await?
         })
     }
 
@@ -268,15 +281,6 @@ impl LocalChain {
             .contract_address
             .context("the processor's receipt names no contract")
     }
-}
-
-fn anvil(arguments: Vec<String>) -> Result<NodeProgram> {
-    Ok(NodeProgram {
-        program: anvil_program()?,
-        arguments,
-        folder: ".".into(),
-        kind: NodeKind::Anvil,
-    })
 }
 
 impl ChainOptions {

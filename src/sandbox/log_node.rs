@@ -2,14 +2,15 @@
 //! benchmarks and for tests of the backfill.
 
 mod limits;
+mod options;
 mod rendered;
 mod story;
+mod websocket;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use alloy::primitives::{Address, B256, b256};
 use anyhow::Context;
@@ -21,60 +22,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use limits::{WORDINGS, Wording};
+pub use options::{Fault, LogNodeOptions};
 pub use rendered::{RenderedChain, Wanted};
 pub use story::{
-    INTERVAL, MadeLog, PROCESSOR, Story, StorySpec, block_hash, block_of_hash, block_time, module,
+    INTERVAL, MadeLog, PLANS, PROCESSOR, Story, StorySpec, block_hash, block_of_hash, block_time,
+    module,
 };
-
-/// How the node behaves.
-#[derive(Clone, Debug)]
-pub struct LogNodeOptions {
-    /// Chain id that it tells.
-    pub chain_id: u64,
-    /// Time before each answer.
-    pub latency: Duration,
-    /// Most logs in one answer.
-    pub max_results: Option<usize>,
-    /// Most blocks in one call.
-    pub max_blocks: Option<u64>,
-    /// Whose words its refusals are in.
-    pub wording: Wording,
-    /// What goes wrong with every so many-th call for logs.
-    pub fault: Option<(u64, Fault)>,
-}
-
-/// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// HTTP 429 with `Retry-After`.
-    RateLimit,
-    /// HTTP 503 without a body.
-    Unavailable,
-    /// `"result": null`.
-    Null,
-    /// The body ends in the middle of a log.
-    Truncated,
-    /// "Query timeout exceeded".
-    Timeout,
-    /// Every log is sent twice.
-    Duplicates,
-}
-
-impl Default for LogNodeOptions {
-    fn default() -> Self {
-        Self {
-            chain_id: 8453,
-            latency: Duration::ZERO,
-            max_results: None,
-            max_blocks: None,
-            wording: Wording::Geth,
-            fault: None,
-        }
-    }
-}
 
 /// The running node; stops when it is dropped.
 #[derive(Debug)]
@@ -88,6 +45,10 @@ pub struct LogNode {
 struct Node {
     chain: Arc<RenderedChain>,
     options: LogNodeOptions,
+    /// The newest block.
+    head: watch::Sender<u64>,
+    rate: limits::Rate,
+    requests: AtomicU64,
     calls: AtomicU64,
     served: AtomicU64,
     /// The calls that got logs of a range of blocks, as they came.
@@ -107,14 +68,17 @@ impl LogNode {
             .local_addr()
             .context("reading the log node's port")?;
         let node = Arc::new(Node {
+            head: watch::Sender::new(options.head.unwrap_or(chain.last_block())),
+            rate: limits::Rate::new(options.requests_per_second),
             chain,
             options,
+            requests: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             served: AtomicU64::new(0),
             answered: Mutex::default(),
         });
         let router = Router::new()
-            .route("/", post(answer))
+            .route("/", post(answer).get(websocket::open))
             .route("/answered", get(answered))
             .with_state(node.clone());
         let stop = CancellationToken::new();
@@ -141,9 +105,26 @@ impl LogNode {
             .expect("a socket address makes a valid URL")
     }
 
-    /// HTTP requests so far.
+    /// Where it answers by websocket, and pushes heads.
+    pub fn ws_url(&self) -> url::Url {
+        format!("ws://{}/", self.address)
+            .parse()
+            .expect("a socket address makes a valid URL")
+    }
+
+    /// HTTP requests so far; a batch is one.
+    pub fn requests(&self) -> u64 {
+        self.node.requests.load(Ordering::Relaxed)
+    }
+
+    /// JSON-RPC calls so far, each of a batch counted.
     pub fn calls(&self) -> u64 {
         self.node.calls.load(Ordering::Relaxed)
+    }
+
+    /// The newest block is this one from now on; who subscribed is told. Blocks above it do not exist yet.
+    pub fn set_head(&self, block: u64) {
+        self.node.head.send_replace(block);
     }
 }
 
@@ -163,10 +144,11 @@ async fn answered(State(node): State<Arc<Node>>) -> Response {
 }
 
 async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
-    node.calls.fetch_add(1, Ordering::Relaxed);
-    if !node.options.latency.is_zero() {
-        tokio::time::sleep(node.options.latency).await;
+    node.requests.fetch_add(1, Ordering::Relaxed);
+    if node.rate.is_exceeded() {
+        return limits::too_often();
     }
+    node.delay().await;
     match serde_json::from_slice::<Value>(&body) {
         Ok(Value::Array(calls)) if calls[0]["method"] == "eth_getLogs" => {
             let others: Vec<String> = calls[1..]
@@ -186,7 +168,19 @@ async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
 }
 
 impl Node {
+    async fn delay(&self) {
+        if !self.options.latency.is_zero() {
+            tokio::time::sleep(self.options.latency).await;
+        }
+    }
+
+    fn head(&self) -> u64 {
+        *self.head.borrow()
+    }
+
     fn logs(&self, call: &Value) -> Response {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let id = &call["id"];
         let turn = self.served.fetch_add(1, Ordering::Relaxed) + 1;
         let fault = self
             .options
@@ -204,12 +198,12 @@ impl Node {
             Some(Fault::Null) => {
                 return json_response(
                     StatusCode::OK,
-                    &json!({"jsonrpc": "2.0", "id": 1, "result": null}),
+                    &json!({"jsonrpc": "2.0", "id": id, "result": null}),
                 );
             }
             Some(Fault::Timeout) => {
                 let error = json!({"code": -32000, "message": "Query timeout exceeded. Consider reducing your block range."});
-                return error_response(StatusCode::OK, &error);
+                return error_response(StatusCode::OK, id, &error);
             }
             Some(Fault::Truncated | Fault::Duplicates) | None => {}
         }
@@ -221,17 +215,17 @@ impl Node {
         let last = by_hash.or_else(|| number(&filter["toBlock"]));
         let (Some(from), Some(to)) = (first, last) else {
             let error = json!({"code": -32602, "message": "the log node needs a block's hash, or fromBlock and toBlock as numbers"});
-            return error_response(StatusCode::OK, &error);
+            return error_response(StatusCode::OK, id, &error);
         };
-        if to > self.chain.last_block() || from > to {
+        if to > self.head() || from > to {
             let error =
                 json!({"code": -32602, "message": "block range extends beyond current head block"});
-            return error_response(StatusCode::OK, &error);
+            return error_response(StatusCode::OK, id, &error);
         }
         let options = &self.options;
         if let Some(max) = options.max_blocks.filter(|max| to - from + 1 > *max) {
             let (status, error) = limits::too_wide(options.wording, from, to - from + 1, max);
-            return error_response(status, &error);
+            return error_response(status, id, &error);
         }
         let wanted = Wanted {
             addresses: list::<Address>(&filter["address"]),
@@ -250,18 +244,19 @@ impl Node {
                         .expect("never poisoned: no panic while held");
                     answered.push(call.clone());
                 }
-                body_of(pieces, fault.map(|(_, fault)| fault))
+                body_of(pieces, id, fault.map(|(_, fault)| fault))
             }
             Err((_, fitting)) => {
                 let (status, error) = limits::too_many(options.wording, from, fitting, most);
-                error_response(status, &error)
+                error_response(status, id, &error)
             }
         }
     }
 
     /// Everything that is not about logs.
     fn small(&self, call: &Value) -> Value {
-        let head = self.chain.last_block();
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let head = self.head();
         let result = match call["method"].as_str().unwrap_or_default() {
             "eth_chainId" => json!(format!("{:#x}", self.options.chain_id)),
             "eth_blockNumber" => json!(format!("{head:#x}")),
@@ -288,11 +283,11 @@ impl Node {
 
     /// A header with what readers of headers look at; null above the head. The bloom says only whether there are logs.
     fn header(&self, block: u64) -> Value {
-        if block > self.chain.last_block() {
+        if block > self.head() {
             return Value::Null;
         }
         let zero = B256::ZERO;
-        let (bit, transactions) = match self.chain.has_logs(block) {
+        let (bit, transactions) = match self.options.full_blooms || self.chain.has_logs(block) {
             true => ("f", block_hash(block)),
             false => ("0", NO_TRANSACTIONS),
         };
@@ -337,12 +332,13 @@ fn json_response(status: StatusCode, value: &Value) -> Response {
         .into_response()
 }
 
-fn error_response(status: StatusCode, error: &Value) -> Response {
-    json_response(status, &json!({"jsonrpc": "2.0", "id": 1, "error": error}))
+fn error_response(status: StatusCode, id: &Value, error: &Value) -> Response {
+    json_response(status, &json!({"jsonrpc": "2.0", "id": id, "error": error}))
 }
 
-fn body_of(pieces: Vec<Bytes>, fault: Option<Fault>) -> Response {
-    let mut parts = vec![Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":["#)];
+fn body_of(pieces: Vec<Bytes>, id: &Value, fault: Option<Fault>) -> Response {
+    let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":["#);
+    let mut parts = vec![Bytes::from(head)];
     if fault == Some(Fault::Duplicates) && !pieces.is_empty() {
         parts.extend(pieces.clone());
         parts.push(Bytes::from_static(b","));

@@ -184,7 +184,7 @@ async fn a_named_block_limit_costs_few_refusals() {
     let (pieces, _) = read_all(&made, &node).await;
     assert_complete(&made, &pieces, "2,000 blocks");
     // 50 calls are needed at least; growing into the limit and the calls then in flight come on top.
-    assert!(node.calls() < 85, "{} calls", node.calls());
+    assert!(node.requests() < 85, "{} calls", node.requests());
 }
 
 #[tokio::test]

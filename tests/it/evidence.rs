@@ -2,6 +2,7 @@
 //! on beside the tip. Whatever the node does, the store comes to equal the chain, or the log says what is missing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answers;
 mod beside;
 mod cost;
 mod crowd;

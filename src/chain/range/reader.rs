@@ -18,7 +18,7 @@ use crate::chain::node::{Node, RpcError};
 use crate::domain::{Checkpoint, UnknownLogs};
 
 /// Ranges that are asked for at the same time.
-const IN_FLIGHT: usize = 8;
+pub const IN_FLIGHT: usize = 8;
 /// Events that may wait for an earlier range before no new one is asked for.
 const MOST_WAITING: usize = 30_000;
 /// Wait after a rate limit that names none.

@@ -1,6 +1,10 @@
 //! The limits of providers, in their own words (each is in the table of `chain/rpc/error/tests.rs`).
 
+use std::sync::Mutex;
+use std::time::Instant;
+
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 /// Whose words a refusal is in.
@@ -121,4 +125,46 @@ pub(super) fn too_many(
             (StatusCode::OK, json!({"code": code, "message": message}))
         }
     }
+}
+
+/// Requests are counted by whole seconds, as most gateways do; a refused one counts for nothing.
+#[derive(Debug)]
+pub(super) struct Rate {
+    most: Option<u64>,
+    started: Instant,
+    /// The second that is counted, and the requests in it.
+    counted: Mutex<(u64, u64)>,
+}
+
+impl Rate {
+    pub(super) fn new(most: Option<u64>) -> Self {
+        Self {
+            most,
+            started: Instant::now(),
+            counted: Mutex::default(),
+        }
+    }
+
+    /// Counts a request, unless it is one too many.
+    pub(super) fn is_exceeded(&self) -> bool {
+        let Some(most) = self.most else {
+            return false;
+        };
+        let mut counted = self
+            .counted
+            .lock()
+            .expect("never poisoned: no panic while held");
+        let second = self.started.elapsed().as_secs();
+        if counted.0 != second {
+            *counted = (second, 0);
+        }
+        let is_exceeded = counted.1 >= most;
+        counted.1 += u64::from(!is_exceeded);
+        is_exceeded
+    }
+}
+
+/// A refusal that names no time to wait.
+pub(super) fn too_often() -> Response {
+    StatusCode::TOO_MANY_REQUESTS.into_response()
 }

@@ -43,7 +43,8 @@ pub struct StorySpec {
 pub const PROCESSOR: Address = Address::repeat_byte(0xc4);
 /// Seconds between payments of every made-up plan.
 pub const INTERVAL: u64 = 30 * 86_400;
-const PLANS: u64 = 4;
+/// Plans of every made-up module.
+pub const PLANS: u64 = 4;
 const TOKEN: Address = Address::repeat_byte(0x83);
 
 /// The n-th made-up module.
@@ -79,6 +80,9 @@ pub struct Story {
     /// Subscriptions of each module so far: their subscribers.
     subscribers: Vec<Vec<Address>>,
     plans_made: u64,
+    /// Where nothing but payments is told: the subscriptions that are made first, of all modules together.
+    subscriptions: Option<u64>,
+    paid: u64,
 }
 
 impl Story {
@@ -92,6 +96,17 @@ impl Story {
             random: 0x9e37_79b9_7f4a_7c15,
             subscribers,
             plans_made: 0,
+            subscriptions: None,
+            paid: 0,
+        }
+    }
+
+    /// After the plans so many subscriptions are made, and then each is paid in its turn, again and again, in an order
+    /// that has nothing to do with their ids.
+    pub fn of_payments(spec: StorySpec, subscriptions: u64) -> Self {
+        Self {
+            subscriptions: Some(subscriptions),
+            ..Self::new(spec)
         }
     }
 
@@ -107,6 +122,9 @@ impl Story {
         if self.plans_made < PLANS * self.spec.modules as u64 {
             return self.create_plan();
         }
+        if let Some(subscriptions) = self.subscriptions {
+            return self.next_payment(subscriptions, time);
+        }
         let number = self.random(self.spec.modules as u64) as usize;
         let module = module(number);
         let known = self.subscribers[number].len() as u64;
@@ -121,27 +139,7 @@ impl Story {
         use SubscriptionModule as M;
         let from_module = |data: LogData, kind| (module, module, data, kind);
         match dice {
-            80..840 => {
-                let amount = U256::from(5_000_000 + id);
-                let data = PaymentProcessor::ExecutionExecuted {
-                    module,
-                    id: sub_id,
-                    payer: subscriber,
-                    token: TOKEN,
-                    amount,
-                    protocolFee: amount / U256::from(100),
-                    keeper: Address::repeat_byte(0x4e),
-                    executionTime: U256::from(time),
-                    windowId: U256::from(time / INTERVAL),
-                };
-                let kind = EventKind::ExecutionExecuted {
-                    subscription,
-                    payer: subscriber,
-                    amount,
-                    execution_time: Timestamp(time),
-                };
-                (PROCESSOR, module, data.encode_log_data(), kind)
-            }
+            80..840 => self.pay(number, id, time),
             840..880 => {
                 let reason = self.random(12) as u8;
                 let data = PaymentProcessor::ExecutionFailed {
@@ -220,6 +218,48 @@ impl Story {
                 },
             ),
         }
+    }
+
+    fn next_payment(
+        &mut self,
+        subscriptions: u64,
+        time: u64,
+    ) -> (Address, Address, LogData, EventKind) {
+        let modules = self.spec.modules as u64;
+        let made: u64 = self.subscribers.iter().map(|of| of.len() as u64).sum();
+        if made < subscriptions {
+            return self.subscribe((made % modules) as usize);
+        }
+        // A prime: it comes by every subscription before it comes by one again.
+        let next = self.paid * 7_919 % subscriptions;
+        self.paid += 1;
+        self.pay((next % modules) as usize, next / modules, time)
+    }
+
+    /// A payment of the module's subscription with this index.
+    fn pay(&self, number: usize, id: u64, time: u64) -> (Address, Address, LogData, EventKind) {
+        let module = module(number);
+        let subscriber = self.subscribers[number][id as usize];
+        let subscription = SubscriptionId::from(id + 1);
+        let amount = U256::from(5_000_000 + id);
+        let data = PaymentProcessor::ExecutionExecuted {
+            module,
+            id: subscription.0,
+            payer: subscriber,
+            token: TOKEN,
+            amount,
+            protocolFee: amount / U256::from(100),
+            keeper: Address::repeat_byte(0x4e),
+            executionTime: U256::from(time),
+            windowId: U256::from(time / INTERVAL),
+        };
+        let kind = EventKind::ExecutionExecuted {
+            subscription,
+            payer: subscriber,
+            amount,
+            execution_time: Timestamp(time),
+        };
+        (PROCESSOR, module, data.encode_log_data(), kind)
     }
 
     fn create_plan(&mut self) -> (Address, Address, LogData, EventKind) {

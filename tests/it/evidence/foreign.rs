@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 
-use super::{follow, public_chain};
+use super::{Warnings, follow, public_chain};
 use crate::support::following::Following;
 use crate::support::rpc_proxy::RpcProxy;
 use crate::support::scene::Scene;
@@ -225,4 +225,31 @@ async fn a_head_far_ahead_of_the_machines_clock_is_not_followed() {
     assert!(status.reached_tip && status.behind_since.is_some() && !status.at_tip);
     // Time ends access: the block counts for nothing.
     assert_eq!(status.confirmed.map(|at| at.number), Some(confirmed));
+}
+
+#[tokio::test]
+async fn a_local_chain_that_was_started_over_is_announced_and_read_again() {
+    let mut scene = Scene::new().await;
+    scene.pay().await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    let warnings = Warnings::listen();
+    let mut following = follow(&scene, &[proxy.http_url()]);
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    let options = ChainOptions {
+        timestamp_step_seconds: Some(3),
+        ..ChainOptions::default()
+    };
+    let mut other = Scene::on(LocalChain::start(options).await.unwrap()).await;
+    other.history(3, 5).await;
+    assert_eq!(other.module, scene.module, "the same deployments");
+    proxy.point_at(&other.chain);
+    following
+        .eventually_equals_chain(&other.chain, 0, &[other.module])
+        .await;
+    let said = warnings.with("started over");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("wait for approval"), "{said:?}");
+    assert_eq!(following.status.borrow().reorgs, 1);
 }

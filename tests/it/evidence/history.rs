@@ -1,7 +1,9 @@
 //! Histories with holes: what a node has dropped it does not have any more, and answers as if nothing had happened.
 
+use amser_roles::chain::index;
 use amser_roles::domain::ModuleAddress;
 use amser_roles::store::Store;
+use tokio_util::sync::CancellationToken;
 
 use super::{Warnings, follow, follow_with, two_looks};
 use crate::support::following::{Following, config};
@@ -133,6 +135,22 @@ async fn an_empty_history_of_a_module_with_plans_is_warned_of() {
     following.until_at_tip(&scene.chain, 0).await;
     assert!(following.events().is_empty(), "the fault was not met");
     is_warned_of_once(&warnings, &pruned, &following).await;
+}
+
+#[tokio::test]
+async fn an_index_warns_of_an_empty_history_too() {
+    let scene = long_history().await;
+    let warnings = Warnings::listen();
+    let pruned = RpcProxy::start(&scene.chain).await;
+    pruned.set(|faults| faults.hidden = Some((0, u64::MAX)));
+    let config = config(&scene.chain, &[pruned.http_url()], 0);
+    let store = Store::in_memory().unwrap();
+    let modules = [ModuleAddress(scene.module)].into();
+    let stop = CancellationToken::new();
+    let indexed = index(config, store.clone(), modules, None, |_| {}, stop);
+    assert_eq!(indexed.await.unwrap().events, 0, "the fault was not met");
+    assert_eq!(warnings.with("archive node").len(), 1);
+    assert_eq!(store.orphans().unwrap(), 1);
 }
 
 #[tokio::test]

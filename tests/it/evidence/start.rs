@@ -87,8 +87,7 @@ async fn another_start_block_is_said_and_obeyed() {
     scene.history(6, 60).await;
     let warnings = Warnings::listen();
     let store = Store::in_memory().unwrap();
-    let mut said = 0;
-    for start in [100, 200, 40, 0] {
+    for (said, start) in [100, 200, 40, 0].into_iter().enumerate() {
         let mut config = config(&scene.chain, &[scene.chain.http_url()], 0);
         config.start_block = Some(start);
         let mut following = Following::start(config, store.clone(), [scene.module]);
@@ -103,7 +102,6 @@ async fn another_start_block_is_said_and_obeyed() {
         following.stop().await.unwrap();
         let lines = warnings.with("chain.start_block differs");
         assert_eq!(lines.len(), said, "{lines:?}");
-        said += 1;
     }
 }
 

@@ -13,11 +13,13 @@ const ASSUMED_PERIOD: Duration = Duration::from_secs(2);
 const IRREGULAR: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// First wait after a poll that came too early; doubles every second time.
 const FIRST_RETRY: Duration = Duration::from_millis(25);
-/// How much earlier the next poll comes after one that hit at once: finds the moment at which blocks appear.
-const CREEP: Duration = Duration::from_millis(8);
-
-/// The earliness doubles with each such poll, so many times at most.
-const MOST_HITS: u32 = 6;
+/// How much earlier the next poll comes after one that hit at once: finds the moment at which blocks appear. Each step too
+/// far costs a poll that finds nothing.
+const CREEP: Duration = Duration::from_millis(2);
+/// Polls in a row that hit at once before the step doubles with each further one: the moment is far off.
+const FEW_HITS: u32 = 5;
+/// Polls in a row after which it doubles no more.
+const MOST_HITS: u32 = 12;
 
 /// The rhythm of a chain as seen through one node.
 #[derive(Debug)]
@@ -86,10 +88,10 @@ impl Pace {
                 self.hits = 0;
                 self.between(missed, now)
             }
-            // It was there already: a little earlier next time, soon much earlier.
+            // It was there already: a little earlier next time, in the end much earlier.
             None if self.is_regular() && due <= now => {
                 self.hits = (self.hits + 1).min(MOST_HITS);
-                due - CREEP * 2u32.pow(self.hits - 1)
+                due - CREEP * 2u32.pow(self.hits.saturating_sub(FEW_HITS))
             }
             None => now,
         };
@@ -190,6 +192,18 @@ mod tests {
                 "{millis}: {late:?}"
             );
             assert!(polls <= 200 * 3, "{millis}: {polls} polls");
+        }
+    }
+
+    #[test]
+    fn regular_blocks_cost_little_more_than_one_poll() {
+        for millis in [400, 1_000, 2_000, 12_000] {
+            for jitter in [1, 20, 100] {
+                let at = |n: u64| Duration::from_millis(n * millis + n * 7919 % jitter);
+                // What it costs to learn the rhythm is paid once.
+                let polls = play(400, at).1 - play(100, at).1;
+                assert!(polls <= 300 * 13 / 10, "{millis}, {jitter}: {polls}");
+            }
         }
     }
 

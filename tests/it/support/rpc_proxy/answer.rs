@@ -247,7 +247,7 @@ async fn hide_newest_logs(shared: &Shared, request: &Value, answer: &mut Value) 
     }
 }
 
-/// Leaves out the logs of the hidden blocks, and of those that a lagging node does not have yet.
+/// Leaves out the logs of the hidden blocks, and of those that a lagging node does not have yet; spoils the others.
 async fn hide_logs(shared: &Shared, answer: &mut Value) {
     let (hidden, lag) = {
         let faults = shared.faults();
@@ -255,7 +255,9 @@ async fn hide_logs(shared: &Shared, answer: &mut Value) {
     };
     let newest = match lag {
         0 => u64::MAX,
-        _ => number(&ask(shared, "eth_blockNumber", json!([])).await).unwrap() - lag,
+        _ => number(&ask(shared, "eth_blockNumber", json!([])).await)
+            .unwrap()
+            .saturating_sub(lag),
     };
     let Some(logs) = answer["result"].as_array_mut() else {
         return;
@@ -265,7 +267,20 @@ async fn hide_logs(shared: &Shared, answer: &mut Value) {
         let block = number(&log["blockNumber"]).unwrap();
         block <= newest && hidden.is_none_or(|(from, to)| block < from || block > to)
     });
-    shared.faults().hid += (before - logs.len()) as u64;
+    let mut faults = shared.faults();
+    faults.hid += (before - logs.len()) as u64;
+    if faults.no_times {
+        for log in logs.iter_mut() {
+            log["blockTimestamp"] = json!("0x0");
+        }
+    }
+    if faults.twins {
+        let mut twins = logs.clone();
+        for twin in &mut twins {
+            twin["transactionHash"] = json!(format!("0x{}", "ab".repeat(32)));
+        }
+        logs.extend(twins);
+    }
 }
 
 /// The block before which the faults say that there was no code at the address that is asked about.

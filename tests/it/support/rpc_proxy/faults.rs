@@ -71,6 +71,10 @@ pub(crate) struct Faults {
     /// Logs of these blocks, the first to the last, are left out of every answer, and how many were.
     pub(crate) hidden: Option<(u64, u64)>,
     pub(crate) hid: u64,
+    /// Every log names a time of zero.
+    pub(crate) no_times: bool,
+    /// Every log comes twice, with two senses.
+    pub(crate) twins: bool,
     /// Logs of so many of the newest blocks are, while their headers are served: by a node behind the same URL that is
     /// further.
     pub(crate) logs_lag: u64,
