@@ -105,8 +105,13 @@ impl Pool {
                     Err(error) => self.note_failure(place, &error),
                 }
             }
-            let trouble = self.slots().iter().find_map(|slot| slot.trouble.clone());
-            if let Some(trouble) = trouble {
+            let troubles: Vec<_> = self
+                .slots()
+                .iter()
+                .filter_map(|slot| slot.trouble.clone())
+                .collect();
+            let trouble = troubles.join("; ");
+            if !trouble.is_empty() {
                 report(&trouble);
                 if said.elapsed() >= REMIND_EVERY {
                     warn!(trouble, "still no RPC node that can be used");
