@@ -73,10 +73,10 @@ pub(super) struct Followed {
     pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
     /// Histories that are to be compared with another node's.
     pub(super) histories: Vec<History>,
-    /// Modules of which it is known that what was read is not nothing by mistake (`holes`).
+    /// Modules that `holes` need not look at again: they have events, or were asked for their plan.
     pub(super) not_empty: BTreeSet<ModuleAddress>,
-    /// Whether it was said that the creation of some subscriptions or plans was not read.
-    pub(super) told_of_orphans: bool,
+    /// Whether the warning about orphans was logged already.
+    pub(super) warned_of_orphans: bool,
     /// Whether the modules of the start have been read. Ones that come later do not hold up the others.
     pub(super) settled: bool,
 }
@@ -159,7 +159,7 @@ impl Followed {
             refused: BTreeMap::new(),
             histories: Vec::new(),
             not_empty: BTreeSet::new(),
-            told_of_orphans: false,
+            warned_of_orphans: false,
             settled: false,
         }
     }
@@ -216,7 +216,7 @@ impl Followed {
         }
     }
 
-    /// The modules at the cursor of which it is not known yet whether anything was read.
+    /// The modules at the cursor that `holes` has not looked at yet.
     pub(super) fn maybe_empty(&self) -> Vec<ModuleAddress> {
         let modules = self.processors.modules();
         let is_open = |module: &ModuleAddress| {

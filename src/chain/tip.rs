@@ -81,8 +81,8 @@ pub(super) async fn follow(
     let mut look: Option<BoxFuture<'static, Result<second_look::Seen, RpcError>>> = None;
     let mut finalized: Option<BoxFuture<'_, Result<Option<Header>, RpcError>>> = None;
     let mut comparing = JoinSet::new();
-    let mut doubting: Option<BoxFuture<'static, Result<Holes, SessionError>>> = None;
-    let mut doubted_at: Option<Instant> = None;
+    let mut holes_look: Option<BoxFuture<'static, Result<Holes, SessionError>>> = None;
+    let mut holes_looked_at: Option<Instant> = None;
     // The first look is a long one: what came before this session may not have been looked at.
     let (mut looks, mut last_look, mut looked_at) = (0, 0, Instant::now());
     let mut asked_finalized: Option<Instant> = None;
@@ -155,12 +155,15 @@ pub(super) async fn follow(
                 context.config.second_look_every,
             ));
         }
-        let is_due = doubted_at.is_none_or(|at| at.elapsed() >= context.config.second_look_every);
-        if doubting.is_none() && is_due && followed.settled {
-            doubted_at = Some(Instant::now());
+        let is_due =
+            holes_looked_at.is_none_or(|at| at.elapsed() >= context.config.second_look_every);
+        if holes_look.is_none() && is_due && followed.settled {
+            holes_looked_at = Some(Instant::now());
             let (store, writer) = (context.store.clone(), writer.clone());
             let (layouts, modules) = (context.config.layouts.clone(), followed.maybe_empty());
-            doubting = Some(holes::look(node.clone(), store, writer, layouts, modules).boxed());
+            let read_to = followed.window.base().number;
+            holes_look =
+                Some(holes::look(node.clone(), store, writer, layouts, modules, read_to).boxed());
         }
         tokio::select! {
             () = stop.cancelled() => {
@@ -200,14 +203,14 @@ pub(super) async fn follow(
                     followed.take_finalized(&header);
                 }
             }
-            found = OptionFuture::from(doubting.as_mut()), if doubting.is_some() => {
-                doubting = None;
+            found = OptionFuture::from(holes_look.as_mut()), if holes_look.is_some() => {
+                holes_look = None;
                 let Some(holes) = found.transpose()? else { continue };
                 followed.not_empty.extend(holes.settled);
                 // What another node may still add is waited for.
                 let is_final = context.pool.len() == 1 || followed.histories.is_empty();
-                if holes.orphans > 0 && is_final && !followed.told_of_orphans {
-                    followed.told_of_orphans = true;
+                if holes.orphans > 0 && is_final && !followed.warned_of_orphans {
+                    followed.warned_of_orphans = true;
                     holes::warn_of(holes.orphans);
                 }
             }
