@@ -12,7 +12,7 @@
 //! | what a provider's limit does to ranges | `range` |
 //! | what a node's refusal means, which node is used | `node/error`, `node/pool` |
 //! | empty answers that were wrong | `second_look`, `compare`, `holes` |
-//! | when something is written | `state` (what is not stored yet), `writer` (the one thread) |
+//! | when something is written | `unsaved` (what is not stored yet), `writer` (the one thread) |
 
 pub mod decode;
 pub mod filter;
@@ -37,6 +37,7 @@ mod start;
 mod state;
 mod tip;
 mod unknown;
+mod unsaved;
 mod writer;
 
 use std::collections::BTreeSet;

@@ -256,7 +256,8 @@ async fn finish_index(
     followed.save(context).await?;
     let (store, writer) = (context.store.clone(), context.writer.clone());
     let (layouts, modules) = (context.config.layouts.clone(), followed.maybe_empty());
-    let holes = holes::look(node.clone(), store, writer, layouts, modules).await?;
+    let read_to = followed.window.base().number;
+    let holes = holes::look(node.clone(), store, writer, layouts, modules, read_to).await?;
     if holes.orphans > 0 {
         holes::warn_of(holes.orphans);
     }

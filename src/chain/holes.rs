@@ -23,19 +23,21 @@ const AT_ONCE: usize = 8;
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Holes {
-    /// The modules that need no further look: they have events, or have answered.
+    /// The modules that need no further look: they have events, or were asked for their plan.
     pub(super) settled: BTreeSet<ModuleAddress>,
     /// Subscriptions and plans in the store whose creation was not read.
     pub(super) orphans: u64,
 }
 
 /// Asks the modules without a single event for their first plan, which counts as an orphan if there is one, and counts.
+/// `read_to` is the block up to which all of them were read: what came later is no hole.
 pub(super) async fn look(
     node: Arc<Node>,
     store: Store,
     writer: Writer,
     layouts: Arc<Layouts>,
     modules: Vec<ModuleAddress>,
+    read_to: u64,
 ) -> Result<Holes, SessionError> {
     let read_store = store.clone();
     let (mut settled, empty) = blocking(move || {
@@ -51,12 +53,12 @@ pub(super) async fn look(
     .await?;
     let asked: Vec<_> = empty
         .iter()
-        .map(|module| first_plan(&node, &layouts, *module))
+        .map(|module| first_plan(&node, &layouts, *module, read_to))
         .collect();
     let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let mut plans = Vec::new();
     for (module, answer) in empty.into_iter().zip(answers) {
-        // Whom the node did not let be asked is asked again with the next look.
+        // Where the call failed, the next look asks again.
         if let Some(plan) = answer {
             settled.insert(module);
             plans.extend(plan.map(|(id, terms)| (module, id, terms)));
@@ -79,10 +81,11 @@ async fn first_plan(
     node: &Node,
     layouts: &Layouts,
     module: ModuleAddress,
+    read_to: u64,
 ) -> Option<Option<(PlanId, crate::domain::Plan)>> {
     for id in FIRST_PLANS {
         let id = PlanId(U256::from(id));
-        match read::plan(node, layouts, module, id).await {
+        match read::plan(node, layouts, module, id, Some(read_to)).await {
             // Some contracts answer zeros for a plan that they do not have.
             Ok(Ok(plan)) if plan.interval > 0 => return Some(Some((id, plan))),
             Ok(_) => {}
@@ -95,7 +98,7 @@ async fn first_plan(
     Some(None)
 }
 
-/// Says what to do about orphans.
+/// Logs what to do about orphans.
 pub(super) fn warn_of(orphans: u64) {
     warn!(
         orphans,

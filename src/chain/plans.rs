@@ -158,7 +158,7 @@ impl Plans {
         let mut failed = None;
         for (module, plan) in plans {
             // A plan's terms never change, and most nodes keep no old state.
-            let trouble = match read::plan(node, &self.layouts, module, plan).await {
+            let trouble = match read::plan(node, &self.layouts, module, plan, None).await {
                 Ok(Ok(terms)) => {
                     read.push((module, plan, terms));
                     continue;
@@ -200,7 +200,7 @@ impl Plans {
         let late = self.state().late.clone();
         let mut read = Vec::new();
         for (module, plan) in late {
-            match read::plan(node, &self.layouts, module, plan).await {
+            match read::plan(node, &self.layouts, module, plan, None).await {
                 Ok(Ok(terms)) => read.push((module, plan, terms)),
                 // The node has other things to do now.
                 Err(RpcError::RateLimited { .. }) => break,

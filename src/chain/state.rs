@@ -8,20 +8,18 @@ use tokio::sync::watch::{Receiver, Sender};
 use super::compare::History;
 use super::config::{ChainConfig, Goal};
 use super::error::SessionError;
-use super::history::FirstCommit;
 use super::node::Header;
 use super::node::{Node, Pool};
 use super::plans::Plans;
 use super::processors::Processors;
 use super::reorg::window::Window;
+use super::unsaved::Unsaved;
 use super::writer::Writer;
 use crate::domain::{
     Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, ModuleAddress, UnknownLogs,
 };
 use crate::store::Store;
 
-/// Blocks without events are saved at the latest after this.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// How long a new chain that is lower than the old confirmed one is waited for before its end counts as the tip.
 const CATCH_UP: Duration = Duration::from_secs(600);
 
@@ -75,76 +73,12 @@ pub(super) struct Followed {
     pub(super) refused: BTreeMap<ModuleAddress, BTreeSet<usize>>,
     /// Histories that are to be compared with another node's.
     pub(super) histories: Vec<History>,
-    /// Modules of which it is known that what was read is not nothing by mistake (`holes`).
+    /// Modules that `holes` need not look at again: they have events, or were asked for their plan.
     pub(super) not_empty: BTreeSet<ModuleAddress>,
-    /// Whether it was said that the creation of some subscriptions or plans was not read.
-    pub(super) told_of_orphans: bool,
+    /// Whether the warning about orphans was logged already.
+    pub(super) warned_of_orphans: bool,
     /// Whether the modules of the start have been read. Ones that come later do not hold up the others.
     pub(super) settled: bool,
-}
-
-/// What is confirmed and not stored yet.
-#[derive(Debug)]
-pub(super) struct Unsaved {
-    /// Confirmed blocks without events since the last commit, oldest first.
-    headers: Vec<Checkpoint>,
-    since: Instant,
-    /// Whether the store has a cursor.
-    pub(super) has_cursor: bool,
-    /// What the next commit says once.
-    pub(super) next: FirstCommit,
-}
-
-impl Unsaved {
-    fn new(has_cursor: bool) -> Self {
-        Self {
-            headers: Vec::new(),
-            since: Instant::now(),
-            has_cursor,
-            next: FirstCommit::default(),
-        }
-    }
-
-    /// Everything up to the new cursor is stored.
-    pub(super) fn clear(&mut self) {
-        *self = Self::new(true);
-    }
-
-    /// Blocks that were confirmed and are not stored yet, newest first.
-    pub(super) fn headers(&self) -> Vec<Checkpoint> {
-        self.headers.iter().rev().copied().collect()
-    }
-
-    /// Whether there is something that must be told with the very next commit.
-    fn has_news(&self) -> bool {
-        let FirstCommit {
-            rollback_to,
-            joined,
-            left,
-        } = &self.next;
-        rollback_to.is_some() || !joined.is_empty() || !left.is_empty()
-    }
-
-    /// Confirmed blocks without events: worth a commit only now and then.
-    pub(super) fn keep(&mut self, headers: impl IntoIterator<Item = Checkpoint>) {
-        if self.headers.is_empty() {
-            self.since = Instant::now();
-        }
-        self.headers.extend(headers);
-    }
-
-    /// When the eventless blocks are to be stored.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let is_due = !self.headers.is_empty() || self.has_news();
-        is_due.then(|| self.since + SAVE_EVERY)
-    }
-
-    /// Everything above `fork` is undone by the next commit.
-    pub(super) fn roll_back_to(&mut self, fork: u64) {
-        let earlier = self.next.rollback_to.unwrap_or(fork);
-        self.next.rollback_to = Some(earlier.min(fork));
-        self.headers.retain(|header| header.number <= fork);
-    }
 }
 
 impl Followed {
@@ -162,7 +96,7 @@ impl Followed {
             refused: BTreeMap::new(),
             histories: Vec::new(),
             not_empty: BTreeSet::new(),
-            told_of_orphans: false,
+            warned_of_orphans: false,
             settled: false,
         }
     }
@@ -225,7 +159,7 @@ impl Followed {
         }
     }
 
-    /// The modules at the cursor of which it is not known yet whether anything was read.
+    /// The modules at the cursor that `holes` has not looked at yet.
     pub(super) fn maybe_empty(&self) -> Vec<ModuleAddress> {
         let modules = self.processors.modules();
         let is_open = |module: &ModuleAddress| {

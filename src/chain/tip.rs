@@ -28,6 +28,8 @@ use crate::domain::ModuleAddress;
 
 /// A head that jumps back further than this makes another node, if one is further, the better choice at once.
 const BACK: u64 = 2;
+/// Every so many-th second look reads all remembered blocks again: a node behind the same URL may be minutes late.
+const LONG_LOOK: u32 = 10;
 /// How often the newest finalized block is asked for.
 const FINALIZED_EVERY: Duration = Duration::from_secs(60);
 /// A block so much newer than this machine's clock is the node's fault: access would end too soon by it.
@@ -79,9 +81,9 @@ pub(super) async fn follow(
     let mut look: Option<BoxFuture<'static, Result<second_look::Seen, RpcError>>> = None;
     let mut finalized: Option<BoxFuture<'_, Result<Option<Header>, RpcError>>> = None;
     let mut comparing = JoinSet::new();
-    let mut doubting: Option<BoxFuture<'static, Result<Holes, SessionError>>> = None;
-    let mut doubted_at: Option<Instant> = None;
-    let mut looked_at = Instant::now();
+    let mut holes_look: Option<BoxFuture<'static, Result<Holes, SessionError>>> = None;
+    let mut holes_looked_at: Option<Instant> = None;
+    let (mut looks, mut looked_at) = (0, Instant::now());
     let mut asked_finalized: Option<Instant> = None;
     let mut newest = head.clone();
     let mut new = Some(head);
@@ -122,6 +124,10 @@ pub(super) async fn follow(
         let look_due = looked_at + context.config.second_look_every;
         if look.is_none() && look_due <= Instant::now() {
             looked_at = Instant::now();
+            looks += 1;
+            if looks % LONG_LOOK == 0 {
+                followed.looked.0 = 0;
+            }
             if let Some(blocks) = second_look::blocks(followed) {
                 let processors = followed.processors.clone();
                 look = Some(second_look::look(node.clone(), processors, blocks).boxed());
@@ -150,12 +156,15 @@ pub(super) async fn follow(
                 context.config.second_look_every,
             ));
         }
-        let is_due = doubted_at.is_none_or(|at| at.elapsed() >= context.config.second_look_every);
-        if doubting.is_none() && is_due && followed.settled {
-            doubted_at = Some(Instant::now());
+        let is_due =
+            holes_looked_at.is_none_or(|at| at.elapsed() >= context.config.second_look_every);
+        if holes_look.is_none() && is_due && followed.settled {
+            holes_looked_at = Some(Instant::now());
             let (store, writer) = (context.store.clone(), writer.clone());
             let (layouts, modules) = (context.config.layouts.clone(), followed.maybe_empty());
-            doubting = Some(holes::look(node.clone(), store, writer, layouts, modules).boxed());
+            let read_to = followed.window.base().number;
+            holes_look =
+                Some(holes::look(node.clone(), store, writer, layouts, modules, read_to).boxed());
         }
         tokio::select! {
             () = stop.cancelled() => {
@@ -195,14 +204,14 @@ pub(super) async fn follow(
                     followed.take_finalized(&header);
                 }
             }
-            found = OptionFuture::from(doubting.as_mut()), if doubting.is_some() => {
-                doubting = None;
+            found = OptionFuture::from(holes_look.as_mut()), if holes_look.is_some() => {
+                holes_look = None;
                 let Some(holes) = found.transpose()? else { continue };
                 followed.not_empty.extend(holes.settled);
                 // What another node may still add is waited for.
                 let is_final = context.pool.len() == 1 || followed.histories.is_empty();
-                if holes.orphans > 0 && is_final && !followed.told_of_orphans {
-                    followed.told_of_orphans = true;
+                if holes.orphans > 0 && is_final && !followed.warned_of_orphans {
+                    followed.warned_of_orphans = true;
                     holes::warn_of(holes.orphans);
                 }
             }

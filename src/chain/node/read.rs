@@ -71,15 +71,16 @@ pub(crate) enum PlanTrouble {
     },
 }
 
-/// A plan's terms, by `getPlan` at the newest block.
+/// A plan's terms, by `getPlan` at this block (`None`: at the newest).
 pub(crate) async fn plan(
     node: &Node,
     layouts: &Layouts,
     module: ModuleAddress,
     plan: PlanId,
+    block: Option<u64>,
 ) -> Result<Result<Plan, PlanTrouble>, RpcError> {
     let call = SubscriptionModule::getPlanCall { planId: plan.0 };
-    let Some(answer) = call_view(node, module, &call, None).await? else {
+    let Some(answer) = call_view(node, module, &call, block).await? else {
         return Ok(Err(PlanTrouble::Refused { module, plan }));
     };
     let terms = layouts.plan(&answer);

@@ -73,7 +73,7 @@ pub(crate) struct Faults {
     pub(crate) hid: u64,
     /// Every log names a time of zero.
     pub(crate) no_times: bool,
-    /// Every log comes twice, with two senses.
+    /// Every log comes twice, in different transactions.
     pub(crate) twins: bool,
     /// Logs of so many of the newest blocks are, while their headers are served: by a node behind the same URL that is
     /// further.
