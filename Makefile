@@ -35,9 +35,10 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-# One table of measurements, each beside its bound or its floor.
+# One table of measurements, each beside its bound or its floor. AMSER_ROLES_BENCH_LARGE=1 measures a store of ten million
+# events instead of one; BENCH names row groups: backfill limits year blooms many join large latency pass links.
 bench: anvil/node_modules/.stamp
-	cargo bench --bench bench
+	cargo bench --bench bench -- $(BENCH)
 
 # Recompile contracts/ into abi/.
 abi: anvil/node_modules/.stamp
