@@ -19,7 +19,7 @@ use super::node::{Chosen, Node, RpcError, heads, read};
 use super::reorg::{self, window::Window};
 use super::start;
 use super::state::{Context, Followed};
-use super::tip::{self, End, Step};
+use super::tip::{self, End};
 use super::{progress, second_look};
 
 /// A tip that was seen longer ago than this is looked for again before an index ends.
@@ -222,22 +222,9 @@ async fn finish_index(
         if progress::is_far(context, followed, &head) {
             return Err(SessionError::Moved("far behind the goal".into()));
         }
-        match tip::advance(context, node, followed, &head).await? {
-            Step::Done => {}
-            Step::Reorganised => {
-                joins.abort(context).await?;
-                reorg::recover(context, node, followed).await?;
-                continue;
-            }
-            Step::WrongStart(module, actual) => {
-                joins.abort(context).await?;
-                modules::read_again(context, followed, module, actual).await?;
-                continue;
-            }
-            Step::Hostile(module) => {
-                joins.drop_hostile(followed, module);
-                continue;
-            }
+        let step = tip::advance(context, node, followed, &head).await?;
+        if !tip::is_done(step, context, node, followed, &mut joins).await? {
+            continue;
         }
         // There may be no later run that looks again.
         if !looked && let Some(blocks) = second_look::blocks(followed) {

@@ -94,30 +94,17 @@ pub(super) async fn follow(
             if progress::is_far(context, followed, head) {
                 return Err(SessionError::Moved("far behind the tip".into()));
             }
-            match advance(context, node, followed, head).await? {
-                Step::Done => {
-                    let is_back = head.number + BACK < followed.window.tip().number;
-                    peek = is_back.then(|| look_around(context, chosen, followed));
-                    newest = head.clone();
-                    new = None;
-                }
-                Step::Reorganised => {
-                    // What joins may have read blocks that are undone.
-                    joins.abort(context).await?;
-                    comparing.shutdown().await;
-                    reorg::recover(context, node, followed).await?;
-                    continue;
-                }
-                Step::WrongStart(module, actual) => {
-                    joins.abort(context).await?;
-                    modules::read_again(context, followed, module, actual).await?;
-                    continue;
-                }
-                Step::Hostile(module) => {
-                    joins.drop_hostile(followed, module);
-                    continue;
-                }
+            let step = advance(context, node, followed, head).await?;
+            if matches!(step, Step::Reorganised) {
+                comparing.shutdown().await;
             }
+            if !is_done(step, context, node, followed, &mut joins).await? {
+                continue;
+            }
+            let is_back = head.number + BACK < followed.window.tip().number;
+            peek = is_back.then(|| look_around(context, chosen, followed));
+            newest = head.clone();
+            new = None;
         }
         joins.update(context, followed).await?;
         progress::publish(context, followed, &joins, heads.block_time());
@@ -279,6 +266,30 @@ pub(super) async fn advance(
     followed.window.replace(stay, blocks);
     followed.confirm(context, node).await?;
     Ok(Step::Done)
+}
+
+/// Whether the head is followed; if not, what the step came to is dealt with, and it is to be made again.
+pub(super) async fn is_done(
+    step: Step,
+    context: &Context,
+    node: &Node,
+    followed: &mut Followed,
+    joins: &mut Joins,
+) -> Result<bool, SessionError> {
+    match step {
+        Step::Done => return Ok(true),
+        Step::Reorganised => {
+            // What joins may have read blocks that are undone.
+            joins.abort(context).await?;
+            reorg::recover(context, node, followed).await?;
+        }
+        Step::WrongStart(module, actual) => {
+            joins.abort(context).await?;
+            modules::read_again(context, followed, module, actual).await?;
+        }
+        Step::Hostile(module) => joins.drop_hostile(followed, module),
+    }
+    Ok(false)
 }
 
 /// Reads linked blocks in order; a surprise ends the reading.
