@@ -137,12 +137,9 @@ impl Cause {
             | Self::Paused { .. }
             | Self::Cancelled { .. }
             | Self::Blocked { .. } => true,
-            // That a payment is gone is concluded from what the new chain does not have: the node may be wrong.
-            Self::Reorganised { .. }
-            | Self::NoSubscription
-            | Self::GateRemoved
-            | Self::ManualRole
-            | Self::Drift => false,
+            // A reorganisation down to the first block is a chain that was started over, or another one.
+            Self::Reorganised { fork_block } => *fork_block > 0,
+            Self::NoSubscription | Self::GateRemoved | Self::ManualRole | Self::Drift => false,
         }
     }
 }

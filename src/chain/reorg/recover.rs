@@ -5,7 +5,7 @@ use std::time::Instant;
 use tracing::warn;
 
 use super::fork::{contradicts, find_fork};
-use crate::chain::error::{SessionError, blocking};
+use crate::chain::error::SessionError;
 use crate::chain::node::{Node, RpcError, heads, read};
 use crate::chain::state::{Context, Followed};
 use crate::domain::Checkpoint;
@@ -69,7 +69,7 @@ pub(in crate::chain) async fn recover(
             ));
         }
         Some(fork) => fork,
-        None if is_local => start_over(context, node, from).await?,
+        None if is_local => start_over(node).await?,
         None => {
             return Err(RpcError::unavailable(
                 "it has none of the blocks that were followed: it is a node of another chain with the same id, or its data was replaced",
@@ -92,21 +92,13 @@ pub(in crate::chain) async fn recover(
     Ok(())
 }
 
-/// Not one stored block is on this chain. Local chains are wiped at will: everything is read again, of modules that are
-/// not watched at the moment too.
-async fn start_over(
-    context: &Context,
-    node: &Node,
-    from: Checkpoint,
-) -> Result<Checkpoint, SessionError> {
+/// Not one stored block is on this chain. Local chains are wiped at will: everything is read again, from the first block on,
+/// by which the brake on mass removals knows it.
+async fn start_over(node: &Node) -> Result<Checkpoint, SessionError> {
     warn!(
         "the local chain was started over: everything is read again, and roles that it does not account for wait for approval"
     );
-    let store = context.store.clone();
-    let records = blocking(move || store.modules()).await?;
-    let starts = records.values().map(|record| record.start_block);
-    let start = starts.min().unwrap_or(from.number).min(from.number);
-    known_header(node, start.saturating_sub(1)).await
+    known_header(node, 0).await
 }
 
 /// A block that the node must have.

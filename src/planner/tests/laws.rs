@@ -252,8 +252,8 @@ proptest! {
         let expired = Cause::ExpiredAt { module: MODULE, subscription: SubscriptionId::from(1), at: NOW };
         let mut changes = vec![change(RoleAction::Grant, 1_000, &Cause::NoSubscription)];
         changes.extend((1..=grounded).map(|user| change(RoleAction::Revoke, user, &expired)));
-        // That a payment is gone with a reorganisation is one node's word.
-        let groundless = [Cause::GateRemoved, Cause::Reorganised { fork_block: 1 }];
+        // A chain that was started over is one node's word.
+        let groundless = [Cause::GateRemoved, Cause::Reorganised { fork_block: 0 }];
         let groundless = (1..=removals).zip(groundless.iter().cycle());
         changes.extend(groundless.map(|(user, cause)| change(RoleAction::Revoke, user, cause)));
         let before = changes.clone();
