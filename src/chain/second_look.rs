@@ -104,7 +104,8 @@ pub(super) async fn compare(
             block,
             "the node had a block before its logs, with a new payment processor; following it again"
         );
-        return Ok(go_back(followed, block));
+        go_back(followed, block);
+        return Ok(true);
     }
     let mut confirmed = Vec::new();
     for event in missed {
@@ -136,8 +137,8 @@ pub(super) async fn compare(
     Ok(false)
 }
 
-/// Goes back to the block before this one. `false` when that is an unconfirmed one, which is followed again anyway.
-fn go_back(followed: &mut Followed, block: u64) -> bool {
+/// Goes back to the block before this one, or to the confirmed tip if that is lower.
+fn go_back(followed: &mut Followed, block: u64) {
     let base = followed.window.base();
     match followed.window.at(block.saturating_sub(1)) {
         Some(below) if below.number < base.number => followed.roll_back_to(below),
@@ -146,5 +147,4 @@ fn go_back(followed: &mut Followed, block: u64) -> bool {
             followed.replaced_above(base.number);
         }
     }
-    true
 }
