@@ -48,9 +48,11 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub use crate::domain::FAILURE_REASONS;
+
 pub use self::config::{
-    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, IndexReport, LOCAL_CHAIN, Progress,
-    ProgressLog, SECOND_LOOK_EVERY,
+    ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
+    SECOND_LOOK_EVERY,
 };
 
 use self::config::Goal;

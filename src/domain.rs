@@ -15,8 +15,8 @@ mod subscription;
 
 pub use counts::Counts;
 pub use event::{
-    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FailureReason, ModuleRecord, Position,
-    Subject, Synced, UnknownLogs,
+    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
+    ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
 pub use gate::{Gate, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use id::{

@@ -20,11 +20,6 @@ pub const DEPLOYMENT_WITHIN: u64 = 20_000;
 /// How often a long reading says where it is.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
 
-/// The codes of `ExecutionFailed` that lie with the subscriber: Expired, Exhausted, InsufficientAllowance,
-/// InsufficientBalance, TransferFailed, WindowMissed. The others can be provoked by any stranger who calls `execute`, or
-/// say nothing about the subscriber.
-pub const FAILURE_REASONS: [u8; 6] = [4, 5, 7, 8, 9, 11];
-
 /// Where and how to follow (`[chain]` of the configuration).
 #[derive(Clone, Debug)]
 pub struct ChainConfig {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::FailureReason;
+use super::{FAILURE_REASONS, FailureReason};
 
 /// What the fold of a subscription's events depends on besides the events and the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,11 +14,10 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// Expired, Exhausted, InsufficientAllowance, InsufficientBalance, TransferFailed, WindowMissed: the reasons that lie
-    /// with the subscriber. The others can be provoked by anyone who calls `execute`, or say nothing about the subscriber.
+    /// [`FAILURE_REASONS`] count.
     fn default() -> Self {
         Self {
-            failure_reasons: [4, 5, 7, 8, 9, 11].into(),
+            failure_reasons: FAILURE_REASONS.into(),
         }
     }
 }
