@@ -19,7 +19,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::store::{Store, StoreError};
 use crate::web::control::ControlKey;
-use crate::{chain, discord, reconcile, wallet, web};
+use crate::{chain, commands, discord, reconcile, wallet, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -107,7 +107,7 @@ pub async fn serve(
     let (discord, connection) = discord::connect(
         discord_settings(&config),
         token,
-        move |discord| discord::commands::framework(discord, application, services),
+        move |discord| commands::framework(discord, application, services),
         discord::Channels {
             observations: observations_sender,
             reports: reports_sender,
@@ -172,8 +172,7 @@ pub async fn serve(
         move || clock(),
         parts_stop.clone(),
     );
-    let registering =
-        discord::commands::keep_registered(discord.clone(), application, parts_stop.clone());
+    let registering = commands::keep_registered(discord.clone(), application, parts_stop.clone());
     let mut parts = JoinSet::new();
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
@@ -203,11 +202,11 @@ fn command_services(
     chain: &watch::Receiver<ChainStatus>,
     discord: &watch::Receiver<DiscordStatus>,
     questions: &mpsc::Sender<Question>,
-) -> discord::commands::Services {
+) -> commands::Services {
     let links = store.clone();
     let public_url = config.web.public_url.clone();
     let clock = web::machine_clock();
-    discord::commands::Services {
+    commands::Services {
         store: store.clone(),
         chain: chain.clone(),
         discord: discord.clone(),

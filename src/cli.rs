@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigError, Secrets};
 use crate::domain::{PlannedChanges, RoleAction};
 use crate::store::StoreError;
 use crate::terminal::{Unprinted, print_line};
-use crate::{app, discord, sandbox};
+use crate::{app, discord, sandbox, text};
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
 #[derive(Debug, Parser)]
@@ -130,7 +130,7 @@ fn print_plan(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> {
             RoleAction::Revoke => "revoke",
         };
         let (guild, user, role) = (change.guild, change.user, change.role);
-        let reason = discord::text::audit_reason(&change.cause);
+        let reason = text::audit_reason(&change.cause);
         print_line(format!(
             "{action}  server {guild}  member {user}  role {role}  {reason}"
         ))?;

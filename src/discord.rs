@@ -2,20 +2,18 @@
 //!
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
-pub mod commands;
 mod direct;
-mod error;
+pub(crate) mod error;
 mod gateway;
 pub mod hierarchy;
 mod limits;
 mod notices;
 mod observe;
-mod outbox;
+pub(crate) mod outbox;
 mod profile;
 mod read;
 mod rest;
 mod shared;
-pub mod text;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -217,7 +215,7 @@ pub struct Channels {
 /// Sets up Discord. The future keeps the gateway connected and delivers the outbox; it ends when `stop` is cancelled, or
 /// with an error in one sentence when Discord refuses the token or the privileged intent.
 ///
-/// `commands` makes the serenity framework ([`commands::framework`], or [`NoCommands`]). Its handlers run on the
+/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]). Its handlers run on the
 /// gateway's own thread: they must not block it.
 ///
 /// # Errors

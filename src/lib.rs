@@ -13,6 +13,7 @@ pub mod app;
 pub mod chain;
 pub mod cli;
 mod clock;
+pub mod commands;
 pub mod config;
 pub mod discord;
 pub mod domain;
@@ -24,6 +25,7 @@ pub mod roster;
 pub mod sandbox;
 pub mod store;
 pub mod terminal;
+pub mod text;
 pub mod wallet;
 pub mod web;
 

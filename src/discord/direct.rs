@@ -9,9 +9,9 @@ use serenity::model::id::ChannelId;
 use super::Discord;
 use super::error::{Failure, Reason};
 use super::shared::snowflake;
-use super::text;
 use crate::domain::UserId;
 use crate::store::Notice;
+use crate::text;
 
 /// Cannot send messages to this user: their direct messages are closed, or no server is shared any more.
 /// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes>
@@ -65,7 +65,7 @@ impl Discord {
     }
 
     /// Posts a message in a channel.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &self,
         channel: ChannelId,
         message: &serde_json::Value,
@@ -81,7 +81,7 @@ impl Discord {
     }
 
     /// As [`Discord::call`], a few times while Discord has trouble.
-    pub(super) async fn try_some<T: serde::de::DeserializeOwned>(
+    pub(crate) async fn try_some<T: serde::de::DeserializeOwned>(
         &self,
         request: Request<'_>,
     ) -> Result<T, Failure> {

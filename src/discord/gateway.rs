@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::Lane;
 use super::shared::Shared;
-use super::{Observation, Settings, rest, text};
+use super::{Observation, Settings, rest};
 use crate::domain::{GuildId, RoleId, UserId};
+use crate::text;
 
 /// How often the connections are looked at.
 const LOOK: Duration = Duration::from_millis(250);

@@ -10,8 +10,8 @@ use serenity::http::{LightMethod, Request, Route};
 use super::error::{Failure, Reason};
 use super::outbox::delay;
 use super::shared::{Shared, snowflake};
-use super::text;
 use crate::domain::{GuildId, RoleAction, RoleChange, RoleId, UserId};
+use crate::text;
 
 /// Members per request; Discord allows no more.
 const PAGE: usize = 1000;

@@ -10,12 +10,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Notify, OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
+use super::Settings;
 use super::hierarchy::GuildRoles;
 use super::observe::Meanwhile;
 use super::outbox::{Queue, rare_delay};
 use super::rest::Rest;
-use super::{Settings, text};
 use crate::domain::{DiscordStatus, GuildId, RoleAction, RoleChange, RoleId, UserId};
+use crate::text;
 
 /// The roles of a server are read at most this often, however many role events come.
 const READ_GAP: Duration = Duration::from_secs(1);

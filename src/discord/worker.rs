@@ -12,13 +12,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Report;
 use super::error::{Failure, Reason};
 use super::limits::Lane;
 use super::outbox::{End, Told, scope};
 use super::rest::Permit;
 use super::shared::{Shared, Step, snowflake};
-use super::{Report, text};
 use crate::domain::{GuildId, Outcome, RoleAction, RoleChange};
+use crate::text;
 
 /// How long a request under way may take after the stop.
 const LAST_REQUEST: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::discord::error::{Failure, Reason};
 use crate::discord::outbox::delay;
 use crate::discord::shared::Shared;
-use crate::discord::text;
+use crate::text;
 
 /// The shortest wait for a session to begin.
 const SHORTEST: Duration = Duration::from_millis(250);

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::super::hierarchy::{GuildRoles, Obstacle};
-use super::super::text;
 use super::schedule::rare_delay;
 use crate::domain::{GuildId, RoleId};
+use crate::text;
 
 /// What is stuck: one role (`Some`) or the whole server (`None`).
 pub(crate) type Scope = Option<RoleId>;

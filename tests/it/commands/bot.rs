@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 
-use amser_roles::discord::{self, Channels, Discord, Settings, commands};
+use amser_roles::commands;
+use amser_roles::discord::{self, Channels, Discord, Settings};
 use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, Policy, Question, Timestamp};
 use amser_roles::reconcile;
 use amser_roles::sandbox::discord::LocalDiscord;

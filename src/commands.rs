@@ -26,11 +26,11 @@ use url::Url;
 pub use register::keep_registered;
 
 use self::answer::Answer;
-use super::Discord;
-use super::text;
+use crate::discord::Discord;
 use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, UserId};
 use crate::limiter::Limiter;
 use crate::store::Store;
+use crate::text;
 
 /// How long an answer may be worked on before the member is asked to try again.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::discord::text::Pending;
 use crate::domain::{ChainStatus, EventKind, ModuleAddress, Subject, SubscriptionId, Wallet};
 use crate::store::Store;
+use crate::text::Pending;
 
 /// The unconfirmed events of these wallets' subscriptions, in chain order. `needed`: blocks on top of an event's.
 pub(super) fn of(

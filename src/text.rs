@@ -17,8 +17,8 @@ pub(crate) use status::{Pending, Status, status};
 
 use crate::domain::{Cause, GuildId, RoleId};
 
-use super::error::{Reason, Refusal};
-use super::hierarchy::Obstacle;
+use crate::discord::error::{Reason, Refusal};
+use crate::discord::hierarchy::Obstacle;
 
 /// The reason in the server's audit log: what happened on the chain, without wallets or transactions.
 ///

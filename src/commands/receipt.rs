@@ -2,8 +2,8 @@
 
 use super::answer::Answer;
 use super::{Asked, Data};
-use crate::discord::text;
 use crate::domain::{RoleId, UserId};
+use crate::text;
 
 /// Journal entries of the member that are looked through.
 const LOOKED_THROUGH: usize = 500;

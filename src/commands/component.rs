@@ -4,8 +4,8 @@ use serenity::all::{FullEvent, Interaction};
 
 use super::answer::{Answer, Button};
 use super::{Asked, Data, defer_component, ephemeral, member, privacy};
-use crate::discord::text;
 use crate::domain::{GuildId, UserId};
+use crate::text;
 
 /// The button of the permanent message; it stands in channels for years.
 pub(super) const VERIFY: &str = "amser-roles:verify";

@@ -5,8 +5,8 @@ use tokio::sync::oneshot;
 
 use super::answer::Answer;
 use super::{Asked, Commands, Data, pending};
-use crate::discord::text;
 use crate::domain::{MemberStanding, Question, UserId};
+use crate::text;
 
 impl Commands {
     /// Where a member stands, what was linked or paid a moment ago included.

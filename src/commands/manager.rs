@@ -11,8 +11,8 @@ use super::answer::{self, Answer};
 use super::component::{self, VERIFY};
 use super::{Asked, Context, Data, answer_manager, receipt};
 use crate::discord::error::{Failure, Reason};
-use crate::discord::text;
 use crate::domain::{Question, RoleId, UserId};
+use crate::text;
 
 /// How long a manager waits to hear of a large server; it is read to its end all the same.
 const READING: Duration = Duration::from_secs(15);

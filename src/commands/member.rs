@@ -5,8 +5,8 @@ use serenity::all as serenity;
 use super::answer::{Answer, Button};
 use super::component::{self, UNLINK, UNLINK_ALL};
 use super::{Asked, Context, Data, answer, privacy, receipt, standing};
-use crate::discord::text;
 use crate::domain::{RoleId, Wallet};
+use crate::text;
 
 /// What stands for "every wallet".
 const ALL: &str = "all";

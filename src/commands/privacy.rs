@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::{Asked, Data};
-use crate::discord::text;
 use crate::domain::{Applied, JournalEntry, Link, UserId};
 use crate::store::{Challenge, LinkRequest, Notice, RequestState, Store};
+use crate::text;
 
 pub(super) async fn export(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let user = asked.user;
