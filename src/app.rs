@@ -19,11 +19,11 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::store::{Store, StoreError};
 use crate::web::control::ControlKey;
-use crate::{chain, commands, discord, reconcile, wallet, web};
+use crate::{chain, commands, discord, roles, wallet, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// Gateway events and reports that may wait for the reconcile loop.
+/// Gateway events and reports that may wait for the roles' loop.
 const QUEUE: usize = 4_096;
 
 /// Opens everything that `config` names and runs until `stop`.
@@ -115,7 +115,7 @@ pub async fn serve(
         },
         parts_stop.clone(),
     )?;
-    let inputs = reconcile::Inputs {
+    let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
         observations,
@@ -131,7 +131,7 @@ pub async fn serve(
         chain_status,
         parts_stop.clone(),
     );
-    let reconcile = reconcile::run(
+    let keeping = roles::run(
         store.clone(),
         discord.clone(),
         config.policy,
@@ -176,7 +176,7 @@ pub async fn serve(
     let mut parts = JoinSet::new();
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
-    parts.spawn(async move { ("the reconcile loop", reconcile.await) });
+    parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
     parts.spawn(async move {
         (
             "the web server",
@@ -392,7 +392,7 @@ pub async fn plan(
     index(config, store.clone(), None, stop).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
-    reconcile::plan_once(&store, &discord, config.policy).await
+    roles::plan_once(&store, &discord, config.policy).await
 }
 
 /// Where the running service leaves the token with which `plan` may ask it.

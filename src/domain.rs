@@ -27,7 +27,9 @@ pub use question::{
     GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding, SubscriptionStanding,
     SyncOutcome,
 };
-pub use role::{Applied, AppliedState, Cause, JournalEntry, Link, Outcome, RoleAction, RoleChange};
+pub use role::{
+    Applied, AppliedState, Approval, Cause, Intent, JournalEntry, Link, Outcome, RoleAction, RoleChange,
+};
 pub use rules::Rules;
 pub use status::{ChainStatus, DiscordStatus};
 pub use subscription::{Mark, Plan, Subscription};

@@ -21,6 +21,7 @@ const TYPED: [&str; 13] = [
     "web.proxy_hops",
     "policy.max_revoke_share",
     "policy.max_revoke_floor",
+    "policy.expiry_leeway",
     "gates",
 ];
 

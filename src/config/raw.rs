@@ -157,6 +157,7 @@ struct RawPolicy {
     max_revoke_share: Spanned<f64>,
     max_revoke_floor: u32,
     manual_roles: ManualRoles,
+    expiry_leeway: u64,
 }
 
 impl Default for RawPolicy {
@@ -169,6 +170,7 @@ impl Default for RawPolicy {
             max_revoke_share: Spanned::new(0..0, policy.max_revoke_share),
             max_revoke_floor: policy.max_revoke_floor,
             manual_roles: policy.manual_roles,
+            expiry_leeway: policy.expiry_leeway,
         }
     }
 }

@@ -6,6 +6,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use super::codec::decode;
 use super::tables::{
     APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
+    SEEN_IN,
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
@@ -109,6 +110,8 @@ impl Store {
                 journal.remove(sequence)?;
                 by_member.remove((user.0, sequence))?;
             }
+            let mut seen_in = transaction.open_table(SEEN_IN)?;
+            seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
             notices::forget(&transaction, user)?;
             if holds_roles(&transaction, user)? {
                 transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;

@@ -287,6 +287,7 @@ fn policy(source: &Source<'_>, raw: RawPolicy) -> Result<Policy, ConfigError> {
         max_revoke_share: raw.max_revoke_share.into_inner(),
         max_revoke_floor: raw.max_revoke_floor,
         manual_roles: raw.manual_roles,
+        expiry_leeway: raw.expiry_leeway,
     })
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::super::hierarchy::{GuildRoles, Obstacle};
-use super::schedule::rare_delay;
+use super::hierarchy::{GuildRoles, Obstacle};
+use crate::discord::backoff::rare_delay;
 use crate::domain::{GuildId, RoleId};
 use crate::text;
 
@@ -13,21 +13,21 @@ pub(crate) type Scope = Option<RoleId>;
 
 /// The standing errors.
 #[derive(Debug, Default)]
-pub(crate) struct Standing(BTreeMap<Scope, Error>);
+pub(crate) struct Troubles(BTreeMap<Scope, Trouble>);
 
 #[derive(Debug)]
-struct Error {
+struct Trouble {
     sentence: String,
     /// Then it is looked after, even if no event told of a repair.
     try_at: Instant,
     /// How often that was in vain.
     tries: u32,
-    /// The server's roles themselves show the error, so they also show when it is gone. Otherwise Discord refused for
-    /// a reason that they do not show.
+    /// Derived from the role list, so a fresh role list can clear it. Otherwise Discord refused for a reason that the roles do
+    /// not show.
     seen: bool,
 }
 
-impl Standing {
+impl Troubles {
     /// Notes that Discord refused; answers whether the error is new.
     pub(crate) fn refused(&mut self, scope: Scope, sentence: String, now: Instant) -> bool {
         self.note(scope, sentence, false, now)
@@ -42,14 +42,14 @@ impl Standing {
         let known = self.0.remove(&scope);
         let is_new = known.is_none();
         let error = match known {
-            Some(known) if now < known.try_at => Error {
+            Some(known) if now < known.try_at => Trouble {
                 sentence,
                 seen,
                 ..known
             },
             known => {
                 let tries = known.map_or(0, |known| known.tries.saturating_add(1));
-                Error {
+                Trouble {
                     sentence,
                     try_at: now + rare_delay(tries),
                     tries,
@@ -75,8 +75,8 @@ impl Standing {
         of(None).max(of(Some(role)))
     }
 
-    /// When the server is to be looked at again, having been looked at then.
-    pub(crate) fn look_at(&self, last: Instant) -> Option<Instant> {
+    /// When to read the roles again, given the last time.
+    pub(crate) fn next_check(&self, last: Instant) -> Option<Instant> {
         self.0
             .values()
             .map(|error| error.try_at)

@@ -1,6 +1,8 @@
-//! When a change that failed for a passing reason is tried again.
+//! When what failed for a passing reason is tried again.
 
 use std::time::Duration;
+
+use super::error::Failure;
 
 /// The first and the longest pause after a failure that passes by itself.
 const SOON: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
@@ -22,6 +24,23 @@ fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
     first
         .saturating_mul(2_u32.saturating_pow(times.min(16)))
         .min(longest)
+}
+
+/// Tries of one request that fails for a passing reason; with the pauses between them about half a minute.
+const TRIES: u32 = 6;
+
+/// Asks again while it fails for a passing reason, for about half a minute.
+///
+/// # Errors
+/// The last failure.
+pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+    for failures in 0..TRIES - 1 {
+        match ask().await {
+            Err(Failure::Transient(_)) => tokio::time::sleep(delay(failures, rand::random())).await,
+            result => return result,
+        }
+    }
+    ask().await
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Turns decisions into role changes with a full cause: the receipt needs the subscription's stored state.
 
+use super::desired::Because;
+use super::plan::Decision;
 use crate::domain::{Cause, RoleChange, Timestamp};
-use crate::planner::{Because, Decision};
 use crate::projection;
 use crate::store::Store;
 
