@@ -10,6 +10,7 @@ mod limits;
 mod notices;
 mod observe;
 pub(crate) mod outbox;
+mod people;
 mod profile;
 mod read;
 mod rest;
@@ -33,6 +34,7 @@ pub use gateway::NoCommands;
 pub use notices::keep_telling;
 pub use observe::{GuildObservation, Reading};
 pub use outbox::Outbox;
+pub use people::SeenMember;
 pub use profile::MemberProfile;
 
 use crate::domain::{DiscordStatus, GuildId, Outcome, RoleChange, RoleId, UserId};
@@ -74,8 +76,6 @@ pub enum Observation {
     /// A new session: anything may have happened before it, so every guild is to be observed again. A session that is
     /// merely resumed replays what was missed and is not told.
     Connected,
-    /// The gateway is gone. Role changes go on over REST.
-    Disconnected,
     /// The bot is in this server and the server works.
     GuildAvailable(GuildId),
     /// The bot was removed from this server, or the server is gone.
@@ -88,6 +88,8 @@ pub enum Observation {
         user: UserId,
         /// All roles, without `@everyone`.
         roles: Vec<RoleId>,
+        /// Rules of the server not accepted yet.
+        pending: bool,
     },
     /// A member left.
     MemberLeft {
@@ -98,6 +100,13 @@ pub enum Observation {
     },
     /// Roles, their order or the bot's permissions may have changed.
     RolesChanged(GuildId),
+    /// A role was deleted: no member has it any more.
+    RoleDeleted {
+        /// Where.
+        guild: GuildId,
+        /// Which.
+        role: RoleId,
+    },
 }
 
 /// What came of a role change.

@@ -29,5 +29,5 @@ pub use question::{
 };
 pub use role::{Applied, AppliedState, Cause, JournalEntry, Link, Outcome, RoleAction, RoleChange};
 pub use rules::Rules;
-pub use status::{ChainStatus, DiscordStatus};
+pub use status::{ChainStatus, DiscordStatus, MembersIntent};
 pub use subscription::{Mark, Plan, Subscription};

@@ -34,12 +34,15 @@ impl Reconcile {
                     self.observe_anew(guild);
                 }
             }
-            Observation::Disconnected => {}
-            Observation::GuildAvailable(guild) | Observation::RolesChanged(guild) => {
+            Observation::GuildAvailable(guild)
+            | Observation::RolesChanged(guild)
+            | Observation::RoleDeleted { guild, .. } => {
                 self.observe_anew(guild);
             }
             Observation::GuildGone(guild) => self.roster.guild_gone(guild),
-            Observation::MemberSeen { guild, user, roles } => self.see_member(guild, user, roles),
+            Observation::MemberSeen {
+                guild, user, roles, ..
+            } => self.see_member(guild, user, roles),
             Observation::MemberLeft { guild, user } => {
                 self.doubtful.remove(&(guild, user));
                 self.roster.member_left(guild, user);
