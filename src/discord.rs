@@ -80,8 +80,6 @@ pub enum Observation {
     /// A new session: anything may have happened before it, so every guild is to be observed again. A session that is
     /// merely resumed replays what was missed and is not told.
     Connected,
-    /// The gateway is gone. Role changes go on over REST.
-    Disconnected,
     /// The bot is in this server and the server works.
     GuildAvailable(GuildId),
     /// The bot was removed from this server, or the server is gone.
@@ -94,6 +92,8 @@ pub enum Observation {
         user: UserId,
         /// All roles, without `@everyone`.
         roles: Vec<RoleId>,
+        /// Rules of the server not accepted yet.
+        pending: bool,
     },
     /// A member left.
     MemberLeft {
@@ -104,6 +104,13 @@ pub enum Observation {
     },
     /// Roles, their order or the bot's permissions may have changed.
     RolesChanged(GuildId),
+    /// A role was deleted: no member has it any more.
+    RoleDeleted {
+        /// Where.
+        guild: GuildId,
+        /// Which.
+        role: RoleId,
+    },
 }
 
 /// What came of a role change.

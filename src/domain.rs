@@ -31,5 +31,5 @@ pub use role::{
     Applied, AppliedState, Approval, Cause, Intent, JournalEntry, Link, Outcome, RoleAction, RoleChange,
 };
 pub use rules::Rules;
-pub use status::{ChainStatus, DiscordStatus};
+pub use status::{ChainStatus, DiscordStatus, MembersIntent};
 pub use subscription::{Mark, Plan, Subscription};

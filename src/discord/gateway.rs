@@ -231,9 +231,6 @@ impl Events {
             tracing::info!(connected = whole, "Discord gateway");
             self.shared.connected(whole);
         }
-        if was_whole && !whole {
-            self.tell(Observation::Disconnected);
-        }
         if whole && std::mem::take(&mut session.anew) {
             self.tell(Observation::Connected);
         }
@@ -286,10 +283,20 @@ impl Events {
             }
             Event::GuildMemberAdd(event) => {
                 let member = event.member;
-                self.member_seen(member.guild_id.get(), member.user.id.get(), &member.roles);
+                self.member_seen(
+                    member.guild_id.get(),
+                    member.user.id.get(),
+                    &member.roles,
+                    member.pending,
+                );
             }
             Event::GuildMemberUpdate(event) => {
-                self.member_seen(event.guild_id.get(), event.user.id.get(), &event.roles);
+                self.member_seen(
+                    event.guild_id.get(),
+                    event.user.id.get(),
+                    &event.roles,
+                    event.pending,
+                );
             }
             Event::GuildMemberRemove(event) => {
                 let (guild, user) = (GuildId(event.guild_id.get()), UserId(event.user.id.get()));
@@ -302,13 +309,18 @@ impl Events {
             }
             Event::GuildRoleCreate(event) => self.roles_changed(event.role.guild_id.get()),
             Event::GuildRoleUpdate(event) => self.roles_changed(event.role.guild_id.get()),
-            Event::GuildRoleDelete(event) => self.roles_changed(event.guild_id.get()),
+            Event::GuildRoleDelete(event) => {
+                let (guild, role) = (GuildId(event.guild_id.get()), RoleId(event.role_id.get()));
+                self.shared
+                    .change_known(guild, |state| state.read_again(true));
+                self.tell(Observation::RoleDeleted { guild, role });
+            }
             Event::GuildUpdate(event) => self.roles_changed(event.guild.id.get()),
             _ => {}
         }
     }
 
-    fn member_seen(&self, guild: u64, user: u64, roles: &[serenity::all::RoleId]) {
+    fn member_seen(&self, guild: u64, user: u64, roles: &[serenity::all::RoleId], pending: bool) {
         let (guild, user) = (GuildId(guild), UserId(user));
         let roles: Vec<_> = roles.iter().map(|role| RoleId(role.get())).collect();
         self.shared.change_known(guild, |state| {
@@ -320,7 +332,12 @@ impl Events {
         if self.is_bot(user) {
             self.roles_changed(guild.0);
         }
-        self.tell(Observation::MemberSeen { guild, user, roles });
+        self.tell(Observation::MemberSeen {
+            guild,
+            user,
+            roles,
+            pending,
+        });
     }
 
     fn roles_changed(&self, guild: u64) {

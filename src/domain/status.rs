@@ -46,11 +46,37 @@ impl ChainStatus {
     }
 }
 
+/// Whether the gateway tells of members who join, change and leave: that needs Discord's privileged members intent. Without
+/// it no member event comes, but for those of the bot itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MembersIntent {
+    /// In use.
+    #[default]
+    Used,
+    /// Discord refused it.
+    Refused,
+    /// `discord.members_intent = "never"`.
+    Never,
+}
+
+impl MembersIntent {
+    /// As `/api/status` shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Refused => "refused",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// The Discord side's view of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiscordStatus {
     /// Whether the gateway session is up.
     pub connected: bool,
+    /// Whether member events come.
+    pub members_intent: MembersIntent,
     /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
 }

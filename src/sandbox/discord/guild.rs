@@ -37,6 +37,8 @@ pub(crate) struct Member {
     /// Sorted, without @everyone.
     pub(crate) roles: Vec<RoleId>,
     pub(crate) nick: Option<Box<str>>,
+    /// The rules of the server are not accepted yet.
+    pub(crate) pending: bool,
     /// Unix seconds.
     pub(crate) joined_at: i64,
 }
@@ -182,6 +184,7 @@ mod tests {
             Member {
                 roles: vec![RoleId(2)],
                 nick: None,
+                pending: false,
                 joined_at: 0,
             },
         );

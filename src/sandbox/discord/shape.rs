@@ -93,7 +93,7 @@ pub(crate) fn member(
         "deaf": false,
         "mute": false,
         "flags": 0,
-        "pending": false,
+        "pending": member.pending,
         "communication_disabled_until": null,
     });
     if with_guild {

@@ -318,6 +318,7 @@ pub(crate) fn new_member() -> Member {
     Member {
         roles: Vec::new(),
         nick: None,
+        pending: false,
         joined_at: OffsetDateTime::now_utc().unix_timestamp(),
     }
 }

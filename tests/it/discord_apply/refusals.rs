@@ -215,7 +215,8 @@ async fn who_is_not_there_is_told_once_and_gets_the_role_on_coming_back() {
         Observation::MemberSeen {
             guild: story.guild,
             user,
-            roles: Vec::new()
+            roles: Vec::new(),
+            pending: false,
         }
     );
     story.settled().await;

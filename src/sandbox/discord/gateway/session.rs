@@ -1,6 +1,7 @@
 //! Gateway sessions: what each client subscribed to, and the events it can replay after a drop.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::domain::GuildId;
 use serde_json::Value;
@@ -120,6 +121,12 @@ pub(crate) struct Sessions {
     pub(crate) resumed: u64,
     /// The limits of IDENTIFY.
     pub(crate) starts: Starts,
+    /// Requests for members that were answered: what tests look at.
+    pub(crate) member_requests: u64,
+    /// When a guild's whole list was last requested.
+    pub(crate) whole_lists: BTreeMap<GuildId, Instant>,
+    /// The next request for members is answered with RATE_LIMITED and this time.
+    pub(crate) member_requests_limited: Option<Duration>,
     /// Heartbeats are not acknowledged while set: a zombie connection.
     pub(crate) deaf: bool,
 }

@@ -1,4 +1,6 @@
 //! What a test does to the gateway: drops, reconnects, lost sessions, zombies.
+use std::time::Duration;
+
 use crate::sandbox::discord::LocalDiscord;
 use crate::sandbox::discord::gateway::Close;
 use crate::sandbox::discord::gateway::session::Order;
@@ -17,6 +19,17 @@ impl LocalDiscord {
     /// RESUMEs that succeeded so far.
     pub fn resumed(&self) -> u64 {
         self.shared.read(|world| world.sessions.resumed)
+    }
+
+    /// Requests for members (opcode 8) that were answered so far.
+    pub fn member_requests(&self) -> u64 {
+        self.shared.read(|world| world.sessions.member_requests)
+    }
+
+    /// Answers the next request for members with RATE_LIMITED.
+    pub fn limit_member_requests(&self, retry_after: Duration) {
+        self.shared
+            .change(|world| world.sessions.member_requests_limited = Some(retry_after));
     }
 
     /// Drops every gateway connection without a close frame; sessions can be resumed.
