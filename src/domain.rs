@@ -24,10 +24,10 @@ pub use id::{
 };
 pub use proof::SignatureVerdict;
 pub use question::{
-    GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding, SubscriptionStanding,
-    SyncOutcome,
+    Approved, GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding,
+    SubscriptionStanding, SyncOutcome,
 };
 pub use role::{Applied, AppliedState, Cause, JournalEntry, Link, Outcome, RoleAction, RoleChange};
 pub use rules::Rules;
-pub use status::{ChainStatus, DiscordStatus};
+pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
 pub use subscription::{Mark, Plan, Subscription};

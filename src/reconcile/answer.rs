@@ -10,8 +10,8 @@ use super::tick::load;
 use super::{Reconcile, blocking};
 use crate::discord::Discord;
 use crate::domain::{
-    GuildId, MemberStanding, PlannedChanges, Policy, Question, RoleAction, RoleChange, SyncOutcome,
-    Timestamp, UserId,
+    Approved, GuildId, MemberStanding, PlannedChanges, Policy, Question, RoleAction, RoleChange,
+    SyncOutcome, Timestamp, UserId,
 };
 use crate::planner;
 use crate::projection;
@@ -42,6 +42,10 @@ impl Reconcile {
                 let _gone = answer.send(plan);
             }
             Question::Sync { guild, answer } => self.sync(guild, answer),
+            Question::Approve { answer, .. } => {
+                // This loop's brake has no release; the one in `roles` answers this.
+                let _gone = answer.send(Approved::NothingHeld);
+            }
         }
         Ok(())
     }
