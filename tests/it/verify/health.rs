@@ -79,6 +79,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     site.discord_status.send_replace(DiscordStatus {
         connected: true,
         failing: [((site.guild, Some(site.role)), "too low".to_owned())].into(),
+        ..DiscordStatus::default()
     });
     site.counts.send_replace(Counts {
         subscriptions: 9,
