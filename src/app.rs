@@ -111,7 +111,7 @@ pub async fn serve(
         discord::Channels {
             observations: observations_sender,
             reports: reports_sender,
-            status: discord_status_sender,
+            status: discord_status_sender.clone(),
         },
         parts_stop.clone(),
     )?;
@@ -172,7 +172,12 @@ pub async fn serve(
         move || clock(),
         parts_stop.clone(),
     );
-    let registering = commands::keep_registered(discord.clone(), application, parts_stop.clone());
+    let registering = commands::keep_registered(
+        discord.clone(),
+        application,
+        discord_status_sender,
+        parts_stop.clone(),
+    );
     let mut parts = JoinSet::new();
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });

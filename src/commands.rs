@@ -1,111 +1,66 @@
 //! Slash commands and buttons: acknowledged at once on the gateway's thread, worked out and answered elsewhere.
 //!
-//! Every answer is for the one who asked alone. What goes wrong inside is logged; the member reads one sentence.
+//! Only the one who asked sees an answer. What goes wrong inside is logged; the member reads one sentence.
 
 mod answer;
-mod component;
+mod approve;
+mod ids;
 mod manager;
 mod member;
 mod pending;
 mod privacy;
 mod receipt;
 mod register;
+mod running;
 mod standing;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use serenity::all::{
-    Context as SerenityContext, CreateInteractionResponse, CreateInteractionResponseMessage,
-};
-use serenity::model::id::ChannelId;
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use url::Url;
+use serenity::all::{FullEvent, Interaction};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-pub use register::keep_registered;
+pub use self::running::{NewLink, Services};
 
 use self::answer::Answer;
+use self::ids::Press;
+use self::running::{Asked, Commands, Data, defer_component, ephemeral, manages, refuse};
 use crate::discord::Discord;
-use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, UserId};
-use crate::limiter::Limiter;
-use crate::store::Store;
+use crate::domain::{DiscordStatus, GuildId, UserId};
 use crate::text;
 
-/// How long an answer may be worked on before the member is asked to try again.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Makes a member's single-use link in a server. Blocks on the store.
-pub type NewLink = Arc<dyn Fn(UserId, GuildId) -> anyhow::Result<Url> + Send + Sync>;
-
-/// What the commands work with.
-#[derive(Clone)]
-pub struct Services {
-    /// Links, receipts and the journal.
-    pub store: Store,
-    /// What is pending and what is confirmed.
-    pub chain: watch::Receiver<ChainStatus>,
-    /// Standing errors, for managers.
-    pub discord: watch::Receiver<DiscordStatus>,
-    /// To the reconcile loop.
-    pub questions: mpsc::Sender<Question>,
-    /// Makes the links of `/verify`.
-    pub new_link: NewLink,
-    /// The merchant's checkout, with `{module}` and `{plan_id}`.
-    pub checkout_url: String,
-    /// Blocks on top of an event's block before it counts.
-    pub confirmations: u64,
-    /// Commands and buttons that one member may use in a minute.
-    pub per_minute: u32,
-}
-
-/// What a running command has at hand.
-struct Commands {
-    services: Services,
-    discord: Discord,
-    application: std::num::NonZeroU64,
-    members: Limiter<UserId>,
-    /// The program's own runtime: the gateway's has one thread, which must not wait.
-    runtime: Handle,
-}
-
-/// Who asked, where, and with which token the answer is sent.
-#[derive(Clone)]
-struct Asked {
-    user: UserId,
-    guild: GuildId,
-    channel: ChannelId,
-    token: String,
-}
-
-type Data = Arc<Commands>;
-type Context<'a> = poise::Context<'a, Data, anyhow::Error>;
-
-/// The framework with every command, for [`super::connect`]. Call it on the runtime that shall do the work.
+/// The framework with every command, for [`crate::discord::connect`]. Call it on the runtime that shall do the work.
 pub fn framework(
     discord: &Discord,
-    application: std::num::NonZeroU64,
+    application: NonZeroU64,
     services: Services,
 ) -> impl serenity::framework::Framework + use<> {
-    let data = Arc::new(Commands {
-        members: Limiter::new(services.per_minute),
-        services,
-        discord: discord.clone(),
-        application,
-        runtime: Handle::current(),
-    });
+    let data = Arc::new(Commands::new(discord, application, services));
     let options = poise::FrameworkOptions::<Data, anyhow::Error> {
         commands: all(),
         // Nobody may do more because they own the application.
         initialize_owners: false,
         on_error: |error| Box::pin(apologise(error)),
-        event_handler: |framework, event| Box::pin(component::dispatch(framework, event)),
+        event_handler: |framework, event| Box::pin(pressed(framework, event)),
         ..Default::default()
     };
     poise::Framework::builder()
         .options(options)
         .setup(move |_, _, _| Box::pin(async move { Ok(data) }))
         .build()
+}
+
+/// Registers the commands where Discord has others than these, trying again while it refuses or has trouble (`status`
+/// says why), then waits for `stop`.
+pub async fn keep_registered(
+    discord: Discord,
+    application: NonZeroU64,
+    status: watch::Sender<DiscordStatus>,
+    stop: CancellationToken,
+) {
+    let wanted = register::definitions(&all());
+    register::keep_registered(discord, application.into(), wanted, status, stop).await;
 }
 
 fn all() -> Vec<poise::Command<Data, anyhow::Error>> {
@@ -120,109 +75,53 @@ fn all() -> Vec<poise::Command<Data, anyhow::Error>> {
     ]
 }
 
-/// Acknowledges a command, then works the answer out with `work` and sends it.
-async fn answer<F>(context: Context<'_>, work: impl FnOnce(Data, Asked) -> F) -> anyhow::Result<()>
-where
-    F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
-{
-    let poise::Context::Application(application) = context else {
-        anyhow::bail!("commands are slash commands alone");
+/// Acknowledges and answers a button of ours.
+async fn pressed(
+    framework: poise::FrameworkContext<'_, Data, anyhow::Error>,
+    event: &FullEvent,
+) -> anyhow::Result<()> {
+    let FullEvent::InteractionCreate {
+        interaction: Interaction::Component(component),
+    } = event
+    else {
+        return Ok(());
     };
-    let Some(guild) = context.guild_id() else {
-        return refuse(context, text::only_in_servers()).await;
+    let Some(press) = Press::read(&component.data.custom_id) else {
+        return Ok(());
     };
+    let context = framework.serenity_context;
     let asked = Asked {
-        user: UserId(context.author().id.get()),
-        guild: GuildId(guild.get()),
-        channel: context.channel_id(),
-        token: application.interaction.token.clone(),
+        user: UserId(component.user.id.get()),
+        guild: component.guild_id.map(|guild| GuildId(guild.get())),
     };
-    context.defer_ephemeral().await?;
-    context.data().work(&asked, work);
-    Ok(())
-}
-
-/// As [`answer`], for those who may manage the server. Discord offers such a command to nobody else, unless a server
-/// changes that; then it is still refused here.
-async fn answer_manager<F>(
-    context: Context<'_>,
-    work: impl FnOnce(Data, Asked) -> F,
-) -> anyhow::Result<()>
-where
-    F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
-{
-    let poise::Context::Application(application) = context else {
-        anyhow::bail!("commands are slash commands alone");
+    let refusal = match press {
+        Press::Approve(_) if !manages(component.member.as_ref()) => Some(text::managers_only()),
+        Press::Verify if asked.guild.is_none() => Some(text::only_in_servers()),
+        _ => None,
     };
-    let member = application.interaction.member.as_ref();
-    let permissions = member.and_then(|member| member.permissions);
-    if permissions.is_some_and(|has| has.manage_guild() || has.administrator()) {
-        answer(context, work).await
-    } else {
-        refuse(context, text::managers_only()).await
+    if let Some(sentence) = refusal {
+        component
+            .create_response(context, ephemeral(sentence))
+            .await?;
+        return Ok(());
     }
-}
-
-async fn refuse(context: Context<'_>, sentence: String) -> anyhow::Result<()> {
-    let reply = poise::CreateReply::default().content(sentence);
-    context.send(reply.ephemeral(true)).await?;
+    defer_component(context, component).await?;
+    let commands = Arc::clone(framework.user_data);
+    let work = async move {
+        let user = asked.user;
+        let here = asked.guild.map(|guild| Asked { user, guild });
+        match (press, here) {
+            (Press::Verify, Some(here)) => member::verification(commands, here).await,
+            (Press::Approve(shown), Some(here)) => approve::pressed(commands, here, shown).await,
+            (Press::Forget, _) => privacy::forget(commands, user).await,
+            (Press::Unlink(which), _) => member::unlinked(commands, user, which).await,
+            (Press::Outdated | Press::Verify | Press::Approve(_), _) => {
+                Ok(Answer::text(text::outdated_command()))
+            }
+        }
+    };
+    framework.user_data.work(asked.user, &component.token, work);
     Ok(())
-}
-
-impl Commands {
-    /// Works on an acknowledged question on the program's runtime.
-    fn work<F>(self: &Arc<Self>, asked: &Asked, work: impl FnOnce(Data, Asked) -> F)
-    where
-        F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
-    {
-        let commands = Arc::clone(self);
-        let token = asked.token.clone();
-        if let Err(wait) = self.members.take(asked.user, Instant::now()) {
-            self.runtime.spawn(async move {
-                commands
-                    .reply(&token, Answer::text(text::too_fast(wait)))
-                    .await;
-            });
-            return;
-        }
-        let work = self.runtime.spawn(tokio::time::timeout(
-            PATIENCE,
-            work(Arc::clone(self), asked.clone()),
-        ));
-        self.runtime.spawn(async move {
-            let answer = match work.await {
-                Ok(Ok(Ok(answer))) => answer,
-                Ok(Ok(Err(error))) => {
-                    tracing::error!(error = format!("{error:#}"), "a command failed");
-                    Answer::text(text::internal_failure())
-                }
-                Ok(Err(_elapsed)) => {
-                    tracing::warn!("a command took too long");
-                    Answer::text(text::busy())
-                }
-                Err(panic) => {
-                    tracing::error!(%panic, "a command panicked");
-                    Answer::text(text::internal_failure())
-                }
-            };
-            commands.reply(&token, answer).await;
-        });
-    }
-
-    async fn reply(&self, token: &str, answer: Answer) {
-        if let Err(failure) = self.send(token, answer).await {
-            tracing::warn!(%failure, "the answer to a command could not be sent");
-        }
-    }
-
-    /// Runs a store transaction on a blocking thread.
-    async fn with_store<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
-    ) -> anyhow::Result<T> {
-        let store = self.services.store.clone();
-        tokio::task::spawn_blocking(move || work(&store)).await?
-    }
 }
 
 /// Whatever poise could not do: logged, and one sentence for the one who asked.
@@ -266,19 +165,31 @@ async fn apologise(error: poise::FrameworkError<'_, Data, anyhow::Error>) {
     }
 }
 
-fn ephemeral(sentence: String) -> CreateInteractionResponse {
-    let message = CreateInteractionResponseMessage::new().content(sentence);
-    CreateInteractionResponse::Message(message.ephemeral(true))
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-/// Shows "is thinking…" to the one who pressed a button, as a new answer of their own.
-async fn defer_component(
-    context: &SerenityContext,
-    component: &serenity::all::ComponentInteraction,
-) -> anyhow::Result<()> {
-    let thinking = CreateInteractionResponseMessage::new().ephemeral(true);
-    component
-        .create_response(context, CreateInteractionResponse::Defer(thinking))
-        .await?;
-    Ok(())
+    use super::*;
+
+    #[test]
+    fn commands_for_who_has_left_work_in_direct_messages_and_managers_ones_are_not_offered_to_members()
+     {
+        let definitions = register::definitions(&all());
+        let commands = definitions.as_array().unwrap();
+        assert_eq!(commands.len(), 7);
+        let direct = ["status", "wallets", "unlink", "privacy"].map(|name| json!(name));
+        for command in commands {
+            let contexts = match direct.contains(&command["name"]) {
+                true => json!([0, 1]),
+                false => json!([0]),
+            };
+            assert_eq!(command["contexts"], contexts, "{command}");
+            let manages = command["name"] == "amser";
+            assert_eq!(
+                command["default_member_permissions"] == "32",
+                manages,
+                "{command}"
+            );
+        }
+    }
 }

@@ -24,12 +24,12 @@ pub use id::{
 };
 pub use proof::SignatureVerdict;
 pub use question::{
-    GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding, SubscriptionStanding,
-    SyncOutcome,
+    Approved, GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding,
+    SubscriptionStanding, SyncOutcome,
 };
 pub use role::{
     Applied, AppliedState, Approval, Cause, Intent, JournalEntry, Link, Outcome, RoleAction, RoleChange,
 };
 pub use rules::Rules;
-pub use status::{ChainStatus, DiscordStatus, MembersIntent};
+pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
 pub use subscription::{Mark, Plan, Subscription};

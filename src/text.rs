@@ -2,18 +2,23 @@
 
 mod cause;
 mod command;
+mod manager;
 mod receipt;
 mod status;
 
 pub(crate) use command::{
-    busy, cannot_post, check, export, forget_button, forget_question, forgotten, internal_failure,
-    managers_only, no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command,
-    permanent_button, permanent_message, posted, short_wallet, still_reading, synced, too_fast,
-    unlink_all_button, unlink_question, unlinked, unreadable_server, verify, verify_button,
-    wallet_moved, wallets, whois, wrong_option,
+    busy, export, forget_button, forget_question, forgotten, internal_failure, no_wallet,
+    not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,
+    permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
+    unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
+};
+pub(crate) use manager::{
+    Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
+    closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
+    wrong_channel,
 };
 pub(crate) use receipt::{Receipt, not_gated, why};
-pub(crate) use status::{Pending, Status, status};
+pub(crate) use status::{Pending, Status, Unread, status};
 
 use crate::domain::{Cause, GuildId, RoleId};
 
@@ -139,6 +144,14 @@ pub fn intent_refused() -> String {
     "Discord refuses the privileged intent \"Server Members\": switch it on in the Developer Portal under Bot > \
      Privileged Gateway Intents, and restart."
         .to_owned()
+}
+
+/// Discord refuses the slash commands.
+pub(crate) fn commands_refused(refusal: &Refusal) -> String {
+    format!(
+        "Discord refuses the slash commands ({}, {}): check discord.application_id. I'll retry automatically.",
+        refusal.code, refusal.message
+    )
 }
 
 /// A server whose name is not known.

@@ -1,11 +1,13 @@
-//! An answer: text in pages that fit Discord's messages, and buttons under the last one.
+//! An answer: text in pages that fit Discord's messages, buttons under the last one, or an attached file.
+
+use std::num::NonZeroU64;
 
 use serde_json::{Value, json};
-use serenity::http::{LightMethod, Request, Route};
+use serenity::all::CreateAttachment;
+use serenity::http::{LightMethod, Multipart, MultipartUpload, Request, Route};
 use serenity::model::id::ApplicationId;
 
-use super::Commands;
-use crate::discord::error::Failure;
+use crate::discord::{Discord, Failure};
 
 /// Discord's most characters in one message.
 /// <https://discord.com/developers/docs/resources/message#create-message>
@@ -23,6 +25,8 @@ pub(super) struct Answer {
     /// Never empty; each within Discord's limit.
     pages: Vec<String>,
     buttons: Vec<Button>,
+    /// The name and content of the file attached to the first page.
+    file: Option<(String, Vec<u8>)>,
 }
 
 /// A button under an answer.
@@ -50,19 +54,15 @@ impl Answer {
     /// Text, split at line ends where it is too long for one message.
     pub(super) fn text(text: String) -> Self {
         Self {
-            pages: pages(&text, MOST_CHARACTERS, "", ""),
-            buttons: Vec::new(),
+            pages: pages(&text, MOST_CHARACTERS),
+            ..Self::default()
         }
     }
 
-    /// A heading, then `code` as it is.
-    pub(super) fn code(heading: String, language: &str, code: &str) -> Self {
-        let mut pages_of_code = pages(code, MOST_CHARACTERS, &format!("```{language}\n"), "\n```");
-        pages_of_code.insert(0, heading);
-        Self {
-            pages: pages_of_code,
-            buttons: Vec::new(),
-        }
+    /// The same with an attached file.
+    pub(super) fn attach(mut self, name: &str, content: Vec<u8>) -> Self {
+        self.file = Some((name.to_owned(), content));
+        self
     }
 
     /// The same with buttons; more than fit under a message are left out.
@@ -72,10 +72,8 @@ impl Answer {
     }
 }
 
-/// Splits text into pieces of at most `most` characters, `before` and `after` each included; at line ends where a line
-/// fits at all. Never empty.
-fn pages(text: &str, most: usize, before: &str, after: &str) -> Vec<String> {
-    let room = most - before.chars().count() - after.chars().count();
+/// Splits text into pieces of at most `room` characters; at line ends where a line fits at all.
+fn pages(text: &str, room: usize) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     let mut piece = String::new();
     let mut length = 0;
@@ -103,9 +101,6 @@ fn pages(text: &str, most: usize, before: &str, after: &str) -> Vec<String> {
     pieces.push(piece);
     pieces.retain(|piece| !piece.trim().is_empty());
     pieces
-        .into_iter()
-        .map(|piece| format!("{before}{piece}{after}"))
-        .collect()
 }
 
 /// Rows of buttons as Discord takes them.
@@ -127,15 +122,23 @@ fn button(button: &Button) -> Value {
     }
 }
 
-impl Commands {
+impl Answer {
     /// Fills the placeholder of an acknowledged interaction; further pages follow it.
-    pub(super) async fn send(&self, token: &str, answer: Answer) -> Result<(), Failure> {
-        let application_id = ApplicationId::from(self.application);
-        let last = answer.pages.len().saturating_sub(1);
-        for (at, page) in answer.pages.iter().enumerate() {
+    ///
+    /// # Errors
+    /// As [`Discord::try_some`].
+    pub(super) async fn send(
+        self,
+        discord: &Discord,
+        application: NonZeroU64,
+        token: &str,
+    ) -> Result<(), Failure> {
+        let application_id = ApplicationId::from(application);
+        let last = self.pages.len().saturating_sub(1);
+        for (at, page) in self.pages.iter().enumerate() {
             let mut message = json!({ "content": page, "allowed_mentions": { "parse": [] } });
-            if at == last && !answer.buttons.is_empty() {
-                message["components"] = rows(&answer.buttons);
+            if at == last && !self.buttons.is_empty() {
+                message["components"] = rows(&self.buttons);
             }
             let request = if at == 0 {
                 let route = Route::WebhookOriginalInteractionResponse {
@@ -151,8 +154,21 @@ impl Commands {
                 };
                 Request::new(route, LightMethod::Post)
             };
-            let body = message.to_string().into_bytes();
-            let _sent: Value = self.discord.try_some(request.body(Some(body))).await?;
+            let request = match &self.file {
+                Some((name, content)) if at == 0 => {
+                    message["attachments"] = json!([{ "id": 0, "filename": name }]);
+                    request.multipart(Some(Multipart {
+                        upload: MultipartUpload::Attachments(vec![CreateAttachment::bytes(
+                            content.clone(),
+                            name,
+                        )]),
+                        fields: Vec::new(),
+                        payload_json: Some(message.to_string()),
+                    }))
+                }
+                _ => request.body(Some(message.to_string().into_bytes())),
+            };
+            let _sent: Value = discord.try_some(request).await?;
         }
         Ok(())
     }
@@ -164,12 +180,12 @@ mod tests {
 
     #[test]
     fn pages_break_at_lines_and_keep_every_character() {
-        assert_eq!(pages("a\nb", 10, "", ""), ["a\nb"]);
-        assert_eq!(pages("aaaa\nbbbb\ncc", 9, "", ""), ["aaaa\nbbbb", "cc"]);
-        assert_eq!(pages("a\n\nb", 10, "", ""), ["a\n\nb"]);
-        assert_eq!(pages("äöüäöü", 4, "<", ">"), ["<äö>", "<üä>", "<öü>"]);
+        assert_eq!(pages("a\nb", 10), ["a\nb"]);
+        assert_eq!(pages("aaaa\nbbbb\ncc", 9), ["aaaa\nbbbb", "cc"]);
+        assert_eq!(pages("a\n\nb", 10), ["a\n\nb"]);
+        assert_eq!(pages("äöüäöü", 2), ["äö", "üä", "öü"]);
         let long = "word ".repeat(1_000);
-        let split = pages(&long, 100, "", "");
+        let split = pages(&long, 100);
         assert!(split.iter().all(|page| page.chars().count() <= 100));
         assert_eq!(split.concat(), long);
     }

@@ -1,21 +1,30 @@
 //! What those who manage a server may ask.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
 use serenity::all as serenity;
+use serenity::{ChannelId, ChannelType, Permissions};
 use tokio::sync::oneshot;
 
 use super::answer::{self, Answer};
-use super::component::{self, VERIFY};
-use super::{Asked, Context, Data, answer_manager, receipt};
-use crate::discord::error::{Failure, Reason};
-use crate::domain::{Question, RoleId, UserId};
+use super::ids::{self, VERIFY};
+use super::running::{Asked, Commands, Context, Costly, Data, answer_manager};
+use super::{approve, receipt};
+use crate::discord::{Failure, Reason};
+use crate::domain::{GuildId, Question, RoleId, UserId};
 use crate::text;
 
 /// How long a manager waits to hear of a large server; it is read to its end all the same.
 const READING: Duration = Duration::from_secs(15);
+
+/// Cannot send messages in a non-text channel; cannot execute action on this channel type; cannot message this thread
+/// until its author has posted.
+/// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes>
+const WRONG_CHANNEL: [u32; 3] = [50008, 50024, 40058];
+/// The thread is archived; it is locked.
+const CLOSED_THREAD: [u32; 2] = [50083, 160005];
 
 /// For those who manage this server
 #[poise::command(
@@ -23,7 +32,7 @@ const READING: Duration = Duration::from_secs(15);
     guild_only,
     ephemeral,
     default_member_permissions = "MANAGE_GUILD",
-    subcommands("verify_message", "check", "sync", "whois", "why"),
+    subcommands("verify_message", "check", "sync", "whois", "why", "gates", "approve"),
     subcommand_required
 )]
 pub(super) async fn amser(_: Context<'_>) -> anyhow::Result<()> {
@@ -33,16 +42,29 @@ pub(super) async fn amser(_: Context<'_>) -> anyhow::Result<()> {
 /// Post a permanent message in this channel with a button that does what /verify does
 #[poise::command(slash_command, guild_only, ephemeral, rename = "verify-message")]
 async fn verify_message(context: Context<'_>) -> anyhow::Result<()> {
-    answer_manager(context, posted).await
+    let poise::Context::Application(application) = context else {
+        anyhow::bail!("every command is a slash command");
+    };
+    let interaction = application.interaction;
+    let channel = interaction.channel_id;
+    let kind = interaction.channel.as_ref().map(|channel| channel.kind);
+    let may_post = may_post(kind, interaction.app_permissions);
+    answer_manager(context, move |commands, asked| async move {
+        match may_post {
+            Ok(()) => posted(commands, asked, channel).await,
+            Err(sentence) => Ok(Answer::text(sentence)),
+        }
+    })
+    .await
 }
 
-/// What keeps roles from being given in this server
+/// What prevents roles from being given in this server
 #[poise::command(slash_command, guild_only, ephemeral)]
 async fn check(context: Context<'_>) -> anyhow::Result<()> {
     answer_manager(context, checked).await
 }
 
-/// Read this server's members anew and bring their roles in step
+/// Read this server's members again and bring their roles up to date
 #[poise::command(slash_command, guild_only, ephemeral)]
 async fn sync(context: Context<'_>) -> anyhow::Result<()> {
     answer_manager(context, synced).await
@@ -103,8 +125,60 @@ async fn why(
     .await
 }
 
-async fn posted(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
-    let button = component::press(text::permanent_button(), VERIFY.to_owned(), false);
+/// Which plans give which roles in this server
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn gates(context: Context<'_>) -> anyhow::Result<()> {
+    answer_manager(context, listed).await
+}
+
+/// Remove a role from the members whose removal was stopped; asks first
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn approve(
+    context: Context<'_>,
+    #[description = "The role"] role: serenity::Role,
+) -> anyhow::Result<()> {
+    answer_manager(context, move |commands, asked| {
+        approve::asked(commands, asked, RoleId(role.id.get()))
+    })
+    .await
+}
+
+/// Whether the bot may post in the channel, by what Discord says of both in the interaction: a refused request would
+/// count towards Discord's limit of invalid requests.
+///
+/// # Errors
+/// One sentence on what to do.
+fn may_post(kind: Option<ChannelType>, may: Option<Permissions>) -> Result<(), String> {
+    let send = match kind {
+        Some(ChannelType::Forum | ChannelType::Category | ChannelType::Directory) => {
+            return Err(text::wrong_channel());
+        }
+        Some(ChannelType::PublicThread | ChannelType::PrivateThread | ChannelType::NewsThread) => (
+            Permissions::SEND_MESSAGES_IN_THREADS,
+            "Send Messages in Threads",
+        ),
+        _ => (Permissions::SEND_MESSAGES, "Send Messages"),
+    };
+    let Some(may) = may.filter(|may| !may.administrator()) else {
+        return Ok(());
+    };
+    let needed = [(Permissions::VIEW_CHANNEL, "View Channel"), send];
+    let missing = needed
+        .into_iter()
+        .filter(|(permission, _)| !may.contains(*permission));
+    let missing: Vec<_> = missing.map(|(_, name)| name).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(text::cannot_post(&missing))
+    }
+}
+
+async fn posted(commands: Data, asked: Asked, channel: ChannelId) -> anyhow::Result<Answer> {
+    if let Err(too_often) = commands.count(asked.guild, Costly::VerifyMessage) {
+        return Ok(too_often);
+    }
+    let button = ids::press(text::permanent_button(), VERIFY.to_owned(), false);
     let message = json!({
         "content": text::permanent_message(),
         "components": answer::rows(&[button]),
@@ -113,26 +187,39 @@ async fn posted(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
         "nonce": rand::random::<u64>().to_string(),
         "enforce_nonce": true,
     });
-    let sentence = match commands.discord.post(asked.channel, &message).await {
+    let sentence = match commands.discord.post(channel, &message).await {
         Ok(()) => text::posted(),
-        Err(Failure::Refused(refusal))
-            if matches!(refusal.reason, Reason::Permissions | Reason::Guild) =>
-        {
-            text::cannot_post()
-        }
+        Err(Failure::Refused(refusal)) => match refusal.reason {
+            Reason::Permissions | Reason::Guild => {
+                text::cannot_post(&["View Channel", "Send Messages"])
+            }
+            _ if WRONG_CHANNEL.contains(&refusal.code) => text::wrong_channel(),
+            _ if CLOSED_THREAD.contains(&refusal.code) => text::closed_thread(),
+            _ => return Err(refusal.into()),
+        },
         Err(failure) => return Err(failure.into()),
     };
     Ok(Answer::text(sentence))
 }
 
-async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
-    let (answer, synced) = oneshot::channel();
+async fn listed(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let guild = asked.guild;
+    let mut gates = commands.with_store(|store| store.gates()).await?;
+    gates.retain(|gate| gate.guild == guild);
+    Ok(Answer::text(text::gates(&gates, &commands.failing(guild))))
+}
+
+async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+    let guild = asked.guild;
+    if let Err(too_often) = commands.count(guild, Costly::Sync) {
+        return Ok(too_often);
+    }
+    let (answer, synced) = oneshot::channel();
     let question = Question::Sync { guild, answer };
     commands.services.questions.send(question).await?;
     let sentence = match tokio::time::timeout(READING, synced).await {
         Ok(Ok(synced)) => text::synced(synced),
-        Ok(Err(_dropped)) => text::unreadable_server(),
+        Ok(Err(_dropped)) => text::unreadable(),
         Err(_elapsed) => text::still_reading(),
     };
     Ok(Answer::text(sentence))
@@ -143,13 +230,9 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let mut gates = commands.with_store(|store| store.gates()).await?;
     gates.retain(|gate| gate.guild == guild);
     let chain = commands.services.chain.borrow().clone();
-    let mut trouble: Vec<_> = {
-        let discord = commands.services.discord.borrow();
-        let here = discord.failing.iter();
-        here.filter(|((of, _), _)| *of == guild)
-            .map(|(_, sentence)| sentence.clone())
-            .collect()
-    };
+    let discord = commands.services.discord.borrow().clone();
+    let mut trouble: Vec<_> = commands.failing(guild).into_values().collect();
+    trouble.extend(discord.commands_refused);
     let named: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
     let unread = chain.unread_modules.iter();
     trouble.extend(
@@ -157,5 +240,53 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
             .filter(|(module, _)| named.contains(module))
             .map(|(_, sentence)| sentence.clone()),
     );
-    Ok(Answer::text(text::check(gates.len(), &trouble, &chain)))
+    Ok(Answer::text(text::check(&text::Check {
+        gates: gates.len(),
+        trouble: &trouble,
+        server: discord.servers.get(&guild),
+        members_intent: discord.members_intent,
+        chain: &chain,
+    })))
+}
+
+impl Commands {
+    /// The standing errors of a server, by role (`None`: the whole server).
+    fn failing(&self, guild: GuildId) -> BTreeMap<Option<RoleId>, String> {
+        let status = self.services.discord.borrow();
+        let here = status.failing.iter().filter(|((of, _), _)| *of == guild);
+        here.map(|((_, role), sentence)| (*role, sentence.clone()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_bot_lacks_in_a_channel_is_known_without_a_request() {
+        let all = Permissions::VIEW_CHANNEL | Permissions::SEND_MESSAGES;
+        let text = Some(ChannelType::Text);
+        assert_eq!(may_post(text, Some(all)), Ok(()));
+        assert_eq!(may_post(text, None), Ok(()), "then Discord is asked");
+        assert_eq!(may_post(text, Some(Permissions::ADMINISTRATOR)), Ok(()));
+        let refused = |kind, may| may_post(Some(kind), Some(may)).unwrap_err();
+        let sentence = refused(ChannelType::Text, Permissions::VIEW_CHANNEL);
+        assert!(
+            sentence.contains("allow my role \"Send Messages\" here"),
+            "{sentence}"
+        );
+        let sentence = refused(ChannelType::Voice, Permissions::empty());
+        assert!(
+            sentence.contains("\"View Channel\" and \"Send Messages\""),
+            "{sentence}"
+        );
+        let sentence = refused(ChannelType::PublicThread, all);
+        assert!(
+            sentence.contains("\"Send Messages in Threads\""),
+            "{sentence}"
+        );
+        let sentence = refused(ChannelType::Forum, all);
+        assert!(sentence.contains("in a text channel"), "{sentence}");
+    }
 }

@@ -3,9 +3,10 @@
 use serenity::all as serenity;
 
 use super::answer::{Answer, Button};
-use super::component::{self, UNLINK, UNLINK_ALL};
-use super::{Asked, Context, Data, answer, privacy, receipt, standing};
-use crate::domain::{RoleId, Wallet};
+use super::ids::{self, UNLINK, UNLINK_ALL};
+use super::running::{Asked, Context, Data, answer, answer_anywhere};
+use super::{privacy, receipt, standing};
+use crate::domain::{GuildId, RoleId, UserId, Wallet};
 use crate::text;
 
 /// What stands for "every wallet".
@@ -18,29 +19,29 @@ pub(super) async fn verify(context: Context<'_>) -> anyhow::Result<()> {
 }
 
 /// Your subscriptions, how long they are paid, and the roles they give you
-#[poise::command(slash_command, guild_only, ephemeral)]
+#[poise::command(slash_command, interaction_context = "Guild|BotDm", ephemeral)]
 pub(super) async fn status(context: Context<'_>) -> anyhow::Result<()> {
-    answer(context, standing::status).await
+    answer_anywhere(context, standing::status).await
 }
 
 /// The wallets that are linked to your Discord account
-#[poise::command(slash_command, guild_only, ephemeral)]
+#[poise::command(slash_command, interaction_context = "Guild|BotDm", ephemeral)]
 pub(super) async fn wallets(context: Context<'_>) -> anyhow::Result<()> {
-    answer(context, linked).await
+    answer_anywhere(context, linked).await
 }
 
-/// Unlink a wallet, or all of them; roles that it paid for go
-#[poise::command(slash_command, guild_only, ephemeral)]
+/// Unlink a wallet, or all of them; you lose the roles they paid for
+#[poise::command(slash_command, interaction_context = "Guild|BotDm", ephemeral)]
 pub(super) async fn unlink(
     context: Context<'_>,
     #[description = "The wallet's address, or \"all\"; leave it out to choose"]
     #[max_length = 100]
     wallet: Option<String>,
 ) -> anyhow::Result<()> {
-    answer(context, move |commands, asked| async move {
+    answer_anywhere(context, move |commands, asked| async move {
         match wallet {
-            Some(which) => unlinked(commands, asked, which).await,
-            None => choose(commands, asked).await,
+            Some(which) => unlinked(commands, asked.user, which).await,
+            None => choose(commands, asked.user).await,
         }
     })
     .await
@@ -70,7 +71,7 @@ pub(super) async fn why(
 /// What is stored about you
 #[poise::command(
     slash_command,
-    guild_only,
+    interaction_context = "Guild|BotDm",
     ephemeral,
     subcommands("export", "delete"),
     subcommand_required
@@ -79,18 +80,21 @@ pub(super) async fn privacy(_: Context<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Show everything that is stored about you
-#[poise::command(slash_command, guild_only, ephemeral)]
+/// Everything that is stored about you, as one file
+#[poise::command(slash_command, ephemeral)]
 async fn export(context: Context<'_>) -> anyhow::Result<()> {
-    answer(context, privacy::export).await
+    answer_anywhere(context, |commands, asked| {
+        privacy::export(commands, asked.user)
+    })
+    .await
 }
 
-/// Delete everything that is stored about you; roles from subscriptions go
-#[poise::command(slash_command, guild_only, ephemeral)]
+/// Delete everything that is stored about you; you lose the roles from your subscriptions
+#[poise::command(slash_command, ephemeral)]
 async fn delete(context: Context<'_>) -> anyhow::Result<()> {
-    answer(context, async |_, _| {
+    answer_anywhere(context, async |_, _| {
         let label = text::forget_button();
-        let button = component::press(label, component::FORGET.to_owned(), true);
+        let button = ids::press(label, ids::FORGET.to_owned(), true);
         Ok(Answer::text(text::forget_question()).with([button]))
     })
     .await
@@ -108,7 +112,7 @@ pub(super) async fn verification(commands: Data, asked: Asked) -> anyhow::Result
     Ok(Answer::text(text::verify()).with([open]))
 }
 
-async fn linked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+async fn linked(commands: Data, asked: Asked<Option<GuildId>>) -> anyhow::Result<Answer> {
     let user = asked.user;
     let links = commands
         .with_store(move |store| store.links_of(user))
@@ -117,8 +121,7 @@ async fn linked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
 }
 
 /// Buttons for each wallet and for all.
-async fn choose(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
-    let user = asked.user;
+async fn choose(commands: Data, user: UserId) -> anyhow::Result<Answer> {
     let wallets = commands
         .with_store(move |store| store.wallets_of(user))
         .await?;
@@ -126,9 +129,9 @@ async fn choose(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
         return Ok(Answer::text(text::no_wallet()));
     }
     // "All" comes first, so that it is there however many wallets there are.
-    let all = component::press(text::unlink_all_button(), UNLINK_ALL.to_owned(), true);
+    let all = ids::press(text::unlink_all_button(), UNLINK_ALL.to_owned(), true);
     let each = wallets.iter().map(|wallet| {
-        component::press(
+        ids::press(
             text::short_wallet(*wallet),
             format!("{UNLINK}{wallet}"),
             false,
@@ -141,10 +144,9 @@ async fn choose(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
 /// Unlinks one wallet or all.
 pub(super) async fn unlinked(
     commands: Data,
-    asked: Asked,
+    user: UserId,
     which: String,
 ) -> anyhow::Result<Answer> {
-    let user = asked.user;
     let which = which.trim().to_owned();
     if which.eq_ignore_ascii_case(ALL) {
         let gone = commands

@@ -3,22 +3,23 @@
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::{Asked, Data};
+use super::running::Data;
 use crate::domain::{Applied, JournalEntry, Link, UserId};
 use crate::store::{Challenge, LinkRequest, Notice, RequestState, Store};
 use crate::text;
 
-pub(super) async fn export(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
-    let user = asked.user;
+/// The name of the attached file.
+const EXPORT: &str = "export.json";
+
+pub(super) async fn export(commands: Data, user: UserId) -> anyhow::Result<Answer> {
     let stored = commands
         .with_store(move |store| everything(store, user))
         .await?;
-    let stored = serde_json::to_string_pretty(&stored)?;
-    Ok(Answer::code(text::export(), "json", &stored))
+    let stored = serde_json::to_vec_pretty(&stored)?;
+    Ok(Answer::text(text::export()).attach(EXPORT, stored))
 }
 
-pub(super) async fn forget(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
-    let user = asked.user;
+pub(super) async fn forget(commands: Data, user: UserId) -> anyhow::Result<Answer> {
     let wallets = commands
         .with_store(move |store| store.forget_member(user))
         .await?;

@@ -1,7 +1,7 @@
 //! `/why`: the receipt of a role, and what happened to it lately.
 
 use super::answer::Answer;
-use super::{Asked, Data};
+use super::running::{Asked, Data};
 use crate::domain::{RoleId, UserId};
 use crate::text;
 
@@ -46,6 +46,8 @@ pub(super) async fn why(
             .iter()
             .filter(|gate| gate.guild == guild && gate.roles.iter().any(|one| one.role == role))
             .collect(),
+        unread: commands.unread(&standing, guild, &gates),
+        held_back: commands.held_back(guild, role),
         linked: !standing.wallets.is_empty(),
         now: standing.now,
         whose: manager.then_some(user),

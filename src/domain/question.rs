@@ -31,6 +31,29 @@ pub enum Question {
         /// The answer; dropped when the server could not be read.
         answer: oneshot::Sender<SyncOutcome>,
     },
+    /// Lets the stopped removals of one role through, once.
+    Approve {
+        /// The server.
+        guild: GuildId,
+        /// The role.
+        role: RoleId,
+        /// The manager who approves.
+        by: UserId,
+        /// The answer.
+        answer: oneshot::Sender<Approved>,
+    },
+}
+
+/// The answer to [`Question::Approve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approved {
+    /// They are carried out now.
+    Released {
+        /// How many members lose the role.
+        removals: usize,
+    },
+    /// No removal of this role is stopped.
+    NothingHeld,
 }
 
 /// The answer to [`Question::Sync`]: what was found, once the changes are decided.

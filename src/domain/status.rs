@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId};
+use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId, Timestamp};
 
 /// The follower's view of the chain, published at every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,46 @@ pub struct DiscordStatus {
     pub members_intent: MembersIntent,
     /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
+    /// What is known of each server with a gate. A server that is missing was not read yet.
+    pub servers: BTreeMap<GuildId, ServerStatus>,
+    /// Why Discord refuses the slash commands, in one sentence; `None` while it does not.
+    pub commands_refused: Option<String>,
+}
+
+/// What is known of one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Whether its members were read.
+    pub reading: ReadingState,
+    /// Role changes that are decided and not yet acknowledged.
+    pub queued: usize,
+    /// How long the last queued change will wait at the pace Discord allows.
+    pub queue_wait: Duration,
+    /// Removals that wait for a manager's approval, by role.
+    pub held_back: BTreeMap<RoleId, HeldBack>,
+}
+
+/// Whether a server's members were read since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ReadingState {
+    /// Not yet.
+    #[default]
+    NotYet,
+    /// They could not be read, for this reason (one sentence); it is tried again.
+    Failed(String),
+    /// They were.
+    Done,
+}
+
+/// Removals of one role that the brake stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// How many members would lose the role.
+    pub removals: usize,
+    /// How many members hold it.
+    pub holders: usize,
+    /// Since when they are stopped (machine clock).
+    pub since: Timestamp,
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The short answers of commands. Discord's Markdown; moments as `<t:…>`, which each reader sees in their own time zone.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::domain::{ChainStatus, Link, SyncOutcome, Timestamp, UserId, Wallet};
+use crate::domain::{ChainStatus, Link, Timestamp, Wallet};
 
 /// Text of others inside of ours, with nothing that Discord would take for formatting or a mention.
 pub(crate) fn plain(text: &str) -> String {
@@ -37,8 +36,8 @@ pub(crate) fn short_wallet(wallet: Wallet) -> String {
 
 /// Above the link of `/verify`.
 pub(crate) fn verify() -> String {
-    "Open the page and sign a message with your wallet: that costs nothing and moves nothing. The link is for you alone, \
-     works once and for 10 minutes. **Do not give it to anyone.**"
+    "Open the page and sign a message with your wallet: signing is free and moves no funds. The link is yours alone, works \
+     once and for 10 minutes. **Do not share it.**"
         .to_owned()
 }
 
@@ -50,25 +49,13 @@ pub(crate) fn verify_button() -> String {
 /// The message that stays in a channel.
 pub(crate) fn permanent_message() -> String {
     "**Subscribed? Get your role here.**\nPress the button, open your personal link and sign a message with the wallet \
-     that pays. That costs nothing. Only you see the answer."
+     that pays. Signing is free. Only you see the reply."
         .to_owned()
 }
 
 /// On its button.
 pub(crate) fn permanent_button() -> String {
     "Verify".to_owned()
-}
-
-/// The permanent message stands.
-pub(crate) fn posted() -> String {
-    "Posted. The button works from now on, also after restarts; delete the message when you do not want it any more."
-        .to_owned()
-}
-
-/// The permanent message could not be posted.
-pub(crate) fn cannot_post() -> String {
-    "The bot may not write in this channel: allow its role \"View Channel\" and \"Send Messages\" here, then try again."
-        .to_owned()
 }
 
 /// Nothing is linked.
@@ -92,7 +79,7 @@ pub(crate) fn wallets(links: &[Link]) -> String {
 
 /// Above the buttons of `/unlink`.
 pub(crate) fn unlink_question() -> String {
-    "Which wallet shall be unlinked? Roles that it paid for go; the subscription itself goes on."
+    "Which wallet do you want to unlink? You lose the roles it paid for; the subscription itself continues."
         .to_owned()
 }
 
@@ -106,11 +93,11 @@ pub(crate) fn unlinked(wallets: &[Wallet]) -> String {
     match wallets {
         [] => no_wallet(),
         [wallet] => format!(
-            "`{wallet}` is unlinked. Roles that it paid for go. Its subscription goes on being charged until you cancel it \
+            "`{wallet}` is unlinked. You lose the roles it paid for. Its subscription is still charged until you cancel it \
              where you subscribed."
         ),
         many => format!(
-            "{} wallets are unlinked. Roles that they paid for go. Their subscriptions go on being charged until you cancel \
+            "{} wallets are unlinked. You lose the roles they paid for. Their subscriptions are still charged until you cancel \
              them where you subscribed.",
             many.len()
         ),
@@ -122,7 +109,7 @@ pub(crate) fn not_a_wallet() -> String {
     "That is not a wallet address. Give one that `/wallets` shows, or `all`.".to_owned()
 }
 
-/// The wallet is nobody's or someone else's; which of the two is not told.
+/// The wallet is not linked, or linked to someone else; the text does not say which.
 pub(crate) fn not_your_wallet(wallet: Wallet) -> String {
     format!("`{wallet}` is not linked to your account. `/wallets` shows which are.")
 }
@@ -130,22 +117,22 @@ pub(crate) fn not_your_wallet(wallet: Wallet) -> String {
 /// The direct message to the former owner of a wallet.
 pub(crate) fn wallet_moved(wallet: Wallet, moved_at: Timestamp) -> String {
     format!(
-        "Your wallet `{wallet}` was linked to another Discord account <t:{}:R>: someone signed with it. It is not linked \
-         to yours any more, and roles that it paid for go. If that was not you, somebody else can sign with this wallet: move \
-         what it holds to a new one. To link it again, run `/verify` in the server.",
+        "Your wallet `{wallet}` was linked to another Discord account <t:{}:R>: someone signed with it. It is no \
+         longer linked to yours, and you lose the roles it paid for. If that was not you, someone else can sign with this \
+         wallet: move its funds to a new one. To link it again, run `/verify` in the server.",
         moved_at.0
     )
 }
 
-/// Above the export.
+/// Beside the attached export.
 pub(crate) fn export() -> String {
-    "Everything that is stored about you:".to_owned()
+    "Everything that is stored about you is in this file.".to_owned()
 }
 
 /// Before everything is deleted.
 pub(crate) fn forget_question() -> String {
-    "This deletes your wallets, signatures and history here, in every server. Roles from subscriptions go. Subscriptions \
-     themselves go on being charged until you cancel them where you subscribed."
+    "This deletes your wallets, signatures and history here, for every server. You lose the roles from your subscriptions. \
+     The subscriptions themselves are still charged until you cancel them where you subscribed."
         .to_owned()
 }
 
@@ -162,110 +149,19 @@ pub(crate) fn forgotten(wallets: usize) -> String {
         many => format!("{many} wallets were unlinked."),
     };
     format!(
-        "Deleted. {wallets} Roles from subscriptions go now; what is known of them is deleted as soon as they are gone."
+        "Deleted. {wallets} Your roles from subscriptions are being removed; until then I keep only which roles those are."
     )
-}
-
-/// `/amser whois`: the wallets that subscribe here, and how many others the member has linked.
-pub(crate) fn whois(user: UserId, subscribing: &BTreeSet<Wallet>, others: usize) -> String {
-    let rest = match others {
-        0 => None,
-        1 => Some("one wallet without a subscription to this server's plans".to_owned()),
-        many => Some(format!(
-            "{many} wallets without a subscription to this server's plans"
-        )),
-    };
-    if subscribing.is_empty() {
-        let linked = rest.as_deref().unwrap_or("no wallet");
-        return format!("<@{user}> has linked {linked}.");
-    }
-    let mut lines = vec![format!("<@{user}> subscribes with:")];
-    lines.extend(subscribing.iter().map(|wallet| format!("• `{wallet}`")));
-    lines.extend(rest.map(|rest| format!("and has linked {rest}.")));
-    lines.join("\n")
-}
-
-/// `/amser check`.
-pub(crate) fn check(gates: usize, trouble: &[String], chain: &ChainStatus) -> String {
-    let mut lines = vec![match gates {
-        0 => "No role of this server needs a subscription yet.".to_owned(),
-        1 => "One gate gives roles in this server.".to_owned(),
-        many => format!("{many} gates give roles in this server."),
-    }];
-    lines.extend(
-        trouble
-            .iter()
-            .map(|sentence| format!("• {}", plain(sentence))),
-    );
-    if let Some(confirmed) = chain.confirmed {
-        let when = moment(confirmed.timestamp);
-        lines.push(format!(
-            "The chain is read up to block {}, {when}.",
-            confirmed.number
-        ));
-    }
-    lines.extend(chain_note(chain));
-    if trouble.is_empty() && chain.trouble.is_none() && chain.at_tip {
-        lines.push("Nothing keeps roles from being given.".to_owned());
-    }
-    lines.join("\n")
-}
-
-/// What came of reading a server anew.
-pub(crate) fn synced(synced: SyncOutcome) -> String {
-    let SyncOutcome {
-        members,
-        grants,
-        revokes,
-        held_back,
-        at_tip,
-    } = synced;
-    if members == 0 {
-        return "No role of this server needs a subscription yet, so there is nothing to do."
-            .to_owned();
-    }
-    let mut lines = vec![match (grants, revokes) {
-        (0, 0) => format!("Checked {members} members: every role is in step."),
-        _ => format!(
-            "Checked {members} members: {grants} roles are on their way to members, {revokes} are being taken."
-        ),
-    }];
-    if held_back > 0 {
-        lines.push(format!(
-            "{held_back} removals are stopped, because they would take an outsized share of a role's holders without an \
-             on-chain reason for each. Whoever runs this bot sees more in its log."
-        ));
-    }
-    if !at_tip {
-        lines.push(
-            "The chain is not read to its tip at the moment; no role is taken until it is."
-                .to_owned(),
-        );
-    }
-    lines.join("\n")
-}
-
-/// Reading a server failed.
-pub(crate) fn unreadable_server() -> String {
-    "Discord did not let this server be read. It is tried again by itself; /amser check says what is wrong.".to_owned()
-}
-
-/// Reading a server takes longer than a manager waits.
-pub(crate) fn still_reading() -> String {
-    "This server is large and still being read; its roles follow by themselves.".to_owned()
 }
 
 /// What an answer about subscriptions cannot know yet.
 pub(crate) fn chain_note(chain: &ChainStatus) -> Option<String> {
     if chain.trouble.is_some() {
         Some(
-            "The chain cannot be read at the moment, so the newest payments may be missing here."
+            "I can't read the chain at the moment, so the newest payments may be missing here."
                 .to_owned(),
         )
     } else if !chain.at_tip {
-        Some(
-            "The chain is still being read, so the newest payments may be missing here.".to_owned(),
-        )
+        Some("I'm still reading the chain, so the newest payments may be missing here.".to_owned())
     } else {
         None
     }
@@ -273,24 +169,43 @@ pub(crate) fn chain_note(chain: &ChainStatus) -> Option<String> {
 
 /// A command in a direct message.
 pub(crate) fn only_in_servers() -> String {
-    "This works in a server, not in direct messages.".to_owned()
-}
-
-/// A manager's command from someone else.
-pub(crate) fn managers_only() -> String {
-    "Only members with the permission \"Manage Server\" may do this.".to_owned()
+    "This command works only in a server.".to_owned()
 }
 
 /// Something that belongs to an older version of the program.
 pub(crate) fn outdated_command() -> String {
-    "This has changed since your Discord last looked: reload it (Ctrl+R, or close and open the app) and run the command \
-     again."
+    "This command was updated. Reload Discord (Ctrl+R, or close and open the app) and try again."
         .to_owned()
 }
 
 /// An option that does not fit.
 pub(crate) fn wrong_option() -> String {
-    "That option cannot be read: choose one that Discord offers.".to_owned()
+    "I can't read that option: choose one that Discord offers.".to_owned()
+}
+
+/// A server's members were not read since the start.
+pub(crate) fn not_read_yet() -> String {
+    "I haven't read this server's members yet. Try again in a minute.".to_owned()
+}
+
+/// A server's members could not be read.
+pub(crate) fn unreadable() -> String {
+    "I couldn't read this server's members; I'll retry automatically.".to_owned()
+}
+
+/// A time to wait, roughly.
+pub(crate) fn about(wait: Duration) -> String {
+    let minutes = wait.as_secs().div_ceil(60);
+    match minutes {
+        0 | 1 => "about a minute".to_owned(),
+        2..=90 => format!("about {minutes} minutes"),
+        _ => format!("about {} hours", minutes.div_ceil(60)),
+    }
+}
+
+/// `one` or `many`, with its number before it.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// Anything that went wrong on our side.
@@ -298,15 +213,15 @@ pub(crate) fn internal_failure() -> String {
     "Something went wrong on our side. Please try again in a minute.".to_owned()
 }
 
-/// One member asks faster than anybody needs to.
+/// A member or a server uses commands faster than the limit.
 pub(crate) fn too_fast(wait: Duration) -> String {
     let seconds = wait.as_secs() + 1;
-    format!("You are asking very often. Wait {seconds} s and try again.")
+    format!("Slow down: try again in {seconds} s.")
 }
 
 /// No answer in time.
 pub(crate) fn busy() -> String {
-    "This takes longer than it should at the moment. Please try again in a minute.".to_owned()
+    "This is taking too long. Please try again in a minute.".to_owned()
 }
 
 #[cfg(test)]
@@ -319,6 +234,25 @@ mod tests {
         assert_eq!(plain("**x** @everyone"), "\\*\\*x\\*\\* \\@everyone");
         assert_eq!(plain("<@&1> `"), "\\<\\@\\&1\\> \\`");
         assert_eq!(plain("Förderer"), "Förderer");
+    }
+
+    #[test]
+    fn a_wait_is_told_in_minutes_or_hours() {
+        let told = |seconds| about(Duration::from_secs(seconds));
+        assert_eq!(told(0), "about a minute");
+        assert_eq!(told(60), "about a minute");
+        assert_eq!(told(61), "about 2 minutes");
+        assert_eq!(told(12 * 60), "about 12 minutes");
+        assert_eq!(told(91 * 60), "about 2 hours");
+        assert_eq!(told(55 * 3_600), "about 55 hours");
+    }
+
+    #[test]
+    fn who_is_too_fast_reads_how_long_to_wait() {
+        assert_eq!(
+            too_fast(Duration::from_millis(3_100)),
+            "Slow down: try again in 4 s."
+        );
     }
 
     #[test]

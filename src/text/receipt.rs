@@ -1,10 +1,12 @@
 //! `/why`.
 
+use super::Unread;
 use super::cause::cause;
 use super::command::{moment, plain};
+use super::manager::stopped;
 use crate::domain::{
-    Applied, AppliedState, GateStanding, JournalEntry, Outcome, RoleAction, RoleId, Timestamp,
-    UserId,
+    Applied, AppliedState, GateStanding, HeldBack, JournalEntry, Outcome, RoleAction, RoleId,
+    Timestamp, UserId,
 };
 
 /// What `/why` is told from.
@@ -19,6 +21,10 @@ pub(crate) struct Receipt<'a> {
     pub(crate) history: &'a [JournalEntry],
     /// The gates that give it.
     pub(crate) gates: Vec<&'a GateStanding>,
+    /// Whether it is not known who holds the role.
+    pub(crate) unread: Option<Unread>,
+    /// Removals of this role that are stopped.
+    pub(crate) held_back: Option<HeldBack>,
     /// Whether a wallet is linked.
     pub(crate) linked: bool,
     /// The chain's time.
@@ -30,7 +36,7 @@ pub(crate) struct Receipt<'a> {
 /// No subscription gives the role.
 pub(crate) fn not_gated(name: &str) -> String {
     format!(
-        "**{}** has nothing to do with subscriptions: this bot neither gives nor takes it.",
+        "No subscription gives **{}**: this bot neither gives nor removes it.",
         plain(name)
     )
 }
@@ -49,7 +55,9 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
         .any(|role| role.role == receipt.role && role.held);
     let entitled = receipt.gates.iter().any(|gate| gate.entitled);
     let mut lines = Vec::new();
-    if held {
+    if let Some(unread) = receipt.unread {
+        lines.push(unread.sentence());
+    } else if held {
         lines.push(format!("{who} {have} **{name}**."));
     } else {
         let negated = if receipt.whose.is_some() {
@@ -64,14 +72,22 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
             let state = match applied.state {
                 AppliedState::Granting => "It is being given",
                 AppliedState::Granted => "It was given",
-                AppliedState::Revoking | AppliedState::Claiming => "It is being taken away",
+                AppliedState::Revoking | AppliedState::Claiming => "It is being removed",
             };
             lines.push(format!("{state} because {}.", cause(&applied.cause, whose)));
         }
         None if held => lines.push("This bot did not give it; someone did by hand.".to_owned()),
         None => {}
     }
-    if !entitled {
+    match (receipt.held_back, receipt.whose) {
+        (Some(held_back), Some(_)) => lines.push(stopped(receipt.role, held_back)),
+        (Some(_), None) if held && !entitled => lines.push(
+            "It is not removed until someone who manages this server approves that.".to_owned(),
+        ),
+        _ => {}
+    }
+    // Of a server that was not read, the subscriptions are left out as well.
+    if !entitled && receipt.unread.is_none() {
         let mut causes: Vec<_> = receipt
             .gates
             .iter()
@@ -90,11 +106,14 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
     }
     for gate in &receipt.gates {
         if let Some(trouble) = &gate.trouble {
-            lines.push(format!("⚠ At present it cannot change: {}", plain(trouble)));
+            lines.push(format!(
+                "⚠ It can't change at the moment: {}",
+                plain(trouble)
+            ));
         }
     }
     if !receipt.history.is_empty() {
-        lines.push("Lately:".to_owned());
+        lines.push("Recent changes:".to_owned());
         lines.extend(receipt.history.iter().map(|entry| line(entry, whose)));
     }
     if receipt.now != Timestamp::default() {
@@ -106,10 +125,58 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
 fn line(entry: &JournalEntry, whose: &str) -> String {
     let what = match (entry.change.action, &entry.outcome) {
         (RoleAction::Grant, Outcome::Done) => "given",
-        (RoleAction::Revoke, Outcome::Done) => "taken away",
+        (RoleAction::Revoke, Outcome::Done) => "removed",
         (RoleAction::Grant, Outcome::Failed { .. }) => "could not be given yet",
-        (RoleAction::Revoke, Outcome::Failed { .. }) => "could not be taken away yet",
+        (RoleAction::Revoke, Outcome::Failed { .. }) => "could not be removed yet",
     };
     let why = cause(&entry.change.cause, whose);
     format!("• {} {what}: {why}.", moment(entry.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(unread: Option<Unread>, held_back: bool, whose: Option<UserId>) -> String {
+        let held_back = held_back.then_some(HeldBack {
+            removals: 12,
+            holders: 40,
+            since: Timestamp(900),
+        });
+        why(&Receipt {
+            role: RoleId(9),
+            name: "Paid*",
+            applied: None,
+            history: &[],
+            gates: Vec::new(),
+            unread,
+            held_back,
+            linked: true,
+            now: Timestamp(0),
+            whose,
+        })
+    }
+
+    #[test]
+    fn who_holds_a_role_of_an_unread_server_is_not_guessed() {
+        let text = told(None, false, None);
+        assert!(text.starts_with("You do not have **Paid\\***."), "{text}");
+        assert!(text.contains("No linked wallet"), "{text}");
+        let text = told(Some(Unread::NotYet), false, None);
+        assert!(text.starts_with("I haven't read"), "{text}");
+        assert!(
+            !text.contains("do not have") && !text.contains("No linked wallet"),
+            "{text}"
+        );
+        let text = told(Some(Unread::Failed), false, Some(UserId(1)));
+        assert!(text.starts_with("I couldn't read"), "{text}");
+    }
+
+    #[test]
+    fn a_manager_reads_how_many_removals_of_the_role_are_stopped() {
+        let text = told(None, true, Some(UserId(1)));
+        assert!(text.contains("12 removals of <@&9> are stopped"), "{text}");
+        let text = told(None, true, None);
+        assert!(!text.contains("12 removals"), "{text}");
+    }
 }

@@ -1,7 +1,11 @@
 //! `/status`.
 
 use super::cause;
-use super::command::{chain_note, moment, no_wallet, plain, short_wallet};
+use std::time::Duration;
+
+use super::command::{
+    about, chain_note, moment, no_wallet, not_read_yet, plain, short_wallet, unreadable,
+};
 use crate::domain::{
     Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, SubscriptionStanding,
     Timestamp, checkout,
@@ -21,6 +25,24 @@ pub(crate) struct Pending {
     pub(crate) needed: u64,
 }
 
+/// Why the answer leaves a server out in which the member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// Its members were not read yet.
+    NotYet,
+    /// They could not be read; it is tried again.
+    Failed,
+}
+
+impl Unread {
+    pub(super) fn sentence(self) -> String {
+        match self {
+            Self::NotYet => not_read_yet(),
+            Self::Failed => unreadable(),
+        }
+    }
+}
+
 /// What `/status` is told from.
 pub(crate) struct Status<'a> {
     /// Where the member stands; the gates in the order in which they are shown.
@@ -29,8 +51,10 @@ pub(crate) struct Status<'a> {
     pub(crate) pending: &'a [Pending],
     /// How far the chain is read.
     pub(crate) chain: &'a ChainStatus,
-    /// Whether the server's members were not read yet.
-    pub(crate) unread: bool,
+    /// Whether the answer leaves out the server that was asked in.
+    pub(crate) unread: Option<Unread>,
+    /// How long the last queued role change of a server waits.
+    pub(crate) queue_wait: &'a dyn Fn(GuildId) -> Duration,
     /// Names of servers.
     pub(crate) guild_name: &'a dyn Fn(GuildId) -> String,
     /// The merchant's checkout.
@@ -55,14 +79,12 @@ pub(crate) fn status(status: &Status<'_>) -> String {
         lines.extend(at_gate(
             gate,
             standing.now,
+            (status.queue_wait)(gate.guild),
             offers.then_some(status.checkout_url),
         ));
     }
-    if status.unread {
-        lines.push(
-            "The members of this server are still being read. Please try again in a minute."
-                .to_owned(),
-        );
+    if let Some(unread) = status.unread {
+        lines.push(unread.sentence());
     } else if standing.gates.is_empty() {
         lines.push(
             "No role in the servers that you share with this bot needs a subscription.".to_owned(),
@@ -77,16 +99,21 @@ pub(crate) fn status(status: &Status<'_>) -> String {
 }
 
 /// `checkout_url` where the member may be sent to subscribe.
-fn at_gate(gate: &GateStanding, now: Timestamp, checkout_url: Option<&str>) -> Vec<String> {
+fn at_gate(
+    gate: &GateStanding,
+    now: Timestamp,
+    wait: Duration,
+    checkout_url: Option<&str>,
+) -> Vec<String> {
     let names: Vec<_> = gate
         .roles
         .iter()
         .map(|role| format!("**{}**", plain(&role.name)))
         .collect();
-    let mut lines = vec![format!("{}: {}", names.join(", "), role_result(gate))];
+    let mut lines = vec![format!("{}: {}", names.join(", "), role_result(gate, wait))];
     if let Some(trouble) = &gate.trouble {
         lines.push(format!(
-            "  ⚠ At present roles cannot change here: {}",
+            "  ⚠ Roles can't change here at the moment: {}",
             plain(trouble)
         ));
     }
@@ -103,11 +130,18 @@ fn at_gate(gate: &GateStanding, now: Timestamp, checkout_url: Option<&str>) -> V
 }
 
 /// What became of a gate's roles.
-fn role_result(gate: &GateStanding) -> String {
+fn role_result(gate: &GateStanding, wait: Duration) -> String {
     let held = gate.roles.iter().filter(|role| role.held).count();
     let all = held == gate.roles.len();
     match (gate.entitled, held) {
         (true, _) if all => "you have it, because you are subscribed.",
+        // With a shorter queue the role is there before this is read.
+        (true, _) if wait > Duration::from_secs(60) => {
+            return format!(
+                "you are subscribed; the role is on its way and can take {}.",
+                about(wait)
+            );
+        }
         (true, _) => "you are subscribed; the role is on its way.",
         // Whether there is a subscription may not be known yet.
         (false, 0) if gate.trouble.is_some() => "you do not have it.",
@@ -172,7 +206,7 @@ fn pending(pending: &Pending) -> String {
             cause::failure(*reason, "your")
         ),
         EventKind::ExecutionFailed { subscription, .. } => {
-            format!("A charge for subscription {subscription} that was not due; it changes nothing")
+            format!("A charge for subscription {subscription} that was not due; nothing changes")
         }
         EventKind::SubscriptionPaused { subscription } => {
             format!("Subscription {subscription} paused")
@@ -191,7 +225,7 @@ fn pending(pending: &Pending) -> String {
         | EventKind::PlanStatusChanged { .. }
         | EventKind::SubscriberBlocked { .. }
         | EventKind::SubscriberUnblocked { .. }
-        | EventKind::PaymentProcessorUpdated { .. } => "Something of the merchant's".to_owned(),
+        | EventKind::PaymentProcessorUpdated { .. } => "A change by the merchant".to_owned(),
     };
     format!(
         "• {what}: {} of {} confirmations",
@@ -248,7 +282,8 @@ mod tests {
             standing: &standing,
             pending,
             chain: &chain,
-            unread: false,
+            unread: None,
+            queue_wait: &|_| Duration::from_secs(720),
             guild_name: &|_| "Club".to_owned(),
             checkout_url: "https://pay.example/{module}/{plan_id}",
         })
@@ -267,6 +302,50 @@ mod tests {
         let text = told(vec![gate()], &[], 2_100);
         assert!(text.contains("payment due since <t:2000:f>"), "{text}");
         assert!(text.contains("grace ends <t:2500:f>"), "{text}");
+    }
+
+    #[test]
+    fn a_role_on_its_way_is_told_with_how_long_it_can_take() {
+        let mut waiting = gate();
+        waiting.roles[0].held = false;
+        let text = told(vec![waiting], &[], 1_000);
+        assert!(
+            text.contains("on its way and can take about 12 minutes"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_server_that_is_left_out_is_not_said_to_have_no_gates() {
+        let standing = MemberStanding {
+            user: UserId(1),
+            wallets: vec![Wallet(Address::repeat_byte(0xab))],
+            now: Timestamp(1),
+            gates: Vec::new(),
+        };
+        let told = |unread| {
+            status(&Status {
+                standing: &standing,
+                pending: &[],
+                chain: &ChainStatus::default(),
+                unread,
+                queue_wait: &|_| Duration::ZERO,
+                guild_name: &|_| "Club".to_owned(),
+                checkout_url: "",
+            })
+        };
+        let none = "No role in the servers";
+        assert!(told(None).contains(none));
+        let text = told(Some(Unread::NotYet));
+        assert!(
+            text.contains("haven't read") && !text.contains(none),
+            "{text}"
+        );
+        let text = told(Some(Unread::Failed));
+        assert!(
+            text.contains("couldn't read") && !text.contains(none),
+            "{text}"
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) fn start(
     let channels = Channels {
         observations: observed,
         reports: reported,
-        status,
+        status: status.clone(),
     };
     let (discord, connection) = discord::connect(
         settings,
@@ -78,6 +78,7 @@ pub(super) fn start(
     tokio::spawn(commands::keep_registered(
         discord.clone(),
         application,
+        status,
         stop.clone(),
     ));
     let inputs = reconcile::Inputs {

@@ -80,6 +80,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         connected: true,
         failing: [((site.guild, Some(site.role)), "too low".to_owned())].into(),
         members_intent: MembersIntent::Refused,
+        ..DiscordStatus::default()
     });
     site.counts.send_replace(Counts {
         subscriptions: 9,

@@ -1,0 +1,254 @@
+//! How a command runs: acknowledged at once, worked out on the program's own runtime, answered when that is done.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serenity::all::{
+    ComponentInteraction, Context as SerenityContext, CreateInteractionResponse,
+    CreateInteractionResponseMessage, Member,
+};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use url::Url;
+
+use super::answer::Answer;
+use crate::discord::Discord;
+use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, UserId};
+use crate::limiter::Limiter;
+use crate::store::Store;
+use crate::text;
+
+/// How long an answer may be worked on before the member is asked to try again.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(20);
+
+/// How often a minute the managers of one server together may use each command that costs many requests.
+const COSTLY_PER_MINUTE: u32 = 6;
+
+/// Makes a member's single-use link in a server. Blocks on the store.
+pub type NewLink = Arc<dyn Fn(UserId, GuildId) -> anyhow::Result<Url> + Send + Sync>;
+
+/// What the commands work with.
+#[derive(Clone)]
+pub struct Services {
+    /// Links, receipts and the journal.
+    pub store: Store,
+    /// What is pending and what is confirmed.
+    pub chain: watch::Receiver<ChainStatus>,
+    /// What is known of the servers, and standing errors.
+    pub discord: watch::Receiver<DiscordStatus>,
+    /// To the loop that decides about roles.
+    pub questions: mpsc::Sender<Question>,
+    /// Makes the links of `/verify`.
+    pub new_link: NewLink,
+    /// The merchant's checkout, with `{module}` and `{plan_id}`.
+    pub checkout_url: String,
+    /// Blocks on top of an event's block before it counts.
+    pub confirmations: u64,
+    /// Commands and buttons that one member may use in a minute.
+    pub per_minute: u32,
+}
+
+/// What a running command has at hand.
+pub(super) struct Commands {
+    pub(super) services: Services,
+    pub(super) discord: Discord,
+    application: NonZeroU64,
+    members: Limiter<UserId>,
+    costly: Limiter<(GuildId, Costly)>,
+    /// The program's own runtime: the gateway's has one thread, which must not wait.
+    runtime: Handle,
+}
+
+/// A command that costs many requests, or one that Discord may refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Costly {
+    Sync,
+    VerifyMessage,
+}
+
+/// Who asked, and where. `Place` is `Option<GuildId>` for the commands that also work in direct messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<Place = GuildId> {
+    pub(super) user: UserId,
+    pub(super) guild: Place,
+}
+
+pub(super) type Data = Arc<Commands>;
+pub(super) type Context<'a> = poise::Context<'a, Data, anyhow::Error>;
+
+/// Acknowledges a command, then works the answer out with `work` and sends it. Works in direct messages, too.
+pub(super) async fn answer_anywhere<F>(
+    context: Context<'_>,
+    work: impl FnOnce(Data, Asked<Option<GuildId>>) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
+{
+    let poise::Context::Application(application) = context else {
+        anyhow::bail!("every command is a slash command");
+    };
+    let asked = Asked {
+        user: UserId(context.author().id.get()),
+        guild: context.guild_id().map(|guild| GuildId(guild.get())),
+    };
+    context.defer_ephemeral().await?;
+    let commands = context.data();
+    let work = work(Arc::clone(&commands), asked);
+    commands.work(asked.user, &application.interaction.token, work);
+    Ok(())
+}
+
+/// As [`answer_anywhere`], in servers alone.
+pub(super) async fn answer<F>(
+    context: Context<'_>,
+    work: impl FnOnce(Data, Asked) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
+{
+    let Some(guild) = context.guild_id().map(|guild| GuildId(guild.get())) else {
+        return refuse(context, text::only_in_servers()).await;
+    };
+    answer_anywhere(context, |commands, Asked { user, .. }| {
+        work(commands, Asked { user, guild })
+    })
+    .await
+}
+
+/// As [`answer`], for those who may manage the server. Discord offers such a command to nobody else, unless a server
+/// changes that; then it is still refused here.
+pub(super) async fn answer_manager<F>(
+    context: Context<'_>,
+    work: impl FnOnce(Data, Asked) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
+{
+    let poise::Context::Application(application) = context else {
+        anyhow::bail!("every command is a slash command");
+    };
+    if manages(application.interaction.member.as_deref()) {
+        answer(context, work).await
+    } else {
+        refuse(context, text::managers_only()).await
+    }
+}
+
+/// Whether the member of an interaction manages the server.
+pub(super) fn manages(member: Option<&Member>) -> bool {
+    let permissions = member.and_then(|member| member.permissions);
+    permissions.is_some_and(|has| has.manage_guild() || has.administrator())
+}
+
+/// One sentence in place of an answer.
+pub(super) async fn refuse(context: Context<'_>, sentence: String) -> anyhow::Result<()> {
+    let reply = poise::CreateReply::default().content(sentence);
+    context.send(reply.ephemeral(true)).await?;
+    Ok(())
+}
+
+/// One sentence that only the one who asked sees.
+pub(super) fn ephemeral(sentence: String) -> CreateInteractionResponse {
+    let message = CreateInteractionResponseMessage::new().content(sentence);
+    CreateInteractionResponse::Message(message.ephemeral(true))
+}
+
+/// Shows "is thinking…" to the one who pressed a button, as a new answer of their own.
+pub(super) async fn defer_component(
+    context: &SerenityContext,
+    component: &ComponentInteraction,
+) -> anyhow::Result<()> {
+    let thinking = CreateInteractionResponseMessage::new().ephemeral(true);
+    component
+        .create_response(context, CreateInteractionResponse::Defer(thinking))
+        .await?;
+    Ok(())
+}
+
+impl Commands {
+    /// Call it on the runtime that shall do the work.
+    pub(super) fn new(discord: &Discord, application: NonZeroU64, services: Services) -> Self {
+        Self {
+            members: Limiter::new(services.per_minute),
+            costly: Limiter::new(COSTLY_PER_MINUTE),
+            services,
+            discord: discord.clone(),
+            application,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Works on an acknowledged interaction on the program's runtime, and sends the answer. The work does not begin when
+    /// the user is over the limit.
+    pub(super) fn work(
+        self: &Arc<Self>,
+        user: UserId,
+        token: &str,
+        work: impl Future<Output = anyhow::Result<Answer>> + Send + 'static,
+    ) {
+        let commands = Arc::clone(self);
+        let token = token.to_owned();
+        let limited = self.members.take(user, Instant::now());
+        // A task of its own, so that a panic in it is answered, too.
+        let work = async move {
+            match limited {
+                Ok(()) => tokio::time::timeout(TIME_TO_ANSWER, work).await,
+                Err(wait) => Ok(Ok(Answer::text(text::too_fast(wait)))),
+            }
+        };
+        let work = self.runtime.spawn(work);
+        self.runtime.spawn(async move {
+            let answer = match work.await {
+                Ok(Ok(Ok(answer))) => answer,
+                Ok(Ok(Err(error))) => {
+                    tracing::error!(error = format!("{error:#}"), "a command failed");
+                    Answer::text(text::internal_failure())
+                }
+                Ok(Err(_elapsed)) => {
+                    tracing::warn!("a command took too long");
+                    Answer::text(text::busy())
+                }
+                Err(panic) => {
+                    tracing::error!(%panic, "a command panicked");
+                    Answer::text(text::internal_failure())
+                }
+            };
+            let sent = answer.send(&commands.discord, commands.application, &token);
+            if let Err(failure) = sent.await {
+                tracing::warn!(%failure, "the answer to a command could not be sent");
+            }
+        });
+    }
+
+    /// Counts one use of a costly command.
+    ///
+    /// # Errors
+    /// The answer to give, when the server has used it too often.
+    pub(super) fn count(&self, guild: GuildId, what: Costly) -> Result<(), Answer> {
+        let counted = self.costly.take((guild, what), Instant::now());
+        counted.map_err(|wait| Answer::text(text::too_fast(wait)))
+    }
+
+    /// Runs a store transaction on a blocking thread.
+    pub(super) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let store = self.services.store.clone();
+        tokio::task::spawn_blocking(move || work(&store)).await?
+    }
+
+    /// Puts a question to the loop that decides about roles, and waits for the answer.
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> anyhow::Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let stopping = "the service is stopping";
+        let sent = self.services.questions.send(question(answer)).await;
+        sent.ok().context(stopping)?;
+        answered.await.context(stopping)
+    }
+}
