@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId};
+use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId, Timestamp};
 
 /// The follower's view of the chain, published at every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,17 @@ pub struct DiscordStatus {
     pub connected: bool,
     /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
+}
+
+/// Removals of one role that the brake has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeldBack {
+    /// How many members would lose the role.
+    pub removals: usize,
+    /// How many hold it.
+    pub holders: usize,
+    /// When it was stopped (machine clock).
+    pub since: Timestamp,
 }
 
 #[cfg(test)]
