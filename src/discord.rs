@@ -184,8 +184,15 @@ impl Discord {
         guild: GuildId,
         roles: &BTreeSet<RoleId>,
     ) -> anyhow::Result<BTreeSet<String>> {
-        let seen = backoff::patiently(async || self.shared.read_roles(guild).await).await;
-        let seen = seen.with_context(|| format!("cannot read the roles of the Discord server {guild}"))?;
+        let mut patience = backoff::Patience::default();
+        let seen = loop {
+            match self.shared.read_roles(guild).await {
+                Ok(seen) => break seen,
+                Err(failure) => patience.wait(failure).await.with_context(|| {
+                    format!("cannot read the roles of the Discord server {guild}")
+                })?,
+            }
+        };
         let obstacles = roles.iter().filter_map(|role| {
             let obstacle = seen.obstacle(guild, *role)?;
             Some(text::obstacle(&seen.name, *role, &obstacle))

@@ -142,7 +142,9 @@ impl Roles {
         // The start looks at everyone anyway.
         full_pass.tick().await;
         loop {
-            let read_at = self.reading.next_at(self.inputs.discord_status.borrow().members_intent);
+            let read_at = self
+                .reading
+                .next_at(self.inputs.discord_status.borrow().members_intent);
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(report) = self.inputs.reports.recv() => self.take_reports(report).await?,

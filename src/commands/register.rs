@@ -8,7 +8,7 @@ use serenity::model::id::ApplicationId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::discord::outbox::{delay, rare_delay};
+use crate::discord::backoff::{delay, rare_delay};
 use crate::discord::{Discord, Failure};
 use crate::domain::DiscordStatus;
 use crate::text;

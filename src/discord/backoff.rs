@@ -29,18 +29,22 @@ fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
 /// Tries of one request that fails for a passing reason; with the pauses between them about half a minute.
 const TRIES: u32 = 6;
 
-/// Asks again while it fails for a passing reason, for about half a minute.
-///
-/// # Errors
-/// The last failure.
-pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
-    for failures in 0..TRIES - 1 {
-        match ask().await {
-            Err(Failure::Transient(_)) => tokio::time::sleep(delay(failures, rand::random())).await,
-            result => return result,
+/// Waits before another try of what fails for a passing reason.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// Returns when it is time for another try, or with the failure when none would help.
+    pub(crate) async fn wait(&mut self, failure: Failure) -> Result<(), Failure> {
+        if !matches!(failure, Failure::Transient(_)) || self.failures + 1 >= TRIES {
+            return Err(failure);
         }
+        tokio::time::sleep(delay(self.failures, rand::random())).await;
+        self.failures += 1;
+        Ok(())
     }
-    ask().await
 }
 
 #[cfg(test)]

@@ -300,11 +300,6 @@ impl Events {
             }
             Event::GuildMemberRemove(event) => {
                 let (guild, user) = (GuildId(event.guild_id.get()), UserId(event.user.id.get()));
-                self.shared.change_known(guild, |state| {
-                    for meanwhile in state.meanwhile.values_mut() {
-                        meanwhile.left(user);
-                    }
-                });
                 self.tell(Observation::MemberLeft { guild, user });
             }
             Event::GuildRoleCreate(event) => self.roles_changed(event.role.guild_id.get()),
@@ -323,12 +318,6 @@ impl Events {
     fn member_seen(&self, guild: u64, user: u64, roles: &[serenity::all::RoleId], pending: bool) {
         let (guild, user) = (GuildId(guild), UserId(user));
         let roles: Vec<_> = roles.iter().map(|role| RoleId(role.get())).collect();
-        self.shared.change_known(guild, |state| {
-            for meanwhile in state.meanwhile.values_mut() {
-                meanwhile.seen(user, &roles);
-            }
-            state.queue.member_seen(user);
-        });
         if self.is_bot(user) {
             self.roles_changed(guild.0);
         }

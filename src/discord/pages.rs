@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use serenity::http::{LightMethod, Request, Route};
 
 use super::Discord;
-use super::backoff::patiently;
+use super::backoff::Patience;
 use super::error::Reason;
 use super::people::{MemberBody, SeenMember};
 use super::shared::snowflake;
@@ -30,16 +30,27 @@ impl Discord {
         };
         let params = vec![("limit", PAGE.to_string()), ("after", after.to_string())];
         let request = Request::new(route, LightMethod::Get).params(Some(params));
-        let page = async || self.shared.rest.call::<Vec<MemberBody>>(request.clone()).await;
-        match patiently(page).await {
-            Ok(page) => {
-                let is_full = page.len() >= PAGE;
-                Ok((page.into_iter().map(SeenMember::from).collect(), is_full))
-            }
-            // The bot is in the server, or its roles could not be read.
-            Err(failure) if failure.reason() == Some(Reason::Guild) => bail!(text::intent_refused()),
-            Err(failure) => Err(failure)
-                .with_context(|| format!("cannot read the members of the Discord server {guild}")),
+        let mut patience = Patience::default();
+        loop {
+            let failure = match self
+                .shared
+                .rest
+                .call::<Vec<MemberBody>>(request.clone())
+                .await
+            {
+                Ok(page) => {
+                    let is_full = page.len() >= PAGE;
+                    return Ok((page.into_iter().map(SeenMember::from).collect(), is_full));
+                }
+                // The bot is in the server, or its roles could not be read.
+                Err(failure) if failure.reason() == Some(Reason::Guild) => {
+                    bail!(text::intent_refused())
+                }
+                Err(failure) => failure,
+            };
+            patience.wait(failure).await.with_context(|| {
+                format!("cannot read the members of the Discord server {guild}")
+            })?;
         }
     }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serenity::http::{LightMethod, Request, Route};
 use tokio::time::Instant;
 
-use super::error::{Failure, Reason};
 use super::backoff::rare_delay;
+use super::error::{Failure, Reason};
 use super::server::hierarchy::{GuildRoles, Role};
 use super::shared::{Shared, snowflake};
 use crate::domain::{GuildId, RoleId, UserId};

@@ -15,7 +15,8 @@ use super::rest::Rest;
 use super::server::Queue;
 use super::server::hierarchy::GuildRoles;
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId, ServerStatus, UserId,
+    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId,
+    ServerStatus, UserId,
 };
 use crate::text;
 

@@ -111,7 +111,7 @@ pub enum ReadingState {
 }
 
 /// Removals of one role that the brake stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HeldBack {
     /// How many members would lose the role.
     pub removals: usize,

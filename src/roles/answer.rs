@@ -100,7 +100,10 @@ impl Roles {
         for ((guild, _), sentence) in &self.inputs.discord_status.borrow().failing {
             trouble.entry(*guild).or_default().insert(sentence.clone());
         }
-        let mut unread = self.watched.iter().filter(|guild| !self.reading.is_read(**guild));
+        let mut unread = self
+            .watched
+            .iter()
+            .filter(|guild| !self.reading.is_read(**guild));
         match unread.find(|guild| !trouble.contains_key(guild)) {
             Some(guild) => Err(format!("server {guild} has not been read from Discord yet")),
             None => Ok(trouble),
@@ -125,6 +128,11 @@ async fn planned(
     .await?;
     changes.sort_unstable();
     changes.dedup_by_key(|change| (change.action, change.guild, change.user, change.role));
+    would_hold_back(people, brake.clone(), &mut changes);
+    Ok(changes)
+}
+
+fn would_hold_back(people: &People, mut brake: Brake, changes: &mut Vec<RoleChange>) {
     let pass = Pass {
         is_looked_at: &|_, _| true,
         is_whole: &|_| true,
@@ -132,8 +140,7 @@ async fn planned(
         policy: people.policy(),
         now: machine_time(),
     };
-    brake.clone().hold_back(&mut changes, &pass);
-    Ok(changes)
+    brake.hold_back(changes, &pass);
 }
 
 /// What the next pass would change, without a running service: reads the store, and everyone of interest in every server
@@ -192,7 +199,9 @@ async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow:
     let seated: Vec<_> = people.seated(guild).map(|(user, _)| user).collect();
     for chunk in seated.chunks(CHUNK) {
         for (user, shown) in discord.members(guild, chunk).await? {
-            let shown = shown.as_ref().map(|one| (one.roles.as_slice(), one.pending));
+            let shown = shown
+                .as_ref()
+                .map(|one| (one.roles.as_slice(), one.pending));
             people.read(guild, user, shown, people.news());
         }
     }

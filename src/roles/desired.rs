@@ -2,8 +2,7 @@
 
 use super::people::{Holding, People};
 use crate::domain::{
-    Gate, GateMatch, GuildId, ModuleAddress, RoleId, SubscriptionId, Timestamp,
-    Wallet,
+    Gate, GateMatch, GuildId, ModuleAddress, RoleId, SubscriptionId, Timestamp, Wallet,
 };
 use crate::projection::Access;
 
@@ -69,7 +68,13 @@ pub fn holdings_of<'a>(
 ) -> impl Iterator<Item = (Wallet, &'a Holding)> {
     wallets
         .iter()
-        .flat_map(|wallet| people.holdings().of(*wallet).iter().map(|one| (*wallet, one)))
+        .flat_map(|wallet| {
+            people
+                .holdings()
+                .of(*wallet)
+                .iter()
+                .map(|one| (*wallet, one))
+        })
         .filter(|(_, one)| one.module == gate.module && gate.plans.contains(&one.plan))
 }
 

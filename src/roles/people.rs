@@ -126,7 +126,10 @@ impl People {
     pub fn guilds(&self) -> BTreeSet<GuildId> {
         let mut guilds: BTreeSet<_> = self.gates.keys().copied().collect();
         let others = self.servers.keys().filter(|guild| !guilds.contains(guild));
-        let ours = others.filter(|guild| self.seated(**guild).any(|(_, seat)| !seat.applied.is_empty()));
+        let ours = others.filter(|guild| {
+            self.seated(**guild)
+                .any(|(_, seat)| !seat.applied.is_empty())
+        });
         let ours: Vec<_> = ours.copied().collect();
         guilds.extend(ours);
         guilds
@@ -140,7 +143,8 @@ impl People {
     /// Whether a gate of the server owns this role whoever gave it.
     pub fn is_claimed(&self, guild: GuildId, role: RoleId) -> bool {
         let mut gates = self.gates(guild).iter();
-        self.policy.manual_roles == ManualRoles::Claim && gates.any(|gate| gate.roles.contains(&role))
+        self.policy.manual_roles == ManualRoles::Claim
+            && gates.any(|gate| gate.roles.contains(&role))
     }
 
     /// Someone of interest.
@@ -179,18 +183,28 @@ impl People {
     pub fn roles_of(&self, guild: GuildId) -> BTreeSet<RoleId> {
         let of_gates = self.gates(guild).iter().flat_map(|gate| &gate.roles);
         let ours = self.seated(guild).flat_map(|(_, seat)| &seat.applied);
-        of_gates.chain(ours.map(|(role, _)| role)).copied().collect()
+        of_gates
+            .chain(ours.map(|(role, _)| role))
+            .copied()
+            .collect()
     }
 
     /// Whether something speaks for a person being in a server besides that it has gates: a role of ours there, or a
     /// subscription to one of its plans. They are read first.
     pub fn concerns(&self, user: UserId, guild: GuildId) -> bool {
-        let asks = |module: &ModuleAddress| self.asking.get(module).is_some_and(|asking| asking.contains(&guild));
+        let asks = |module: &ModuleAddress| {
+            self.asking
+                .get(module)
+                .is_some_and(|asking| asking.contains(&guild))
+        };
         self.person(user).is_some_and(|person| {
-            person.seat(guild).is_some_and(|seat| !seat.applied.is_empty())
+            person
+                .seat(guild)
+                .is_some_and(|seat| !seat.applied.is_empty())
                 || person.wallets.iter().any(|wallet| {
                     let held = self.holdings.of(*wallet).iter();
-                    held.map(|holding| holding.module).any(|module| asks(&module))
+                    held.map(|holding| holding.module)
+                        .any(|module| asks(&module))
                 })
         })
     }

@@ -13,9 +13,7 @@ use smallvec::SmallVec;
 
 use super::desired::{Because, entitlement, why_lost};
 use super::people::{People, Person, Presence, Seat};
-use crate::domain::{
-    AppliedState, GuildId, ManualRoles, RoleAction, RoleId, Timestamp, UserId,
-};
+use crate::domain::{AppliedState, GuildId, ManualRoles, RoleAction, RoleId, Timestamp, UserId};
 
 /// One change that should be made. Orders by action first: grants before revokes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +88,12 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn check(&self, plan: &mut Plan) {
-        let Self { people, person, seat, .. } = self;
+        let Self {
+            people,
+            person,
+            seat,
+            ..
+        } = self;
         if person.wallets.is_empty() && seat.held.is_empty() && seat.applied.is_empty() {
             return;
         }
@@ -114,7 +117,8 @@ impl Check<'_> {
         }
         for role in seat.held.iter().filter(|role| is_known(role)) {
             if seat.state(*role).is_none() && people.is_claimed(seat.guild, *role) {
-                plan.changes.push(self.decide(RoleAction::Revoke, *role, Because::ByHand));
+                plan.changes
+                    .push(self.decide(RoleAction::Revoke, *role, Because::ByHand));
             }
         }
     }
@@ -130,7 +134,8 @@ impl Check<'_> {
             (Some(AppliedState::Granted), presence) => presence == Presence::Present && !is_held,
             (None, _) if is_held => {
                 if !leave {
-                    plan.adopted.push(self.decide(RoleAction::Grant, role, because));
+                    plan.adopted
+                        .push(self.decide(RoleAction::Grant, role, because));
                 }
                 false
             }
@@ -140,17 +145,25 @@ impl Check<'_> {
             (None, Presence::Absent | Presence::Pending) => false,
         };
         if grant {
-            plan.changes.push(self.decide(RoleAction::Grant, role, because));
+            plan.changes
+                .push(self.decide(RoleAction::Grant, role, because));
         }
     }
 
     /// The member is not entitled to the role, of which this program made it `state`.
     fn unwanted(&self, role: RoleId, state: AppliedState, plan: &mut Plan) {
-        let Self { people, person, seat, .. } = self;
+        let Self {
+            people,
+            person,
+            seat,
+            ..
+        } = self;
         let is_held = seat.held.contains(&role);
         let (revoke, forget) = match (state, seat.presence) {
             // Discord answers of those who left that they are not there.
-            (AppliedState::Revoking, _) | (AppliedState::Granting, Presence::Absent) => (false, false),
+            (AppliedState::Revoking, _) | (AppliedState::Granting, Presence::Absent) => {
+                (false, false)
+            }
             (AppliedState::Claiming, _) => (false, !people.is_claimed(seat.guild, role)),
             // It may have been given.
             (AppliedState::Granting, _) => (true, false),
@@ -161,7 +174,8 @@ impl Check<'_> {
         };
         if revoke {
             let because = why_lost(people, seat.guild, role, &person.wallets, self.now);
-            plan.changes.push(self.decide(RoleAction::Revoke, role, because));
+            plan.changes
+                .push(self.decide(RoleAction::Revoke, role, because));
         }
         if forget {
             plan.forgotten.push((seat.guild, self.user, role));

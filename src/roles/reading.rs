@@ -56,7 +56,10 @@ pub(super) struct Answer {
 
 #[derive(Debug)]
 enum Read {
-    People(Vec<UserId>, anyhow::Result<Vec<(UserId, Option<SeenMember>)>>),
+    People(
+        Vec<UserId>,
+        anyhow::Result<Vec<(UserId, Option<SeenMember>)>>,
+    ),
     Page(UserId, anyhow::Result<(Vec<SeenMember>, bool)>),
 }
 
@@ -112,8 +115,15 @@ impl Reading {
         let round = is_idle.then(|| self.round_at + period(intent));
         let now = Instant::now();
         let begin = Some(self.begin_at).filter(|at| *at > now);
-        let retries = self.unreadable.values().map(|unreadable| unreadable.retry_at);
-        retries.filter(|at| *at > now).chain(round).chain(begin).min()
+        let retries = self
+            .unreadable
+            .values()
+            .map(|unreadable| unreadable.retry_at);
+        retries
+            .filter(|at| *at > now)
+            .chain(round)
+            .chain(begin)
+            .min()
     }
 
     /// The next answer; never without a request under way.
@@ -154,14 +164,20 @@ impl Reading {
 
     /// Someone who paid or verified just now is read first wherever they were not read yet.
     pub(super) fn want_first(&mut self, people: &People, user: UserId) {
-        let seats = people.person(user).into_iter().flat_map(|person| &person.seats);
+        let seats = people
+            .person(user)
+            .into_iter()
+            .flat_map(|person| &person.seats);
         for seat in seats.filter(|seat| seat.presence == Presence::Unknown) {
             self.want(Tier::JustNow, seat.guild, user);
         }
     }
 
     fn may_read(&self, guild: GuildId, now: Instant) -> bool {
-        let waits = self.unreadable.get(&guild).is_some_and(|one| now < one.retry_at);
+        let waits = self
+            .unreadable
+            .get(&guild)
+            .is_some_and(|one| now < one.retry_at);
         !waits && !self.gone.contains(&guild)
     }
 
@@ -179,7 +195,10 @@ impl Reading {
                 });
                 continue;
             }
-            let page = self.pages.iter().find(|(guild, _)| self.may_read(**guild, now));
+            let page = self
+                .pages
+                .iter()
+                .find(|(guild, _)| self.may_read(**guild, now));
             let Some((guild, after)) = page.map(|(guild, after)| (*guild, *after)) else {
                 return;
             };
@@ -227,11 +246,16 @@ impl Reading {
             _ => LONGEST_RETRY,
         };
         let before = self.unreadable.remove(&guild);
-        if before.as_ref().is_none_or(|before| before.sentence != sentence) {
+        if before
+            .as_ref()
+            .is_none_or(|before| before.sentence != sentence)
+        {
             warn!(%guild, error = sentence, "the server's members could not be read");
         }
         let tries = before.map_or(0, |before| before.tries);
-        let pause = RETRY.saturating_mul(2_u32.saturating_pow(tries)).min(longest);
+        let pause = RETRY
+            .saturating_mul(2_u32.saturating_pow(tries))
+            .min(longest);
         let unreadable = Unreadable {
             tries: (tries + 1).min(16),
             sentence,
@@ -305,7 +329,8 @@ impl Roles {
     pub(super) fn read_on(&mut self) {
         let now = Instant::now();
         for (guild, user) in self.people.take_unread() {
-            self.reading.want(tier(&self.people, guild, user), guild, user);
+            self.reading
+                .want(tier(&self.people, guild, user), guild, user);
         }
         let intent = self.inputs.discord_status.borrow().members_intent;
         let is_idle = self.reading.due.is_empty() && self.reading.pages.is_empty();
@@ -326,7 +351,9 @@ impl Roles {
         let failure = match read {
             Read::People(_, Ok(shown)) => {
                 for (user, shown) in &shown {
-                    let shown = shown.as_ref().map(|one| (one.roles.as_slice(), one.pending));
+                    let shown = shown
+                        .as_ref()
+                        .map(|one| (one.roles.as_slice(), one.pending));
                     self.people.read(guild, *user, shown, asked);
                 }
                 None
@@ -346,7 +373,13 @@ impl Roles {
                     self.reading.pages.insert(guild, last.user);
                 }
                 for member in page {
-                    self.people.see_listed(guild, member.user, &member.roles, member.pending, asked);
+                    self.people.see_listed(
+                        guild,
+                        member.user,
+                        &member.roles,
+                        member.pending,
+                        asked,
+                    );
                 }
                 None
             }
@@ -389,7 +422,13 @@ impl Roles {
     /// Answers those whose server was read, now that what came of it is decided.
     pub(super) fn tell_synced(&mut self) {
         let is_read = |guild: &GuildId| self.reading.is_read(*guild);
-        let read: Vec<_> = self.reading.syncing.keys().copied().filter(is_read).collect();
+        let read: Vec<_> = self
+            .reading
+            .syncing
+            .keys()
+            .copied()
+            .filter(is_read)
+            .collect();
         for guild in read {
             let mut synced = SyncOutcome {
                 at_tip: self.inputs.chain.borrow().at_tip,

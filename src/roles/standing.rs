@@ -26,7 +26,10 @@ pub(super) async fn standing(
     let wallets = people.wallets(user);
     let mut gates = Vec::new();
     let mut accesses = Vec::new();
-    let seats = people.person(user).into_iter().flat_map(|person| &person.seats);
+    let seats = people
+        .person(user)
+        .into_iter()
+        .flat_map(|person| &person.seats);
     let mut seats: Vec<_> = seats.filter(|seat| seat.is_there()).collect();
     seats.sort_unstable_by_key(|seat| seat.guild);
     for seat in seats {

@@ -11,7 +11,7 @@ use super::cause::to_changes;
 use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
-use crate::domain::{AppliedState, Counts, Intent, RoleAction, Timestamp, UserId};
+use crate::domain::{AppliedState, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId};
 
 impl Roles {
     /// Brings Discord a step closer to what should be. Touches only people whose evidence changed.
@@ -87,20 +87,13 @@ impl Roles {
             .collect();
         let store = self.store.clone();
         let (mut changes, adopted) = blocking(move || {
-            Ok((to_changes(&store, &changes, now)?, to_changes(&store, &adopted, now)?))
+            Ok((
+                to_changes(&store, &changes, now)?,
+                to_changes(&store, &adopted, now)?,
+            ))
         })
         .await?;
-        let is_whole = std::mem::take(&mut self.progress.full_pass);
-        let people = &self.people;
-        let pass = Pass {
-            is_looked_at: &|_, user| users.contains_key(&user),
-            is_whole: &|_| is_whole,
-            holders: &|guild, role| people.holders(guild, role),
-            policy: people.policy(),
-            now: machine_time(),
-        };
-        self.brake.hold_back(&mut changes, &pass);
-        self.show_held_back();
+        self.hold_back(&mut changes, &users);
         let intents: Vec<_> = changes
             .into_iter()
             .map(|change| {
@@ -117,7 +110,8 @@ impl Roles {
         }
         for change in &adopted {
             let given = Some(AppliedState::Granted);
-            self.people.set_applied(change.guild, change.user, change.role, given);
+            self.people
+                .set_applied(change.guild, change.user, change.role, given);
         }
         for (guild, user, role) in &forgotten {
             self.people.set_applied(*guild, *user, *role, None);
@@ -135,6 +129,21 @@ impl Roles {
         Ok(())
     }
 
+    /// Takes out of `changes` what the brake stops, having looked at these people.
+    fn hold_back(&mut self, changes: &mut Vec<RoleChange>, users: &FxHashMap<UserId, bool>) {
+        let is_whole = std::mem::take(&mut self.progress.full_pass);
+        let people = &self.people;
+        let pass = Pass {
+            is_looked_at: &|_, user| users.contains_key(&user),
+            is_whole: &|_| is_whole,
+            holders: &|guild, role| people.holders(guild, role),
+            policy: people.policy(),
+            now: machine_time(),
+        };
+        self.brake.hold_back(changes, &pass);
+        self.show_held_back();
+    }
+
     /// Shows which removals are stopped, where that changed.
     pub(super) fn show_held_back(&mut self) {
         let held_back: BTreeMap<_, _> = self.brake.held_back().collect();
@@ -147,7 +156,11 @@ impl Roles {
                     "stopped a mass removal; check the gates, the links and the node, then approve it: /amser approve");
             }
         }
-        let guilds: BTreeSet<_> = held_back.keys().chain(self.held_back.keys()).map(|key| key.0).collect();
+        let guilds: BTreeSet<_> = held_back
+            .keys()
+            .chain(self.held_back.keys())
+            .map(|key| key.0)
+            .collect();
         for guild in guilds {
             let here = held_back.iter().filter(|((of, _), _)| *of == guild);
             let here = here.map(|((_, role), held)| (*role, *held)).collect();
@@ -168,7 +181,11 @@ impl Roles {
             active: self.people.open_count(self.progress.last_now),
             links: self.people.link_count(),
             gates: self.people.gate_count(),
-            held_back: self.held_back.values().map(|held| held.removals as u64).sum(),
+            held_back: self
+                .held_back
+                .values()
+                .map(|held| held.removals as u64)
+                .sum(),
         };
         self.inputs
             .counts

@@ -8,8 +8,8 @@ use super::member;
 use super::tables::{APPLIED, APPROVALS, GATES, JOURNAL, MEMBER_JOURNAL};
 use super::touched::Touched;
 use crate::domain::{
-    Applied, AppliedState, Approval, Cause, Gate, GateId, GateOrigin, GuildId, Intent, JournalEntry,
-    Outcome, RoleChange, RoleId, UserId,
+    Applied, AppliedState, Approval, Cause, Gate, GateId, GateOrigin, GuildId, Intent,
+    JournalEntry, Outcome, RoleChange, RoleId, UserId,
 };
 
 impl Store {
@@ -66,9 +66,9 @@ impl Store {
 
     /// Makes intents durable; call before the first request leaves.
     pub fn intend(&self, intents: &[Intent]) -> anyhow::Result<()> {
-        let rows = intents.iter().map(|Intent { change, block, .. }| {
-            (change, AppliedState::intended(change), *block)
-        });
+        let rows = intents
+            .iter()
+            .map(|Intent { change, block, .. }| (change, AppliedState::intended(change), *block));
         self.put_applied(rows)
     }
 

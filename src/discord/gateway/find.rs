@@ -7,8 +7,8 @@ use serenity::http::{LightMethod, Request, Route};
 use serenity::model::gateway::BotGateway;
 use tokio_util::sync::CancellationToken;
 
+use crate::discord::backoff::delay;
 use crate::discord::error::{Failure, Reason};
-use crate::discord::outbox::delay;
 use crate::discord::shared::Shared;
 use crate::text;
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::trouble::{Scope, Troubles};
-use crate::discord::backoff;
 use crate::discord::Answered;
+use crate::discord::backoff;
 use crate::domain::{Intent, RoleAction, RoleId, UserId};
 
 /// A removal that is older goes before grants in bulk: under a load that never ends they would wait for ever.
@@ -201,7 +201,11 @@ impl Queue {
                 if done {
                     self.troubles.worked(sent.change.role);
                 }
-                let answered = if done { Answered::Done } else { Answered::NotThere };
+                let answered = if done {
+                    Answered::Done
+                } else {
+                    Answered::NotThere
+                };
                 return Some((sent, answered));
             }
             End::Postponed => {

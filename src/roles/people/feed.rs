@@ -55,7 +55,8 @@ impl People {
                 self.owners.remove(&wallet);
             }
         }
-        self.owners.extend(wallets.into_iter().map(|wallet| (wallet, user)));
+        self.owners
+            .extend(wallets.into_iter().map(|wallet| (wallet, user)));
         *self.dirty.entry(user).or_default() = true;
         self.find_seats(user);
         self.tidy(user);
@@ -80,7 +81,10 @@ impl People {
         self.gates.clear();
         self.asking.clear();
         for gate in gates {
-            self.asking.entry(gate.module).or_default().insert(gate.guild);
+            self.asking
+                .entry(gate.module)
+                .or_default()
+                .insert(gate.guild);
             self.gates.entry(gate.guild).or_default().push(gate);
         }
         for user in self.everyone().collect::<Vec<_>>() {
@@ -131,7 +135,10 @@ impl People {
         for (user, mut person) in persons {
             person.wallets.clear();
             person.is_forgotten = false;
-            person.seats.iter_mut().for_each(|seat| seat.applied.clear());
+            person
+                .seats
+                .iter_mut()
+                .for_each(|seat| seat.applied.clear());
             self.persons.insert(user, person);
         }
     }
@@ -154,7 +161,10 @@ impl People {
             guilds.extend(self.gates.keys().copied());
         } else {
             let held = wallets.iter().flat_map(|wallet| self.holdings.of(*wallet));
-            guilds.extend(held.filter_map(|one| self.asking.get(&one.module)).flatten());
+            guilds.extend(
+                held.filter_map(|one| self.asking.get(&one.module))
+                    .flatten(),
+            );
         }
         for guild in guilds {
             self.take_seat(user, guild);
@@ -257,7 +267,10 @@ impl People {
         shown: Option<(&[RoleId], bool)>,
         asked: u64,
     ) {
-        let seat = self.persons.get(&user).and_then(|person| person.seat(guild));
+        let seat = self
+            .persons
+            .get(&user)
+            .and_then(|person| person.seat(guild));
         let Some(seat) = seat else {
             return;
         };

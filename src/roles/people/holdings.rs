@@ -64,7 +64,8 @@ impl Holdings {
     pub(super) fn open_count(&self, policy: &Policy, now: Timestamp) -> u64 {
         let holdings = self.held.iter();
         let of_wallets = holdings.flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, one)));
-        let open = of_wallets.filter(|(wallet, one)| self.access(*wallet, one, policy).is_open(now));
+        let open =
+            of_wallets.filter(|(wallet, one)| self.access(*wallet, one, policy).is_open(now));
         open.count() as u64
     }
 
