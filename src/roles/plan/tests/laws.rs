@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{OnLapse, RoleChange};
-use crate::planner::{hold_back, without_revokes};
+use crate::domain::OnLapse;
 
 const USERS: u64 = 6;
 const ROLES: u64 = 4;
@@ -31,16 +30,17 @@ fn on_lapse() -> impl Strategy<Value = OnLapse> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    (on_lapse(), on_lapse(), on_lapse(), any::<bool>()).prop_map(
-        |(payment_failed, paused, cancelled, claim)| Policy {
+    let manual_roles = prop_oneof![
+        Just(ManualRoles::Adopt),
+        Just(ManualRoles::Leave),
+        Just(ManualRoles::Claim)
+    ];
+    (on_lapse(), on_lapse(), on_lapse(), manual_roles).prop_map(
+        |(payment_failed, paused, cancelled, manual_roles)| Policy {
             payment_failed,
             paused,
             cancelled,
-            manual_roles: if claim {
-                ManualRoles::Claim
-            } else {
-                ManualRoles::Leave
-            },
+            manual_roles,
             ..Policy::default()
         },
     )
@@ -80,19 +80,19 @@ fn random() -> impl Strategy<Value = Random> {
 }
 
 impl Random {
-    fn roster(&self) -> Roster {
-        let mut roster = Roster::new(self.policy);
+    fn people(&self) -> People {
+        let mut people = People::new(self.policy);
         for id in 1..=3 {
-            roster.set_plan(MODULE, plan_id(id), Some(TERMS));
+            people.set_plan(MODULE, plan_id(id), Some(TERMS));
         }
-        roster.set_complete(BTreeSet::from([MODULE]));
+        people.set_complete(BTreeSet::from([MODULE]));
         let gates = self.gates.iter().zip(1..).map(|((all, plans, roles), id)| {
             let matching = if *all { GateMatch::All } else { GateMatch::Any };
             let plans: Vec<_> = plans.iter().copied().collect();
             let roles: Vec<_> = roles.iter().copied().map(RoleId).collect();
             gate(id, matching, &plans, &roles)
         });
-        roster.set_gates(gates.collect());
+        people.set_gates(gates.collect());
         for (id, (holder, plan, paid_at, lapse)) in self.subscriptions.iter().enumerate() {
             let state = Subscription {
                 last_paid_at: paid_at.map(Timestamp),
@@ -101,10 +101,10 @@ impl Random {
                 cancelled: (*lapse == 3).then(mark),
                 ..paid(wallet(*holder), *plan, 0)
             };
-            subscribe(&mut roster, id as u64, state);
+            subscribe(&mut people, id as u64, state);
         }
         for holder in &self.blocked {
-            roster.set_blocked(MODULE, wallet(*holder), true);
+            people.set_blocked(MODULE, wallet(*holder), true);
         }
         let mut links = BTreeMap::<_, Vec<_>>::new();
         for (owner, holder) in self.owners.iter().zip(1..) {
@@ -114,29 +114,22 @@ impl Random {
                 .push(wallet(holder));
         }
         for (user, wallets) in links {
-            roster.set_wallets(user, wallets);
+            people.set_wallets(user, wallets);
         }
         for (user, role) in &self.ours {
-            roster.set_applied(&Applied {
-                guild: GUILD,
-                user: UserId(*user),
-                role: RoleId(*role),
-                state: AppliedState::Granted,
-                cause: Cause::NoSubscription,
-                block: 1,
-            });
+            let given = Some(AppliedState::Granted);
+            people.set_applied(GUILD, UserId(*user), RoleId(*role), given);
         }
-        let mut held = BTreeMap::<_, Vec<_>>::new();
-        for (user, role) in &self.held {
-            if !self.absent.contains(user) {
-                held.entry(UserId(*user)).or_default().push(RoleId(*role));
+        for user in 1..=USERS {
+            if self.absent.contains(&user) {
+                people.left(GUILD, UserId(user));
+                continue;
             }
+            let held = self.held.iter().filter(|(of, _)| *of == user);
+            let held: Vec<_> = held.map(|(_, role)| RoleId(*role)).collect();
+            people.see(GUILD, UserId(user), &held, false);
         }
-        let present = (1..=USERS).filter(|user| !self.absent.contains(user));
-        let interest = (1..=ROLES).map(RoleId).collect();
-        let present = present.map(UserId).collect();
-        roster.observe_guild(GUILD, interest, present, held.into_iter().collect());
-        roster
+        people
     }
 
     /// Whether the gates give a member this role: the rule told once more, plainly.
@@ -178,20 +171,33 @@ impl Random {
     }
 }
 
-fn everybody(roster: &Roster) -> (Vec<Decision>, Findings) {
-    plan(roster, (1..=USERS).map(UserId), NOW)
+fn everybody(people: &People) -> Plan {
+    plan(people, (1..=USERS).map(|user| (UserId(user), false)), NOW)
+}
+
+/// Makes all changes.
+fn apply(people: &mut People, plan: Plan) {
+    for one in plan.changes {
+        people.acknowledge(one.guild, one.user, one.role, one.action);
+    }
+    for one in plan.adopted {
+        people.set_applied(one.guild, one.user, one.role, Some(AppliedState::Granted));
+    }
+    for (guild, user, role) in plan.forgotten {
+        people.set_applied(guild, user, role, None);
+    }
 }
 
 proptest! {
     #[test]
     fn applying_a_plan_reaches_what_is_desired(random in random()) {
-        let mut roster = random.roster();
-        let (decisions, _) = everybody(&roster);
-        for decision in &decisions {
-            roster.acknowledge(decision.guild, decision.user, decision.role, decision.action);
-        }
+        let mut people = random.people();
+        let before = everybody(&people);
+        apply(&mut people, before);
         for user in 1..=USERS {
-            let held = roster.guild(GUILD).expect("it was observed").held(UserId(user)).to_vec();
+            // Of no interest: nothing is changed about them.
+            let Some(person) = people.person(UserId(user)) else { continue };
+            let held = person.seat(GUILD).map_or(&[][..], |seat| &seat.held);
             for role in 1..=ROLES {
                 let expected = !random.absent.contains(&user) && random.desired(user, role);
                 prop_assert_eq!(held.contains(&RoleId(role)), expected, "user {} role {}", user, role);
@@ -201,72 +207,49 @@ proptest! {
 
     #[test]
     fn a_second_plan_is_empty(random in random()) {
-        let mut roster = random.roster();
-        for decision in everybody(&roster).0 {
-            roster.acknowledge(decision.guild, decision.user, decision.role, decision.action);
+        let mut people = random.people();
+        let first = everybody(&people);
+        apply(&mut people, first);
+        prop_assert_eq!(everybody(&people), Plan::default());
+    }
+
+    #[test]
+    fn while_a_plan_is_under_way_the_next_is_empty(random in random()) {
+        let mut people = random.people();
+        let first = everybody(&people);
+        for one in &first.changes {
+            let intended = match one.action {
+                RoleAction::Grant => AppliedState::Granting,
+                RoleAction::Revoke if one.because == Because::ByHand => AppliedState::Claiming,
+                RoleAction::Revoke => AppliedState::Revoking,
+            };
+            people.set_applied(one.guild, one.user, one.role, Some(intended));
         }
-        prop_assert_eq!(everybody(&roster).0, vec![]);
+        apply(&mut people, Plan { changes: Vec::new(), ..first });
+        prop_assert_eq!(everybody(&people), Plan::default());
     }
 
     #[test]
     fn grants_come_first_and_nothing_is_asked_twice(random in random()) {
-        let (decisions, _) = everybody(&random.roster());
-        prop_assert!(decisions.is_sorted_by_key(|decision| decision.action));
-        let asked: BTreeSet<_> = decisions.iter().map(|one| (one.user, one.role)).collect();
-        prop_assert_eq!(asked.len(), decisions.len());
+        let changes = everybody(&random.people()).changes;
+        prop_assert!(changes.is_sorted_by_key(|decision| decision.action));
+        let asked: BTreeSet<_> = changes.iter().map(|one| (one.user, one.role)).collect();
+        prop_assert_eq!(asked.len(), changes.len());
     }
 
     #[test]
     fn everyone_covers_all_who_need_a_change(random in random()) {
-        let roster = random.roster();
-        prop_assert_eq!(plan(&roster, roster.everyone(), NOW), everybody(&roster));
+        let people = random.people();
+        let everyone = people.everyone().map(|user| (user, false));
+        prop_assert_eq!(plan(&people, everyone, NOW), everybody(&people));
     }
 
     #[test]
-    fn before_the_tip_only_grants_are_left_and_the_others_wait(random in random()) {
-        let (decisions, _) = everybody(&random.roster());
-        let mut left = decisions.clone();
-        let waiting = without_revokes(&mut left);
-        prop_assert!(left.iter().all(|decision| decision.action == RoleAction::Grant));
-        for decision in decisions {
-            prop_assert!(left.contains(&decision) || waiting.contains(&decision.user));
-        }
-    }
-
-    #[test]
-    fn the_brake_stops_outsized_groundless_removals_alone(
-        holders in 1..60u64,
-        removals in 0..60u64,
-        grounded in 0..60u64,
-        share in 0.0..1.0f64,
-        floor in 1..10u32,
-    ) {
-        let (removals, grounded) = (removals.min(holders), grounded.min(holders));
-        let policy = Policy { max_revoke_share: share, max_revoke_floor: floor, ..Policy::default() };
-        let mut roster = Roster::new(policy);
-        let held = (1..=holders).map(|user| (UserId(user), vec![ROLE])).collect();
-        roster.observe_guild(GUILD, BTreeSet::from([ROLE]), (1..=holders).map(UserId).collect(), held);
-        let change = |action, user, cause: &Cause| RoleChange {
-            action, guild: GUILD, user: UserId(user), role: ROLE, cause: cause.clone(),
-        };
-        let unlinked = Cause::Unlinked;
-        let mut changes = vec![change(RoleAction::Grant, 1_000, &Cause::NoSubscription)];
-        changes.extend((1..=grounded).map(|user| change(RoleAction::Revoke, user, &unlinked)));
-        // A chain that was started over is one node's word.
-        let groundless = [Cause::GateRemoved, Cause::Reorganised { fork_block: 0 }];
-        let groundless = (1..=removals).zip(groundless.iter().cycle());
-        changes.extend(groundless.map(|(user, cause)| change(RoleAction::Revoke, user, cause)));
-        let before = changes.clone();
-        let stopped = hold_back(&roster, &mut changes, &BTreeSet::new());
-        let outsized = removals >= u64::from(floor) && removals as f64 > share * holders as f64;
-        prop_assert_eq!(!stopped.is_empty(), outsized);
-        let gone = before.len() - changes.len();
-        prop_assert_eq!(gone as u64, if outsized { removals } else { 0 });
-        prop_assert!(changes.iter().all(|one| before.contains(one)));
-        prop_assert!(changes.len() as u64 > grounded, "grants and grounded removals pass");
-        // What was stopped stays so, however few are looked at; what has a reason never is.
-        let mut one_by_one = before.clone();
-        hold_back(&roster, &mut one_by_one, &BTreeSet::from([(GUILD, ROLE)]));
-        prop_assert_eq!(one_by_one.len() as u64, 1 + grounded);
+    fn who_paid_just_now_gets_the_same_as_others_once_read(random in random()) {
+        let people = random.people();
+        let just_now = plan(&people, (1..=USERS).map(|user| (UserId(user), true)), NOW);
+        let changes = just_now.changes.into_iter();
+        let changes: Vec<_> = changes.map(|one| Decision { just_now: false, ..one }).collect();
+        prop_assert_eq!(changes, everybody(&people).changes);
     }
 }
