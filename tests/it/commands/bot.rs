@@ -1,4 +1,4 @@
-//! The program's Discord side with its reconcile loop, as `app` wires it, without chain and pages.
+//! The program's Discord side with the loop that keeps the roles, as `app` wires it, without chain and pages.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
 use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, Policy, Question, Timestamp};
-use amser_roles::reconcile;
+use amser_roles::roles;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 use amser_roles::web;
@@ -81,7 +81,7 @@ pub(super) fn start(
         status,
         stop.clone(),
     ));
-    let inputs = reconcile::Inputs {
+    let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: status_seen.clone(),
         observations,
@@ -91,7 +91,7 @@ pub(super) fn start(
         modules: watch::Sender::new(BTreeSet::new()),
     };
     let policy = Policy::default();
-    tokio::spawn(reconcile::run(
+    tokio::spawn(roles::run(
         store.clone(),
         discord.clone(),
         policy,

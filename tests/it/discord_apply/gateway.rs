@@ -171,57 +171,6 @@ async fn a_gateway_that_stays_away_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_while_a_server_is_read_is_in_the_answer() {
-    use amser_roles::sandbox::discord::{Fault, Times};
-    let mut story = Story::begin(1500).await;
-    story.ready().await;
-    let slow = Fault::Slow(Duration::from_millis(400));
-    story
-        .local
-        .inject(Some(Route::ListMembers), slow, Times::UntilCleared);
-    let (discord, guild, paid) = (story.discord.clone(), story.guild, story.paid);
-    let reading = tokio::spawn(async move { discord.observe(guild, &[paid].into()).await });
-    let begun = story
-        .local
-        .wait_until("the second page is asked for", DEADLINE, |local| {
-            local.count(Route::ListMembers) == 2
-        });
-    begun.await.unwrap();
-    // Both are on the first page, which is read already.
-    let [left, paying] = story.users[..2] else {
-        panic!("members")
-    };
-    story.local.remove_member(guild, left).unwrap();
-    story.set(RoleAction::Grant, paying);
-    let seen = reading.await.unwrap().unwrap();
-    assert!(seen.present.binary_search(&left).is_err());
-    assert_eq!(seen.members, [(paying, vec![paid])]);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_happens_after_a_server_was_read_is_in_the_answer_too() {
-    let mut story = Story::begin(2).await;
-    story.ready().await;
-    let [left, paying] = story.users[..2] else {
-        panic!("members")
-    };
-    let wanted = BTreeSet::from([story.paid]);
-    let reading = story.discord.read_guild(story.guild, &wanted);
-    let reading = reading.await.unwrap();
-    story.local.remove_member(story.guild, left).unwrap();
-    story
-        .observed(|observation| matches!(observation, Observation::MemberLeft { .. }))
-        .await;
-    story.set(RoleAction::Grant, paying);
-    story.settled().await;
-    let seen = reading.finish();
-    assert!(seen.present.binary_search(&left).is_err());
-    assert_eq!(seen.members, [(paying, vec![story.paid])]);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_is_one_sentence() {
     let local = LocalDiscord::start(Options::default()).await.unwrap();
     let channels = Channels {
