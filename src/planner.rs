@@ -15,8 +15,8 @@ pub use brake::{Held, hold_back, without_revokes};
 pub use standing::gate_standings;
 
 use crate::domain::{
-    AppliedState, Gate, GateMatch, GuildId, LinkEnd, ManualRoles, ModuleAddress, RoleAction, RoleId,
-    SubscriptionId, Timestamp, UserId, Wallet,
+    AppliedState, Gate, GateMatch, GuildId, LinkEnd, ManualRoles, ModuleAddress, RoleAction,
+    RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::Access;
 use crate::roster::{GuildView, Holding, Member, Roster};
@@ -281,7 +281,9 @@ fn lost(roster: &Roster, guild: GuildId, role: RoleId, user: UserId, now: Timest
         return Because::NoGate;
     }
     let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
-        let held = gates.iter().flat_map(|gate| holdings_of(roster, gate, wallets));
+        let held = gates
+            .iter()
+            .flat_map(|gate| holdings_of(roster, gate, wallets));
         held.map(|(wallet, holding)| (roster.access(wallet, holding), wallet, *holding))
             .filter(|(access, ..)| *access != Access::NeverPaid)
             .collect()
@@ -292,7 +294,9 @@ fn lost(roster: &Roster, guild: GuildId, role: RoleId, user: UserId, now: Timest
             paid.iter().any(|(access, ..)| is_enough(*access))
         };
         let mut ended = roster.ended_links(user).iter();
-        ended.find(|(wallet, _)| is_it(wallet)).map(|(_, end)| Because::Left(*end))
+        ended
+            .find(|(wallet, _)| is_it(wallet))
+            .map(|(_, end)| Because::Left(*end))
     };
     let wallets = roster.wallets(user);
     let held = paid_by(wallets);

@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 pub use guild::{GuildView, Member};
 
 use crate::domain::{
-    Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, SubscriptionId, Timestamp, UserId, Wallet,
+    Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 use crate::projection::{self, Access, Gist};
 

@@ -36,9 +36,7 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::Paused { .. } => "subscription paused".to_owned(),
         Cause::Cancelled { .. } => "subscription cancelled".to_owned(),
         Cause::Blocked { .. } => "subscriber blocked by the merchant".to_owned(),
-        Cause::Reorganised { .. } => {
-            "the chain was reorganised and the payment is gone".to_owned()
-        }
+        Cause::Reorganised { .. } => "the chain was reorganised and the payment is gone".to_owned(),
         Cause::NoSubscription => "no subscription backs this role".to_owned(),
         Cause::GateRemoved => "the gate for this role was changed or removed".to_owned(),
         Cause::ManualRole => "given by hand, but this role needs a subscription".to_owned(),
@@ -203,7 +201,10 @@ mod tests {
             let reason = audit_reason(&cause);
             assert!(reason.len() <= 512 && !reason.contains('%'), "{reason}");
             let lower = reason.to_lowercase();
-            assert!(!lower.contains("987654321") && !lower.contains("abab"), "{reason}");
+            assert!(
+                !lower.contains("987654321") && !lower.contains("abab"),
+                "{reason}"
+            );
             assert!(
                 reason.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
                 "{reason}"

@@ -23,8 +23,9 @@ pub fn hold_back(
     changes: &mut Vec<RoleChange>,
     stopped: &BTreeSet<(GuildId, RoleId)>,
 ) -> BTreeMap<(GuildId, RoleId), Held> {
-    let groundless =
-        |change: &RoleChange| change.action == RoleAction::Revoke && change.cause.evidence() == Evidence::Absence;
+    let groundless = |change: &RoleChange| {
+        change.action == RoleAction::Revoke && change.cause.evidence() == Evidence::Absence
+    };
     let mut counts: BTreeMap<(GuildId, RoleId), usize> = BTreeMap::new();
     for change in changes.iter().filter(|change| groundless(change)) {
         *counts.entry((change.guild, change.role)).or_default() += 1;

@@ -278,7 +278,9 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
         roster.set_wallets(user, wallets);
     }
     let mut ended = BTreeMap::<_, Vec<_>>::new();
-    store.for_each_ended_link(|user, wallet, end| ended.entry(user).or_default().push((wallet, end)))?;
+    store.for_each_ended_link(|user, wallet, end| {
+        ended.entry(user).or_default().push((wallet, end))
+    })?;
     for (user, ended) in ended {
         roster.set_ended_links(user, ended);
     }

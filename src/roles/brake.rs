@@ -137,7 +137,8 @@ impl Watched {
         let oldest = pass.now.0.saturating_sub(WINDOW);
         self.passed.retain(|_, (at, _)| at.0 > oldest);
         self.holders = (pass.holders)(guild, role);
-        let may_pass = |user: &UserId| self.released.contains(user) || self.passed.contains_key(user);
+        let may_pass =
+            |user: &UserId| self.released.contains(user) || self.passed.contains_key(user);
         let new: BTreeSet<_> = wanted.into_iter().filter(|user| !may_pass(user)).collect();
         if self.stopped.is_none() && self.is_outsized(&new, pass.policy) {
             self.stopped = Some(pass.now);
@@ -149,7 +150,8 @@ impl Watched {
             }
         } else {
             let passed = (pass.now, self.holders);
-            self.passed.extend(new.into_iter().map(|user| (user, passed)));
+            self.passed
+                .extend(new.into_iter().map(|user| (user, passed)));
         }
     }
 

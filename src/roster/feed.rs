@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Holding, Roster};
 use crate::domain::{
-    Applied, AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, RoleAction, RoleChange,
-    RoleId, Subscription, SubscriptionId, UserId, Wallet,
+    Applied, AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, RoleAction,
+    RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
 };
 use crate::projection::{Access, Gist};
 

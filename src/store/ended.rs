@@ -182,10 +182,16 @@ mod tests {
         store.forget_member(ADA).unwrap();
         assert_eq!(store.ended_links_of(ADA).unwrap(), []);
         let applied = || store.applied_of(ADA).unwrap();
-        assert_eq!((&applied()[0].cause, applied()[0].block), (&Cause::Forgotten, 0));
+        assert_eq!(
+            (&applied()[0].cause, applied()[0].block),
+            (&Cause::Forgotten, 0)
+        );
         // What was under way is acknowledged later.
         give(&store, ADA);
-        assert_eq!((&applied()[0].cause, applied()[0].block), (&Cause::Forgotten, 0));
+        assert_eq!(
+            (&applied()[0].cause, applied()[0].block),
+            (&Cause::Forgotten, 0)
+        );
         let revoke = change(RoleAction::Revoke, ADA, Cause::Forgotten);
         store.intend(&[revoke.clone()], 9).unwrap();
         assert_eq!(applied()[0].block, 0);

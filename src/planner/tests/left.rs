@@ -19,7 +19,11 @@ fn because(
     let mut ended = Vec::new();
     for (byte, plan, at, end) in left {
         if let Some(at) = at {
-            subscribe(&mut roster, u64::from(*byte), paid(wallet(*byte), *plan, *at));
+            subscribe(
+                &mut roster,
+                u64::from(*byte),
+                paid(wallet(*byte), *plan, *at),
+            );
         }
         ended.push((wallet(*byte), *end));
     }
@@ -36,7 +40,10 @@ fn a_wallet_with_an_open_subscription_that_left_is_the_reason() {
         let left = [(4, 1, None, LinkEnd::Unlinked), (5, 1, Some(9_000), end)];
         assert_eq!(because(one_gate(), None, &left, false), Because::Left(end));
         // Another one of hers ended long before.
-        assert_eq!(because(one_gate(), Some(1), &left, false), Because::Left(end));
+        assert_eq!(
+            because(one_gate(), Some(1), &left, false),
+            Because::Left(end)
+        );
     }
 }
 
