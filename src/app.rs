@@ -115,6 +115,8 @@ pub async fn serve(
         },
         parts_stop.clone(),
     )?;
+    let views = chain::Views::new(&config.chain, chain.clone());
+    let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
@@ -123,11 +125,13 @@ pub async fn serve(
         questions,
         counts: counts_sender,
         modules: modules_sender,
+        views,
     };
     let follow = chain::follow(
         config.chain.clone(),
         store.clone(),
         modules,
+        doubts,
         chain_status,
         parts_stop.clone(),
     );

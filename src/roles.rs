@@ -6,6 +6,7 @@
 mod answer;
 pub mod brake;
 mod cause;
+mod confirm;
 pub mod desired;
 mod feed;
 mod intents;
@@ -22,6 +23,7 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::chain::Views;
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, HeldBack, ModuleAddress, Policy, Question, RoleId,
@@ -29,6 +31,7 @@ use crate::domain::{
 };
 use crate::store::Store;
 use brake::Brake;
+use confirm::Confirming;
 use people::People;
 use reading::Reading;
 
@@ -59,6 +62,8 @@ pub struct Inputs {
     pub counts: watch::Sender<Counts>,
     /// The modules that gates ask about, for the follower.
     pub modules: watch::Sender<BTreeSet<ModuleAddress>>,
+    /// The contracts' own view of who has access.
+    pub views: Views,
 }
 
 /// Runs until `stop`.
@@ -83,6 +88,7 @@ struct Roles {
     inputs: Inputs,
     people: People,
     reading: Reading,
+    confirming: Confirming,
     brake: Brake,
     /// What the brake holds, as it was shown last.
     held_back: BTreeMap<(GuildId, RoleId), HeldBack>,
@@ -117,6 +123,7 @@ impl Roles {
             discord,
             inputs,
             people: People::new(policy),
+            confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
             brake: Brake::default(),
             held_back: BTreeMap::new(),
@@ -152,6 +159,7 @@ impl Roles {
                 changed = self.inputs.chain.changed() => changed.context("the chain follower ended")?,
                 Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
                 answer = self.reading.answered() => self.take_answer(answer?),
+                verdicts = self.confirming.answered() => self.take_verdicts(verdicts?),
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = sleep_until(read_at) => {}
                 _ = count.tick() => {

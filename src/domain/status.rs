@@ -24,6 +24,8 @@ pub struct ChainStatus {
     pub rpc: Option<String>,
     /// Reorganisations that changed stored blocks, since the start.
     pub reorgs: u64,
+    /// How often a contract said that a wallet has access where the followed events say that it has none, since the start.
+    pub disagreements: u64,
     /// Events read from blocks that are not confirmed yet, in chain order: shown to members, never acted upon.
     pub pending: Vec<ChainEvent>,
     /// Why the chain cannot be followed at the moment, in one sentence.

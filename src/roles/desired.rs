@@ -2,7 +2,8 @@
 
 use super::people::{Holding, People};
 use crate::domain::{
-    Gate, GateMatch, GuildId, ModuleAddress, RoleId, SubscriptionId, Timestamp, Wallet,
+    Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, RoleId, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 use crate::projection::Access;
 
@@ -29,6 +30,10 @@ pub enum Because {
     NoGate,
     /// The role was given by hand and the gates claim their roles.
     ByHand,
+    /// A wallet with a subscription that a gate of the role asks for left the member.
+    Left(LinkEnd),
+    /// The member asked to be forgotten.
+    Forgotten,
 }
 
 /// Whether a gate is open to the owner of these wallets, and by which subscription: the one that lasts longest.
@@ -87,39 +92,59 @@ fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
     }
 }
 
-/// Why a role that this program gave is not deserved any more: the last subscription that gave it and ended. One that is
-/// still open ended nothing: where there are only such, the gate asks for something else than it did.
+/// Why a role that this program gave is not deserved any more. What the member did comes first: that a wallet left whose
+/// subscription is open; then the last subscription that gave the role and ended. One that is still open ended nothing:
+/// where there are only such, the gate asks for something else than it did.
 pub fn why_lost(
     people: &People,
     guild: GuildId,
     role: RoleId,
-    wallets: &[Wallet],
+    user: UserId,
     now: Timestamp,
 ) -> Because {
-    let mut gates = of_role(people, guild, role).peekable();
-    if gates.peek().is_none() {
+    if people
+        .person(user)
+        .is_some_and(|person| person.is_forgotten)
+    {
+        return Because::Forgotten;
+    }
+    let gates = people.gates(guild).iter();
+    let gates: Vec<_> = gates.filter(|gate| gate.roles.contains(&role)).collect();
+    if gates.is_empty() {
         return Because::NoGate;
     }
-    let held: Vec<_> = gates
-        .flat_map(|gate| holdings_of(people, gate, wallets))
-        .map(|(wallet, holding)| (people.access(wallet, holding), wallet, holding))
-        .filter(|(access, ..)| *access != Access::NeverPaid)
-        .collect();
+    let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
+        let held = gates
+            .iter()
+            .flat_map(|gate| holdings_of(people, gate, wallets));
+        held.map(|(wallet, holding)| (people.access(wallet, holding), wallet, *holding))
+            .filter(|(access, ..)| *access != Access::NeverPaid)
+            .collect()
+    };
+    let left = |is_enough: &dyn Fn(Access) -> bool| {
+        let is_it = |wallet: &Wallet| {
+            let paid = paid_by(&[*wallet]);
+            paid.iter().any(|(access, ..)| is_enough(*access))
+        };
+        let mut ended = people.ended_links(user).iter();
+        ended
+            .find(|(wallet, _)| is_it(wallet))
+            .map(|(_, end)| Because::Left(*end))
+    };
+    let wallets = people.wallets(user);
+    let held = paid_by(wallets);
     // The longest-lasting of those that ended, unless an event ended one: a moment is the weaker explanation.
     let ended = held
         .iter()
         .filter(|(access, ..)| !access.is_open(now))
         .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access));
-    match ended {
-        Some((access, wallet, holding)) => because(*wallet, holding, *access),
-        None if !held.is_empty() => Because::NoGate,
-        None => Because::NoHolding {
-            linked: !wallets.is_empty(),
-        },
-    }
-}
-
-fn of_role(people: &People, guild: GuildId, role: RoleId) -> impl Iterator<Item = &Gate> {
-    let gates = people.gates(guild).iter();
-    gates.filter(move |gate| gate.roles.contains(&role))
+    left(&|access| access.is_open(now))
+        .or_else(|| ended.map(|(access, wallet, holding)| because(*wallet, holding, *access)))
+        .or_else(|| left(&|_| true))
+        .unwrap_or(match held.is_empty() {
+            true => Because::NoHolding {
+                linked: !wallets.is_empty(),
+            },
+            false => Because::NoGate,
+        })
 }

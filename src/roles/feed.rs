@@ -31,11 +31,17 @@ impl Roles {
         }
         for user in touched.members {
             let store = self.store.clone();
-            let (wallets, forgotten, seen_in) = blocking(move || {
-                let wallets = store.wallets_of(user)?;
-                Ok((wallets, store.is_forgotten(user)?, store.seen_in(user)?))
+            let (ended, forgotten, wallets, seen_in) = blocking(move || {
+                let (ended, forgotten) = (store.ended_links_of(user)?, store.is_forgotten(user)?);
+                Ok((
+                    ended,
+                    forgotten,
+                    store.wallets_of(user)?,
+                    store.seen_in(user)?,
+                ))
             })
             .await?;
+            self.people.set_ended_links(user, ended);
             self.people.set_forgotten(user, forgotten);
             self.people.set_wallets(user, wallets);
             for guild in seen_in {
@@ -110,6 +116,13 @@ pub(super) fn load(store: &Store, people: &mut People) -> anyhow::Result<()> {
     store.for_each_link(|user, wallet| wallets.entry(user).or_default().push(wallet))?;
     for (user, wallets) in wallets {
         people.set_wallets(user, wallets);
+    }
+    let mut ended = BTreeMap::<_, Vec<_>>::new();
+    store.for_each_ended_link(|user, wallet, end| {
+        ended.entry(user).or_default().push((wallet, end));
+    })?;
+    for (user, ended) in ended {
+        people.set_ended_links(user, ended);
     }
     store.for_each_applied(|applied| {
         people.set_applied(

@@ -2,17 +2,23 @@
 
 use tracing::{info, warn};
 
+use super::brake::{self, Brake};
 use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
-use crate::domain::{Intent, JournalEntry, Outcome, RoleAction, RoleChange};
+use crate::domain::{Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
 
 impl Roles {
-    /// Sends what the last run left open.
+    /// Sends what the last run left open, and lets the brake know what it has let through and stopped.
     pub(super) async fn resume_intents(&mut self) -> anyhow::Result<()> {
         let store = self.store.clone();
-        let open = blocking(move || {
-            let mut open = Vec::new();
+        let now = machine_time();
+        let (open, brake) = blocking(move || {
+            let mut brake = Brake::holding(store.stopped()?);
+            for entry in store.made_since(Timestamp(now.0.saturating_sub(brake::WINDOW)))? {
+                brake.count(&entry.change, entry.at);
+            }
+            let mut open: Vec<Intent> = Vec::new();
             store.for_each_applied(|applied| {
                 let block = applied.block;
                 open.extend(applied.outstanding_change().map(|change| Intent {
@@ -21,9 +27,12 @@ impl Roles {
                     just_now: false,
                 }));
             })?;
-            Ok(open)
+            open.iter()
+                .for_each(|intent| brake.count(&intent.change, now));
+            Ok((open, brake))
         })
         .await?;
+        self.brake = brake;
         self.discord.send(open);
         Ok(())
     }

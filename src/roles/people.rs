@@ -18,7 +18,7 @@ pub use holdings::{Holding, Holdings};
 pub use seat::{Presence, Seat};
 
 use crate::domain::{
-    Gate, GuildId, ManualRoles, ModuleAddress, Policy, RoleId, Timestamp, UserId, Wallet,
+    Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleId, Timestamp, UserId, Wallet,
 };
 
 /// While no more servers than this have gates, every linked member is looked for in each of them. Beyond, in those where
@@ -66,6 +66,8 @@ pub struct People {
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
     owners: FxHashMap<Wallet, UserId>,
+    /// Wallets that left members who still have roles of ours, and how.
+    ended_links: FxHashMap<UserId, Vec<(Wallet, LinkEnd)>>,
     /// Who has a seat in a server.
     servers: BTreeMap<GuildId, FxHashSet<UserId>>,
     /// Who is to be planned for, and whether they paid or verified just now.
@@ -155,6 +157,11 @@ impl People {
     /// A member's wallets.
     pub fn wallets(&self, user: UserId) -> &[Wallet] {
         self.person(user).map_or(&[], |person| &person.wallets)
+    }
+
+    /// The wallets that left a member, and how.
+    pub fn ended_links(&self, user: UserId) -> &[(Wallet, LinkEnd)] {
+        self.ended_links.get(&user).map_or(&[], Vec::as_slice)
     }
 
     /// How many wallets are linked.

@@ -173,7 +173,7 @@ impl Check<'_> {
             (AppliedState::Granted, Presence::Pending | Presence::Present) => (is_held, !is_held),
         };
         if revoke {
-            let because = why_lost(people, seat.guild, role, &person.wallets, self.now);
+            let because = why_lost(people, seat.guild, role, self.user, self.now);
             plan.changes
                 .push(self.decide(RoleAction::Revoke, role, because));
         }

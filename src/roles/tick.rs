@@ -93,7 +93,8 @@ impl Roles {
             ))
         })
         .await?;
-        self.hold_back(&mut changes, &users);
+        self.confirm(&mut changes, &users);
+        self.hold_back(&mut changes, &users).await?;
         let intents: Vec<_> = changes
             .into_iter()
             .map(|change| {
@@ -130,11 +131,28 @@ impl Roles {
     }
 
     /// Takes out of `changes` what the brake stops, having looked at these people.
-    fn hold_back(&mut self, changes: &mut Vec<RoleChange>, users: &FxHashMap<UserId, bool>) {
+    async fn hold_back(
+        &mut self,
+        changes: &mut Vec<RoleChange>,
+        users: &FxHashMap<UserId, bool>,
+    ) -> anyhow::Result<()> {
+        let before = self.brake.stopped();
+        self.brake(changes, users);
+        let stopped = self.brake.stopped();
+        if stopped != before {
+            let store = self.store.clone();
+            blocking(move || store.set_stopped(&stopped)).await?;
+        }
+        Ok(())
+    }
+
+    fn brake(&mut self, changes: &mut Vec<RoleChange>, users: &FxHashMap<UserId, bool>) {
         let is_whole = std::mem::take(&mut self.progress.full_pass);
-        let people = &self.people;
+        let (people, confirming) = (&self.people, &self.confirming);
         let pass = Pass {
-            is_looked_at: &|_, user| users.contains_key(&user),
+            is_looked_at: &|guild, user| {
+                users.contains_key(&user) && !confirming.awaits(guild, user)
+            },
             is_whole: &|_| is_whole,
             holders: &|guild, role| people.holders(guild, role),
             policy: people.policy(),

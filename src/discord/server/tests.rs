@@ -273,7 +273,7 @@ fn errors_that_the_roles_show_go_when_the_roles_show_no_more() {
     // And no longer than anyone wants the role.
     queue.troubles.refused(Some(ROLE), "No.".into(), now);
     queue
-        .standing
+        .troubles
         .review(GUILD, &roles, &BTreeSet::new(), false, now);
     assert!(queue.troubles.sentences().next().is_none());
 }

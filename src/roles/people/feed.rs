@@ -6,8 +6,8 @@ use rustc_hash::FxHashSet;
 
 use super::{LOOK_EVERYWHERE, People, Presence, Seat};
 use crate::domain::{
-    AppliedState, Gate, GuildId, ManualRoles, ModuleAddress, Plan, PlanId, RoleAction, RoleChange,
-    RoleId, Subscription, SubscriptionId, UserId, Wallet,
+    AppliedState, Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Plan, PlanId, RoleAction,
+    RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
 };
 
 /// From the store.
@@ -60,6 +60,16 @@ impl People {
         *self.dirty.entry(user).or_default() = true;
         self.find_seats(user);
         self.tidy(user);
+    }
+
+    /// Sets the wallets that left a member.
+    pub fn set_ended_links(&mut self, user: UserId, ended: Vec<(Wallet, LinkEnd)>) {
+        if ended.is_empty() {
+            self.ended_links.remove(&user);
+        } else {
+            self.ended_links.insert(user, ended);
+        }
+        self.touch(user);
     }
 
     /// Sets whether a member asked to be forgotten.

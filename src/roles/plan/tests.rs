@@ -2,6 +2,7 @@
 
 mod intents;
 mod laws;
+mod left;
 
 use std::collections::BTreeSet;
 
