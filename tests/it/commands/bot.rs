@@ -89,6 +89,7 @@ pub(super) fn start(
         questions: asked,
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
+        views: Views::new(&no_chain(), chain.clone()),
     };
     let policy = Policy::default();
     tokio::spawn(roles::run(
