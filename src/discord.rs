@@ -37,7 +37,7 @@ pub use outbox::Outbox;
 pub use people::SeenMember;
 pub use profile::MemberProfile;
 
-use crate::domain::{DiscordStatus, GuildId, Outcome, RoleChange, RoleId, UserId};
+use crate::domain::{DiscordStatus, GuildId, MembersIntent, Outcome, RoleChange, RoleId, UserId};
 use shared::Shared;
 
 /// Whether something may be logged, whatever the operator asks for: on their talkative levels serenity and the websocket
@@ -46,8 +46,7 @@ use shared::Shared;
 /// For `tracing_subscriber::filter::filter_fn`, beside the operator's own filter, which could name these targets more
 /// precisely than any directive added to it.
 pub fn may_log(metadata: &tracing::Metadata<'_>) -> bool {
-    const CEILINGS: [(&str, tracing::Level); 5] = [
-        ("serenity::gateway::ws", tracing::Level::ERROR),
+    const CEILINGS: [(&str, tracing::Level); 4] = [
         ("serenity", tracing::Level::WARN),
         ("tungstenite", tracing::Level::INFO),
         ("tokio_tungstenite", tracing::Level::INFO),
@@ -68,6 +67,8 @@ pub struct Settings {
     pub application_id: NonZeroU64,
     /// `https://discord.com`, or the local Discord.
     pub api_url: url::Url,
+    /// `Used`: asked for as long as Discord does not refuse it; `Never`.
+    pub members_intent: MembersIntent,
 }
 
 /// Something seen on the gateway.
@@ -222,10 +223,9 @@ pub struct Channels {
 }
 
 /// Sets up Discord. The future keeps the gateway connected and delivers the outbox; it ends when `stop` is cancelled, or
-/// with an error in one sentence when Discord refuses the token or the privileged intent.
+/// with an error in one sentence when Discord refuses the token or the connection for good.
 ///
-/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]). Its handlers run on the
-/// gateway's own thread: they must not block it.
+/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]).
 ///
 /// # Errors
 /// As [`Discord::new`].

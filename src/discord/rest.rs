@@ -112,11 +112,6 @@ impl Rest {
 }
 
 impl Permit<'_> {
-    /// Someone else has sent the request, and its answer is not known here.
-    pub(crate) fn spent(mut self) {
-        self.sent = true;
-    }
-
     /// Sends the request and returns the body of a successful answer.
     pub(crate) async fn send(mut self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
         let rest = self.rest;
@@ -196,22 +191,35 @@ pub(crate) fn http(settings: &Settings, token: &SecretString, client: reqwest::C
         .build()
 }
 
-/// A client of its own for each runtime that it is used on.
+/// The HTTP client.
 pub(crate) fn client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none());
     let local = match settings.api_url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    if local {
+    build(if local {
         // A proxy of the machine's environment cannot reach the local Discord.
-        builder = builder.no_proxy();
-    }
+        builder().no_proxy()
+    } else {
+        builder()
+    })
+}
+
+/// A client for addresses of this machine.
+pub(crate) fn client_without_proxy() -> anyhow::Result<reqwest::Client> {
+    build(builder().no_proxy())
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+}
+
+fn build(builder: reqwest::ClientBuilder) -> anyhow::Result<reqwest::Client> {
     builder
         .build()
         .context("cannot set up the HTTP client for Discord")

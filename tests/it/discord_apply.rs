@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use amser_roles::discord::{self, Channels, Discord, NoCommands, Observation, Report, Settings};
 use amser_roles::domain::{
-    Cause, DiscordStatus, GuildId, Outcome, RoleAction, RoleChange, RoleId, UserId,
+    Cause, DiscordStatus, GuildId, MembersIntent, Outcome, RoleAction, RoleChange, RoleId, UserId,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
 use secrecy::SecretString;
@@ -180,6 +180,7 @@ fn settings(local: &LocalDiscord) -> Settings {
     Settings {
         application_id: NonZeroU64::new(local.options().application_id.get()).unwrap(),
         api_url: local.base_url().parse().unwrap(),
+        members_intent: MembersIntent::Used,
     }
 }
 

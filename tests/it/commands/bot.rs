@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
-use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, Policy, Question, Timestamp};
+use amser_roles::domain::{
+    ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Question, Timestamp,
+};
 use amser_roles::reconcile;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
@@ -41,6 +43,7 @@ pub(super) fn start(
     let settings = Settings {
         application_id: application,
         api_url: local.base_url().parse().unwrap(),
+        members_intent: MembersIntent::Used,
     };
     let (observed, observations) = mpsc::channel(1_000);
     let (reported, reports) = mpsc::channel(1_000);
