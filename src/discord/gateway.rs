@@ -101,9 +101,11 @@ async fn stay_connected(
             Next::Stop if stop.is_cancelled() => return Ok(()),
             Next::FindAgain => {
                 tracing::warn!("Discord wants another number of shards; asking for it");
-                let pause = tokio::time::sleep(rare_delay(refusals));
+                if refusals > 0 {
+                    let pause = tokio::time::sleep(rare_delay(refusals));
+                    stop.run_until_cancelled(pause).await;
+                }
                 refusals += 1;
-                stop.run_until_cancelled(pause).await;
             }
             // The intent was given up meanwhile.
             Next::Stop | Next::Resume | Next::Identify => {}

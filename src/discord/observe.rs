@@ -200,6 +200,7 @@ pub(crate) async fn read(
             Ok(page) => page,
             // The bot is in the server, or its roles could not have been read.
             Err(failure) if failure.reason() == Some(Reason::Guild) => {
+                shared.refuse_members_intent();
                 bail!(text::intent_refused())
             }
             Err(failure) => {

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chaos;
+mod connection;
 mod faults;
 mod gateway;
+mod intent;
+mod people;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +50,11 @@ impl Story {
     }
 
     async fn begin_at(local: LocalDiscord, members: u64) -> Self {
+        let settings = settings(&local);
+        Self::begin_as(local, settings, members).await
+    }
+
+    async fn begin_as(local: LocalDiscord, settings: Settings, members: u64) -> Self {
         let guild = local.add_guild("Guild");
         let paid = local.add_role(guild, "Paid").unwrap();
         local
@@ -63,13 +71,7 @@ impl Story {
             status,
         };
         let token = SecretString::from(local.options().token);
-        let connected = discord::connect(
-            settings(&local),
-            token,
-            |_| NoCommands,
-            channels,
-            stop.clone(),
-        );
+        let connected = discord::connect(settings, token, |_| NoCommands, channels, stop.clone());
         let (discord, task) = connected.unwrap();
         let task = Some(tokio::spawn(task));
         Self {

@@ -24,7 +24,7 @@ use super::shard::{Session, Shard};
 use super::starts::Start;
 
 /// How long the handshake (TCP, TLS, websocket) and then HELLO may take.
-const HANDSHAKE: Duration = Duration::from_secs(20);
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long Discord may take to begin or to resume a session.
 const READY: Duration = Duration::from_secs(60);
 /// How long a goodbye may take.
