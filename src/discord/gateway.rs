@@ -86,12 +86,18 @@ async fn stay_connected(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut refusals = 0;
+    // Survives the connections: the pause between two sessions counts across them.
+    let mut starts: Option<Arc<Starts>> = None;
     loop {
         let found = find::find(&events.shared, u32::MAX);
         let Some(gateway) = stop.run_until_cancelled(found).await else {
             return Ok(());
         };
-        match shards(token, &events, &gateway?, stop).await? {
+        let gateway = gateway?;
+        let known = starts.filter(|starts| starts.renew(&gateway));
+        let begin = known.unwrap_or_else(|| Arc::new(Starts::new(&gateway)));
+        starts = Some(Arc::clone(&begin));
+        match shards(token, &events, &gateway, begin, stop).await? {
             Next::WithoutIntent if events.shared.members_intent() == MembersIntent::Used => {
                 events.shared.refuse_members_intent();
             }
@@ -118,6 +124,7 @@ async fn shards(
     token: &SecretString,
     events: &Arc<Events>,
     gateway: &BotGateway,
+    starts: Arc<Starts>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Next> {
     let total = gateway.shards.max(1);
@@ -126,7 +133,6 @@ async fn shards(
     if with_members {
         intents |= GatewayIntents::GUILD_MEMBERS;
     }
-    let starts = Arc::new(Starts::new(gateway));
     let end = stop.child_token();
     events.begin(total);
     let mut running = JoinSet::new();

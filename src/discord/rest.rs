@@ -18,11 +18,15 @@ use tokio::time::Instant;
 use super::Settings;
 use super::error::Failure;
 use super::limits::{Answer, Lane, Limits, Ticket, Wait};
+use crate::clock::machine_time;
 
 /// How long a request may take, connecting and reading included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From such a wait on, the operator is told when it ends.
+const LONG: Duration = Duration::from_secs(60);
 
 /// The REST client.
 pub(crate) struct Rest {
@@ -112,6 +116,10 @@ impl Rest {
 }
 
 impl Permit<'_> {
+    fn route(&self) -> &str {
+        self.ticket.as_ref().map_or("", Ticket::route)
+    }
+
     /// Sends the request and returns the body of a successful answer.
     pub(crate) async fn send(mut self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
         let rest = self.rest;
@@ -134,7 +142,13 @@ impl Permit<'_> {
             body.as_deref().unwrap_or_default(),
         );
         if let Some(too_many) = answer.too_many {
-            tracing::info!(scope = ?too_many.scope, retry_after = ?too_many.retry_after, "rate limited by Discord");
+            let (scope, wait) = (too_many.scope, too_many.retry_after);
+            if wait >= LONG {
+                let until = machine_time().plus(wait.as_secs());
+                tracing::warn!(route = self.route(), ?scope, %until, "Discord accepts no such request before then");
+            } else {
+                tracing::info!(?scope, retry_after = ?wait, "rate limited by Discord");
+            }
         }
         if let Some(ticket) = self.ticket.take() {
             rest.limits()

@@ -41,6 +41,13 @@ impl Starts {
         }
     }
 
+    /// Takes in how many are left now. False when another number may begin at a time, which needs other lanes.
+    pub(super) fn renew(&self, gateway: &BotGateway) -> bool {
+        let limit = &gateway.session_start_limit;
+        self.left.store(limit.remaining, Ordering::Relaxed);
+        self.lanes.len() as u64 == limit.max_concurrency.max(1)
+    }
+
     /// Waits until this shard may begin a session. Where none is left for the day, that is the next day.
     ///
     /// # Errors

@@ -207,14 +207,14 @@ impl Connection {
                     return Err(End::Closed(Close::AUTHENTICATION_FAILED));
                 }
                 let outbox = self.outbox.clone();
-                let resumed = self
-                    .shared
-                    .change(|world| world.sessions.resume(&asked.session_id, asked.seq, outbox));
+                let where_told = self.place == Place::Resume;
+                let resumed = self.shared.change(|world| {
+                    let sessions = &mut world.sessions;
+                    let resumed = sessions.resume(&asked.session_id, asked.seq, outbox);
+                    sessions.resumed_where_told += u64::from(resumed && where_told);
+                    resumed
+                });
                 if resumed {
-                    let where_told = self.place == Place::Resume;
-                    self.shared.change(|world| {
-                        world.sessions.resumed_where_told += u64::from(where_told);
-                    });
                     self.session = Some(asked.session_id);
                     return Ok(());
                 }
