@@ -233,6 +233,7 @@ fn discord_settings(config: &Config) -> discord::Settings {
     discord::Settings {
         application_id: config.discord.application_id,
         api_url: config.discord.api_url.clone(),
+        members_intent: config.discord.members_intent,
     }
 }
 

@@ -50,8 +50,7 @@ use shared::Shared;
 /// For `tracing_subscriber::filter::filter_fn`, beside the operator's own filter, which could name these targets more
 /// precisely than any directive added to it.
 pub fn may_log(metadata: &tracing::Metadata<'_>) -> bool {
-    const CEILINGS: [(&str, tracing::Level); 5] = [
-        ("serenity::gateway::ws", tracing::Level::ERROR),
+    const CEILINGS: [(&str, tracing::Level); 4] = [
         ("serenity", tracing::Level::WARN),
         ("tungstenite", tracing::Level::INFO),
         ("tokio_tungstenite", tracing::Level::INFO),
@@ -72,6 +71,8 @@ pub struct Settings {
     pub application_id: NonZeroU64,
     /// `https://discord.com`, or the local Discord.
     pub api_url: url::Url,
+    /// `Used`: asked for as long as Discord does not refuse it; `Never`.
+    pub members_intent: MembersIntent,
 }
 
 /// Something seen on the gateway.
@@ -210,11 +211,6 @@ impl Discord {
         self.shared.with(guild, |state| state.held_back = held_back);
     }
 
-    /// Whether member events come.
-    pub fn members_intent(&self) -> MembersIntent {
-        self.shared.members_intent()
-    }
-
     /// Sends these changes until they are acknowledged or replaced by their opposite. Costs microseconds and never waits.
     pub fn send(&self, intents: impl IntoIterator<Item = Intent>) {
         self.shared.put(intents);
@@ -273,10 +269,9 @@ pub struct Channels {
 }
 
 /// Sets up Discord. The future keeps the gateway connected and delivers the outbox; it ends when `stop` is cancelled, or
-/// with an error in one sentence when Discord refuses the token or the privileged intent.
+/// with an error in one sentence when Discord refuses the token or the connection for good.
 ///
-/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]). Its handlers run on the
-/// gateway's own thread: they must not block it.
+/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]).
 ///
 /// # Errors
 /// As [`Discord::new`].

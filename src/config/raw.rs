@@ -95,6 +95,16 @@ struct RawDiscord {
     application_id: Spanned<String>,
     #[serde(default = "discord_com")]
     api_url: Spanned<Url>,
+    #[serde(default)]
+    members_intent: RawMembersIntent,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawMembersIntent {
+    #[default]
+    Auto,
+    Never,
 }
 
 fn discord_com() -> Spanned<Url> {

@@ -44,6 +44,7 @@ impl Discord {
                 }
                 // The bot is in the server, or its roles could not be read.
                 Err(failure) if failure.reason() == Some(Reason::Guild) => {
+                    self.shared.refuse_members_intent();
                     bail!(text::intent_refused())
                 }
                 Err(failure) => failure,

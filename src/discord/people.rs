@@ -1,4 +1,8 @@
 //! Reads members by id: who is in a server, with which roles. Needs no privileged intent.
+//!
+//! Over the gateway a hundred cost one payload; over REST each costs a request of a bucket that is narrow.
+
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
@@ -6,9 +10,12 @@ use serenity::http::{LightMethod, Request, Route};
 
 use super::Discord;
 use super::error::{Failure, Reason};
+use super::gateway::requests::Answer;
 use super::shared::{Shared, snowflake};
 use crate::domain::{GuildId, RoleId, UserId};
 
+/// Ids in one request over the gateway; Discord allows no more.
+const AT_A_TIME: usize = 100;
 /// `GET` requests under way at once; Discord's bucket for them is about this large.
 const AT_ONCE: usize = 5;
 
@@ -54,7 +61,7 @@ impl From<MemberBody> for SeenMember {
 }
 
 impl Discord {
-    /// Reads these users in one server. `None`: not in the server.
+    /// Reads these users in one server, by gateway while it is connected, else one by one. `None`: not in the server.
     ///
     /// # Errors
     /// When Discord refuses, or one of the requests fails for a passing reason: worth another try later.
@@ -63,8 +70,39 @@ impl Discord {
         guild: GuildId,
         users: &[UserId],
     ) -> anyhow::Result<Vec<(UserId, Option<SeenMember>)>> {
-        Ok(get(&self.shared, guild, users).await?)
+        let mut seen = Vec::with_capacity(users.len());
+        for users in users.chunks(AT_A_TIME) {
+            seen.extend(by_gateway(&self.shared, guild, users).await?);
+        }
+        Ok(seen)
     }
+}
+
+/// Reads members over the gateway, and those whom it says nothing about one by one.
+async fn by_gateway(
+    shared: &Shared,
+    guild: GuildId,
+    users: &[UserId],
+) -> Result<Vec<(UserId, Option<SeenMember>)>, Failure> {
+    let (found, missing) = match shared.requests.ask(guild, users).await {
+        Some(Ok(Answer::Members { found, missing })) => (found, missing),
+        Some(Ok(Answer::Silence)) | None => return get(shared, guild, users).await,
+        Some(Err(_lost)) => {
+            let lost = "the gateway was lost before the answer".to_owned();
+            return Err(Failure::Transient(lost));
+        }
+    };
+    let mut seen: BTreeMap<_, _> = missing.into_iter().map(|user| (user, None)).collect();
+    seen.extend(found.into_iter().map(|member| (member.user, Some(member))));
+    seen.retain(|user, _| users.contains(user));
+    // That nothing is said of a user is no evidence that they left.
+    let unsaid: Vec<_> = users
+        .iter()
+        .copied()
+        .filter(|user| !seen.contains_key(user))
+        .collect();
+    seen.extend(get(shared, guild, &unsaid).await?);
+    Ok(seen.into_iter().collect())
 }
 
 /// Reads members one by one.

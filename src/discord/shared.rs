@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::backoff::rare_delay;
+use super::gateway::requests::Requests;
 use super::rest::Rest;
 use super::server::Queue;
 use super::server::hierarchy::GuildRoles;
@@ -30,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) rest: Rest,
+    /// Requests for members over the gateway.
+    pub(crate) requests: Requests,
     /// The bot's user id, once it was asked for.
     pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
@@ -81,9 +84,11 @@ impl Shared {
             fits,
             "the bot token is empty or has characters that no token has: set AMSER_ROLES_DISCORD_TOKEN"
         );
+        status.send_modify(|status| status.members_intent = settings.members_intent);
         let (new_guilds, to_start) = mpsc::unbounded_channel();
         Ok(Self {
             rest: Rest::new(settings, token)?,
+            requests: Requests::default(),
             bot: OnceCell::new(),
             state: Mutex::default(),
             status,
@@ -162,16 +167,42 @@ impl Shared {
         guild.map_or_else(|| text::nameless(id), |guild| guild.name(id))
     }
 
-    /// Whether member events come.
-    pub(crate) fn members_intent(&self) -> MembersIntent {
-        self.status.borrow().members_intent
-    }
-
     /// Publishes whether the gateway is connected.
     pub(crate) fn connected(&self, connected: bool) {
         self.status.send_if_modified(|status| {
             std::mem::replace(&mut status.connected, connected) != connected
         });
+    }
+
+    /// Whether member events are asked for.
+    pub(crate) fn members_intent(&self) -> MembersIntent {
+        self.status.borrow().members_intent
+    }
+
+    /// Discord refuses the privileged intent: the gateway goes on without it.
+    pub(crate) fn refuse_members_intent(&self) {
+        let refused = |status: &mut DiscordStatus| {
+            let was_used = status.members_intent == MembersIntent::Used;
+            if was_used {
+                status.members_intent = MembersIntent::Refused;
+                tracing::warn!("{}", text::intent_refused());
+            }
+            was_used
+        };
+        self.status.send_if_modified(refused);
+    }
+
+    /// Waits until Discord refuses the privileged intent.
+    pub(crate) async fn until_members_intent_refused(&self) {
+        let mut status = self.status.subscribe();
+        let refused = status.wait_for(|status| status.members_intent == MembersIntent::Refused);
+        // The sender lives in `self`.
+        let _refused = refused.await;
+    }
+
+    /// The servers that matter.
+    pub(crate) fn known_guilds(&self) -> Vec<GuildId> {
+        self.state().guilds.keys().copied().collect()
     }
 
     fn publish(&self, state: &State, id: GuildId) {

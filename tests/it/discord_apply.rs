@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chaos;
+mod connection;
 mod faults;
 mod gateway;
+mod intent;
+mod people;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +17,7 @@ use amser_roles::discord::{
     self, Answered, Channels, Discord, NoCommands, Observation, Report, Settings,
 };
 use amser_roles::domain::{
-    Cause, DiscordStatus, GuildId, Intent, RoleAction, RoleChange, RoleId, UserId,
+    Cause, DiscordStatus, GuildId, Intent, MembersIntent, RoleAction, RoleChange, RoleId, UserId,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
 use secrecy::SecretString;
@@ -49,6 +52,11 @@ impl Story {
     }
 
     async fn begin_at(local: LocalDiscord, members: u64) -> Self {
+        let settings = settings(&local);
+        Self::begin_as(local, settings, members).await
+    }
+
+    async fn begin_as(local: LocalDiscord, settings: Settings, members: u64) -> Self {
         let guild = local.add_guild("Guild");
         let paid = local.add_role(guild, "Paid").unwrap();
         local
@@ -65,13 +73,7 @@ impl Story {
             status,
         };
         let token = SecretString::from(local.options().token);
-        let connected = discord::connect(
-            settings(&local),
-            token,
-            |_| NoCommands,
-            channels,
-            stop.clone(),
-        );
+        let connected = discord::connect(settings, token, |_| NoCommands, channels, stop.clone());
         let (discord, task) = connected.unwrap();
         let task = Some(tokio::spawn(task));
         Self {
@@ -186,6 +188,7 @@ fn settings(local: &LocalDiscord) -> Settings {
     Settings {
         application_id: NonZeroU64::new(local.options().application_id.get()).unwrap(),
         api_url: local.base_url().parse().unwrap(),
+        members_intent: MembersIntent::Used,
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Guild {
     pub(crate) members: BTreeMap<UserId, Member>,
     /// Its text channels.
     pub(crate) channels: Vec<ChannelId>,
+    /// An outage of Discord's hides it from the gateway.
+    pub(crate) unavailable: bool,
 }
 
 impl Guild {
@@ -176,6 +178,7 @@ mod tests {
             roles: BTreeMap::from([(RoleId(id.0), role(Permissions::VIEW_CHANNEL))]),
             members: BTreeMap::new(),
             channels: Vec::new(),
+            unavailable: false,
         };
         guild.insert_role(RoleId(2), role(Permissions::MANAGE_ROLES));
         guild.insert_role(RoleId(3), role(Permissions::empty()));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{GuildId, UserId};
 use serde_json::{Value, json};
+use serenity::model::Permissions;
 use serenity::model::id::{ChannelId, InteractionId, MessageId};
 
 use super::error::ApiError;
@@ -68,8 +69,13 @@ pub(crate) fn envelope(
 ) -> Option<Value> {
     let guild = world.guilds.get(&guild_id)?;
     let permissions = guild.permissions(user);
-    let bot_permissions = guild.permissions(world.bot());
-    let mut place = shape::channel(world, channel, world.channels.get(&channel)?);
+    let place = world.channels.get(&channel)?;
+    // What the bot may do in this channel, not in the whole server.
+    let mut bot_permissions = guild.permissions(world.bot());
+    if !place.bot_may_write() {
+        bot_permissions.remove(Permissions::SEND_MESSAGES);
+    }
+    let mut place = shape::channel(world, channel, place);
     place["permissions"] = json!(permissions);
     Some(json!({
         "id": id,

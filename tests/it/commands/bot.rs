@@ -4,9 +4,15 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 
+use amser_roles::abi::Layouts;
+use amser_roles::chain::{
+    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY, Views,
+};
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
-use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, Policy, Question, Timestamp};
+use amser_roles::domain::{
+    ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Question, Timestamp,
+};
 use amser_roles::roles;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
@@ -17,6 +23,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{GENESIS, PUBLIC_URL};
+
+/// Nothing answers for the contracts.
+fn no_chain() -> ChainConfig {
+    ChainConfig {
+        rpc_urls: Vec::new(),
+        chain_id: 31_337,
+        confirmations: 0,
+        start_block: None,
+        second_look_every: SECOND_LOOK_EVERY,
+        deployment_within: DEPLOYMENT_WITHIN,
+        layouts: Layouts::built_in(),
+        failure_reasons: FAILURE_REASONS.into(),
+    }
+}
 
 /// The program's Discord side; it stops when dropped.
 pub(super) struct Bot {
@@ -41,6 +61,7 @@ pub(super) fn start(
     let settings = Settings {
         application_id: application,
         api_url: local.base_url().parse().unwrap(),
+        members_intent: MembersIntent::Used,
     };
     let (observed, observations) = mpsc::channel(1_000);
     let (reported, reports) = mpsc::channel(1_000);

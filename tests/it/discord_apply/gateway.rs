@@ -5,7 +5,6 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use amser_roles::sandbox::discord::Allowance;
-use serenity::model::gateway::GatewayIntents;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -212,22 +211,6 @@ async fn a_refused_token_is_one_sentence() {
             "{error:#}"
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refused_intent_is_one_sentence() {
-    let options = Options {
-        privileged_intents: GatewayIntents::empty(),
-        ..Options::default()
-    };
-    let mut story = Story::begin_with(options, 1).await;
-    let task = story.task.take().unwrap();
-    let error = tokio::time::timeout(DEADLINE, task)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap_err();
-    assert!(error.to_string().contains("Server Members"), "{error:#}");
 }
 
 /// Everything that is logged in this process, at the most talkative level.
