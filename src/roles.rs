@@ -6,7 +6,7 @@
 mod answer;
 pub mod brake;
 mod cause;
-mod confirm;
+mod asking;
 pub mod desired;
 mod feed;
 mod intents;
@@ -31,7 +31,7 @@ use crate::domain::{
 };
 use crate::store::Store;
 use brake::Brake;
-use confirm::Confirming;
+use asking::Confirming;
 use people::People;
 use reading::Reading;
 

@@ -1,17 +1,18 @@
-//! A planner pass over 100,000 linked members: with nothing to do, and with 100 changes.
+//! A pass over 100,000 linked members: with nothing to do, and with 100 changes.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use alloy::primitives::{Address, B256, U256};
 use amser_roles::domain::{
-    Applied, AppliedState, Batch, Cause, ChainEvent, Checkpoint, Coverage, EventKind, Gate, GateId,
-    GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, Policy, Position, RoleId,
-    SubscriptionId, Timestamp, UserId, Wallet,
+    AppliedState, Batch, ChainEvent, Checkpoint, Coverage, EventKind, Gate, GateId, GateMatch,
+    GateOrigin, GuildId, Intent, ModuleAddress, PlanId, Policy, Position, RoleId, SubscriptionId,
+    Timestamp, UserId, Wallet,
 };
-use amser_roles::roster::Roster;
+use amser_roles::roles;
+use amser_roles::roles::people::People;
+use amser_roles::roles::plan::{Decision, plan};
 use amser_roles::store::Store;
-use amser_roles::{planner, reconcile};
 use rustc_hash::FxHashMap;
 
 use crate::floors::Disk;
@@ -39,7 +40,7 @@ pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
     let store = Store::open(&folder.path().join("pass.redb"))?;
     store.add_module(MODULE, 0, Address::ZERO)?;
     store.ingest(history())?;
-    let mut roster = roster(&store)?;
+    let mut people = people(&store)?;
     let paid = Timestamp(10 * INTERVAL);
     let everyone = paid.plus(1);
     let some_lapsed = paid.plus(INTERVAL / 2);
@@ -50,7 +51,7 @@ pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
         // As long as a pass: a busy machine interrupts what is longer more often.
         let started = Instant::now();
         for _ in 0..LOOK_UPS_AT_ONCE {
-            let everyone = roster.everyone().into_iter();
+            let everyone = people.everyone();
             let found: u64 = everyone
                 .filter_map(|member| members.get(&black_box(member)))
                 .sum();
@@ -63,15 +64,21 @@ pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
         looked_up.push(millis / f64::from(LOOK_UPS_AT_ONCE));
 
         let started = Instant::now();
-        let (decisions, _) = planner::plan(&roster, roster.everyone(), everyone);
+        let decisions = everybody(&people, everyone);
         idle.push(started.elapsed().as_secs_f64() * 1e3);
         anyhow::ensure!(decisions.is_empty(), "nothing was to be done");
 
-        let (decisions, _) = planner::plan(&roster, roster.everyone(), some_lapsed);
+        let decisions = everybody(&people, some_lapsed);
         let written = process::written()?;
         let started = Instant::now();
-        let changes = reconcile::to_changes(&store, &decisions, some_lapsed)?;
-        store.intend(&changes, 1)?;
+        let changes = roles::to_changes(&store, &decisions, some_lapsed)?;
+        let intents = changes.into_iter().map(|change| Intent {
+            change,
+            block: 1,
+            just_now: false,
+        });
+        let changes: Vec<_> = intents.collect();
+        store.intend(&changes)?;
         intended.push(started.elapsed().as_secs_f64() * 1e3);
         let bytes = process::written()? - written;
         anyhow::ensure!(changes.len() as u64 == CHANGES, "{} changes", changes.len());
@@ -83,8 +90,8 @@ pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
     }
     // What a tick really does when one block comes: only those whose window ended are looked at.
     let started = Instant::now();
-    let dirty = roster.take_dirty(some_lapsed);
-    let (decisions, _) = planner::plan(&roster, dirty, some_lapsed);
+    let dirty = people.take_dirty(some_lapsed);
+    let decisions = plan(&people, dirty, some_lapsed).changes;
     let tick = started.elapsed().as_secs_f64() * 1e3;
     anyhow::ensure!(
         decisions.len() as u64 == CHANGES,
@@ -190,25 +197,18 @@ fn history() -> Batch {
     }
 }
 
+fn everybody(people: &People, now: Timestamp) -> Vec<Decision> {
+    plan(people, people.everyone().map(|user| (user, false)), now).changes
+}
+
 /// Everyone linked, in the server, and holding the role by our grant.
-fn roster(store: &Store) -> anyhow::Result<Roster> {
-    let mut roster = Roster::new(Policy::default());
-    store.for_each_plan(|module, id, plan| roster.set_plan(module, id, Some(plan)))?;
+fn people(store: &Store) -> anyhow::Result<People> {
+    let mut people = People::new(Policy::default());
+    store.for_each_plan(|module, id, plan| people.set_plan(module, id, Some(plan)))?;
     store.for_each_subscription(|module, id, state| {
-        roster.set_subscription(module, id, Some(&state));
+        people.set_subscription(module, id, Some(&state));
     })?;
-    for user in 1..=MEMBERS {
-        roster.set_wallets(UserId(user), vec![wallet(user)]);
-        roster.set_applied(&Applied {
-            guild: GUILD,
-            user: UserId(user),
-            role: ROLE,
-            state: AppliedState::Granted,
-            cause: Cause::NoSubscription,
-            block: 1,
-        });
-    }
-    roster.set_gates(vec![Gate {
+    people.set_gates(vec![Gate {
         id: GateId(1),
         guild: GUILD,
         module: MODULE,
@@ -217,10 +217,12 @@ fn roster(store: &Store) -> anyhow::Result<Roster> {
         roles: [ROLE].into(),
         origin: GateOrigin::Config,
     }]);
-    let present: Vec<_> = (1..=MEMBERS).map(UserId).collect();
-    let held = present.iter().map(|user| (*user, vec![ROLE])).collect();
-    roster.observe_guild(GUILD, [ROLE].into(), present, held);
-    roster.set_complete(store.complete_modules()?);
-    roster.take_dirty(Timestamp(10 * INTERVAL));
-    Ok(roster)
+    for user in (1..=MEMBERS).map(UserId) {
+        people.set_wallets(user, vec![wallet(user.0)]);
+        people.set_applied(GUILD, user, ROLE, Some(AppliedState::Granted));
+        people.see(GUILD, user, &[ROLE], false);
+    }
+    people.set_complete(store.complete_modules()?);
+    people.take_dirty(Timestamp(10 * INTERVAL));
+    Ok(people)
 }
