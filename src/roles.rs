@@ -1,3 +1,4 @@
 //! Keeps Discord roles in step with subscriptions.
 
 pub mod brake;
+pub mod confirm;
