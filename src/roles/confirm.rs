@@ -50,34 +50,40 @@ impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
 
     /// What the answers to [`Removal::questions`] come to; `None`: a question that was not asked.
     pub fn verdict(&self, answer: impl Fn(&ActiveQuestion) -> Option<ActiveAnswer>) -> Verdict {
-        let plan_is_active = |gate: &Gate, plan| {
-            let each = self.about(gate, plan).map(|question| {
-                if (self.known)(&question).is_open(self.now) {
-                    return Truth::Yes(Vec::new());
-                }
-                if !self.is_open_question(&question) {
-                    return Truth::No;
-                }
-                match answer(&question) {
-                    Some(ActiveAnswer::Active) => Truth::Yes(vec![question]),
-                    Some(ActiveAnswer::Inactive | ActiveAnswer::NoView) => Truth::No,
-                    Some(ActiveAnswer::Unknown(why)) => Truth::Maybe(why),
-                    None => Truth::Maybe("it was not asked about".to_owned()),
-                }
+        let gates = self.gates.iter().map(|gate| {
+            let plans = gate.plans.iter().map(|plan| {
+                any(self
+                    .about(gate, plan)
+                    .map(|question| self.is_active(question, &answer)))
             });
-            any(each)
-        };
-        let gate_is_open = |gate: &&Gate| {
-            let plans = gate.plans.iter().map(|plan| plan_is_active(gate, plan));
             match gate.matching {
                 GateMatch::Any => any(plans),
                 GateMatch::All => all(plans),
             }
-        };
-        match any(self.gates.iter().map(gate_is_open)) {
+        });
+        match any(gates) {
             Truth::Yes(disputed) => Verdict::Disputed(disputed),
             Truth::Maybe(why) => Verdict::Unknown(why),
             Truth::No => Verdict::Confirmed,
+        }
+    }
+
+    fn is_active(
+        &self,
+        question: ActiveQuestion,
+        answer: impl Fn(&ActiveQuestion) -> Option<ActiveAnswer>,
+    ) -> Truth {
+        if (self.known)(&question).is_open(self.now) {
+            return Truth::Yes(Vec::new());
+        }
+        if !self.is_open_question(&question) {
+            return Truth::No;
+        }
+        match answer(&question) {
+            Some(ActiveAnswer::Active) => Truth::Yes(vec![question]),
+            Some(ActiveAnswer::Inactive | ActiveAnswer::NoView) => Truth::No,
+            Some(ActiveAnswer::Unknown(why)) => Truth::Maybe(why),
+            None => Truth::Maybe("it was not asked about".to_owned()),
         }
     }
 
