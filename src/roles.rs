@@ -4,9 +4,10 @@
 //! evidence changed. The only caller of plan *and* apply.
 
 mod answer;
+mod asking;
 pub mod brake;
 mod cause;
-mod asking;
+mod confirm;
 pub mod desired;
 mod feed;
 mod intents;
@@ -30,8 +31,8 @@ use crate::domain::{
     Timestamp,
 };
 use crate::store::Store;
-use brake::Brake;
 use asking::Confirming;
+use brake::Brake;
 use people::People;
 use reading::Reading;
 
@@ -159,7 +160,7 @@ impl Roles {
                 changed = self.inputs.chain.changed() => changed.context("the chain follower ended")?,
                 Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
                 answer = self.reading.answered() => self.take_answer(answer?),
-                verdicts = self.confirming.answered() => self.take_verdicts(verdicts?),
+                answers = self.confirming.answered() => self.take_answers(answers?),
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = sleep_until(read_at) => {}
                 _ = count.tick() => {

@@ -212,6 +212,8 @@ pub(super) async fn follow(
                 },
             },
             () = context.doubts.are_due() => {
+                // What is found must not be stored above the cursor.
+                followed.save(context).await?;
                 let taken = context.doubts.take(Instant::now());
                 let to = followed.window.base();
                 for (module, doubted) in taken {

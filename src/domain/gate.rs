@@ -91,7 +91,7 @@ pub struct Policy {
     pub paused: OnLapse,
     /// On a cancellation.
     pub cancelled: OnLapse,
-    /// Largest share (0 to 1) of a gate's members that one pass may remove without an on-chain reason for each.
+    /// Largest share (0 to 1) of a role's holders that may lose it within an hour for want of something.
     pub max_revoke_share: f64,
     /// Fewer removals than this are never held back.
     pub max_revoke_floor: u32,

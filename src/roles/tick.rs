@@ -93,7 +93,7 @@ impl Roles {
             ))
         })
         .await?;
-        self.confirm(&mut changes, &users);
+        self.confirm(&mut changes, &users, now);
         self.hold_back(&mut changes, &users).await?;
         let intents: Vec<_> = changes
             .into_iter()

@@ -8,8 +8,10 @@ mod cost;
 mod crowd;
 mod foreign;
 mod history;
+mod liars;
 mod second_look;
 mod start;
+mod views;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

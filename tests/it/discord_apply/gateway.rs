@@ -1,6 +1,5 @@
 //! What the gateway tells, in order and across its own failures.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 

@@ -111,17 +111,15 @@ async fn members_who_leave_one_by_one_do_not_trip_the_brake() {
 }
 
 #[tokio::test]
-async fn a_mass_expiry_is_stopped_and_one_by_one_it_passes() {
+async fn a_mass_expiry_is_stopped() {
     let stage = Stage::open().await;
-    let (ada, id) = stage.subscriber("ada").await;
     let people = subscribers(&stage, 8).await;
-    // Ada fails, which is an event; the others' payments are not there.
-    stage.chain.advance_time(3_600 + 1).await.unwrap();
-    stage.chain.fail_when_due(stage.module, id).await.unwrap();
-    stage.until_role(ada, false).await;
-    stage.chain.advance_time(601).await.unwrap();
+    stage.chain.advance_time(3_600 + 601).await.unwrap();
     stage.barrier().await;
     for (person, _) in &people {
-        assert!(stage.has_role(*person));
+        assert!(
+            stage.has_role(*person),
+            "payments that a node hides look the same"
+        );
     }
 }

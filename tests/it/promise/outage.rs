@@ -5,7 +5,7 @@ use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 use amser_roles::sandbox::discord::{LocalDiscord, Route};
 
 use crate::support::rpc_proxy::RpcProxy;
-use crate::support::stage::{DEADLINE, Setting, Stage, wait};
+use crate::support::stage::{DEADLINE, Setting, Stage};
 
 /// A stage whose service reads the chain through a node that can fail.
 async fn behind_a_proxy() -> (Stage, RpcProxy) {

@@ -1,0 +1,159 @@
+//! Nodes that lie to the whole service: nobody loses a role by it, and it is said once.
+
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use amser_roles::domain::RoleAction;
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+
+use super::{Warnings, public_chain};
+use crate::support::rpc_proxy::RpcProxy;
+use crate::support::stage::{Person, Setting, Stage, wait};
+
+/// Enough for the brake, which is to have no part in this: what is not confirmed is not counted.
+const MEMBERS: usize = 8;
+
+/// A service behind these proxies, with members who have paid.
+struct Story {
+    stage: Stage,
+    people: Vec<(Person, U256)>,
+    warnings: Warnings,
+}
+
+impl Story {
+    async fn new(chain: LocalChain, proxies: &[&RpcProxy]) -> Self {
+        let warnings = Warnings::listen();
+        let setting = Setting {
+            rpc_urls: proxies.iter().map(|proxy| proxy.http_url()).collect(),
+            ..Setting::default()
+        };
+        let mut stage = Stage::build(chain, setting).await;
+        stage.start();
+        let mut people = Vec::new();
+        for number in 0..MEMBERS {
+            people.push(stage.subscriber(&format!("member {number}")).await);
+        }
+        Self {
+            stage,
+            people,
+            warnings,
+        }
+    }
+
+    /// Waits until this was logged.
+    async fn until_said(&self, words: &str) {
+        wait("it was said", || !self.warnings.with(words).is_empty()).await;
+    }
+
+    /// Nobody lost the role at any time, and this was said once.
+    fn assert_nobody_lost_it(&self, words: &str) {
+        for (person, _) in &self.people {
+            assert!(self.stage.has_role(*person));
+            let entries = self.stage.journal(*person);
+            let revoked = |entry: &&amser_roles::domain::JournalEntry| {
+                entry.change.action == RoleAction::Revoke
+            };
+            assert_eq!(entries.iter().find(revoked), None);
+        }
+        let said = self.warnings.with(words);
+        assert_eq!(said.len(), 1, "{said:?}");
+    }
+
+    /// Everyone pays again, unseen by this node, and by the events that it told their time is over.
+    async fn pay_unseen(&self, hiding: &RpcProxy) {
+        let chain = &self.stage.chain;
+        let next = chain.head().await.unwrap().number + 1;
+        hiding.set(|faults| faults.hidden = Some((next, u64::MAX)));
+        for (_, id) in &self.people {
+            chain.pay_when_due(self.stage.module, *id).await.unwrap();
+        }
+        let last = chain.head().await.unwrap().number;
+        hiding.set(|faults| faults.hidden = Some((next, last)));
+        chain.advance_time(1_000).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_hides_every_payment_for_a_billing_interval_takes_no_role() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let hiding = RpcProxy::start(&chain).await;
+    let story = Story::new(chain, &[&hiding]).await;
+    story.pay_unseen(&hiding).await;
+    let words = "no node tells of a payment";
+    story.until_said(words).await;
+    story.stage.barrier().await;
+    story.assert_nobody_lost_it(words);
+    // Who really does not pay any more loses it.
+    let chain = &story.stage.chain;
+    chain.advance_time(3_600).await.unwrap();
+    // By the brake they are too many to go unasked.
+    story.until_said("stopped").await;
+}
+
+#[tokio::test]
+async fn what_one_node_hides_another_one_tells() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let (hiding, whole) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+    let story = Story::new(chain, &[&hiding, &whole]).await;
+    story.pay_unseen(&hiding).await;
+    let words = "left payments out";
+    story.until_said(words).await;
+    story.stage.barrier().await;
+    story.assert_nobody_lost_it(words);
+    let (module, id) = (story.stage.module, story.people[0].1);
+    let state = story.stage.chain.subscription(module, id).await.unwrap();
+    let stored = story.stage.store.subscription(
+        amser_roles::domain::ModuleAddress(module),
+        amser_roles::domain::SubscriptionId(id),
+    );
+    let paid_at = stored.unwrap().unwrap().last_paid_at;
+    assert_eq!(paid_at.map(|at| at.0), Some(state.lastPaidAt));
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_hours_ahead_takes_no_role() {
+    let chain = public_chain().await;
+    let proxy = RpcProxy::start(&chain).await;
+    let story = Story::new(chain, &[&proxy]).await;
+    story.stage.chain.advance_time(2 * 3_600).await.unwrap();
+    let words = "ahead of this machine's clock";
+    story.until_said(words).await;
+    // It is tried again and again.
+    let tries = proxy.calls_of("eth_chainId") + 2;
+    wait("the node was tried again", || {
+        proxy.calls_of("eth_chainId") >= tries
+    })
+    .await;
+    story.assert_nobody_lost_it(words);
+}
+
+#[tokio::test]
+async fn a_forked_second_node_takes_no_role() {
+    let chain = public_chain().await;
+    let (honest, other) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
+    // A staging node's fork from before anybody paid, higher than the chain; what came after is final.
+    let fork = chain
+        .fork(chain.head().await.unwrap().number)
+        .await
+        .unwrap();
+    let finalized = chain.mine(5).await.unwrap().number;
+    honest.set(|faults| faults.finalized = Some(finalized));
+    let story = Story::new(chain, &[&honest, &other]).await;
+    fork.mine(300).await.unwrap();
+    other.point_at(&fork);
+    story.stage.barrier().await;
+    honest.set(|faults| faults.dead = true);
+    let words = "as it was finalized";
+    story.until_said(words).await;
+    let tries = other.calls_of("eth_chainId") + 1;
+    wait("the node was tried again", || {
+        other.calls_of("eth_chainId") >= tries
+    })
+    .await;
+    story.assert_nobody_lost_it(words);
+    honest.set(|faults| faults.dead = false);
+    tokio::time::timeout(Duration::from_secs(60), story.stage.barrier())
+        .await
+        .expect("the honest node is followed again");
+    story.assert_nobody_lost_it(words);
+}
