@@ -46,22 +46,8 @@ impl ChainStatus {
     }
 }
 
-/// The Discord side's view of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DiscordStatus {
-    /// Whether the gateway session is up.
-    pub connected: bool,
-    /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
-    pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
-    /// Whether members' events come.
-    pub members_intent: MembersIntent,
-    /// What is known of each server with a gate. A server that is missing was not read yet.
-    pub servers: BTreeMap<GuildId, ServerStatus>,
-    /// Why Discord refuses the slash commands, in one sentence; `None` while it does not.
-    pub commands_refused: Option<String>,
-}
-
-/// The privileged intent "Server Members". Without it no member events come but the bot's own.
+/// Whether the gateway tells of members who join, change and leave: that needs Discord's privileged members intent. Without
+/// it no member event comes, but for those of the bot itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MembersIntent {
     /// In use.
@@ -71,6 +57,32 @@ pub enum MembersIntent {
     Refused,
     /// `discord.members_intent = "never"`.
     Never,
+}
+
+impl MembersIntent {
+    /// As `/api/status` shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Refused => "refused",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// The Discord side's view of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiscordStatus {
+    /// Whether the gateway session is up.
+    pub connected: bool,
+    /// Whether member events come.
+    pub members_intent: MembersIntent,
+    /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
+    pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
+    /// What is known of each server with a gate. A server that is missing was not read yet.
+    pub servers: BTreeMap<GuildId, ServerStatus>,
+    /// Why Discord refuses the slash commands, in one sentence; `None` while it does not.
+    pub commands_refused: Option<String>,
 }
 
 /// What is known of one server.
