@@ -124,10 +124,12 @@ pub async fn serve(
         counts: counts_sender,
         modules: modules_sender,
     };
+    let views = chain::Views::new(&config.chain, chain.clone());
     let follow = chain::follow(
         config.chain.clone(),
         store.clone(),
         modules,
+        views.doubts(),
         chain_status,
         parts_stop.clone(),
     );

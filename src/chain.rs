@@ -12,6 +12,7 @@
 //! | what a provider's limit does to ranges | `range` |
 //! | what a node's refusal means, which node is used | `node/error`, `node/pool` |
 //! | empty answers that were wrong | `second_look`, `compare`, `holes` |
+//! | what a contract itself says of access, and what happens if it contradicts the events | `active`, `doubts` |
 //! | when something is written | `unsaved` (what is not stored yet), `writer` (the one thread) |
 
 pub mod decode;
@@ -21,9 +22,11 @@ pub mod node;
 pub mod processors;
 pub mod range;
 
+mod active;
 mod block;
 mod compare;
 mod config;
+mod doubts;
 mod error;
 mod follow;
 mod history;
@@ -50,10 +53,12 @@ use tracing::warn;
 
 pub use crate::domain::FAILURE_REASONS;
 
+pub use self::active::{MULTICALL, Views};
 pub use self::config::{
     ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
     SECOND_LOOK_EVERY,
 };
+pub use self::doubts::Doubts;
 
 use self::config::Goal;
 use self::error::SessionError;
@@ -64,7 +69,8 @@ use self::writer::Writer;
 use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
 
-/// Follows until `stop`. Troubles with nodes are waited out, reported in the status and never end it.
+/// Follows until `stop`. Troubles with nodes are waited out, reported in the status and never end it. What is doubted
+/// ([`Views::doubts`]) is read again beside.
 ///
 /// # Errors
 /// A node of another chain at the start while none of ours answers, or a store that cannot be written.
@@ -72,10 +78,11 @@ pub async fn follow(
     config: ChainConfig,
     store: Store,
     modules: Receiver<BTreeSet<ModuleAddress>>,
+    doubts: Doubts,
     status: Sender<ChainStatus>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let preparing = prepare(config, store, modules, status, Goal::Follow);
+    let preparing = prepare(config, store, modules, doubts, status, Goal::Follow);
     let mut context = tokio::select! {
         context = preparing => context?,
         () = stop.cancelled() => return Ok(()),
@@ -102,7 +109,8 @@ pub async fn index(
         to,
         progress: Box::new(progress),
     };
-    let preparing = prepare(config, store.clone(), modules, status, goal);
+    let doubts = Doubts::default();
+    let preparing = prepare(config, store.clone(), modules, doubts, status, goal);
     let mut context = tokio::select! {
         context = preparing => context?,
         () = stop.cancelled() => bail!("stopped before anything was read"),
@@ -135,6 +143,7 @@ async fn prepare(
     config: ChainConfig,
     store: Store,
     wanted: Receiver<BTreeSet<ModuleAddress>>,
+    doubts: Doubts,
     status: Sender<ChainStatus>,
     goal: Goal,
 ) -> anyhow::Result<Context> {
@@ -156,6 +165,7 @@ async fn prepare(
         plans,
         pool,
         wanted,
+        doubts,
         status,
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! No I/O and no async. Everything is ordered, so that plans are stable and tests can compare exactly.
 
+mod active;
 mod counts;
 mod event;
 mod gate;
@@ -13,6 +14,7 @@ mod rules;
 mod status;
 mod subscription;
 
+pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
 pub use event::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
@@ -27,7 +29,10 @@ pub use question::{
     Approved, GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
 };
-pub use role::{Applied, AppliedState, Cause, JournalEntry, Link, Outcome, RoleAction, RoleChange};
+pub use role::{
+    Applied, AppliedState, Cause, Evidence, JournalEntry, Link, LinkEnd, Outcome, RoleAction,
+    RoleChange,
+};
 pub use rules::Rules;
 pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
 pub use subscription::{Mark, Plan, Subscription};

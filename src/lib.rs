@@ -21,6 +21,7 @@ mod limiter;
 pub mod planner;
 pub mod projection;
 pub mod reconcile;
+pub mod roles;
 pub mod roster;
 pub mod sandbox;
 pub mod store;

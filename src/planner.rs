@@ -15,8 +15,8 @@ pub use brake::{Held, hold_back, without_revokes};
 pub use standing::gate_standings;
 
 use crate::domain::{
-    AppliedState, Gate, GateMatch, GuildId, ManualRoles, ModuleAddress, RoleAction, RoleId,
-    SubscriptionId, Timestamp, UserId, Wallet,
+    AppliedState, Gate, GateMatch, GuildId, LinkEnd, ManualRoles, ModuleAddress, RoleAction,
+    RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::Access;
 use crate::roster::{GuildView, Holding, Member, Roster};
@@ -59,6 +59,10 @@ pub enum Because {
     NoGate,
     /// The role was given by hand and the gates claim their roles.
     ByHand,
+    /// A wallet with a subscription that a gate of the role asks for left the member.
+    Left(LinkEnd),
+    /// The member asked to be forgotten.
+    Forgotten,
 }
 
 /// What [`check_member`] finds besides decisions.
@@ -137,7 +141,7 @@ pub fn check_member(
         let because = match state.map(|(_, state)| state) {
             _ if unknown.contains(*role) => continue,
             Some(AppliedState::Granting | AppliedState::Granted | AppliedState::Revoking) => {
-                lost(roster, guild, *role, wallets, now)
+                lost(roster, guild, *role, user, now)
             }
             Some(AppliedState::Claiming) | None if is_claimed(role) => Because::ByHand,
             Some(AppliedState::Claiming) | None => continue,
@@ -154,7 +158,7 @@ pub fn check_member(
             (AppliedState::Granting | AppliedState::Revoking, false)
                 if *is_present && view.may_hold(user, *role) && !wanted.contains(*role) =>
             {
-                let because = lost(roster, guild, *role, wallets, now);
+                let because = lost(roster, guild, *role, user, now);
                 decisions.push(decide(RoleAction::Revoke, *role, because));
             }
             (AppliedState::Granting | AppliedState::Revoking, false)
@@ -162,7 +166,7 @@ pub fn check_member(
             // The role of one who left went with the member, not by the removal that was under way.
             (AppliedState::Revoking, false) if is_awaited => {
                 let because = deserved(roster, guild, *role, wallets, now)
-                    .unwrap_or_else(|| lost(roster, guild, *role, wallets, now));
+                    .unwrap_or_else(|| lost(roster, guild, *role, user, now));
                 let kept = decide(RoleAction::Grant, *role, because);
                 findings.kept.push(kept);
             }
@@ -264,40 +268,52 @@ fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
     }
 }
 
-/// Why a role that this program gave is not deserved any more: the last subscription that gave it and ended. One that is
-/// still open ended nothing: where there are only such, the gate asks for something else than it did.
-fn lost(
-    roster: &Roster,
-    guild: GuildId,
-    role: RoleId,
-    wallets: &[Wallet],
-    now: Timestamp,
-) -> Because {
-    let mut gates = roster
-        .gates(guild)
-        .iter()
-        .filter(|gate| gate.roles.contains(&role))
-        .peekable();
-    if gates.peek().is_none() {
+/// Why a role that this program gave is not deserved any more. What the member did comes first: that a wallet left whose
+/// subscription is open; then the last subscription that gave the role and ended. One that is still open ended nothing:
+/// where there are only such, the gate asks for something else than it did.
+fn lost(roster: &Roster, guild: GuildId, role: RoleId, user: UserId, now: Timestamp) -> Because {
+    if roster.is_forgotten(user) {
+        return Because::Forgotten;
+    }
+    let gates = roster.gates(guild).iter();
+    let gates: Vec<_> = gates.filter(|gate| gate.roles.contains(&role)).collect();
+    if gates.is_empty() {
         return Because::NoGate;
     }
-    let held: Vec<_> = gates
-        .flat_map(|gate| holdings_of(roster, gate, wallets))
-        .map(|(wallet, holding)| (roster.access(wallet, holding), wallet, holding))
-        .filter(|(access, ..)| *access != Access::NeverPaid)
-        .collect();
+    let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
+        let held = gates
+            .iter()
+            .flat_map(|gate| holdings_of(roster, gate, wallets));
+        held.map(|(wallet, holding)| (roster.access(wallet, holding), wallet, *holding))
+            .filter(|(access, ..)| *access != Access::NeverPaid)
+            .collect()
+    };
+    let left = |is_enough: &dyn Fn(Access) -> bool| {
+        let is_it = |wallet: &Wallet| {
+            let paid = paid_by(&[*wallet]);
+            paid.iter().any(|(access, ..)| is_enough(*access))
+        };
+        let mut ended = roster.ended_links(user).iter();
+        ended
+            .find(|(wallet, _)| is_it(wallet))
+            .map(|(_, end)| Because::Left(*end))
+    };
+    let wallets = roster.wallets(user);
+    let held = paid_by(wallets);
     // The longest-lasting of those that ended, unless an event ended one: a moment is the weaker explanation.
     let ended = held
         .iter()
         .filter(|(access, ..)| !access.is_open(now))
         .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access));
-    match ended {
-        Some((access, wallet, holding)) => because(*wallet, holding, *access),
-        None if !held.is_empty() => Because::NoGate,
-        None => Because::NoHolding {
-            linked: !wallets.is_empty(),
-        },
-    }
+    left(&|access| access.is_open(now))
+        .or_else(|| ended.map(|(access, wallet, holding)| because(*wallet, holding, *access)))
+        .or_else(|| left(&|_| true))
+        .unwrap_or(match held.is_empty() {
+            true => Because::NoHolding {
+                linked: !wallets.is_empty(),
+            },
+            false => Because::NoGate,
+        })
 }
 
 /// What must change for these members, in every server; grants first.

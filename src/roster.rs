@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 pub use guild::{GuildView, Member};
 
 use crate::domain::{
-    Gate, GuildId, ModuleAddress, Plan, PlanId, Policy, SubscriptionId, Timestamp, UserId, Wallet,
+    Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 use crate::projection::{self, Access, Gist};
 
@@ -46,6 +47,8 @@ pub struct Roster {
     members: FxHashMap<Wallet, UserId>,
     /// Who asked to be forgotten while roles of ours were still to be taken away, and linked no wallet since.
     forgotten: FxHashSet<UserId>,
+    /// Wallets that left members who still have roles of ours, and how.
+    ended_links: FxHashMap<UserId, Vec<(Wallet, LinkEnd)>>,
     guilds: BTreeMap<GuildId, GuildView>,
     /// When which wallet's access ends, from the clock on; may hold moments that a later payment has moved.
     expiries: BTreeSet<(Timestamp, Wallet)>,
@@ -113,6 +116,11 @@ impl Roster {
     /// Whether the member asked to be forgotten and linked no wallet since.
     pub fn is_forgotten(&self, user: UserId) -> bool {
         self.forgotten.contains(&user)
+    }
+
+    /// The wallets that left the member, and how.
+    pub fn ended_links(&self, user: UserId) -> &[(Wallet, LinkEnd)] {
+        self.ended_links.get(&user).map_or(&[], Vec::as_slice)
     }
 
     /// The member whom a wallet belongs to.

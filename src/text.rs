@@ -25,56 +25,32 @@ use crate::domain::{Cause, GuildId, RoleId};
 use crate::discord::error::{Reason, Refusal};
 use crate::discord::hierarchy::Obstacle;
 
-/// The reason in the server's audit log: what happened on the chain, without wallets or transactions.
+/// The reason in the server's audit log. Everyone who may see that log reads it, so it names the plan and the end of access
+/// alone: a subscription, a wallet or a transaction would tell them whose wallet the member's is.
 ///
 /// ASCII without `%`, far below Discord's 512 characters, so that it is a header value as it is.
 pub fn audit_reason(cause: &Cause) -> String {
-    match cause {
-        Cause::Paid {
-            plan,
-            subscription,
-            until,
-            ..
-        } => {
-            format!("amser: plan {plan} paid until {until} (subscription {subscription})")
-        }
-        Cause::Resumed {
-            subscription,
-            until,
-            ..
-        } => {
-            format!("amser: subscription {subscription} resumed, paid until {until}")
-        }
-        Cause::ExpiredAt {
-            subscription, at, ..
-        } => {
-            format!("amser: subscription {subscription} ran out at {at}")
-        }
-        Cause::PaymentFailed {
-            subscription,
-            reason,
-            ..
-        } => {
-            let reason = reason
-                .name()
-                .map_or_else(|| format!("reason {}", reason.0), str::to_owned);
-            format!("amser: payment of subscription {subscription} failed ({reason})")
-        }
-        Cause::Paused { subscription, .. } => format!("amser: subscription {subscription} paused"),
-        Cause::Cancelled { subscription, .. } => {
-            format!("amser: subscription {subscription} cancelled")
-        }
-        Cause::Blocked { .. } => "amser: subscriber blocked by the merchant".to_owned(),
-        Cause::Reorganised { fork_block } => {
-            format!(
-                "amser: the payment is gone since the chain was reorganised after block {fork_block}"
-            )
-        }
-        Cause::NoSubscription => "amser: no subscription backs this role".to_owned(),
-        Cause::GateRemoved => "amser: the gate for this role was changed or removed".to_owned(),
-        Cause::ManualRole => "amser: given by hand, but this role needs a subscription".to_owned(),
-        Cause::Drift => "amser: corrected after a check against the chain".to_owned(),
-    }
+    let reason = match cause {
+        Cause::Paid { plan, until, .. } => format!("plan {plan} paid until {until}"),
+        Cause::Resumed { until, .. } => format!("subscription resumed, paid until {until}"),
+        Cause::ExpiredAt { at, .. } => format!("paid time ran out at {at}"),
+        Cause::PaymentFailed { reason, .. } => match reason.name() {
+            Some(name) => format!("payment failed ({name})"),
+            None => format!("payment failed (reason {})", reason.0),
+        },
+        Cause::Paused { .. } => "subscription paused".to_owned(),
+        Cause::Cancelled { .. } => "subscription cancelled".to_owned(),
+        Cause::Blocked { .. } => "subscriber blocked by the merchant".to_owned(),
+        Cause::Reorganised { .. } => "the chain was reorganised and the payment is gone".to_owned(),
+        Cause::NoSubscription => "no subscription backs this role".to_owned(),
+        Cause::GateRemoved => "the gate for this role was changed or removed".to_owned(),
+        Cause::ManualRole => "given by hand, but this role needs a subscription".to_owned(),
+        Cause::Drift => "corrected after a check against the chain".to_owned(),
+        Cause::Unlinked => "the member unlinked the wallet".to_owned(),
+        Cause::WalletMoved => "the wallet was linked to another account".to_owned(),
+        Cause::Forgotten => "the member's data was deleted on request".to_owned(),
+    };
+    format!("amser: {reason}")
 }
 
 /// What to do about an obstacle, in one sentence.
@@ -165,16 +141,16 @@ mod tests {
     use crate::domain::{FailureReason, ModuleAddress, PlanId, SubscriptionId, Timestamp};
 
     #[test]
-    fn every_audit_reason_is_a_header_value() {
-        let module = ModuleAddress(Default::default());
-        let subscription = SubscriptionId(alloy::primitives::U256::MAX);
+    fn every_audit_reason_is_a_header_value_and_names_no_subscription() {
+        let module = ModuleAddress(alloy::primitives::Address::repeat_byte(0xab));
+        let subscription = SubscriptionId::from(987_654_321);
         let plan = PlanId(alloy::primitives::U256::MAX);
         let mark = crate::domain::Mark {
             position: crate::domain::Position {
                 block: u64::MAX,
                 log_index: 0,
             },
-            transaction: Default::default(),
+            transaction: alloy::primitives::B256::repeat_byte(0xab),
         };
         let until = Timestamp(u64::MAX);
         let causes = [
@@ -220,7 +196,7 @@ mod tests {
             },
             Cause::Blocked {
                 module,
-                subscriber: crate::domain::Wallet(Default::default()),
+                subscriber: crate::domain::Wallet(module.0),
                 mark,
             },
             Cause::Reorganised {
@@ -230,10 +206,18 @@ mod tests {
             Cause::GateRemoved,
             Cause::ManualRole,
             Cause::Drift,
+            Cause::Unlinked,
+            Cause::WalletMoved,
+            Cause::Forgotten,
         ];
         for cause in causes {
             let reason = audit_reason(&cause);
             assert!(reason.len() <= 512 && !reason.contains('%'), "{reason}");
+            let lower = reason.to_lowercase();
+            assert!(
+                !lower.contains("987654321") && !lower.contains("abab"),
+                "{reason}"
+            );
             assert!(
                 reason.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
                 "{reason}"

@@ -119,6 +119,7 @@ impl Tip {
             config,
             store.clone(),
             modules,
+            chain::Doubts::default(),
             shown,
             stop.clone(),
         ));

@@ -1,7 +1,8 @@
 //! A history that one node has told is compared with another node's, beside the tip: a node that has lost logs answers
 //! without an error. What only the other one has, on blocks that both have, is taken. Where there is one node alone, the
 //! end of the history is read again some times: behind one URL there may be a node that is minutes behind the others, and
-//! answers for blocks that it does not have yet as if nothing had happened in them.
+//! answers for blocks that it does not have yet as if nothing had happened in them. And what a module
+//! contradicts is read again from every node.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::node::{Chosen, Node, Pool, RpcError, read};
 use super::processors::{Processors, Taken};
 use super::range::RangeReader;
 use super::writer::Writer;
-use crate::domain::{ChainEvent, Checkpoint, EventKind, ModuleAddress};
+use crate::domain::{ActiveQuestion, ChainEvent, Checkpoint, EventKind, ModuleAddress};
 use crate::store::Store;
 
 /// How many blocks at a history's end are read again from the same node: half an hour of Base.
@@ -28,6 +29,24 @@ pub(super) struct History {
     pub(super) modules: BTreeSet<ModuleAddress>,
     pub(super) from: u64,
     pub(super) to: Checkpoint,
+    /// The module says that these have access, which its events do not show.
+    pub(super) doubted: BTreeSet<ActiveQuestion>,
+}
+
+impl History {
+    /// What is to be read again of a module that contradicts its events.
+    pub(super) fn doubted(
+        module: ModuleAddress,
+        doubted: BTreeSet<ActiveQuestion>,
+        to: Checkpoint,
+    ) -> Self {
+        Self {
+            modules: [module].into(),
+            from: 0,
+            to,
+            doubted,
+        }
+    }
 }
 
 /// Reads a history from another node than the `chosen` one, and stores what that one did not tell; without another node
@@ -42,6 +61,9 @@ pub(super) async fn compare(
     look_every: Duration,
 ) -> Result<(), SessionError> {
     let Chosen { node, place, .. } = chosen;
+    if !history.doubted.is_empty() {
+        return read_doubted(&pool, place, &node, &store, &writer, processors, history).await;
+    }
     let Some(other) = pool.another(place).await else {
         return read_end_again(&node, &store, &writer, &processors, history, look_every).await;
     };
@@ -90,6 +112,56 @@ async fn read_end_again(
             }
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Reads on from the last payments that are known of those who are in doubt, from every node: the one in use may tell more
+/// than it did.
+async fn read_doubted(
+    pool: &Pool,
+    place: usize,
+    node: &Arc<Node>,
+    store: &Store,
+    writer: &Writer,
+    processors: Processors,
+    mut history: History,
+) -> Result<(), SessionError> {
+    let (known, doubted) = (store.clone(), history.doubted.clone());
+    history.from = blocking(move || known.last_known_payment(&doubted)).await?;
+    let mut others = vec![Arc::clone(node)];
+    others.extend(pool.others(place).await);
+    let mut found = 0;
+    for other in others {
+        let processors = processors.clone();
+        match read_missing(node, &other, store, writer, processors, &history).await {
+            Ok(events) => found += events,
+            Err(SessionError::Rpc(error)) => {
+                info!(other = other.host(), %error, "doubted blocks could not be read again");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let (module, wallets) = (history.modules.first(), history.doubted.len());
+    let module = module.map(tracing::field::display);
+    let (from, to) = (history.from, history.to.number);
+    if found > 0 {
+        warn!(
+            module,
+            wallets,
+            from,
+            to,
+            events = found,
+            "the node left payments out that the module knows of; stored what was missed"
+        );
+    } else {
+        warn!(
+            module,
+            wallets,
+            from,
+            to,
+            "the module says that wallets have access for which no node tells of a payment: their roles stay; check rpc_urls, and the module's ABI"
+        );
     }
     Ok(())
 }

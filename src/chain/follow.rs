@@ -1,6 +1,7 @@
 //! THE loop: choose a node → find the followed place on its chain → read history up to near its head → follow the tip. What
 //! fails ends the session with that node; the place in the chain stays.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -192,7 +193,12 @@ async fn catch_up(
     match read {
         Ok(()) => {
             let modules = followed.processors.modules().collect();
-            followed.histories.push(History { modules, from, to });
+            followed.histories.push(History {
+                modules,
+                from,
+                to,
+                doubted: BTreeSet::new(),
+            });
             Ok(())
         }
         Err(Interrupted::Session(error)) => Err(error),

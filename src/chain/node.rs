@@ -7,6 +7,7 @@ pub mod error;
 mod header;
 mod headers;
 pub(crate) mod heads;
+mod many;
 pub(crate) mod pool;
 mod quiet;
 pub(crate) mod read;
@@ -19,8 +20,9 @@ pub use self::connection::Node;
 pub use self::error::RpcError;
 pub use self::header::Header;
 pub use self::headers::headers_at;
+pub(super) use self::many::{Answers, many};
 pub(crate) use self::pool::{Chosen, Pool};
 pub use self::stream::LogsAnswer;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,6 +7,7 @@ use tokio::sync::watch::{Receiver, Sender};
 
 use super::compare::History;
 use super::config::{ChainConfig, Goal};
+use super::doubts::Doubts;
 use super::error::SessionError;
 use super::node::Header;
 use super::node::{Node, Pool};
@@ -33,6 +34,8 @@ pub(super) struct Context {
     pub(super) pool: Pool,
     /// The modules that gates ask about.
     pub(super) wanted: Receiver<BTreeSet<ModuleAddress>>,
+    /// What contracts contradict.
+    pub(super) doubts: Doubts,
     pub(super) status: Sender<ChainStatus>,
 }
 
@@ -333,6 +336,7 @@ mod tests {
             modules: BTreeSet::new(),
             from,
             to: at(to),
+            doubted: BTreeSet::new(),
         };
         followed.histories = vec![history(1, 40), history(1, 90), history(60, 90)];
         followed.roll_back_to(at(50));

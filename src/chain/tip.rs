@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::block::{self, BlockLogs};
-use super::compare;
+use super::compare::{self, History};
 use super::error::SessionError;
 use super::holes::{self, Holes};
 use super::modules::{self, Joins, sleep_until};
@@ -211,6 +211,16 @@ pub(super) async fn follow(
                     std::panic::resume_unwind(panic);
                 },
             },
+            () = context.doubts.are_due() => {
+                let taken = context.doubts.take(Instant::now());
+                let to = followed.window.base();
+                for (module, doubted) in taken {
+                    context.status.send_modify(|status| {
+                        status.disagreements += doubted.len() as u64;
+                    });
+                    followed.histories.insert(0, History::doubted(module, doubted, to));
+                }
+            }
             done = joins.next() => if let Some(done) = done
                 && joins.take(context, followed, done).await?
             {

@@ -115,7 +115,7 @@ pub enum Cause {
         /// The newest block that the old and the new chain share.
         fork_block: u64,
     },
-    /// The member linked no wallet that holds a subscription: it was unlinked, or moved to another member.
+    /// No linked wallet holds a subscription, and nothing tells why.
     NoSubscription,
     /// The gate that gave the role was changed or removed.
     GateRemoved,
@@ -123,23 +123,61 @@ pub enum Cause {
     ManualRole,
     /// The API or an on-chain read disagreed with the followed events.
     Drift,
+    /// The member unlinked the wallet that held the subscription.
+    Unlinked,
+    /// Another member proved to hold that wallet's key, and linked it.
+    WalletMoved,
+    /// The member asked to be forgotten.
+    Forgotten,
+}
+
+/// What a removal is concluded from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// Somebody did something about the wallet or the account on our own pages.
+    MemberAct,
+    /// An event on the chain.
+    ChainEvent,
+    /// Something is not there (any more): a payment, a subscription, a gate. A node, a backup or a person who leaves
+    /// something out looks the same, so the chain is asked first and the brake counts it.
+    Absence,
 }
 
 impl Cause {
-    /// Whether something that happened on the chain (expiry by its clock included) is the reason. Removals without one
-    /// count towards `max_revoke_share`.
-    pub fn is_on_chain(&self) -> bool {
+    /// What a removal for this cause is concluded from.
+    pub fn evidence(&self) -> Evidence {
         match self {
+            Self::Unlinked | Self::WalletMoved | Self::Forgotten => Evidence::MemberAct,
             Self::Paid { .. }
             | Self::Resumed { .. }
-            | Self::ExpiredAt { .. }
             | Self::PaymentFailed { .. }
             | Self::Paused { .. }
             | Self::Cancelled { .. }
-            | Self::Blocked { .. } => true,
-            // A reorganisation down to the first block is a chain that was started over, or another one.
-            Self::Reorganised { fork_block } => *fork_block > 0,
-            Self::NoSubscription | Self::GateRemoved | Self::ManualRole | Self::Drift => false,
+            | Self::Blocked { .. } => Evidence::ChainEvent,
+            Self::ExpiredAt { .. }
+            | Self::Reorganised { .. }
+            | Self::NoSubscription
+            | Self::GateRemoved
+            | Self::ManualRole
+            | Self::Drift => Evidence::Absence,
+        }
+    }
+}
+
+/// How a member came to lose a wallet's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkEnd {
+    /// The member unlinked it.
+    Unlinked,
+    /// Another member linked it.
+    Moved,
+}
+
+impl From<LinkEnd> for Cause {
+    fn from(end: LinkEnd) -> Self {
+        match end {
+            LinkEnd::Unlinked => Self::Unlinked,
+            LinkEnd::Moved => Self::WalletMoved,
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct ChainStatus {
     pub rpc: Option<String>,
     /// Reorganisations that changed stored blocks, since the start.
     pub reorgs: u64,
+    /// How often a contract said that a wallet has access where the followed events say that it has none, since the start.
+    pub disagreements: u64,
     /// Events read from blocks that are not confirmed yet, in chain order: shown to members, never acted upon.
     pub pending: Vec<ChainEvent>,
     /// Why the chain cannot be followed at the moment, in one sentence.
@@ -99,9 +101,10 @@ pub struct ServerStatus {
 }
 
 /// Whether a server's members were read since the start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ReadingState {
     /// Not yet.
+    #[default]
     NotYet,
     /// They could not be read, for this reason (one sentence); it is tried again.
     Failed(String),
@@ -110,7 +113,7 @@ pub enum ReadingState {
 }
 
 /// Removals of one role that the brake stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HeldBack {
     /// How many members would lose the role.
     pub removals: usize,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Decision;
-use crate::domain::{GuildId, RoleAction, RoleChange, RoleId};
+use crate::domain::{Evidence, GuildId, RoleAction, RoleChange, RoleId};
 use crate::roster::Roster;
 
 /// Removals that were held back for one role.
@@ -23,8 +23,9 @@ pub fn hold_back(
     changes: &mut Vec<RoleChange>,
     stopped: &BTreeSet<(GuildId, RoleId)>,
 ) -> BTreeMap<(GuildId, RoleId), Held> {
-    let groundless =
-        |change: &RoleChange| change.action == RoleAction::Revoke && !change.cause.is_on_chain();
+    let groundless = |change: &RoleChange| {
+        change.action == RoleAction::Revoke && change.cause.evidence() == Evidence::Absence
+    };
     let mut counts: BTreeMap<(GuildId, RoleId), usize> = BTreeMap::new();
     for change in changes.iter().filter(|change| groundless(change)) {
         *counts.entry((change.guild, change.role)).or_default() += 1;

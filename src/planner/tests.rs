@@ -2,6 +2,7 @@
 
 mod findings;
 mod laws;
+mod left;
 
 use std::collections::BTreeSet;
 

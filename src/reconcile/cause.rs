@@ -32,6 +32,8 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
     Ok(match decision.because {
         Because::NoGate => Cause::GateRemoved,
         Because::ByHand => Cause::ManualRole,
+        Because::Left(end) => end.into(),
+        Because::Forgotten => Cause::Forgotten,
         Because::NoHolding { linked } => match undone(store, decision)? {
             Some(fork_block) if linked => Cause::Reorganised { fork_block },
             _ => Cause::NoSubscription,

@@ -144,8 +144,12 @@ impl Reconcile {
         }
         for user in touched.members {
             let store = self.store.clone();
-            let (wallets, forgotten) =
-                blocking(move || Ok((store.wallets_of(user)?, store.is_forgotten(user)?))).await?;
+            let (wallets, ended, forgotten) = blocking(move || {
+                let ended = store.ended_links_of(user)?;
+                Ok((store.wallets_of(user)?, ended, store.is_forgotten(user)?))
+            })
+            .await?;
+            self.roster.set_ended_links(user, ended);
             self.roster.set_wallets(user, wallets);
             self.roster.set_forgotten(user, forgotten);
         }
@@ -272,6 +276,13 @@ pub(super) fn load(store: &Store, roster: &mut Roster) -> anyhow::Result<()> {
     store.for_each_link(|user, wallet| wallets.entry(user).or_default().push(wallet))?;
     for (user, wallets) in wallets {
         roster.set_wallets(user, wallets);
+    }
+    let mut ended = BTreeMap::<_, Vec<_>>::new();
+    store.for_each_ended_link(|user, wallet, end| {
+        ended.entry(user).or_default().push((wallet, end))
+    })?;
+    for (user, ended) in ended {
+        roster.set_ended_links(user, ended);
     }
     store.for_each_forgotten(|user| roster.set_forgotten(user, true))?;
     roster.set_gates(store.gates()?);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Holding, Roster};
 use crate::domain::{
-    Applied, AppliedState, Gate, GuildId, ModuleAddress, Plan, PlanId, RoleAction, RoleChange,
-    RoleId, Subscription, SubscriptionId, UserId, Wallet,
+    Applied, AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, RoleAction,
+    RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
 };
 use crate::projection::{Access, Gist};
 
@@ -113,6 +113,16 @@ impl Roster {
             self.forgotten.insert(user);
         } else {
             self.forgotten.remove(&user);
+        }
+        self.touch(user);
+    }
+
+    /// Sets the wallets that left a member.
+    pub fn set_ended_links(&mut self, user: UserId, ended: Vec<(Wallet, LinkEnd)>) {
+        if ended.is_empty() {
+            self.ended_links.remove(&user);
+        } else {
+            self.ended_links.insert(user, ended);
         }
         self.touch(user);
     }

@@ -1,15 +1,17 @@
 //! Gates, the roles that this program gave, and the journal of every role change.
 
+use std::collections::BTreeMap;
+
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::{decode, encode};
 use super::member;
-use super::tables::{APPLIED, GATES, JOURNAL, MEMBER_JOURNAL};
+use super::tables::{APPLIED, GATES, JOURNAL, MEMBER_JOURNAL, STOPPED};
 use super::touched::Touched;
 use crate::domain::{
     Applied, AppliedState, Cause, Gate, GateId, GateOrigin, GuildId, JournalEntry, Outcome,
-    RoleAction, RoleChange, RoleId, UserId,
+    RoleAction, RoleChange, RoleId, Timestamp, UserId,
 };
 
 impl Store {
@@ -89,7 +91,7 @@ impl Store {
         {
             let mut table = transaction.open_table(APPLIED)?;
             for change in changes {
-                let row = encode(&(state(change), &change.cause, block));
+                let row = row(&transaction, state(change), change, block)?;
                 table.insert(key(change), row.as_slice())?;
             }
         }
@@ -110,7 +112,8 @@ impl Store {
                 let change = &entry.change;
                 match (&entry.outcome, change.action) {
                     (Outcome::Done, RoleAction::Grant) => {
-                        let granted = encode(&(AppliedState::Granted, &change.cause, entry.block));
+                        let granted =
+                            row(&transaction, AppliedState::Granted, change, entry.block)?;
                         table.insert(key(change), granted.as_slice())?;
                     }
                     (Outcome::Done, RoleAction::Revoke) => {
@@ -175,6 +178,53 @@ impl Store {
         .transpose()
     }
 
+    /// The roles of which the brake has stopped removals, and since when.
+    pub fn stopped(&self) -> anyhow::Result<BTreeMap<(GuildId, RoleId), Timestamp>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(STOPPED)?;
+        let rows = table.iter()?;
+        rows.map(|row| {
+            let (key, since) = row?;
+            let (guild, role) = key.value();
+            Ok(((GuildId(guild), RoleId(role)), Timestamp(since.value())))
+        })
+        .collect()
+    }
+
+    /// Stores them: a restart must not let through what waits for an approval.
+    pub fn set_stopped(
+        &self,
+        stopped: &BTreeMap<(GuildId, RoleId), Timestamp>,
+    ) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(STOPPED)?;
+            table.retain(|_, _| false)?;
+            for ((guild, role), since) in stopped {
+                table.insert((guild.0, role.0), since.0)?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The journal's role changes that were made since `from` (machine clock), newest first.
+    pub fn made_since(&self, from: Timestamp) -> anyhow::Result<Vec<JournalEntry>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(JOURNAL)?;
+        let mut made = Vec::new();
+        for row in table.iter()?.rev() {
+            let entry: JournalEntry = decode(row?.1.value())?;
+            if entry.at < from {
+                break;
+            }
+            if entry.outcome == Outcome::Done {
+                made.push(entry);
+            }
+        }
+        Ok(made)
+    }
+
     /// Hands every role that this program gave to `each`.
     pub fn for_each_applied(&self, mut each: impl FnMut(Applied)) -> anyhow::Result<()> {
         let transaction = self.database.begin_read()?;
@@ -203,7 +253,25 @@ impl Store {
     }
 }
 
-fn state_of(row: &[u8]) -> anyhow::Result<AppliedState> {
+/// What is stored of a role that is given or taken; of a forgotten member's no more than that.
+fn row(
+    transaction: &WriteTransaction,
+    state: AppliedState,
+    change: &RoleChange,
+    block: u64,
+) -> anyhow::Result<Vec<u8>> {
+    Ok(match member::is_forgotten(transaction, change.user)? {
+        true => forgotten_row(state),
+        false => encode(&(state, &change.cause, block)),
+    })
+}
+
+/// A row that does not say why or when.
+pub(super) fn forgotten_row(state: AppliedState) -> Vec<u8> {
+    encode(&(state, Cause::Forgotten, 0_u64))
+}
+
+pub(super) fn state_of(row: &[u8]) -> anyhow::Result<AppliedState> {
     Ok(decode::<(AppliedState, Cause, u64)>(row)?.0)
 }
 

@@ -8,8 +8,8 @@ use redb::{
 use super::codec::{decode, encode};
 use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS};
 use super::touched::Touched;
-use super::{Store, notices};
-use crate::domain::{Link, UserId, Wallet};
+use super::{Store, ended, member, notices};
+use crate::domain::{Link, LinkEnd, UserId, Wallet};
 
 /// What came of [`Store::link`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ impl Store {
                 .is_some();
             if removed {
                 transaction.open_table(LINKS)?.remove(address)?;
+                ended::note(&transaction, user, wallet, LinkEnd::Unlinked)?;
+                member::let_go(&transaction, [user])?;
             }
             removed
         };
@@ -143,6 +145,7 @@ pub(super) fn link_within(
     }
     touched.members.insert(link.user);
     notices::withdraw(transaction, link.user, link.wallet)?;
+    ended::withdraw(transaction, link.user, link.wallet)?;
     links.insert(wallet, encode(link).as_slice())?;
     members.insert((link.user.0, wallet), ())?;
     let outcome = match former {
@@ -150,6 +153,8 @@ pub(super) fn link_within(
             members.remove((former.0, wallet))?;
             touched.members.insert(former);
             notices::note(transaction, former, link.wallet, link.linked_at)?;
+            ended::note(transaction, former, link.wallet, LinkEnd::Moved)?;
+            member::let_go(transaction, [former])?;
             LinkOutcome::Moved(former)
         }
         _ => LinkOutcome::Linked,

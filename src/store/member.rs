@@ -1,15 +1,18 @@
 //! Everything that is stored about one member: to show it, and to forget it.
 
+use std::collections::BTreeSet;
+
 use alloy::primitives::Address;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::codec::decode;
+use super::ledger::{forgotten_row, state_of};
 use super::tables::{
     APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, notices};
+use super::{Store, ended, notices};
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -81,8 +84,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the links, `/verify` runs and journal of a member; how many wallets they had. What is known of roles
-    /// that this program gave stays until they are taken away, which no journal tells; then it is gone too.
+    /// Removes the links, `/verify` runs and journal of a member; how many wallets they had. Of roles that this program
+    /// gave it stays that it did, until they are taken away, which no journal tells; then that is gone too.
     pub fn forget_member(&self, user: UserId) -> anyhow::Result<usize> {
         self.forget_requests(user)?;
         let transaction = self.database.begin_write()?;
@@ -110,7 +113,8 @@ impl Store {
                 by_member.remove((user.0, sequence))?;
             }
             notices::forget(&transaction, user)?;
-            if holds_roles(&transaction, user)? {
+            ended::forget(&transaction, user)?;
+            if forget_causes(&transaction, user)? {
                 transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
             }
             wallets.len()
@@ -129,26 +133,43 @@ pub(super) fn is_forgotten(transaction: &WriteTransaction, user: UserId) -> anyh
     Ok(transaction.open_table(FORGOTTEN)?.get(user.0)?.is_some())
 }
 
-/// The last role of a forgotten member is gone: the request itself can be forgotten as well.
+/// What is kept of these members only until the last role that this program gave them is gone goes, if it is.
 pub(super) fn let_go(
     transaction: &WriteTransaction,
     users: impl IntoIterator<Item = UserId>,
 ) -> anyhow::Result<()> {
-    let mut forgotten = transaction.open_table(FORGOTTEN)?;
+    let mut without_roles = BTreeSet::new();
     for user in users {
-        if forgotten.get(user.0)?.is_some() && !holds_roles(transaction, user)? {
-            forgotten.remove(user.0)?;
+        if is_forgotten(transaction, user)? || ended::is_noted(transaction, user)? {
+            without_roles.insert(user.0);
         }
+    }
+    if without_roles.is_empty() {
+        return Ok(());
+    }
+    for row in transaction.open_table(APPLIED)?.iter()? {
+        without_roles.remove(&row?.0.value().1);
+    }
+    for user in without_roles {
+        transaction.open_table(FORGOTTEN)?.remove(user)?;
+        ended::forget(transaction, UserId(user))?;
     }
     Ok(())
 }
 
-/// Whether a role that this program gave to the member is not taken away yet. Reads all of them: for rare questions.
-fn holds_roles(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
-    for row in transaction.open_table(APPLIED)?.iter()? {
-        if row?.0.value().1 == user.0 {
-            return Ok(true);
+/// Of the roles that this program gave to the member nothing stays but that it did: a cause names a subscription, and the
+/// chain whose that is. Says whether there are any. Reads all of them: for rare questions.
+fn forget_causes(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
+    let mut applied = transaction.open_table(APPLIED)?;
+    let mut rows = Vec::new();
+    for row in applied.iter()? {
+        let (key, value) = row?;
+        if key.value().1 == user.0 {
+            rows.push((key.value(), state_of(value.value())?));
         }
     }
-    Ok(false)
+    for (key, state) in &rows {
+        applied.insert(key, forgotten_row(*state).as_slice())?;
+    }
+    Ok(!rows.is_empty())
 }

@@ -15,10 +15,10 @@ use redb::{
 use tracing::warn;
 
 use super::tables::{
-    APPLIED, BATCHES, BLOCKED, CHALLENGES, EVENTS, FORGET_AT, FORGOTTEN, GATES, HEADERS, JOURNAL,
-    LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA, MODULES,
-    NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SUBSCRIPTIONS,
-    UNKNOWN_LOGS,
+    APPLIED, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN, GATES,
+    HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA,
+    MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, STOPPED,
+    SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -262,6 +262,8 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(MEMBER_WALLETS)?;
         transaction.open_table(FORGOTTEN)?;
         transaction.open_table(NOTICES)?;
+        transaction.open_table(ENDED_LINKS)?;
+        transaction.open_table(STOPPED)?;
         transaction.open_table(GATES)?;
         transaction.open_table(APPLIED)?;
         transaction.open_table(JOURNAL)?;

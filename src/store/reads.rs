@@ -8,7 +8,7 @@ use redb::{
     ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
 };
 
-use super::codec::{KnownPlan, decode, encode, read, scoped_key, split_scoped_key};
+use super::codec::{KnownPlan, decode, encode, read, scoped_bounds, scoped_key, split_scoped_key};
 use super::ingest::{complete_modules, events_of};
 use super::tables::{
     BLOCKED, EVENTS, HEADERS, META, META_CHAIN, META_CURSOR, META_FINALIZED, META_LAST_FORK,
@@ -16,8 +16,8 @@ use super::tables::{
 };
 use super::{Store, StoreError};
 use crate::domain::{
-    ChainEvent, Checkpoint, Mark, ModuleAddress, ModuleRecord, Plan, PlanId, Subject, Subscription,
-    SubscriptionId, Synced, Timestamp, UnknownLogs, Wallet,
+    ActiveQuestion, ChainEvent, Checkpoint, Mark, ModuleAddress, ModuleRecord, Plan, PlanId,
+    Subject, Subscription, SubscriptionId, Synced, Timestamp, UnknownLogs, Wallet,
 };
 
 impl Store {
@@ -102,6 +102,40 @@ impl Store {
     /// The newest finalized block that a node has shown and that no rollback has gone below since.
     pub fn finalized(&self) -> anyhow::Result<Option<Checkpoint>> {
         checkpoint_in(&self.database.begin_read()?, META_FINALIZED)
+    }
+
+    /// The block from which on a payment may be missing of which one of these modules knows: of the last payments that are
+    /// stored of each subscriber the oldest; a module's first block where of one there is none.
+    pub fn last_known_payment(&self, of: &BTreeSet<ActiveQuestion>) -> anyhow::Result<u64> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(SUBSCRIPTIONS)?;
+        let mut paid: BTreeMap<ActiveQuestion, u64> = BTreeMap::new();
+        let modules: BTreeSet<_> = of.iter().map(|one| one.module).collect();
+        for module in modules {
+            let record =
+                read::<ModuleRecord>(transaction.open_table(MODULES)?.get(&module.0.0.0)?)?;
+            let start = record.map_or(0, |record| record.start_block);
+            let asked = of.iter().filter(|one| one.module == module);
+            paid.extend(asked.map(|one| (*one, start)));
+            let (first, last) = scoped_bounds(module);
+            for row in table.range::<&[u8; 52]>(&first..=&last)? {
+                let subscription: Subscription = decode(row?.1.value())?;
+                let (Some((wallet, plan)), Some(mark)) =
+                    (subscription.subscriber, subscription.paid)
+                else {
+                    continue;
+                };
+                let question = ActiveQuestion {
+                    module,
+                    wallet,
+                    plan,
+                };
+                if let Some(block) = paid.get_mut(&question) {
+                    *block = mark.position.block.max(*block);
+                }
+            }
+        }
+        Ok(paid.into_values().min().unwrap_or_default())
     }
 
     /// Plans that subscriptions refer to and whose terms are not known.

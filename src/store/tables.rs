@@ -76,6 +76,14 @@ pub(super) const MEMBER_WALLETS: TableDefinition<'_, (u64, &[u8; 20]), ()> =
 pub(super) const NOTICES: TableDefinition<'_, (u64, &[u8; 20]), u64> =
     TableDefinition::new("notices_v1");
 
+/// (Former owner, wallet) → whether another member linked the wallet; else the owner unlinked it. Kept while the former
+/// owner has a role that this program gave: it is the reason for which that role goes.
+pub(super) const ENDED_LINKS: TableDefinition<'_, (u64, &[u8; 20]), bool> =
+    TableDefinition::new("ended_links_v1");
+
+/// (Guild, role) → since when the brake has stopped its removals, Unix seconds of the machine's clock.
+pub(super) const STOPPED: TableDefinition<'_, (u64, u64), u64> = TableDefinition::new("stopped_v1");
+
 /// Gate id → postcard `Gate`.
 pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
 

@@ -47,6 +47,11 @@ pub(crate) fn cause(cause: &Cause, whose: &str) -> String {
             "it was given by hand, and this server keeps it for subscribers".to_owned()
         }
         Cause::Drift => "a check against the chain corrected it".to_owned(),
+        Cause::Unlinked => format!("the wallet of {whose} subscription was unlinked"),
+        Cause::WalletMoved => {
+            format!("the wallet of {whose} subscription was linked to another Discord account")
+        }
+        Cause::Forgotten => format!("{whose} data was deleted on request"),
     }
 }
 

@@ -137,6 +137,7 @@ impl Joins {
                     modules: joined.iter().copied().collect(),
                     from,
                     to: target,
+                    doubted: BTreeSet::new(),
                 },
             );
         }

@@ -200,6 +200,21 @@ impl Pool {
         None
     }
 
+    /// Every other node than `current` that connects now, in order of preference.
+    pub(crate) async fn others(&self, current: usize) -> Vec<Arc<Node>> {
+        let mut others = Vec::new();
+        for place in self.ready_until(self.len()) {
+            if place == current {
+                continue;
+            }
+            match self.connect(place).await {
+                Ok(node) => others.push(Arc::new(node)),
+                Err(error) => self.note_failure(place, &error),
+            }
+        }
+        others
+    }
+
     /// How many nodes there are.
     pub(crate) fn len(&self) -> usize {
         self.slots().len()

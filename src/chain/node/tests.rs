@@ -1,7 +1,7 @@
 //! Providers as they are: each answer of a scripted node, over HTTP and over a websocket.
 
 mod calls;
-mod fake;
+pub(crate) mod fake;
 mod headers;
 mod logs;
 mod transport;

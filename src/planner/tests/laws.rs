@@ -249,9 +249,9 @@ proptest! {
         let change = |action, user, cause: &Cause| RoleChange {
             action, guild: GUILD, user: UserId(user), role: ROLE, cause: cause.clone(),
         };
-        let expired = Cause::ExpiredAt { module: MODULE, subscription: SubscriptionId::from(1), at: NOW };
+        let unlinked = Cause::Unlinked;
         let mut changes = vec![change(RoleAction::Grant, 1_000, &Cause::NoSubscription)];
-        changes.extend((1..=grounded).map(|user| change(RoleAction::Revoke, user, &expired)));
+        changes.extend((1..=grounded).map(|user| change(RoleAction::Revoke, user, &unlinked)));
         // A chain that was started over is one node's word.
         let groundless = [Cause::GateRemoved, Cause::Reorganised { fork_block: 0 }];
         let groundless = (1..=removals).zip(groundless.iter().cycle());

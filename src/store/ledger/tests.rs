@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 
 use super::*;
-use crate::domain::{ModuleAddress, SubscriptionId, Timestamp};
+use crate::domain::{ModuleAddress, SubscriptionId};
 
 fn change(action: RoleAction) -> RoleChange {
     RoleChange {
@@ -86,4 +86,18 @@ fn of_a_forgotten_member_nothing_is_journaled_and_in_the_end_nothing_is_left() {
     store.intend(&[change(RoleAction::Grant)], 9).unwrap();
     settled(&store, RoleAction::Grant, Outcome::Done);
     assert_eq!(store.journal(9).unwrap().len(), 1);
+}
+
+#[test]
+fn what_the_brake_needs_is_there_after_a_restart() {
+    let store = Store::in_memory().unwrap();
+    assert_eq!(store.stopped().unwrap(), BTreeMap::new());
+    let stopped = BTreeMap::from([((GuildId(1), RoleId(3)), Timestamp(5))]);
+    store.set_stopped(&stopped).unwrap();
+    assert_eq!(store.stopped().unwrap(), stopped);
+    store.set_stopped(&BTreeMap::new()).unwrap();
+    assert_eq!(store.stopped().unwrap(), BTreeMap::new());
+    settled(&store, RoleAction::Revoke, Outcome::Done);
+    assert_eq!(store.made_since(Timestamp(9)).unwrap().len(), 1);
+    assert_eq!(store.made_since(Timestamp(10)).unwrap(), []);
 }

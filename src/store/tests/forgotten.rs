@@ -40,6 +40,12 @@ impl Row {
     }
 }
 
+fn bytes_of<'a, T: Value + 'a>(value: &'a T::SelfType<'a>) -> Vec<u8> {
+    let bytes = T::as_bytes(value);
+    let bytes: &[u8] = bytes.as_ref();
+    bytes.to_vec()
+}
+
 /// Every row of every table.
 fn dump(store: &Store) -> Vec<Row> {
     let transaction = store.database.begin_read().unwrap();
@@ -51,8 +57,8 @@ fn dump(store: &Store) -> Vec<Row> {
             for row in transaction.open_table($table).unwrap().iter().unwrap() {
                 let (key, value) = row.unwrap();
                 let (key, value) = (key.value(), value.value());
-                let mut bytes = <$key as Value>::as_bytes(&key).as_ref().to_vec();
-                bytes.extend_from_slice(<$value as Value>::as_bytes(&value).as_ref());
+                let mut bytes = bytes_of::<$key>(&key);
+                bytes.extend(bytes_of::<$value>(&value));
                 rows.push(Row { table: stringify!($table), bytes });
             }
         )+};
@@ -72,6 +78,8 @@ fn dump(store: &Store) -> Vec<Row> {
         LINKS: &[u8; 20] => &[u8],
         MEMBER_WALLETS: (u64, &[u8; 20]) => (),
         NOTICES: (u64, &[u8; 20]) => u64,
+        ENDED_LINKS: (u64, &[u8; 20]) => bool,
+        STOPPED: (u64, u64) => u64,
         GATES: u64 => &[u8],
         APPLIED: (u64, u64, u64) => &[u8],
         FORGOTTEN: u64 => (),

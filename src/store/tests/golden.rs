@@ -93,6 +93,9 @@ fn causes() -> Vec<Cause> {
         Cause::GateRemoved,
         Cause::ManualRole,
         Cause::Drift,
+        Cause::Unlinked,
+        Cause::WalletMoved,
+        Cause::Forgotten,
     ]
 }
 

@@ -119,6 +119,7 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         "verify_links",
         "texts_to_sign",
         "moved_wallets_to_tell",
+        "ended_links",
         "roles",
         "journal",
     ] {

@@ -136,7 +136,7 @@ async fn a_wallet_that_moves_takes_the_role_along_at_once() {
     stage.until_role(grace, true).await;
     stage.until_role(ada, false).await;
     let entry = stage.until_journaled(ada, RoleAction::Revoke).await;
-    assert_eq!(entry.change.cause, Cause::NoSubscription);
+    assert_eq!(entry.change.cause, Cause::WalletMoved);
 }
 
 #[tokio::test]

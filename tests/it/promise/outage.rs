@@ -69,7 +69,7 @@ async fn nothing_is_revoked_before_the_tip_is_reached_after_a_restart() {
     stage.until_role(grace, true).await;
     stage.until_role(ada, false).await;
     let entry = stage.until_journaled(ada, RoleAction::Revoke).await;
-    assert_eq!(entry.change.cause, Cause::NoSubscription);
+    assert_eq!(entry.change.cause, Cause::WalletMoved);
 }
 
 #[tokio::test]

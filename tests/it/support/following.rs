@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 use amser_roles::abi::Layouts;
-use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, follow};
+use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, Views, follow};
 use amser_roles::domain::{ChainEvent, ChainStatus, ModuleAddress};
 use amser_roles::sandbox::chain::LocalChain;
 use amser_roles::store::Store;
@@ -23,6 +23,7 @@ pub(crate) struct Following {
     pub(crate) store: Store,
     pub(crate) status: watch::Receiver<ChainStatus>,
     pub(crate) modules: watch::Sender<BTreeSet<ModuleAddress>>,
+    pub(crate) views: Views,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -52,11 +53,20 @@ impl Following {
         let (modules, wanted) = watch::channel(modules);
         let (shown, status) = watch::channel(ChainStatus::default());
         let stop = CancellationToken::new();
-        let task = tokio::spawn(follow(config, store.clone(), wanted, shown, stop.clone()));
+        let views = Views::new(&config, status.clone());
+        let task = tokio::spawn(follow(
+            config,
+            store.clone(),
+            wanted,
+            views.doubts(),
+            shown,
+            stop.clone(),
+        ));
         Self {
             store,
             status,
             modules,
+            views,
             stop,
             task,
         }

@@ -17,11 +17,11 @@ use url::Url;
 use crate::chain::node::{Node, RpcError};
 
 /// The chain of every fake node.
-pub(super) const CHAIN: u64 = 31_337;
+pub(crate) const CHAIN: u64 = 31_337;
 
 /// What becomes of a call or a batch.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// This, as it stands.
     Json(Value),
     /// Over HTTP: status, `Retry-After` and body.
@@ -42,13 +42,13 @@ struct Shared {
 }
 
 /// The node. `eth_chainId` is answered unless the script is about it.
-pub(super) struct Fake {
+pub(crate) struct Fake {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 impl Fake {
-    pub(super) async fn start(script: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared {
             script: Box::new(script),
             asked: Mutex::default(),
@@ -64,24 +64,24 @@ impl Fake {
         Self { address, shared }
     }
 
-    pub(super) async fn http(&self) -> Node {
+    pub(crate) async fn http(&self) -> Node {
         self.connect("http", Duration::from_secs(60)).await.unwrap()
     }
 
-    pub(super) async fn websocket(&self) -> Node {
+    pub(crate) async fn websocket(&self) -> Node {
         self.connect("ws", Duration::from_secs(60)).await.unwrap()
     }
 
-    pub(super) async fn connect(&self, scheme: &str, patience: Duration) -> Result<Node, RpcError> {
+    pub(crate) async fn connect(&self, scheme: &str, patience: Duration) -> Result<Node, RpcError> {
         Node::connect(&self.url(scheme), CHAIN, patience).await
     }
 
-    pub(super) fn url(&self, scheme: &str) -> Url {
+    pub(crate) fn url(&self, scheme: &str) -> Url {
         format!("{scheme}://{}/", self.address).parse().unwrap()
     }
 
     /// The calls and batches so far, without `eth_chainId`.
-    pub(super) fn asked(&self) -> Vec<Value> {
+    pub(crate) fn asked(&self) -> Vec<Value> {
         self.shared.asked.lock().unwrap().clone()
     }
 }
@@ -97,17 +97,17 @@ impl Shared {
 }
 
 /// An answer with this result.
-pub(super) fn result(call: &Value, result: Value) -> Value {
+pub(crate) fn result(call: &Value, result: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": call["id"], "result": result})
 }
 
 /// An answer with this error.
-pub(super) fn error(call: &Value, code: i64, message: &str) -> Value {
+pub(crate) fn error(call: &Value, code: i64, message: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": code, "message": message}})
 }
 
 /// The header that every fake node has for a block.
-pub(super) fn header(number: u64) -> Value {
+pub(crate) fn header(number: u64) -> Value {
     json!({
         "number": format!("{number:#x}"), "timestamp": format!("{:#x}", number + 1),
         "hash": format!("0x{number:064x}"), "parentHash": format!("0x{:064x}", number.saturating_sub(1)),
@@ -115,7 +115,7 @@ pub(super) fn header(number: u64) -> Value {
 }
 
 /// The number that a call for a header names.
-pub(super) fn number(call: &Value) -> u64 {
+pub(crate) fn number(call: &Value) -> u64 {
     let text = call["params"][0].as_str().unwrap();
     u64::from_str_radix(text.strip_prefix("0x").unwrap(), 16).unwrap()
 }

@@ -1,0 +1,362 @@
+//! What a module's own view `isActive` says at the newest confirmed block, asked before something is concluded from absence.
+//! Only a node that has that block as it was followed is asked; whatever else happens is no answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use alloy::primitives::{Address, Bytes, U64, address};
+use alloy::sol;
+use alloy::sol_types::SolCall;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+use tokio::sync::watch::Receiver;
+use tracing::{debug, warn};
+use url::Url;
+
+use super::config::ChainConfig;
+use super::doubts::Doubts;
+use super::node::connection::host;
+use super::node::{Answers, Node, RpcError, many, read};
+use crate::abi::SubscriptionModule::isActiveCall;
+use crate::domain::{ActiveAnswer, ActiveQuestion, ChainStatus, Checkpoint, ModuleAddress};
+
+/// Where Multicall3 is on every chain that has it.
+pub const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
+/// Questions in one call of it: together they need about a tenth of the gas that nodes allow a call.
+const PER_CALL: usize = 150;
+/// Such calls at the same time.
+const CALLS_AT_ONCE: usize = 4;
+/// The longest wait for a rate limit before another node is asked, or nobody.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+sol! {
+    struct Call3 {
+        address target;
+        bool allowFailure;
+        bytes callData;
+    }
+
+    struct Returned {
+        bool success;
+        bytes returnData;
+    }
+
+    function aggregate3(Call3[] calls) returns (Returned[] returned);
+}
+
+/// Asks the contracts; clones share the connections. They are not the follower's: its calls must not wait for these.
+#[derive(Clone, Debug)]
+pub struct Views {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    chain_id: u64,
+    nodes: Vec<Endpoint>,
+    status: Receiver<ChainStatus>,
+    doubts: Doubts,
+    /// Modules of which it was said that they have no such view.
+    without_view: Mutex<BTreeSet<ModuleAddress>>,
+}
+
+/// One of `rpc_urls`, and the connection to it.
+#[derive(Debug)]
+struct Endpoint {
+    /// May hold a key.
+    url: Url,
+    node: Mutex<Option<Arc<Node>>>,
+}
+
+/// What one call came to.
+enum Outcome {
+    Said(Bytes),
+    /// The contract refused it, or failed in it.
+    Refused,
+}
+
+impl Views {
+    /// Connects to nothing yet. `status` is the follower's.
+    pub fn new(config: &ChainConfig, status: Receiver<ChainStatus>) -> Self {
+        let endpoint = |url: &Url| Endpoint {
+            url: url.clone(),
+            node: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                chain_id: config.chain_id,
+                nodes: config.rpc_urls.iter().map(endpoint).collect(),
+                status,
+                doubts: Doubts::default(),
+                without_view: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Where the follower learns of [`Views::doubt`].
+    pub fn doubts(&self) -> Doubts {
+        self.shared.doubts.clone()
+    }
+
+    /// The contract says that this wallet has access, and the followed events say that it has not: the follower reads the
+    /// module's blocks since the last payment that is known of it again, from every node. Costs nothing here; of one module
+    /// that happens more and more rarely.
+    pub fn doubt(&self, question: ActiveQuestion) {
+        self.shared.doubts.raise(question);
+    }
+
+    /// Asks whether these wallets have access at the newest confirmed block: its number, and an answer to each question.
+    /// Takes as long as the nodes do, up to a minute or so.
+    pub async fn are_active(&self, questions: &[ActiveQuestion]) -> (u64, Vec<ActiveAnswer>) {
+        let confirmed = self.shared.status.borrow().confirmed;
+        let unknown = |why: String| vec![ActiveAnswer::Unknown(why); questions.len()];
+        let Some(block) = confirmed else {
+            return (0, unknown("no block is confirmed yet".to_owned()));
+        };
+        if questions.is_empty() {
+            return (block.number, Vec::new());
+        }
+        match self.ask(block, questions).await {
+            Ok(answers) => {
+                self.warn_of_missing_views(questions, &answers);
+                (block.number, answers)
+            }
+            Err(why) => {
+                debug!(why, "isActive was not answered");
+                (block.number, unknown(why))
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        block: Checkpoint,
+        questions: &[ActiveQuestion],
+    ) -> Result<Vec<ActiveAnswer>, String> {
+        let (endpoint, node) = self.node_with(block).await?;
+        let answers = answers(&node, block, questions).await;
+        answers.map_err(|error| endpoint.failed(&error))
+    }
+
+    /// The most preferred node that has this block. One that has another block in its place makes it unknown which of the
+    /// nodes is right.
+    async fn node_with(&self, block: Checkpoint) -> Result<(&Endpoint, Arc<Node>), String> {
+        let mut why = "rpc_urls is empty".to_owned();
+        for endpoint in &self.shared.nodes {
+            let seen = async {
+                let node = endpoint.connect(self.shared.chain_id).await?;
+                let header = read::header_at(&node, block.number).await?;
+                Ok::<_, RpcError>((node, header))
+            };
+            match seen.await {
+                Ok((node, Some(header))) if header.checkpoint() == block => {
+                    return Ok((endpoint, node));
+                }
+                Ok((node, Some(_))) => {
+                    return Err(format!(
+                        "{} has another block {} than the one that is followed",
+                        node.host(),
+                        block.number
+                    ));
+                }
+                Ok((node, None)) => {
+                    why = format!("{} does not have block {} yet", node.host(), block.number);
+                }
+                Err(error) => why = endpoint.failed(&error),
+            }
+        }
+        Err(why)
+    }
+
+    fn warn_of_missing_views(&self, questions: &[ActiveQuestion], answers: &[ActiveAnswer]) {
+        let mut said = lock(&self.shared.without_view);
+        for (question, answer) in questions.iter().zip(answers) {
+            if *answer == ActiveAnswer::NoView && said.insert(question.module) {
+                warn!(module = %question.module,
+                    "the module has no view isActive: removals for want of a payment cannot be confirmed by it");
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    /// The connection of the question before, or a new one.
+    async fn connect(&self, chain_id: u64) -> Result<Arc<Node>, RpcError> {
+        let known = lock(&self.node).clone();
+        if let Some(node) = known {
+            return Ok(node);
+        }
+        let node = Arc::new(Node::connect(&self.url, chain_id, PATIENCE).await?);
+        *lock(&self.node) = Some(Arc::clone(&node));
+        Ok(node)
+    }
+
+    /// The connection may be lost. Returns what there is to say.
+    fn failed(&self, error: &RpcError) -> String {
+        *lock(&self.node) = None;
+        format!("{}: {error}", host(&self.url))
+    }
+}
+
+/// The answers of a node that has this block.
+async fn answers(
+    node: &Node,
+    block: Checkpoint,
+    questions: &[ActiveQuestion],
+) -> Result<Vec<ActiveAnswer>, RpcError> {
+    // By its hash no other block can be answered for; but not every node takes one there.
+    let by_hash = json!({ "blockHash": block.hash });
+    let by_number = json!(U64::from(block.number));
+    let (at, has_multicall) = match has_multicall(node, &by_hash).await {
+        Ok(has_multicall) => (&by_hash, has_multicall),
+        Err(RpcError::Other { .. }) => (&by_number, has_multicall(node, &by_number).await?),
+        Err(error) => return Err(error),
+    };
+    let pieces: Vec<Vec<Outcome>> = stream::iter(questions.chunks(PER_CALL).map(<[_]>::to_vec))
+        .map(|questions| async move {
+            let together = match has_multicall {
+                true => together(node, at, &questions).await?,
+                false => None,
+            };
+            match together {
+                Some(outcomes) => Ok(outcomes),
+                None => one_by_one(node, at, &questions).await,
+            }
+        })
+        .buffered(CALLS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let outcomes: Vec<Outcome> = pieces.into_iter().flatten().collect();
+    let without_view = without_view(node, at, questions, &outcomes).await?;
+    if at == &by_number
+        && read::header_at(node, block.number)
+            .await?
+            .map(|at| at.checkpoint())
+            != Some(block)
+    {
+        return Err(RpcError::unavailable(
+            "its chain changed while it was asked",
+        ));
+    }
+    let read = |(question, outcome): (&ActiveQuestion, &Outcome)| match outcome {
+        Outcome::Said(answer) => decode(question, answer),
+        Outcome::Refused if without_view.contains(&question.module) => ActiveAnswer::NoView,
+        Outcome::Refused => ActiveAnswer::Unknown(format!(
+            "isActive of {} refuses some questions and answers others",
+            question.module
+        )),
+    };
+    Ok(questions.iter().zip(&outcomes).map(read).collect())
+}
+
+async fn has_multicall(node: &Node, at: &Value) -> Result<bool, RpcError> {
+    let code: Bytes = node.call("eth_getCode", (MULTICALL, at)).await?;
+    Ok(!code.is_empty())
+}
+
+/// All of these in one call; `None` where that did not work, which says nothing about any one of them.
+async fn together(
+    node: &Node,
+    at: &Value,
+    questions: &[ActiveQuestion],
+) -> Result<Option<Vec<Outcome>>, RpcError> {
+    let calls = questions.iter().map(|question| Call3 {
+        target: question.module.0,
+        allowFailure: true,
+        callData: call_data(question),
+    });
+    let call = aggregate3Call {
+        calls: calls.collect(),
+    };
+    let request = json!({ "to": MULTICALL, "data": Bytes::from(call.abi_encode()) });
+    let answer: Bytes = match node.call("eth_call", (request, at)).await {
+        Ok(answer) => answer,
+        Err(RpcError::Refused { message }) => {
+            debug!(message, "Multicall3 failed");
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let returned = aggregate3Call::abi_decode_returns_validate(&answer).ok();
+    let returned = returned.filter(|returned| returned.len() == questions.len());
+    Ok(returned.map(|returned| {
+        let outcome = |one: Returned| match one.success {
+            true => Outcome::Said(one.returnData),
+            false => Outcome::Refused,
+        };
+        returned.into_iter().map(outcome).collect()
+    }))
+}
+
+async fn one_by_one(
+    node: &Node,
+    at: &Value,
+    questions: &[ActiveQuestion],
+) -> Result<Vec<Outcome>, RpcError> {
+    let request = |question: &ActiveQuestion| json!([{ "to": question.module.0, "data": call_data(question) }, at]);
+    let calls = (0..).zip(questions.iter().map(request)).collect();
+    let mut answers: Answers<Bytes> = many(node, "eth_call", calls).await?;
+    (0..questions.len() as u64)
+        .map(|id| match answers.remove(&id) {
+            Some(Ok(answer)) => Ok(Outcome::Said(answer)),
+            Some(Err(RpcError::Refused { .. })) => Ok(Outcome::Refused),
+            Some(Err(error)) => Err(error),
+            None => Err(RpcError::unavailable("it left a call unanswered")),
+        })
+        .collect()
+}
+
+/// The modules that refused every question, and one that was asked by itself.
+async fn without_view(
+    node: &Node,
+    at: &Value,
+    questions: &[ActiveQuestion],
+    outcomes: &[Outcome],
+) -> Result<BTreeSet<ModuleAddress>, RpcError> {
+    let mut refused = BTreeMap::new();
+    for question in questions {
+        refused.insert(question.module, *question);
+    }
+    for (question, outcome) in questions.iter().zip(outcomes) {
+        if matches!(outcome, Outcome::Said(_)) {
+            refused.remove(&question.module);
+        }
+    }
+    let last: Vec<ActiveQuestion> = refused.into_values().collect();
+    let outcomes = one_by_one(node, at, &last).await?;
+    let refused = last.iter().zip(outcomes);
+    Ok(refused
+        .filter(|(_, outcome)| matches!(outcome, Outcome::Refused))
+        .map(|(question, _)| question.module)
+        .collect())
+}
+
+fn call_data(question: &ActiveQuestion) -> Bytes {
+    let call = isActiveCall {
+        subject: question.wallet.0,
+        scope: question.plan.0,
+    };
+    call.abi_encode().into()
+}
+
+/// One whole word that is 0 or 1. A node that does not have the contract answers nothing.
+fn decode(question: &ActiveQuestion, answer: &[u8]) -> ActiveAnswer {
+    let word = isActiveCall::abi_decode_returns_validate(answer);
+    match word.ok().filter(|_| answer.len() == 32) {
+        Some(true) => ActiveAnswer::Active,
+        Some(false) => ActiveAnswer::Inactive,
+        None => ActiveAnswer::Unknown(format!(
+            "isActive of {} answered {} bytes that are no boolean",
+            question.module,
+            answer.len()
+        )),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("never poisoned: no panic while held")
+}
+
+#[cfg(test)]
+mod tests;

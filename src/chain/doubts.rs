@@ -1,0 +1,148 @@
+//! Where a contract says that a wallet has access and the followed events say that it has not. Somebody left a payment out:
+//! the blocks in question are read again, from every node (`compare`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::domain::{ActiveQuestion, ModuleAddress};
+
+/// How soon a module's blocks are read again for a second time; then after twice as long, and so on.
+const AGAIN: Duration = Duration::from_secs(600);
+/// The longest such pause: a contract that means something else by `isActive` costs one reading a day.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
+/// What is doubted; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Doubts {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    modules: Mutex<BTreeMap<ModuleAddress, Doubted>>,
+    raised: Notify,
+}
+
+/// One module.
+#[derive(Debug, Default)]
+struct Doubted {
+    /// What its blocks are still to be read again for.
+    questions: BTreeSet<ActiveQuestion>,
+    /// Not before this moment.
+    not_before: Option<Instant>,
+    /// The pause after the next reading.
+    pause: Duration,
+}
+
+impl Doubts {
+    /// The contract contradicts the events.
+    pub(super) fn raise(&self, question: ActiveQuestion) {
+        let mut modules = self.modules();
+        modules
+            .entry(question.module)
+            .or_default()
+            .questions
+            .insert(question);
+        self.shared.raised.notify_one();
+    }
+
+    /// Returns when [`Doubts::take`] has something.
+    pub(super) async fn are_due(&self) {
+        loop {
+            let next = self.next();
+            if next.is_some_and(|at| at <= Instant::now()) {
+                return;
+            }
+            let wait = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.shared.raised.notified() => {}
+                () = wait => {}
+            }
+        }
+    }
+
+    /// What is to be read again now, by module.
+    pub(super) fn take(&self, now: Instant) -> BTreeMap<ModuleAddress, BTreeSet<ActiveQuestion>> {
+        let mut taken = BTreeMap::new();
+        for (module, doubted) in self.modules().iter_mut() {
+            let is_due = doubted.not_before.is_none_or(|at| at <= now);
+            if doubted.questions.is_empty() || !is_due {
+                continue;
+            }
+            let pause = doubted.pause.clamp(AGAIN, LONGEST);
+            doubted.not_before = Some(now + pause);
+            doubted.pause = pause * 2;
+            taken.insert(*module, std::mem::take(&mut doubted.questions));
+        }
+        taken
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let modules = self.modules();
+        let doubted = modules.values().filter(|one| !one.questions.is_empty());
+        let at = doubted.map(|one| one.not_before.unwrap_or_else(Instant::now));
+        at.min()
+    }
+
+    fn modules(&self) -> MutexGuard<'_, BTreeMap<ModuleAddress, Doubted>> {
+        let modules = self.shared.modules.lock();
+        modules.expect("never poisoned: no panic while held")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+    use crate::domain::{PlanId, Wallet};
+
+    fn question(module: u8, wallet: u8) -> ActiveQuestion {
+        ActiveQuestion {
+            module: ModuleAddress(Address::repeat_byte(module)),
+            wallet: Wallet(Address::repeat_byte(wallet)),
+            plan: PlanId::from(1),
+        }
+    }
+
+    fn taken(doubts: &Doubts, now: Instant) -> Vec<ActiveQuestion> {
+        doubts.take(now).into_values().flatten().collect()
+    }
+
+    #[tokio::test]
+    async fn a_module_is_read_again_at_once_and_then_more_and_more_rarely() {
+        let doubts = Doubts::default();
+        let start = Instant::now();
+        let ask = |wallet| doubts.raise(question(1, wallet));
+        ask(1);
+        ask(2);
+        ask(1);
+        doubts.are_due().await;
+        let both = [question(1, 1), question(1, 2)];
+        assert_eq!(taken(&doubts, start), both);
+        assert_eq!(taken(&doubts, start), []);
+        doubts.raise(question(2, 1));
+        assert_eq!(taken(&doubts, start), [question(2, 1)]);
+        ask(1);
+        let mut at = start;
+        for pause in [AGAIN, AGAIN * 2, AGAIN * 4] {
+            at += pause;
+            assert_eq!(taken(&doubts, at - Duration::from_secs(1)), []);
+            assert_eq!(taken(&doubts, at).len(), 1);
+            ask(3);
+        }
+        for _ in 0..20 {
+            at += LONGEST;
+            assert!(taken(&doubts, at).contains(&question(1, 3)));
+            ask(3);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Keeps Discord roles in step with subscriptions.
+
+pub mod brake;
