@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::running::Data;
-use crate::domain::{Applied, JournalEntry, Link, UserId};
+use crate::domain::{Applied, JournalEntry, Link, LinkEnd, UserId, Wallet};
 use crate::store::{Challenge, LinkRequest, Notice, RequestState, Store};
 use crate::text;
 
@@ -32,6 +32,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let challenges: Vec<_> = store.challenges_of(user)?.iter().map(challenge).collect();
     let notices = store.notices_of(user)?;
     let notices: Vec<_> = notices.iter().map(notice).collect();
+    let ended = store.ended_links_of(user)?;
+    let ended: Vec<_> = ended.iter().map(ended_link).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
     let mut journal = store.journal_of(user, usize::MAX)?;
     journal.reverse();
@@ -42,6 +44,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "verify_links": requests,
         "texts_to_sign": challenges,
         "moved_wallets_to_tell": notices,
+        "ended_links": ended,
         "roles": roles,
         "journal": journal,
     }))
@@ -80,6 +83,17 @@ fn notice(notice: &Notice) -> Value {
     json!({
         "wallet": notice.wallet,
         "moved_at": notice.moved_at.to_string(),
+    })
+}
+
+/// Kept while a role is left that the wallet gave.
+fn ended_link((wallet, end): &(Wallet, LinkEnd)) -> Value {
+    json!({
+        "wallet": wallet,
+        "end": match end {
+            LinkEnd::Unlinked => "unlinked",
+            LinkEnd::Moved => "linked_by_another_member",
+        },
     })
 }
 

@@ -21,6 +21,7 @@ mod route;
 pub(crate) mod shape;
 pub(crate) mod shared;
 mod socket;
+mod upload;
 pub(crate) mod world;
 
 use std::net::SocketAddr;

@@ -300,7 +300,8 @@ async fn complete(
         }
         Completed::Challenge(_) => return Err(WebError::NonceUsed),
     }
-    tracing::info!(%wallet, %user, "wallet linked");
+    // Never together with the wallet: the log of a server must not tell whose wallet is whose.
+    tracing::info!(%user, "wallet linked");
     metrics::counter!("amser_roles_wallets_linked_total").increment(1);
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! Slash commands and buttons, typed by members of the local Discord, over the real store and reconcile loop.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod approve;
 mod bot;
 mod busy;
+mod direct;
+mod log;
 mod manager;
 mod member;
 mod moved;
@@ -15,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, U256};
+use amser_roles::commands::Services;
 use amser_roles::domain::{
     Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, EventKind, Gate, GateId, GateMatch,
     GateOrigin, GuildId, Link, ModuleAddress, PlanId, Position, Question, RoleId, SubscriptionId,
@@ -131,7 +135,7 @@ impl Story {
         store.set_config_gates(&gates).unwrap();
         let (chain, chain_seen) = watch::channel(ChainStatus::default());
         let slow = Arc::new(Mutex::new(()));
-        let bot = start(&local, &store, &chain_seen, &slow, per_minute);
+        let bot = start(&local, &store, &chain_seen, &slow, per_minute, |_| {});
         let mut story = Self {
             local,
             club,
@@ -238,7 +242,7 @@ impl Story {
 
     async fn run_as(
         &self,
-        guild: GuildId,
+        guild: impl Into<Option<GuildId>>,
         user: UserId,
         name: &str,
         options: &[(&str, Value)],
@@ -247,7 +251,13 @@ impl Story {
         private(reply.unwrap())
     }
 
-    async fn press(&self, guild: GuildId, user: UserId, reply: &Reply, label: &str) -> Reply {
+    async fn press(
+        &self,
+        guild: impl Into<Option<GuildId>>,
+        user: UserId,
+        reply: &Reply,
+        label: &str,
+    ) -> Reply {
         let messages = std::iter::once(&reply.message).chain(&reply.followups);
         let mut buttons = messages.flat_map(|message| {
             let ids = message.buttons.iter().map(|button| (message.id, button));
@@ -293,8 +303,13 @@ impl Story {
         *gate.roles.first().unwrap()
     }
 
-    /// The program ends, and begins anew on the same store.
+    /// The program ends, and begins again on the same store.
     async fn restart(&mut self) {
+        self.restart_with(|_| {}).await;
+    }
+
+    /// As [`Self::restart`], with other things for the commands to work with.
+    async fn restart_with(&mut self, adapt: impl FnOnce(&mut Services)) {
         self.bot.stop.cancel();
         let ended = self.bot.connection.take().unwrap().await;
         ended.unwrap().unwrap();
@@ -304,6 +319,7 @@ impl Story {
             &self.chain.subscribe(),
             &self.slow,
             self.per_minute,
+            adapt,
         );
         self.ready().await;
     }

@@ -12,6 +12,7 @@ use serenity::model::id::{ApplicationId, ChannelId, CommandId, InteractionId, Me
 
 use super::error::ApiError;
 use super::route::Route;
+use super::upload::Upload;
 
 /// Who a request comes from, as its `Authorization` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) body: Bytes,
+    /// The files that came with it.
+    pub(crate) files: Vec<Upload>,
     /// The body is a form.
     pub(crate) is_form: bool,
     /// `Basic` credentials, where OAuth takes them: (id, secret).

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::domain::{GuildId, UserId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use serenity::model::Permissions;
 use serenity::model::id::{ChannelId, InteractionId, MessageId};
@@ -10,7 +12,7 @@ use serenity::model::id::{ChannelId, InteractionId, MessageId};
 use super::error::ApiError;
 use super::message::EPHEMERAL;
 use super::shape;
-use super::world::World;
+use super::world::{Channel, World};
 
 /// One interaction.
 #[derive(Clone, Debug)]
@@ -58,15 +60,47 @@ impl Interactions {
     }
 }
 
-/// What every INTERACTION_CREATE carries, besides `type` and `data`.
+/// What every INTERACTION_CREATE carries, besides `type` and `data`; without a guild it is one in direct messages.
 pub(crate) fn envelope(
     world: &World,
     id: InteractionId,
     token: &str,
-    guild_id: GuildId,
+    guild: Option<GuildId>,
     channel: ChannelId,
     user: UserId,
 ) -> Option<Value> {
+    let mut envelope = match guild {
+        Some(guild) => in_guild(world, guild, channel, user)?,
+        None => in_direct(world, channel, user)?,
+    };
+    envelope["id"] = json!(id);
+    envelope["application_id"] = json!(world.options.application_id);
+    envelope["token"] = json!(token);
+    envelope["version"] = json!(1);
+    envelope["channel_id"] = json!(channel);
+    envelope["locale"] = json!("en-US");
+    envelope["entitlements"] = json!([]);
+    envelope["attachment_size_limit"] = json!(10_485_760);
+    Some(envelope)
+}
+
+/// In the bot's direct messages with the user.
+fn in_direct(world: &World, channel: ChannelId, user: UserId) -> Option<Value> {
+    let place = shape::channel(world, channel, world.channels.get(&channel)?);
+    let permissions = Permissions::VIEW_CHANNEL
+        | Permissions::SEND_MESSAGES
+        | Permissions::EMBED_LINKS
+        | Permissions::ATTACH_FILES;
+    Some(json!({
+        "channel": place,
+        "user": shape::user(world, user),
+        "app_permissions": permissions,
+        "authorizing_integration_owners": { "0": "0" },
+        "context": 1,
+    }))
+}
+
+fn in_guild(world: &World, guild_id: GuildId, channel: ChannelId, user: UserId) -> Option<Value> {
     let guild = world.guilds.get(&guild_id)?;
     let permissions = guild.permissions(user);
     let place = world.channels.get(&channel)?;
@@ -78,22 +112,14 @@ pub(crate) fn envelope(
     let mut place = shape::channel(world, channel, place);
     place["permissions"] = json!(permissions);
     Some(json!({
-        "id": id,
-        "application_id": world.options.application_id,
-        "token": token,
-        "version": 1,
         "guild_id": guild_id,
         "guild": { "id": guild_id, "locale": "en-US", "features": [] },
-        "channel_id": channel,
         "channel": place,
         "member": shape::interaction_member(world, guild_id, user, permissions)?,
         "app_permissions": bot_permissions,
-        "locale": "en-US",
         "guild_locale": "en-US",
-        "entitlements": [],
         "authorizing_integration_owners": { "0": guild_id },
         "context": 0,
-        "attachment_size_limit": 10_485_760,
     }))
 }
 
@@ -121,8 +147,17 @@ pub struct SeenMessage {
     pub embeds: Vec<Value>,
     /// Its buttons, row by row.
     pub buttons: Vec<Button>,
+    /// Attached files, by name.
+    pub files: Vec<(String, Vec<u8>)>,
     /// Only the one who asked sees it.
     pub ephemeral: bool,
+}
+
+/// The name and content of an attachment object.
+fn file(attachment: &Value) -> Option<(String, Vec<u8>)> {
+    let (_, content) = attachment["url"].as_str()?.split_once(";base64,")?;
+    let name = attachment["filename"].as_str()?.to_owned();
+    Some((name, STANDARD.decode(content).ok()?))
 }
 
 impl SeenMessage {
@@ -136,11 +171,13 @@ impl SeenMessage {
             url: text(&item["url"]),
             disabled: item["disabled"] == true,
         });
+        let attachments = message["attachments"].as_array().into_iter().flatten();
         Self {
             id,
             content: text(&message["content"]).unwrap_or_default(),
             embeds: message["embeds"].as_array().cloned().unwrap_or_default(),
             buttons: buttons.collect(),
+            files: attachments.filter_map(file).collect(),
             ephemeral: message["flags"].as_u64().unwrap_or(0) & EPHEMERAL != 0,
         }
     }

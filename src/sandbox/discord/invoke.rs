@@ -15,13 +15,14 @@ use super::world::World;
 const THINKING: Duration = Duration::from_secs(60);
 
 impl LocalDiscord {
-    /// Types a slash command in the guild's first channel and waits for the answer, also of a deferred one.
+    /// Types a slash command in the guild's first channel (without a guild: in direct messages with the bot) and waits for
+    /// the answer, also of a deferred one.
     ///
     /// `name` may name sub-commands: `"amser check"`. Options are JSON values; users, roles and channels are their ids
     /// as strings. The 3 s rule of Discord is enforced.
     pub async fn run_command(
         &self,
-        guild: GuildId,
+        guild: impl Into<Option<GuildId>>,
         user: UserId,
         name: &str,
         options: &[(&str, Value)],
@@ -33,15 +34,19 @@ impl LocalDiscord {
     /// Types a slash command and does not wait; [`Self::reply`] reads the answer.
     pub fn start_command(
         &self,
-        guild: GuildId,
+        guild: impl Into<Option<GuildId>>,
         user: UserId,
         name: &str,
         options: &[(&str, Value)],
     ) -> Result<InteractionId, NoReply> {
+        let guild = guild.into();
         self.shared.change(|world| {
             let (kind, mut data) = command_data(world, guild, user, name, options)?;
             data["guild_id"] = kind;
-            let channel = first_channel(world, guild)?;
+            let channel = match guild {
+                Some(guild) => first_channel(world, guild)?,
+                None => world.direct_channel(user),
+            };
             world.interact(guild, channel, user, None, 2, &json!({ "data": data }))
         })
     }
@@ -49,11 +54,12 @@ impl LocalDiscord {
     /// Presses a button of a message that the user sees (of a reply or in a channel), and waits for the answer.
     pub async fn click_button(
         &self,
-        guild: GuildId,
+        guild: impl Into<Option<GuildId>>,
         user: UserId,
         message: MessageId,
         custom_id: &str,
     ) -> Result<Reply, NoReply> {
+        let guild = guild.into();
         let id = self.shared.change(|world| {
             let not_offered = |why: &str| NoReply::NotOffered(why.to_owned());
             let found = world.messages.iter().find(|((_, id), _)| *id == message);
@@ -107,7 +113,7 @@ impl World {
     /// Creates an interaction and sends it to the bot.
     fn interact(
         &mut self,
-        guild: GuildId,
+        guild: Option<GuildId>,
         channel: ChannelId,
         user: UserId,
         source: Option<MessageId>,
@@ -137,7 +143,11 @@ impl World {
             followups: Vec::new(),
         };
         self.interactions.0.insert(id, interaction);
-        if self.sessions.interact(guild, &payload) {
+        // Shard 0 serves direct messages, as it would the guild 0.
+        if self
+            .sessions
+            .interact(guild.unwrap_or(GuildId(0)), &payload)
+        {
             Ok(id)
         } else {
             self.interactions.0.remove(&id);
@@ -159,7 +169,7 @@ fn first_channel(world: &World, guild: GuildId) -> Result<ChannelId, NoReply> {
 /// Also returns the guild id when it is a guild's command.
 fn command_data(
     world: &World,
-    guild_id: GuildId,
+    guild_id: Option<GuildId>,
     user: UserId,
     name: &str,
     options: &[(&str, Value)],
@@ -167,15 +177,36 @@ fn command_data(
     let not_offered = |why: String| NoReply::NotOffered(why);
     let mut words = name.split_whitespace();
     let first = words.next().unwrap_or_default();
-    let mut known = world
-        .commands_in(Some(guild_id))
-        .chain(world.commands_in(None));
+    let of_guild = guild_id
+        .into_iter()
+        .flat_map(|guild| world.commands_in(Some(guild)));
+    let mut known = of_guild.chain(world.commands_in(None));
     let command = known
         .find(|command| command["name"] == first && command["type"] == 1)
         .ok_or_else(|| not_offered(format!("there is no command /{first}")))?;
+    let context = json!(u8::from(guild_id.is_none()));
+    let contexts = command["contexts"].as_array();
+    if contexts.is_some_and(|contexts| !contexts.contains(&context)) {
+        return Err(not_offered(format!("/{first} is not offered here")));
+    }
+    if let Some(guild) = guild_id {
+        check_permissions(world, guild, user, command)?;
+    }
+    let data = options_data(world, guild_id, command, name, words, options)?;
+    Ok((command["guild_id"].clone(), data))
+}
+
+/// Whether the guild offers the command to the user.
+fn check_permissions(
+    world: &World,
+    guild: GuildId,
+    user: UserId,
+    command: &Value,
+) -> Result<(), NoReply> {
+    let not_offered = |why: String| NoReply::NotOffered(why);
     let guild = world
         .guilds
-        .get(&guild_id)
+        .get(&guild)
         .filter(|guild| guild.members.contains_key(&world.bot()));
     let guild = guild.ok_or_else(|| not_offered("the bot is not in the guild".to_owned()))?;
     let needed = command["default_member_permissions"]
@@ -186,8 +217,22 @@ fn command_data(
     // A value of "0" offers the command to administrators alone.
     let nobody = needed.is_empty() && command["default_member_permissions"] == "0";
     if !has.contains(needed) || (nobody && !has.administrator()) {
-        return Err(not_offered(format!("the member may not use /{first}")));
+        let name = &command["name"];
+        return Err(not_offered(format!("the member may not use /{name}")));
     }
+    Ok(())
+}
+
+/// The interaction's data: the way through the sub-commands, and the options given.
+fn options_data<'a>(
+    world: &World,
+    guild_id: Option<GuildId>,
+    command: &Value,
+    name: &str,
+    words: impl Iterator<Item = &'a str>,
+    options: &[(&str, Value)],
+) -> Result<Value, NoReply> {
+    let not_offered = |why: String| NoReply::NotOffered(why);
     let mut path = Vec::new();
     let mut level = command;
     for word in words {
@@ -204,20 +249,19 @@ fn command_data(
         let one = json!({ "type": nested["type"], "name": nested["name"], "options": given });
         given = json!([one]);
     }
-    let data = json!({
+    Ok(json!({
         "id": command["id"],
         "name": command["name"],
         "type": 1,
         "options": given,
         "resolved": resolved,
-    });
-    Ok((command["guild_id"].clone(), data))
+    }))
 }
 
 /// Fits the given options to the command's, as Discord's client does.
 fn fill(
     world: &World,
-    guild_id: GuildId,
+    guild_id: Option<GuildId>,
     level: &Value,
     given: &[(&str, Value)],
     resolved: &mut Map<String, Value>,
@@ -282,14 +326,15 @@ fn fill(
 /// Adds the objects behind an id to `resolved`.
 fn resolve(
     world: &World,
-    guild_id: GuildId,
+    guild_id: Option<GuildId>,
     kind: u64,
     value: &Value,
     resolved: &mut Map<String, Value>,
 ) {
-    let (Some(text), Some(guild)) = (value.as_str(), world.guilds.get(&guild_id)) else {
+    let Some(text) = value.as_str() else {
         return;
     };
+    let guild = guild_id.and_then(|id| world.guilds.get(&id));
     let Some(id) = text.parse::<u64>().ok().filter(|id| *id != 0) else {
         return;
     };
@@ -299,9 +344,10 @@ fn resolve(
     let user = UserId(id);
     if matches!(kind, 6 | 9) && world.users.contains_key(&user) {
         add("users", shape::user(world, user));
-        if let Some(mut member) =
-            shape::interaction_member(world, guild_id, user, guild.permissions(user))
-        {
+        let member = guild.and_then(|guild| {
+            shape::interaction_member(world, guild.id, user, guild.permissions(user))
+        });
+        if let Some(mut member) = member {
             if let Some(member) = member.as_object_mut() {
                 // Discord leaves out what `users` already says.
                 for key in ["user", "deaf", "mute"] {
@@ -311,7 +357,8 @@ fn resolve(
             add("members", member);
         }
     }
-    if let (8 | 9, Some(role)) = (kind, guild.roles.get(&RoleId(id))) {
+    let role = guild.and_then(|guild| guild.roles.get(&RoleId(id)));
+    if let (8 | 9, Some(role)) = (kind, role) {
         add("roles", shape::role(RoleId(id), role));
     }
     if let (7, Some(channel)) = (kind, world.channels.get(&id.into())) {

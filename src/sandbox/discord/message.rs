@@ -1,13 +1,17 @@
 //! Messages: what Discord accepts as one, and the message object it makes of it.
 use crate::domain::UserId;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use serenity::model::id::{ChannelId, MessageId};
 use time::OffsetDateTime;
 
+use super::call::Call;
 use super::error::ApiError;
 use super::mentions::AllowedMentions;
 use super::shape;
+use super::upload::Upload;
 use super::world::World;
 
 /// The flag of a message that only one user sees.
@@ -33,8 +37,9 @@ pub(crate) struct MessageBody {
     #[serde(default, rename = "tts")]
     _tts: Option<bool>,
     allowed_mentions: Option<AllowedMentions>,
-    #[serde(default, rename = "attachments")]
-    attachments: Option<Vec<Value>>,
+    attachments: Option<Vec<Attached>>,
+    #[serde(skip)]
+    files: Vec<Upload>,
     #[serde(default, rename = "sticker_ids")]
     sticker_ids: Option<Vec<Value>>,
     nonce: Option<Nonce>,
@@ -43,6 +48,16 @@ pub(crate) struct MessageBody {
     _message_reference: Option<Value>,
     #[serde(default, rename = "poll")]
     _poll: Option<Value>,
+}
+
+/// What a message says of a file that comes with it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attached {
+    id: u64,
+    filename: String,
+    #[serde(default, rename = "description")]
+    _description: Option<String>,
 }
 
 /// What a client calls its message by: an integer or a string.
@@ -78,19 +93,14 @@ impl MessageBody {
         if let Some(Nonce::Text(nonce)) = &self.nonce {
             short("nonce", Some(nonce), LONGEST_NONCE)?;
         }
-        if self
-            .attachments
-            .as_ref()
-            .is_some_and(|files| !files.is_empty())
-            || self
-                .sticker_ids
-                .as_ref()
-                .is_some_and(|stickers| !stickers.is_empty())
-        {
+        let stickers = self.sticker_ids.as_deref().unwrap_or_default();
+        let attached = self.attachments.as_deref().unwrap_or_default();
+        let named = attached.iter().map(|one| one.id);
+        if !stickers.is_empty() || !named.eq(self.files.iter().map(|file| file.id)) {
             return Err(ApiError::invalid_form(
                 "attachments",
                 "UNSUPPORTED",
-                "No files here.",
+                "No stickers here, and each file is named once, in order.",
             ));
         }
         let embeds = self.embeds.as_deref().unwrap_or_default();
@@ -114,7 +124,8 @@ impl MessageBody {
         if let Some(allowed) = &self.allowed_mentions {
             allowed.check()?;
         }
-        if creating && content == 0 && embeds.is_empty() && components.is_empty() {
+        let is_empty = content == 0 && embeds.is_empty() && components.is_empty();
+        if creating && is_empty && self.files.is_empty() {
             return Err(ApiError::empty_message());
         }
         Ok(())
@@ -153,7 +164,33 @@ impl MessageBody {
         if let Some(components) = &self.components {
             message["components"] = json!(components);
         }
+        if let Some(attached) = &self.attachments {
+            let files = attached.iter().zip(&self.files);
+            message["attachments"] = files.map(|(one, file)| attachment(one, file)).collect();
+        }
     }
+
+    /// The body of a request, with the files that came beside it.
+    pub(crate) fn of(call: &Call) -> Result<Self, ApiError> {
+        let body: Self = call.json()?;
+        Ok(Self {
+            files: call.files.clone(),
+            ..body
+        })
+    }
+}
+
+/// The attachment object of a file. The address of Discord's own leads to the content; this one holds it.
+fn attachment(one: &Attached, file: &Upload) -> Value {
+    let content = STANDARD.encode(&file.content);
+    json!({
+        "id": one.id.to_string(),
+        "filename": one.filename,
+        "size": file.content.len(),
+        "url": format!("data:application/octet-stream;base64,{content}"),
+        "proxy_url": "",
+        "ephemeral": true,
+    })
 }
 
 /// Checks an embed and returns how many characters count towards the total.

@@ -30,6 +30,7 @@ use super::log::{RequestRecord, Rule};
 use super::route::{Access, Route};
 use super::shared::Shared;
 use super::socket::SocketControl;
+use super::upload;
 
 /// Bodies above this size are refused; Discord's own limit for a request without files is 8 MiB.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -133,6 +134,13 @@ async fn answer(
             return close(shared, number, response);
         }
     }
+    let (body, files) = match upload::read(&parts, body).await {
+        Ok(read) => read,
+        Err(what) => {
+            shared.violate(Rule::Malformed, what.clone());
+            return close(shared, number, refuse(&ApiError::invalid_json(what)));
+        }
+    };
     let call = Call {
         route,
         identity: Identity::Nobody,
@@ -141,6 +149,7 @@ async fn answer(
             .into_owned()
             .collect(),
         body,
+        files,
         is_form: header(&parts.headers, CONTENT_TYPE)
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")),
         basic: header(&parts.headers, AUTHORIZATION).and_then(basic_credentials),

@@ -1,8 +1,9 @@
 //! The program's Discord side with the loop that keeps the roles, as `app` wires it, without chain and pages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use amser_roles::abi::Layouts;
 use amser_roles::chain::{
@@ -11,7 +12,8 @@ use amser_roles::chain::{
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Question, Timestamp,
+    ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Question, ReadingState,
+    ServerStatus, Timestamp,
 };
 use amser_roles::roles;
 use amser_roles::sandbox::discord::LocalDiscord;
@@ -48,13 +50,14 @@ pub(super) struct Bot {
     _stop: DropGuard,
 }
 
-/// Starts it; `slow` is locked while a link is made.
+/// Starts it; `slow` is locked while a link is made, and `adapt` may give the commands other things to work with.
 pub(super) fn start(
     local: &LocalDiscord,
     store: &Store,
     chain: &watch::Receiver<ChainStatus>,
     slow: &Arc<Mutex<()>>,
     per_minute: u32,
+    adapt: impl FnOnce(&mut commands::Services),
 ) -> Bot {
     let stop = CancellationToken::new();
     let application = NonZeroU64::new(local.options().application_id.get()).unwrap();
@@ -66,9 +69,21 @@ pub(super) fn start(
     let (observed, observations) = mpsc::channel(1_000);
     let (reported, reports) = mpsc::channel(1_000);
     let (questions, asked) = mpsc::channel(1_000);
-    let (status, status_seen) = watch::channel(DiscordStatus::default());
+    let servers = store.gates().unwrap().into_iter().map(|gate| {
+        let read = ServerStatus {
+            reading: ReadingState::Done,
+            queued: 0,
+            queue_wait: Duration::ZERO,
+            held_back: BTreeMap::new(),
+        };
+        (gate.guild, read)
+    });
+    let (status, status_seen) = watch::channel(DiscordStatus {
+        servers: servers.collect(),
+        ..DiscordStatus::default()
+    });
     let (links, slow) = (store.clone(), Arc::clone(slow));
-    let services = commands::Services {
+    let mut services = commands::Services {
         store: store.clone(),
         chain: chain.clone(),
         discord: status_seen.clone(),
@@ -82,6 +97,7 @@ pub(super) fn start(
         confirmations: 3,
         per_minute,
     };
+    adapt(&mut services);
     let channels = Channels {
         observations: observed,
         reports: reported,

@@ -123,11 +123,11 @@ async fn a_member_who_asks_without_pause_is_told_to_wait_and_others_are_not() {
         links.push(reply.message.buttons[0].url.clone().unwrap());
     }
     let refused = story.run("verify", &[]).await;
-    assert!(refused.text().contains("Wait"), "{}", refused.text());
+    assert!(refused.text().contains("Slow down"), "{}", refused.text());
     assert!(refused.message.buttons.is_empty(), "no fourth link");
     let grace = story.local.add_user("grace");
     story.local.add_member(story.club, grace).unwrap();
     let reply = story.run_as(story.club, grace, "wallets", &[]).await;
-    assert!(!reply.text().contains("Wait"), "{}", reply.text());
+    assert!(!reply.text().contains("Slow down"), "{}", reply.text());
     story.end();
 }

@@ -118,7 +118,7 @@ async fn unlinking_takes_the_role_away_and_why_tells_the_story() {
     story.run("unlink", &[("wallet", json!("all"))]).await;
     story.until_role(story.club, story.paid, false).await;
     let reply = story
-        .until_says(story.club, story.user, why, "taken away:")
+        .until_says(story.club, story.user, why, "removed:")
         .await;
     assert!(reply.contains("do not have"), "{reply}");
     assert!(reply.contains("given"), "{reply}");

@@ -3,31 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amser_roles::sandbox::discord::{LocalDiscord, Reply};
+use amser_roles::sandbox::discord::Reply;
 use serde_json::Value;
 
-use super::{DEADLINE, Story, private, wallet};
+use super::{DEADLINE, Story, wallet};
 
-/// The JSON in the code blocks of an export, once all of them are there.
-async fn exported(story: &Story, reply: &Reply) -> (usize, Value) {
-    let whole = |local: &LocalDiscord| {
-        let reply = private(local.reply(reply.interaction)?);
-        let mut json = String::new();
-        for message in &reply.followups {
-            let block = message.content.strip_prefix("```json\n").unwrap();
-            json.push_str(block.strip_suffix("\n```").unwrap());
-            json.push('\n');
-        }
-        Some((reply.followups.len(), serde_json::from_str(&json).ok()?))
+/// The attached export: one file in one message.
+fn exported(reply: &Reply) -> Value {
+    assert_eq!(reply.followups, []);
+    let [(name, content)] = reply.message.files.as_slice() else {
+        panic!("one file: {reply:?}");
     };
-    story
-        .local
-        .wait_until("the export is whole", DEADLINE, |local| {
-            whole(local).is_some()
-        })
-        .await
-        .unwrap();
-    whole(&story.local).unwrap()
+    assert_eq!(name, "export.json");
+    serde_json::from_slice(content).unwrap()
 }
 
 /// Waits for the store, which tells nobody here when it changes.
@@ -40,7 +28,7 @@ async fn eventually(what: &str, reached: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_export_holds_everything_even_when_it_takes_several_messages() {
+async fn the_export_is_one_file_that_holds_everything() {
     let mut story = Story::begin().await;
     let stranger = story.local.add_user("bob");
     story.link(stranger, wallet(9));
@@ -60,8 +48,8 @@ async fn the_export_holds_everything_even_when_it_takes_several_messages() {
     })
     .await;
     let reply = story.run("privacy export", &[]).await;
-    let (messages, all) = exported(&story, &reply).await;
-    assert!(messages > 1, "it is split");
+    let all = exported(&reply);
+    assert!(all.to_string().len() > 2_000, "more than a message holds");
     assert_eq!(all["user_id"], story.user.to_string());
     assert_eq!(all["wallets"].as_array().unwrap().len(), 5);
     assert_eq!(all["wallets"][0]["message"], "the signed text");
@@ -125,12 +113,13 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
     })
     .await;
     let reply = story.run("privacy export", &[]).await;
-    let (_, all) = exported(&story, &reply).await;
+    let all = exported(&reply);
     for kind in [
         "wallets",
         "verify_links",
         "texts_to_sign",
         "moved_wallets_to_tell",
+        "ended_links",
         "roles",
         "journal",
     ] {

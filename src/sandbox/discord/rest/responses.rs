@@ -111,7 +111,7 @@ fn interaction<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut Interact
 }
 
 pub(crate) fn follow_up(world: &mut World, call: &Call) -> Handled {
-    let data: MessageBody = call.json()?;
+    let data = MessageBody::of(call)?;
     data.check(true)?;
     let found = interaction(world, call)?;
     let (channel, original, thinking) = (found.channel, found.original, found.thinking);
@@ -145,7 +145,7 @@ pub(crate) fn get_original(world: &mut World, call: &Call) -> Handled {
 }
 
 pub(crate) fn edit_original(world: &mut World, call: &Call) -> Handled {
-    let data: MessageBody = call.json()?;
+    let data = MessageBody::of(call)?;
     data.check(false)?;
     let (channel, id) = original(world, call)?;
     let message = change(world, channel, id, &data)?;

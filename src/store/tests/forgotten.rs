@@ -1,0 +1,224 @@
+//! Whoever asked to be forgotten: what is left of them, table by table.
+
+use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
+
+use super::*;
+use crate::domain::{
+    Cause, GuildId, JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange, RoleId, UserId,
+};
+use crate::store::tables::*;
+use crate::store::{Challenge, RequestState, Usable};
+
+/// Ids that nothing else in the store looks like.
+const USER: UserId = UserId(0xf123_4567_89ab_cdef);
+const OTHER: UserId = UserId(0xe123_4567_89ab_cdef);
+const WALLET: Wallet = Wallet(Address::repeat_byte(0xd1));
+const TRANSACTION: B256 = B256::repeat_byte(0xd2);
+const SUBSCRIPTION: SubscriptionId = SubscriptionId(U256::from_be_bytes([0xd3; 32]));
+const SIGNATURE: [u8; 65] = [0xd4; 65];
+const NONCE: &str = "a nonce of seventeen";
+const GUILD: GuildId = GuildId(7);
+const ROLE: RoleId = RoleId(9);
+
+/// A row of any table as it is stored.
+struct Row {
+    table: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Row {
+    fn has(&self, needle: &[u8]) -> bool {
+        self.bytes
+            .windows(needle.len())
+            .any(|window| window == needle)
+    }
+
+    /// In keys as eight bytes, in values as postcard writes numbers.
+    fn names(&self, user: UserId) -> bool {
+        let varint = postcard::to_allocvec(&user.0).unwrap();
+        self.has(&user.0.to_le_bytes()) || self.has(&varint)
+    }
+}
+
+fn bytes_of<'a, T: Value + 'a>(value: &'a T::SelfType<'a>) -> Vec<u8> {
+    let bytes = T::as_bytes(value);
+    let bytes: &[u8] = bytes.as_ref();
+    bytes.to_vec()
+}
+
+/// Every row of every table.
+fn dump(store: &Store) -> Vec<Row> {
+    let transaction = store.database.begin_read().unwrap();
+    let mut rows = Vec::new();
+    let mut seen = Vec::new();
+    macro_rules! tables {
+        ($($table:ident: $key:ty => $value:ty,)+) => {$(
+            seen.push($table.name().to_owned());
+            for row in transaction.open_table($table).unwrap().iter().unwrap() {
+                let (key, value) = row.unwrap();
+                let (key, value) = (key.value(), value.value());
+                let mut bytes = bytes_of::<$key>(&key);
+                bytes.extend(bytes_of::<$value>(&value));
+                rows.push(Row { table: stringify!($table), bytes });
+            }
+        )+};
+    }
+    tables! {
+        META: &str => &[u8],
+        MODULES: &[u8; 20] => &[u8],
+        HEADERS: u64 => (&[u8; 32], u64),
+        EVENTS: &[u8] => &[u8],
+        BATCHES: (u64, u32) => &[u8],
+        SUBSCRIPTIONS: &[u8; 52] => &[u8],
+        PLANS: &[u8; 52] => &[u8],
+        PLANS_READ: &[u8; 52] => &[u8],
+        BLOCKED: (&[u8; 20], &[u8; 20]) => &[u8],
+        ORPHANS: &[u8; 20] => u64,
+        UNKNOWN_LOGS: (&[u8; 20], &[u8; 32]) => u64,
+        LINKS: &[u8; 20] => &[u8],
+        MEMBER_WALLETS: (u64, &[u8; 20]) => (),
+        NOTICES: (u64, &[u8; 20]) => u64,
+        ENDED_LINKS: (u64, &[u8; 20]) => bool,
+        STOPPED: (u64, u64) => u64,
+        GATES: u64 => &[u8],
+        APPLIED: (u64, u64, u64) => &[u8],
+        FORGOTTEN: u64 => (),
+        JOURNAL: u64 => &[u8],
+        MEMBER_JOURNAL: (u64, u64) => (),
+        LINK_REQUESTS: &[u8; 32] => &[u8],
+        NEWEST_REQUEST: (u64, u64) => &[u8; 32],
+        CHALLENGES: &str => &[u8],
+        FORGET_AT: (u64, &[u8]) => (),
+    }
+    let mut all: Vec<_> = transaction
+        .list_tables()
+        .unwrap()
+        .map(|table| table.name().to_owned())
+        .collect();
+    all.sort();
+    seen.sort();
+    assert_eq!(seen, all, "every table is looked at");
+    rows
+}
+
+fn change(action: RoleAction) -> RoleChange {
+    RoleChange {
+        action,
+        guild: GUILD,
+        user: USER,
+        role: ROLE,
+        cause: Cause::Paid {
+            module: module(1),
+            subscription: SUBSCRIPTION,
+            plan: PlanId::from(1),
+            mark: Mark {
+                position: Position {
+                    block: 5,
+                    log_index: 0,
+                },
+                transaction: TRANSACTION,
+            },
+            until: Timestamp(900),
+        },
+    }
+}
+
+fn done(action: RoleAction) -> JournalEntry {
+    JournalEntry {
+        at: Timestamp(100),
+        block: 5,
+        change: change(action),
+        outcome: Outcome::Done,
+    }
+}
+
+fn link(store: &Store, user: UserId, wallet: Wallet) {
+    let link = Link {
+        user,
+        wallet,
+        linked_at: Timestamp(50),
+        proof: Some((format!("text with {NONCE}"), SIGNATURE.to_vec())),
+    };
+    store.link(&link, 5).unwrap();
+}
+
+/// A member with everything that is ever stored of one.
+fn known() -> Store {
+    let store = Store::in_memory().unwrap();
+    link(&store, USER, WALLET);
+    let moved = Wallet(Address::repeat_byte(0xd5));
+    link(&store, USER, moved);
+    link(&store, OTHER, moved);
+    let (request, expires_at) = ([6; 32], Timestamp(700));
+    store
+        .open_request(&request, USER, GUILD, expires_at)
+        .unwrap();
+    let challenge = Challenge {
+        request,
+        user: USER,
+        nonce: NONCE.to_owned(),
+        wallet: WALLET,
+        message: format!("text with {NONCE}"),
+        expires_at,
+        state: RequestState::Open,
+    };
+    let put = store.put_challenge(&challenge, Timestamp(100)).unwrap();
+    assert_eq!(put, Usable::Yes);
+    store.intend(&[change(RoleAction::Grant)], 5).unwrap();
+    store.settle(&[done(RoleAction::Grant)]).unwrap();
+    store
+}
+
+fn tables_that_name(rows: &[Row], user: UserId) -> Vec<&'static str> {
+    let named = rows.iter().filter(|row| row.names(user));
+    named.map(|row| row.table).collect()
+}
+
+/// Whether the row tells of anything that a member did or holds on the chain, or signed.
+fn tells(row: &Row) -> bool {
+    let needles: [&[u8]; 5] = [
+        WALLET.0.as_slice(),
+        TRANSACTION.as_slice(),
+        &[0xd3; 32],
+        &SIGNATURE,
+        NONCE.as_bytes(),
+    ];
+    needles.iter().any(|needle| row.has(needle))
+}
+
+#[test]
+fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_gone() {
+    let store = known();
+    let before = tables_that_name(&dump(&store), USER);
+    for table in ["LINKS", "CHALLENGES", "JOURNAL", "NOTICES", "APPLIED"] {
+        assert!(before.contains(&table), "{table} of {before:?}");
+    }
+    store.forget_member(USER).unwrap();
+    let left = |store: &Store| {
+        let rows = dump(store);
+        assert_eq!(tables_that_name(&rows, USER), ["APPLIED", "FORGOTTEN"]);
+        let telling: Vec<_> = rows.iter().filter(|row| tells(row)).collect();
+        let tables: Vec<_> = telling.iter().map(|row| row.table).collect();
+        assert_eq!(tables, Vec::<&str>::new());
+    };
+    left(&store);
+    // A grant that was under way is acknowledged, and the role is to be taken away.
+    store.settle(&[done(RoleAction::Grant)]).unwrap();
+    left(&store);
+    store.intend(&[change(RoleAction::Revoke)], 6).unwrap();
+    left(&store);
+    let refused = JournalEntry {
+        outcome: Outcome::Failed {
+            code: 50013,
+            message: "Missing Permissions".to_owned(),
+        },
+        ..done(RoleAction::Revoke)
+    };
+    store.settle(&[refused]).unwrap();
+    left(&store);
+    store.settle(&[done(RoleAction::Revoke)]).unwrap();
+    let rows = dump(&store);
+    assert_eq!(tables_that_name(&rows, USER), Vec::<&str>::new());
+    assert!(!rows.iter().any(tells));
+    assert!(!tables_that_name(&rows, OTHER).is_empty(), "others stay");
+}
