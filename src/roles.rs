@@ -7,7 +7,7 @@ mod answer;
 mod asking;
 pub mod brake;
 mod cause;
-mod confirm;
+pub mod confirm;
 pub mod desired;
 mod feed;
 mod intents;

@@ -410,6 +410,10 @@ impl Roles {
             let _gone = answer.send(SyncOutcome::default());
             return;
         }
+        if self.reading.gone.contains(&guild) {
+            // Dropped: the server cannot be read.
+            return;
+        }
         self.reading.syncing.entry(guild).or_default().push(answer);
         self.reading.unreadable.remove(&guild);
         self.reading.want_server(&self.people, guild);

@@ -12,7 +12,7 @@ use serenity::model::id::{ChannelId, InteractionId, MessageId};
 use super::error::ApiError;
 use super::message::EPHEMERAL;
 use super::shape;
-use super::world::{Channel, World};
+use super::world::World;
 
 /// One interaction.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
 
 use super::*;
 use crate::domain::{
-    Cause, GuildId, JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange, RoleId, UserId,
+    Cause, GuildId, Intent, JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange, RoleId,
+    UserId,
 };
 use crate::store::tables::*;
 use crate::store::{Challenge, RequestState, Usable};
@@ -77,6 +78,8 @@ fn dump(store: &Store) -> Vec<Row> {
         UNKNOWN_LOGS: (&[u8; 20], &[u8; 32]) => u64,
         LINKS: &[u8; 20] => &[u8],
         MEMBER_WALLETS: (u64, &[u8; 20]) => (),
+        SEEN_IN: (u64, u64) => (),
+        APPROVALS: u64 => &[u8],
         NOTICES: (u64, &[u8; 20]) => u64,
         ENDED_LINKS: (u64, &[u8; 20]) => bool,
         STOPPED: (u64, u64) => u64,
@@ -164,9 +167,18 @@ fn known() -> Store {
     };
     let put = store.put_challenge(&challenge, Timestamp(100)).unwrap();
     assert_eq!(put, Usable::Yes);
-    store.intend(&[change(RoleAction::Grant)], 5).unwrap();
+    store.saw(&[(USER, GUILD)]).unwrap();
+    store.intend(&[intent(RoleAction::Grant, 5)]).unwrap();
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     store
+}
+
+fn intent(action: RoleAction, block: u64) -> Intent {
+    Intent {
+        change: change(action),
+        block,
+        just_now: false,
+    }
 }
 
 fn tables_that_name(rows: &[Row], user: UserId) -> Vec<&'static str> {
@@ -205,7 +217,7 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
     // A grant that was under way is acknowledged, and the role is to be taken away.
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     left(&store);
-    store.intend(&[change(RoleAction::Revoke)], 6).unwrap();
+    store.intend(&[intent(RoleAction::Revoke, 6)]).unwrap();
     left(&store);
     let refused = JournalEntry {
         outcome: Outcome::Failed {
