@@ -11,6 +11,7 @@ pub mod confirm;
 pub mod desired;
 mod feed;
 mod intents;
+mod observe;
 pub mod people;
 pub mod plan;
 mod reading;
@@ -140,7 +141,7 @@ impl Roles {
         // What was touched so far is part of what is loaded now.
         drop(roles.store.take_touched());
         roles.reload().await?;
-        roles.resume_intents().await?;
+        roles.load_brake().await?;
         Ok(roles)
     }
 

@@ -9,6 +9,7 @@ mod latency;
 mod links;
 mod node;
 mod pass;
+mod people;
 mod process;
 mod scene;
 mod table;
@@ -35,6 +36,7 @@ fn main() -> anyhow::Result<()> {
                 Some("floor") => backfill::floor::task(&arguments[2..]).await,
                 Some("grow") => large::grow(&arguments[2..]).await,
                 Some("serve") => large::serve(&arguments[2..]).await,
+                Some("picture") => people::task(&arguments[2..]),
                 task => anyhow::bail!("there is no task {task:?}"),
             },
             // Row groups by name; none: all.
@@ -68,6 +70,9 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("pass") {
                     pass::pass(&mut table).await?;
+                }
+                if wanted("people") {
+                    people::people(&mut table).await?;
                 }
                 if wanted("links") {
                     links::links(&mut table).await?;

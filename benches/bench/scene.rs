@@ -8,7 +8,7 @@ use amser_roles::app;
 use amser_roles::config::{Config, Secrets};
 use amser_roles::domain::{GuildId, Link, RoleId, Timestamp, UserId, Wallet};
 use amser_roles::sandbox::chain::{self, ChainOptions, LocalChain, PlanTerms};
-use amser_roles::sandbox::discord::{LocalDiscord, Options};
+use amser_roles::sandbox::discord::{LocalDiscord, Options, RateLimits};
 use amser_roles::store::Store;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -27,15 +27,23 @@ pub(crate) struct Setup {
     /// Others in the server, each with a linked wallet that never subscribed.
     pub(crate) others: u64,
     pub(crate) confirmations: u64,
+    /// Whether the subscribers have paid before the service starts.
+    pub(crate) paid: bool,
+    /// Members of the server who never linked anything.
+    pub(crate) crowd: u64,
+    /// Whether Discord's own rate limits hold.
+    pub(crate) realistic: bool,
 }
 
 /// The service on a chain of its own, with the local Discord.
 pub(crate) struct Scene {
     pub(crate) chain: LocalChain,
     pub(crate) module: Address,
-    discord: LocalDiscord,
-    guild: GuildId,
-    role: RoleId,
+    pub(crate) discord: LocalDiscord,
+    pub(crate) guild: GuildId,
+    pub(crate) role: RoleId,
+    /// When the service was started.
+    pub(crate) started: Instant,
     pub(crate) members: Vec<(UserId, U256)>,
     pub(crate) store: Store,
     stop: CancellationToken,
@@ -54,6 +62,9 @@ impl Scene {
             linked,
             others,
             confirmations,
+            paid,
+            crowd,
+            realistic,
         } = setup;
         let chain = LocalChain::start(ChainOptions::default()).await?;
         let module = chain
@@ -65,7 +76,10 @@ impl Scene {
             grace_period: 0,
         };
         let plan = chain.create_plan(module, terms).await?;
-        let options = Options::default();
+        let mut options = Options::default();
+        if realistic {
+            options.rate_limits = RateLimits::realistic();
+        }
         let (token, application) = (options.token.clone(), options.application_id);
         let discord = LocalDiscord::start(options).await?;
         let guild = discord.add_guild("Bench");
@@ -93,18 +107,23 @@ impl Scene {
         for user in discord.add_members(guild, members as u64)? {
             let wallet = link_of(user).wallet.0;
             chain.fund(wallet, 1_000_000).await?;
-            people.push((user, chain.subscribe(module, wallet, plan).await?));
+            let subscription = chain.subscribe(module, wallet, plan).await?;
+            if paid {
+                chain.execute(module, subscription).await?;
+            }
+            people.push((user, subscription));
             if linked {
                 store.link(&link_of(user), 1)?;
             }
         }
+        discord.add_members(guild, crowd)?;
         let strangers = discord.add_members(guild, others)?.into_iter();
         store.link_all(&strangers.map(link_of).collect::<Vec<_>>(), 1)?;
         let secrets = Secrets {
             discord_token: Some(token.into()),
             ..Secrets::default()
         };
-        let stop = CancellationToken::new();
+        let (stop, started) = (CancellationToken::new(), Instant::now());
         let service = tokio::spawn(app::serve(
             config.clone(),
             secrets,
@@ -118,6 +137,7 @@ impl Scene {
             discord,
             guild,
             role,
+            started,
             members: people,
             store,
             stop,

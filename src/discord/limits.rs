@@ -108,7 +108,11 @@ impl Limits {
         };
         if let Some(key) = &bucket {
             self.prune(now);
-            self.buckets.entry(key.clone()).or_default().take(now)?;
+            let bucket = self.buckets.entry(key.clone()).or_default();
+            if let Some(until) = bucket.kept_until(now).filter(|_| lane.is_patient()) {
+                return Err(Wait::Until(until));
+            }
+            bucket.take(now)?;
         }
         if lane.is_global() {
             self.global.take();

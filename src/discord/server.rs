@@ -4,7 +4,7 @@ pub mod hierarchy;
 mod queue;
 mod trouble;
 
-pub(crate) use queue::{End, Queue};
+pub(crate) use queue::{End, Next, Queue};
 pub(crate) use trouble::scope;
 
 #[cfg(test)]

@@ -6,23 +6,26 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{Notify, OnceCell, mpsc, watch};
+use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::Settings;
 use super::backoff::rare_delay;
 use super::gateway::requests::Requests;
 use super::rest::Rest;
-use super::server::Queue;
 use super::server::hierarchy::GuildRoles;
+use super::server::{Next, Queue};
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId,
-    ServerStatus, UserId,
+    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleId, ServerStatus,
+    UserId,
 };
 use crate::text;
 
 /// The roles of a server are read at most this often, however many role events come.
 const READ_GAP: Duration = Duration::from_secs(1);
+
+/// Servers whose roles are read at the same time.
+const ROLE_READS: usize = 10;
 
 /// How long role changes wait for a reading of the roles.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,6 +43,8 @@ pub(crate) struct Shared {
     /// Servers that need a worker; its receiver is taken by the one that starts them.
     new_guilds: mpsc::UnboundedSender<GuildId>,
     pub(crate) to_start: Mutex<Option<mpsc::UnboundedReceiver<GuildId>>>,
+    /// Servers whose roles are read by their workers at the same time.
+    pub(super) role_reads: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +99,7 @@ impl Shared {
             status,
             new_guilds,
             to_start: Mutex::new(Some(to_start)),
+            role_reads: Semaphore::new(ROLE_READS),
         })
     }
 
@@ -306,8 +312,8 @@ impl Shared {
                 PATIENCE
             };
             Step::ReadRoles { patience }
-        } else if let Some(action) = guild.queue.peek(now.into_std()) {
-            Step::Send(action)
+        } else if let Some(next) = guild.queue.peek(now.into_std()) {
+            Step::Send(next)
         } else {
             return Step::Sleep(
                 guild
@@ -376,7 +382,7 @@ pub(crate) enum Step {
     /// Read the server's roles. Role changes wait for so long, and then go on with what was known before.
     ReadRoles { patience: Duration },
     /// Send the first change, which is of this kind.
-    Send(RoleAction),
+    Send(Next),
     /// Wait for a signal, or until this moment.
     Sleep(Option<Instant>),
 }

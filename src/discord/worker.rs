@@ -16,7 +16,7 @@ use super::Report;
 use super::error::{Failure, Reason};
 use super::limits::Lane;
 use super::rest::Permit;
-use super::server::{End, scope};
+use super::server::{End, Next, scope};
 use super::shared::{Shared, Step, snowflake};
 use crate::domain::{GuildId, RoleAction, RoleChange};
 use crate::text;
@@ -69,7 +69,7 @@ async fn work(
             &format!("/api/v10/guilds/{guild}/members/1/roles/1"),
         )
     };
-    let (grants, revokes) = (lane("PUT"), lane("DELETE"));
+    let (urgent, grants, revokes) = (lane("PUT"), lane("PUT").in_bulk(), lane("DELETE").in_bulk());
     // At most one: it goes on beside the role changes when it takes long.
     let mut reading = JoinSet::new();
     while !stop.is_cancelled() {
@@ -83,10 +83,11 @@ async fn work(
                 let until = Instant::now() + patience;
                 sleep(Some(until), &Notify::new(), &stop, &mut reading).await;
             }
-            Step::Send(action) => {
-                let lane = match action {
-                    RoleAction::Grant => &grants,
-                    RoleAction::Revoke => &revokes,
+            Step::Send(next) => {
+                let lane = match next {
+                    Next::JustNow => &urgent,
+                    Next::Grant => &grants,
+                    Next::Revoke => &revokes,
                 };
                 let permit = tokio::select! {
                     biased;
@@ -95,7 +96,7 @@ async fn work(
                     () = wake.notified() => continue,
                     permit = shared.rest.acquire(lane) => permit,
                 };
-                let Some(report) = send_first(&shared, guild, action, permit, &stop).await else {
+                let Some(report) = send_first(&shared, guild, next, permit, &stop).await else {
                     continue;
                 };
                 tokio::select! {
@@ -112,6 +113,8 @@ async fn work(
 }
 
 async fn read_roles(shared: Arc<Shared>, guild: GuildId) {
+    // A start with thousands of servers must not take every place that the limits give.
+    let _permit = shared.role_reads.acquire().await;
     if let Err(failure) = shared.read_roles(guild).await {
         tracing::debug!(%guild, %failure, "the server's roles cannot be read");
     }
@@ -148,13 +151,13 @@ async fn sleep(
 async fn send_first(
     shared: &Shared,
     guild: GuildId,
-    action: RoleAction,
+    next: Next,
     permit: Permit<'_>,
     stop: &CancellationToken,
 ) -> Option<Report> {
     let now = Instant::now().into_std();
     let (intent, roles) = shared.with(guild, |state| {
-        Some((state.queue.take(action, now)?, state.roles.clone()))
+        Some((state.queue.take(next, now)?, state.roles.clone()))
     })?;
     let change = intent.change;
     let obstacle = roles

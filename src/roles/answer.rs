@@ -25,12 +25,17 @@ impl Roles {
         let confirmed = self.inputs.chain.borrow().confirmed;
         let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
         match question {
-            Question::Standing { user, answer } => {
+            Question::Standing {
+                user,
+                guild,
+                answer,
+            } => {
                 // What was linked or paid a moment ago is part of the answer.
                 self.tick().await?;
                 let status = self.inputs.discord_status.borrow().clone();
                 let (store, discord, people) = (&self.store, &self.discord, &self.people);
-                let standing = standing(store, discord, &status, people, user, now).await?;
+                let standing =
+                    standing(store, discord, &status, people, (user, guild), now).await?;
                 // Whoever asked may have gone; that is no error.
                 let _gone = answer.send(standing);
             }

@@ -6,34 +6,40 @@ use super::brake::{self, Brake};
 use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
-use crate::domain::{Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
+use crate::domain::{Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
 
 impl Roles {
-    /// Sends what the last run left open, and lets the brake know what it has let through and stopped.
+    /// Sends what the last run left open. Only once everyone was planned for at the chain's tip: what was paid meanwhile has
+    /// turned removals into grants by then.
     pub(super) async fn resume_intents(&mut self) -> anyhow::Result<()> {
         let store = self.store.clone();
-        let now = machine_time();
-        let (open, brake) = blocking(move || {
+        let open = blocking(move || {
+            let mut open = Vec::new();
+            store.for_each_applied(|applied| open.extend(intent_of(applied)))?;
+            Ok(open)
+        })
+        .await?;
+        self.discord.send(open);
+        Ok(())
+    }
+
+    /// Lets the brake know what was stopped and let through before the start.
+    pub(super) async fn load_brake(&mut self) -> anyhow::Result<()> {
+        let store = self.store.clone();
+        self.brake = blocking(move || {
+            let now = machine_time();
             let mut brake = Brake::holding(store.stopped()?);
             for entry in store.made_since(Timestamp(now.0.saturating_sub(brake::WINDOW)))? {
                 brake.count(&entry.change, entry.at);
             }
-            let mut open: Vec<Intent> = Vec::new();
             store.for_each_applied(|applied| {
-                let block = applied.block;
-                open.extend(applied.outstanding_change().map(|change| Intent {
-                    change,
-                    block,
-                    just_now: false,
-                }));
+                if let Some(intent) = intent_of(applied) {
+                    brake.count(&intent.change, now);
+                }
             })?;
-            open.iter()
-                .for_each(|intent| brake.count(&intent.change, now));
-            Ok((open, brake))
+            Ok(brake)
         })
         .await?;
-        self.brake = brake;
-        self.discord.send(open);
         Ok(())
     }
 
@@ -94,4 +100,14 @@ impl Roles {
             }
         }
     }
+}
+
+fn intent_of(applied: Applied) -> Option<Intent> {
+    let block = applied.block;
+    let change = applied.outstanding_change()?;
+    Some(Intent {
+        change,
+        block,
+        just_now: false,
+    })
 }

@@ -33,7 +33,8 @@ impl Roles {
         let Some(confirmed) = before.confirmed else {
             return Ok(());
         };
-        if at_tip && !self.progress.reached_tip {
+        let is_first = at_tip && !self.progress.reached_tip;
+        if is_first {
             self.progress.reached_tip = true;
             if std::mem::take(&mut self.progress.reload_at_tip) {
                 self.reload().await?;
@@ -53,6 +54,9 @@ impl Roles {
         let users = self.people.take_dirty(now);
         if !users.is_empty() {
             self.act(users, now, confirmed.number, at_tip).await?;
+        }
+        if is_first {
+            self.resume_intents().await?;
         }
         self.progress.counts_due.0 = true;
         Ok(())

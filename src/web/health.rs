@@ -123,6 +123,7 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
             "members_intent": members_intent,
             "pending_changes": numbers.pending,
             "failing": numbers.failing,
+            "held_back": counts.held_back,
         },
         "counts": {
             "subscriptions": counts.subscriptions,

@@ -331,10 +331,13 @@ impl Story {
             status.wait_for(|status| status.connected).await.unwrap();
             loop {
                 let (answer, answered) = oneshot::channel();
-                let user = self.user;
-                let question = Question::Standing { user, answer };
+                let question = Question::Standing {
+                    user: self.user,
+                    guild: Some(self.club),
+                    answer,
+                };
                 self.bot.questions.send(question).await.unwrap();
-                if answered.await.unwrap().gates.len() == 2 {
+                if !answered.await.unwrap().gates.is_empty() {
                     break;
                 }
                 tokio::task::yield_now().await;

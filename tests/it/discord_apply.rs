@@ -90,7 +90,7 @@ impl Story {
         }
     }
 
-    fn send(&self, action: RoleAction, guild: GuildId, user: UserId, role: RoleId) {
+    fn intent(&self, action: RoleAction, guild: GuildId, user: UserId, role: RoleId) -> Intent {
         let change = RoleChange {
             action,
             guild,
@@ -98,11 +98,15 @@ impl Story {
             role,
             cause: Cause::NoSubscription,
         };
-        self.discord.send([Intent {
+        Intent {
             change,
             block: 1,
             just_now: false,
-        }]);
+        }
+    }
+
+    fn send(&self, action: RoleAction, guild: GuildId, user: UserId, role: RoleId) {
+        self.discord.send([self.intent(action, guild, user, role)]);
     }
 
     fn set(&self, action: RoleAction, user: UserId) {

@@ -9,6 +9,7 @@ mod members;
 mod moot;
 mod outage;
 mod strangers;
+mod withdrawn;
 
 use std::time::Duration;
 

@@ -4,6 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::{Allowance, MARGIN, Wait};
 
+/// A fifth of a window's places is kept for what somebody waits for.
+const KEPT_SHARE: u32 = 5;
+/// Until so long before the window's end.
+const NEAR: Duration = Duration::from_secs(2);
+
 /// A bucket of one route family and one major parameter.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
@@ -53,6 +58,14 @@ impl Bucket {
         self.remaining -= 1;
         self.in_flight += 1;
         Ok(())
+    }
+
+    /// When a request that nobody waits for may take one of the last places in this window: until its end is near they are
+    /// kept for what somebody waits for. A window that is short is not worth it.
+    pub(super) fn kept_until(&self, now: Instant) -> Option<Instant> {
+        let kept = self.limit? / KEPT_SHARE;
+        let near = self.reset_at?.checked_sub(NEAR)?;
+        (self.remaining <= kept && now < near).then_some(near)
     }
 
     /// A request was answered.

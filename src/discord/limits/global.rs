@@ -7,9 +7,9 @@ use super::Wait;
 
 /// Requests per [`WINDOW`]. <https://discord.com/developers/docs/topics/rate-limits#global-rate-limit>
 const LIMIT: usize = 50;
-/// Of these, as many are left for role changes and answers to people while whole servers are being read: a large one is a
-/// hundred requests.
-const RESERVED: usize = 25;
+/// Of these, as many are left for what people wait for: role changes in bulk and the pages of large servers never take all,
+/// and have the same right to the others.
+const RESERVED: usize = 10;
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// A request holds its place until one second after its *answer*: Discord counted it at some moment before that, so no

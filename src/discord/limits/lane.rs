@@ -6,6 +6,8 @@ pub(crate) struct Lane {
     route: String,
     major: String,
     global: bool,
+    /// Nobody waits for the answer.
+    patient: bool,
 }
 
 impl Lane {
@@ -46,6 +48,8 @@ impl Lane {
             });
         }
         Self {
+            // The pages of a server's members.
+            patient: route == "GET/guilds/{}/members",
             route,
             major,
             global: !matches!(resource, "webhooks" | "interactions"),
@@ -64,9 +68,17 @@ impl Lane {
         self.global
     }
 
-    /// Whether nobody waits for the answer: the pages of a server's members.
+    /// The same for requests of which there are many, so that nobody waits for a single one.
+    pub(crate) fn in_bulk(self) -> Self {
+        Self {
+            patient: true,
+            ..self
+        }
+    }
+
+    /// Whether nobody waits for the answer.
     pub(super) fn is_patient(&self) -> bool {
-        self.route == "GET/guilds/{}/members"
+        self.patient
     }
 }
 

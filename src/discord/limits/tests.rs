@@ -73,7 +73,7 @@ fn answers_to_commands_do_not_wait_because_other_requests_were_refused() {
 }
 
 #[test]
-fn reading_a_large_server_leaves_room_for_role_changes() {
+fn what_nobody_waits_for_leaves_room_for_what_somebody_does() {
     let mut limits = Limits::default();
     let now = Instant::now();
     let pages = Lane::of("GET", "/api/v10/guilds/1/members?limit=1000");
@@ -81,7 +81,7 @@ fn reading_a_large_server_leaves_room_for_role_changes() {
         status: 200,
         ..Answer::default()
     };
-    for _ in 0..25 {
+    for _ in 0..40 {
         let page = limits.ask(&pages, now).unwrap();
         limits.answered(page, &unlimited, now);
     }
@@ -89,17 +89,37 @@ fn reading_a_large_server_leaves_room_for_role_changes() {
         limits.ask(&pages, now).unwrap_err(),
         Wait::Until(now + ms(1000))
     );
-    for guild in 1..=25 {
+    assert!(limits.ask(&lane(1).in_bulk(), now).is_err(), "nor these");
+    for guild in 1..=10 {
         let change = limits.ask(&lane(guild), now).unwrap();
         limits.answered(change, &left(4, ms(1000)), now + ms(1));
     }
     assert!(limits.ask(&lane(99), now + ms(2)).is_err());
-    // The changes are in the way of the pages for as long as they count.
-    assert_eq!(
-        limits.ask(&pages, now + ms(2)).unwrap_err(),
-        Wait::Until(now + ms(1001))
-    );
     assert!(limits.ask(&pages, now + ms(1001)).is_ok());
+}
+
+#[test]
+fn changes_in_bulk_keep_the_last_places_of_a_window_until_its_end_is_near() {
+    let mut limits = Limits::default();
+    let now = Instant::now();
+    let bulk = || lane(1).in_bulk();
+    let allowance = |remaining| Answer {
+        allowance: Some(Allowance {
+            limit: 10,
+            remaining,
+            reset_after: ms(10_000),
+        }),
+        ..left(0, ms(0))
+    };
+    let first = limits.ask(&bulk(), now).unwrap();
+    limits.answered(first, &allowance(3), now);
+    let second = limits.ask(&bulk(), now).unwrap();
+    limits.answered(second, &allowance(2), now);
+    let near = now + ms(8_000) + MARGIN;
+    assert_eq!(limits.ask(&bulk(), now).unwrap_err(), Wait::Until(near));
+    let urgent = limits.ask(&lane(1), now).unwrap();
+    limits.answered(urgent, &allowance(1), now);
+    assert!(limits.ask(&bulk(), near).is_ok(), "else it would be wasted");
 }
 
 #[test]

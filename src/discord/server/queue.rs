@@ -36,6 +36,25 @@ impl Lane {
             (RoleAction::Revoke, _) => Self::Revokes,
         }
     }
+
+    fn next(self) -> Next {
+        match self {
+            Self::JustNow => Next::JustNow,
+            Self::Grants => Next::Grant,
+            Self::OldRevokes | Self::Revokes => Next::Revoke,
+        }
+    }
+}
+
+/// What kind of request goes next: each has limits of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A grant that somebody waits for.
+    JustNow,
+    /// Another grant.
+    Grant,
+    /// A removal.
+    Revoke,
 }
 
 /// The outstanding changes of one server.
@@ -147,18 +166,18 @@ impl Queue {
         self.remove((user, role));
     }
 
-    /// The action of what is to be sent now.
-    pub(crate) fn peek(&mut self, now: Instant) -> Option<RoleAction> {
+    /// What is to be sent now.
+    pub(crate) fn peek(&mut self, now: Instant) -> Option<Next> {
         self.wake(now);
         let key = self.first(now)?;
-        Some(self.items.get(&key)?.intent.change.action)
+        Some(self.items.get(&key)?.lane.next())
     }
 
-    /// Takes what is to be sent now, if it has this action. [`Queue::finish`] must follow.
-    pub(crate) fn take(&mut self, action: RoleAction, now: Instant) -> Option<Intent> {
+    /// Takes what is to be sent now, if it is of this kind. [`Queue::finish`] must follow.
+    pub(crate) fn take(&mut self, next: Next, now: Instant) -> Option<Intent> {
         self.wake(now);
         let key = self.first(now)?;
-        if self.items.get(&key)?.intent.change.action != action {
+        if self.items.get(&key)?.lane.next() != next {
             return None;
         }
         self.leave(key);

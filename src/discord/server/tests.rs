@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::hierarchy::{GuildRoles, Role};
-use super::{End, Queue};
+use super::{End, Next, Queue};
 use crate::discord::Answered;
 use crate::domain::{Cause, GuildId, Intent, RoleAction, RoleChange, RoleId, UserId};
 use RoleAction::{Grant, Revoke};
@@ -42,8 +42,8 @@ fn just_now(user: u64) -> Intent {
 }
 
 fn take(queue: &mut Queue, now: Instant) -> Option<RoleChange> {
-    let action = queue.peek(now)?;
-    queue.take(action, now).map(|intent| intent.change)
+    let next = queue.peek(now)?;
+    queue.take(next, now).map(|intent| intent.change)
 }
 
 /// Sends everything that may leave; in which order.
@@ -113,7 +113,7 @@ fn the_opposite_takes_the_place_of_a_change_that_was_not_sent() {
     queue.put(grant(2), now);
     queue.withdraw(UserId(2), ROLE);
     assert_eq!(queue.len(), 1);
-    assert_eq!(queue.take(Grant, now), None);
+    assert_eq!(queue.take(Next::Grant, now), None);
     assert_eq!(drain(&mut queue, now), [(Revoke, 1)]);
 }
 
@@ -121,7 +121,7 @@ fn the_opposite_takes_the_place_of_a_change_that_was_not_sent() {
 fn a_change_on_its_way_is_not_sent_twice_and_is_told_once() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     queue.put(grant(1), now);
-    let sent = queue.take(Grant, now).unwrap();
+    let sent = queue.take(Next::Grant, now).unwrap();
     queue.put(grant(1), now);
     queue.put(revoke(1), now);
     queue.put(grant(1), now);
@@ -154,7 +154,7 @@ fn the_opposite_of_a_change_on_its_way_follows_it() {
 fn that_a_member_is_not_there_is_an_answer_and_no_error_of_the_server() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     queue.put(grant(1), now);
-    let sent = queue.take(Grant, now).unwrap();
+    let sent = queue.take(Next::Grant, now).unwrap();
     let told = queue.finish(End::NotThere, now, 0.5);
     assert_eq!(told, Some((sent, Answered::NotThere)));
     assert_eq!(queue.len(), 0);

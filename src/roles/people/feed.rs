@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
-use super::{LOOK_EVERYWHERE, People, Presence, Seat};
+use super::{LOOK_EVERYWHERE, People, Person, Presence, Seat};
 use crate::domain::{
     AppliedState, Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Plan, PlanId, RoleAction,
     RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
@@ -225,11 +225,17 @@ impl People {
 impl People {
     /// A member was seen with exactly these roles.
     pub fn see(&mut self, guild: GuildId, user: UserId, roles: &[RoleId], pending: bool) {
-        let person = self.persons.get(&user);
-        if person.is_some_and(|person| person.seat(guild).is_none()) {
-            self.sightings.push((user, guild));
-        }
-        if person.is_some() || roles.iter().any(|role| self.is_claimed(guild, *role)) {
+        let is_new = |person: &Person| person.seat(guild).is_none();
+        let is_of_interest = match self.persons.get(&user) {
+            Some(person) if is_new(person) => {
+                let has_gates = self.gates.contains_key(&guild);
+                self.sightings.extend(has_gates.then_some((user, guild)));
+                has_gates
+            }
+            Some(_) => true,
+            None => roles.iter().any(|role| self.is_claimed(guild, *role)),
+        };
+        if is_of_interest {
             self.hear(guild, user, presence(pending), roles);
         }
     }
@@ -252,7 +258,8 @@ impl People {
 
     /// A member left the server, and with it lost its roles.
     pub fn left(&mut self, guild: GuildId, user: UserId) {
-        if self.persons.contains_key(&user) {
+        let person = self.persons.get(&user);
+        if person.is_some_and(|person| person.seat(guild).is_some()) {
             self.hear(guild, user, Presence::Absent, &[]);
         }
     }

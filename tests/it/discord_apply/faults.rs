@@ -38,6 +38,40 @@ async fn the_buckets_window_is_waited_for_without_a_single_429() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_paid_just_now_does_not_wait_behind_three_thousand() {
+    let options = Options {
+        rate_limits: RateLimits::realistic(),
+        ..Options::default()
+    };
+    let mut story = Story::begin_with(options, 3_001).await;
+    story.ready().await;
+    let (payer, crowd) = story.users.split_last().unwrap();
+    for user in crowd {
+        story.set(RoleAction::Grant, *user);
+    }
+    let (guild, paid, payer) = (story.guild, story.paid, *payer);
+    let busy = move |local: &LocalDiscord| local.members_with(guild, paid).len() >= 8;
+    let busy = story.local.wait_until("some are given it", DEADLINE, busy);
+    busy.await.unwrap();
+    let begun = Instant::now();
+    story.discord.send([Intent {
+        just_now: true,
+        ..story.intent(RoleAction::Grant, guild, payer, paid)
+    }]);
+    let given = move |local: &LocalDiscord| local.has_role(guild, payer, paid);
+    let given = story.local.wait_until("the payer has it", DEADLINE, given);
+    given.await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    let waits = story.status.borrow().servers[&guild].queue_wait;
+    assert!(waits > Duration::from_secs(40 * 60), "{waits:?}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_requests_a_second_are_enough_for_many_servers() {
     let options = Options {
         rate_limits: RateLimits::realistic(),

@@ -98,6 +98,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         },
         "discord": {
             "connected": true, "members_intent": "refused", "pending_changes": 5, "failing": 1,
+            "held_back": 0,
         },
         "counts": { "subscriptions": 9, "active": 8, "links": 7, "gates": 2 },
     });

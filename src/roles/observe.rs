@@ -1,0 +1,192 @@
+//! Takes what Discord shows: the gateway's events, and the answers to what was asked.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::people::Presence;
+use super::reading::{Answer, Read, period, tier};
+use super::{MOST_AT_ONCE, Roles};
+use crate::discord::Observation;
+use crate::domain::{GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
+
+/// A new session announces each server once, within this time.
+const ANNOUNCING: Duration = Duration::from_secs(60);
+
+impl Roles {
+    /// Takes an observation, and others that are waiting.
+    pub(super) fn take_observations(&mut self, first: Observation) {
+        self.take_observation(first);
+        for _ in 1..MOST_AT_ONCE {
+            let Ok(next) = self.inputs.observations.try_recv() else {
+                return;
+            };
+            self.take_observation(next);
+        }
+    }
+
+    fn take_observation(&mut self, observation: Observation) {
+        let now = Instant::now();
+        match observation {
+            Observation::Connected => {
+                self.reading.begin_at = now;
+                self.reading.unannounced = self.people.guilds();
+                self.reading.want_everyone(&self.people, now);
+            }
+            Observation::GuildAvailable(guild) => {
+                let was_gone = self.reading.gone.remove(&guild)
+                    | self.reading.unreadable.remove(&guild).is_some();
+                let is_announced = self.reading.unannounced.remove(&guild)
+                    && now < self.reading.round_at + ANNOUNCING;
+                if was_gone || !is_announced {
+                    self.reading.want_server(&self.people, guild);
+                }
+            }
+            Observation::GuildGone(guild) => {
+                self.reading.gone.insert(guild);
+            }
+            // The worker reads the roles again.
+            Observation::RolesChanged(_) => {}
+            Observation::RoleDeleted { guild, role } => self.people.strike_role(guild, role),
+            Observation::MemberSeen {
+                guild,
+                user,
+                roles,
+                pending,
+            } => self.people.see(guild, user, &roles, pending),
+            Observation::MemberLeft { guild, user } => self.people.left(guild, user),
+        }
+    }
+
+    /// Wants who is new, and whoever is due again; sends the requests.
+    pub(super) fn read_on(&mut self) {
+        let now = Instant::now();
+        for (guild, user) in self.people.take_unread() {
+            self.reading
+                .want(tier(&self.people, guild, user), guild, user);
+        }
+        let intent = self.inputs.discord_status.borrow().members_intent;
+        if self.reading.is_idle(now) && now >= self.reading.round_at + period(intent) {
+            self.reading.want_everyone(&self.people, now);
+        }
+        self.reading.start(&self.people, &self.discord, now);
+    }
+
+    /// Takes what was read.
+    pub(super) fn take_answer(&mut self, Answer { guild, asked, read }: Answer) {
+        if let Some(requests) = self.reading.under_way.get_mut(&guild) {
+            *requests -= 1;
+            if *requests == 0 {
+                self.reading.under_way.remove(&guild);
+            }
+        }
+        let failure = match read {
+            Read::People(_, Ok(shown)) => {
+                for (user, shown) in &shown {
+                    let shown = shown
+                        .as_ref()
+                        .map(|one| (one.roles.as_slice(), one.pending));
+                    self.people.read(guild, *user, shown, asked);
+                }
+                None
+            }
+            Read::People(users, Err(error)) => {
+                for user in users {
+                    let tier = tier(&self.people, guild, user);
+                    self.reading.want(tier, guild, user);
+                }
+                Some(error)
+            }
+            Read::Page(after, Ok((page, is_full))) => {
+                if after == UserId(0) {
+                    self.people.forget_claimed(guild);
+                }
+                if let Some(last) = page.last().filter(|_| is_full) {
+                    self.reading.pages.insert(guild, last.user);
+                }
+                for member in page {
+                    self.people.see_listed(
+                        guild,
+                        member.user,
+                        &member.roles,
+                        member.pending,
+                        asked,
+                    );
+                }
+                None
+            }
+            Read::Page(after, Err(error)) => {
+                self.reading.pages.insert(guild, after);
+                Some(error)
+            }
+        };
+        match failure {
+            Some(error) => {
+                self.reading.failed(guild, &error);
+                let state = ReadingState::Failed(format!("{error:#}"));
+                self.discord.show_reading(guild, state);
+            }
+            None => {
+                self.reading.unreadable.remove(&guild);
+                if self.reading.is_read(guild) {
+                    info!(%guild, "server read");
+                    self.discord.show_reading(guild, ReadingState::Done);
+                }
+            }
+        }
+    }
+
+    /// Reads a server for whoever asked; the answer follows in [`Self::tell_synced`].
+    pub(super) fn sync(&mut self, guild: GuildId, answer: oneshot::Sender<SyncOutcome>) {
+        if self.people.roles_of(guild).is_empty() {
+            let _gone = answer.send(SyncOutcome::default());
+            return;
+        }
+        if self.reading.gone.contains(&guild) {
+            // Dropped: the server cannot be read.
+            return;
+        }
+        self.reading.syncing.entry(guild).or_default().push(answer);
+        self.reading.unreadable.remove(&guild);
+        self.reading.want_server(&self.people, guild);
+        let seated: Vec<_> = self.people.seated(guild).map(|(user, _)| user).collect();
+        for user in seated {
+            self.people.touch(user);
+        }
+    }
+
+    /// Answers those whose server was read, now that what came of it is decided.
+    pub(super) fn tell_synced(&mut self) {
+        let is_read = |guild: &GuildId| self.reading.is_read(*guild);
+        let read: Vec<_> = self
+            .reading
+            .syncing
+            .keys()
+            .copied()
+            .filter(is_read)
+            .collect();
+        for guild in read {
+            let mut synced = SyncOutcome {
+                at_tip: self.inputs.chain.borrow().at_tip,
+                ..SyncOutcome::default()
+            };
+            for (_, seat) in self.people.seated(guild) {
+                synced.members += usize::from(seat.presence >= Presence::Pending);
+                for (_, state) in &seat.applied {
+                    match state.outstanding() {
+                        Some(RoleAction::Grant) => synced.grants += 1,
+                        Some(RoleAction::Revoke) => synced.revokes += 1,
+                        None => {}
+                    }
+                }
+            }
+            let held = self.held_back.iter().filter(|((of, _), _)| *of == guild);
+            synced.held_back = held.map(|(_, held)| held.removals).sum();
+            for answer in self.reading.syncing.remove(&guild).into_iter().flatten() {
+                // Whoever asked may have gone.
+                let _gone = answer.send(synced);
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Discord withdraws the privileged intent: member events stop, and nothing else does.
+
+use std::time::Duration;
+
+use amser_roles::sandbox::discord::LocalDiscord;
+
+use crate::support::stage::Stage;
+
+/// What was promised, and not a second more.
+const TWO_MINUTES: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn without_member_events_payments_act_at_once_and_who_comes_back_is_found_within_two_minutes()
+{
+    let stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    let (grace, _) = stage.subscriber("grace").await;
+    stage.discord.withdraw_members_intent();
+    stage.barrier().await;
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    stage.until_role(ada, false).await;
+    stage.pay(ada).await;
+    stage.until_role(ada, true).await;
+    assert!(stage.has_role(grace), "nobody lost it meanwhile");
+    stage
+        .discord
+        .remove_member(stage.guild, grace.user)
+        .unwrap();
+    stage.discord.add_member(stage.guild, grace.user).unwrap();
+    stage
+        .discord
+        .take_role(stage.guild, ada.user, stage.role)
+        .unwrap();
+    let (guild, role) = (stage.guild, stage.role);
+    let have_it = move |discord: &LocalDiscord| {
+        discord.has_role(guild, grace.user, role) && discord.has_role(guild, ada.user, role)
+    };
+    stage
+        .discord
+        .wait_until("the sweep finds both", TWO_MINUTES, have_it)
+        .await
+        .unwrap();
+    stage.assert_no_violations();
+}
