@@ -85,7 +85,7 @@ async fn whois(
 /// A manager's business is who subscribes to what the own server offers: not what its members do elsewhere, nor who is
 /// not a member. Of everybody else the answer is the same as of a member who has linked nothing.
 async fn identified(commands: Data, asked: Asked, user: UserId) -> anyhow::Result<Answer> {
-    let standing = commands.standing(user, None).await?;
+    let standing = commands.standing(user).await?;
     let here: Vec<_> = standing
         .gates
         .iter()

@@ -21,7 +21,7 @@ pub(super) async fn why(
 ) -> anyhow::Result<Answer> {
     let guild = asked.guild;
     // First, since it also settles what has just happened.
-    let standing = commands.standing(user, None).await?;
+    let standing = commands.standing(user).await?;
     let (applied, history, gates) = commands
         .with_store(move |store| {
             let mut history = store.journal_of(user, LOOKED_THROUGH)?;

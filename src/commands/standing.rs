@@ -10,19 +10,8 @@ use crate::text;
 
 impl Commands {
     /// Where a member stands, what was linked or paid a moment ago included.
-    ///
-    /// `guild`: a server in which they are for certain.
-    pub(super) async fn standing(
-        &self,
-        user: UserId,
-        guild: Option<GuildId>,
-    ) -> anyhow::Result<MemberStanding> {
-        self.ask(|answer| Question::Standing {
-            user,
-            guild,
-            answer,
-        })
-        .await
+    pub(super) async fn standing(&self, user: UserId) -> anyhow::Result<MemberStanding> {
+        self.ask(|answer| Question::Standing { user, answer }).await
     }
 
     /// Whether a member's standing leaves out a server with gates in which they are, and why.
@@ -48,7 +37,7 @@ pub(super) async fn status(
     commands: Data,
     asked: Asked<Option<GuildId>>,
 ) -> anyhow::Result<Answer> {
-    let mut standing = commands.standing(asked.user, asked.guild).await?;
+    let mut standing = commands.standing(asked.user).await?;
     // The server that was asked in comes first.
     standing
         .gates

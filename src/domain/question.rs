@@ -16,8 +16,6 @@ pub enum Question {
     Standing {
         /// Whose.
         user: UserId,
-        /// A server in which they were just seen: the one that was asked in.
-        guild: Option<GuildId>,
         /// The answer.
         answer: oneshot::Sender<MemberStanding>,
     },

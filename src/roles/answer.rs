@@ -25,17 +25,12 @@ impl Roles {
         let confirmed = self.inputs.chain.borrow().confirmed;
         let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
         match question {
-            Question::Standing {
-                user,
-                guild,
-                answer,
-            } => {
+            Question::Standing { user, answer } => {
                 // What was linked or paid a moment ago is part of the answer.
                 self.tick().await?;
                 let status = self.inputs.discord_status.borrow().clone();
                 let (store, discord, people) = (&self.store, &self.discord, &self.people);
-                let standing =
-                    standing(store, discord, &status, people, (user, guild), now).await?;
+                let standing = standing(store, discord, &status, people, user, now).await?;
                 // Whoever asked may have gone; that is no error.
                 let _gone = answer.send(standing);
             }

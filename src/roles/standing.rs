@@ -1,20 +1,17 @@
 //! Where a member stands at each gate: the same rule as the plan's, told in full.
 
-use std::collections::BTreeMap;
-
 use super::blocking;
 use super::desired::{entitlement, holdings_of};
 use super::people::{Holding, People};
 use crate::discord::Discord;
 use crate::domain::{
-    DiscordStatus, Gate, GateStanding, GuildId, MemberStanding, RoleId, RoleStanding,
-    SubscriptionStanding, Timestamp, UserId, Wallet,
+    DiscordStatus, Gate, GateStanding, MemberStanding, RoleId, RoleStanding, SubscriptionStanding,
+    Timestamp, UserId, Wallet,
 };
 use crate::projection::{self, Access};
 use crate::store::Store;
 
-/// Where a member stands at every gate of every server that they are in, with causes. Nothing is remembered of where those
-/// are who are of no interest: of them the server is told in which they were just seen.
+/// Where a member stands at every gate of every server that they are in, with causes.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -23,26 +20,26 @@ pub(super) async fn standing(
     discord: &Discord,
     status: &DiscordStatus,
     people: &People,
-    (user, seen_in): (UserId, Option<GuildId>),
+    user: UserId,
     now: Timestamp,
 ) -> anyhow::Result<MemberStanding> {
     let wallets = people.wallets(user);
     let mut gates = Vec::new();
     let mut accesses = Vec::new();
-    let person = people.person(user);
-    let seats = person.into_iter().flat_map(|person| &person.seats);
-    let seats = seats.filter(|seat| seat.is_there());
-    let mut places: BTreeMap<_, _> = seats.map(|seat| (seat.guild, &seat.held[..])).collect();
-    let is_unknown = |guild: &GuildId| person.is_none_or(|person| person.seat(*guild).is_none());
-    places.extend(seen_in.filter(is_unknown).map(|guild| (guild, &[][..])));
-    for (guild, roles) in places {
-        for gate in people.gates(guild) {
+    let seats = people
+        .person(user)
+        .into_iter()
+        .flat_map(|person| &person.seats);
+    let mut seats: Vec<_> = seats.filter(|seat| seat.is_there()).collect();
+    seats.sort_unstable_by_key(|seat| seat.guild);
+    for seat in seats {
+        for gate in people.gates(seat.guild) {
             let role = |role: &RoleId| RoleStanding {
                 role: *role,
                 name: discord
                     .role_name(gate.guild, *role)
                     .unwrap_or_else(|| role.to_string()),
-                held: roles.contains(role),
+                held: seat.held.contains(role),
             };
             let mut subscriptions = Vec::new();
             for (wallet, holding) in holdings_of(people, gate, wallets) {

@@ -67,7 +67,7 @@ pub(super) async fn settled(
     let deadline = Instant::now() + patience;
     let gates = site.with_store(Store::gates).await.ok()?;
     let mut last = None;
-    while let Some(standing) = ask(site, user, guild, deadline).await {
+    while let Some(standing) = ask(site, user, deadline).await {
         let knows = wallet.is_none_or(|wallet| standing.wallets.contains(&wallet));
         let unread = standing.leaves_out(guild, &gates);
         let done = knows && !unread && !is_pending(&standing);
@@ -82,18 +82,9 @@ pub(super) async fn settled(
     last
 }
 
-async fn ask(
-    site: &Site,
-    user: UserId,
-    guild: GuildId,
-    deadline: Instant,
-) -> Option<MemberStanding> {
+async fn ask(site: &Site, user: UserId, deadline: Instant) -> Option<MemberStanding> {
     let (answer, answered) = oneshot::channel();
-    let question = Question::Standing {
-        user,
-        guild: Some(guild),
-        answer,
-    };
+    let question = Question::Standing { user, answer };
     let asked = async {
         site.state.questions.send(question).await.ok()?;
         answered.await.ok()

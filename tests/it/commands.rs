@@ -331,13 +331,10 @@ impl Story {
             status.wait_for(|status| status.connected).await.unwrap();
             loop {
                 let (answer, answered) = oneshot::channel();
-                let question = Question::Standing {
-                    user: self.user,
-                    guild: Some(self.club),
-                    answer,
-                };
+                let user = self.user;
+                let question = Question::Standing { user, answer };
                 self.bot.questions.send(question).await.unwrap();
-                if !answered.await.unwrap().gates.is_empty() {
+                if answered.await.unwrap().gates.len() == 2 {
                     break;
                 }
                 tokio::task::yield_now().await;

@@ -241,7 +241,7 @@ struct Standings {
 impl Standings {
     async fn answer(self, mut questions: mpsc::Receiver<Question>) {
         while let Some(question) = questions.recv().await {
-            let Question::Standing { user, answer, .. } = question else {
+            let Question::Standing { user, answer } = question else {
                 continue;
             };
             let wallets = self.store.wallets_of(user).unwrap();
