@@ -19,11 +19,11 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::store::{Store, StoreError};
 use crate::web::control::ControlKey;
-use crate::{chain, commands, discord, reconcile, wallet, web};
+use crate::{chain, commands, discord, roles, wallet, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// Gateway events and reports that may wait for the reconcile loop.
+/// Gateway events and reports that may wait for the roles' loop.
 const QUEUE: usize = 4_096;
 
 /// Opens everything that `config` names and runs until `stop`.
@@ -115,7 +115,9 @@ pub async fn serve(
         },
         parts_stop.clone(),
     )?;
-    let inputs = reconcile::Inputs {
+    let views = chain::Views::new(&config.chain, chain.clone());
+    let doubts = views.doubts();
+    let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
         observations,
@@ -123,17 +125,17 @@ pub async fn serve(
         questions,
         counts: counts_sender,
         modules: modules_sender,
+        views,
     };
-    let views = chain::Views::new(&config.chain, chain.clone());
     let follow = chain::follow(
         config.chain.clone(),
         store.clone(),
         modules,
-        views.doubts(),
+        doubts,
         chain_status,
         parts_stop.clone(),
     );
-    let reconcile = reconcile::run(
+    let keeping = roles::run(
         store.clone(),
         discord.clone(),
         config.policy,
@@ -183,7 +185,7 @@ pub async fn serve(
     let mut parts = JoinSet::new();
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
-    parts.spawn(async move { ("the reconcile loop", reconcile.await) });
+    parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
     parts.spawn(async move {
         (
             "the web server",
@@ -231,6 +233,7 @@ fn discord_settings(config: &Config) -> discord::Settings {
     discord::Settings {
         application_id: config.discord.application_id,
         api_url: config.discord.api_url.clone(),
+        members_intent: config.discord.members_intent,
     }
 }
 
@@ -399,7 +402,7 @@ pub async fn plan(
     index(config, store.clone(), None, stop).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
-    reconcile::plan_once(&store, &discord, config.policy).await
+    roles::plan_once(&store, &discord, config.policy).await
 }
 
 /// Where the running service leaves the token with which `plan` may ask it.

@@ -13,7 +13,7 @@ use url::Url;
 pub use secrets::Secrets;
 
 use crate::chain::ChainConfig;
-use crate::domain::{Gate, Policy};
+use crate::domain::{Gate, MembersIntent, Policy};
 use crate::web::WalletConnect;
 
 /// Everything the program needs to know, checked.
@@ -57,6 +57,8 @@ pub struct Discord {
     pub application_id: NonZeroU64,
     /// `https://discord.com`, or the local Discord.
     pub api_url: Url,
+    /// `Used` for "auto": as long as Discord does not refuse it.
+    pub members_intent: MembersIntent,
 }
 
 /// The HTTP side.

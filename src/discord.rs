@@ -1,26 +1,28 @@
-//! Discord: what is (observe), what changes (gateway), and making it so (outbox).
+//! Discord: who is there (people, pages), what changes (gateway), and making it so (worker).
 //!
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
+pub(crate) mod backoff;
 mod direct;
 pub(crate) mod error;
 mod gateway;
-pub mod hierarchy;
 mod limits;
 mod notices;
-mod observe;
-pub(crate) mod outbox;
+mod pages;
+mod people;
 mod profile;
 mod read;
 mod rest;
+mod server;
 mod shared;
 mod worker;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serenity::framework::Framework;
@@ -31,11 +33,15 @@ use tokio_util::sync::CancellationToken;
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use notices::keep_telling;
-pub use observe::{GuildObservation, Reading};
-pub use outbox::Outbox;
+pub use people::SeenMember;
 pub use profile::MemberProfile;
 
-use crate::domain::{DiscordStatus, GuildId, Outcome, RoleChange, RoleId, UserId};
+pub use server::hierarchy;
+
+use crate::domain::{
+    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleId, UserId,
+};
+use crate::text;
 use shared::Shared;
 
 /// Whether something may be logged, whatever the operator asks for: on their talkative levels serenity and the websocket
@@ -44,8 +50,7 @@ use shared::Shared;
 /// For `tracing_subscriber::filter::filter_fn`, beside the operator's own filter, which could name these targets more
 /// precisely than any directive added to it.
 pub fn may_log(metadata: &tracing::Metadata<'_>) -> bool {
-    const CEILINGS: [(&str, tracing::Level); 5] = [
-        ("serenity::gateway::ws", tracing::Level::ERROR),
+    const CEILINGS: [(&str, tracing::Level); 4] = [
         ("serenity", tracing::Level::WARN),
         ("tungstenite", tracing::Level::INFO),
         ("tokio_tungstenite", tracing::Level::INFO),
@@ -66,6 +71,8 @@ pub struct Settings {
     pub application_id: NonZeroU64,
     /// `https://discord.com`, or the local Discord.
     pub api_url: url::Url,
+    /// `Used`: asked for as long as Discord does not refuse it; `Never`.
+    pub members_intent: MembersIntent,
 }
 
 /// Something seen on the gateway.
@@ -74,8 +81,6 @@ pub enum Observation {
     /// A new session: anything may have happened before it, so every guild is to be observed again. A session that is
     /// merely resumed replays what was missed and is not told.
     Connected,
-    /// The gateway is gone. Role changes go on over REST.
-    Disconnected,
     /// The bot is in this server and the server works.
     GuildAvailable(GuildId),
     /// The bot was removed from this server, or the server is gone.
@@ -88,6 +93,8 @@ pub enum Observation {
         user: UserId,
         /// All roles, without `@everyone`.
         roles: Vec<RoleId>,
+        /// Rules of the server not accepted yet.
+        pending: bool,
     },
     /// A member left.
     MemberLeft {
@@ -98,16 +105,38 @@ pub enum Observation {
     },
     /// Roles, their order or the bot's permissions may have changed.
     RolesChanged(GuildId),
+    /// A role was deleted: no member has it any more.
+    RoleDeleted {
+        /// Where.
+        guild: GuildId,
+        /// Which.
+        role: RoleId,
+    },
 }
 
 /// What came of a role change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The change as it was sent.
-    pub change: RoleChange,
-    /// `Done` is final. `Failed` is told once for each error code; the change stays outstanding until it is done or
-    /// replaced.
-    pub outcome: Outcome,
+    pub intent: Intent,
+    /// Discord's answer.
+    pub answered: Answered,
+}
+
+/// What Discord answered to a role change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is made: final.
+    Done,
+    /// The member is not in the server: final, too.
+    NotThere,
+    /// Refused or not reachable. Told once for each error code; the change is tried again until it is made or replaced.
+    Failed {
+        /// Discord's error code, 0 where there was none.
+        code: u32,
+        /// One sentence.
+        message: String,
+    },
 }
 
 /// The handle to Discord; cheap to clone.
@@ -131,46 +160,73 @@ impl Discord {
         })
     }
 
-    /// Reads a server: who is in it, who holds the `wanted` roles, and what would keep the bot from changing them.
-    /// The same roles are watched from then on and shown in [`DiscordStatus::failing`] while they cannot be changed.
-    ///
-    /// Reads 1,000 members per request. What the gateway tells meanwhile is already part of the answer.
+    /// From now on these roles of a server matter: what keeps them from being changed is shown in
+    /// [`DiscordStatus::failing`], and the server in [`DiscordStatus::servers`]. None: the server no longer matters.
+    pub fn watch(&self, guild: GuildId, roles: &BTreeSet<RoleId>) {
+        if roles.is_empty() {
+            let forget = |state: &mut shared::Guild| state.watch(roles);
+            self.shared.change_known(guild, forget);
+            return;
+        }
+        self.shared.change(guild, |state| {
+            if state.watched != *roles {
+                state.watch(roles);
+                state.read_again(false);
+            }
+        });
+    }
+
+    /// What keeps the bot from changing these roles, each in one sentence that says what to do.
     ///
     /// # Errors
-    /// When Discord refuses, or cannot be reached for about half a minute.
-    pub async fn observe(
+    /// When Discord refuses to show the server's roles, or cannot be reached for about half a minute.
+    pub async fn obstacles(
         &self,
         guild: GuildId,
-        wanted: &BTreeSet<RoleId>,
-    ) -> anyhow::Result<GuildObservation> {
-        Ok(self.read_guild(guild, wanted).await?.finish())
+        roles: &BTreeSet<RoleId>,
+    ) -> anyhow::Result<BTreeSet<String>> {
+        let mut patience = backoff::Patience::default();
+        let seen = loop {
+            match self.shared.read_roles(guild).await {
+                Ok(seen) => break seen,
+                Err(failure) => patience.wait(failure).await.with_context(|| {
+                    format!("cannot read the roles of the Discord server {guild}")
+                })?,
+            }
+        };
+        let obstacles = roles.iter().filter_map(|role| {
+            let obstacle = seen.obstacle(guild, *role)?;
+            Some(text::obstacle(&seen.name, *role, &obstacle))
+        });
+        Ok(obstacles.collect())
     }
 
-    /// As [`Discord::observe`], for those who also take the gateway's news and the reports of changes: the answer keeps
-    /// itself up to date until the moment they use it.
-    ///
-    /// # Errors
-    /// As [`Discord::observe`].
-    pub async fn read_guild(
-        &self,
-        guild: GuildId,
-        wanted: &BTreeSet<RoleId>,
-    ) -> anyhow::Result<Reading> {
-        observe::read(Arc::clone(&self.shared), guild, wanted.clone()).await
+    /// Shows how the reading of a server's people goes.
+    pub fn show_reading(&self, guild: GuildId, reading: ReadingState) {
+        self.shared.with(guild, |state| state.reading = reading);
     }
 
-    /// No gate uses roles of this server any more: its standing errors no longer matter.
-    pub fn forget(&self, guild: GuildId) {
-        self.shared
-            .change_known(guild, |state| state.watch(&BTreeSet::new()));
+    /// Shows which removals in a server wait for an approval.
+    pub fn show_held_back(&self, guild: GuildId, held_back: BTreeMap<RoleId, HeldBack>) {
+        self.shared.with(guild, |state| state.held_back = held_back);
     }
 
-    /// The role changes to make.
-    pub fn outbox(&self) -> Outbox {
-        Outbox::new(Arc::clone(&self.shared))
+    /// Sends these changes until they are acknowledged or replaced by their opposite. Costs microseconds and never waits.
+    pub fn send(&self, intents: impl IntoIterator<Item = Intent>) {
+        self.shared.put(intents);
     }
 
-    /// Sends what the outbox holds, one worker per server, until `stop`; a request under way then still ends.
+    /// Stops sending a change that is not wanted any more; it may have been made.
+    pub fn withdraw(&self, guild: GuildId, user: UserId, role: RoleId) {
+        self.shared.withdraw(guild, user, role);
+    }
+
+    /// A role's name; `None` where the server's roles were not read.
+    pub fn role_name(&self, guild: GuildId, role: RoleId) -> Option<String> {
+        self.shared.role_name(guild, role)
+    }
+
+    /// Sends the changes, one worker per server, until `stop`; a request under way then still ends.
     ///
     /// # Errors
     /// When it is already running.
@@ -213,10 +269,9 @@ pub struct Channels {
 }
 
 /// Sets up Discord. The future keeps the gateway connected and delivers the outbox; it ends when `stop` is cancelled, or
-/// with an error in one sentence when Discord refuses the token or the privileged intent.
+/// with an error in one sentence when Discord refuses the token or the connection for good.
 ///
-/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]). Its handlers run on the
-/// gateway's own thread: they must not block it.
+/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]).
 ///
 /// # Errors
 /// As [`Discord::new`].

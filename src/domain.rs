@@ -30,8 +30,8 @@ pub use question::{
     SubscriptionStanding, SyncOutcome,
 };
 pub use role::{
-    Applied, AppliedState, Cause, Evidence, JournalEntry, Link, LinkEnd, Outcome, RoleAction,
-    RoleChange,
+    Applied, AppliedState, Approval, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
+    RoleAction, RoleChange,
 };
 pub use rules::Rules;
 pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! RPC → chain (decode) → store: blocks + events + cursor in ONE transaction → wake
-//!     → projection (fold per subscription) → planner (desired − observed) → discord (apply) → store (journal)
-//!                                              ↑ links (wallet ↔ member) from web   ↑ drift answers from the API
+//!     → projection (fold per subscription) → roles (desired − observed, durable intents) → discord (apply) → journal
+//!                                              ↑ links (wallet ↔ member) from web
 //! ```
 //!
-//! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store` and `app`.
+//! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
 
 pub mod abi;
 pub mod app;
@@ -18,11 +18,8 @@ pub mod config;
 pub mod discord;
 pub mod domain;
 mod limiter;
-pub mod planner;
 pub mod projection;
-pub mod reconcile;
 pub mod roles;
-pub mod roster;
 pub mod sandbox;
 pub mod store;
 pub mod terminal;

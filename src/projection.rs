@@ -163,7 +163,7 @@ impl From<&Subscription> for Gist {
 /// The access rule (PROTOCOL.md, "When a subscriber has access") under the merchant's policy.
 ///
 /// ```text
-/// open at now  ⇔  paid once  ∧  last_paid_at + interval + grace ≥ now  ∧  nothing that the policy revokes on
+/// open at now  ⇔  paid once  ∧  last_paid_at + interval + grace + leeway ≥ now  ∧  nothing that the policy revokes on
 /// ```
 pub fn access(gist: Gist, plan: Option<&Plan>, blocked: bool, policy: &Policy) -> Access {
     let (Some(paid_at), Some(plan)) = (gist.last_paid_at, plan) else {
@@ -179,7 +179,8 @@ pub fn access(gist: Gist, plan: Option<&Plan>, blocked: bool, policy: &Policy) -
     } else if revokes(gist.failed, policy.payment_failed) {
         Access::Shut(Lapse::PaymentFailed)
     } else {
-        Access::Until(paid_at.plus(plan.interval).plus(plan.grace_period))
+        let paid_until = paid_at.plus(plan.interval).plus(plan.grace_period);
+        Access::Until(paid_until.plus(policy.expiry_leeway))
     }
 }
 

@@ -1,3 +1,192 @@
-//! Keeps Discord roles in step with subscriptions.
+//! The loop that keeps Discord in step: looks at what changed, plans, makes intents durable, and hands them over.
+//!
+//! Level-triggered: each tick recomputes the difference between what should be and what is, for the people whose
+//! evidence changed. The only caller of plan *and* apply.
 
+mod answer;
 pub mod brake;
+mod cause;
+mod confirm;
+pub mod desired;
+mod feed;
+mod intents;
+pub mod people;
+pub mod plan;
+mod reading;
+mod standing;
+mod tick;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::chain::Views;
+use crate::discord::{Discord, Observation, Report};
+use crate::domain::{
+    ChainStatus, Counts, DiscordStatus, GuildId, HeldBack, ModuleAddress, Policy, Question, RoleId,
+    Timestamp,
+};
+use crate::store::Store;
+use brake::Brake;
+use confirm::Confirming;
+use people::People;
+use reading::Reading;
+
+pub use answer::plan_once;
+pub use cause::to_changes;
+
+/// Everyone is checked this often, whatever was or was not noticed in between.
+const FULL_PASS: Duration = Duration::from_secs(300);
+/// The status page's numbers are looked after this often.
+const COUNT: Duration = Duration::from_millis(500);
+/// Reports and observations that are taken in one turn: whatever else waits has its turn after so many.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// What the loop is wired to.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The follower's view; its confirmed block is the clock.
+    pub chain: watch::Receiver<ChainStatus>,
+    /// Discord's standing errors, and whether member events come.
+    pub discord_status: watch::Receiver<DiscordStatus>,
+    /// What the gateway sees.
+    pub observations: mpsc::Receiver<Observation>,
+    /// What became of role changes.
+    pub reports: mpsc::Receiver<Report>,
+    /// What pages and commands ask.
+    pub questions: mpsc::Receiver<Question>,
+    /// Where the numbers for the status page go.
+    pub counts: watch::Sender<Counts>,
+    /// The modules that gates ask about, for the follower.
+    pub modules: watch::Sender<BTreeSet<ModuleAddress>>,
+    /// The contracts' own view of who has access.
+    pub views: Views,
+}
+
+/// Runs until `stop`.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub async fn run(
+    store: Store,
+    discord: Discord,
+    policy: Policy,
+    inputs: Inputs,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut roles = Roles::load(store, discord, policy, inputs).await?;
+    roles.run(stop).await
+}
+
+/// The loop's state: a mirror of what is and what is under way. All of it can be rebuilt.
+struct Roles {
+    store: Store,
+    discord: Discord,
+    inputs: Inputs,
+    people: People,
+    reading: Reading,
+    confirming: Confirming,
+    brake: Brake,
+    /// What the brake holds, as it was shown last.
+    held_back: BTreeMap<(GuildId, RoleId), HeldBack>,
+    /// The servers that matter.
+    watched: BTreeSet<GuildId>,
+    progress: Progress,
+}
+
+/// How far the loop came.
+struct Progress {
+    /// Whether the chain has been followed to its tip since the start.
+    reached_tip: bool,
+    /// More changed than was listed, while history was being read: everything is loaded when the tip is reached.
+    reload_at_tip: bool,
+    /// Whether the next plan is about everyone.
+    full_pass: bool,
+    /// The clock of the last tick, to notice when a reorganisation turns it back.
+    last_now: Timestamp,
+    /// Whether the numbers for the status page may have changed, and when they may be counted again.
+    counts_due: (bool, Instant),
+}
+
+impl Roles {
+    async fn load(
+        store: Store,
+        discord: Discord,
+        policy: Policy,
+        inputs: Inputs,
+    ) -> anyhow::Result<Self> {
+        let mut roles = Self {
+            store,
+            discord,
+            inputs,
+            people: People::new(policy),
+            confirming: Confirming::default(),
+            reading: Reading::new(Instant::now()),
+            brake: Brake::default(),
+            held_back: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            progress: Progress {
+                reached_tip: false,
+                reload_at_tip: false,
+                full_pass: true,
+                last_now: Timestamp::default(),
+                counts_due: (true, Instant::now()),
+            },
+        };
+        // What was touched so far is part of what is loaded now.
+        drop(roles.store.take_touched());
+        roles.reload().await?;
+        roles.resume_intents().await?;
+        Ok(roles)
+    }
+
+    async fn run(&mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut full_pass = tokio::time::interval(FULL_PASS);
+        let mut count = tokio::time::interval(COUNT);
+        // The start looks at everyone anyway.
+        full_pass.tick().await;
+        loop {
+            let read_at = self
+                .reading
+                .next_at(self.inputs.discord_status.borrow().members_intent);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                Some(report) = self.inputs.reports.recv() => self.take_reports(report).await?,
+                () = self.store.changed() => {}
+                changed = self.inputs.chain.changed() => changed.context("the chain follower ended")?,
+                Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
+                answer = self.reading.answered() => self.take_answer(answer?),
+                verdicts = self.confirming.answered() => self.take_verdicts(verdicts?),
+                Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
+                () = sleep_until(read_at) => {}
+                _ = count.tick() => {
+                    self.count();
+                    continue;
+                }
+                _ = full_pass.tick() => self.touch_everyone(),
+            }
+            self.tick().await?;
+            self.tell_synced();
+        }
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Runs blocking work of the store on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("the store's thread failed")?
+}

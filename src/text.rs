@@ -14,8 +14,8 @@ pub(crate) use command::{
 };
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
-    closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
-    wrong_channel,
+    closed_thread, gates, managers_only, no_gates, nothing_held, posted, still_reading, synced,
+    whois, wrong_channel,
 };
 pub(crate) use receipt::{Receipt, not_gated, why};
 pub(crate) use status::{Pending, Status, Unread, status};
@@ -117,7 +117,8 @@ pub fn token_refused() -> String {
 
 /// 4014.
 pub fn intent_refused() -> String {
-    "Discord refuses the privileged intent \"Server Members\": switch it on in the Developer Portal under Bot > \
+    "Discord refuses the privileged intent \"Server Members\", so members are looked up by id from time to time instead: \
+     who joins may wait up to two minutes for a role. To change that, switch it on in the Developer Portal under Bot > \
      Privileged Gateway Intents, and restart."
         .to_owned()
 }
@@ -127,6 +128,14 @@ pub(crate) fn commands_refused(refusal: &Refusal) -> String {
     format!(
         "Discord refuses the slash commands ({}, {}): check discord.application_id. I'll retry automatically.",
         refusal.code, refusal.message
+    )
+}
+
+/// A close code of the gateway that another try does not change.
+pub fn gateway_refused(code: u16) -> String {
+    format!(
+        "Discord refuses the connection to its gateway for good (close code {code}): install the newest version of this \
+         program, or report this."
     )
 }
 

@@ -8,7 +8,7 @@ use serenity::model::id::ApplicationId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::discord::outbox::{delay, rare_delay};
+use crate::discord::backoff::{delay, rare_delay};
 use crate::discord::{Discord, Failure};
 use crate::domain::DiscordStatus;
 use crate::text;
@@ -123,7 +123,7 @@ fn essence(value: &Value, wanted: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let kept = object.iter().filter(|(key, value)| {
-                let is_set = wanted.get(key.as_str()).is_some();
+                let is_set = !says_nothing(&wanted[key.as_str()]);
                 !says_nothing(value) && (is_set || !DISCORDS_OWN.contains(&key.as_str()))
             });
             Value::Object(

@@ -8,7 +8,7 @@ use super::raw::keyed_message;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 13] = [
+const TYPED: [&str; 14] = [
     "chain.rpc_urls",
     "chain.abi",
     "chain.failure_reasons",
@@ -21,6 +21,7 @@ const TYPED: [&str; 13] = [
     "web.proxy_hops",
     "policy.max_revoke_share",
     "policy.max_revoke_floor",
+    "policy.expiry_leeway",
     "gates",
 ];
 

@@ -95,6 +95,16 @@ struct RawDiscord {
     application_id: Spanned<String>,
     #[serde(default = "discord_com")]
     api_url: Spanned<Url>,
+    #[serde(default)]
+    members_intent: RawMembersIntent,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawMembersIntent {
+    #[default]
+    Auto,
+    Never,
 }
 
 fn discord_com() -> Spanned<Url> {
@@ -157,6 +167,7 @@ struct RawPolicy {
     max_revoke_share: Spanned<f64>,
     max_revoke_floor: u32,
     manual_roles: ManualRoles,
+    expiry_leeway: u64,
 }
 
 impl Default for RawPolicy {
@@ -169,6 +180,7 @@ impl Default for RawPolicy {
             max_revoke_share: Spanned::new(0..0, policy.max_revoke_share),
             max_revoke_floor: policy.max_revoke_floor,
             manual_roles: policy.manual_roles,
+            expiry_leeway: policy.expiry_leeway,
         }
     }
 }

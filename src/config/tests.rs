@@ -3,6 +3,7 @@
 use alloy::primitives::keccak256;
 
 use super::Config;
+use crate::domain::MembersIntent;
 
 const GOOD: &str = include_str!("../../config.toml");
 
@@ -45,6 +46,11 @@ fn mistakes_name_the_line_and_the_key() {
             "application_id = \"1\"",
             "application_id = \"bot\"",
             "discord.application_id",
+        ),
+        (
+            "members_intent = \"auto\"",
+            "members_intent = \"always\"",
+            "discord.members_intent",
         ),
         (
             "public_url = \"http://127.0.0.1:8787\"",
@@ -278,6 +284,7 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
             "AMSER_ROLES__CHAIN__ABI",
             concat!(env!("CARGO_MANIFEST_DIR"), "/abi/PaymentProcessor.json"),
         ),
+        ("AMSER_ROLES__DISCORD__MEMBERS_INTENT", "never"),
         ("OTHER", "ignored"),
     ])
     .unwrap();
@@ -285,6 +292,7 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
     assert_eq!(config.chain.confirmations, 7);
     assert_eq!(config.chain.failure_reasons, [3, 4].into());
     assert_eq!(config.discord.application_id.get(), 42);
+    assert_eq!(config.discord.members_intent, MembersIntent::Never);
     assert_eq!(config.store_path.to_str(), Some("/elsewhere"));
     assert_eq!(config.chain.start_block, Some(9));
     assert_eq!(config.web.proxies, 2);

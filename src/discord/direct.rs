@@ -90,7 +90,7 @@ impl Discord {
             tries += 1;
             match self.call(request.clone()).await {
                 Err(Failure::Transient(_)) if tries < TRIES => {
-                    tokio::time::sleep(super::outbox::delay(tries - 1, rand::random())).await;
+                    tokio::time::sleep(super::backoff::delay(tries - 1, rand::random())).await;
                 }
                 result => return result,
             }

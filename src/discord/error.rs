@@ -50,8 +50,11 @@ pub enum Reason {
     Other,
 }
 
+/// The code under which Cloudflare's trouble comes in Discord's form: "internal network error".
+const NETWORK_ERROR: u32 = 40333;
+
 /// Discord's error body.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Body {
     #[serde(default)]
     code: u32,
@@ -68,7 +71,15 @@ impl Failure {
             408 | 425 | 500.. | ..400 => {
                 Self::Transient(format!("Discord answered with status {status}"))
             }
-            _ => Self::Refused(Refusal::read(status, body)),
+            _ => match serde_json::from_slice::<Body>(body) {
+                Ok(body) if body.code != NETWORK_ERROR => {
+                    Self::Refused(Refusal::read(status, body))
+                }
+                // A page of Cloudflare's or of a proxy: Discord itself answers in JSON.
+                _ => Self::Transient(format!(
+                    "something in front of Discord answered with status {status}"
+                )),
+            },
         }
     }
 
@@ -95,8 +106,7 @@ impl From<reqwest::Error> for Failure {
 }
 
 impl Refusal {
-    fn read(status: u16, body: &[u8]) -> Self {
-        let Body { code, message } = serde_json::from_slice(body).unwrap_or_default();
+    fn read(status: u16, Body { code, message }: Body) -> Self {
         let reason = match code {
             _ if status == 401 => Reason::Token,
             10004 | 50001 => Reason::Guild,
@@ -137,13 +147,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_discords_json_is_still_told_apart() {
-        assert_eq!(Failure::read(404, b"<html>").reason(), Some(Reason::Other));
-        assert!(matches!(
-            Failure::read(502, b"<html>"),
-            Failure::Transient(_)
-        ));
-        assert!(matches!(Failure::read(301, b""), Failure::Transient(_)));
+    fn what_comes_from_something_in_front_of_discord_passes() {
+        // As Cloudflare sends it (case a17).
+        let a17 = br#"{"message":"internal network error","code":40333}"#;
+        for (status, body) in [
+            (403, a17.as_slice()),
+            (
+                403,
+                b"<!DOCTYPE html><title>Attention Required! | Cloudflare</title>",
+            ),
+            (401, b"<html>"),
+            (404, b"<html>"),
+            (502, b"<html>"),
+            (301, b""),
+        ] {
+            let failure = Failure::read(status, body);
+            assert!(matches!(failure, Failure::Transient(_)), "{failure:?}");
+        }
         assert_eq!(Failure::read(429, b"<html>"), Failure::RateLimited);
     }
 }

@@ -58,6 +58,13 @@ pub(crate) struct Ticket {
     bucket: Option<BucketKey>,
 }
 
+impl Ticket {
+    /// The request's route, without any id or token.
+    pub(crate) fn route(&self) -> &str {
+        self.lane.route()
+    }
+}
+
 /// Everything known of the limits that apply to one bot token.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
@@ -78,8 +85,9 @@ impl Limits {
         if let Some(until) = self.banned_until.filter(|until| now < *until) {
             return Err(Wait::Until(until));
         }
-        self.invalid.ask(now).map_err(Wait::Until)?;
+        // Whoever waits for the answer to a command has seconds, and Discord refuses none of these answers that is sent once.
         if lane.is_global() {
+            self.invalid.ask(now).map_err(Wait::Until)?;
             self.global.ask(lane.is_patient(), now)?;
         }
         let guessed = guessed_key(lane);
@@ -104,8 +112,8 @@ impl Limits {
         }
         if lane.is_global() {
             self.global.take();
+            self.invalid.sent(now);
         }
-        self.invalid.sent(now);
         Ok(Ticket {
             lane: lane.clone(),
             bucket,

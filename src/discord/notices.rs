@@ -4,9 +4,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Discord;
+use super::backoff::delay;
 use super::direct::never_reached;
 use super::error::Failure;
-use super::outbox::delay;
 use crate::domain::Timestamp;
 use crate::store::{Notice, Store};
 

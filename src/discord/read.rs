@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serenity::http::{LightMethod, Request, Route};
 use tokio::time::Instant;
 
+use super::backoff::rare_delay;
 use super::error::{Failure, Reason};
-use super::hierarchy::{GuildRoles, Role};
-use super::outbox::rare_delay;
+use super::server::hierarchy::{GuildRoles, Role};
 use super::shared::{Shared, snowflake};
 use crate::domain::{GuildId, RoleId, UserId};
 
@@ -65,7 +65,7 @@ impl Shared {
                     guild.read_next.take_if(|next| *next == mark);
                     let wanted: BTreeSet<_> =
                         guild.watched.union(&guild.queue.roles()).copied().collect();
-                    guild.queue.standing.review(
+                    guild.queue.troubles.review(
                         id,
                         &roles,
                         &wanted,

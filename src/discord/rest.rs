@@ -18,11 +18,15 @@ use tokio::time::Instant;
 use super::Settings;
 use super::error::Failure;
 use super::limits::{Answer, Lane, Limits, Ticket, Wait};
+use crate::clock::machine_time;
 
 /// How long a request may take, connecting and reading included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From such a wait on, the operator is told when it ends.
+const LONG: Duration = Duration::from_secs(60);
 
 /// The REST client.
 pub(crate) struct Rest {
@@ -112,9 +116,8 @@ impl Rest {
 }
 
 impl Permit<'_> {
-    /// Someone else has sent the request, and its answer is not known here.
-    pub(crate) fn spent(mut self) {
-        self.sent = true;
+    fn route(&self) -> &str {
+        self.ticket.as_ref().map_or("", Ticket::route)
     }
 
     /// Sends the request and returns the body of a successful answer.
@@ -139,7 +142,13 @@ impl Permit<'_> {
             body.as_deref().unwrap_or_default(),
         );
         if let Some(too_many) = answer.too_many {
-            tracing::info!(scope = ?too_many.scope, retry_after = ?too_many.retry_after, "rate limited by Discord");
+            let (scope, wait) = (too_many.scope, too_many.retry_after);
+            if wait >= LONG {
+                let until = machine_time().plus(wait.as_secs());
+                tracing::warn!(route = self.route(), ?scope, %until, "Discord accepts no such request before then");
+            } else {
+                tracing::info!(?scope, retry_after = ?wait, "rate limited by Discord");
+            }
         }
         if let Some(ticket) = self.ticket.take() {
             rest.limits()
@@ -196,22 +205,35 @@ pub(crate) fn http(settings: &Settings, token: &SecretString, client: reqwest::C
         .build()
 }
 
-/// A client of its own for each runtime that it is used on.
+/// The HTTP client.
 pub(crate) fn client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none());
     let local = match settings.api_url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    if local {
+    build(if local {
         // A proxy of the machine's environment cannot reach the local Discord.
-        builder = builder.no_proxy();
-    }
+        builder().no_proxy()
+    } else {
+        builder()
+    })
+}
+
+/// A client for addresses of this machine.
+pub(crate) fn client_without_proxy() -> anyhow::Result<reqwest::Client> {
+    build(builder().no_proxy())
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+}
+
+fn build(builder: reqwest::ClientBuilder) -> anyhow::Result<reqwest::Client> {
     builder
         .build()
         .context("cannot set up the HTTP client for Discord")

@@ -1,7 +1,6 @@
 //! What the handle, the workers and the gateway share: per server the outbox, the roles and the standing errors.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,11 +10,15 @@ use tokio::sync::{Notify, OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::Settings;
-use super::hierarchy::GuildRoles;
-use super::observe::Meanwhile;
-use super::outbox::{Queue, rare_delay};
+use super::backoff::rare_delay;
+use super::gateway::requests::Requests;
 use super::rest::Rest;
-use crate::domain::{DiscordStatus, GuildId, RoleAction, RoleChange, RoleId, UserId};
+use super::server::Queue;
+use super::server::hierarchy::GuildRoles;
+use crate::domain::{
+    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId,
+    ServerStatus, UserId,
+};
 use crate::text;
 
 /// The roles of a server are read at most this often, however many role events come.
@@ -28,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) rest: Rest,
+    /// Requests for members over the gateway.
+    pub(crate) requests: Requests,
     /// The bot's user id, once it was asked for.
     pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
@@ -35,8 +40,6 @@ pub(crate) struct Shared {
     /// Servers that need a worker; its receiver is taken by the one that starts them.
     new_guilds: mpsc::UnboundedSender<GuildId>,
     pub(crate) to_start: Mutex<Option<mpsc::UnboundedReceiver<GuildId>>>,
-    /// How many servers have been read; no two readings have the same number, even of a server forgotten in between.
-    readings: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +65,10 @@ pub(crate) struct Guild {
     pub(super) read_refusals: u32,
     /// When the roles are to be read again, and whether because something there has changed.
     pub(super) read_next: Option<(Instant, bool)>,
-    /// Observations that are being made.
-    pub(crate) meanwhile: BTreeMap<u64, Meanwhile>,
+    /// Whether the people of interest were read.
+    pub(super) reading: ReadingState,
+    /// Removals that wait for an approval.
+    pub(super) held_back: BTreeMap<RoleId, HeldBack>,
     pub(crate) wake: Arc<Notify>,
 }
 
@@ -79,21 +84,17 @@ impl Shared {
             fits,
             "the bot token is empty or has characters that no token has: set AMSER_ROLES_DISCORD_TOKEN"
         );
+        status.send_modify(|status| status.members_intent = settings.members_intent);
         let (new_guilds, to_start) = mpsc::unbounded_channel();
         Ok(Self {
             rest: Rest::new(settings, token)?,
+            requests: Requests::default(),
             bot: OnceCell::new(),
             state: Mutex::default(),
             status,
             new_guilds,
             to_start: Mutex::new(Some(to_start)),
-            readings: AtomicU64::new(0),
         })
-    }
-
-    /// A number for one more reading.
-    pub(crate) fn number_a_reading(&self) -> u64 {
-        self.readings.fetch_add(1, Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -139,36 +140,24 @@ impl Shared {
         }
     }
 
-    /// Replaces a member's outstanding changes.
-    pub(crate) fn set(&self, id: GuildId, user: UserId, changes: Vec<RoleChange>) {
+    /// Adds changes to the queues of their servers.
+    pub(crate) fn put(&self, intents: impl IntoIterator<Item = Intent>) {
         let now = Instant::now().into_std();
-        if changes.is_empty() {
-            if let Some(guild) = self.state().guilds.get_mut(&id) {
-                guild.queue.set(user, changes, now);
-            }
-        } else {
-            self.change(id, |guild| guild.queue.set(user, changes, now));
+        for intent in intents {
+            self.change(intent.change.guild, |guild| guild.queue.put(intent, now));
         }
     }
 
-    /// As [`Queue::may_arrive`].
-    pub(crate) fn may_arrive(&self, id: GuildId, user: UserId, role: RoleId) -> bool {
-        let now = Instant::now().into_std();
-        let state = self.state();
-        let guild = state.guilds.get(&id);
-        guild.is_some_and(|guild| guild.queue.may_arrive(user, role, now))
+    /// Drops a change from the queue of its server.
+    pub(crate) fn withdraw(&self, id: GuildId, user: UserId, role: RoleId) {
+        self.change_known(id, |guild| guild.queue.withdraw(user, role));
     }
 
-    /// As [`Queue::take_unanswered`], of all servers.
-    pub(crate) fn take_unanswered(&self) -> Vec<(GuildId, UserId, RoleId)> {
-        let mut state = self.state();
-        let guilds = state.guilds.iter_mut();
-        guilds
-            .flat_map(|(id, guild)| {
-                let of_guild = guild.queue.take_unanswered().into_iter();
-                of_guild.map(|(user, role)| (*id, user, role))
-            })
-            .collect()
+    /// A role's name, where the roles were read.
+    pub(crate) fn role_name(&self, id: GuildId, role: RoleId) -> Option<String> {
+        let state = self.state();
+        let roles = state.guilds.get(&id)?.roles.as_ref()?;
+        Some(roles.roles.get(&role)?.name.clone())
     }
 
     /// A server's name; its id where the name was never read.
@@ -185,13 +174,45 @@ impl Shared {
         });
     }
 
+    /// Whether member events are asked for.
+    pub(crate) fn members_intent(&self) -> MembersIntent {
+        self.status.borrow().members_intent
+    }
+
+    /// Discord refuses the privileged intent: the gateway goes on without it.
+    pub(crate) fn refuse_members_intent(&self) {
+        let refused = |status: &mut DiscordStatus| {
+            let was_used = status.members_intent == MembersIntent::Used;
+            if was_used {
+                status.members_intent = MembersIntent::Refused;
+                tracing::warn!("{}", text::intent_refused());
+            }
+            was_used
+        };
+        self.status.send_if_modified(refused);
+    }
+
+    /// Waits until Discord refuses the privileged intent.
+    pub(crate) async fn until_members_intent_refused(&self) {
+        let mut status = self.status.subscribe();
+        let refused = status.wait_for(|status| status.members_intent == MembersIntent::Refused);
+        // The sender lives in `self`.
+        let _refused = refused.await;
+    }
+
+    /// The servers that matter.
+    pub(crate) fn known_guilds(&self) -> Vec<GuildId> {
+        self.state().guilds.keys().copied().collect()
+    }
+
     fn publish(&self, state: &State, id: GuildId) {
         let Some(guild) = state.guilds.get(&id) else {
             return;
         };
+        self.publish_server(id, guild);
         let mut failing: BTreeMap<_, _> = guild
             .queue
-            .standing
+            .troubles
             .sentences()
             .map(|(scope, text)| ((id, scope), text.to_owned()))
             .collect();
@@ -221,6 +242,22 @@ impl Shared {
             }
             status.failing.append(&mut failing);
             true
+        });
+    }
+
+    fn publish_server(&self, id: GuildId, guild: &Guild) {
+        self.status.send_if_modified(|status| {
+            if !guild.matters() {
+                return status.servers.remove(&id).is_some();
+            }
+            let now = ServerStatus {
+                reading: guild.reading.clone(),
+                queued: guild.queue.len(),
+                queue_wait: guild.queue.wait_time(),
+                held_back: guild.held_back.clone(),
+            };
+            let before = status.servers.insert(id, now);
+            before.as_ref() != status.servers.get(&id)
         });
     }
 
@@ -257,7 +294,7 @@ impl Shared {
         // Standing errors are looked after from time to time, in case the event of their repair was missed.
         let look = guild
             .read_at
-            .and_then(|at| guild.queue.standing.look_at(at.into_std()));
+            .and_then(|at| guild.queue.troubles.next_check(at.into_std()));
         let look = look.map(Instant::from_std);
         let read = guild.read_next.map(|(at, _)| at).or(look);
         let read = read.filter(|_| !is_reading);
@@ -308,16 +345,21 @@ impl Guild {
     /// From now on these roles matter, and no others but those of outstanding changes.
     pub(crate) fn watch(&mut self, wanted: &BTreeSet<RoleId>) {
         self.watched.clone_from(wanted);
-        if wanted.is_empty() && self.queue.len() == 0 {
-            self.queue.standing = Default::default();
+        if !self.matters() {
+            self.queue.troubles = Default::default();
         }
+    }
+
+    /// Whether there is anything to tell of the server.
+    fn matters(&self) -> bool {
+        !self.watched.is_empty() || self.queue.len() > 0
     }
 
     /// The bot is not in the server.
     pub(crate) fn gone(&mut self, id: GuildId) {
         let sentence = text::not_in_guild(&self.name(id));
         self.queue
-            .standing
+            .troubles
             .seen(None, sentence, Instant::now().into_std());
     }
 

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::Report;
 use super::error::{Failure, Reason};
 use super::limits::Lane;
-use super::outbox::{End, Told, scope};
 use super::rest::Permit;
+use super::server::{End, scope};
 use super::shared::{Shared, Step, snowflake};
-use crate::domain::{GuildId, Outcome, RoleAction, RoleChange};
+use crate::domain::{GuildId, RoleAction, RoleChange};
 use crate::text;
 
 /// How long a request under way may take after the stop.
@@ -103,7 +103,7 @@ async fn work(
                         // Nobody listens any more, so the program is about to stop.
                         return;
                     },
-                    () = later(&stop) => return,
+                    () = grace_period_over(&stop) => return,
                 }
             }
             Step::Sleep(until) => sleep(until, &wake, &stop, &mut reading).await,
@@ -117,8 +117,8 @@ async fn read_roles(shared: Arc<Shared>, guild: GuildId) {
     }
 }
 
-/// Some time after the stop.
-async fn later(stop: &CancellationToken) {
+/// Resolves [`LAST_REQUEST`] after the stop.
+async fn grace_period_over(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(LAST_REQUEST).await;
 }
@@ -153,9 +153,10 @@ async fn send_first(
     stop: &CancellationToken,
 ) -> Option<Report> {
     let now = Instant::now().into_std();
-    let (change, roles) = shared.with(guild, |state| {
+    let (intent, roles) = shared.with(guild, |state| {
         Some((state.queue.take(action, now)?, state.roles.clone()))
     })?;
+    let change = intent.change;
     let obstacle = roles
         .as_ref()
         .and_then(|roles| Some((roles, roles.obstacle(guild, change.role)?)));
@@ -170,7 +171,7 @@ async fn send_first(
             let mut sending = pin!(permit.send(request(&change)));
             let result = tokio::select! {
                 result = &mut sending => Some(result),
-                () = later(stop) => None,
+                () = grace_period_over(stop) => None,
             };
             let result =
                 result.unwrap_or_else(|| Err(Failure::Transient("the program stopped".to_owned())));
@@ -184,19 +185,9 @@ async fn send_first(
             // The roles as they are now may explain the refusal better than its code.
             state.read_again(false);
         }
-        if end == End::Done {
-            for meanwhile in state.meanwhile.values_mut() {
-                meanwhile.changed(&change);
-            }
-        }
         state.queue.finish(end, now, rand::random())
     });
-    let (change, told) = told?;
-    let outcome = match told {
-        Told::Done => Outcome::Done,
-        Told::Failed { code, message } => Outcome::Failed { code, message },
-    };
-    Some(Report { change, outcome })
+    told.map(|(intent, answered)| Report { intent, answered })
 }
 
 /// What Discord's answer means for the change.
@@ -232,8 +223,8 @@ fn end(
         }
         Reason::Guild | Reason::TwoFactor => stuck(None),
         Reason::Permissions | Reason::Role => stuck(Some(change.role)),
-        Reason::Member => End::Away { code, message },
-        Reason::Other => End::Odd { code, message },
+        Reason::Member => End::NotThere,
+        Reason::Other => End::Unclassified { code, message },
     }
 }
 
@@ -273,10 +264,10 @@ fn log(change: &RoleChange, end: &End) {
         End::Passing { message } => {
             tracing::debug!(?action, %guild, %user, %role, message, "role change failed; it is tried again")
         }
-        End::Away { code, .. } => {
-            tracing::info!(?action, %guild, %user, %role, code, "the member is not in the server")
+        End::NotThere => {
+            tracing::info!(?action, %guild, %user, %role, "the member is not in the server")
         }
-        End::Odd { code, message } => {
+        End::Unclassified { code, message } => {
             tracing::warn!(?action, %guild, %user, %role, code, message, "role change refused")
         }
         End::Stuck { code, sentence, .. } => {

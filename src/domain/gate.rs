@@ -73,10 +73,12 @@ pub enum OnLapse {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum ManualRoles {
-    /// Leave it: only roles that this program granted are removed.
+    /// From the moment the member is entitled to it, it is ours as if we had given it: it goes with the subscription.
     #[default]
+    Adopt,
+    /// Leave it: only roles that this program granted are removed.
     Leave,
-    /// The gate owns its roles: remove them from whoever is not entitled.
+    /// The gate owns its roles: they are removed from whoever is not entitled, too.
     Claim,
 }
 
@@ -95,6 +97,8 @@ pub struct Policy {
     pub max_revoke_floor: u32,
     /// Roles given by hand.
     pub manual_roles: ManualRoles,
+    /// Seconds that a role is kept beyond the end of grace, for keepers that come late.
+    pub expiry_leeway: u64,
 }
 
 impl Default for Policy {
@@ -106,6 +110,7 @@ impl Default for Policy {
             max_revoke_share: 0.2,
             max_revoke_floor: 5,
             manual_roles: ManualRoles::default(),
+            expiry_leeway: 0,
         }
     }
 }

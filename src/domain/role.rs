@@ -212,6 +212,19 @@ pub struct Applied {
     pub block: u64,
 }
 
+impl Applied {
+    /// What Discord is still to do, if anything.
+    pub fn outstanding_change(self) -> Option<RoleChange> {
+        Some(RoleChange {
+            action: self.state.outstanding()?,
+            guild: self.guild,
+            user: self.user,
+            role: self.role,
+            cause: self.cause,
+        })
+    }
+}
+
 /// How far a change came. The intent is durable before the request leaves, so that a crash in between never leaves a
 /// role that nobody feels responsible for, nor a change that the journal does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -235,6 +248,61 @@ impl AppliedState {
             (RoleAction::Revoke, _) => Self::Revoking,
         }
     }
+
+    /// What Discord is still to do, if anything.
+    pub fn outstanding(self) -> Option<RoleAction> {
+        match self {
+            Self::Granting => Some(RoleAction::Grant),
+            Self::Granted => None,
+            Self::Revoking | Self::Claiming => Some(RoleAction::Revoke),
+        }
+    }
+
+    /// The state once a change is acknowledged, from any state before it: an intent that is newer than the change stays.
+    /// `None`: nothing is remembered of the role.
+    pub fn acknowledged(before: Option<Self>, action: RoleAction) -> Option<Self> {
+        match (action, before) {
+            (RoleAction::Grant, None | Some(Self::Granting)) => Some(Self::Granted),
+            (RoleAction::Grant, newer) => newer,
+            (RoleAction::Revoke, Some(Self::Granting)) => Some(Self::Granting),
+            (RoleAction::Revoke, _) => None,
+        }
+    }
+
+    /// What is remembered of a role of one who is not in the server: what was given may come back with the member, unless
+    /// they asked to be forgotten.
+    pub fn after_leaving(self, is_forgotten: bool) -> Option<Self> {
+        match self {
+            Self::Granting | Self::Claiming => None,
+            Self::Granted | Self::Revoking => (!is_forgotten).then_some(Self::Granted),
+        }
+    }
+}
+
+/// A change whose intent is durable, on its way to Discord: it is sent until it is acknowledged or replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// What to do, and why.
+    pub change: RoleChange,
+    /// The newest confirmed block at the decision.
+    pub block: u64,
+    /// Whether the member paid or verified just now, and so goes before everyone else.
+    pub just_now: bool,
+}
+
+/// A person let the stopped removals of a role through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Approval {
+    /// When (machine clock).
+    pub at: Timestamp,
+    /// The server.
+    pub guild: GuildId,
+    /// The role.
+    pub role: RoleId,
+    /// The manager.
+    pub by: UserId,
+    /// How many members lose the role by it.
+    pub removals: u64,
 }
 
 /// One line of the journal of role changes.

@@ -31,14 +31,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
-use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 
 pub use self::board::Happening;
 pub use self::control::NewRole;
 pub use self::fault::{Fault, Times};
+use self::gateway::connection::{Place, serve};
+use self::gateway::identify::RESUME_PATH;
 pub use self::interaction::{Button, NoReply, Reply, SeenMessage};
 pub use self::limits::{Allowance, Bucket, RateLimits};
 pub use self::log::{RequestRecord, Rule, Violation};
@@ -114,17 +115,31 @@ impl LocalDiscord {
 /// How long requests may take to end once the server stops.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// Answers handshakes at one of the gateway's addresses.
+fn handshakes(place: Place) -> MethodRouter<Arc<Shared>> {
+    get(
+        async move |State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade| {
+            let hangs = shared.change(|world| {
+                let left = world.hanging_handshakes;
+                world.hanging_handshakes = left.saturating_sub(1);
+                left > 0
+            });
+            if hangs {
+                shared.stop.cancelled().await;
+            }
+            upgrade.on_upgrade(move |socket| serve(shared, socket, place))
+        },
+    )
+}
+
 fn router(discord: LocalDiscord) -> Router {
-    let gateway =
-        async |State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade| -> Response {
-            upgrade.on_upgrade(move |socket| gateway::connection::serve(shared, socket))
-        };
     let shared = Arc::clone(&discord.shared);
     let authorize = get(oauth::authorize::authorize);
     Router::new()
         .nest("/api/v10", rest::router())
         .nest("/api", rest::unversioned())
-        .route("/gateway", get(gateway))
+        .route("/gateway", handshakes(Place::Gateway))
+        .route(&format!("/gateway{RESUME_PATH}"), handshakes(Place::Resume))
         .route("/oauth2/authorize", authorize.clone())
         .route("/api/oauth2/authorize", authorize)
         .fallback(rest::unknown_route)

@@ -93,8 +93,8 @@ fn end(was_moved: bool) -> LinkEnd {
 mod tests {
     use super::*;
     use crate::domain::{
-        Cause, GuildId, JournalEntry, Link, ModuleAddress, Outcome, RoleAction, RoleChange, RoleId,
-        SubscriptionId, Timestamp,
+        Cause, GuildId, Intent, JournalEntry, Link, ModuleAddress, Outcome, RoleAction, RoleChange,
+        RoleId, SubscriptionId, Timestamp,
     };
 
     const ADA: UserId = UserId(1);
@@ -193,7 +193,12 @@ mod tests {
             (&Cause::Forgotten, 0)
         );
         let revoke = change(RoleAction::Revoke, ADA, Cause::Forgotten);
-        store.intend(&[revoke.clone()], 9).unwrap();
+        let intent = Intent {
+            change: revoke.clone(),
+            block: 9,
+            just_now: false,
+        };
+        store.intend(&[intent]).unwrap();
         assert_eq!(applied()[0].block, 0);
         settle(&store, revoke);
         assert_eq!(applied(), []);

@@ -7,11 +7,11 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use super::Store;
 use super::codec::{decode, encode};
 use super::member;
-use super::tables::{APPLIED, GATES, JOURNAL, MEMBER_JOURNAL, STOPPED};
+use super::tables::{APPLIED, APPROVALS, GATES, JOURNAL, MEMBER_JOURNAL, STOPPED};
 use super::touched::Touched;
 use crate::domain::{
-    Applied, AppliedState, Cause, Gate, GateId, GateOrigin, GuildId, JournalEntry, Outcome,
-    RoleAction, RoleChange, RoleId, Timestamp, UserId,
+    Applied, AppliedState, Approval, Cause, Gate, GateId, GateOrigin, GuildId, Intent,
+    JournalEntry, Outcome, RoleChange, RoleId, Timestamp, UserId,
 };
 
 impl Store {
@@ -66,32 +66,33 @@ impl Store {
         Ok(removed)
     }
 
-    /// Makes the intent to apply `changes` durable; call before the first request leaves. `block` is the newest
-    /// confirmed one at the decision.
-    pub fn intend(&self, changes: &[RoleChange], block: u64) -> anyhow::Result<()> {
-        self.put_applied(changes, AppliedState::intended, block)
+    /// Makes intents durable; call before the first request leaves.
+    pub fn intend(&self, intents: &[Intent]) -> anyhow::Result<()> {
+        let rows = intents
+            .iter()
+            .map(|Intent { change, block, .. }| (change, AppliedState::intended(change), *block));
+        self.put_applied(rows)
     }
 
-    /// Takes back the intent to revoke: these roles were given all the while, and deserve it at `block` for the causes
-    /// of these grants.
-    pub fn keep(&self, grants: &[RoleChange], block: u64) -> anyhow::Result<()> {
-        self.put_applied(grants, |_| AppliedState::Granted, block)
+    /// These roles are ours without a change: the members held them already when they came to deserve them, for the causes of
+    /// these grants.
+    pub fn adopt(&self, grants: &[RoleChange], block: u64) -> anyhow::Result<()> {
+        let granted = |change| (change, AppliedState::Granted, block);
+        self.put_applied(grants.iter().map(granted))
     }
 
-    fn put_applied(
+    fn put_applied<'a>(
         &self,
-        changes: &[RoleChange],
-        state: impl Fn(&RoleChange) -> AppliedState,
-        block: u64,
+        rows: impl ExactSizeIterator<Item = (&'a RoleChange, AppliedState, u64)>,
     ) -> anyhow::Result<()> {
-        if changes.is_empty() {
+        if rows.len() == 0 {
             return Ok(());
         }
         let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(APPLIED)?;
-            for change in changes {
-                let row = row(&transaction, state(change), change, block)?;
+            for (change, state, block) in rows {
+                let row = row(&transaction, state, change, block)?;
                 table.insert(key(change), row.as_slice())?;
             }
         }
@@ -110,31 +111,79 @@ impl Store {
             let mut table = transaction.open_table(APPLIED)?;
             for entry in entries {
                 let change = &entry.change;
-                match (&entry.outcome, change.action) {
-                    (Outcome::Done, RoleAction::Grant) => {
-                        let granted =
-                            row(&transaction, AppliedState::Granted, change, entry.block)?;
-                        table.insert(key(change), granted.as_slice())?;
-                    }
-                    (Outcome::Done, RoleAction::Revoke) => {
-                        // A revoke that was under way when the member came to deserve the role again is done in vain:
-                        // the intent to grant is newer and stays, or a crash would leave a role that nobody gave.
-                        let newest = table
-                            .get(key(change))?
-                            .map(|row| state_of(row.value()))
-                            .transpose()?;
-                        if newest != Some(AppliedState::Granting) {
+                // Else the intent stays: it is still what should be, and the change will be tried again.
+                if entry.outcome == Outcome::Done {
+                    let before = state_in(&table, change)?;
+                    let after = AppliedState::acknowledged(before, change.action);
+                    match after {
+                        Some(state) if Some(state) != before => {
+                            let row = row(&transaction, state, change, entry.block)?;
+                            table.insert(key(change), row.as_slice())?;
+                        }
+                        Some(_newer_intent) => {}
+                        None => {
                             table.remove(key(change))?;
                         }
                     }
-                    // The intent stays: it is still what should be, and the change will be tried again.
-                    (Outcome::Failed { .. }, _) => {}
                 }
             }
         }
         member::let_go(&transaction, entries.iter().map(|entry| entry.change.user))?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Settles intents whose member is not in the server: nothing was changed, so nothing is journaled.
+    pub fn settle_not_there(&self, changes: &[RoleChange]) -> anyhow::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(APPLIED)?;
+            for change in changes {
+                let row = table.get(key(change))?;
+                let row = row.map(|row| decode::<Row>(row.value())).transpose()?;
+                let Some((state, cause, block)) = row else {
+                    continue;
+                };
+                if state.outstanding() != Some(change.action) {
+                    continue;
+                }
+                let is_forgotten = member::is_forgotten(&transaction, change.user)?;
+                match state.after_leaving(is_forgotten) {
+                    Some(state) => {
+                        let row = encode(&(state, cause, block));
+                        table.insert(key(change), row.as_slice())?;
+                    }
+                    None => {
+                        table.remove(key(change))?;
+                    }
+                }
+            }
+        }
+        member::let_go(&transaction, changes.iter().map(|change| change.user))?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Notes who let stopped removals of a role through, when (machine clock), and how many.
+    pub fn note_approval(&self, approval: &Approval) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(APPROVALS)?;
+            let sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
+            table.insert(sequence, encode(approval).as_slice())?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// All approvals, oldest first.
+    pub fn approvals(&self) -> anyhow::Result<Vec<Approval>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(APPROVALS)?;
+        table.iter()?.map(|row| decode(row?.1.value())).collect()
     }
 
     /// Forgets that these roles were given by this program, because they are not held any more.
@@ -165,7 +214,7 @@ impl Store {
         let table = transaction.open_table(APPLIED)?;
         let row = table.get((guild.0, user.0, role.0))?;
         row.map(|bytes| {
-            let (state, cause, block) = decode::<(AppliedState, Cause, u64)>(bytes.value())?;
+            let (state, cause, block) = decode::<Row>(bytes.value())?;
             Ok(Applied {
                 guild,
                 user,
@@ -271,8 +320,19 @@ pub(super) fn forgotten_row(state: AppliedState) -> Vec<u8> {
     encode(&(state, Cause::Forgotten, 0_u64))
 }
 
+/// A row of `APPLIED`.
+type Row = (AppliedState, Cause, u64);
+
+fn state_in(
+    table: &redb::Table<'_, (u64, u64, u64), &[u8]>,
+    change: &RoleChange,
+) -> anyhow::Result<Option<AppliedState>> {
+    let row = table.get(key(change))?;
+    row.map(|row| state_of(row.value())).transpose()
+}
+
 pub(super) fn state_of(row: &[u8]) -> anyhow::Result<AppliedState> {
-    Ok(decode::<(AppliedState, Cause, u64)>(row)?.0)
+    Ok(decode::<Row>(row)?.0)
 }
 
 fn gates_touched() -> Touched {

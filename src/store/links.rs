@@ -6,10 +6,10 @@ use redb::{
 };
 
 use super::codec::{decode, encode};
-use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS};
+use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS, SEEN_IN};
 use super::touched::Touched;
 use super::{Store, ended, member, notices};
-use crate::domain::{Link, LinkEnd, UserId, Wallet};
+use crate::domain::{GuildId, Link, LinkEnd, UserId, Wallet};
 
 /// What came of [`Store::link`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,11 +114,57 @@ impl Store {
         Ok(())
     }
 
+    /// The servers that a member verified from or was seen in.
+    pub fn seen_in(&self, user: UserId) -> anyhow::Result<Vec<GuildId>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(SEEN_IN)?;
+        let rows = table.range((user.0, 0)..=(user.0, u64::MAX))?;
+        rows.map(|row| Ok(GuildId(row?.0.value().1))).collect()
+    }
+
+    /// Hands every (member, server) that a member verified from or was seen in to `each`.
+    pub fn for_each_seen_in(&self, mut each: impl FnMut(UserId, GuildId)) -> anyhow::Result<()> {
+        let transaction = self.database.begin_read()?;
+        for row in transaction.open_table(SEEN_IN)?.iter()? {
+            let (user, guild) = row?.0.value();
+            each(UserId(user), GuildId(guild));
+        }
+        Ok(())
+    }
+
+    /// Notes in which servers members were seen. Of those who have linked no wallet nothing is kept: they may have asked to be
+    /// forgotten, and the roles that are left to them name their servers.
+    pub fn saw(&self, sightings: &[(UserId, GuildId)]) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        for (user, guild) in sightings {
+            let wallets = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
+            let members = transaction.open_table(MEMBER_WALLETS)?;
+            let is_linked = members.range(wallets)?.next().is_some();
+            drop(members);
+            if is_linked {
+                saw_within(&transaction, *user, *guild)?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// How many wallets are linked.
     pub fn link_count(&self) -> anyhow::Result<u64> {
         let transaction = self.database.begin_read()?;
         Ok(transaction.open_table(LINKS)?.len()?)
     }
+}
+
+/// Notes that a member verified from a server or was seen there.
+pub(super) fn saw_within(
+    transaction: &WriteTransaction,
+    user: UserId,
+    guild: GuildId,
+) -> anyhow::Result<()> {
+    let mut table = transaction.open_table(SEEN_IN)?;
+    table.insert((user.0, guild.0), ())?;
+    Ok(())
 }
 
 /// [`Store::link`] as a part of a larger transaction; what to tell [`Store::linked`] once that is committed.

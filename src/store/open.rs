@@ -15,10 +15,10 @@ use redb::{
 use tracing::warn;
 
 use super::tables::{
-    APPLIED, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN, GATES,
-    HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META, META_SCHEMA,
-    MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, STOPPED,
-    SUBSCRIPTIONS, UNKNOWN_LOGS,
+    APPLIED, APPROVALS, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN,
+    GATES, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
+    META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION,
+    SEEN_IN, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -260,12 +260,14 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(UNKNOWN_LOGS)?;
         transaction.open_table(LINKS)?;
         transaction.open_table(MEMBER_WALLETS)?;
+        transaction.open_table(SEEN_IN)?;
         transaction.open_table(FORGOTTEN)?;
         transaction.open_table(NOTICES)?;
         transaction.open_table(ENDED_LINKS)?;
         transaction.open_table(STOPPED)?;
         transaction.open_table(GATES)?;
         transaction.open_table(APPLIED)?;
+        transaction.open_table(APPROVALS)?;
         transaction.open_table(JOURNAL)?;
         transaction.open_table(MEMBER_JOURNAL)?;
         transaction.open_table(LINK_REQUESTS)?;

@@ -72,6 +72,9 @@ pub(super) const LINKS: TableDefinition<'_, &[u8; 20], &[u8]> = TableDefinition:
 pub(super) const MEMBER_WALLETS: TableDefinition<'_, (u64, &[u8; 20]), ()> =
     TableDefinition::new("member_wallets_v1");
 
+/// (User, guild): servers that a linked member verified from or was seen in.
+pub(super) const SEEN_IN: TableDefinition<'_, (u64, u64), ()> = TableDefinition::new("seen_in_v1");
+
 /// (Former owner, wallet) → when another member linked the wallet, Unix seconds: of this the owner is still to be told.
 pub(super) const NOTICES: TableDefinition<'_, (u64, &[u8; 20]), u64> =
     TableDefinition::new("notices_v1");
@@ -90,6 +93,9 @@ pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("
 /// (Guild, user, role) → postcard (`AppliedState`, `Cause`, block of the decision): the roles that this program gave.
 pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
     TableDefinition::new("applied_v1");
+
+/// Sequence → postcard `Approval`: mass removals that a person let through.
+pub(super) const APPROVALS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("approvals_v1");
 
 /// Users who asked to be forgotten while roles of theirs are still to be taken away: of these nothing is journaled.
 pub(super) const FORGOTTEN: TableDefinition<'_, u64, ()> = TableDefinition::new("forgotten_v1");

@@ -8,7 +8,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{decode, encode, read};
-use super::links::link_within;
+use super::links::{link_within, saw_within};
 use super::tables::{CHALLENGES, FORGET_AT, LINK_REQUESTS, LINKS, NEWEST_REQUEST};
 use super::{LinkOutcome, Store};
 use crate::domain::{GuildId, Link, Timestamp, UserId, Wallet};
@@ -234,6 +234,7 @@ impl Store {
             if outcome == LinkOutcome::TooMany {
                 return Ok(Completed::Linked(outcome));
             }
+            saw_within(&transaction, link.user, row.guild)?;
             row.state = RequestState::Used;
             stored.state = RequestState::Used;
             requests.insert(request, encode(&row).as_slice())?;

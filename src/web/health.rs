@@ -102,7 +102,10 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
         let chain = site.state.chain.borrow();
         (chain.rpc.clone(), chain.reorgs)
     };
-    let connected = site.state.discord.borrow().connected;
+    let (connected, members_intent) = {
+        let discord = site.state.discord.borrow();
+        (discord.connected, discord.members_intent.name())
+    };
     let counts = *site.state.counts.borrow();
     Ok(Json(json!({
         "chain": {
@@ -117,6 +120,7 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
         },
         "discord": {
             "connected": connected,
+            "members_intent": members_intent,
             "pending_changes": numbers.pending,
             "failing": numbers.failing,
         },

@@ -10,11 +10,13 @@ use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use url::Url;
 
-use super::{Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawPolicy, RawWeb, line};
+use super::{
+    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawWeb, line,
+};
 use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
-use crate::domain::{Gate, GateId, GateOrigin, ModuleAddress, PlanId, Policy};
+use crate::domain::{Gate, GateId, GateOrigin, MembersIntent, ModuleAddress, PlanId, Policy};
 use crate::web::WalletConnect;
 
 /// More would put off every role for most of a day.
@@ -231,6 +233,10 @@ fn discord(source: &Source<'_>, raw: RawDiscord) -> Result<Discord, ConfigError>
     Ok(Discord {
         application_id,
         api_url: source.web_url(raw.api_url, "discord.api_url")?,
+        members_intent: match raw.members_intent {
+            RawMembersIntent::Auto => MembersIntent::Used,
+            RawMembersIntent::Never => MembersIntent::Never,
+        },
     })
 }
 
@@ -287,6 +293,7 @@ fn policy(source: &Source<'_>, raw: RawPolicy) -> Result<Policy, ConfigError> {
         max_revoke_share: raw.max_revoke_share.into_inner(),
         max_revoke_floor: raw.max_revoke_floor,
         manual_roles: raw.manual_roles,
+        expiry_leeway: raw.expiry_leeway,
     })
 }
 

@@ -1,67 +1,51 @@
-//! Where the gateway is, and whether a session may be begun there.
+//! Where the gateway is, and whether sessions may be begun there.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serenity::http::{LightMethod, Request, Route};
 use serenity::model::gateway::BotGateway;
-use tokio_util::sync::CancellationToken;
 
+use crate::clock::machine_time;
+use crate::discord::backoff::delay;
 use crate::discord::error::{Failure, Reason};
-use crate::discord::outbox::delay;
 use crate::discord::shared::Shared;
 use crate::text;
 
 /// The shortest wait for a session to begin.
 const SHORTEST: Duration = Duration::from_millis(250);
 
-/// Asks Discord where the gateway is, which also shows whether the token is good. `None` when stopped meanwhile.
-pub(super) async fn find(
-    shared: &Shared,
-    stop: &CancellationToken,
-) -> anyhow::Result<Option<BotGateway>> {
+/// Asks Discord where the gateway is, which also shows whether the token is good, and waits until a session may be begun
+/// there for each shard, or until `enough` may be begun.
+///
+/// # Errors
+/// In one sentence, when Discord refuses.
+pub(super) async fn find(shared: &Shared, enough: u32) -> anyhow::Result<BotGateway> {
     let mut failures = 0;
     loop {
-        let ask = shared
-            .rest
-            .call(Request::new(Route::GatewayBot, LightMethod::Get));
-        let answer = tokio::select! {
-            () = stop.cancelled() => return Ok(None),
-            answer = ask => answer,
-        };
-        match answer {
+        let request = Request::new(Route::GatewayBot, LightMethod::Get);
+        let pause = match shared.rest.call::<BotGateway>(request).await {
             Ok(gateway) => {
-                let BotGateway {
-                    shards,
-                    session_start_limit: limit,
-                    ..
-                } = &gateway;
-                if limit.remaining >= u64::from(*shards) {
-                    return Ok(Some(gateway));
+                let limit = &gateway.session_start_limit;
+                if limit.remaining >= u64::from(gateway.shards.min(enough).max(1)) {
+                    return Ok(gateway);
                 }
                 // Discord takes the token away from a bot that begins more sessions.
                 let pause = Duration::from_millis(limit.reset_after).max(SHORTEST);
-                tracing::warn!(
-                    seconds = pause.as_secs(),
-                    "Discord allows no more sessions for now; role changes go on meanwhile"
-                );
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(None),
-                    () = tokio::time::sleep(pause) => {}
-                }
+                let until = machine_time().plus(pause.as_secs());
+                tracing::warn!(%until, "Discord allows no more sessions before then; role changes go on meanwhile");
+                pause
             }
             Err(failure) if failure.reason() == Some(Reason::Token) => bail!(text::token_refused()),
             Err(Failure::Refused(refusal)) => {
-                return Err(refusal).context("Discord does not tell where its gateway is");
+                return Err(refusal).context("Discord does not say where its gateway is");
             }
             Err(failure) => {
                 tracing::warn!(%failure, "Discord's gateway cannot be found yet");
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(None),
-                    () = tokio::time::sleep(delay(failures, rand::random())) => {}
-                }
                 failures += 1;
+                delay(failures - 1, rand::random())
             }
-        }
+        };
+        tokio::time::sleep(pause).await;
     }
 }

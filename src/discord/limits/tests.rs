@@ -50,6 +50,29 @@ fn before_the_first_answer_one_request_goes_ahead_alone() {
 }
 
 #[test]
+fn answers_to_commands_do_not_wait_because_other_requests_were_refused() {
+    let mut limits = Limits::default();
+    let now = Instant::now();
+    let refused = Answer {
+        status: 403,
+        ..Answer::default()
+    };
+    let other = |number| Lane::of("GET", &format!("/api/v10/guilds/{number}"));
+    let mut number = 0;
+    while let Ok(ticket) = limits.ask(&other(number), now) {
+        limits.answered(ticket, &refused, now);
+        number += 1;
+        assert!(number < 1_000, "refusals slow other requests down");
+    }
+    for path in [
+        "/api/v10/interactions/1/token/callback",
+        "/api/v10/webhooks/1/token",
+    ] {
+        assert!(limits.ask(&Lane::of("POST", path), now).is_ok(), "{path}");
+    }
+}
+
+#[test]
 fn reading_a_large_server_leaves_room_for_role_changes() {
     let mut limits = Limits::default();
     let now = Instant::now();

@@ -22,6 +22,7 @@ impl Close {
     pub(crate) const RATE_LIMITED: Self = Self(4008, "Rate limited.");
     pub(crate) const SESSION_TIMED_OUT: Self = Self(4009, "Session timed out.");
     pub(crate) const INVALID_SHARD: Self = Self(4010, "Invalid shard.");
+    pub(crate) const SHARDING_REQUIRED: Self = Self(4011, "Sharding required.");
     pub(crate) const INVALID_INTENTS: Self = Self(4013, "Invalid intent(s).");
     pub(crate) const DISALLOWED_INTENTS: Self = Self(4014, "Disallowed intent(s).");
 }

@@ -37,6 +37,8 @@ pub(crate) struct Member {
     /// Sorted, without @everyone.
     pub(crate) roles: Vec<RoleId>,
     pub(crate) nick: Option<Box<str>>,
+    /// The rules of the server are not accepted yet.
+    pub(crate) pending: bool,
     /// Unix seconds.
     pub(crate) joined_at: i64,
 }
@@ -51,6 +53,8 @@ pub(crate) struct Guild {
     pub(crate) members: BTreeMap<UserId, Member>,
     /// Its text channels.
     pub(crate) channels: Vec<ChannelId>,
+    /// An outage of Discord's hides it from the gateway.
+    pub(crate) unavailable: bool,
 }
 
 impl Guild {
@@ -174,6 +178,7 @@ mod tests {
             roles: BTreeMap::from([(RoleId(id.0), role(Permissions::VIEW_CHANNEL))]),
             members: BTreeMap::new(),
             channels: Vec::new(),
+            unavailable: false,
         };
         guild.insert_role(RoleId(2), role(Permissions::MANAGE_ROLES));
         guild.insert_role(RoleId(3), role(Permissions::empty()));
@@ -182,6 +187,7 @@ mod tests {
             Member {
                 roles: vec![RoleId(2)],
                 nick: None,
+                pending: false,
                 joined_at: 0,
             },
         );

@@ -12,7 +12,7 @@ use serenity::model::id::{ChannelId, InteractionId, MessageId};
 use super::error::ApiError;
 use super::message::EPHEMERAL;
 use super::shape;
-use super::world::{Channel, World};
+use super::world::World;
 
 /// One interaction.
 #[derive(Clone, Debug)]
@@ -103,18 +103,13 @@ fn in_direct(world: &World, channel: ChannelId, user: UserId) -> Option<Value> {
 fn in_guild(world: &World, guild_id: GuildId, channel: ChannelId, user: UserId) -> Option<Value> {
     let guild = world.guilds.get(&guild_id)?;
     let permissions = guild.permissions(user);
+    let place = world.channels.get(&channel)?;
+    // What the bot may do in this channel, not in the whole server.
     let mut bot_permissions = guild.permissions(world.bot());
-    let data = world.channels.get(&channel)?;
-    if matches!(
-        data,
-        Channel::Text {
-            bot_may_write: false,
-            ..
-        }
-    ) {
-        bot_permissions -= Permissions::SEND_MESSAGES;
+    if !place.bot_may_write() {
+        bot_permissions.remove(Permissions::SEND_MESSAGES);
     }
-    let mut place = shape::channel(world, channel, data);
+    let mut place = shape::channel(world, channel, place);
     place["permissions"] = json!(permissions);
     Some(json!({
         "guild_id": guild_id,

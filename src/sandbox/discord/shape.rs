@@ -93,7 +93,7 @@ pub(crate) fn member(
         "deaf": false,
         "mute": false,
         "flags": 0,
-        "pending": false,
+        "pending": member.pending,
         "communication_disabled_until": null,
     });
     if with_guild {
@@ -167,6 +167,9 @@ pub(crate) fn guild_create(
     presences: bool,
     large_threshold: usize,
 ) -> Value {
+    if one.unavailable {
+        return json!({ "id": one.id, "unavailable": true });
+    }
     let mut shape = guild(one, false);
     let large = one.members.len() > large_threshold;
     let all = presences && !large && one.members.len() <= MEMBERS_IN_GUILD_CREATE;

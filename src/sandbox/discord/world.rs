@@ -32,6 +32,16 @@ pub(crate) enum Channel {
     Direct { user: UserId },
 }
 
+impl Channel {
+    /// Whether the channel's own settings let the bot write there.
+    pub(crate) fn bot_may_write(&self) -> bool {
+        match self {
+            Self::Text { bot_may_write, .. } => *bot_may_write,
+            Self::Direct { .. } => true,
+        }
+    }
+}
+
 /// The state. Held in one mutex, never over an await.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -40,6 +50,10 @@ pub(crate) struct World {
     pub(crate) gateway_url: String,
     /// What `/gateway/bot` recommends.
     pub(crate) shards: u32,
+    /// A session of fewer shards is closed: each would serve too many servers.
+    pub(crate) required_shards: u32,
+    /// So many of the next handshakes at the gateway are never answered.
+    pub(crate) hanging_handshakes: u32,
     /// The user who owns the application.
     pub(crate) developer: UserId,
     pub(crate) users: BTreeMap<UserId, User>,
@@ -79,6 +93,8 @@ impl World {
             options,
             gateway_url,
             shards: 1,
+            required_shards: 1,
+            hanging_handshakes: 0,
             developer,
             guilds: BTreeMap::new(),
             channels: BTreeMap::new(),
@@ -161,6 +177,7 @@ impl World {
             roles: BTreeMap::from([(RoleId(id.0), everyone)]),
             members: BTreeMap::from([(owner, new_member())]),
             channels: vec![channel],
+            unavailable: false,
         };
         self.guilds.insert(id, guild);
     }
@@ -233,6 +250,9 @@ impl World {
         unavailable: bool,
     ) -> Result<(), ApiError> {
         self.guild_of_bot(id)?;
+        if let Some(guild) = self.guilds.get_mut(&id) {
+            guild.unavailable = unavailable;
+        }
         if unavailable {
             let data = json!({ "id": id, "unavailable": true });
             self.tell(id, GatewayIntents::GUILDS, "GUILD_DELETE", &data);
@@ -318,6 +338,7 @@ pub(crate) fn new_member() -> Member {
     Member {
         roles: Vec::new(),
         nick: None,
+        pending: false,
         joined_at: OffsetDateTime::now_utc().unix_timestamp(),
     }
 }

@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 
 use super::*;
-use crate::domain::{ModuleAddress, SubscriptionId};
+use crate::domain::{ModuleAddress, RoleAction, SubscriptionId};
 
 fn change(action: RoleAction) -> RoleChange {
     RoleChange {
@@ -17,6 +17,15 @@ fn change(action: RoleAction) -> RoleChange {
             at: Timestamp(5),
         },
     }
+}
+
+fn intend(store: &Store, action: RoleAction, block: u64) {
+    let intent = Intent {
+        change: change(action),
+        block,
+        just_now: false,
+    };
+    store.intend(&[intent]).unwrap();
 }
 
 fn settled(store: &Store, action: RoleAction, outcome: Outcome) {
@@ -37,7 +46,7 @@ fn state(store: &Store) -> Option<(AppliedState, u64)> {
 #[test]
 fn an_intent_is_settled_by_what_became_of_it() {
     let store = Store::in_memory().unwrap();
-    store.intend(&[change(RoleAction::Grant)], 7).unwrap();
+    intend(&store, RoleAction::Grant, 7);
     assert_eq!(state(&store), Some((AppliedState::Granting, 7)));
     let refused = Outcome::Failed {
         code: 50013,
@@ -47,7 +56,7 @@ fn an_intent_is_settled_by_what_became_of_it() {
     assert_eq!(state(&store), Some((AppliedState::Granting, 7)));
     settled(&store, RoleAction::Grant, Outcome::Done);
     assert_eq!(state(&store), Some((AppliedState::Granted, 7)));
-    store.intend(&[change(RoleAction::Revoke)], 8).unwrap();
+    intend(&store, RoleAction::Revoke, 8);
     assert_eq!(state(&store), Some((AppliedState::Revoking, 8)));
     settled(&store, RoleAction::Revoke, Outcome::Done);
     assert_eq!(state(&store), None);
@@ -57,33 +66,56 @@ fn an_intent_is_settled_by_what_became_of_it() {
 #[test]
 fn a_revoke_that_was_overtaken_leaves_the_newer_intent() {
     let store = Store::in_memory().unwrap();
-    store.intend(&[change(RoleAction::Revoke)], 7).unwrap();
-    store.intend(&[change(RoleAction::Grant)], 8).unwrap();
+    intend(&store, RoleAction::Revoke, 7);
+    intend(&store, RoleAction::Grant, 8);
     settled(&store, RoleAction::Revoke, Outcome::Done);
     assert_eq!(state(&store), Some((AppliedState::Granting, 8)));
 }
 
 #[test]
-fn a_role_that_is_kept_after_all_counts_as_given() {
+fn an_adopted_role_counts_as_given_and_nothing_was_changed() {
     let store = Store::in_memory().unwrap();
-    store.intend(&[change(RoleAction::Revoke)], 7).unwrap();
-    store.keep(&[change(RoleAction::Grant)], 8).unwrap();
+    store.adopt(&[change(RoleAction::Grant)], 8).unwrap();
     assert_eq!(state(&store), Some((AppliedState::Granted, 8)));
+    assert_eq!(store.journal(9).unwrap(), []);
+}
+
+#[test]
+fn of_one_who_is_not_there_only_what_was_given_is_remembered() {
+    let store = Store::in_memory().unwrap();
+    let not_there = |action| store.settle_not_there(&[change(action)]).unwrap();
+    intend(&store, RoleAction::Grant, 7);
+    not_there(RoleAction::Revoke);
+    assert_eq!(
+        state(&store),
+        Some((AppliedState::Granting, 7)),
+        "another change's answer"
+    );
+    not_there(RoleAction::Grant);
+    assert_eq!(state(&store), None);
+    intend(&store, RoleAction::Revoke, 8);
+    not_there(RoleAction::Revoke);
+    assert_eq!(state(&store), Some((AppliedState::Granted, 8)));
+    intend(&store, RoleAction::Revoke, 9);
+    store.forget_member(UserId(2)).unwrap();
+    not_there(RoleAction::Revoke);
+    assert_eq!(state(&store), None);
+    assert!(!store.is_forgotten(UserId(2)).unwrap());
     assert_eq!(store.journal(9).unwrap(), [], "nothing was changed");
 }
 
 #[test]
 fn of_a_forgotten_member_nothing_is_journaled_and_in_the_end_nothing_is_left() {
     let store = Store::in_memory().unwrap();
-    store.intend(&[change(RoleAction::Grant)], 7).unwrap();
+    intend(&store, RoleAction::Grant, 7);
     settled(&store, RoleAction::Grant, Outcome::Done);
     store.forget_member(UserId(2)).unwrap();
     assert_eq!(store.journal(9).unwrap(), []);
-    store.intend(&[change(RoleAction::Revoke)], 8).unwrap();
+    intend(&store, RoleAction::Revoke, 8);
     settled(&store, RoleAction::Revoke, Outcome::Done);
     assert_eq!(store.journal(9).unwrap(), []);
     // The request is forgotten with the last role: what happens from now on is journaled again.
-    store.intend(&[change(RoleAction::Grant)], 9).unwrap();
+    intend(&store, RoleAction::Grant, 9);
     settled(&store, RoleAction::Grant, Outcome::Done);
     assert_eq!(store.journal(9).unwrap().len(), 1);
 }

@@ -1,16 +1,17 @@
-//! The program's Discord side with its reconcile loop, as `app` wires it, without chain and pages.
+//! The program's Discord side with the loop that keeps the roles, as `app` wires it, without chain and pages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use amser_roles::abi::Layouts;
+use amser_roles::chain::{
+    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY, Views,
+};
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
-use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, Policy, Question, ReadingState, ServerStatus, Timestamp,
-};
-use amser_roles::reconcile;
+use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Timestamp};
+use amser_roles::roles;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 use amser_roles::web;
@@ -21,11 +22,24 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{GENESIS, PUBLIC_URL};
 
+/// Nothing answers for the contracts.
+fn no_chain() -> ChainConfig {
+    ChainConfig {
+        rpc_urls: Vec::new(),
+        chain_id: 31_337,
+        confirmations: 0,
+        start_block: None,
+        second_look_every: SECOND_LOOK_EVERY,
+        deployment_within: DEPLOYMENT_WITHIN,
+        layouts: Layouts::built_in(),
+        failure_reasons: FAILURE_REASONS.into(),
+    }
+}
+
 /// The program's Discord side; it stops when dropped.
 pub(super) struct Bot {
     pub(super) discord: Discord,
     pub(super) status: watch::Receiver<DiscordStatus>,
-    pub(super) questions: mpsc::Sender<Question>,
     pub(super) connection: Option<JoinHandle<anyhow::Result<()>>>,
     pub(super) stop: CancellationToken,
     _stop: DropGuard,
@@ -45,29 +59,18 @@ pub(super) fn start(
     let settings = Settings {
         application_id: application,
         api_url: local.base_url().parse().unwrap(),
+        members_intent: MembersIntent::Used,
     };
     let (observed, observations) = mpsc::channel(1_000);
     let (reported, reports) = mpsc::channel(1_000);
     let (questions, asked) = mpsc::channel(1_000);
-    let servers = store.gates().unwrap().into_iter().map(|gate| {
-        let read = ServerStatus {
-            reading: ReadingState::Done,
-            queued: 0,
-            queue_wait: Duration::ZERO,
-            held_back: BTreeMap::new(),
-        };
-        (gate.guild, read)
-    });
-    let (status, status_seen) = watch::channel(DiscordStatus {
-        servers: servers.collect(),
-        ..DiscordStatus::default()
-    });
+    let (status, status_seen) = watch::channel(DiscordStatus::default());
     let (links, slow) = (store.clone(), Arc::clone(slow));
     let mut services = commands::Services {
         store: store.clone(),
         chain: chain.clone(),
         discord: status_seen.clone(),
-        questions: questions.clone(),
+        questions,
         new_link: Arc::new(move |user, guild| {
             let _when_free = slow.lock().unwrap();
             let url = PUBLIC_URL.parse().unwrap();
@@ -98,7 +101,7 @@ pub(super) fn start(
         status,
         stop.clone(),
     ));
-    let inputs = reconcile::Inputs {
+    let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: status_seen.clone(),
         observations,
@@ -106,9 +109,10 @@ pub(super) fn start(
         questions: asked,
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
+        views: Views::new(&no_chain(), chain.clone()),
     };
     let policy = Policy::default();
-    tokio::spawn(reconcile::run(
+    tokio::spawn(roles::run(
         store.clone(),
         discord.clone(),
         policy,
@@ -118,7 +122,6 @@ pub(super) fn start(
     Bot {
         discord,
         status: status_seen,
-        questions,
         connection,
         _stop: stop.clone().drop_guard(),
         stop,

@@ -75,7 +75,10 @@ async fn a_chain_that_cannot_be_read_is_said_without_internals() {
         status.trouble = Some("https://secret.example/key refused".to_owned());
     });
     let text = story.run("status", &[]).await.text();
-    assert!(text.contains("can't read the chain at the moment"), "{text}");
+    assert!(
+        text.contains("can't read the chain at the moment"),
+        "{text}"
+    );
     assert!(!text.contains("secret"), "{text}");
     story.end();
 }

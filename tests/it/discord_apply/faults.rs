@@ -59,11 +59,7 @@ async fn fifty_requests_a_second_are_enough_for_many_servers() {
         .collect();
     for (guild, role, users) in &guilds {
         for user in users {
-            let change = RoleChange {
-                guild: *guild,
-                ..story.change(RoleAction::Grant, *user, *role)
-            };
-            story.discord.outbox().set(*guild, *user, vec![change]);
+            story.send(RoleAction::Grant, *guild, *user, *role);
         }
     }
     story.settled().await;
@@ -116,7 +112,7 @@ async fn a_burst_of_server_errors_delays_but_loses_nothing() {
     let told = story.told();
     let done = told
         .iter()
-        .filter(|report| report.outcome == Outcome::Done)
+        .filter(|report| report.answered == Answered::Done)
         .count();
     assert_eq!(
         (done, told.len() - done),
@@ -138,16 +134,16 @@ async fn a_hanging_and_a_reset_request_are_tried_again_while_others_go_on() {
         }
         let failed = story.report().await;
         assert_eq!(
-            (failed.change.user, code(&failed)),
+            (failed.intent.change.user, code(&failed)),
             (story.users[0], Some(0))
         );
         for index in 1..story.users.len() {
-            assert_eq!(story.report().await.change.user, story.users[index]);
+            assert_eq!(story.report().await.intent.change.user, story.users[index]);
         }
         let last = story.report().await;
         assert_eq!(
-            (last.change.user, last.outcome),
-            (story.users[0], Outcome::Done)
+            (last.intent.change.user, last.answered),
+            (story.users[0], Answered::Done)
         );
         story.end().await;
     }

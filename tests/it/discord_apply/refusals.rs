@@ -139,11 +139,7 @@ async fn a_deleted_role_is_shown_and_its_changes_wait_while_other_roles_go_on() 
     assert!(sentence.contains("does not exist"), "{sentence}");
     story.local.clear_log();
     let other = story.local.add_role(story.guild, "Other").unwrap();
-    let change = story.change(RoleAction::Grant, second, other);
-    story
-        .discord
-        .outbox()
-        .set(story.guild, second, vec![change]);
+    story.send(RoleAction::Grant, story.guild, second, other);
     let guild = story.guild;
     let given = story
         .local
@@ -153,14 +149,10 @@ async fn a_deleted_role_is_shown_and_its_changes_wait_while_other_roles_go_on() 
     given.await.unwrap();
     story.assert_quiet(1).await;
     // The gate takes another role: nobody wants the old one any more.
-    let change = story.change(RoleAction::Grant, first, other);
-    story.discord.outbox().set(story.guild, first, vec![change]);
+    story.discord.withdraw(story.guild, first, story.paid);
+    story.send(RoleAction::Grant, story.guild, first, other);
     story.settled().await;
-    story
-        .discord
-        .observe(story.guild, &[other].into())
-        .await
-        .unwrap();
+    story.discord.watch(story.guild, &[other].into());
     story.healed().await;
     story.end().await;
 }
@@ -196,30 +188,16 @@ async fn a_bot_that_was_removed_is_shown_and_goes_on_after_the_invitation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_there_is_told_once_and_gets_the_role_on_coming_back() {
+async fn that_a_member_is_not_there_is_an_answer() {
     let mut story = Story::begin(1).await;
     story.ready().await;
     let user = story.local.add_user("late");
     story.set(RoleAction::Grant, user);
-    assert_eq!(code(&story.report().await), Some(10007));
-    story.set(RoleAction::Grant, user);
+    assert_eq!(story.report().await.answered, Answered::NotThere);
+    assert_eq!(story.discord.pending(), 0);
     story.assert_quiet(1).await;
     assert_eq!(story.told(), []);
     assert_eq!(story.status.borrow().failing, BTreeMap::new());
-    story.local.add_member(story.guild, user).unwrap();
-    let seen = story
-        .observed(|observation| matches!(observation, Observation::MemberSeen { .. }))
-        .await;
-    assert_eq!(
-        seen,
-        Observation::MemberSeen {
-            guild: story.guild,
-            user,
-            roles: Vec::new()
-        }
-    );
-    story.settled().await;
-    assert_eq!(story.holders(), [user].into());
     story.end().await;
 }
 
@@ -240,17 +218,16 @@ async fn a_managed_role_and_everyone_are_never_asked_for() {
     let everyone = RoleId(story.guild.0);
     let seen = story
         .discord
-        .observe(story.guild, &[story.paid, everyone].into())
+        .obstacles(story.guild, &[story.paid, everyone].into())
         .await
         .unwrap();
-    assert!(seen.problems[&story.paid].contains("belongs to an integration"));
-    assert!(seen.problems[&everyone].contains("@everyone"));
+    let says = |what| seen.iter().any(|sentence| sentence.contains(what));
+    assert!(
+        says("belongs to an integration") && says("@everyone"),
+        "{seen:?}"
+    );
     story.set(RoleAction::Grant, first);
-    let change = story.change(RoleAction::Grant, second, everyone);
-    story
-        .discord
-        .outbox()
-        .set(story.guild, second, vec![change]);
+    story.send(RoleAction::Grant, story.guild, second, everyone);
     story.failing(Some(story.paid)).await;
     story.failing(Some(everyone)).await;
     story.assert_quiet(0).await;

@@ -1,9 +1,7 @@
 //! People come, go, move wallets and are given roles by hand.
 
-use std::time::Duration;
-
-use amser_roles::domain::{Cause, RoleAction};
-use amser_roles::sandbox::discord::{Fault, LocalDiscord, Route, Times};
+use amser_roles::domain::{AppliedState, Cause, RoleAction};
+use amser_roles::sandbox::discord::{LocalDiscord, Route};
 
 use crate::support::stage::{DEADLINE, Person, Setting, Stage, wait};
 
@@ -149,39 +147,87 @@ async fn unlinking_a_wallet_takes_the_role() {
 }
 
 #[tokio::test]
-async fn what_happens_behind_a_reading_and_before_a_new_session_is_noticed() {
+async fn what_happens_before_a_new_session_is_noticed() {
     let stage = Stage::open().await;
     let (ada, _) = stage.subscriber("ada").await;
-    // They fill the first page together with ada, and the second one.
-    stage.discord.add_members(stage.guild, 1_500).unwrap();
     stage.barrier().await;
-    let (route, pages) = (Route::ListMembers, stage.discord.count(Route::ListMembers));
-    let slow = |time| Fault::Slow(Duration::from_secs(time));
-    stage.discord.inject(Some(route), slow(0), Times::Next(1));
-    stage.discord.inject(Some(route), slow(8), Times::Next(1));
-    stage
-        .discord
-        .rename_role(stage.guild, stage.role, "Renamed")
-        .unwrap();
-    let is_read = |discord: &LocalDiscord| discord.count(route) == pages + 2;
-    let read = stage
-        .discord
-        .wait_until("the first page is read", DEADLINE, is_read);
-    read.await.unwrap();
-    let sessions = stage.discord.identified();
     stage.discord.invalidate_sessions();
     stage
         .discord
         .take_role(stage.guild, ada.user, stage.role)
         .unwrap();
-    let anew = |discord: &LocalDiscord| discord.identified() > sessions;
-    let anew = stage.discord.wait_until("a new session", DEADLINE, anew);
-    anew.await.unwrap();
-    assert_eq!(
-        stage.discord.count(route),
-        pages + 2,
-        "the same reading is still under way"
-    );
-    assert!(!stage.has_role(ada));
+    stage.until_role(ada, true).await;
+}
+
+#[tokio::test]
+async fn edits_of_roles_read_no_member() {
+    let stage = Stage::open().await;
+    let (ada, _) = stage.subscriber("ada").await;
+    stage.barrier().await;
+    let reads = |stage: &Stage| {
+        let by_id = stage.discord.count(Route::GetMember);
+        by_id + stage.discord.count(Route::ListMembers) + stage.discord.member_requests()
+    };
+    let (before, role_reads) = (reads(&stage), stage.discord.count(Route::GetGuild));
+    for number in 0..100 {
+        let name = format!("Rainbow {number}");
+        stage
+            .discord
+            .rename_role(stage.guild, stage.role, &name)
+            .unwrap();
+    }
+    let reads_roles = move |discord: &LocalDiscord| discord.count(Route::GetGuild) > role_reads;
+    let read = stage
+        .discord
+        .wait_until("the roles are read", DEADLINE, reads_roles);
+    read.await.unwrap();
+    stage.barrier().await;
+    // The bot's own roles are a part of what is read of the server's.
+    let role_reads = stage.discord.count(Route::GetGuild) - role_reads;
+    assert_eq!(reads(&stage) - before, role_reads);
+    assert!(stage.has_role(ada));
+}
+
+#[tokio::test]
+async fn a_role_that_a_subscriber_held_before_goes_with_the_subscription() {
+    let stage = Stage::open().await;
+    let ada = stage.join("ada").await;
+    stage
+        .discord
+        .give_role(stage.guild, ada.user, stage.role)
+        .unwrap();
+    stage.barrier().await;
+    let requests = stage.role_requests();
+    let id = stage.pay(ada).await;
+    let applied = || {
+        let applied = stage.store.applied(stage.guild, ada.user, stage.role);
+        applied.unwrap().map(|applied| applied.state)
+    };
+    wait("the role is ours", || {
+        applied() == Some(AppliedState::Granted)
+    })
+    .await;
+    assert_eq!(stage.role_requests(), requests, "it was adopted as it is");
+    assert_eq!(stage.journal(ada), []);
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    stage.until_role(ada, false).await;
+}
+
+#[tokio::test]
+async fn who_has_not_accepted_the_rules_gets_the_role_on_accepting_them() {
+    let stage = Stage::open().await;
+    let ada = stage.join("ada").await;
+    stage
+        .discord
+        .set_pending(stage.guild, ada.user, true)
+        .unwrap();
+    stage.barrier().await;
+    stage.pay(ada).await;
+    stage.barrier().await;
+    assert!(!stage.has_role(ada), "a role would skip the screening");
+    stage
+        .discord
+        .set_pending(stage.guild, ada.user, false)
+        .unwrap();
     stage.until_role(ada, true).await;
 }

@@ -2,9 +2,10 @@
 
 use amser_roles::domain::{Cause, RoleAction};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use amser_roles::sandbox::discord::{LocalDiscord, Route};
 
 use crate::support::rpc_proxy::RpcProxy;
-use crate::support::stage::{Setting, Stage, wait};
+use crate::support::stage::{DEADLINE, Setting, Stage, wait};
 
 /// A stage whose service reads the chain through a node that can fail.
 async fn behind_a_proxy() -> (Stage, RpcProxy) {
@@ -50,14 +51,15 @@ async fn nothing_is_revoked_before_the_tip_is_reached_after_a_restart() {
     proxy.set(|faults| faults.dead = true);
     let requests = stage.role_requests();
     let calls = proxy.calls().values().sum::<u64>();
+    let sessions = stage.discord.identified();
     stage.start();
-    let looked = || {
-        stage
-            .discord
-            .count(amser_roles::sandbox::discord::Route::ListMembers)
-            >= 2
+    let is_read = move |discord: &LocalDiscord| {
+        discord.identified() > sessions && discord.count(Route::GetMember) > 0
     };
-    wait("the server was read again", looked).await;
+    let read = stage
+        .discord
+        .wait_until("the server is read", DEADLINE, is_read);
+    read.await.unwrap();
     assert_eq!(
         proxy.calls().values().sum::<u64>(),
         calls,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use amser_roles::domain::{
-    ChainStatus, Checkpoint, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, PlanId,
-    Timestamp,
+    ChainStatus, Checkpoint, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin,
+    MembersIntent, PlanId, Timestamp,
 };
 use serde_json::json;
 
@@ -79,6 +79,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     site.discord_status.send_replace(DiscordStatus {
         connected: true,
         failing: [((site.guild, Some(site.role)), "too low".to_owned())].into(),
+        members_intent: MembersIntent::Refused,
         ..DiscordStatus::default()
     });
     site.counts.send_replace(Counts {
@@ -95,7 +96,9 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
             "head": 12, "confirmed": 10, "cursor": 10, "lag_seconds": 4,
             "rpc": "127.0.0.1:8545", "reorgs": 3, "unknown_logs": 0, "orphans": 0,
         },
-        "discord": { "connected": true, "pending_changes": 5, "failing": 1 },
+        "discord": {
+            "connected": true, "members_intent": "refused", "pending_changes": 5, "failing": 1,
+        },
         "counts": { "subscriptions": 9, "active": 8, "links": 7, "gates": 2 },
     });
     assert_eq!(

@@ -69,6 +69,13 @@ impl LocalDiscord {
             .map_err(refused)
     }
 
+    /// A member has not accepted the server's rules yet (`true`), or passes (`false`).
+    pub fn set_pending(&self, guild: GuildId, user: UserId, pending: bool) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.set_pending(guild, user, pending))
+            .map_err(refused)
+    }
+
     /// Somebody replaces a member's roles by hand.
     pub fn set_member_roles(
         &self,

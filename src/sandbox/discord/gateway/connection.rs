@@ -38,6 +38,7 @@ const LENIENCE: Duration = Duration::from_secs(1);
 struct Connection {
     shared: Arc<Shared>,
     socket: WebSocket,
+    place: Place,
     outbox: UnboundedSender<Order>,
     orders: UnboundedReceiver<Order>,
     session: Option<String>,
@@ -47,20 +48,31 @@ struct Connection {
     heard: Instant,
 }
 
+/// The address at which a client connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The general one.
+    Gateway,
+    /// The one for sessions that are resumed.
+    Resume,
+}
+
 /// How a connection ends.
 enum End {
     /// The client went away, or is dropped.
     Gone,
     Closed(Close),
+    ClosedWithoutCode,
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) {
+pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket, place: Place) {
     let stop = shared.stop.clone();
     let (outbox, orders) = unbounded_channel();
     let mut connection = Connection {
         shared,
         socket,
+        place,
         outbox,
         orders,
         session: None,
@@ -72,13 +84,17 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) {
         () = stop.cancelled() => End::Closed(Close(1001, "The local Discord stops.")),
         end = connection.run() => end,
     };
-    if let End::Closed(close) = end {
-        let frame = CloseFrame {
+    let frame = match end {
+        End::Gone => None,
+        End::Closed(close) => Some(Some(CloseFrame {
             code: close.0,
             reason: close.1.into(),
-        };
-        // The client may be gone already; then there is nobody to tell.
-        let _gone = connection.socket.send(Message::Close(Some(frame))).await;
+        })),
+        End::ClosedWithoutCode => Some(None),
+    };
+    if let Some(frame) = frame {
+        // The client may be gone already.
+        let _gone = connection.socket.send(Message::Close(frame)).await;
     }
     let Connection { shared, orders, .. } = connection;
     // With the receiver gone the session counts as disconnected; waiters then look again.
@@ -115,6 +131,7 @@ impl Connection {
         match order {
             Some(Order::Send(payload)) => self.send(&payload).await,
             Some(Order::Close(close)) => Err(End::Closed(close)),
+            Some(Order::CloseWithoutCode) => Err(End::ClosedWithoutCode),
             Some(Order::Drop) | None => Err(End::Gone),
         }
     }
@@ -190,9 +207,13 @@ impl Connection {
                     return Err(End::Closed(Close::AUTHENTICATION_FAILED));
                 }
                 let outbox = self.outbox.clone();
-                let resumed = self
-                    .shared
-                    .change(|world| world.sessions.resume(&asked.session_id, asked.seq, outbox));
+                let where_told = self.place == Place::Resume;
+                let resumed = self.shared.change(|world| {
+                    let sessions = &mut world.sessions;
+                    let resumed = sessions.resume(&asked.session_id, asked.seq, outbox);
+                    sessions.resumed_where_told += u64::from(resumed && where_told);
+                    resumed
+                });
                 if resumed {
                     self.session = Some(asked.session_id);
                     return Ok(());

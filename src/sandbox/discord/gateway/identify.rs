@@ -41,6 +41,9 @@ pub(crate) struct Resume {
     pub(crate) seq: u64,
 }
 
+/// Sessions are resumed at an address of their own, below the general one.
+pub(crate) const RESUME_PATH: &str = "/resume";
+
 /// Intents that must be switched on for the application.
 const PRIVILEGED: GatewayIntents = GatewayIntents::privileged();
 
@@ -91,6 +94,9 @@ pub(crate) fn identify(
     if shard.0 >= shard.1 {
         return Err(Close::INVALID_SHARD.into());
     }
+    if shard.1 < world.required_shards {
+        return Err(Close::SHARDING_REQUIRED.into());
+    }
     let threshold = usize::from(asked.large_threshold.unwrap_or(50));
     if !(50..=250).contains(&threshold) {
         return Err(Close::DECODE_ERROR.into());
@@ -130,7 +136,7 @@ fn ready(world: &World, session_id: &str, shard: (u32, u32), guilds: &[GuildId])
         "guilds": guilds,
         "session_id": session_id,
         "session_type": "normal",
-        "resume_gateway_url": world.gateway_url,
+        "resume_gateway_url": format!("{}{RESUME_PATH}", world.gateway_url),
         "shard": [shard.0, shard.1],
         "application": { "id": world.options.application_id, "flags": 0 },
         "private_channels": [],

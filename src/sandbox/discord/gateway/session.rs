@@ -1,6 +1,7 @@
 //! Gateway sessions: what each client subscribed to, and the events it can replay after a drop.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::domain::GuildId;
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub(crate) enum Order {
     Send(Arc<str>),
     /// Close with a code.
     Close(Close),
+    /// Close without a code.
+    CloseWithoutCode,
     /// Drop the TCP connection without a word.
     Drop,
 }
@@ -118,8 +121,16 @@ pub(crate) struct Sessions {
     /// Sessions ever begun, and RESUMEs that succeeded: what tests look at.
     pub(crate) identified: u64,
     pub(crate) resumed: u64,
+    /// Those among them at the address that READY named.
+    pub(crate) resumed_where_told: u64,
     /// The limits of IDENTIFY.
     pub(crate) starts: Starts,
+    /// Requests for members that were answered: what tests look at.
+    pub(crate) member_requests: u64,
+    /// When a guild's whole list was last requested.
+    pub(crate) whole_lists: BTreeMap<GuildId, Instant>,
+    /// The next request for members is answered with RATE_LIMITED and this time.
+    pub(crate) member_requests_limited: Option<Duration>,
     /// Heartbeats are not acknowledged while set: a zombie connection.
     pub(crate) deaf: bool,
 }
@@ -166,6 +177,14 @@ impl Sessions {
     /// Forgets all sessions, so that no RESUME succeeds.
     pub(crate) fn forget_all(&mut self) {
         self.by_id.clear();
+    }
+
+    /// Orders the connections whose sessions have one of these intents.
+    pub(crate) fn order_with(&mut self, intents: GatewayIntents, order: &Order) {
+        let sessions = self.by_id.values_mut();
+        for session in sessions.filter(|session| session.intents.intersects(intents)) {
+            session.order(order.clone());
+        }
     }
 
     /// Orders every connection, resumable or not.

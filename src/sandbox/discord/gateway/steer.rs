@@ -1,4 +1,8 @@
 //! What a test does to the gateway: drops, reconnects, lost sessions, zombies.
+use std::time::Duration;
+
+use serenity::model::gateway::GatewayIntents;
+
 use crate::sandbox::discord::LocalDiscord;
 use crate::sandbox::discord::gateway::Close;
 use crate::sandbox::discord::gateway::session::Order;
@@ -19,6 +23,17 @@ impl LocalDiscord {
         self.shared.read(|world| world.sessions.resumed)
     }
 
+    /// Requests for members (opcode 8) that were answered so far.
+    pub fn member_requests(&self) -> u64 {
+        self.shared.read(|world| world.sessions.member_requests)
+    }
+
+    /// Answers the next request for members with RATE_LIMITED.
+    pub fn limit_member_requests(&self, retry_after: Duration) {
+        self.shared
+            .change(|world| world.sessions.member_requests_limited = Some(retry_after));
+    }
+
     /// Drops every gateway connection without a close frame; sessions can be resumed.
     pub fn drop_gateway(&self) {
         self.shared
@@ -30,6 +45,43 @@ impl LocalDiscord {
         let close = Close(code, "Closed by the test.");
         self.shared
             .change(|world| world.sessions.order_all(&Order::Close(close)));
+    }
+
+    /// Closes every gateway connection without a code.
+    pub fn close_gateway_without_code(&self) {
+        self.shared
+            .change(|world| world.sessions.order_all(&Order::CloseWithoutCode));
+    }
+
+    /// RESUMEs that succeeded so far at the address that READY named.
+    pub fn resumed_where_told(&self) -> u64 {
+        self.shared.read(|world| world.sessions.resumed_where_told)
+    }
+
+    /// Never answers the next so many handshakes at the gateway.
+    pub fn hang_handshakes(&self, count: u32) {
+        self.shared.change(|world| world.hanging_handshakes = count);
+    }
+
+    /// The bot has grown: sessions of fewer shards are closed with 4011 from now on, those that are open as well.
+    pub fn require_shards(&self, shards: u32) {
+        self.set_recommended_shards(shards);
+        self.shared.change(|world| {
+            world.required_shards = shards;
+            let close = Order::Close(Close::SHARDING_REQUIRED);
+            world.sessions.order_all(&close);
+            world.sessions.forget_all();
+        });
+    }
+
+    /// Switches the privileged members intent off for the application; sessions that use it are closed with 4014.
+    pub fn withdraw_members_intent(&self) {
+        let intent = GatewayIntents::GUILD_MEMBERS;
+        self.shared.change(|world| {
+            world.options.privileged_intents.remove(intent);
+            let close = Order::Close(Close::DISALLOWED_INTENTS);
+            world.sessions.order_with(intent, &close);
+        });
     }
 
     /// Asks every client to reconnect and resume (opcode 7).

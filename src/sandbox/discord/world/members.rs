@@ -74,6 +74,27 @@ impl World {
         Ok(())
     }
 
+    /// A member has not accepted the server's rules yet, or now has.
+    pub(crate) fn set_pending(
+        &mut self,
+        id: GuildId,
+        user: UserId,
+        pending: bool,
+    ) -> Result<(), ApiError> {
+        let guild = self
+            .guilds
+            .get_mut(&id)
+            .ok_or_else(ApiError::unknown_guild)?;
+        let member = guild
+            .members
+            .get_mut(&user)
+            .ok_or_else(ApiError::unknown_member)?;
+        if std::mem::replace(&mut member.pending, pending) != pending {
+            self.member_changed(id, user);
+        }
+        Ok(())
+    }
+
     /// Gives one role (`true`) or takes it (`false`).
     pub(crate) fn set_role(
         &mut self,

@@ -1,0 +1,259 @@
+//! What Discord sends over the gateway, reduced to the fields that matter here: a field of a new shape elsewhere in an
+//! object loses nothing.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::discord::people::{MemberBody, SeenMember};
+use crate::domain::{GuildId, RoleId, UserId};
+
+/// One payload. <https://discord.com/developers/docs/events/gateway-events#payload-structure>
+#[derive(Deserialize)]
+pub(super) struct Payload<'a> {
+    pub(super) op: u8,
+    pub(super) s: Option<u64>,
+    #[serde(borrow)]
+    pub(super) t: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    d: Option<&'a RawValue>,
+}
+
+impl Payload<'_> {
+    /// The data as JSON.
+    pub(super) fn data(&self) -> &str {
+        self.d.map_or("null", RawValue::get)
+    }
+}
+
+/// An event.
+#[derive(Debug, PartialEq)]
+pub(super) enum Event {
+    Ready(Ready),
+    Resumed,
+    /// The bot is in this server and the server works.
+    GuildAvailable(GuildId),
+    /// The bot is not in this server any more.
+    GuildGone(GuildId),
+    MemberSeen(GuildId, SeenMember),
+    MemberLeft(GuildId, UserId),
+    RolesChanged(GuildId),
+    RoleDeleted(GuildId, RoleId),
+    Members(Chunk),
+    RateLimited(RateLimited),
+    /// A command or a button, as JSON.
+    Interaction(Box<str>),
+    /// Nothing that matters here.
+    Other,
+}
+
+/// The beginning of a session.
+#[derive(Debug, PartialEq)]
+pub(super) struct Ready {
+    pub(super) bot: UserId,
+    /// All servers of this shard that the bot is in.
+    pub(super) guilds: Vec<GuildId>,
+    pub(super) session_id: String,
+    pub(super) resume_gateway_url: String,
+}
+
+/// A part of the answer to a request for members.
+#[derive(Debug, PartialEq)]
+pub(super) struct Chunk {
+    pub(super) members: Vec<SeenMember>,
+    /// How many parts there are.
+    pub(super) count: u32,
+    pub(super) not_found: Vec<UserId>,
+    pub(super) nonce: Option<u64>,
+}
+
+/// A request over the gateway that came too soon.
+#[derive(Debug, PartialEq)]
+pub(super) struct RateLimited {
+    /// Seconds.
+    pub(super) retry_after: f64,
+    pub(super) nonce: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: UserId,
+}
+
+#[derive(Deserialize)]
+struct Guild {
+    id: GuildId,
+    #[serde(default)]
+    unavailable: bool,
+}
+
+#[derive(Deserialize)]
+struct ReadyBody {
+    user: User,
+    guilds: Vec<Guild>,
+    session_id: String,
+    resume_gateway_url: String,
+}
+
+/// An event that concerns a server.
+#[derive(Deserialize)]
+struct In {
+    guild_id: GuildId,
+}
+
+#[derive(Deserialize)]
+struct Leaving {
+    user: User,
+}
+
+#[derive(Deserialize)]
+struct DeletedRole {
+    role_id: RoleId,
+}
+
+#[derive(Deserialize)]
+struct ChunkBody {
+    members: Vec<MemberBody>,
+    chunk_count: u32,
+    #[serde(default)]
+    not_found: Vec<UserId>,
+    nonce: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RateLimitedBody {
+    retry_after: f64,
+    meta: Meta,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    nonce: Option<String>,
+}
+
+/// Reads an event by its name.
+pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
+    let guild = || Ok(serde_json::from_str::<In>(data)?.guild_id);
+    // Only numbers are given out as nonces.
+    let number = |nonce: Option<String>| nonce.and_then(|nonce| nonce.parse().ok());
+    Ok(match name {
+        "READY" => {
+            let body: ReadyBody = serde_json::from_str(data)?;
+            Event::Ready(Ready {
+                bot: body.user.id,
+                guilds: body.guilds.into_iter().map(|guild| guild.id).collect(),
+                session_id: body.session_id,
+                resume_gateway_url: body.resume_gateway_url,
+            })
+        }
+        "RESUMED" => Event::Resumed,
+        // An unavailable server is an outage of Discord's; it comes back by itself.
+        "GUILD_CREATE" | "GUILD_DELETE" => {
+            let guild: Guild = serde_json::from_str(data)?;
+            match name {
+                _ if guild.unavailable => Event::Other,
+                "GUILD_CREATE" => Event::GuildAvailable(guild.id),
+                _ => Event::GuildGone(guild.id),
+            }
+        }
+        "GUILD_UPDATE" => Event::RolesChanged(serde_json::from_str::<Guild>(data)?.id),
+        "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" => {
+            let member: MemberBody = serde_json::from_str(data)?;
+            Event::MemberSeen(guild()?, member.into())
+        }
+        "GUILD_MEMBER_REMOVE" => {
+            let leaving: Leaving = serde_json::from_str(data)?;
+            Event::MemberLeft(guild()?, leaving.user.id)
+        }
+        "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => Event::RolesChanged(guild()?),
+        "GUILD_ROLE_DELETE" => {
+            let deleted: DeletedRole = serde_json::from_str(data)?;
+            Event::RoleDeleted(guild()?, deleted.role_id)
+        }
+        "GUILD_MEMBERS_CHUNK" => {
+            let body: ChunkBody = serde_json::from_str(data)?;
+            Event::Members(Chunk {
+                members: body.members.into_iter().map(SeenMember::from).collect(),
+                count: body.chunk_count,
+                not_found: body.not_found,
+                nonce: number(body.nonce),
+            })
+        }
+        "RATE_LIMITED" => {
+            let body: RateLimitedBody = serde_json::from_str(data)?;
+            Event::RateLimited(RateLimited {
+                retry_after: body.retry_after,
+                nonce: number(body.meta.nonce),
+            })
+        }
+        "INTERACTION_CREATE" => Event::Interaction(data.into()),
+        _ => Event::Other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_new_shape_lose_no_event() {
+        let guild =
+            r#"{"id":"7","unavailable":false,"channels":[{"type":99,"id":{"new":true}}],"x":[]}"#;
+        let decoded = decode("GUILD_CREATE", guild).unwrap();
+        assert_eq!(decoded, Event::GuildAvailable(GuildId(7)));
+        let member =
+            r#"{"guild_id":"7","user":{"id":"5","avatar":[]},"roles":["3"],"flags":"many"}"#;
+        let seen = SeenMember {
+            user: UserId(5),
+            roles: vec![RoleId(3)],
+            pending: false,
+        };
+        assert_eq!(
+            decode("GUILD_MEMBER_UPDATE", member).unwrap(),
+            Event::MemberSeen(GuildId(7), seen)
+        );
+        assert_eq!(decode("SOMETHING_NEW", "[]").unwrap(), Event::Other);
+    }
+
+    #[test]
+    fn an_outage_of_discords_is_neither_an_arrival_nor_a_removal() {
+        let gone = r#"{"id":"7","unavailable":true}"#;
+        assert_eq!(decode("GUILD_CREATE", gone).unwrap(), Event::Other);
+        assert_eq!(decode("GUILD_DELETE", gone).unwrap(), Event::Other);
+        assert_eq!(
+            decode("GUILD_DELETE", r#"{"id":"7"}"#).unwrap(),
+            Event::GuildGone(GuildId(7))
+        );
+    }
+
+    #[test]
+    fn a_chunk_tells_who_is_there_and_who_is_not() {
+        let chunk = r#"{"guild_id":"7","members":[{"user":{"id":"5"},"roles":[],"pending":true}],
+            "chunk_index":0,"chunk_count":1,"not_found":["6"],"nonce":"12"}"#;
+        let member = SeenMember {
+            user: UserId(5),
+            roles: vec![],
+            pending: true,
+        };
+        let expected = Chunk {
+            members: vec![member],
+            count: 1,
+            not_found: vec![UserId(6)],
+            nonce: Some(12),
+        };
+        assert_eq!(
+            decode("GUILD_MEMBERS_CHUNK", chunk).unwrap(),
+            Event::Members(expected)
+        );
+        let limited = r#"{"opcode":8,"retry_after":1.5,"meta":{"guild_id":"7","nonce":"12"}}"#;
+        let expected = RateLimited {
+            retry_after: 1.5,
+            nonce: Some(12),
+        };
+        assert_eq!(
+            decode("RATE_LIMITED", limited).unwrap(),
+            Event::RateLimited(expected)
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! One shard: connection after connection, each a new session or the old one resumed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serenity::model::gateway::GatewayIntents;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::close::Next;
+use super::connection::{Connection, Ended};
+use super::events::Events;
+use super::starts::Starts;
+use crate::discord::backoff::{delay, rare_delay};
+
+/// A connection that was up for so long is no failure when it breaks.
+const PROVEN: Duration = Duration::from_secs(60);
+/// After so many failures in a row, sessions are begun ever more rarely: 1,000 a day are allowed.
+const SOON: u32 = 5;
+/// Discord asks to wait between one and five seconds after a session was declared invalid.
+const INVALID: (f64, f64) = (1.0, 5.0);
+
+/// What a shard is and needs.
+pub(super) struct Shard {
+    pub(super) id: u32,
+    pub(super) total: u32,
+    /// Where new sessions begin.
+    pub(super) url: String,
+    pub(super) token: SecretString,
+    pub(super) intents: GatewayIntents,
+    pub(super) starts: Arc<Starts>,
+    pub(super) events: Arc<Events>,
+    pub(super) stop: CancellationToken,
+}
+
+/// A session that can be resumed.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) id: String,
+    /// Where it is resumed.
+    pub(super) url: String,
+    /// The number of the last event.
+    pub(super) sequence: u64,
+}
+
+impl Shard {
+    /// Stays connected until the stop, or until something must happen that concerns all shards.
+    ///
+    /// # Errors
+    /// When Discord refuses for good.
+    pub(super) async fn run(self) -> anyhow::Result<Next> {
+        let mut session: Option<Session> = None;
+        let mut failures = 0;
+        loop {
+            let start = match session {
+                Some(_) => None,
+                None => {
+                    let start = self.starts.acquire(self.id, &self.events.shared);
+                    match self.stop.run_until_cancelled(start).await {
+                        Some(start) => Some(start?),
+                        None => return Ok(Next::Stop),
+                    }
+                }
+            };
+            // Where the session's own address fails, the general one resumes it, too.
+            let url = match &session {
+                Some(session) if failures % 2 == 0 => session.url.clone(),
+                _ => self.url.clone(),
+            };
+            let begun = Instant::now();
+            let Ended {
+                next,
+                session: left,
+                was_up,
+                why,
+            } = Connection::open(&self, &url, session.take(), start).await;
+            self.events.down(self.id);
+            tracing::debug!(shard = self.id, ?next, why, "a gateway connection ended");
+            session = match next {
+                Next::Resume => left,
+                Next::Identify => None,
+                other => return Ok(other),
+            };
+            if was_up && begun.elapsed() >= PROVEN {
+                failures = 0;
+            }
+            if failures == SOON {
+                tracing::warn!(
+                    shard = self.id,
+                    why,
+                    "Discord's gateway does not stay connected"
+                );
+            }
+            let pause = pause(next, session.is_some(), failures);
+            failures += 1;
+            if self
+                .stop
+                .run_until_cancelled(tokio::time::sleep(pause))
+                .await
+                .is_none()
+            {
+                return Ok(Next::Stop);
+            }
+        }
+    }
+}
+
+/// How long to wait after so many earlier failures in a row.
+fn pause(next: Next, can_resume: bool, failures: u32) -> Duration {
+    let pause = match failures {
+        0 => Duration::ZERO,
+        _ if !can_resume && failures > SOON => rare_delay(failures - SOON),
+        _ => delay(failures - 1, rand::random()),
+    };
+    if next != Next::Identify {
+        return pause;
+    }
+    let (least, most) = INVALID;
+    pause.max(Duration::from_secs_f64(
+        least + rand::random::<f64>() * (most - least),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_resume_is_at_once_and_sessions_that_end_at_once_use_up_no_days_allowance() {
+        assert_eq!(pause(Next::Resume, true, 0), Duration::ZERO);
+        assert!(pause(Next::Identify, false, 0) >= Duration::from_secs(1));
+        let (day, mut time, mut failures) = (Duration::from_secs(86_400), Duration::ZERO, 0);
+        while time < day {
+            time += pause(Next::Resume, false, failures);
+            failures += 1;
+        }
+        assert!(failures < 200, "{failures} sessions");
+        assert!(
+            (6..40).all(|failures| pause(Next::Resume, true, failures) <= Duration::from_secs(90))
+        );
+    }
+}

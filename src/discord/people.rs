@@ -1,0 +1,134 @@
+//! Reads members by id: who is in a server, with which roles. Needs no privileged intent.
+//!
+//! Over the gateway a hundred cost one payload; over REST each costs a request of a bucket that is narrow.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Deserialize;
+use serenity::http::{LightMethod, Request, Route};
+
+use super::Discord;
+use super::error::{Failure, Reason};
+use super::gateway::requests::Answer;
+use super::shared::{Shared, snowflake};
+use crate::domain::{GuildId, RoleId, UserId};
+
+/// Ids in one request over the gateway; Discord allows no more.
+const AT_A_TIME: usize = 100;
+/// `GET` requests under way at once; Discord's bucket for them is about this large.
+const AT_ONCE: usize = 5;
+
+/// A member as Discord shows them now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenMember {
+    /// Who.
+    pub user: UserId,
+    /// All roles, without `@everyone`.
+    pub roles: Vec<RoleId>,
+    /// Rules of the server not accepted yet.
+    pub pending: bool,
+}
+
+/// The fields of Discord's member object that matter; everything else in it is skipped.
+#[derive(Deserialize)]
+pub(crate) struct MemberBody {
+    user: UserBody,
+    roles: Vec<RoleId>,
+    #[serde(default)]
+    pending: bool,
+}
+
+#[derive(Deserialize)]
+struct UserBody {
+    id: UserId,
+}
+
+impl From<MemberBody> for SeenMember {
+    fn from(
+        MemberBody {
+            user,
+            roles,
+            pending,
+        }: MemberBody,
+    ) -> Self {
+        Self {
+            user: user.id,
+            roles,
+            pending,
+        }
+    }
+}
+
+impl Discord {
+    /// Reads these users in one server, by gateway while it is connected, else one by one. `None`: not in the server.
+    ///
+    /// # Errors
+    /// When Discord refuses, or one of the requests fails for a passing reason: worth another try later.
+    pub async fn members(
+        &self,
+        guild: GuildId,
+        users: &[UserId],
+    ) -> anyhow::Result<Vec<(UserId, Option<SeenMember>)>> {
+        let mut seen = Vec::with_capacity(users.len());
+        for users in users.chunks(AT_A_TIME) {
+            seen.extend(by_gateway(&self.shared, guild, users).await?);
+        }
+        Ok(seen)
+    }
+}
+
+/// Reads members over the gateway, and those whom it says nothing about one by one.
+async fn by_gateway(
+    shared: &Shared,
+    guild: GuildId,
+    users: &[UserId],
+) -> Result<Vec<(UserId, Option<SeenMember>)>, Failure> {
+    let (found, missing) = match shared.requests.ask(guild, users).await {
+        Some(Ok(Answer::Members { found, missing })) => (found, missing),
+        Some(Ok(Answer::Silence)) | None => return get(shared, guild, users).await,
+        Some(Err(_lost)) => {
+            let lost = "the gateway was lost before the answer".to_owned();
+            return Err(Failure::Transient(lost));
+        }
+    };
+    let mut seen: BTreeMap<_, _> = missing.into_iter().map(|user| (user, None)).collect();
+    seen.extend(found.into_iter().map(|member| (member.user, Some(member))));
+    seen.retain(|user, _| users.contains(user));
+    // That nothing is said of a user is no evidence that they left.
+    let unsaid: Vec<_> = users
+        .iter()
+        .copied()
+        .filter(|user| !seen.contains_key(user))
+        .collect();
+    seen.extend(get(shared, guild, &unsaid).await?);
+    Ok(seen.into_iter().collect())
+}
+
+/// Reads members one by one.
+async fn get(
+    shared: &Shared,
+    guild: GuildId,
+    users: &[UserId],
+) -> Result<Vec<(UserId, Option<SeenMember>)>, Failure> {
+    let each = stream::iter(users.iter().copied());
+    let answers = each.map(async |user| Ok((user, get_one(shared, guild, user).await?)));
+    answers.buffered(AT_ONCE).try_collect().await
+}
+
+async fn get_one(
+    shared: &Shared,
+    guild: GuildId,
+    user: UserId,
+) -> Result<Option<SeenMember>, Failure> {
+    let route = Route::GuildMember {
+        guild_id: snowflake(guild.0).into(),
+        user_id: snowflake(user.0).into(),
+    };
+    let request = Request::new(route, LightMethod::Get);
+    match shared.rest.call::<MemberBody>(request).await {
+        Ok(member) => Ok(Some(member.into())),
+        Err(failure) if failure.reason() == Some(Reason::Member) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,131 @@
+//! Standing errors of one server: what cannot work until a person repairs it, and when it is tried all the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::hierarchy::{GuildRoles, Obstacle};
+use crate::discord::backoff::rare_delay;
+use crate::domain::{GuildId, RoleId};
+use crate::text;
+
+/// What is stuck: one role (`Some`) or the whole server (`None`).
+pub(crate) type Scope = Option<RoleId>;
+
+/// The standing errors.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles(BTreeMap<Scope, Trouble>);
+
+#[derive(Debug)]
+struct Trouble {
+    sentence: String,
+    /// Then it is looked after, even if no event told of a repair.
+    try_at: Instant,
+    /// How often that was in vain.
+    tries: u32,
+    /// Derived from the role list, so a fresh role list can clear it. Otherwise Discord refused for a reason that the roles do
+    /// not show.
+    seen: bool,
+}
+
+impl Troubles {
+    /// Notes that Discord refused; answers whether the error is new.
+    pub(crate) fn refused(&mut self, scope: Scope, sentence: String, now: Instant) -> bool {
+        self.note(scope, sentence, false, now)
+    }
+
+    /// Notes what the server's state itself shows; answers whether the error is new.
+    pub(crate) fn seen(&mut self, scope: Scope, sentence: String, now: Instant) -> bool {
+        self.note(scope, sentence, true, now)
+    }
+
+    fn note(&mut self, scope: Scope, sentence: String, seen: bool, now: Instant) -> bool {
+        let known = self.0.remove(&scope);
+        let is_new = known.is_none();
+        let error = match known {
+            Some(known) if now < known.try_at => Trouble {
+                sentence,
+                seen,
+                ..known
+            },
+            known => {
+                let tries = known.map_or(0, |known| known.tries.saturating_add(1));
+                Trouble {
+                    sentence,
+                    try_at: now + rare_delay(tries),
+                    tries,
+                    seen,
+                }
+            }
+        };
+        self.0.insert(scope, error);
+        is_new
+    }
+
+    /// What works disproves its errors.
+    pub(crate) fn worked(&mut self, role: RoleId) {
+        if !self.0.is_empty() {
+            self.0.remove(&None);
+            self.0.remove(&Some(role));
+        }
+    }
+
+    /// Until when changes of this role are held back.
+    pub(crate) fn held_until(&self, role: RoleId) -> Option<Instant> {
+        let of = |scope: Scope| self.0.get(&scope).map(|error| error.try_at);
+        of(None).max(of(Some(role)))
+    }
+
+    /// When to read the roles again, given the last time.
+    pub(crate) fn next_check(&self, last: Instant) -> Option<Instant> {
+        self.0
+            .values()
+            .map(|error| error.try_at)
+            .filter(|at| last < *at)
+            .min()
+    }
+
+    /// All of them with what to do about each.
+    pub(crate) fn sentences(&self) -> impl Iterator<Item = (Scope, &str)> {
+        self.0
+            .iter()
+            .map(|(scope, error)| (*scope, error.sentence.as_str()))
+    }
+
+    /// Compares the errors with the server's roles as just read. `repaired` says that something has changed there, so
+    /// that refusals which the roles did not explain deserve another try; `wanted` are the roles that matter.
+    pub(crate) fn review(
+        &mut self,
+        guild: GuildId,
+        roles: &GuildRoles,
+        wanted: &BTreeSet<RoleId>,
+        repaired: bool,
+        now: Instant,
+    ) {
+        let mut found: BTreeMap<Scope, String> = BTreeMap::new();
+        for role in wanted {
+            let Some(obstacle) = roles.obstacle(guild, *role) else {
+                continue;
+            };
+            let scope = scope(*role, &obstacle);
+            found.insert(scope, text::obstacle(&roles.name, *role, &obstacle));
+        }
+        self.0.retain(|scope, error| {
+            let matters = scope.is_none_or(|role| wanted.contains(&role));
+            found.contains_key(scope) || (matters && !error.seen && !repaired)
+        });
+        for (scope, sentence) in found {
+            self.seen(scope, sentence, now);
+        }
+    }
+}
+
+/// What an obstacle in the way of `role` stops.
+pub(crate) fn scope(role: RoleId, obstacle: &Obstacle) -> Scope {
+    match obstacle {
+        Obstacle::NoManageRoles => None,
+        Obstacle::Gone
+        | Obstacle::Everyone
+        | Obstacle::Managed { .. }
+        | Obstacle::TooHigh { .. } => Some(role),
+    }
+}

@@ -1,0 +1,209 @@
+//! Answers to what pages, commands and `plan` ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::brake::{Brake, Pass};
+use super::cause::to_changes;
+use super::feed::load;
+use super::people::People;
+use super::plan::plan;
+use super::standing::standing;
+use super::{Roles, blocking};
+use crate::clock::machine_time;
+use crate::discord::Discord;
+use crate::domain::{
+    Approval, Approved, GuildId, ManualRoles, PlannedChanges, Policy, Question, RoleChange, RoleId,
+    Timestamp, UserId,
+};
+use crate::store::Store;
+
+/// People per request.
+const CHUNK: usize = 100;
+
+impl Roles {
+    pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
+        let confirmed = self.inputs.chain.borrow().confirmed;
+        let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
+        match question {
+            Question::Standing { user, answer } => {
+                // What was linked or paid a moment ago is part of the answer.
+                self.tick().await?;
+                let status = self.inputs.discord_status.borrow().clone();
+                let (store, discord, people) = (&self.store, &self.discord, &self.people);
+                let standing = standing(store, discord, &status, people, user, now).await?;
+                // Whoever asked may have gone; that is no error.
+                let _gone = answer.send(standing);
+            }
+            Question::Plan { answer } => {
+                let plan = match self.known_trouble() {
+                    Err(unknown) => Err(unknown),
+                    Ok(trouble) => Ok(PlannedChanges {
+                        at_block: confirmed.map_or(0, |block| block.number),
+                        changes: planned(&self.store, &self.people, &self.brake, now).await?,
+                        trouble,
+                    }),
+                };
+                let _gone = answer.send(plan);
+            }
+            Question::Sync { guild, answer } => self.sync(guild, answer),
+            Question::Approve {
+                guild,
+                role,
+                by,
+                answer,
+            } => {
+                let _gone = answer.send(self.approve(guild, role, by).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the stopped removals of a role through, once.
+    async fn approve(
+        &mut self,
+        guild: GuildId,
+        role: RoleId,
+        by: UserId,
+    ) -> anyhow::Result<Approved> {
+        let released = self.brake.approve(guild, role);
+        if released.is_empty() {
+            return Ok(Approved::NothingHeld);
+        }
+        let removals = released.len();
+        for user in released {
+            self.people.touch(user);
+        }
+        self.show_held_back();
+        tracing::info!(%guild, %role, %by, removals, "a stopped mass removal was approved");
+        let approval = Approval {
+            at: machine_time(),
+            guild,
+            role,
+            by,
+            removals: removals as u64,
+        };
+        let store = self.store.clone();
+        blocking(move || store.note_approval(&approval)).await?;
+        Ok(Approved::Released { removals })
+    }
+
+    /// What stands in the way of changes; or why it cannot be said yet what a full pass would change.
+    fn known_trouble(&self) -> Result<BTreeMap<GuildId, BTreeSet<String>>, String> {
+        let chain = self.inputs.chain.borrow();
+        if !self.progress.reached_tip {
+            return Err(match &chain.trouble {
+                Some(trouble) => format!("the chain cannot be followed at the moment ({trouble})"),
+                None => "the chain has not been followed to its tip yet".to_owned(),
+            });
+        }
+        let mut trouble = BTreeMap::<_, BTreeSet<_>>::new();
+        for ((guild, _), sentence) in &self.inputs.discord_status.borrow().failing {
+            trouble.entry(*guild).or_default().insert(sentence.clone());
+        }
+        let mut unread = self
+            .watched
+            .iter()
+            .filter(|guild| !self.reading.is_read(**guild));
+        match unread.find(|guild| !trouble.contains_key(guild)) {
+            Some(guild) => Err(format!("server {guild} has not been read from Discord yet")),
+            None => Ok(trouble),
+        }
+    }
+}
+
+/// What a full pass would change, the brake included; and what is under way already.
+async fn planned(
+    store: &Store,
+    people: &People,
+    brake: &Brake,
+    now: Timestamp,
+) -> anyhow::Result<Vec<RoleChange>> {
+    let decisions = plan(people, people.everyone().map(|user| (user, false)), now).changes;
+    let store = store.clone();
+    let mut changes = blocking(move || {
+        let mut changes = to_changes(&store, &decisions, now)?;
+        store.for_each_applied(|applied| changes.extend(applied.outstanding_change()))?;
+        Ok(changes)
+    })
+    .await?;
+    changes.sort_unstable();
+    changes.dedup_by_key(|change| (change.action, change.guild, change.user, change.role));
+    would_hold_back(people, brake.clone(), &mut changes);
+    Ok(changes)
+}
+
+fn would_hold_back(people: &People, mut brake: Brake, changes: &mut Vec<RoleChange>) {
+    let pass = Pass {
+        is_looked_at: &|_, _| true,
+        is_whole: &|_| true,
+        holders: &|guild, role| people.holders(guild, role),
+        policy: people.policy(),
+        now: machine_time(),
+    };
+    brake.hold_back(changes, &pass);
+}
+
+/// What the next pass would change, without a running service: reads the store, and everyone of interest in every server
+/// with a gate. Of a server that cannot be read, the reason is told instead.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn plan_once(
+    store: &Store,
+    discord: &Discord,
+    policy: Policy,
+) -> anyhow::Result<PlannedChanges> {
+    let mut people = People::new(policy);
+    let reading = store.clone();
+    let (mut people, cursor) = blocking(move || {
+        load(&reading, &mut people)?;
+        Ok((people, reading.cursor()?))
+    })
+    .await?;
+    let mut trouble = BTreeMap::new();
+    for guild in people.guilds() {
+        let roles = people.roles_of(guild);
+        let obstacles = match discord.obstacles(guild, &roles).await {
+            Ok(obstacles) => read(discord, &mut people, guild).await.map(|()| obstacles),
+            Err(error) => Err(error),
+        };
+        let obstacles = obstacles.unwrap_or_else(|error| [format!("{error:#}")].into());
+        if !obstacles.is_empty() {
+            trouble.insert(guild, obstacles);
+        }
+    }
+    let now = cursor.map_or(Timestamp::default(), |block| block.timestamp);
+    Ok(PlannedChanges {
+        at_block: cursor.map_or(0, |block| block.number),
+        changes: planned(store, &people, &Brake::default(), now).await?,
+        trouble,
+    })
+}
+
+/// Reads everyone of interest in a server.
+async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow::Result<()> {
+    if people.policy().manual_roles == ManualRoles::Claim {
+        let mut after = UserId(0);
+        loop {
+            let (page, is_full) = discord.page_of_members(guild, after).await?;
+            for member in &page {
+                let news = people.news();
+                people.see_listed(guild, member.user, &member.roles, member.pending, news);
+            }
+            match page.last().filter(|_| is_full) {
+                Some(last) => after = last.user,
+                None => return Ok(()),
+            }
+        }
+    }
+    let seated: Vec<_> = people.seated(guild).map(|(user, _)| user).collect();
+    for chunk in seated.chunks(CHUNK) {
+        for (user, shown) in discord.members(guild, chunk).await? {
+            let shown = shown
+                .as_ref()
+                .map(|one| (one.roles.as_slice(), one.pending));
+            people.read(guild, user, shown, people.news());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! PURE. Which roles a member should hold, by which subscription, and why one is not deserved any more.
+
+use super::people::{Holding, People};
+use crate::domain::{
+    Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, RoleId, SubscriptionId, Timestamp, UserId,
+    Wallet,
+};
+use crate::projection::Access;
+
+/// The evidence for a decision, from which its cause can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Because {
+    /// The state of this subscription.
+    Holding {
+        /// Who holds it.
+        wallet: Wallet,
+        /// Its module.
+        module: ModuleAddress,
+        /// The subscription.
+        id: SubscriptionId,
+        /// What it gave at the time of the decision.
+        access: Access,
+    },
+    /// The member holds no subscription that any gate of the role asks for.
+    NoHolding {
+        /// Whether a wallet is linked at all.
+        linked: bool,
+    },
+    /// No gate gives this role any more.
+    NoGate,
+    /// The role was given by hand and the gates claim their roles.
+    ByHand,
+    /// A wallet with a subscription that a gate of the role asks for left the member.
+    Left(LinkEnd),
+    /// The member asked to be forgotten.
+    Forgotten,
+}
+
+/// Whether a gate is open to the owner of these wallets, and by which subscription: the one that lasts longest.
+pub fn entitlement(
+    people: &People,
+    gate: &Gate,
+    wallets: &[Wallet],
+    now: Timestamp,
+) -> Option<Because> {
+    let best = |held: &mut dyn Iterator<Item = (Wallet, &Holding)>| {
+        held.filter_map(|(wallet, holding)| {
+            let access = people.access(wallet, holding);
+            access.is_open(now).then_some((access, wallet, holding))
+        })
+        .max_by_key(|(access, _, holding)| (*access, holding.id))
+        .map(|(access, wallet, holding)| because(wallet, holding, access))
+    };
+    let holdings = || holdings_of(people, gate, wallets);
+    match gate.matching {
+        GateMatch::Any => best(&mut holdings()),
+        GateMatch::All => {
+            let mut newest = None;
+            for plan in &gate.plans {
+                newest = best(&mut holdings().filter(|(_, holding)| holding.plan == *plan));
+                newest?;
+            }
+            newest
+        }
+    }
+}
+
+/// The subscriptions of these wallets that a gate asks about.
+pub fn holdings_of<'a>(
+    people: &'a People,
+    gate: &'a Gate,
+    wallets: &'a [Wallet],
+) -> impl Iterator<Item = (Wallet, &'a Holding)> {
+    wallets
+        .iter()
+        .flat_map(|wallet| {
+            people
+                .holdings()
+                .of(*wallet)
+                .iter()
+                .map(|one| (*wallet, one))
+        })
+        .filter(|(_, one)| one.module == gate.module && gate.plans.contains(&one.plan))
+}
+
+fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
+    Because::Holding {
+        wallet,
+        module: holding.module,
+        id: holding.id,
+        access,
+    }
+}
+
+/// Why a role that this program gave is not deserved any more. What the member did comes first: that a wallet left whose
+/// subscription is open; then the last subscription that gave the role and ended. One that is still open ended nothing:
+/// where there are only such, the gate asks for something else than it did.
+pub fn why_lost(
+    people: &People,
+    guild: GuildId,
+    role: RoleId,
+    user: UserId,
+    now: Timestamp,
+) -> Because {
+    if people
+        .person(user)
+        .is_some_and(|person| person.is_forgotten)
+    {
+        return Because::Forgotten;
+    }
+    let gates = people.gates(guild).iter();
+    let gates: Vec<_> = gates.filter(|gate| gate.roles.contains(&role)).collect();
+    if gates.is_empty() {
+        return Because::NoGate;
+    }
+    let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
+        let held = gates
+            .iter()
+            .flat_map(|gate| holdings_of(people, gate, wallets));
+        held.map(|(wallet, holding)| (people.access(wallet, holding), wallet, *holding))
+            .filter(|(access, ..)| *access != Access::NeverPaid)
+            .collect()
+    };
+    let left = |is_enough: &dyn Fn(Access) -> bool| {
+        let is_it = |wallet: &Wallet| {
+            let paid = paid_by(&[*wallet]);
+            paid.iter().any(|(access, ..)| is_enough(*access))
+        };
+        let mut ended = people.ended_links(user).iter();
+        ended
+            .find(|(wallet, _)| is_it(wallet))
+            .map(|(_, end)| Because::Left(*end))
+    };
+    let wallets = people.wallets(user);
+    let held = paid_by(wallets);
+    // The longest-lasting of those that ended, unless an event ended one: a moment is the weaker explanation.
+    let ended = held
+        .iter()
+        .filter(|(access, ..)| !access.is_open(now))
+        .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access));
+    left(&|access| access.is_open(now))
+        .or_else(|| ended.map(|(access, wallet, holding)| because(*wallet, holding, *access)))
+        .or_else(|| left(&|_| true))
+        .unwrap_or(match held.is_empty() {
+            true => Because::NoHolding {
+                linked: !wallets.is_empty(),
+            },
+            false => Because::NoGate,
+        })
+}

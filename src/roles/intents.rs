@@ -1,0 +1,97 @@
+//! The intents table is the outbox: what was decided and not acknowledged is sent, after a restart again, until it is.
+
+use tracing::{info, warn};
+
+use super::brake::{self, Brake};
+use super::{MOST_AT_ONCE, Roles, blocking};
+use crate::clock::machine_time;
+use crate::discord::{Answered, Report};
+use crate::domain::{Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
+
+impl Roles {
+    /// Sends what the last run left open, and lets the brake know what it has let through and stopped.
+    pub(super) async fn resume_intents(&mut self) -> anyhow::Result<()> {
+        let store = self.store.clone();
+        let now = machine_time();
+        let (open, brake) = blocking(move || {
+            let mut brake = Brake::holding(store.stopped()?);
+            for entry in store.made_since(Timestamp(now.0.saturating_sub(brake::WINDOW)))? {
+                brake.count(&entry.change, entry.at);
+            }
+            let mut open: Vec<Intent> = Vec::new();
+            store.for_each_applied(|applied| {
+                let block = applied.block;
+                open.extend(applied.outstanding_change().map(|change| Intent {
+                    change,
+                    block,
+                    just_now: false,
+                }));
+            })?;
+            open.iter()
+                .for_each(|intent| brake.count(&intent.change, now));
+            Ok((open, brake))
+        })
+        .await?;
+        self.brake = brake;
+        self.discord.send(open);
+        Ok(())
+    }
+
+    /// Settles and journals a report and others that are waiting, in one commit.
+    pub(super) async fn take_reports(&mut self, first: Report) -> anyhow::Result<()> {
+        let mut reports = vec![first];
+        while reports.len() < MOST_AT_ONCE
+            && let Ok(next) = self.inputs.reports.try_recv()
+        {
+            reports.push(next);
+        }
+        let at = machine_time();
+        let mut entries = Vec::new();
+        let mut not_there = Vec::new();
+        for Report { intent, answered } in reports {
+            self.note(&intent.change, &answered);
+            let outcome = match answered {
+                Answered::Done => Outcome::Done,
+                Answered::Failed { code, message } => Outcome::Failed { code, message },
+                Answered::NotThere => {
+                    not_there.push(intent.change);
+                    continue;
+                }
+            };
+            entries.push(JournalEntry {
+                at,
+                block: intent.block,
+                change: intent.change,
+                outcome,
+            });
+        }
+        let store = self.store.clone();
+        blocking(move || {
+            store.settle(&entries)?;
+            store.settle_not_there(&not_there)
+        })
+        .await
+    }
+
+    fn note(&mut self, change: &RoleChange, answered: &Answered) {
+        let action = match change.action {
+            RoleAction::Grant => "grant",
+            RoleAction::Revoke => "revoke",
+        };
+        match answered {
+            Answered::Done => {
+                info!(guild = %change.guild, user = %change.user, role = %change.role, action, "role changed");
+                metrics::counter!("amser_roles_role_changes_total", "action" => action)
+                    .increment(1);
+                self.people
+                    .acknowledge(change.guild, change.user, change.role, change.action);
+            }
+            Answered::NotThere => self.people.not_there(change),
+            Answered::Failed { code, message } => {
+                warn!(guild = %change.guild, role = %change.role, action, code, message, "role change refused");
+                metrics::counter!("amser_roles_role_change_failures_total", "action" => action)
+                    .increment(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! PURE. The picture that plans are made from, in memory: who is of interest, what their wallets hold, which servers they
+//! are in and which roles they hold there.
+//!
+//! Of interest are those who linked a wallet, those whose roles we gave, and holders of claimed roles: nobody else. A
+//! mirror of the store and of Discord that can be thrown away and filled again at any time. It knows whom a change
+//! concerns, so that a tick touches only these.
+
+mod feed;
+mod holdings;
+mod seat;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+pub use holdings::{Holding, Holdings};
+pub use seat::{Presence, Seat};
+
+use crate::domain::{
+    Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleId, Timestamp, UserId, Wallet,
+};
+
+/// While no more servers than this have gates, every linked member is looked for in each of them. Beyond, in those where
+/// something speaks for it: a subscription to one of the server's plans, a role of ours, or having been seen there.
+const LOOK_EVERYWHERE: usize = 10;
+
+/// Someone of interest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The linked wallets.
+    pub wallets: SmallVec<[Wallet; 1]>,
+    /// Whether they asked to be forgotten and linked no wallet since.
+    pub is_forgotten: bool,
+    /// The servers that they are or may be in.
+    pub seats: SmallVec<[Seat; 1]>,
+}
+
+impl Person {
+    /// The person in one server.
+    pub fn seat(&self, guild: GuildId) -> Option<&Seat> {
+        self.seats.iter().find(|seat| seat.guild == guild)
+    }
+
+    /// The person in one server, and whether they are new there.
+    fn seat_mut(&mut self, guild: GuildId) -> (&mut Seat, bool) {
+        let at = self.seats.iter().position(|seat| seat.guild == guild);
+        let is_new = at.is_none();
+        let at = at.unwrap_or_else(|| {
+            self.seats.push(Seat::new(guild));
+            self.seats.len() - 1
+        });
+        (&mut self.seats[at], is_new)
+    }
+}
+
+/// Everything that a plan of role changes is made from.
+#[derive(Debug, Default)]
+pub struct People {
+    policy: Policy,
+    holdings: Holdings,
+    gates: FxHashMap<GuildId, Vec<Gate>>,
+    /// The servers whose gates ask about a module.
+    asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
+    /// Modules that have been read up to the cursor at least once; of others it is not known who subscribed.
+    complete: BTreeSet<ModuleAddress>,
+    persons: FxHashMap<UserId, Person>,
+    owners: FxHashMap<Wallet, UserId>,
+    /// Wallets that left members who still have roles of ours, and how.
+    ended_links: FxHashMap<UserId, Vec<(Wallet, LinkEnd)>>,
+    /// Who has a seat in a server.
+    servers: BTreeMap<GuildId, FxHashSet<UserId>>,
+    /// Who is to be planned for, and whether they paid or verified just now.
+    dirty: FxHashMap<UserId, bool>,
+    /// New seats, whose people are to be read.
+    unread: Vec<(GuildId, UserId)>,
+    /// Servers that people were seen in with nothing else speaking for it: worth storing.
+    sightings: Vec<(UserId, GuildId)>,
+    /// Counts what was heard from Discord.
+    news: u64,
+}
+
+impl People {
+    /// An empty picture under a policy.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What the wallets hold.
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// What a holding of `wallet` gives, before the clock is asked.
+    pub fn access(&self, wallet: Wallet, holding: &Holding) -> crate::projection::Access {
+        self.holdings.access(wallet, holding, &self.policy)
+    }
+
+    /// The gates of a server.
+    pub fn gates(&self, guild: GuildId) -> &[Gate] {
+        self.gates.get(&guild).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many gates there are.
+    pub fn gate_count(&self) -> u64 {
+        self.gates.values().map(|gates| gates.len() as u64).sum()
+    }
+
+    /// How many subscriptions give access at `now`.
+    pub fn open_count(&self, now: Timestamp) -> u64 {
+        self.holdings.open_count(&self.policy, now)
+    }
+
+    /// The modules that gates ask about.
+    pub fn modules(&self) -> BTreeSet<ModuleAddress> {
+        self.asking.keys().copied().collect()
+    }
+
+    /// Servers that have a gate, or roles given by one that is gone.
+    pub fn guilds(&self) -> BTreeSet<GuildId> {
+        let mut guilds: BTreeSet<_> = self.gates.keys().copied().collect();
+        let others = self.servers.keys().filter(|guild| !guilds.contains(guild));
+        let ours = others.filter(|guild| {
+            self.seated(**guild)
+                .any(|(_, seat)| !seat.applied.is_empty())
+        });
+        let ours: Vec<_> = ours.copied().collect();
+        guilds.extend(ours);
+        guilds
+    }
+
+    /// Whether all events of the module up to the cursor are known.
+    pub fn is_complete(&self, module: ModuleAddress) -> bool {
+        self.complete.contains(&module)
+    }
+
+    /// Whether a gate of the server owns this role whoever gave it.
+    pub fn is_claimed(&self, guild: GuildId, role: RoleId) -> bool {
+        let mut gates = self.gates(guild).iter();
+        self.policy.manual_roles == ManualRoles::Claim
+            && gates.any(|gate| gate.roles.contains(&role))
+    }
+
+    /// Someone of interest.
+    pub fn person(&self, user: UserId) -> Option<&Person> {
+        self.persons.get(&user)
+    }
+
+    /// A member's wallets.
+    pub fn wallets(&self, user: UserId) -> &[Wallet] {
+        self.person(user).map_or(&[], |person| &person.wallets)
+    }
+
+    /// The wallets that left a member, and how.
+    pub fn ended_links(&self, user: UserId) -> &[(Wallet, LinkEnd)] {
+        self.ended_links.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many wallets are linked.
+    pub fn link_count(&self) -> u64 {
+        self.owners.len() as u64
+    }
+
+    /// Everyone of interest in a server.
+    pub fn seated(&self, guild: GuildId) -> impl Iterator<Item = (UserId, &Seat)> {
+        let users = self.servers.get(&guild).into_iter().flatten();
+        users.filter_map(move |user| Some((*user, self.person(*user)?.seat(guild)?)))
+    }
+
+    /// Everyone of interest.
+    pub fn everyone(&self) -> impl Iterator<Item = UserId> {
+        self.persons.keys().copied()
+    }
+
+    /// How many members hold a role, or were given it: what share of them a mass removal would take.
+    pub fn holders(&self, guild: GuildId, role: RoleId) -> usize {
+        let holds = |seat: &Seat| seat.held.contains(&role) || seat.state(role).is_some();
+        self.seated(guild).filter(|(_, seat)| holds(seat)).count()
+    }
+
+    /// The roles that matter in a server: those of its gates, and those given by gates that are gone.
+    pub fn roles_of(&self, guild: GuildId) -> BTreeSet<RoleId> {
+        let of_gates = self.gates(guild).iter().flat_map(|gate| &gate.roles);
+        let ours = self.seated(guild).flat_map(|(_, seat)| &seat.applied);
+        of_gates
+            .chain(ours.map(|(role, _)| role))
+            .copied()
+            .collect()
+    }
+
+    /// Whether something speaks for a person being in a server besides that it has gates: a role of ours there, or a
+    /// subscription to one of its plans. They are read first.
+    pub fn concerns(&self, user: UserId, guild: GuildId) -> bool {
+        let asks = |module: &ModuleAddress| {
+            self.asking
+                .get(module)
+                .is_some_and(|asking| asking.contains(&guild))
+        };
+        self.person(user).is_some_and(|person| {
+            person
+                .seat(guild)
+                .is_some_and(|seat| !seat.applied.is_empty())
+                || person.wallets.iter().any(|wallet| {
+                    let held = self.holdings.of(*wallet).iter();
+                    held.map(|holding| holding.module)
+                        .any(|module| asks(&module))
+                })
+        })
+    }
+
+    /// How much was heard from Discord so far: what is asked now is newer than what was heard before.
+    pub fn news(&self) -> u64 {
+        self.news
+    }
+
+    /// Takes whose roles may have to change since the last call, and whether each paid or verified just now: touched ones,
+    /// and those whose access ended by `now`.
+    pub fn take_dirty(&mut self, now: Timestamp) -> FxHashMap<UserId, bool> {
+        for wallet in self.holdings.take_ended(now, &self.policy) {
+            self.touch_owner(wallet, false);
+        }
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Takes who got a seat in which server since the last call.
+    pub fn take_unread(&mut self) -> Vec<(GuildId, UserId)> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Takes where people were seen that nothing in the store speaks for.
+    pub fn take_sightings(&mut self) -> Vec<(UserId, GuildId)> {
+        std::mem::take(&mut self.sightings)
+    }
+
+    /// Marks a person for the next tick.
+    pub fn touch(&mut self, user: UserId) {
+        self.dirty.entry(user).or_default();
+    }
+
+    /// Marks everyone for the next tick; nobody as one who paid or verified just now.
+    pub fn touch_everyone(&mut self) {
+        self.dirty = self.persons.keys().map(|user| (*user, false)).collect();
+    }
+
+    fn touch_owner(&mut self, wallet: Wallet, just_now: bool) {
+        if let Some(user) = self.owners.get(&wallet) {
+            *self.dirty.entry(*user).or_default() |= just_now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

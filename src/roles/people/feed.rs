@@ -1,0 +1,366 @@
+//! How the picture is kept: filled from the store, then fed with what was committed and what was seen.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
+
+use super::{LOOK_EVERYWHERE, People, Presence, Seat};
+use crate::domain::{
+    AppliedState, Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Plan, PlanId, RoleAction,
+    RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
+};
+
+/// From the store.
+impl People {
+    /// Sets or removes a subscription.
+    pub fn set_subscription(
+        &mut self,
+        module: ModuleAddress,
+        id: SubscriptionId,
+        state: Option<&Subscription>,
+    ) {
+        let holdings = &mut self.holdings;
+        let concerned = holdings.set_subscription(module, id, state, &self.policy);
+        for wallet in concerned.into_iter().flatten() {
+            self.touch_owner(wallet, true);
+        }
+        let owner = concerned[1].and_then(|wallet| self.owners.get(&wallet).copied());
+        if let Some(user) = owner {
+            for guild in self.asking.get(&module).cloned().unwrap_or_default() {
+                self.take_seat(user, guild);
+            }
+        }
+    }
+
+    /// Sets or removes a plan.
+    pub fn set_plan(&mut self, module: ModuleAddress, id: PlanId, plan: Option<Plan>) {
+        for wallet in self.holdings.set_plan(module, id, plan, &self.policy) {
+            self.touch_owner(wallet, true);
+        }
+    }
+
+    /// Sets or lifts the merchant's block of a subscriber.
+    pub fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {
+        let policy = &self.policy;
+        self.holdings.set_blocked(module, wallet, blocked, policy);
+        self.touch_owner(wallet, true);
+    }
+
+    /// Sets a member's wallets.
+    pub fn set_wallets(&mut self, user: UserId, wallets: Vec<Wallet>) {
+        let person = self.persons.entry(user).or_default();
+        let former = std::mem::replace(&mut person.wallets, wallets.as_slice().into());
+        for wallet in former {
+            if self.owners.get(&wallet) == Some(&user) {
+                self.owners.remove(&wallet);
+            }
+        }
+        self.owners
+            .extend(wallets.into_iter().map(|wallet| (wallet, user)));
+        *self.dirty.entry(user).or_default() = true;
+        self.find_seats(user);
+        self.tidy(user);
+    }
+
+    /// Sets the wallets that left a member.
+    pub fn set_ended_links(&mut self, user: UserId, ended: Vec<(Wallet, LinkEnd)>) {
+        if ended.is_empty() {
+            self.ended_links.remove(&user);
+        } else {
+            self.ended_links.insert(user, ended);
+        }
+        self.touch(user);
+    }
+
+    /// Sets whether a member asked to be forgotten.
+    pub fn set_forgotten(&mut self, user: UserId, forgotten: bool) {
+        self.persons.entry(user).or_default().is_forgotten = forgotten;
+        self.touch(user);
+        self.tidy(user);
+    }
+
+    /// A member was seen in this server, or verified from there.
+    pub fn set_seen_in(&mut self, user: UserId, guild: GuildId) {
+        if self.persons.contains_key(&user) {
+            self.take_seat(user, guild);
+        }
+    }
+
+    /// Sets all gates. Everyone is looked at again.
+    pub fn set_gates(&mut self, gates: Vec<Gate>) {
+        self.gates.clear();
+        self.asking.clear();
+        for gate in gates {
+            self.asking
+                .entry(gate.module)
+                .or_default()
+                .insert(gate.guild);
+            self.gates.entry(gate.guild).or_default().push(gate);
+        }
+        for user in self.everyone().collect::<Vec<_>>() {
+            self.find_seats(user);
+            self.touch(user);
+        }
+    }
+
+    /// Sets which modules are known completely. Everyone is looked at again when that changes.
+    pub fn set_complete(&mut self, complete: BTreeSet<ModuleAddress>) {
+        if self.complete != complete {
+            self.complete = complete;
+            for user in self.everyone().collect::<Vec<_>>() {
+                self.touch(user);
+            }
+        }
+    }
+
+    /// Sets a role that this program gave, or is about to give or take; `None` where it did neither.
+    pub fn set_applied(
+        &mut self,
+        guild: GuildId,
+        user: UserId,
+        role: RoleId,
+        state: Option<AppliedState>,
+    ) {
+        self.seat(user, guild).set_applied(role, state);
+        if state.is_none() {
+            self.tidy(user);
+        }
+    }
+
+    /// The intent to make a change is durable.
+    pub fn intend(&mut self, change: &RoleChange) {
+        let state = Some(AppliedState::intended(change));
+        self.set_applied(change.guild, change.user, change.role, state);
+    }
+
+    /// Empties everything that comes from the store, to fill it again; what was seen on Discord stays.
+    pub fn clear_stored(&mut self) {
+        let persons = std::mem::take(&mut self.persons);
+        *self = Self {
+            policy: self.policy,
+            servers: std::mem::take(&mut self.servers),
+            news: self.news,
+            ..Self::default()
+        };
+        for (user, mut person) in persons {
+            person.wallets.clear();
+            person.is_forgotten = false;
+            person
+                .seats
+                .iter_mut()
+                .for_each(|seat| seat.applied.clear());
+            self.persons.insert(user, person);
+        }
+    }
+
+    /// Forgets those who are of no interest any more after all was filled again.
+    pub fn tidy_everyone(&mut self) {
+        for user in self.everyone().collect::<Vec<_>>() {
+            self.tidy(user);
+        }
+    }
+
+    /// Gives a person a seat in each server where something speaks for it.
+    fn find_seats(&mut self, user: UserId) {
+        let wallets = self.wallets(user);
+        if wallets.is_empty() {
+            return;
+        }
+        let mut guilds = BTreeSet::new();
+        if self.gates.len() <= LOOK_EVERYWHERE {
+            guilds.extend(self.gates.keys().copied());
+        } else {
+            let held = wallets.iter().flat_map(|wallet| self.holdings.of(*wallet));
+            guilds.extend(
+                held.filter_map(|one| self.asking.get(&one.module))
+                    .flatten(),
+            );
+        }
+        for guild in guilds {
+            self.take_seat(user, guild);
+        }
+    }
+
+    fn take_seat(&mut self, user: UserId, guild: GuildId) {
+        self.seat(user, guild);
+    }
+
+    fn seat(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
+        let (seat, is_new) = self.persons.entry(user).or_default().seat_mut(guild);
+        if is_new {
+            self.servers.entry(guild).or_default().insert(user);
+            self.unread.push((guild, user));
+        }
+        seat
+    }
+
+    /// Drops a person who is of no interest any more.
+    fn tidy(&mut self, user: UserId) {
+        let Some(person) = self.persons.get(&user) else {
+            return;
+        };
+        let is_ours = |seat: &Seat| {
+            let mut held = seat.held.iter();
+            !seat.applied.is_empty() || held.any(|role| self.is_claimed(seat.guild, *role))
+        };
+        if !person.wallets.is_empty() || person.seats.iter().any(is_ours) {
+            return;
+        }
+        for seat in self.persons.remove(&user).unwrap_or_default().seats {
+            self.leave_server(seat.guild, user);
+        }
+    }
+
+    fn leave_server(&mut self, guild: GuildId, user: UserId) {
+        if let Some(seated) = self.servers.get_mut(&guild) {
+            seated.remove(&user);
+            if seated.is_empty() {
+                self.servers.remove(&guild);
+            }
+        }
+    }
+}
+
+/// From Discord.
+impl People {
+    /// A member was seen with exactly these roles.
+    pub fn see(&mut self, guild: GuildId, user: UserId, roles: &[RoleId], pending: bool) {
+        let person = self.persons.get(&user);
+        if person.is_some_and(|person| person.seat(guild).is_none()) {
+            self.sightings.push((user, guild));
+        }
+        if person.is_some() || roles.iter().any(|role| self.is_claimed(guild, *role)) {
+            self.hear(guild, user, presence(pending), roles);
+        }
+    }
+
+    /// A member was found in the server's member list.
+    pub fn see_listed(
+        &mut self,
+        guild: GuildId,
+        user: UserId,
+        roles: &[RoleId],
+        pending: bool,
+        asked: u64,
+    ) {
+        if self.persons.contains_key(&user) {
+            self.read(guild, user, Some((roles, pending)), asked);
+        } else {
+            self.see(guild, user, roles, pending);
+        }
+    }
+
+    /// A member left the server, and with it lost its roles.
+    pub fn left(&mut self, guild: GuildId, user: UserId) {
+        if self.persons.contains_key(&user) {
+            self.hear(guild, user, Presence::Absent, &[]);
+        }
+    }
+
+    fn hear(&mut self, guild: GuildId, user: UserId, presence: Presence, roles: &[RoleId]) {
+        self.news += 1;
+        let news = self.news;
+        let seat = self.seat(user, guild);
+        seat.heard = news;
+        if seat.see(presence, roles) {
+            self.touch(user);
+            self.tidy(user);
+        }
+    }
+
+    /// Takes what was read of a person: their roles and whether the server's rules are still to be accepted; `None` for one
+    /// who is not there. `asked` is [`People::news`] of the moment of asking: what was heard since is not older, and stays.
+    pub fn read(
+        &mut self,
+        guild: GuildId,
+        user: UserId,
+        shown: Option<(&[RoleId], bool)>,
+        asked: u64,
+    ) {
+        let seat = self
+            .persons
+            .get(&user)
+            .and_then(|person| person.seat(guild));
+        let Some(seat) = seat else {
+            return;
+        };
+        let mut granted = Vec::new();
+        if seat.heard > asked {
+            if seat.presence != Presence::Unknown {
+                return;
+            }
+            // Nothing but acknowledged grants; the answer may be older than they are.
+            granted.extend(&seat.held);
+        }
+        match shown {
+            Some((roles, pending)) => {
+                granted.retain(|role| !roles.contains(role));
+                self.hear(guild, user, presence(pending), &[roles, &granted].concat());
+            }
+            None => self.hear(guild, user, Presence::Absent, &[]),
+        }
+    }
+
+    /// Discord made a change.
+    pub fn acknowledge(&mut self, guild: GuildId, user: UserId, role: RoleId, action: RoleAction) {
+        self.news += 1;
+        let news = self.news;
+        let seat = self.seat(user, guild);
+        seat.heard = news;
+        seat.acknowledge(role, action);
+        self.touch(user);
+        self.tidy(user);
+    }
+
+    /// Discord answered to a change that the member is not in the server.
+    pub fn not_there(&mut self, change: &RoleChange) {
+        let (guild, user, role) = (change.guild, change.user, change.role);
+        self.hear(guild, user, Presence::Absent, &[]);
+        let Some(person) = self.persons.get(&user) else {
+            return;
+        };
+        let state = person.seat(guild).and_then(|seat| seat.state(role));
+        if let Some(state) = state.filter(|state| state.outstanding() == Some(change.action)) {
+            let left = state.after_leaving(person.is_forgotten);
+            self.set_applied(guild, user, role, left);
+        }
+        self.touch(user);
+    }
+
+    /// A role was deleted: nobody holds it any more.
+    pub fn strike_role(&mut self, guild: GuildId, role: RoleId) {
+        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
+            let seat = self.seat(user, guild);
+            let before = seat.held.len();
+            seat.held.retain(|held| *held != role);
+            if seat.held.len() < before {
+                self.touch(user);
+            }
+        }
+    }
+
+    /// Before all holders of claimed roles are read: who held one only is forgotten, and read again if they still do.
+    pub fn forget_claimed(&mut self, guild: GuildId) {
+        if self.policy.manual_roles != ManualRoles::Claim {
+            return;
+        }
+        let seated: FxHashSet<_> = self.servers.get(&guild).cloned().unwrap_or_default();
+        for user in seated {
+            let person = self.persons.entry(user).or_default();
+            let is_ours = person.seats.iter().any(|seat| !seat.applied.is_empty());
+            if person.wallets.is_empty() && !is_ours {
+                person.seats.retain(|seat| seat.guild != guild);
+                self.leave_server(guild, user);
+                self.tidy(user);
+            }
+        }
+    }
+}
+
+fn presence(pending: bool) -> Presence {
+    if pending {
+        Presence::Pending
+    } else {
+        Presence::Present
+    }
+}

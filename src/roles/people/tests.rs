@@ -1,0 +1,165 @@
+//! Who is of interest, and what is newer than what.
+
+use alloy::primitives::Address;
+
+use super::*;
+use crate::domain::{
+    AppliedState, GateId, GateMatch, GateOrigin, PlanId, RoleAction, Subscription, SubscriptionId,
+};
+
+const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
+const GUILD: GuildId = GuildId(1);
+const ADA: UserId = UserId(7);
+const ROLE: RoleId = RoleId(100);
+
+fn wallet(byte: u8) -> Wallet {
+    Wallet(Address::repeat_byte(byte))
+}
+
+/// So many servers, each with a gate to a module of its own.
+fn people(policy: ManualRoles, servers: u64) -> People {
+    let mut people = People::new(Policy {
+        manual_roles: policy,
+        ..Policy::default()
+    });
+    let gate = |id| Gate {
+        id: GateId(id),
+        guild: GuildId(id),
+        module: ModuleAddress(Address::repeat_byte(id.try_into().unwrap())),
+        plans: [PlanId::from(1)].into(),
+        matching: GateMatch::Any,
+        roles: [ROLE].into(),
+        origin: GateOrigin::Config,
+    };
+    people.set_gates((1..=servers).map(gate).collect());
+    people
+}
+
+fn seats(people: &People, user: UserId) -> BTreeSet<GuildId> {
+    let seats = people
+        .person(user)
+        .into_iter()
+        .flat_map(|person| &person.seats);
+    seats.map(|seat| seat.guild).collect()
+}
+
+#[test]
+fn strangers_are_of_no_interest() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.see(GUILD, ADA, &[ROLE], false);
+    people.left(GUILD, ADA);
+    people.read(GUILD, ADA, Some((&[ROLE], false)), 0);
+    assert_eq!(people.everyone().count(), 0);
+    assert_eq!(people.seated(GUILD).count(), 0);
+}
+
+#[test]
+fn holders_of_claimed_roles_are_while_they_hold_them() {
+    let mut people = people(ManualRoles::Claim, 1);
+    people.see(GUILD, ADA, &[RoleId(1)], false);
+    assert_eq!(people.everyone().count(), 0);
+    people.see(GUILD, ADA, &[ROLE], false);
+    assert_eq!(people.everyone().count(), 1);
+    people.see(GUILD, ADA, &[], false);
+    assert_eq!(people.everyone().count(), 0);
+    assert_eq!(people.seated(GUILD).count(), 0);
+}
+
+#[test]
+fn who_unlinks_is_of_interest_until_the_last_role_of_ours_is_gone() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    people.set_applied(GUILD, ADA, ROLE, Some(AppliedState::Revoking));
+    people.set_wallets(ADA, Vec::new());
+    assert_eq!(people.everyone().count(), 1);
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
+    assert_eq!(people.everyone().count(), 0);
+}
+
+#[test]
+fn a_member_is_looked_for_in_every_server_while_there_are_few_and_else_where_something_speaks_for_it()
+ {
+    let mut few = people(ManualRoles::Adopt, 3);
+    few.set_wallets(ADA, vec![wallet(9)]);
+    assert_eq!(seats(&few, ADA), (1..=3).map(GuildId).collect());
+    let mut many = people(ManualRoles::Adopt, 50);
+    many.set_wallets(ADA, vec![wallet(9)]);
+    assert_eq!(seats(&many, ADA), BTreeSet::new());
+    let subscription = Subscription {
+        subscriber: Some((wallet(9), PlanId::from(1))),
+        ..Subscription::default()
+    };
+    many.set_subscription(MODULE, SubscriptionId::from(1), Some(&subscription));
+    many.set_seen_in(ADA, GuildId(5));
+    many.see(GuildId(6), ADA, &[], false);
+    many.set_applied(GuildId(7), ADA, ROLE, Some(AppliedState::Granted));
+    assert_eq!(seats(&many, ADA), [1, 5, 6, 7].map(GuildId).into());
+    let unread = many.take_unread();
+    assert_eq!(unread.len(), 4, "each is to be read: {unread:?}");
+    assert_eq!(many.take_sightings(), [(ADA, GuildId(6))]);
+    assert!(many.concerns(ADA, GuildId(1)) && many.concerns(ADA, GuildId(7)));
+    assert!(!many.concerns(ADA, GuildId(5)));
+}
+
+#[test]
+fn what_was_heard_after_the_asking_is_not_older_than_the_answer() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    let held = |people: &People| {
+        people
+            .person(ADA)
+            .unwrap()
+            .seat(GUILD)
+            .unwrap()
+            .held
+            .to_vec()
+    };
+    let asked = people.news();
+    people.read(GUILD, ADA, Some((&[ROLE], false)), asked);
+    assert_eq!(held(&people), [ROLE]);
+    let asked = people.news();
+    people.see(GUILD, ADA, &[], false);
+    people.read(GUILD, ADA, Some((&[ROLE], false)), asked);
+    assert_eq!(held(&people), []);
+    people.read(GUILD, ADA, Some((&[ROLE], false)), people.news());
+    assert_eq!(held(&people), [ROLE]);
+}
+
+#[test]
+fn a_grant_that_is_acknowledged_while_its_member_is_read_is_not_lost() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    people.set_applied(GUILD, ADA, ROLE, Some(AppliedState::Granting));
+    let asked = people.news();
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.read(GUILD, ADA, Some((&[RoleId(5)], false)), asked);
+    let seat = people.person(ADA).unwrap().seat(GUILD).unwrap();
+    assert_eq!(seat.held.as_slice(), [RoleId(5), ROLE]);
+    assert_eq!(seat.presence, Presence::Present);
+}
+
+#[test]
+fn a_deleted_role_is_struck_from_its_server_alone() {
+    let mut people = people(ManualRoles::Adopt, 2);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    for guild in [1, 2] {
+        people.see(GuildId(guild), ADA, &[ROLE], false);
+    }
+    people.strike_role(GUILD, ROLE);
+    assert_eq!(people.holders(GUILD, ROLE), 0);
+    assert_eq!(people.holders(GuildId(2), ROLE), 1);
+}
+
+#[test]
+fn what_was_seen_outlives_a_reload() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    people.see(GUILD, ADA, &[ROLE], false);
+    people.clear_stored();
+    people.set_wallets(ADA, vec![wallet(9)]);
+    people.tidy_everyone();
+    assert_eq!(people.holders(GUILD, ROLE), 1);
+    people.clear_stored();
+    people.tidy_everyone();
+    assert_eq!(people.everyone().count(), 0, "the link is gone");
+}

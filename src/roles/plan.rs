@@ -1,0 +1,198 @@
+//! PURE. Compares the roles that people should hold with those they hold: desired − observed.
+//!
+//! ```text
+//! desired(member, server) = ⋃ roles of the gates whose plans the member's wallets hold open at `now`
+//! grant  = desired − observed
+//! revoke = observed − desired, of roles that are ours (given or adopted; if gates claim them, any role of a gate)
+//! ```
+//!
+//! A change that was decided and not acknowledged is sent until it is; only its opposite takes its place. So a plan never
+//! asks whether it may have happened.
+
+use smallvec::SmallVec;
+
+use super::desired::{Because, entitlement, why_lost};
+use super::people::{People, Person, Presence, Seat};
+use crate::domain::{AppliedState, GuildId, ManualRoles, RoleAction, RoleId, Timestamp, UserId};
+
+/// One change that should be made. Orders by action first: grants before revokes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Decision {
+    /// Grant or revoke.
+    pub action: RoleAction,
+    /// Where.
+    pub guild: GuildId,
+    /// To whom.
+    pub user: UserId,
+    /// Which role.
+    pub role: RoleId,
+    /// On what evidence.
+    pub because: Because,
+    /// Whether the member paid or verified just now.
+    pub just_now: bool,
+}
+
+/// What is to be done for some people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Role changes for Discord to make, grants first.
+    pub changes: Vec<Decision>,
+    /// Roles that entitled members hold already: they become ours without any change.
+    pub adopted: Vec<Decision>,
+    /// Roles that are not ours any more, because they are not held or their claim became moot.
+    pub forgotten: Vec<(GuildId, UserId, RoleId)>,
+}
+
+/// What must change for these people, each in their own servers. With each, whether they paid or verified just now: such
+/// people need not have been read, because the changes are idempotent and Discord says who is not there.
+///
+/// Nothing is decided about roles of gates whose module has not been read completely.
+pub fn plan(
+    people: &People,
+    users: impl IntoIterator<Item = (UserId, bool)>,
+    now: Timestamp,
+) -> Plan {
+    let mut plan = Plan::default();
+    for (user, just_now) in users {
+        let Some(person) = people.person(user) else {
+            continue;
+        };
+        for seat in &person.seats {
+            let check = Check {
+                people,
+                person,
+                seat,
+                user,
+                just_now,
+                now,
+            };
+            check.check(&mut plan);
+        }
+    }
+    // Whatever the order of the people was.
+    plan.changes.sort_unstable();
+    plan.adopted.sort_unstable();
+    plan.forgotten.sort_unstable();
+    plan
+}
+
+/// One person in one server.
+struct Check<'a> {
+    people: &'a People,
+    person: &'a Person,
+    seat: &'a Seat,
+    user: UserId,
+    just_now: bool,
+    now: Timestamp,
+}
+
+impl Check<'_> {
+    fn check(&self, plan: &mut Plan) {
+        let Self {
+            people,
+            person,
+            seat,
+            ..
+        } = self;
+        if person.wallets.is_empty() && seat.held.is_empty() && seat.applied.is_empty() {
+            return;
+        }
+        let mut wanted: SmallVec<[RoleId; 4]> = SmallVec::new();
+        let mut unknown: SmallVec<[RoleId; 4]> = SmallVec::new();
+        for gate in people.gates(seat.guild) {
+            if !people.is_complete(gate.module) {
+                unknown.extend(gate.roles.iter().copied());
+            } else if let Some(because) = entitlement(people, gate, &person.wallets, self.now) {
+                for role in &gate.roles {
+                    if !wanted.contains(role) {
+                        wanted.push(*role);
+                        self.wanted(*role, because, plan);
+                    }
+                }
+            }
+        }
+        let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
+        for (role, state) in seat.applied.iter().filter(|(role, _)| is_known(role)) {
+            self.unwanted(*role, *state, plan);
+        }
+        for role in seat.held.iter().filter(|role| is_known(role)) {
+            if seat.state(*role).is_none() && people.is_claimed(seat.guild, *role) {
+                plan.changes
+                    .push(self.decide(RoleAction::Revoke, *role, Because::ByHand));
+            }
+        }
+    }
+
+    /// The member is entitled to the role.
+    fn wanted(&self, role: RoleId, because: Because, plan: &mut Plan) {
+        let is_held = self.seat.held.contains(&role);
+        let leave = self.people.policy().manual_roles == ManualRoles::Leave;
+        let grant = match (self.seat.state(role), self.seat.presence) {
+            (Some(AppliedState::Granting), _) | (Some(_), Presence::Absent) => false,
+            // Whatever is seen: the removal may have been sent.
+            (Some(AppliedState::Revoking | AppliedState::Claiming), _) => true,
+            (Some(AppliedState::Granted), presence) => presence == Presence::Present && !is_held,
+            (None, _) if is_held => {
+                if !leave {
+                    plan.adopted
+                        .push(self.decide(RoleAction::Grant, role, because));
+                }
+                false
+            }
+            (None, Presence::Present) => true,
+            // A role that was given by hand is not to be taken for ours.
+            (None, Presence::Unknown) => self.just_now && !leave,
+            (None, Presence::Absent | Presence::Pending) => false,
+        };
+        if grant {
+            plan.changes
+                .push(self.decide(RoleAction::Grant, role, because));
+        }
+    }
+
+    /// The member is not entitled to the role, of which this program made it `state`.
+    fn unwanted(&self, role: RoleId, state: AppliedState, plan: &mut Plan) {
+        let Self {
+            people,
+            person,
+            seat,
+            ..
+        } = self;
+        let is_held = seat.held.contains(&role);
+        let (revoke, forget) = match (state, seat.presence) {
+            // Discord answers of those who left that they are not there.
+            (AppliedState::Revoking, _) | (AppliedState::Granting, Presence::Absent) => {
+                (false, false)
+            }
+            (AppliedState::Claiming, _) => (false, !people.is_claimed(seat.guild, role)),
+            // It may have been given.
+            (AppliedState::Granting, _) => (true, false),
+            // A role may come back with its member.
+            (AppliedState::Granted, Presence::Absent) => (false, person.is_forgotten),
+            (AppliedState::Granted, Presence::Unknown) => (self.just_now || is_held, false),
+            (AppliedState::Granted, Presence::Pending | Presence::Present) => (is_held, !is_held),
+        };
+        if revoke {
+            let because = why_lost(people, seat.guild, role, self.user, self.now);
+            plan.changes
+                .push(self.decide(RoleAction::Revoke, role, because));
+        }
+        if forget {
+            plan.forgotten.push((seat.guild, self.user, role));
+        }
+    }
+
+    fn decide(&self, action: RoleAction, role: RoleId, because: Because) -> Decision {
+        Decision {
+            action,
+            guild: self.seat.guild,
+            user: self.user,
+            role,
+            because,
+            just_now: self.just_now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Changes that were decided and not acknowledged, became moot, or whose member has left.
+
+use super::*;
+use crate::domain::{Cause, RoleChange};
+
+fn change(action: RoleAction) -> RoleChange {
+    RoleChange {
+        action,
+        guild: GUILD,
+        user: ADA,
+        role: ROLE,
+        cause: Cause::NoSubscription,
+    }
+}
+
+const ENDED: Access = Access::Until(Timestamp(1 + 3_600 + 600));
+
+/// Ada, entitled or not, with a change of the role decided.
+fn decided_before(entitled: bool, state: AppliedState) -> People {
+    let mut people = scene(Policy::default(), one_gate());
+    subscribe(
+        &mut people,
+        4,
+        paid(wallet(9), 1, if entitled { 9_000 } else { 1 }),
+    );
+    ours(&mut people, ROLE, state);
+    people
+}
+
+#[test]
+fn a_decided_change_stands_whatever_is_seen_until_it_is_acknowledged() {
+    for held in [&[][..], &[ROLE]] {
+        let mut people = decided_before(true, AppliedState::Granting);
+        observe(&mut people, held);
+        assert_eq!(planned(&people), Plan::default());
+        let mut people = decided_before(false, AppliedState::Revoking);
+        observe(&mut people, held);
+        assert_eq!(planned(&people), Plan::default());
+    }
+}
+
+#[test]
+fn only_its_opposite_takes_the_place_of_a_decided_change() {
+    for held in [&[][..], &[ROLE]] {
+        let mut people = decided_before(false, AppliedState::Granting);
+        observe(&mut people, held);
+        assert_eq!(planned(&people), revokes(holding(4, ENDED)));
+        for state in [AppliedState::Revoking, AppliedState::Claiming] {
+            let mut people = decided_before(true, state);
+            observe(&mut people, held);
+            assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+        }
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_an_older_change_leaves_the_newer_intent() {
+    let mut people = decided_before(true, AppliedState::Granting);
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
+    assert_eq!(
+        planned(&people),
+        Plan::default(),
+        "the grant is still to come"
+    );
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    assert_eq!(planned(&people), Plan::default());
+    let mut people = decided_before(false, AppliedState::Revoking);
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    assert_eq!(
+        planned(&people),
+        Plan::default(),
+        "the removal is still to come"
+    );
+}
+
+#[test]
+fn a_role_of_ours_that_somebody_took_comes_back_and_is_forgotten_where_it_is_not_deserved() {
+    let mut people = decided_before(true, AppliedState::Granted);
+    observe(&mut people, &[]);
+    assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+    let mut people = decided_before(false, AppliedState::Granted);
+    observe(&mut people, &[]);
+    assert_eq!(planned(&people), forgets());
+}
+
+/// Ada was given the role, and left.
+fn departed() -> People {
+    let mut people = decided_before(false, AppliedState::Granted);
+    observe(&mut people, &[ROLE]);
+    people.left(GUILD, ADA);
+    people
+}
+
+#[test]
+fn a_role_that_comes_back_with_a_member_who_lapsed_while_away_is_taken() {
+    let mut people = departed();
+    assert_eq!(planned(&people), Plan::default(), "ada may come back");
+    observe(&mut people, &[ROLE]);
+    assert_eq!(planned(&people), revokes(holding(4, ENDED)));
+    observe(&mut people, &[]);
+    assert_eq!(planned(&people), forgets());
+}
+
+#[test]
+fn of_one_who_is_not_there_only_what_was_given_is_remembered() {
+    for (state, action, left) in [
+        (AppliedState::Granting, RoleAction::Grant, None),
+        (AppliedState::Claiming, RoleAction::Revoke, None),
+        (
+            AppliedState::Revoking,
+            RoleAction::Revoke,
+            Some(AppliedState::Granted),
+        ),
+    ] {
+        let mut people = departed();
+        ours(&mut people, ROLE, state);
+        people.not_there(&change(action));
+        let state = |people: &People| people.person(ADA).unwrap().seat(GUILD).unwrap().state(ROLE);
+        assert_eq!(state(&people), left);
+        assert_eq!(planned(&people), Plan::default());
+    }
+    // The answer to an older change says nothing about the newer one.
+    let mut people = departed();
+    ours(&mut people, ROLE, AppliedState::Granting);
+    people.not_there(&change(RoleAction::Revoke));
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    let seat = people.person(ADA).unwrap().seat(GUILD).unwrap();
+    assert_eq!(seat.state(ROLE), Some(AppliedState::Granted));
+}
+
+#[test]
+fn a_grant_that_is_acknowledged_after_its_member_left_leaves_nothing_to_take() {
+    let mut people = departed();
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    let seat = people.person(ADA).unwrap().seat(GUILD).unwrap();
+    assert!(seat.held.is_empty());
+    assert_eq!(planned(&people), Plan::default());
+}
+
+#[test]
+fn nothing_is_remembered_of_one_who_left_and_asked_to_be_forgotten() {
+    let mut people = departed();
+    people.set_wallets(ADA, Vec::new());
+    people.set_forgotten(ADA, true);
+    assert_eq!(planned(&people), forgets());
+    let mut people = departed();
+    people.set_forgotten(ADA, true);
+    ours(&mut people, ROLE, AppliedState::Revoking);
+    people.not_there(&change(RoleAction::Revoke));
+    let seat = people.person(ADA).unwrap().seat(GUILD).unwrap();
+    assert_eq!(seat.state(ROLE), None);
+}
+
+#[test]
+fn a_claim_that_the_gates_do_not_make_any_more_is_forgotten() {
+    let mut people = scene(under(ManualRoles::Claim), one_gate());
+    ours(&mut people, ROLE, AppliedState::Claiming);
+    observe(&mut people, &[ROLE]);
+    assert_eq!(planned(&people), Plan::default());
+    let mut people = scene(under(ManualRoles::Adopt), one_gate());
+    ours(&mut people, ROLE, AppliedState::Claiming);
+    observe(&mut people, &[ROLE]);
+    assert_eq!(planned(&people), forgets());
+}

@@ -1,0 +1,80 @@
+//! What a member did is the reason for a removal where it is one, and never where it is not.
+
+use super::*;
+use crate::domain::LinkEnd;
+
+/// A role of ours that ada holds, and the subscriptions of wallets that left her (by byte: when it was paid).
+fn because(
+    gates: Vec<Gate>,
+    own: Option<u64>,
+    left: &[(u8, u64, Option<u64>, LinkEnd)],
+    forgotten: bool,
+) -> Because {
+    let mut people = scene(Policy::default(), gates);
+    ours(&mut people, ROLE, AppliedState::Granted);
+    observe(&mut people, &[ROLE]);
+    if let Some(at) = own {
+        subscribe(&mut people, 9, paid(wallet(9), 1, at));
+    }
+    let mut ended = Vec::new();
+    for (byte, plan, at, end) in left {
+        if let Some(at) = at {
+            subscribe(
+                &mut people,
+                u64::from(*byte),
+                paid(wallet(*byte), *plan, *at),
+            );
+        }
+        ended.push((wallet(*byte), *end));
+    }
+    people.set_ended_links(ADA, ended);
+    people.set_forgotten(ADA, forgotten);
+    let [decision] = decided(&people).try_into().unwrap();
+    assert_eq!(decision.action, RoleAction::Revoke);
+    decision.because
+}
+
+#[test]
+fn a_wallet_with_an_open_subscription_that_left_is_the_reason() {
+    for end in [LinkEnd::Unlinked, LinkEnd::Moved] {
+        let left = [(4, 1, None, LinkEnd::Unlinked), (5, 1, Some(9_000), end)];
+        assert_eq!(because(one_gate(), None, &left, false), Because::Left(end));
+        // Another one of hers ended long before.
+        assert_eq!(
+            because(one_gate(), Some(1), &left, false),
+            Because::Left(end)
+        );
+    }
+}
+
+#[test]
+fn a_subscription_that_ended_is_the_reason_where_the_wallet_that_left_would_not_help() {
+    let left = [(5, 1, Some(2), LinkEnd::Unlinked)];
+    let expired = holding(9, Access::Until(Timestamp(1 + 4_200)));
+    assert_eq!(because(one_gate(), Some(1), &left, false), expired);
+    let unlinked = Because::Left(LinkEnd::Unlinked);
+    assert_eq!(because(one_gate(), None, &left, false), unlinked);
+}
+
+#[test]
+fn a_wallet_that_left_is_no_reason_where_the_gate_asks_for_something_else() {
+    let left = [(5, 2, Some(9_000), LinkEnd::Unlinked)];
+    let nothing = Because::NoHolding { linked: true };
+    assert_eq!(because(one_gate(), None, &left, false), nothing);
+    assert_eq!(because(vec![], None, &left, false), Because::NoGate);
+}
+
+#[test]
+fn one_of_several_wallets_that_a_gate_needs_together_is_a_reason() {
+    let both = vec![gate(1, GateMatch::All, &[1, 2], &[ROLE])];
+    let left = [(5, 2, Some(9_000), LinkEnd::Moved)];
+    let moved = Because::Left(LinkEnd::Moved);
+    assert_eq!(because(both, Some(9_000), &left, false), moved);
+}
+
+#[test]
+fn being_forgotten_is_the_reason_before_everything_else() {
+    for gates in [one_gate(), vec![]] {
+        assert_eq!(because(gates, None, &[], true), Because::Forgotten);
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a member stands at each gate: the same rule as the plan's, told in full.
+
+use super::blocking;
+use super::desired::{entitlement, holdings_of};
+use super::people::{Holding, People};
+use crate::discord::Discord;
+use crate::domain::{
+    DiscordStatus, Gate, GateStanding, MemberStanding, RoleId, RoleStanding, SubscriptionStanding,
+    Timestamp, UserId, Wallet,
+};
+use crate::projection::{self, Access};
+use crate::store::Store;
+
+/// Where a member stands at every gate of every server that they are in, with causes.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn standing(
+    store: &Store,
+    discord: &Discord,
+    status: &DiscordStatus,
+    people: &People,
+    user: UserId,
+    now: Timestamp,
+) -> anyhow::Result<MemberStanding> {
+    let wallets = people.wallets(user);
+    let mut gates = Vec::new();
+    let mut accesses = Vec::new();
+    let seats = people
+        .person(user)
+        .into_iter()
+        .flat_map(|person| &person.seats);
+    let mut seats: Vec<_> = seats.filter(|seat| seat.is_there()).collect();
+    seats.sort_unstable_by_key(|seat| seat.guild);
+    for seat in seats {
+        for gate in people.gates(seat.guild) {
+            let role = |role: &RoleId| RoleStanding {
+                role: *role,
+                name: discord
+                    .role_name(gate.guild, *role)
+                    .unwrap_or_else(|| role.to_string()),
+                held: seat.held.contains(role),
+            };
+            let mut subscriptions = Vec::new();
+            for (wallet, holding) in holdings_of(people, gate, wallets) {
+                let access = people.access(wallet, holding);
+                accesses.push(access);
+                subscriptions.push(subscription(people, wallet, holding, access, now));
+            }
+            gates.push(GateStanding {
+                gate: gate.id,
+                guild: gate.guild,
+                module: gate.module,
+                plans: gate.plans.iter().copied().collect(),
+                entitled: entitlement(people, gate, wallets, now).is_some(),
+                roles: gate.roles.iter().map(role).collect(),
+                subscriptions,
+                trouble: trouble(people, status, gate),
+            });
+        }
+    }
+    let store = store.clone();
+    let gates = blocking(move || {
+        let mut accesses = accesses.into_iter();
+        for gate in &mut gates {
+            for (one, access) in gate.subscriptions.iter_mut().zip(&mut accesses) {
+                let blocked = store.blocked(gate.module, one.wallet)?;
+                let state = store.subscription(gate.module, one.subscription)?;
+                one.cause = state.and_then(|state| {
+                    projection::cause(gate.module, one.subscription, &state, blocked, access, now)
+                });
+            }
+        }
+        Ok(gates)
+    })
+    .await?;
+    Ok(MemberStanding {
+        user,
+        wallets: wallets.to_vec(),
+        now,
+        gates,
+    })
+}
+
+/// A subscription as far as the picture tells; its cause needs its full state.
+fn subscription(
+    people: &People,
+    wallet: Wallet,
+    holding: &Holding,
+    access: Access,
+    now: Timestamp,
+) -> SubscriptionStanding {
+    let plan = people.holdings().plan(holding.module, holding.plan);
+    SubscriptionStanding {
+        wallet,
+        subscription: holding.id,
+        plan: holding.plan,
+        paid_until: plan
+            .zip(holding.gist.last_paid_at)
+            .map(|(plan, paid)| paid.plus(plan.interval)),
+        access_until: match access {
+            Access::Until(until) => Some(until),
+            Access::NeverPaid | Access::Shut(_) => None,
+        },
+        open: access.is_open(now),
+        cause: None,
+    }
+}
+
+/// Why a gate cannot work at present.
+fn trouble(people: &People, status: &DiscordStatus, gate: &Gate) -> Option<String> {
+    if !people.is_complete(gate.module) {
+        return Some("the subscriptions are still being read from the chain".to_owned());
+    }
+    let failing = |role| status.failing.get(&(gate.guild, role));
+    let of_role = gate.roles.iter().find_map(|role| failing(Some(*role)));
+    of_role.or_else(|| failing(None)).cloned()
+}

@@ -1,0 +1,222 @@
+//! One tick: feed the picture, plan, ask the chain and the brake, make the intents durable, hand them over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use tracing::warn;
+
+use super::brake::Pass;
+use super::cause::to_changes;
+use super::plan::{Plan, plan};
+use super::{Roles, blocking};
+use crate::clock::machine_time;
+use crate::domain::{AppliedState, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId};
+
+impl Roles {
+    /// Brings Discord a step closer to what should be. Touches only people whose evidence changed.
+    pub(super) async fn tick(&mut self) -> anyhow::Result<()> {
+        self.decide().await?;
+        self.remember_sightings().await?;
+        self.read_on();
+        Ok(())
+    }
+
+    async fn decide(&mut self) -> anyhow::Result<()> {
+        // The clock is read before the events: a clock of block N with the events up to N or later is sound, the
+        // reverse could take a role for want of a payment that is already stored. `at_tip` must hold before and after,
+        // because a rollback is announced before it is committed.
+        let before = self.inputs.chain.borrow_and_update().clone();
+        let touched = self.store.take_touched();
+        let at_tip = before.at_tip && self.inputs.chain.borrow().at_tip;
+        self.feed(touched).await?;
+        let Some(confirmed) = before.confirmed else {
+            return Ok(());
+        };
+        if at_tip && !self.progress.reached_tip {
+            self.progress.reached_tip = true;
+            if std::mem::take(&mut self.progress.reload_at_tip) {
+                self.reload().await?;
+            }
+            self.touch_everyone();
+        }
+        // While history is being read, what is stored is the past: nothing is planned from it. While the node is away,
+        // what is stored is the newest there is: members who link a paid wallet get their role.
+        if !self.progress.reached_tip || (!at_tip && before.trouble.is_none()) {
+            return Ok(());
+        }
+        let now = confirmed.timestamp;
+        if now < self.progress.last_now {
+            self.touch_everyone();
+        }
+        self.progress.last_now = now;
+        let users = self.people.take_dirty(now);
+        if !users.is_empty() {
+            self.act(users, now, confirmed.number, at_tip).await?;
+        }
+        self.progress.counts_due.0 = true;
+        Ok(())
+    }
+
+    /// Plans for these people and has the changes made.
+    async fn act(
+        &mut self,
+        users: FxHashMap<UserId, bool>,
+        now: Timestamp,
+        block: u64,
+        may_revoke: bool,
+    ) -> anyhow::Result<()> {
+        for (user, _) in users.iter().filter(|(_, just_now)| **just_now) {
+            self.reading.want_first(&self.people, *user);
+        }
+        let looked_at = users.iter().map(|(user, just_now)| (*user, *just_now));
+        let Plan {
+            mut changes,
+            adopted,
+            forgotten,
+        } = plan(&self.people, looked_at, now);
+        if !may_revoke {
+            // They are looked at again with each tick, until the chain is followed to its tip.
+            for revoke in changes.extract_if(.., |one| one.action == RoleAction::Revoke) {
+                self.people.touch(revoke.user);
+            }
+        }
+        let just_now: BTreeMap<_, _> = changes
+            .iter()
+            .map(|one| ((one.guild, one.user, one.role), one.just_now))
+            .collect();
+        let store = self.store.clone();
+        let (mut changes, adopted) = blocking(move || {
+            Ok((
+                to_changes(&store, &changes, now)?,
+                to_changes(&store, &adopted, now)?,
+            ))
+        })
+        .await?;
+        self.confirm(&mut changes, &users);
+        self.hold_back(&mut changes, &users).await?;
+        let intents: Vec<_> = changes
+            .into_iter()
+            .map(|change| {
+                let just_now = just_now.get(&(change.guild, change.user, change.role));
+                Intent {
+                    just_now: just_now.copied().unwrap_or_default(),
+                    change,
+                    block,
+                }
+            })
+            .collect();
+        for intent in &intents {
+            self.people.intend(&intent.change);
+        }
+        for change in &adopted {
+            let given = Some(AppliedState::Granted);
+            self.people
+                .set_applied(change.guild, change.user, change.role, given);
+        }
+        for (guild, user, role) in &forgotten {
+            self.people.set_applied(*guild, *user, *role, None);
+            self.discord.withdraw(*guild, *user, *role);
+        }
+        let store = self.store.clone();
+        let intents = blocking(move || {
+            store.intend(&intents)?;
+            store.adopt(&adopted, block)?;
+            store.forget_applied(&forgotten)?;
+            Ok(intents)
+        })
+        .await?;
+        self.discord.send(intents);
+        Ok(())
+    }
+
+    /// Takes out of `changes` what the brake stops, having looked at these people.
+    async fn hold_back(
+        &mut self,
+        changes: &mut Vec<RoleChange>,
+        users: &FxHashMap<UserId, bool>,
+    ) -> anyhow::Result<()> {
+        let before = self.brake.stopped();
+        self.brake(changes, users);
+        let stopped = self.brake.stopped();
+        if stopped != before {
+            let store = self.store.clone();
+            blocking(move || store.set_stopped(&stopped)).await?;
+        }
+        Ok(())
+    }
+
+    fn brake(&mut self, changes: &mut Vec<RoleChange>, users: &FxHashMap<UserId, bool>) {
+        let is_whole = std::mem::take(&mut self.progress.full_pass);
+        let (people, confirming) = (&self.people, &self.confirming);
+        let pass = Pass {
+            is_looked_at: &|guild, user| {
+                users.contains_key(&user) && !confirming.awaits(guild, user)
+            },
+            is_whole: &|_| is_whole,
+            holders: &|guild, role| people.holders(guild, role),
+            policy: people.policy(),
+            now: machine_time(),
+        };
+        self.brake.hold_back(changes, &pass);
+        self.show_held_back();
+    }
+
+    /// Shows which removals are stopped, where that changed.
+    pub(super) fn show_held_back(&mut self) {
+        let held_back: BTreeMap<_, _> = self.brake.held_back().collect();
+        if held_back == self.held_back {
+            return;
+        }
+        for ((guild, role), held) in &held_back {
+            if !self.held_back.contains_key(&(*guild, *role)) {
+                warn!(%guild, %role, removals = held.removals, holders = held.holders,
+                    "stopped a mass removal; check the gates, the links and the node, then approve it: /amser approve");
+            }
+        }
+        let guilds: BTreeSet<_> = held_back
+            .keys()
+            .chain(self.held_back.keys())
+            .map(|key| key.0)
+            .collect();
+        for guild in guilds {
+            let here = held_back.iter().filter(|((of, _), _)| *of == guild);
+            let here = here.map(|((_, role), held)| (*role, *held)).collect();
+            self.discord.show_held_back(guild, here);
+        }
+        self.held_back = held_back;
+    }
+
+    /// Counts for the status page. Walks all subscriptions, so it takes at most a fiftieth of the time.
+    pub(super) fn count(&mut self) {
+        let started = Instant::now();
+        let (due, at) = self.progress.counts_due;
+        if !due || started < at {
+            return;
+        }
+        let counts = Counts {
+            subscriptions: self.people.holdings().count(),
+            active: self.people.open_count(self.progress.last_now),
+            links: self.people.link_count(),
+            gates: self.people.gate_count(),
+            held_back: self
+                .held_back
+                .values()
+                .map(|held| held.removals as u64)
+                .sum(),
+        };
+        self.inputs
+            .counts
+            .send_if_modified(|before| std::mem::replace(before, counts) != counts);
+        self.progress.counts_due = (false, started + started.elapsed() * 50);
+    }
+
+    async fn remember_sightings(&mut self) -> anyhow::Result<()> {
+        let sightings = self.people.take_sightings();
+        if sightings.is_empty() {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        blocking(move || store.saw(&sightings)).await
+    }
+}
