@@ -27,7 +27,7 @@ use self::answer::Answer;
 use self::ids::Press;
 use self::running::{Asked, Commands, Data, defer_component, ephemeral, manages, refuse};
 use crate::discord::Discord;
-use crate::domain::{DiscordStatus, GuildId, UserId};
+use crate::domain::DiscordStatus;
 use crate::text;
 
 /// The framework with every command, for [`crate::discord::connect`]. Call it on the runtime that shall do the work.
@@ -90,12 +90,10 @@ async fn pressed(
         return Ok(());
     };
     let context = framework.serenity_context;
-    let asked = Asked {
-        user: UserId(component.user.id.get()),
-        guild: component.guild_id.map(|guild| GuildId(guild.get())),
-    };
+    let member = component.member.as_ref();
+    let asked = Asked::new(component.user.id, component.guild_id, member);
     let refusal = match press {
-        Press::Approve(_) if !manages(component.member.as_ref()) => Some(text::managers_only()),
+        Press::Approve(_) if !manages(member) => Some(text::managers_only()),
         Press::Verify if asked.guild.is_none() => Some(text::only_in_servers()),
         _ => None,
     };
@@ -107,10 +105,9 @@ async fn pressed(
     }
     defer_component(context, component).await?;
     let commands = Arc::clone(framework.user_data);
+    let user = asked.user;
     let work = async move {
-        let user = asked.user;
-        let here = asked.guild.map(|guild| Asked { user, guild });
-        match (press, here) {
+        match (press, asked.in_server()) {
             (Press::Verify, Some(here)) => member::verification(commands, here).await,
             (Press::Approve(shown), Some(here)) => approve::pressed(commands, here, shown).await,
             (Press::Forget, _) => privacy::forget(commands, user).await,
@@ -120,7 +117,7 @@ async fn pressed(
             }
         }
     };
-    framework.user_data.work(asked.user, &component.token, work);
+    framework.user_data.work(user, &component.token, work);
     Ok(())
 }
 

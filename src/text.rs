@@ -14,8 +14,8 @@ pub(crate) use command::{
 };
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
-    closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
-    wrong_channel,
+    closed_thread, gates, managers_only, no_gates, nothing_held, posted, still_reading, synced,
+    whois, wrong_channel,
 };
 pub(crate) use receipt::{Receipt, not_gated, why};
 pub(crate) use status::{Pending, Status, Unread, status};

@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 
 use super::answer::{self, Answer};
 use super::ids::{self, VERIFY};
-use super::running::{Asked, Commands, Context, Costly, Data, answer_manager};
+use super::running::{Asked, Commands, Context, Costly, Data, answer_manager, role_ids};
 use super::{approve, receipt};
 use crate::discord::{Failure, Reason};
-use crate::domain::{GuildId, Question, RoleId, UserId};
+use crate::domain::{Gate, GuildId, Question, RoleId, UserId};
 use crate::text;
 
 /// How long a manager waits to hear of a large server; it is read to its end all the same.
@@ -86,11 +86,15 @@ async fn whois(
 /// not a member. Of everybody else the answer is the same as of a member who has linked nothing.
 async fn identified(commands: Data, asked: Asked, user: UserId) -> anyhow::Result<Answer> {
     let standing = commands.standing(user).await?;
+    let unread = commands.unread(asked.guild);
     let here: Vec<_> = standing
         .gates
         .iter()
         .filter(|gate| gate.guild == asked.guild)
         .collect();
+    if let (true, Some(unread)) = (here.is_empty(), unread) {
+        return Ok(Answer::text(unread.sentence()));
+    }
     if here.is_empty() {
         return Ok(Answer::text(text::whois(user, &BTreeSet::new(), 0)));
     }
@@ -110,17 +114,19 @@ async fn why(
     #[description = "The member"] member: serenity::User,
     #[description = "The role"] role: serenity::Role,
 ) -> anyhow::Result<()> {
+    let poise::Context::Application(application) = context else {
+        anyhow::bail!("every command is a slash command");
+    };
+    let known = &application.interaction.data.resolved.members;
+    let roles = known.get(&member.id);
+    let roles = roles.map_or_else(Vec::new, |member| role_ids(&member.roles));
     answer_manager(context, move |commands, asked| async move {
-        let user = UserId(member.id.get());
-        receipt::why(
-            commands,
-            asked,
-            user,
-            RoleId(role.id.get()),
-            &role.name,
-            true,
-        )
-        .await
+        let about = Asked {
+            user: UserId(member.id.get()),
+            guild: asked.guild,
+            roles,
+        };
+        receipt::why(commands, about, RoleId(role.id.get()), &role.name, true).await
     })
     .await
 }
@@ -204,8 +210,7 @@ async fn posted(commands: Data, asked: Asked, channel: ChannelId) -> anyhow::Res
 
 async fn listed(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let guild = asked.guild;
-    let mut gates = commands.with_store(|store| store.gates()).await?;
-    gates.retain(|gate| gate.guild == guild);
+    let gates = commands.gates(guild).await?;
     Ok(Answer::text(text::gates(&gates, &commands.failing(guild))))
 }
 
@@ -213,6 +218,9 @@ async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let guild = asked.guild;
     if let Err(too_often) = commands.count(guild, Costly::Sync) {
         return Ok(too_often);
+    }
+    if commands.gates(guild).await?.is_empty() {
+        return Ok(Answer::text(text::no_gates()));
     }
     let (answer, synced) = oneshot::channel();
     let question = Question::Sync { guild, answer };
@@ -227,8 +235,7 @@ async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
 
 async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let guild = asked.guild;
-    let mut gates = commands.with_store(|store| store.gates()).await?;
-    gates.retain(|gate| gate.guild == guild);
+    let gates = commands.gates(guild).await?;
     let chain = commands.services.chain.borrow().clone();
     let discord = commands.services.discord.borrow().clone();
     let mut trouble: Vec<_> = commands.failing(guild).into_values().collect();
@@ -250,8 +257,15 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
 }
 
 impl Commands {
+    /// The gates of a server.
+    pub(super) async fn gates(&self, guild: GuildId) -> anyhow::Result<Vec<Gate>> {
+        let mut gates = self.with_store(|store| store.gates()).await?;
+        gates.retain(|gate| gate.guild == guild);
+        Ok(gates)
+    }
+
     /// The standing errors of a server, by role (`None`: the whole server).
-    fn failing(&self, guild: GuildId) -> BTreeMap<Option<RoleId>, String> {
+    pub(super) fn failing(&self, guild: GuildId) -> BTreeMap<Option<RoleId>, String> {
         let status = self.services.discord.borrow();
         let here = status.failing.iter().filter(|((of, _), _)| *of == guild);
         here.map(|((_, role), sentence)| (*role, sentence.clone()))

@@ -54,16 +54,7 @@ pub(super) async fn why(
     #[description = "The role"] role: serenity::Role,
 ) -> anyhow::Result<()> {
     answer(context, move |commands, asked| async move {
-        let user = asked.user;
-        receipt::why(
-            commands,
-            asked,
-            user,
-            RoleId(role.id.get()),
-            &role.name,
-            false,
-        )
-        .await
+        receipt::why(commands, asked, RoleId(role.id.get()), &role.name, false).await
     })
     .await
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::running::Data;
-use crate::domain::{Applied, JournalEntry, Link, LinkEnd, UserId, Wallet};
+use crate::domain::{Applied, Approval, JournalEntry, Link, LinkEnd, UserId, Wallet};
 use crate::store::{Challenge, LinkRequest, Notice, RequestState, Store};
 use crate::text;
 
@@ -32,6 +32,10 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let challenges: Vec<_> = store.challenges_of(user)?.iter().map(challenge).collect();
     let notices = store.notices_of(user)?;
     let notices: Vec<_> = notices.iter().map(notice).collect();
+    let seen_in = store.seen_in(user)?;
+    let mut approvals = store.approvals()?;
+    approvals.retain(|approval| approval.by == user);
+    let approvals: Vec<_> = approvals.iter().map(approval).collect();
     let ended = store.ended_links_of(user)?;
     let ended: Vec<_> = ended.iter().map(ended_link).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
@@ -45,6 +49,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "texts_to_sign": challenges,
         "moved_wallets_to_tell": notices,
         "ended_links": ended,
+        "seen_in": seen_in,
+        "approvals": approvals,
         "roles": roles,
         "journal": journal,
     }))
@@ -83,6 +89,15 @@ fn notice(notice: &Notice) -> Value {
     json!({
         "wallet": notice.wallet,
         "moved_at": notice.moved_at.to_string(),
+    })
+}
+
+fn approval(approval: &Approval) -> Value {
+    json!({
+        "at": approval.at.to_string(),
+        "guild_id": approval.guild,
+        "role_id": approval.role,
+        "removals": approval.removals,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::running::{Asked, Data};
-use crate::domain::{RoleId, UserId};
+use crate::domain::RoleId;
 use crate::text;
 
 /// Journal entries of the member that are looked through.
@@ -10,18 +10,17 @@ const LOOKED_THROUGH: usize = 500;
 /// Journal entries of the role that are shown.
 const SHOWN: usize = 5;
 
-/// Why `user` has a role of the server, or does not; `manager`: whether someone else asks.
+/// Why a member of the server has a role, or does not; `manager`: whether someone else asks.
 pub(super) async fn why(
     commands: Data,
-    asked: Asked,
-    user: UserId,
+    about: Asked,
     role: RoleId,
     name: &str,
     manager: bool,
 ) -> anyhow::Result<Answer> {
-    let guild = asked.guild;
+    let (user, guild) = (about.user, about.guild);
     // First, since it also settles what has just happened.
-    let standing = commands.standing(user).await?;
+    let (standing, unread) = commands.standing_in(user, guild, &about.roles).await?;
     let (applied, history, gates) = commands
         .with_store(move |store| {
             let mut history = store.journal_of(user, LOOKED_THROUGH)?;
@@ -46,7 +45,7 @@ pub(super) async fn why(
             .iter()
             .filter(|gate| gate.guild == guild && gate.roles.iter().any(|one| one.role == role))
             .collect(),
-        unread: commands.unread(&standing, guild, &gates),
+        unread,
         held_back: commands.held_back(guild, role),
         linked: !standing.wallets.is_empty(),
         now: standing.now,

@@ -123,7 +123,7 @@ fn essence(value: &Value, wanted: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let kept = object.iter().filter(|(key, value)| {
-                let is_set = wanted.get(key.as_str()).is_some();
+                let is_set = !says_nothing(&wanted[key.as_str()]);
                 !says_nothing(value) && (is_set || !DISCORDS_OWN.contains(&key.as_str()))
             });
             Value::Object(

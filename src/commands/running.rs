@@ -15,7 +15,7 @@ use url::Url;
 
 use super::answer::Answer;
 use crate::discord::Discord;
-use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, UserId};
+use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, RoleId, UserId};
 use crate::limiter::Limiter;
 use crate::store::Store;
 use crate::text;
@@ -69,10 +69,38 @@ pub(super) enum Costly {
 }
 
 /// Who asked, and where. `Place` is `Option<GuildId>` for the commands that also work in direct messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked<Place = GuildId> {
     pub(super) user: UserId,
     pub(super) guild: Place,
+    /// The roles that Discord shows on them there.
+    pub(super) roles: Vec<RoleId>,
+}
+
+impl Asked<Option<GuildId>> {
+    /// Who sent an interaction.
+    pub(super) fn new(
+        user: serenity::all::UserId,
+        guild: Option<serenity::all::GuildId>,
+        member: Option<&Member>,
+    ) -> Self {
+        Self {
+            user: UserId(user.get()),
+            guild: guild.map(|guild| GuildId(guild.get())),
+            roles: member.map_or_else(Vec::new, |member| role_ids(&member.roles)),
+        }
+    }
+
+    /// The same, if it was in a server.
+    pub(super) fn in_server(self) -> Option<Asked> {
+        let Self { user, guild, roles } = self;
+        guild.map(|guild| Asked { user, guild, roles })
+    }
+}
+
+/// Roles as an interaction names them.
+pub(super) fn role_ids(roles: &[serenity::all::RoleId]) -> Vec<RoleId> {
+    roles.iter().map(|role| RoleId(role.get())).collect()
 }
 
 pub(super) type Data = Arc<Commands>;
@@ -89,14 +117,14 @@ where
     let poise::Context::Application(application) = context else {
         anyhow::bail!("every command is a slash command");
     };
-    let asked = Asked {
-        user: UserId(context.author().id.get()),
-        guild: context.guild_id().map(|guild| GuildId(guild.get())),
-    };
+    let interaction = application.interaction;
+    let member = interaction.member.as_deref();
+    let asked = Asked::new(interaction.user.id, interaction.guild_id, member);
     context.defer_ephemeral().await?;
     let commands = context.data();
+    let user = asked.user;
     let work = work(Arc::clone(&commands), asked);
-    commands.work(asked.user, &application.interaction.token, work);
+    commands.work(user, &interaction.token, work);
     Ok(())
 }
 
@@ -108,11 +136,12 @@ pub(super) async fn answer<F>(
 where
     F: Future<Output = anyhow::Result<Answer>> + Send + 'static,
 {
-    let Some(guild) = context.guild_id().map(|guild| GuildId(guild.get())) else {
+    if context.guild_id().is_none() {
         return refuse(context, text::only_in_servers()).await;
-    };
-    answer_anywhere(context, |commands, Asked { user, .. }| {
-        work(commands, Asked { user, guild })
+    }
+    answer_anywhere(context, |commands, asked| {
+        let here = asked.in_server().expect("the interaction names a server");
+        work(commands, here)
     })
     .await
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::pending;
 use super::running::{Asked, Commands, Data};
-use crate::domain::{Gate, GuildId, MemberStanding, Question, ReadingState, UserId};
+use crate::domain::{
+    Gate, GateStanding, GuildId, MemberStanding, Question, ReadingState, RoleId, RoleStanding,
+    UserId,
+};
 use crate::text;
 
 impl Commands {
@@ -14,22 +17,65 @@ impl Commands {
         self.ask(|answer| Question::Standing { user, answer }).await
     }
 
-    /// Whether a member's standing leaves out a server with gates in which they are, and why.
-    pub(super) fn unread(
+    /// As [`Self::standing`], of a member whom Discord shows in a server with these roles; and why that server is left out,
+    /// if it is. A member without wallets is read nowhere, and nothing but what Discord shows is needed of them.
+    pub(super) async fn standing_in(
         &self,
-        standing: &MemberStanding,
+        user: UserId,
         guild: GuildId,
-        gates: &[Gate],
-    ) -> Option<text::Unread> {
-        if !standing.leaves_out(guild, gates) {
-            return None;
+        roles: &[RoleId],
+    ) -> anyhow::Result<(MemberStanding, Option<text::Unread>)> {
+        let mut standing = self.standing(user).await?;
+        let gates = self.gates(guild).await?;
+        if !standing.leaves_out(guild, &gates) {
+            return Ok((standing, None));
         }
+        if !standing.wallets.is_empty() {
+            let unread = self.unread(guild).unwrap_or(text::Unread::NotYet);
+            return Ok((standing, Some(unread)));
+        }
+        let here = gates.iter().map(|gate| self.without_wallet(gate, roles));
+        standing.gates.extend(here);
+        Ok((standing, None))
+    }
+
+    /// Whether a server was not read, and why.
+    pub(super) fn unread(&self, guild: GuildId) -> Option<text::Unread> {
         let status = self.services.discord.borrow();
         let server = status.servers.get(&guild);
-        Some(match server.map(|server| &server.reading) {
-            Some(ReadingState::Failed(_)) => text::Unread::Failed,
-            None | Some(ReadingState::NotYet | ReadingState::Done) => text::Unread::NotYet,
-        })
+        match server.map(|server| &server.reading) {
+            Some(ReadingState::Done) => None,
+            Some(ReadingState::Failed(_)) => Some(text::Unread::Failed),
+            None | Some(ReadingState::NotYet) => Some(text::Unread::NotYet),
+        }
+    }
+
+    /// Where a member who has linked no wallet and has these roles stands at a gate.
+    fn without_wallet(&self, gate: &Gate, held: &[RoleId]) -> GateStanding {
+        let role = |role: &RoleId| RoleStanding {
+            role: *role,
+            name: self
+                .discord
+                .role_name(gate.guild, *role)
+                .unwrap_or_else(|| role.to_string()),
+            held: held.contains(role),
+        };
+        let failing = self.failing(gate.guild);
+        let of_role = gate.roles.iter().find_map(|role| failing.get(&Some(*role)));
+        let chain = self.services.chain.borrow();
+        let trouble = of_role
+            .or_else(|| failing.get(&None))
+            .or_else(|| chain.unread_modules.get(&gate.module));
+        GateStanding {
+            gate: gate.id,
+            guild: gate.guild,
+            module: gate.module,
+            plans: gate.plans.iter().copied().collect(),
+            entitled: false,
+            roles: gate.roles.iter().map(role).collect(),
+            subscriptions: Vec::new(),
+            trouble: trouble.cloned(),
+        }
     }
 }
 
@@ -37,7 +83,11 @@ pub(super) async fn status(
     commands: Data,
     asked: Asked<Option<GuildId>>,
 ) -> anyhow::Result<Answer> {
-    let mut standing = commands.standing(asked.user).await?;
+    let user = asked.user;
+    let (mut standing, unread) = match asked.guild {
+        Some(guild) => commands.standing_in(user, guild, &asked.roles).await?,
+        None => (commands.standing(user).await?, None),
+    };
     // The server that was asked in comes first.
     standing
         .gates
@@ -46,11 +96,8 @@ pub(super) async fn status(
     let confirmations = commands.services.confirmations;
     let wallets = standing.wallets.clone();
     let news = chain.clone();
-    let (pending, gates) = commands
-        .with_store(move |store| {
-            let pending = pending::of(store, &wallets, &news, confirmations)?;
-            Ok((pending, store.gates()?))
-        })
+    let pending = commands
+        .with_store(move |store| pending::of(store, &wallets, &news, confirmations))
         .await?;
     let guild_name = |guild| commands.discord.guild_name(guild);
     let queue_wait = |guild| {
@@ -62,10 +109,7 @@ pub(super) async fn status(
         standing: &standing,
         pending: &pending,
         chain: &chain,
-        // Whoever asks in a server is a member there.
-        unread: asked
-            .guild
-            .and_then(|guild| commands.unread(&standing, guild, &gates)),
+        unread,
         queue_wait: &queue_wait,
         guild_name: &guild_name,
         checkout_url: &commands.services.checkout_url,

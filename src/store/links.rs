@@ -132,11 +132,18 @@ impl Store {
         Ok(())
     }
 
-    /// Notes in which servers members were seen.
+    /// Notes in which servers members were seen. Of those who have linked no wallet nothing is kept: they may have asked to be
+    /// forgotten, and the roles that are left to them name their servers.
     pub fn saw(&self, sightings: &[(UserId, GuildId)]) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
         for (user, guild) in sightings {
-            saw_within(&transaction, *user, *guild)?;
+            let wallets = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
+            let members = transaction.open_table(MEMBER_WALLETS)?;
+            let is_linked = members.range(wallets)?.next().is_some();
+            drop(members);
+            if is_linked {
+                saw_within(&transaction, *user, *guild)?;
+            }
         }
         transaction.commit()?;
         Ok(())

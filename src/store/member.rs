@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use alloy::primitives::Address;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::codec::decode;
+use super::codec::{decode, encode};
 use super::ledger::{forgotten_row, state_of};
 use super::tables::{
-    APPLIED, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
-    SEEN_IN,
+    APPLIED, APPROVALS, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL,
+    MEMBER_WALLETS, SEEN_IN,
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{Store, ended, notices};
-use crate::domain::{Applied, JournalEntry, UserId, Wallet};
+use crate::domain::{Applied, Approval, JournalEntry, UserId, Wallet};
 
 impl Store {
     /// The newest `limit` journal entries of a member, newest first.
@@ -115,6 +115,7 @@ impl Store {
             }
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
+            forget_approvals(&transaction, user)?;
             notices::forget(&transaction, user)?;
             ended::forget(&transaction, user)?;
             if forget_causes(&transaction, user)? {
@@ -156,6 +157,25 @@ pub(super) fn let_go(
     for user in without_roles {
         transaction.open_table(FORGOTTEN)?.remove(user)?;
         ended::forget(transaction, UserId(user))?;
+    }
+    Ok(())
+}
+
+/// That stopped removals were approved stays, but not by whom.
+fn forget_approvals(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
+    let mut approvals = transaction.open_table(APPROVALS)?;
+    let mut rows = Vec::new();
+    for row in approvals.iter()? {
+        let (key, value) = row?;
+        let approval: Approval = decode(value.value())?;
+        if approval.by == user {
+            rows.push((key.value(), approval));
+        }
+    }
+    for (key, approval) in rows {
+        let by = UserId(0);
+        let nameless = encode(&Approval { by, ..approval });
+        approvals.insert(key, nameless.as_slice())?;
     }
     Ok(())
 }

@@ -13,6 +13,11 @@ pub(crate) fn managers_only() -> String {
     "Only members with the permission \"Manage Server\" can do this.".to_owned()
 }
 
+/// The server has no gates.
+pub(crate) fn no_gates() -> String {
+    "No role of this server needs a subscription yet.".to_owned()
+}
+
 /// A role as Discord shows it: by its name of today.
 pub(super) fn mention(role: RoleId) -> String {
     format!("<@&{role}>")
@@ -36,7 +41,7 @@ pub(crate) struct Check<'a> {
 /// `/amser check`.
 pub(crate) fn check(check: &Check<'_>) -> String {
     let mut lines = vec![match check.gates {
-        0 => return "No role of this server needs a subscription yet.".to_owned(),
+        0 => return no_gates(),
         1 => "One gate gives roles in this server; `/amser gates` shows it.".to_owned(),
         many => format!("{many} gates give roles in this server; `/amser gates` lists them."),
     }];
@@ -123,7 +128,7 @@ fn members_intent(intent: MembersIntent) -> Option<String> {
 /// `/amser gates`. `trouble`: the standing errors by role (`None`: of the whole server).
 pub(crate) fn gates(gates: &[Gate], trouble: &BTreeMap<Option<RoleId>, String>) -> String {
     if gates.is_empty() {
-        return "No role of this server needs a subscription yet.".to_owned();
+        return no_gates();
     }
     let mut lines = vec!["Who holds which role in this server:".to_owned()];
     lines.extend(
@@ -239,8 +244,7 @@ pub(crate) fn synced(synced: SyncOutcome) -> String {
         at_tip,
     } = synced;
     if members == 0 {
-        return "No role of this server needs a subscription yet, so there is nothing to do."
-            .to_owned();
+        return "Nobody here has linked a wallet yet, so there is nothing to do.".to_owned();
     }
     let checked = count(members, "member", "members");
     let mut lines = vec![match (grants, revokes) {

@@ -35,7 +35,8 @@ pub(crate) enum Unread {
 }
 
 impl Unread {
-    pub(super) fn sentence(self) -> String {
+    /// What is told instead.
+    pub(crate) fn sentence(self) -> String {
         match self {
             Self::NotYet => not_read_yet(),
             Self::Failed => unreadable(),

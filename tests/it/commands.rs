@@ -20,14 +20,14 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256, U256};
 use amser_roles::commands::Services;
 use amser_roles::domain::{
-    Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, EventKind, Gate, GateId, GateMatch,
-    GateOrigin, GuildId, Link, ModuleAddress, PlanId, Position, Question, RoleId, SubscriptionId,
-    Timestamp, UserId, Wallet,
+    Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, DiscordStatus, EventKind, Gate, GateId,
+    GateMatch, GateOrigin, GuildId, Link, ModuleAddress, PlanId, Position, ReadingState, RoleId,
+    SubscriptionId, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Reply};
 use amser_roles::store::{Challenge, RequestState, Store, Usable};
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::support::scene::patient;
 use bot::{Bot, start};
@@ -328,17 +328,13 @@ impl Story {
     async fn ready(&self) {
         let mut status = self.bot.status.clone();
         let ready = async {
-            status.wait_for(|status| status.connected).await.unwrap();
-            loop {
-                let (answer, answered) = oneshot::channel();
-                let user = self.user;
-                let question = Question::Standing { user, answer };
-                self.bot.questions.send(question).await.unwrap();
-                if answered.await.unwrap().gates.len() == 2 {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
+            let is_read = |status: &DiscordStatus| {
+                let mut servers = status.servers.values();
+                status.servers.len() == 2
+                    && servers.all(|server| server.reading == ReadingState::Done)
+            };
+            let ready = status.wait_for(|status| status.connected && is_read(status));
+            ready.await.unwrap();
         };
         tokio::time::timeout(DEADLINE, ready).await.unwrap();
     }

@@ -4,8 +4,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
 
 use super::*;
 use crate::domain::{
-    Cause, GuildId, Intent, JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange, RoleId,
-    UserId,
+    Approval, Cause, GuildId, Intent, JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange,
+    RoleId, UserId,
 };
 use crate::store::tables::*;
 use crate::store::{Challenge, RequestState, Usable};
@@ -78,10 +78,10 @@ fn dump(store: &Store) -> Vec<Row> {
         UNKNOWN_LOGS: (&[u8; 20], &[u8; 32]) => u64,
         LINKS: &[u8; 20] => &[u8],
         MEMBER_WALLETS: (u64, &[u8; 20]) => (),
-        SEEN_IN: (u64, u64) => (),
-        APPROVALS: u64 => &[u8],
         NOTICES: (u64, &[u8; 20]) => u64,
         ENDED_LINKS: (u64, &[u8; 20]) => bool,
+        SEEN_IN: (u64, u64) => (),
+        APPROVALS: u64 => &[u8],
         STOPPED: (u64, u64) => u64,
         GATES: u64 => &[u8],
         APPLIED: (u64, u64, u64) => &[u8],
@@ -126,6 +126,14 @@ fn change(action: RoleAction) -> RoleChange {
     }
 }
 
+fn intent(action: RoleAction) -> Intent {
+    Intent {
+        change: change(action),
+        block: 5,
+        just_now: false,
+    }
+}
+
 fn done(action: RoleAction) -> JournalEntry {
     JournalEntry {
         at: Timestamp(100),
@@ -152,6 +160,15 @@ fn known() -> Store {
     let moved = Wallet(Address::repeat_byte(0xd5));
     link(&store, USER, moved);
     link(&store, OTHER, moved);
+    store.saw(&[(USER, GUILD), (OTHER, GUILD)]).unwrap();
+    let approval = Approval {
+        at: Timestamp(60),
+        guild: GUILD,
+        role: ROLE,
+        by: USER,
+        removals: 12,
+    };
+    store.note_approval(&approval).unwrap();
     let (request, expires_at) = ([6; 32], Timestamp(700));
     store
         .open_request(&request, USER, GUILD, expires_at)
@@ -167,18 +184,9 @@ fn known() -> Store {
     };
     let put = store.put_challenge(&challenge, Timestamp(100)).unwrap();
     assert_eq!(put, Usable::Yes);
-    store.saw(&[(USER, GUILD)]).unwrap();
-    store.intend(&[intent(RoleAction::Grant, 5)]).unwrap();
+    store.intend(&[intent(RoleAction::Grant)]).unwrap();
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     store
-}
-
-fn intent(action: RoleAction, block: u64) -> Intent {
-    Intent {
-        change: change(action),
-        block,
-        just_now: false,
-    }
 }
 
 fn tables_that_name(rows: &[Row], user: UserId) -> Vec<&'static str> {
@@ -202,7 +210,15 @@ fn tells(row: &Row) -> bool {
 fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_gone() {
     let store = known();
     let before = tables_that_name(&dump(&store), USER);
-    for table in ["LINKS", "CHALLENGES", "JOURNAL", "NOTICES", "APPLIED"] {
+    for table in [
+        "LINKS",
+        "CHALLENGES",
+        "JOURNAL",
+        "NOTICES",
+        "APPLIED",
+        "SEEN_IN",
+        "APPROVALS",
+    ] {
         assert!(before.contains(&table), "{table} of {before:?}");
     }
     store.forget_member(USER).unwrap();
@@ -214,10 +230,13 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         assert_eq!(tables, Vec::<&str>::new());
     };
     left(&store);
+    // Discord shows them in the server, where the role still is.
+    store.saw(&[(USER, GUILD)]).unwrap();
+    left(&store);
     // A grant that was under way is acknowledged, and the role is to be taken away.
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     left(&store);
-    store.intend(&[intent(RoleAction::Revoke, 6)]).unwrap();
+    store.intend(&[intent(RoleAction::Revoke)]).unwrap();
     left(&store);
     let refused = JournalEntry {
         outcome: Outcome::Failed {

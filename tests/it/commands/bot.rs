@@ -1,9 +1,8 @@
 //! The program's Discord side with the loop that keeps the roles, as `app` wires it, without chain and pages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use amser_roles::abi::Layouts;
 use amser_roles::chain::{
@@ -11,10 +10,7 @@ use amser_roles::chain::{
 };
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
-use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Question, ReadingState,
-    ServerStatus, Timestamp,
-};
+use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Timestamp};
 use amser_roles::roles;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
@@ -44,7 +40,6 @@ fn no_chain() -> ChainConfig {
 pub(super) struct Bot {
     pub(super) discord: Discord,
     pub(super) status: watch::Receiver<DiscordStatus>,
-    pub(super) questions: mpsc::Sender<Question>,
     pub(super) connection: Option<JoinHandle<anyhow::Result<()>>>,
     pub(super) stop: CancellationToken,
     _stop: DropGuard,
@@ -69,25 +64,13 @@ pub(super) fn start(
     let (observed, observations) = mpsc::channel(1_000);
     let (reported, reports) = mpsc::channel(1_000);
     let (questions, asked) = mpsc::channel(1_000);
-    let servers = store.gates().unwrap().into_iter().map(|gate| {
-        let read = ServerStatus {
-            reading: ReadingState::Done,
-            queued: 0,
-            queue_wait: Duration::ZERO,
-            held_back: BTreeMap::new(),
-        };
-        (gate.guild, read)
-    });
-    let (status, status_seen) = watch::channel(DiscordStatus {
-        servers: servers.collect(),
-        ..DiscordStatus::default()
-    });
+    let (status, status_seen) = watch::channel(DiscordStatus::default());
     let (links, slow) = (store.clone(), Arc::clone(slow));
     let mut services = commands::Services {
         store: store.clone(),
         chain: chain.clone(),
         discord: status_seen.clone(),
-        questions: questions.clone(),
+        questions,
         new_link: Arc::new(move |user, guild| {
             let _when_free = slow.lock().unwrap();
             let url = PUBLIC_URL.parse().unwrap();
@@ -139,7 +122,6 @@ pub(super) fn start(
     Bot {
         discord,
         status: status_seen,
-        questions,
         connection,
         _stop: stop.clone().drop_guard(),
         stop,

@@ -120,6 +120,8 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         "texts_to_sign",
         "moved_wallets_to_tell",
         "ended_links",
+        "seen_in",
+        "approvals",
         "roles",
         "journal",
     ] {
