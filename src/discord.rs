@@ -7,12 +7,14 @@ pub(crate) mod error;
 mod gateway;
 pub mod hierarchy;
 mod limits;
+mod member;
 mod notices;
 mod observe;
 pub(crate) mod outbox;
 mod people;
 mod profile;
 mod read;
+mod requests;
 mod rest;
 mod shared;
 mod worker;
@@ -31,10 +33,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
+pub use member::SeenMember;
 pub use notices::keep_telling;
 pub use observe::{GuildObservation, Reading};
 pub use outbox::Outbox;
-pub use people::SeenMember;
 pub use profile::MemberProfile;
 
 use crate::domain::{DiscordStatus, GuildId, MembersIntent, Outcome, RoleChange, RoleId, UserId};

@@ -10,7 +10,8 @@ mod connection;
 mod event;
 mod events;
 mod find;
-pub(crate) mod requests;
+mod pending;
+mod session;
 mod shard;
 mod starts;
 
@@ -29,21 +30,16 @@ pub use commands::NoCommands;
 
 use self::close::Next;
 use self::events::Events;
-use self::shard::Shard;
+use self::session::Shard;
 use self::starts::Starts;
 use super::outbox::rare_delay;
 use super::shared::Shared;
 use super::{Observation, Settings, rest};
-use crate::domain::{GuildId, MembersIntent};
+use crate::domain::MembersIntent;
 use crate::text;
 
 /// How long the connections may take to say goodbye after the stop.
 const GOODBYE: Duration = Duration::from_secs(3);
-
-/// The shard that serves a server. <https://discord.com/developers/docs/events/gateway#sharding>
-fn shard_of(guild: GuildId, total: u32) -> u32 {
-    u32::try_from((guild.0 >> 22) % u64::from(total.max(1))).unwrap_or_default()
-}
 
 /// Connects and stays connected until `stop`.
 ///
@@ -147,7 +143,7 @@ async fn shards(
             events: Arc::clone(events),
             stop: end.clone(),
         };
-        running.spawn(shard.run());
+        running.spawn(shard::run(shard));
     }
     let first = tokio::select! {
         ended = running.join_next() => ended,

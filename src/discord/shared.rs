@@ -11,10 +11,10 @@ use tokio::sync::{Notify, OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::Settings;
-use super::gateway::requests::Requests;
 use super::hierarchy::GuildRoles;
 use super::observe::Meanwhile;
 use super::outbox::{Queue, rare_delay};
+use super::requests::Requests;
 use super::rest::Rest;
 use crate::domain::{
     DiscordStatus, GuildId, MembersIntent, RoleAction, RoleChange, RoleId, UserId,

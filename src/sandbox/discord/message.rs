@@ -10,9 +10,6 @@ use super::mentions::AllowedMentions;
 use super::shape;
 use super::world::World;
 
-/// The flag of a message that only one user sees.
-pub(crate) const EPHEMERAL: u64 = 1 << 6;
-
 /// The flags that a message of its own in a channel can have: embeds or notifications suppressed.
 const SETTABLE: u64 = 1 << 2 | 1 << 12;
 
