@@ -93,10 +93,9 @@ async fn stay_connected(
         let known = starts.filter(|starts| starts.renew(&gateway));
         let begin = known.unwrap_or_else(|| Arc::new(Starts::new(&gateway)));
         starts = Some(Arc::clone(&begin));
-        match shards(token, &events, &gateway, begin, stop).await? {
-            Next::WithoutIntent if events.shared.members_intent() == MembersIntent::Used => {
-                events.shared.refuse_members_intent();
-            }
+        let with_members = events.shared.members_intent() == MembersIntent::Used;
+        match shards(token, &events, &gateway, begin, with_members, stop).await? {
+            Next::WithoutIntent if with_members => events.shared.refuse_members_intent(),
             Next::WithoutIntent => bail!(text::gateway_refused(4014)),
             Next::TokenRefused => bail!(text::token_refused()),
             Next::Refused(code) => bail!(text::gateway_refused(code)),
@@ -121,11 +120,11 @@ async fn shards(
     events: &Arc<Events>,
     gateway: &BotGateway,
     starts: Arc<Starts>,
+    with_members: bool,
     stop: &CancellationToken,
 ) -> anyhow::Result<Next> {
     let total = gateway.shards.max(1);
     let mut intents = GatewayIntents::GUILDS;
-    let with_members = events.shared.members_intent() == MembersIntent::Used;
     if with_members {
         intents |= GatewayIntents::GUILD_MEMBERS;
     }

@@ -34,9 +34,9 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
                 }
             }
         };
-        // Where the session's own address fails, the general one resumes it, too.
+        // The first try is at the session's own address; where that fails, the general one resumes it, too.
         let url = match &session {
-            Some(session) if failures % 2 == 0 => session.url.clone(),
+            Some(session) if failures % 2 == 1 => session.url.clone(),
             _ => shard.url.clone(),
         };
         let begun = Instant::now();
