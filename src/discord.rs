@@ -7,11 +7,13 @@ mod direct;
 pub(crate) mod error;
 mod gateway;
 mod limits;
+mod member;
 mod notices;
 mod pages;
 mod people;
 mod profile;
 mod read;
+mod requests;
 mod rest;
 mod server;
 mod shared;
@@ -32,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
+pub use member::SeenMember;
 pub use notices::keep_telling;
-pub use people::SeenMember;
 pub use profile::MemberProfile;
 
 pub use server::hierarchy;

@@ -10,7 +10,8 @@ mod connection;
 mod event;
 mod events;
 mod find;
-pub(crate) mod requests;
+mod pending;
+mod session;
 mod shard;
 mod starts;
 
@@ -29,21 +30,16 @@ pub use commands::NoCommands;
 
 use self::close::Next;
 use self::events::Events;
-use self::shard::Shard;
+use self::session::Shard;
 use self::starts::Starts;
 use super::backoff::rare_delay;
 use super::shared::Shared;
 use super::{Observation, Settings, rest};
-use crate::domain::{GuildId, MembersIntent};
+use crate::domain::MembersIntent;
 use crate::text;
 
 /// How long the connections may take to say goodbye after the stop.
 const GOODBYE: Duration = Duration::from_secs(3);
-
-/// The shard that serves a server. <https://discord.com/developers/docs/events/gateway#sharding>
-fn shard_of(guild: GuildId, total: u32) -> u32 {
-    u32::try_from((guild.0 >> 22) % u64::from(total.max(1))).unwrap_or_default()
-}
 
 /// Connects and stays connected until `stop`.
 ///
@@ -97,10 +93,9 @@ async fn stay_connected(
         let known = starts.filter(|starts| starts.renew(&gateway));
         let begin = known.unwrap_or_else(|| Arc::new(Starts::new(&gateway)));
         starts = Some(Arc::clone(&begin));
-        match shards(token, &events, &gateway, begin, stop).await? {
-            Next::WithoutIntent if events.shared.members_intent() == MembersIntent::Used => {
-                events.shared.refuse_members_intent();
-            }
+        let with_members = events.shared.members_intent() == MembersIntent::Used;
+        match shards(token, &events, &gateway, begin, with_members, stop).await? {
+            Next::WithoutIntent if with_members => events.shared.refuse_members_intent(),
             Next::WithoutIntent => bail!(text::gateway_refused(4014)),
             Next::TokenRefused => bail!(text::token_refused()),
             Next::Refused(code) => bail!(text::gateway_refused(code)),
@@ -125,11 +120,11 @@ async fn shards(
     events: &Arc<Events>,
     gateway: &BotGateway,
     starts: Arc<Starts>,
+    with_members: bool,
     stop: &CancellationToken,
 ) -> anyhow::Result<Next> {
     let total = gateway.shards.max(1);
     let mut intents = GatewayIntents::GUILDS;
-    let with_members = events.shared.members_intent() == MembersIntent::Used;
     if with_members {
         intents |= GatewayIntents::GUILD_MEMBERS;
     }
@@ -147,7 +142,7 @@ async fn shards(
             events: Arc::clone(events),
             stop: end.clone(),
         };
-        running.spawn(shard.run());
+        running.spawn(shard::run(shard));
     }
     let first = tokio::select! {
         ended = running.join_next() => ended,

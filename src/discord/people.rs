@@ -5,60 +5,19 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Deserialize;
 use serenity::http::{LightMethod, Request, Route};
 
 use super::Discord;
 use super::error::{Failure, Reason};
-use super::gateway::requests::Answer;
+use super::member::{MemberBody, SeenMember};
+use super::requests::Answer;
 use super::shared::{Shared, snowflake};
-use crate::domain::{GuildId, RoleId, UserId};
+use crate::domain::{GuildId, UserId};
 
 /// Ids in one request over the gateway; Discord allows no more.
 const AT_A_TIME: usize = 100;
 /// `GET` requests under way at once; Discord's bucket for them is about this large.
 const AT_ONCE: usize = 5;
-
-/// A member as Discord shows them now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenMember {
-    /// Who.
-    pub user: UserId,
-    /// All roles, without `@everyone`.
-    pub roles: Vec<RoleId>,
-    /// Rules of the server not accepted yet.
-    pub pending: bool,
-}
-
-/// The fields of Discord's member object that matter; everything else in it is skipped.
-#[derive(Deserialize)]
-pub(crate) struct MemberBody {
-    user: UserBody,
-    roles: Vec<RoleId>,
-    #[serde(default)]
-    pending: bool,
-}
-
-#[derive(Deserialize)]
-struct UserBody {
-    id: UserId,
-}
-
-impl From<MemberBody> for SeenMember {
-    fn from(
-        MemberBody {
-            user,
-            roles,
-            pending,
-        }: MemberBody,
-    ) -> Self {
-        Self {
-            user: user.id,
-            roles,
-            pending,
-        }
-    }
-}
 
 impl Discord {
     /// Reads these users in one server, by gateway while it is connected, else one by one. `None`: not in the server.

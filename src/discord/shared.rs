@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::backoff::rare_delay;
-use super::gateway::requests::Requests;
+use super::requests::Requests;
 use super::rest::Rest;
 use super::server::hierarchy::GuildRoles;
 use super::server::{Next, Queue};

@@ -3,6 +3,7 @@ pub mod action;
 pub(crate) mod authorize;
 mod card;
 mod line;
+mod posted;
 mod view;
 
 use std::convert::Infallible;
@@ -22,7 +23,8 @@ use serde_json::{Value, json};
 use serenity::model::id::MessageId;
 use tokio::sync::{mpsc, oneshot};
 
-use self::action::{ActionRequest, Posted};
+use self::action::ActionRequest;
+use self::posted::Posted;
 use super::discord::{Happening, LocalDiscord, Reply};
 use crate::domain::{GuildId, UserId};
 

@@ -7,6 +7,7 @@ mod messages;
 mod oauth;
 mod page;
 mod poise_bot;
+mod requests;
 mod rest;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Hands commands and buttons to the serenity framework that answers them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::WebSocketUpgrade;
@@ -19,6 +20,9 @@ use tokio::task::JoinSet;
 
 use crate::discord::{Settings, rest};
 
+/// How long handlers under way may take after the stop.
+const GOODBYE: Duration = Duration::from_secs(3);
+
 /// A framework that answers no commands.
 #[derive(Clone, Copy, Debug)]
 pub struct NoCommands;
@@ -28,7 +32,7 @@ impl Framework for NoCommands {
     async fn dispatch(&self, _: Context, _: FullEvent) {}
 }
 
-/// Dispatches interactions until there are no more; those under way then still end.
+/// Dispatches interactions until there are no more.
 ///
 /// # Errors
 /// When the framework cannot be set up.
@@ -55,7 +59,9 @@ pub(super) async fn dispatch<F: Framework + 'static>(
             framework.dispatch(context, event).await;
         });
     }
-    while under_way.join_next().await.is_some() {}
+    // Those that take longer are dropped.
+    let rest = async { while under_way.join_next().await.is_some() {} };
+    let _late = tokio::time::timeout(GOODBYE, rest).await;
     Ok(())
 }
 

@@ -19,9 +19,10 @@ use url::Url;
 
 use super::close::{self, Next};
 use super::event::{self, Event, Payload};
-use super::requests::{Ask, Pending};
-use super::shard::{Session, Shard};
+use super::pending::Pending;
+use super::session::{Session, Shard};
 use super::starts::Start;
+use crate::discord::requests::Ask;
 
 /// How long the handshake (TCP, TLS, websocket) and then HELLO may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -262,7 +263,9 @@ impl<'a> Connection<'a> {
                     url: ready.resume_gateway_url.clone(),
                     sequence: payload.s.unwrap_or_default(),
                 });
-                self.shard.events.ready(self.shard, &ready);
+                self.shard
+                    .events
+                    .ready(self.shard.id, self.shard.total, &ready);
                 self.up(true);
             }
             Ok(Event::Resumed) => self.up(false),

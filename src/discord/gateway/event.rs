@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::discord::people::{MemberBody, SeenMember};
+use crate::discord::member::{MemberBody, SeenMember};
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// One payload. <https://discord.com/developers/docs/events/gateway-events#payload-structure>

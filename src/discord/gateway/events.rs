@@ -7,11 +7,9 @@ use serenity::model::application::Interaction;
 use tokio::sync::mpsc;
 
 use super::event::{Event, Ready};
-use super::requests::Ask;
-use super::shard::Shard;
-use super::shard_of;
 use crate::discord::Observation;
-use crate::discord::people::SeenMember;
+use crate::discord::member::SeenMember;
+use crate::discord::requests::{Ask, shard_of};
 use crate::discord::shared::Shared;
 use crate::domain::{GuildId, RoleId, UserId};
 
@@ -98,11 +96,11 @@ impl Events {
     }
 
     /// A session begins; [`Events::up`] follows.
-    pub(super) fn ready(&self, shard: &Shard, ready: &Ready) {
+    pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
         self.connections(|connections| connections.bot = Some(ready.bot));
         // The bot may have been removed while no session told of it.
         for guild in self.shared.known_guilds() {
-            if shard_of(guild, shard.total) == shard.id && !ready.guilds.contains(&guild) {
+            if shard_of(guild, total) == shard && !ready.guilds.contains(&guild) {
                 self.gone(guild);
             }
         }

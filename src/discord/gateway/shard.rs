@@ -1,17 +1,12 @@
 //! One shard: connection after connection, each a new session or the old one resumed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use serenity::model::gateway::GatewayIntents;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::close::Next;
 use super::connection::{Connection, Ended};
-use super::events::Events;
-use super::starts::Starts;
+use super::session::{Session, Shard};
 use crate::discord::backoff::{delay, rare_delay};
 
 /// A connection that was up for so long is no failure when it breaks.
@@ -21,87 +16,62 @@ const SOON: u32 = 5;
 /// Discord asks to wait between one and five seconds after a session was declared invalid.
 const INVALID: (f64, f64) = (1.0, 5.0);
 
-/// What a shard is and needs.
-pub(super) struct Shard {
-    pub(super) id: u32,
-    pub(super) total: u32,
-    /// Where new sessions begin.
-    pub(super) url: String,
-    pub(super) token: SecretString,
-    pub(super) intents: GatewayIntents,
-    pub(super) starts: Arc<Starts>,
-    pub(super) events: Arc<Events>,
-    pub(super) stop: CancellationToken,
-}
-
-/// A session that can be resumed.
-#[derive(Clone, Debug)]
-pub(super) struct Session {
-    pub(super) id: String,
-    /// Where it is resumed.
-    pub(super) url: String,
-    /// The number of the last event.
-    pub(super) sequence: u64,
-}
-
-impl Shard {
-    /// Stays connected until the stop, or until something must happen that concerns all shards.
-    ///
-    /// # Errors
-    /// When Discord refuses for good.
-    pub(super) async fn run(self) -> anyhow::Result<Next> {
-        let mut session: Option<Session> = None;
-        let mut failures = 0;
-        loop {
-            let start = match session {
-                Some(_) => None,
-                None => {
-                    let start = self.starts.acquire(self.id, &self.events.shared);
-                    match self.stop.run_until_cancelled(start).await {
-                        Some(start) => Some(start?),
-                        None => return Ok(Next::Stop),
-                    }
+/// Stays connected until the stop, or until something must happen that concerns all shards.
+///
+/// # Errors
+/// When Discord refuses for good.
+pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
+    let mut session: Option<Session> = None;
+    let mut failures = 0;
+    loop {
+        let start = match session {
+            Some(_) => None,
+            None => {
+                let start = shard.starts.acquire(shard.id, &shard.events.shared);
+                match shard.stop.run_until_cancelled(start).await {
+                    Some(start) => Some(start?),
+                    None => return Ok(Next::Stop),
                 }
-            };
-            // Where the session's own address fails, the general one resumes it, too.
-            let url = match &session {
-                Some(session) if failures % 2 == 0 => session.url.clone(),
-                _ => self.url.clone(),
-            };
-            let begun = Instant::now();
-            let Ended {
-                next,
-                session: left,
-                was_up,
+            }
+        };
+        // The first try is at the session's own address; where that fails, the general one resumes it, too.
+        let url = match &session {
+            Some(session) if failures % 2 == 1 => session.url.clone(),
+            _ => shard.url.clone(),
+        };
+        let begun = Instant::now();
+        let Ended {
+            next,
+            session: left,
+            was_up,
+            why,
+        } = Connection::open(&shard, &url, session.take(), start).await;
+        shard.events.down(shard.id);
+        tracing::debug!(shard = shard.id, ?next, why, "a gateway connection ended");
+        session = match next {
+            Next::Resume => left,
+            Next::Identify => None,
+            other => return Ok(other),
+        };
+        if was_up && begun.elapsed() >= PROVEN {
+            failures = 0;
+        }
+        if failures == SOON {
+            tracing::warn!(
+                shard = shard.id,
                 why,
-            } = Connection::open(&self, &url, session.take(), start).await;
-            self.events.down(self.id);
-            tracing::debug!(shard = self.id, ?next, why, "a gateway connection ended");
-            session = match next {
-                Next::Resume => left,
-                Next::Identify => None,
-                other => return Ok(other),
-            };
-            if was_up && begun.elapsed() >= PROVEN {
-                failures = 0;
-            }
-            if failures == SOON {
-                tracing::warn!(
-                    shard = self.id,
-                    why,
-                    "Discord's gateway does not stay connected"
-                );
-            }
-            let pause = pause(next, session.is_some(), failures);
-            failures += 1;
-            if self
-                .stop
-                .run_until_cancelled(tokio::time::sleep(pause))
-                .await
-                .is_none()
-            {
-                return Ok(Next::Stop);
-            }
+                "Discord's gateway does not stay connected"
+            );
+        }
+        let pause = pause(next, session.is_some(), failures);
+        failures += 1;
+        if shard
+            .stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
+            return Ok(Next::Stop);
         }
     }
 }

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use serenity::model::Permissions;
 use serenity::model::id::{ChannelId, InteractionId, MessageId};
 
-use super::LocalDiscord;
-use super::interaction::{Interaction, NoReply, Reply, envelope};
+use super::envelope::envelope;
+use super::handle::LocalDiscord;
+use super::interaction::{Interaction, NoReply, Reply};
 use super::shape;
 use super::world::World;
 

@@ -14,9 +14,6 @@ use super::shape;
 use super::upload::Upload;
 use super::world::World;
 
-/// The flag of a message that only one user sees.
-pub(crate) const EPHEMERAL: u64 = 1 << 6;
-
 /// The flags that a message of its own in a channel can have: embeds or notifications suppressed.
 const SETTABLE: u64 = 1 << 2 | 1 << 12;
 

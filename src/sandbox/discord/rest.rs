@@ -5,6 +5,7 @@ pub(crate) mod guilds;
 pub(crate) mod members;
 mod render;
 pub(crate) mod responses;
+mod table;
 pub(crate) mod users;
 
 use std::collections::BTreeMap;
@@ -244,7 +245,7 @@ fn handle(shared: &Shared, headers: &HeaderMap, mut call: Call) -> Result<Answer
                 message,
             ));
         }
-        (call.route.handler())(world, &call)
+        table::handler(call.route)(world, &call)
     })
 }
 

@@ -174,10 +174,15 @@ pub(crate) fn guild_create(
     let large = one.members.len() > large_threshold;
     let all = presences && !large && one.members.len() <= MEMBERS_IN_GUILD_CREATE;
     let bot = world.bot();
+    // The whole map is not walked for the bot alone: it may have half a million entries.
+    let (from, to) = if all {
+        (UserId(0), UserId(u64::MAX))
+    } else {
+        (bot, bot)
+    };
     let members: Vec<_> = one
         .members
-        .iter()
-        .filter(|(id, _)| all || **id == bot)
+        .range(from..=to)
         .map(|(id, data)| member(world, one, *id, data, false))
         .collect();
     let joined_at = one.members.get(&bot).map_or(0, |member| member.joined_at);

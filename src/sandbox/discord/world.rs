@@ -1,12 +1,12 @@
 //! All of the local Discord's state, and the changes to it; every change tells the gateway sessions that may know.
+mod events;
 mod members;
 
 use std::collections::BTreeMap;
 
 use crate::domain::{GuildId, RoleId, UserId};
-use serde_json::{Value, json};
+use serde_json::Value;
 use serenity::model::Permissions;
-use serenity::model::gateway::GatewayIntents;
 use serenity::model::id::{ChannelId, CommandId, MessageId};
 use time::OffsetDateTime;
 
@@ -15,9 +15,8 @@ use super::error::ApiError;
 use super::gateway::session::Sessions;
 use super::guild::{Guild, Member, Role, User};
 use super::interaction::Interactions;
-use super::oauth::Grants;
+use super::oauth::grants::Grants;
 use super::options::Options;
-use super::shape;
 
 /// Where messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,156 +179,6 @@ impl World {
             unavailable: false,
         };
         self.guilds.insert(id, guild);
-    }
-
-    /// Lets the bot in with its own managed role, as the invite flow does.
-    pub(crate) fn invite_bot(
-        &mut self,
-        id: GuildId,
-        permissions: Permissions,
-    ) -> Result<(), ApiError> {
-        let bot = self.bot();
-        let role_id = RoleId(self.new_id());
-        let name = self.options.name.clone();
-        let guild = self
-            .guilds
-            .get_mut(&id)
-            .ok_or_else(ApiError::unknown_guild)?;
-        if guild.members.contains_key(&bot) {
-            // A second invite only changes what the bot's own role may do.
-            let role = guild
-                .roles
-                .iter_mut()
-                .find(|(_, role)| role.bot == Some(bot));
-            let own = role.map(|(id, role)| {
-                role.permissions = permissions;
-                *id
-            });
-            return match own {
-                Some(role) => self.role_changed("GUILD_ROLE_UPDATE", id, role),
-                None => Ok(()),
-            };
-        }
-        let role = Role {
-            name,
-            color: 0,
-            permissions,
-            position: 1,
-            managed: true,
-            bot: Some(bot),
-        };
-        guild.insert_role(role_id, role);
-        let member = Member {
-            roles: vec![role_id],
-            ..new_member()
-        };
-        guild.members.insert(bot, member);
-        self.guild_created(id);
-        Ok(())
-    }
-
-    /// Sends GUILD_CREATE to every session; its data depends on what the session asked for.
-    fn guild_created(&mut self, id: GuildId) {
-        let mut sessions = std::mem::take(&mut self.sessions);
-        if let Some(guild) = self.guilds.get(&id) {
-            sessions.dispatch_with(id, GatewayIntents::GUILDS, "GUILD_CREATE", |session| {
-                shape::guild_create(
-                    self,
-                    guild,
-                    session.sees_presences(),
-                    session.large_threshold,
-                )
-            });
-        }
-        self.sessions = sessions;
-    }
-
-    pub(crate) fn set_unavailable(
-        &mut self,
-        id: GuildId,
-        unavailable: bool,
-    ) -> Result<(), ApiError> {
-        self.guild_of_bot(id)?;
-        if let Some(guild) = self.guilds.get_mut(&id) {
-            guild.unavailable = unavailable;
-        }
-        if unavailable {
-            let data = json!({ "id": id, "unavailable": true });
-            self.tell(id, GatewayIntents::GUILDS, "GUILD_DELETE", &data);
-        } else {
-            self.guild_created(id);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn kick_bot(&mut self, id: GuildId) -> Result<(), ApiError> {
-        let bot = self.bot();
-        let guild = self
-            .guilds
-            .get_mut(&id)
-            .ok_or_else(ApiError::unknown_guild)?;
-        guild
-            .members
-            .remove(&bot)
-            .ok_or_else(ApiError::unknown_member)?;
-        guild.roles.retain(|_, role| role.bot != Some(bot));
-        self.commands.retain(|(of, _), _| *of != Some(id));
-        self.sessions.dispatch(
-            id,
-            GatewayIntents::GUILDS,
-            "GUILD_DELETE",
-            &json!({ "id": id }),
-        );
-        Ok(())
-    }
-
-    /// Says that a role was created or changed.
-    pub(crate) fn role_changed(
-        &mut self,
-        event: &str,
-        id: GuildId,
-        role: RoleId,
-    ) -> Result<(), ApiError> {
-        let guild = self.guilds.get(&id).ok_or_else(ApiError::unknown_guild)?;
-        let data = json!({ "guild_id": id, "role": shape::role(role, guild.role(role)?) });
-        self.tell(id, GatewayIntents::GUILDS, event, &data);
-        Ok(())
-    }
-
-    pub(crate) fn delete_role(&mut self, id: GuildId, role: RoleId) -> Result<(), ApiError> {
-        let guild = self
-            .guilds
-            .get_mut(&id)
-            .ok_or_else(ApiError::unknown_guild)?;
-        let gone = guild
-            .roles
-            .remove(&role)
-            .ok_or_else(ApiError::unknown_role)?;
-        for other in guild
-            .roles
-            .values_mut()
-            .filter(|other| other.position > gone.position)
-        {
-            other.position -= 1;
-        }
-        for member in guild.members.values_mut() {
-            member.roles.retain(|other| *other != role);
-        }
-        let data = json!({ "guild_id": id, "role_id": role });
-        self.tell(id, GatewayIntents::GUILDS, "GUILD_ROLE_DELETE", &data);
-        Ok(())
-    }
-
-    /// Dispatches a guild event to the sessions, unless the bot is not in the guild.
-    pub(crate) fn tell(&mut self, id: GuildId, intent: GatewayIntents, event: &str, data: &Value) {
-        let bot = self.bot();
-        if self
-            .guilds
-            .get(&id)
-            .is_some_and(|guild| guild.members.contains_key(&bot))
-        {
-            self.sessions.dispatch(id, intent, event, data);
-        }
     }
 }
 

@@ -1,9 +1,8 @@
-//! What the page's buttons ask for: of the chain (forwarded to whoever runs it) or of Discord itself (done here).
+//! What the page's buttons ask of the chain; it is forwarded to whoever runs it.
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::domain::{GuildId, RoleId, UserId};
-use crate::sandbox::discord::{Happening, LocalDiscord};
+use crate::domain::UserId;
 
 /// Something that happens on the chain or to a member's wallet.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -68,101 +67,4 @@ pub struct ActionRequest {
     pub action: Action,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Result<String, String>>,
-}
-
-/// Something that people do on Discord, without the bot.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum HandAction {
-    Join {
-        guild_id: GuildId,
-        user_id: UserId,
-    },
-    Leave {
-        guild_id: GuildId,
-        user_id: UserId,
-    },
-    GiveRole {
-        guild_id: GuildId,
-        user_id: UserId,
-        role_id: RoleId,
-    },
-    TakeRole {
-        guild_id: GuildId,
-        user_id: UserId,
-        role_id: RoleId,
-    },
-}
-
-/// Either kind, as posted.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Posted {
-    Chain(Action),
-    Hand(HandAction),
-}
-
-impl HandAction {
-    /// Does it; the sentence says what happened, or why not.
-    pub(crate) fn perform(self, discord: &LocalDiscord) -> Result<String, String> {
-        let name = |user| discord.user_name(user);
-        let (done, text) = match self {
-            Self::Join { guild_id, user_id } => (
-                discord.add_member(guild_id, user_id),
-                format!("{} joined.", name(user_id)),
-            ),
-            Self::Leave { guild_id, user_id } => (
-                discord.remove_member(guild_id, user_id),
-                format!("{} left.", name(user_id)),
-            ),
-            Self::GiveRole {
-                guild_id,
-                user_id,
-                role_id,
-            } => (
-                discord.give_role(guild_id, user_id, role_id),
-                format!("Somebody gave {} a role by hand.", name(user_id)),
-            ),
-            Self::TakeRole {
-                guild_id,
-                user_id,
-                role_id,
-            } => (
-                discord.take_role(guild_id, user_id, role_id),
-                format!("Somebody took a role from {} by hand.", name(user_id)),
-            ),
-        };
-        match done {
-            Ok(()) => {
-                discord.happened(Happening::Person, text.clone());
-                Ok(text)
-            }
-            Err(error) => Err(format!("Discord refuses: {error}.")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn posted_actions_are_told_apart() {
-        let parse = |text: &str| serde_json::from_str::<Posted>(text).ok();
-        let pay = Action::Pay { user_id: UserId(7) };
-        assert_eq!(
-            parse(r#"{"action":"pay","user_id":"7"}"#),
-            Some(Posted::Chain(pay))
-        );
-        let leave = HandAction::Leave {
-            guild_id: GuildId(1),
-            user_id: UserId(7),
-        };
-        assert_eq!(
-            parse(r#"{"action":"leave","guild_id":"1","user_id":"7"}"#),
-            Some(Posted::Hand(leave))
-        );
-        assert_eq!(parse(r#"{"action":"pay"}"#), None);
-        assert_eq!(parse(r#"{"action":"explode"}"#), None);
-    }
 }

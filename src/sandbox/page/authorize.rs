@@ -3,7 +3,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::view::head;
 use crate::domain::UserId;
-use crate::sandbox::discord::oauth::authorize::{Asked, Request};
+use crate::sandbox::discord::oauth::request::{Asked, Request};
 use crate::sandbox::discord::shape;
 use crate::sandbox::discord::world::World;
 

@@ -1,7 +1,10 @@
 //! How connections to the gateway break, and that each break ends in a new connection or in one clear sentence.
 
-use amser_roles::sandbox::discord::{Fault, Times};
+use amser_roles::sandbox::discord::{Allowance, Fault, Times};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
+use super::gateway::Logged;
 use super::*;
 
 async fn until(story: &Story, what: &str, condition: impl Fn(&LocalDiscord) -> bool) {
@@ -154,5 +157,58 @@ async fn cloudflares_refusals_are_waited_out() {
     story.settled().await;
     assert_eq!(story.holders().len(), 1);
     assert_eq!(story.status.borrow().failing, BTreeMap::new());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_end_at_once_never_use_up_more_than_the_days_allowance() {
+    let day = Duration::from_secs(14);
+    let options = Options {
+        identify_gap: Duration::from_millis(500),
+        session_starts: Allowance {
+            requests: 2,
+            window: day,
+        },
+        ..Options::default()
+    };
+    let begun = Instant::now();
+    let mut story = Story::begin_with(options, 1).await;
+    story.ready().await;
+    for sessions in [2, 3] {
+        story.local.invalidate_sessions();
+        let identified = move |local: &LocalDiscord| local.identified() == sessions;
+        until(&story, "another session is begun", identified).await;
+    }
+    // A fourth IDENTIFY of one day would have been answered as a wrong token, which ends the connection.
+    assert!(begun.elapsed() >= day, "{:?}", begun.elapsed());
+    story.status(|status| status.connected).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_refused_for_hours_says_until_when() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let lines = fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    tracing_subscriber::registry().with(lines).init();
+    let local = LocalDiscord::start(Options::default()).await.unwrap();
+    let hours = Fault::RateLimited(Duration::from_secs(82_721));
+    local.inject(Some(Route::GetGatewayBot), hours, Times::Next(1));
+    let story = Story::begin_at(local, 1).await;
+    let said = async {
+        while !logged.text().contains("before then") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, said).await.unwrap();
+    let text = logged.text();
+    let line = text.lines().find(|line| line.contains("before then"));
+    let line = line.unwrap();
+    assert!(
+        line.contains("until=20") && line.contains("gateway/bot"),
+        "{line}"
+    );
     story.end().await;
 }

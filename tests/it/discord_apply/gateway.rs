@@ -214,7 +214,13 @@ async fn a_refused_token_is_one_sentence() {
 
 /// Everything that is logged in this process, at the most talkative level.
 #[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Logged {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
 
 impl io::Write for Logged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -255,7 +261,7 @@ async fn the_token_is_in_no_log_and_no_debug_output() {
     let token = story.local.options().token;
     let debug = format!("{:?}", story.discord);
     story.end().await;
-    let text = String::from_utf8_lossy(&logged.0.lock().unwrap()).into_owned();
+    let text = logged.text();
     assert!(
         text.contains("acknowledged the role change"),
         "something is logged"

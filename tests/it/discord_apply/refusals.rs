@@ -132,7 +132,7 @@ async fn a_deleted_role_is_shown_and_its_changes_wait_while_other_roles_go_on() 
     };
     story.local.delete_role(story.guild, story.paid).unwrap();
     story
-        .observed(|observation| matches!(observation, Observation::RolesChanged(_)))
+        .observed(|observation| matches!(observation, Observation::RoleDeleted { .. }))
         .await;
     story.set(RoleAction::Grant, first);
     let sentence = story.failing(Some(story.paid)).await;

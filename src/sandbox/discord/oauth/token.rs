@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::{Token, fresh_secret};
+use super::grants::{Token, fresh_secret};
 use crate::sandbox::discord::call::{Answer, Call, Handled};
 use crate::sandbox::discord::error::ApiError;
 use crate::sandbox::discord::shape;

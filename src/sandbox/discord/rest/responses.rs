@@ -7,8 +7,8 @@ use serenity::model::id::{ChannelId, MessageId};
 
 use crate::sandbox::discord::call::{Answer, Call, Handled};
 use crate::sandbox::discord::error::ApiError;
-use crate::sandbox::discord::interaction::Interaction;
-use crate::sandbox::discord::message::{self, EPHEMERAL, MessageBody};
+use crate::sandbox::discord::interaction::{EPHEMERAL, Interaction};
+use crate::sandbox::discord::message::{self, MessageBody};
 use crate::sandbox::discord::world::World;
 
 #[derive(Deserialize)]

@@ -1,89 +1,21 @@
-//! Requests for members over the gateway, 100 ids each, and their answers.
+//! Requests for members on one connection, 100 ids each, and their answers.
 //! <https://discord.com/developers/docs/events/gateway-events#request-guild-members>
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::event::{Chunk, RateLimited};
-use super::shard_of;
-use crate::discord::people::SeenMember;
-use crate::domain::{GuildId, UserId};
+use crate::discord::member::SeenMember;
+use crate::discord::requests::{Answer, Ask};
 
 /// How long an answer may take, from the sending of the request.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Discord closes a connection over which more than 120 payloads come in 60 s. Heartbeats and the like need the rest.
 const LIMIT: usize = 110;
 const WINDOW: Duration = Duration::from_secs(61);
-
-/// What came of a request.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Answer {
-    /// Who is in the server, and who is certainly not.
-    Members {
-        found: Vec<SeenMember>,
-        missing: Vec<UserId>,
-    },
-    /// Nothing came in time.
-    Silence,
-}
-
-/// A request on its way to the connection.
-#[derive(Debug)]
-pub(super) struct Ask {
-    guild: GuildId,
-    users: Vec<UserId>,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// The way from those who ask to the connections that are up, by shard.
-#[derive(Debug, Default)]
-pub(crate) struct Requests(Mutex<Vec<Option<mpsc::UnboundedSender<Ask>>>>);
-
-impl Requests {
-    /// Asks over the connection that serves the server. `None` while there is none; an error when it is lost before the
-    /// answer.
-    pub(crate) async fn ask(
-        &self,
-        guild: GuildId,
-        users: &[UserId],
-    ) -> Option<Result<Answer, oneshot::error::RecvError>> {
-        let (answer, answered) = oneshot::channel();
-        {
-            let shards = self.0.lock().expect("the list of shards does not panic");
-            let total = u32::try_from(shards.len())
-                .ok()
-                .filter(|total| *total > 0)?;
-            let asks = shards[shard_of(guild, total) as usize].as_ref()?;
-            let users = users.to_vec();
-            asks.send(Ask {
-                guild,
-                users,
-                answer,
-            })
-            .ok()?;
-        }
-        Some(answered.await)
-    }
-
-    /// So many connections are set up from now on; none is up yet.
-    pub(super) fn reset(&self, total: u32) {
-        let mut shards = self.0.lock().expect("the list of shards does not panic");
-        *shards = (0..total).map(|_| None).collect();
-    }
-
-    /// A connection is up and takes requests, or is not and takes none.
-    pub(super) fn set(&self, shard: u32, asks: Option<mpsc::UnboundedSender<Ask>>) {
-        let mut shards = self.0.lock().expect("the list of shards does not panic");
-        if let Some(place) = shards.get_mut(shard as usize) {
-            *place = asks;
-        }
-    }
-}
 
 /// What one connection was asked for and has not answered.
 #[derive(Debug, Default)]
@@ -194,7 +126,10 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::domain::{GuildId, UserId};
 
     fn ask() -> (Ask, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();

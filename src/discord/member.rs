@@ -1,0 +1,46 @@
+//! A member of a server, as far as it matters here.
+
+use serde::Deserialize;
+
+use crate::domain::{RoleId, UserId};
+
+/// A member as Discord shows them now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenMember {
+    /// Who.
+    pub user: UserId,
+    /// All roles, without `@everyone`.
+    pub roles: Vec<RoleId>,
+    /// Rules of the server not accepted yet.
+    pub pending: bool,
+}
+
+/// The fields of Discord's member object that matter; everything else in it is skipped.
+#[derive(Deserialize)]
+pub(crate) struct MemberBody {
+    user: UserBody,
+    roles: Vec<RoleId>,
+    #[serde(default)]
+    pending: bool,
+}
+
+#[derive(Deserialize)]
+struct UserBody {
+    id: UserId,
+}
+
+impl From<MemberBody> for SeenMember {
+    fn from(
+        MemberBody {
+            user,
+            roles,
+            pending,
+        }: MemberBody,
+    ) -> Self {
+        Self {
+            user: user.id,
+            roles,
+            pending,
+        }
+    }
+}
