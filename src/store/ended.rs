@@ -193,7 +193,7 @@ mod tests {
             (&Cause::Forgotten, 0)
         );
         let revoke = change(RoleAction::Revoke, ADA, Cause::Forgotten);
-        store.intend(&[revoke.clone()], 9).unwrap();
+        store.intend(std::slice::from_ref(&revoke), 9).unwrap();
         assert_eq!(applied()[0].block, 0);
         settle(&store, revoke);
         assert_eq!(applied(), []);
