@@ -30,6 +30,10 @@ const CALLS_AT_ONCE: usize = 4;
 /// The longest wait for a rate limit before another node is asked, or nobody.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Tries of one round of questions, and the pause between them.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
+
 sol! {
     struct Call3 {
         address target;
@@ -117,14 +121,20 @@ impl Views {
         if questions.is_empty() {
             return (block.number, Vec::new());
         }
-        match self.ask(block, questions).await {
-            Ok(answers) => {
-                self.warn_of_missing_views(questions, &answers);
-                (block.number, answers)
-            }
-            Err(why) => {
-                debug!(why, "isActive was not answered");
-                (block.number, unknown(why))
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.ask(block, questions).await {
+                Ok(answers) => {
+                    self.warn_of_missing_views(questions, &answers);
+                    return (block.number, answers);
+                }
+                Err(why) if tries == TRIES => {
+                    debug!(why, "isActive was not answered");
+                    return (block.number, unknown(why));
+                }
+                // Behind one URL there may be nodes that are a block or two behind the others.
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
     }

@@ -22,6 +22,7 @@ use super::start;
 use super::state::{Context, Followed};
 use super::tip::{self, End};
 use super::{progress, second_look};
+use crate::store::Store;
 
 /// A tip that was seen longer ago than this is looked for again before an index ends.
 const STALE: Duration = Duration::from_secs(10);
@@ -112,6 +113,9 @@ async fn session(
         Some(followed) => followed,
         None => place.insert(start::start(context, node, &head).await?),
     };
+    if !followed.unsaved.has_cursor && progress::is_far(context, followed, &head) {
+        context.writer.submit(Store::postpone_folds).await?;
+    }
     // An attempt that failed may have taken in processors from blocks that it did not store.
     followed.processors.rewind(followed.window.tip().number);
     // A start from nothing has just read its block from this node.
@@ -127,6 +131,7 @@ async fn session(
             head = goal(context, node).await?;
         }
     }
+    context.writer.submit(Store::fold_postponed).await?;
     match context.goal {
         Goal::Follow => tip::follow(context, chosen, followed, head, stop).await,
         Goal::Index { .. } => finish_index(context, chosen, followed, head).await,

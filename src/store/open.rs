@@ -43,7 +43,7 @@ pub(super) fn in_memory(rules: &Rules) -> anyhow::Result<Database> {
 pub(super) fn open(path: &Path, rules: &Rules) -> Result<Database, StoreError> {
     let name = path.display().to_string();
     let database = open_or_create(path, &name)?;
-    quietly(move || refold::bring_up_to_date(&database, rules).map(|()| database))
+    quietly(move || refold::bring_up_to_date(&database, rules).map(|_| database))
         .ok_or_else(|| StoreError::Damaged(name.clone(), "its events cannot be folded".to_owned()))?
         .map_err(|error| unusable(error, &name))
 }

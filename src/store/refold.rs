@@ -1,6 +1,7 @@
-//! Folds everything again from the stored events: when the rules of the fold changed, and after a rollback too large to be
-//! followed subject by subject.
+//! Folds everything from the stored events: at the end of a first history, when the rules of the fold changed, and after a
+//! rollback too large to be followed subject by subject.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use redb::{
@@ -9,6 +10,7 @@ use redb::{
 };
 use tracing::info;
 
+use super::Store;
 use super::codec::{encode, split_event_key, unpack};
 use super::ingest::Folds;
 use super::tables::{BLOCKED, EVENTS, META, META_FOLD, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
@@ -21,27 +23,71 @@ const FOLD_VERSION: u32 = 1;
 /// How often progress is logged.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
-/// Folds everything again, unless the stored folds were made by this version of the fold and with these rules.
-pub(super) fn bring_up_to_date(database: &Database, rules: &Rules) -> anyhow::Result<()> {
-    let current = encode(&(FOLD_VERSION, rules));
+/// Subjects that one thread hands to the other at a time, and how many times it may be ahead.
+const CHUNK: usize = 1_000;
+const CHUNKS_AHEAD: usize = 4;
+
+impl Store {
+    /// From now on subscriptions are not folded with each batch, but all together by [`Store::fold_postponed`], or when the
+    /// store is opened again: a first history, of which nobody reads a state before its end, is stored in a fraction of
+    /// the time.
+    ///
+    /// # Errors
+    /// When the file cannot be written. Nothing has changed then.
+    pub fn postpone_folds(&self) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        transaction.open_table(META)?.remove(META_FOLD)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Folds what was postponed; does nothing where nothing was.
+    ///
+    /// # Errors
+    /// When the file cannot be written or is damaged. Nothing has changed then.
+    pub fn fold_postponed(&self) -> anyhow::Result<()> {
+        if bring_up_to_date(&self.database, &self.rules)? {
+            self.touched.put(Touched {
+                everything: true,
+                ..Touched::default()
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether subscriptions are folded later: no fold is noted.
+pub(super) fn is_postponed(transaction: &WriteTransaction) -> anyhow::Result<bool> {
+    Ok(transaction.open_table(META)?.get(META_FOLD)?.is_none())
+}
+
+/// Folds everything again, unless the stored folds were made by this version of the fold and with these rules. Says whether
+/// it did.
+pub(super) fn bring_up_to_date(database: &Database, rules: &Rules) -> anyhow::Result<bool> {
     {
         let transaction = database.begin_read()?;
         let stored = transaction.open_table(META)?.get(META_FOLD)?;
-        if stored.is_some_and(|stored| stored.value() == current) {
-            return Ok(());
+        if stored.is_some_and(|stored| stored.value() == marker(rules)) {
+            return Ok(false);
         }
     }
-    let transaction = database.begin_write()?;
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
     fold_everything(&transaction, rules)?;
-    transaction
-        .open_table(META)?
-        .insert(META_FOLD, current.as_slice())?;
     transaction.commit()?;
-    Ok(())
+    Ok(true)
 }
 
-/// Clears all cached states and folds them again, row by row: only one subject's events are in memory at a time. The order
-/// of the keys puts each module's plans before its subscriptions.
+/// What `META_FOLD` holds when the folds were made by this version and with these rules.
+fn marker(rules: &Rules) -> Vec<u8> {
+    encode(&(FOLD_VERSION, rules))
+}
+
+/// The events of one subject.
+type OfSubject = (ModuleAddress, Subject, Vec<ChainEvent>);
+
+/// Clears all cached states and folds them again, subject by subject. The order of the keys puts each module's plans before
+/// its subscriptions. One thread reads what the other folds: redb lets two threads work on different tables.
 pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> anyhow::Result<()> {
     transaction.delete_table(SUBSCRIPTIONS)?;
     transaction.delete_table(PLANS)?;
@@ -49,6 +95,9 @@ pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> 
     transaction.delete_table(ORPHANS)?;
     // Readers find it where there are no orphans too.
     transaction.open_table(ORPHANS)?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(META_FOLD, marker(rules).as_slice())?;
+    drop(meta);
     let mut untold = Touched {
         everything: true,
         ..Touched::default()
@@ -65,37 +114,50 @@ pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> 
         let (module, id) = super::codec::split_scoped_key(&key);
         folds.apply(module, &Subject::Plan(PlanId(id)), true, [].iter())?;
     }
-    let events = transaction.open_table(EVENTS)?;
-    let rows = events.len()?;
-    let mut told = Instant::now();
-    let mut gathered: Option<(ModuleAddress, Subject)> = None;
-    let mut of_subject = Vec::new();
-    for (done, row) in events.iter()?.enumerate() {
-        let (key, value) = row?;
-        let next = split_event_key(key.value())?;
-        if gathered != Some(next) {
-            fold(&mut folds, gathered, &mut of_subject)?;
-            gathered = Some(next);
+    let (subjects, arriving) = mpsc::sync_channel(CHUNKS_AHEAD);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| read_subjects(transaction, subjects));
+        for chunk in arriving {
+            for (module, subject, mut events) in chunk {
+                events.sort_by_key(|event| event.position);
+                folds.apply(module, &subject, true, events.iter())?;
+            }
         }
-        of_subject.append(&mut unpack(next.0, &next.1, value.value())?);
-        if told.elapsed() >= LOG_EVERY {
-            told = Instant::now();
-            info!(done, rows, "folding the stored events again");
-        }
-    }
-    fold(&mut folds, gathered, &mut of_subject)?;
+        reading
+            .join()
+            .map_err(|_| anyhow::anyhow!("reading the events panicked"))?
+    })?;
     folds.finish(transaction)
 }
 
-fn fold(
-    folds: &mut Folds<'_, '_>,
-    subject: Option<(ModuleAddress, Subject)>,
-    events: &mut Vec<ChainEvent>,
+/// Hands out the events of all subjects, in the order of the keys; ends early when nobody takes them any more.
+fn read_subjects(
+    transaction: &WriteTransaction,
+    subjects: mpsc::SyncSender<Vec<OfSubject>>,
 ) -> anyhow::Result<()> {
-    if let Some((module, subject)) = subject {
-        events.sort_by_key(|event| event.position);
-        folds.apply(module, &subject, true, events.iter())?;
+    let events = transaction.open_table(EVENTS)?;
+    let rows = events.len()?;
+    let mut told = Instant::now();
+    let mut chunk = Vec::<OfSubject>::new();
+    for (done, row) in events.iter()?.enumerate() {
+        let (key, value) = row?;
+        let (module, subject) = split_event_key(key.value())?;
+        let mut of_row = unpack(module, &subject, value.value())?;
+        match chunk.last_mut() {
+            Some(last) if (last.0, last.1) == (module, subject) => last.2.append(&mut of_row),
+            _ => {
+                if chunk.len() >= CHUNK && subjects.send(std::mem::take(&mut chunk)).is_err() {
+                    return Ok(());
+                }
+                chunk.push((module, subject, of_row));
+            }
+        }
+        if told.elapsed() >= LOG_EVERY {
+            told = Instant::now();
+            info!(done, rows, "folding the stored events");
+        }
     }
-    events.clear();
+    // Nobody is there only where folding has failed, which is told by the other thread.
+    let _ = subjects.send(chunk);
     Ok(())
 }

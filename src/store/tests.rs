@@ -1,6 +1,7 @@
 //! The store's laws: any batch sizes, any rollback, and any file give what they should.
 
 mod complete;
+mod doubt;
 mod forgotten;
 mod golden;
 mod growth;

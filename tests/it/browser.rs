@@ -91,8 +91,14 @@ async fn play(scene: Scene<'_>) -> Value {
         "{name}: {said}\n(is tests/browser installed? `make test` does it)"
     );
     let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(seen["problems"], json!([]), "{name}");
     let relay = scene.relay.as_ref().map_or("", Url::as_str);
+    // The browser itself reports a relay that cannot be reached, if it gets to it before the page is left.
+    let about_relay = format!("WebSocket connection to '{relay}");
+    let problems = seen["problems"].as_array().unwrap().iter();
+    let problems: Vec<_> = problems
+        .filter(|problem| relay.is_empty() || !text_of(problem).contains(&about_relay))
+        .collect();
+    assert!(problems.is_empty(), "{name}: {problems:?}");
     let own = [scene.link.as_str(), &scene.discord, relay]
         .map(|url| url.split('/').nth(2).unwrap_or_default());
     for host in seen["hosts"].as_array().unwrap() {
@@ -144,6 +150,10 @@ impl Stage {
         })
         .await
     }
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 fn text<'a>(seen: &'a Value, key: &str) -> &'a str {
@@ -281,7 +291,9 @@ async fn a_remote_wallet_that_declines_or_leaves_is_told_of() {
 #[tokio::test]
 async fn a_relay_that_refuses_or_is_away_leaves_the_other_ways_open() {
     let relay = Relay::start().await;
-    let nobody = Url::parse("ws://127.0.0.1:9").unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = Url::parse(&format!("ws://{}", closed.local_addr().unwrap())).unwrap();
+    drop(closed);
     let visit = async |url, project| {
         let stage = Stage::with_relay(true, Some(url), project).await;
         let link = stage.site.verify(stage.user);

@@ -282,3 +282,26 @@ async fn a_multicall_that_fails_says_nothing_about_a_module() {
     }
     assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
+
+#[tokio::test]
+async fn a_backend_that_is_a_block_behind_is_asked_again() {
+    let headers = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&headers);
+    let fake = Fake::start(move |call| {
+        let answer = match call["method"].as_str().unwrap() {
+            "eth_getBlockByNumber" if seen.fetch_add(1, Ordering::Relaxed) < 2 => Value::Null,
+            "eth_getBlockByNumber" => json!({
+                "number": "0x7", "hash": HASH, "parentHash": B256::ZERO, "timestamp": "0x3e8",
+            }),
+            "eth_getCode" => json!("0x"),
+            _ => json!(B256::with_last_byte(1)),
+        };
+        Reply::Json(result(call, answer))
+    })
+    .await;
+    assert_eq!(
+        asked(&[&fake], &[question(1, 2)]).await,
+        [ActiveAnswer::Active]
+    );
+    assert_eq!(headers.load(Ordering::Relaxed), 3);
+}

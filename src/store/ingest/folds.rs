@@ -13,6 +13,7 @@ use crate::domain::{
 };
 use crate::projection;
 use crate::store::codec::{KnownPlan, encode, read, scoped_key, subject_prefix, unpack};
+use crate::store::refold;
 use crate::store::tables::{BLOCKED, EVENTS, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
 use crate::store::touched::{MOST_ENTRIES, Touched};
 
@@ -82,6 +83,8 @@ pub(in crate::store) struct Folds<'transaction, 'a> {
     /// By how much each module's count of orphans changes.
     orphans: FxHashMap<ModuleAddress, i64>,
     rules: &'a Rules,
+    /// Whether subscriptions are folded later, all of them.
+    postponed: bool,
     touched: &'a mut Touched,
 }
 
@@ -99,6 +102,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             intervals: FxHashMap::default(),
             orphans: FxHashMap::default(),
             rules,
+            postponed: refold::is_postponed(transaction)?,
             touched,
         })
     }
@@ -137,6 +141,10 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             Subject::Module => Ok(()),
             Subject::Plan(id) => self.plan(module, id, anew, events),
             Subject::Subscriber(wallet) => self.subscriber(module, wallet, anew, events),
+            Subject::Subscription(_) if self.postponed => {
+                self.touched.everything = true;
+                Ok(())
+            }
             Subject::Subscription(id) => self.subscription(module, id, anew, events),
         }
     }

@@ -107,3 +107,37 @@ fn folds_of_another_version_are_made_again_and_those_of_this_one_are_kept() {
         }
     }
 }
+
+#[test]
+fn folds_that_were_postponed_are_made_at_the_end_or_when_the_store_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let reference = store_with_a_failure(&folder.path().join("reference.redb"));
+    let events = reference.all_events().unwrap();
+    let terms = reference.plan(module(1), PlanId::from(1)).unwrap().unwrap();
+    for opened_again in [false, true] {
+        let path = folder.path().join(format!("{opened_again}.redb"));
+        let mut store = Store::open(&path).unwrap();
+        store.add_module(module(1), 0, Address::ZERO).unwrap();
+        store.postpone_folds().unwrap();
+        for (event, to) in events.iter().zip([9, 59]) {
+            let plans = vec![(module(1), PlanId::from(1), terms)];
+            let batch = batch(std::slice::from_ref(event), to, 1);
+            store.ingest(Batch { plans, ..batch }).unwrap();
+        }
+        assert_eq!(
+            store.subscription_count().unwrap(),
+            0,
+            "nothing is folded yet"
+        );
+        assert!(store.take_touched().everything);
+        if opened_again {
+            drop(store);
+            store = Store::open(&path).unwrap();
+        }
+        store.fold_postponed().unwrap();
+        assert_eq!(store.take_touched().everything, !opened_again);
+        assert_eq!(state(&store), state(&reference));
+        store.fold_postponed().unwrap();
+        assert!(store.take_touched().is_empty(), "once is enough");
+    }
+}

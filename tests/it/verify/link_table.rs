@@ -63,13 +63,22 @@ async fn linking_one_more_wallet_to_a_hundred_thousand_takes_at_most_20_ms() {
     let best = best.expect("the median of a round is at most 20 ms, or near that of a small table");
     println!("store.link: median {:?}, slowest {:?}", best[10], best[19]);
     // The same through the page: link and challenge are used up in the one transaction.
+    let small = median_post(small).await;
+    let large = median_post(store).await;
+    println!("POST signature: median {large:?}, with a small table {small:?}");
+    let limit = Duration::from_millis(200).max(TIMES * small);
+    assert!(large <= limit, "{large:?}, with a small table {small:?}");
+}
+
+/// How long posting a signature takes on a site with this store.
+async fn median_post(store: Store) -> Duration {
     let site = start(Setup {
         store,
         ..Setup::default()
     })
     .await;
     let mut took = Vec::new();
-    for n in 0..40 {
+    for n in 0..15 {
         let mut member = site.member(&format!("member-{n}")).await;
         let signer = wallet(&format!("wallet-{n}"));
         site.subscribe(signer.address());
@@ -83,11 +92,7 @@ async fn linking_one_more_wallet_to_a_hundred_thousand_takes_at_most_20_ms() {
             (status, answer["roles"].as_array().unwrap().len()),
             (200, 1)
         );
-        took.sort();
-        if n >= 9 && took[5] <= Duration::from_millis(200) {
-            break;
-        }
     }
-    println!("POST signature: {took:?}");
-    assert!(took[5] <= Duration::from_millis(200), "{took:?}");
+    took.sort();
+    took[took.len() / 2]
 }

@@ -14,12 +14,12 @@ const IRREGULAR: (Duration, Duration) = (Duration::from_millis(50), Duration::fr
 /// First wait after a poll that came too early; doubles every second time.
 const FIRST_RETRY: Duration = Duration::from_millis(25);
 /// How much earlier the next poll comes after one that hit at once: finds the moment at which blocks appear. Each step too
-/// far costs a poll that finds nothing.
-const CREEP: Duration = Duration::from_millis(2);
+/// far costs a poll that finds nothing, so the steps are small until many polls in a row have hit.
+const CREEP: Duration = Duration::from_millis(1);
 /// Polls in a row that hit at once before the step doubles with each further one: the moment is far off.
-const FEW_HITS: u32 = 5;
+const FEW_HITS: u32 = 8;
 /// Polls in a row after which it doubles no more.
-const MOST_HITS: u32 = 12;
+const MOST_HITS: u32 = 16;
 
 /// The rhythm of a chain as seen through one node.
 #[derive(Debug)]
