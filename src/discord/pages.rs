@@ -7,7 +7,7 @@ use serenity::http::{LightMethod, Request, Route};
 use super::Discord;
 use super::backoff::Patience;
 use super::error::Reason;
-use super::people::{MemberBody, SeenMember};
+use super::member::{MemberBody, SeenMember};
 use super::shared::snowflake;
 use crate::domain::{GuildId, UserId};
 use crate::text;
