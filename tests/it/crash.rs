@@ -72,6 +72,8 @@ async fn kill(mut program: Child, log: &Path) {
 async fn plays(seed: u64, crashes: u64, confirmations: u64, reorganisations: bool) {
     let mut life = Life::new(seed, confirmations).await;
     let setting = Setting {
+        // A life in minutes of what else takes months: many expire within the brake's hour.
+        policy: "max_revoke_floor = 1000000",
         confirmations,
         ..Setting::default()
     };

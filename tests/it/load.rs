@@ -210,6 +210,8 @@ async fn survives(
     load.life.link_all(&store);
     let folder = tempfile::tempdir().unwrap();
     let setting = Setting {
+        // A life in minutes of what else takes months: many expire within the brake's hour.
+        policy: "max_revoke_floor = 1000000",
         confirmations,
         rpc_urls: vec![url(&load.proxy)],
         ..Setting::default()
