@@ -7,7 +7,7 @@ mod receipt;
 mod status;
 
 pub(crate) use command::{
-    busy, export, forget_button, forget_question, forgotten, internal_failure, no_wallet,
+    Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_wallet,
     not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,
     permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
@@ -18,7 +18,7 @@ pub(crate) use manager::{
     whois, wrong_channel,
 };
 pub(crate) use receipt::{Receipt, not_gated, why};
-pub(crate) use status::{Pending, Status, Unread, status};
+pub(crate) use status::{Pending, Status, status};
 
 use crate::domain::{Cause, GuildId, RoleId};
 

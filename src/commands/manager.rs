@@ -86,7 +86,8 @@ async fn whois(
 /// not a member. Of everybody else the answer is the same as of a member who has linked nothing.
 async fn identified(commands: Data, asked: Asked, user: UserId) -> anyhow::Result<Answer> {
     let standing = commands.standing(user).await?;
-    let unread = commands.unread(asked.guild);
+    let has_gates = !commands.gates(asked.guild).await?.is_empty();
+    let unread = commands.unread(asked.guild).filter(|_| has_gates);
     let here: Vec<_> = standing
         .gates
         .iter()

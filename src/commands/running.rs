@@ -123,7 +123,7 @@ where
     context.defer_ephemeral().await?;
     let commands = context.data();
     let user = asked.user;
-    let work = work(Arc::clone(&commands), asked);
+    let work = work(Arc::clone(commands), asked);
     commands.work(user, &interaction.token, work);
     Ok(())
 }

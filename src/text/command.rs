@@ -183,9 +183,25 @@ pub(crate) fn wrong_option() -> String {
     "I can't read that option: choose one that Discord offers.".to_owned()
 }
 
-/// A server's members were not read since the start.
-pub(crate) fn not_read_yet() -> String {
-    "I haven't read this server's members yet. Try again in a minute.".to_owned()
+/// Why the answer leaves a server out in which the member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// Its members were not read yet.
+    NotYet,
+    /// They could not be read; it is tried again.
+    Failed,
+}
+
+impl Unread {
+    /// What is told instead.
+    pub(crate) fn sentence(self) -> String {
+        match self {
+            Self::NotYet => {
+                "I haven't read this server's members yet. Try again in a minute.".to_owned()
+            }
+            Self::Failed => unreadable(),
+        }
+    }
 }
 
 /// A server's members could not be read.

@@ -3,9 +3,7 @@
 use super::cause;
 use std::time::Duration;
 
-use super::command::{
-    about, chain_note, moment, no_wallet, not_read_yet, plain, short_wallet, unreadable,
-};
+use super::command::{Unread, about, chain_note, moment, no_wallet, plain, short_wallet};
 use crate::domain::{
     Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, SubscriptionStanding,
     Timestamp, checkout,
@@ -23,25 +21,6 @@ pub(crate) struct Pending {
     pub(crate) confirmations: u64,
     /// Blocks that are needed.
     pub(crate) needed: u64,
-}
-
-/// Why the answer leaves a server out in which the member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
-    /// Its members were not read yet.
-    NotYet,
-    /// They could not be read; it is tried again.
-    Failed,
-}
-
-impl Unread {
-    /// What is told instead.
-    pub(crate) fn sentence(self) -> String {
-        match self {
-            Self::NotYet => not_read_yet(),
-            Self::Failed => unreadable(),
-        }
-    }
 }
 
 /// What `/status` is told from.

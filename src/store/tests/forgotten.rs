@@ -148,7 +148,8 @@ fn link(store: &Store, user: UserId, wallet: Wallet) {
         user,
         wallet,
         linked_at: Timestamp(50),
-        proof: Some((format!("text with {NONCE}"), SIGNATURE.to_vec())),
+        // Of another member it is another one.
+        proof: (user == USER).then(|| (format!("text with {NONCE}"), SIGNATURE.to_vec())),
     };
     store.link(&link, 5).unwrap();
 }

@@ -127,6 +127,6 @@ async fn unlinking_takes_the_role_away_and_why_tells_the_story() {
     let reply = story
         .run("why", &[("role", json!(other.to_string()))])
         .await;
-    assert!(reply.text().contains("nothing to do with subscriptions"));
+    assert!(reply.text().contains("No subscription gives"));
     story.end();
 }

@@ -59,8 +59,8 @@ async fn status_tells_each_server_what_is_paid_what_is_pending_and_what_came_of_
 
     story.block += 200;
     story.mine(Vec::new());
-    story.until_role(story.club, story.paid, false).await;
-    let gone = "gives no access now";
+    // No chain is there to be asked whether that is true, so the role stays.
+    let gone = "no subscription of yours gives it";
     let status: (&str, &[_]) = ("status", &[]);
     let text = story.until_says(story.club, story.user, status, gone).await;
     let ended = format!("ended <t:{}:f>", paid_at.0 + 1_500);
