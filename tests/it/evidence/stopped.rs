@@ -8,12 +8,30 @@ use crate::support::stage::{Stage, wait};
 
 #[tokio::test]
 async fn a_stop_outlives_a_restart_as_it_was() {
-    let mut stage = Stage::open().await;
+    outlives_a_restart(|stage| async move {
+        assert!(stage.store.remove_gate(GateId(1)).unwrap());
+        stage
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_of_what_the_contracts_are_asked_about_outlives_a_restart_too() {
+    outlives_a_restart(|stage| async move {
+        stage.chain.advance_time(3_600 + 601).await.unwrap();
+        stage
+    })
+    .await;
+}
+
+/// Members are to lose the role in bulk by this.
+async fn outlives_a_restart<F: Future<Output = Stage>>(end: impl FnOnce(Stage) -> F) {
+    let stage = Stage::open().await;
     let mut people = Vec::new();
     for number in 0..8 {
         people.push(stage.subscriber(&format!("member {number}")).await.0);
     }
-    assert!(stage.store.remove_gate(GateId(1)).unwrap());
+    let mut stage = end(stage).await;
     wait("the removals are stopped", || {
         !stage.store.stopped().unwrap().is_empty()
     })
