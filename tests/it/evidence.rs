@@ -11,6 +11,7 @@ mod history;
 mod liars;
 mod second_look;
 mod start;
+mod stopped;
 mod views;
 
 use std::io::Write;

@@ -10,7 +10,7 @@ use super::{Warnings, public_chain};
 use crate::support::rpc_proxy::RpcProxy;
 use crate::support::stage::{Person, Setting, Stage, wait};
 
-/// Enough for the brake, which is to have no part in this: what is not confirmed is not counted.
+/// Enough for the brake; which has no part in this, since a removal that is not confirmed is not counted.
 const MEMBERS: usize = 8;
 
 /// A service behind these proxies, with members who have paid.
@@ -86,8 +86,11 @@ async fn a_node_that_hides_every_payment_for_a_billing_interval_takes_no_role() 
     // Who really does not pay any more loses it.
     let chain = &story.stage.chain;
     chain.advance_time(3_600).await.unwrap();
-    // By the brake they are too many to go unasked.
-    story.until_said("stopped").await;
+    // Any event of theirs makes them be looked at.
+    let (person, id) = story.people[0];
+    let touched = chain.update_expiry(story.stage.module, id, u64::MAX);
+    touched.await.unwrap();
+    story.stage.until_role(person, false).await;
 }
 
 #[tokio::test]
