@@ -27,9 +27,10 @@ const DEADLINE: Duration = Duration::from_secs(300);
 const PAST: u64 = 400;
 /// Blocks that can come.
 const FUTURE: u64 = 2_000;
-/// Blocks over which calls are counted, after those in which the follower learns when they come.
+/// Blocks over which calls are counted, after those in which the follower learns when they come and reads the end of its
+/// history again.
 const COUNTED: u64 = 60;
-const LEARNED: u64 = 10;
+const LEARNED: u64 = 45;
 /// A block's time, and a second look every ten blocks, as on Base.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(10);

@@ -54,7 +54,7 @@ pub(super) fn split_scoped_key(key: &[u8; 52]) -> (ModuleAddress, U256) {
 /// The common start of all event keys of one subject. Subjects order as in the domain: plans before subscriptions.
 pub(super) fn subject_prefix(module: ModuleAddress, subject: &Subject) -> Vec<u8> {
     let (key, length) = padded(module, subject);
-    let mut prefix = Vec::with_capacity(LONGEST_PREFIX + 12);
+    let mut prefix = Vec::with_capacity(LONGEST_PREFIX + POSITION_BYTES);
     prefix.extend_from_slice(&key[..length]);
     prefix
 }
@@ -96,6 +96,9 @@ pub(super) fn module_bounds(module: ModuleAddress) -> (Vec<u8>, Vec<u8>) {
     (first, end)
 }
 
+/// How many bytes of a row's key are the position of its first event.
+pub(super) const POSITION_BYTES: usize = 12;
+
 /// Key of a row of events: subject, then the position of its first event; orders as the chain does.
 pub(super) fn event_key(module: ModuleAddress, subject: &Subject, first: Position) -> Vec<u8> {
     let mut key = subject_prefix(module, subject);
@@ -109,7 +112,7 @@ pub(super) fn split_event_key(key: &[u8]) -> anyhow::Result<(ModuleAddress, Subj
     let damaged = || anyhow::anyhow!("the key of a stored event is damaged");
     let (module, rest) = key.split_at_checked(20).ok_or_else(damaged)?;
     let (tag, rest) = rest.split_first().ok_or_else(damaged)?;
-    let id = &rest[..rest.len().checked_sub(12).ok_or_else(damaged)?];
+    let id = &rest[..rest.len().checked_sub(POSITION_BYTES).ok_or_else(damaged)?];
     let subject = match (tag, id.len()) {
         (0, 0) => Subject::Module,
         (1, 32) => Subject::Plan(PlanId(U256::from_be_slice(id))),

@@ -10,13 +10,16 @@ use std::collections::BTreeSet;
 use redb::{ReadableTable as _, WriteTransaction};
 
 use super::Store;
-use super::codec::{decode, encode, event_key, pack, scoped_bounds, scoped_key, split_scoped_key};
+use super::codec::{
+    POSITION_BYTES, decode, encode, event_key, pack, scoped_bounds, scoped_key, split_scoped_key,
+};
 use super::refold;
 use super::rollback::{self, Stale};
 use super::tables::{BATCHES, EVENTS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
 use crate::domain::{
-    Batch, Coverage, ModuleAddress, Plan, PlanId, Rules, Subject, Subscription, SubscriptionId,
+    Batch, Coverage, EventKind, ModuleAddress, Plan, PlanId, Rules, Subject, Subscription,
+    SubscriptionId,
 };
 pub(super) use by_subject::BySubject;
 use folds::fold_subjects;
@@ -25,6 +28,9 @@ pub(super) use place::{complete_modules, thin};
 
 /// A batch that touches more subjects than this is not indexed row by row; rolling it back looks at all rows.
 const MOST_INDEXED_ROWS: usize = 2_000;
+
+/// A row of so many bytes, of which an event takes about 80, is left as it is: each event that is added writes the whole row.
+const LONG_ROW: usize = 1_000;
 
 /// From so many events on, a second thread is worth its start.
 const WORTH_TWO_THREADS: usize = 10_000;
@@ -47,7 +53,7 @@ impl Store {
         let groups = BySubject::of(&batch.events);
         // Folding anew reads the rows.
         let apart = stale.is_empty() && batch.events.len() >= WORTH_TWO_THREADS;
-        let append = || append_events(&transaction, &groups);
+        let append = || append_events(&transaction, &groups, Rows::Grow);
         let fold = |touched| fold_changes(&transaction, &self.rules, stale, &groups, touched);
         if apart {
             // Rows and states are different tables, which redb lets two threads write.
@@ -171,28 +177,49 @@ fn put_plans(
     Ok(())
 }
 
-/// Appends the events, one row per subject, and notes which rows the batch brought.
+/// Where events are put.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// At the end of their subject's last row while that is short: they come after all that is stored of the subject.
+    Grow,
+    /// In rows of their own.
+    Own,
+}
+
+/// Appends the events, and notes which rows the batch changed.
 pub(super) fn append_events(
     transaction: &WriteTransaction,
     groups: &BySubject<'_>,
+    rows: Rows,
 ) -> anyhow::Result<()> {
     let Some(newest) = groups.newest_block() else {
         return Ok(());
     };
     let mut table = transaction.open_table(EVENTS)?;
     let mut keys = Some(Vec::new());
-    let mut rows = 0;
+    let mut changed = 0;
     let mut row = Vec::new();
     for group in groups.groups() {
         let first = group[0];
-        let key = event_key(first.module, &first.subject(), first.position);
         row.clear();
+        let mut key = event_key(first.module, &first.subject(), first.position);
+        if rows == Rows::Grow && !is_creation(&first.kind) {
+            let start = &key[..key.len() - POSITION_BYTES];
+            let end = [start, &[0xff; POSITION_BYTES]].concat();
+            let last = table.range(start..=end.as_slice())?.next_back();
+            if let Some((last, events)) = last.transpose()?
+                && events.value().len() < LONG_ROW
+            {
+                row.extend_from_slice(events.value());
+                key = last.value().to_vec();
+            }
+        }
         for event in group {
             row = pack(event, row);
         }
         table.insert(key.as_slice(), row.as_slice())?;
-        rows += 1;
-        if rows > MOST_INDEXED_ROWS {
+        changed += 1;
+        if changed > MOST_INDEXED_ROWS {
             keys = None;
         }
         if let Some(keys) = &mut keys {
@@ -201,4 +228,12 @@ pub(super) fn append_events(
     }
     let mut batches = transaction.open_table(BATCHES)?;
     rollback::note_batch(&mut batches, newest, &keys.unwrap_or_default())
+}
+
+/// Whether nothing of the subject can be stored yet.
+fn is_creation(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::PlanCreated { .. } | EventKind::SubscriptionCreated { .. }
+    )
 }

@@ -7,7 +7,9 @@ use redb::{ReadableDatabase as _, ReadableTable};
 
 use super::Store;
 use super::codec::{module_bounds, read, split_event_key, unpack};
-use super::ingest::{BySubject, add_subscriptions_to, append_events, events_of, fold_changes};
+use super::ingest::{
+    BySubject, Rows, add_subscriptions_to, append_events, events_of, fold_changes,
+};
 use super::rollback::{Stale, keys_of};
 use super::tables::{BATCHES, EVENTS, META, META_CURSOR, MODULES};
 use super::touched::Touched;
@@ -42,7 +44,7 @@ impl Store {
             read(transaction.open_table(META)?.get(META_CURSOR)?)?,
             &transaction.open_table(MODULES)?,
         )?;
-        append_events(&transaction, &BySubject::of(&late))?;
+        append_events(&transaction, &BySubject::of(&late), Rows::Own)?;
         let mut stale = Stale::default();
         let mut plans = BTreeSet::new();
         for event in &late {

@@ -30,12 +30,12 @@ pub(super) const MODULES: TableDefinition<'_, &[u8; 20], &[u8]> =
 pub(super) const HEADERS: TableDefinition<'_, u64, (&[u8; 32], u64)> =
     TableDefinition::new("headers_v1");
 
-/// `codec::event_key` (module, subject, block, log index of the first event) → the events of that subject that one
-/// batch brought, packed in chain order. One row per batch and subject instead of one per event: at the tip that is the
-/// same, in a backfill it is a tenth of the rows.
+/// `codec::event_key` (module, subject, block, log index of the first event) → events of that subject, packed in chain order.
+/// A batch adds to the subject's last row until that has about a kilobyte: with one row per event the keys would take as much
+/// room as the events.
 pub(super) const EVENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("events_v1");
 
-/// (Block of the newest event in a batch, sequence) → the keys of the `EVENTS` rows it brought, each prefixed by its
+/// (Block of the newest event in a batch, sequence) → the keys of the `EVENTS` rows it changed, each prefixed by its
 /// length; empty for a batch so large that a rollback had better look at all rows. Far below the cursor one such row stands
 /// for all batches up to it.
 pub(super) const BATCHES: TableDefinition<'_, (u64, u32), &[u8]> =

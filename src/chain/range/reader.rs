@@ -21,8 +21,11 @@ use crate::domain::{Checkpoint, UnknownLogs};
 pub const IN_FLIGHT: usize = 8;
 /// Events that may wait for an earlier range before no new one is asked for.
 const MOST_WAITING: usize = 30_000;
-/// Wait after a rate limit that names none.
+/// Wait after a rate limit that names none; counted from the first call of a burst that was answered in part, because most
+/// providers count by the second.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
+/// The least wait then.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
 /// Logs of a range from which on it is judged whether most of them belong to other merchants.
 const LOGS_THAT_TELL: u64 = 1_000;
 
@@ -73,6 +76,8 @@ pub struct RangeReader {
     /// Since when rate limits have been waited out without an answer in between.
     limited_since: Option<Instant>,
     paused_until: Option<Instant>,
+    /// When the first call after the newest pause was made.
+    burst_since: Instant,
     /// Refusals in unknown words are asked again ever more slowly, until an answer comes.
     unknown_refusals: Reconnect,
     /// Errors returned so far; a call launched before the last one that fails as well is not reported again.
@@ -96,6 +101,7 @@ impl RangeReader {
             in_flight: IN_FLIGHT,
             limited_since: None,
             paused_until: None,
+            burst_since: Instant::now(),
             unknown_refusals: Reconnect::new(),
             reported: 0,
         }
@@ -128,6 +134,7 @@ impl RangeReader {
                 Some(finished) = self.running.join_next() => finished,
                 () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {
                     self.paused_until = None;
+                    self.burst_since = Instant::now();
                     continue;
                 }
             };
@@ -255,7 +262,12 @@ impl RangeReader {
             RpcError::RateLimited { retry_after, .. } => {
                 self.again.insert(from, to);
                 let now = Instant::now();
-                let until = now + retry_after.unwrap_or(RATE_LIMIT_WAIT).min(LONGEST_ASKED);
+                let until = match retry_after {
+                    Some(asked) => now + asked.min(LONGEST_ASKED),
+                    None => {
+                        after_burst(now, self.burst_since, self.limited_since, self.paused_until)
+                    }
+                };
                 let since = *self.limited_since.get_or_insert(now);
                 if until - since > self.node.patience() {
                     self.limited_since = None;
@@ -314,5 +326,43 @@ impl RangeReader {
         self.again.clear();
         self.due = block;
         self.next = block;
+    }
+}
+
+/// When to go on after a rate limit that names no time, refused `now` to a call of the burst that began at `burst_since`.
+/// `limited_since`: no call was answered since then. `paused_until`: an earlier refusal of the same burst said so.
+fn after_burst(
+    now: Instant,
+    burst_since: Instant,
+    limited_since: Option<Instant>,
+    paused_until: Option<Instant>,
+) -> Instant {
+    let next = burst_since + RATE_LIMIT_WAIT;
+    match (limited_since, paused_until) {
+        (None, _) if next > now => next.max(now + LEAST_WAIT),
+        (Some(_), Some(until)) => until,
+        _ => now + RATE_LIMIT_WAIT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_by_the_second_is_waited_out_from_the_first_call_and_any_other_from_the_refusal() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        // Some calls of the burst were answered: the second that is counted began with the first of them, or before.
+        let until = after_burst(at(80), start, None, None);
+        assert_eq!(until, at(1_000));
+        assert_eq!(after_burst(at(90), start, Some(at(80)), Some(until)), until);
+        assert_eq!(after_burst(at(980), start, None, None), at(1_080));
+        // It took longer than a second, or nothing was answered: the limit is of another kind.
+        assert_eq!(after_burst(at(5_000), start, None, None), at(6_000));
+        assert_eq!(
+            after_burst(at(1_010), at(1_000), Some(at(80)), None),
+            at(2_010)
+        );
     }
 }

@@ -70,7 +70,7 @@ async fn serve(node: Arc<Node>, socket: WebSocket) {
 }
 
 async fn answer(node: &Node, call: &Value) -> String {
-    node.delay().await;
+    tokio::time::sleep(node.options.latency).await;
     match call["method"].as_str().unwrap_or_default() {
         "eth_subscribe" => {
             node.calls.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _
 
 use super::*;
 use crate::domain::UnknownLogs;
-use crate::store::tables::{BATCHES, HEADERS};
+use crate::store::tables::{BATCHES, EVENTS, HEADERS};
 
 fn pause(id: u64, block: u64) -> ChainEvent {
     ChainEvent {
@@ -144,4 +144,39 @@ fn headers_that_were_dense_before_a_long_pause_are_thinned() {
             .all(|pair| pair[1] > 20_000 || pair[1] - pair[0] <= 511)
     );
     assert_eq!(kept.iter().filter(|number| **number >= 100_000).count(), 10);
+}
+
+#[test]
+fn payments_of_many_batches_share_rows_and_a_rollback_takes_each_back() {
+    let store = empty_store();
+    let events: Vec<_> = (1..=40).map(|block| pause(7, block)).collect();
+    for event in &events {
+        let block = event.position.block;
+        let batch = batch(std::slice::from_ref(event), block, 1);
+        store.ingest(batch).unwrap();
+    }
+    let rows = |store: &Store| {
+        let transaction = store.database.begin_read().unwrap();
+        transaction.open_table(EVENTS).unwrap().len().unwrap()
+    };
+    assert!((2..=4).contains(&rows(&store)), "{}", rows(&store));
+    assert_eq!(store.all_events().unwrap(), events);
+    // One that was missed does not come between the others' row and its key.
+    let mut missed = pause(7, 20);
+    missed.position.log_index = 0;
+    assert_eq!(store.mend(std::slice::from_ref(&missed)).unwrap(), 1);
+    for fork in [33, 20, 1] {
+        let batch = Batch {
+            rollback_to: Some(fork),
+            ..batch(&[], 40, 2)
+        };
+        store.ingest(batch).unwrap();
+        let left: Vec<_> = store
+            .events_of(module(1), Subject::Subscription(SubscriptionId::from(7)))
+            .unwrap();
+        let mut expected: Vec<_> = events.iter().chain([&missed]).cloned().collect();
+        expected.retain(|event| event.position.block <= fork);
+        expected.sort_by_key(|event| event.position);
+        assert_eq!(left, expected, "back to {fork}");
+    }
 }
