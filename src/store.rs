@@ -4,6 +4,7 @@
 
 mod codec;
 mod ended;
+mod forgotten;
 mod ingest;
 mod ledger;
 mod links;

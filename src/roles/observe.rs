@@ -70,7 +70,7 @@ impl Roles {
         if self.reading.is_idle(now) && now >= self.reading.round_at + period(intent) {
             self.reading.want_everyone(&self.people, now);
         }
-        self.reading.start(&self.people, &self.discord, now);
+        self.reading.start(&self.people, &self.discord, intent, now);
     }
 
     /// Takes what was read.

@@ -183,7 +183,17 @@ impl Reading {
     }
 
     /// Sends as many requests as may be under way.
-    pub(super) fn start(&mut self, people: &People, discord: &Discord, now: Instant) {
+    pub(super) fn start(
+        &mut self,
+        people: &People,
+        discord: &Discord,
+        intent: MembersIntent,
+        now: Instant,
+    ) {
+        if intent != MembersIntent::Used {
+            // Discord refuses the list; who holds a claimed role by hand is not known then.
+            self.pages.clear();
+        }
         while now >= self.begin_at && self.requests.len() < MOST_REQUESTS {
             let asked = people.news();
             if let Some((guild, users)) = self.take_chunk(now) {

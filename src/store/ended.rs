@@ -38,7 +38,7 @@ impl Store {
     }
 }
 
-/// Notes that the wallet is not linked to this member any more. Followed by [`super::member::let_go`].
+/// Notes that the wallet is not linked to this member any more. Followed by [`super::forgotten::let_go`].
 pub(super) fn note(
     transaction: &WriteTransaction,
     user: UserId,

@@ -6,12 +6,12 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::{decode, encode};
-use super::member;
+use super::forgotten::{self, Row, forgotten_row, state_of};
 use super::tables::{APPLIED, APPROVALS, GATES, JOURNAL, MEMBER_JOURNAL, STOPPED};
 use super::touched::Touched;
 use crate::domain::{
-    Applied, AppliedState, Approval, Cause, Gate, GateId, GateOrigin, GuildId, Intent,
-    JournalEntry, Outcome, RoleChange, RoleId, Timestamp, UserId,
+    Applied, AppliedState, Approval, Gate, GateId, GateOrigin, GuildId, Intent, JournalEntry,
+    Outcome, RoleChange, RoleId, Timestamp, UserId,
 };
 
 impl Store {
@@ -128,7 +128,7 @@ impl Store {
                 }
             }
         }
-        member::let_go(&transaction, entries.iter().map(|entry| entry.change.user))?;
+        forgotten::let_go(&transaction, entries.iter().map(|entry| entry.change.user))?;
         transaction.commit()?;
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Store {
                 if state.outstanding() != Some(change.action) {
                     continue;
                 }
-                let is_forgotten = member::is_forgotten(&transaction, change.user)?;
+                let is_forgotten = forgotten::is_forgotten(&transaction, change.user)?;
                 match state.after_leaving(is_forgotten) {
                     Some(state) => {
                         let row = encode(&(state, cause, block));
@@ -162,7 +162,7 @@ impl Store {
                 }
             }
         }
-        member::let_go(&transaction, changes.iter().map(|change| change.user))?;
+        forgotten::let_go(&transaction, changes.iter().map(|change| change.user))?;
         transaction.commit()?;
         Ok(())
     }
@@ -198,7 +198,7 @@ impl Store {
                 table.remove((guild.0, user.0, role.0))?;
             }
         }
-        member::let_go(&transaction, gone.iter().map(|(_, user, _)| *user))?;
+        forgotten::let_go(&transaction, gone.iter().map(|(_, user, _)| *user))?;
         transaction.commit()?;
         Ok(())
     }
@@ -309,19 +309,11 @@ fn row(
     change: &RoleChange,
     block: u64,
 ) -> anyhow::Result<Vec<u8>> {
-    Ok(match member::is_forgotten(transaction, change.user)? {
+    Ok(match forgotten::is_forgotten(transaction, change.user)? {
         true => forgotten_row(state),
         false => encode(&(state, &change.cause, block)),
     })
 }
-
-/// A row that does not say why or when.
-pub(super) fn forgotten_row(state: AppliedState) -> Vec<u8> {
-    encode(&(state, Cause::Forgotten, 0_u64))
-}
-
-/// A row of `APPLIED`.
-type Row = (AppliedState, Cause, u64);
 
 fn state_in(
     table: &redb::Table<'_, (u64, u64, u64), &[u8]>,
@@ -329,10 +321,6 @@ fn state_in(
 ) -> anyhow::Result<Option<AppliedState>> {
     let row = table.get(key(change))?;
     row.map(|row| state_of(row.value())).transpose()
-}
-
-pub(super) fn state_of(row: &[u8]) -> anyhow::Result<AppliedState> {
-    Ok(decode::<Row>(row)?.0)
 }
 
 fn gates_touched() -> Touched {
@@ -350,7 +338,7 @@ fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> a
     let mut table = transaction.open_table(JOURNAL)?;
     let mut sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
     for entry in entries {
-        if member::is_forgotten(transaction, entry.change.user)? {
+        if forgotten::is_forgotten(transaction, entry.change.user)? {
             continue;
         }
         table.insert(sequence, encode(entry).as_slice())?;

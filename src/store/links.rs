@@ -8,7 +8,7 @@ use redb::{
 use super::codec::{decode, encode};
 use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS, SEEN_IN};
 use super::touched::Touched;
-use super::{Store, ended, member, notices};
+use super::{Store, ended, forgotten, notices};
 use crate::domain::{GuildId, Link, LinkEnd, UserId, Wallet};
 
 /// What came of [`Store::link`].
@@ -68,7 +68,7 @@ impl Store {
             if removed {
                 transaction.open_table(LINKS)?.remove(address)?;
                 ended::note(&transaction, user, wallet, LinkEnd::Unlinked)?;
-                member::let_go(&transaction, [user])?;
+                forgotten::let_go(&transaction, [user])?;
             }
             removed
         };
@@ -200,7 +200,7 @@ pub(super) fn link_within(
             touched.members.insert(former);
             notices::note(transaction, former, link.wallet, link.linked_at)?;
             ended::note(transaction, former, link.wallet, LinkEnd::Moved)?;
-            member::let_go(transaction, [former])?;
+            forgotten::let_go(transaction, [former])?;
             LinkOutcome::Moved(former)
         }
         _ => LinkOutcome::Linked,

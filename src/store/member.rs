@@ -1,19 +1,16 @@
 //! Everything that is stored about one member: to show it, and to forget it.
 
-use std::collections::BTreeSet;
-
 use alloy::primitives::Address;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::codec::{decode, encode};
-use super::ledger::{forgotten_row, state_of};
 use super::tables::{
-    APPLIED, APPROVALS, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL,
+    APPROVALS, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL,
     MEMBER_WALLETS, SEEN_IN,
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, ended, notices};
+use super::{Store, ended, forgotten, notices};
 use crate::domain::{Applied, Approval, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -118,7 +115,7 @@ impl Store {
             forget_approvals(&transaction, user)?;
             notices::forget(&transaction, user)?;
             ended::forget(&transaction, user)?;
-            if forget_causes(&transaction, user)? {
+            if forgotten::forget_causes(&transaction, user)? {
                 transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
             }
             wallets.len()
@@ -130,35 +127,6 @@ impl Store {
         });
         Ok(wallets)
     }
-}
-
-/// Whether the member asked to be forgotten and has linked no wallet since.
-pub(super) fn is_forgotten(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
-    Ok(transaction.open_table(FORGOTTEN)?.get(user.0)?.is_some())
-}
-
-/// What is kept of these members only until the last role that this program gave them is gone goes, if it is.
-pub(super) fn let_go(
-    transaction: &WriteTransaction,
-    users: impl IntoIterator<Item = UserId>,
-) -> anyhow::Result<()> {
-    let mut without_roles = BTreeSet::new();
-    for user in users {
-        if is_forgotten(transaction, user)? || ended::is_noted(transaction, user)? {
-            without_roles.insert(user.0);
-        }
-    }
-    if without_roles.is_empty() {
-        return Ok(());
-    }
-    for row in transaction.open_table(APPLIED)?.iter()? {
-        without_roles.remove(&row?.0.value().1);
-    }
-    for user in without_roles {
-        transaction.open_table(FORGOTTEN)?.remove(user)?;
-        ended::forget(transaction, UserId(user))?;
-    }
-    Ok(())
 }
 
 /// That stopped removals were approved stays, but not by whom.
@@ -178,21 +146,4 @@ fn forget_approvals(transaction: &WriteTransaction, user: UserId) -> anyhow::Res
         approvals.insert(key, nameless.as_slice())?;
     }
     Ok(())
-}
-
-/// Of the roles that this program gave to the member nothing stays but that it did: a cause names a subscription, and the
-/// chain whose that is. Says whether there are any. Reads all of them: for rare questions.
-fn forget_causes(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
-    let mut applied = transaction.open_table(APPLIED)?;
-    let mut rows = Vec::new();
-    for row in applied.iter()? {
-        let (key, value) = row?;
-        if key.value().1 == user.0 {
-            rows.push((key.value(), state_of(value.value())?));
-        }
-    }
-    for (key, state) in &rows {
-        applied.insert(key, forgotten_row(*state).as_slice())?;
-    }
-    Ok(!rows.is_empty())
 }

@@ -1,10 +1,10 @@
 //! What does not change costs nothing: requests are counted.
 
 use alloy::primitives::{Address, keccak256};
-use amser_roles::domain::{GateMatch, Link, Timestamp, Wallet};
+use amser_roles::domain::{Applied, GateMatch, Link, Timestamp, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 
-use crate::support::stage::{Setting, Stage};
+use crate::support::stage::{Setting, Stage, wait};
 
 #[tokio::test]
 async fn an_unchanged_member_costs_no_request() {
@@ -83,6 +83,15 @@ async fn a_restart_costs_no_role_request() {
     let mut stage = Stage::open().await;
     let (ada, _) = stage.subscriber("ada").await;
     stage.barrier().await;
+    // What was not acknowledged would be sent again.
+    let settled = || {
+        let mut outstanding = 0;
+        let count =
+            |applied: Applied| outstanding += usize::from(applied.state.outstanding().is_some());
+        stage.store.for_each_applied(count).unwrap();
+        outstanding == 0
+    };
+    wait("everything is acknowledged", settled).await;
     stage.stop().await;
     let before = stage.role_requests();
     stage.start();

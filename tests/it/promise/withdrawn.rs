@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amser_roles::sandbox::discord::LocalDiscord;
 
-use crate::support::stage::Stage;
+use crate::support::stage::{DEADLINE, Stage};
 
 /// What was promised, and not a second more.
 const TWO_MINUTES: Duration = Duration::from_secs(120);
@@ -15,7 +15,11 @@ async fn without_member_events_payments_act_at_once_and_who_comes_back_is_found_
     let stage = Stage::open().await;
     let (ada, id) = stage.subscriber("ada").await;
     let (grace, _) = stage.subscriber("grace").await;
+    let sessions = stage.discord.identified();
     stage.discord.withdraw_members_intent();
+    let anew = move |discord: &LocalDiscord| discord.identified() > sessions;
+    let anew = stage.discord.wait_until("a new session", DEADLINE, anew);
+    anew.await.unwrap();
     stage.barrier().await;
     stage.chain.cancel(stage.module, id).await.unwrap();
     stage.until_role(ada, false).await;
