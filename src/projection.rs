@@ -136,7 +136,7 @@ impl Access {
     }
 }
 
-/// As much of a subscription as the access rule asks for: what the planner keeps of each in memory.
+/// As much of a subscription as the access rule asks for: what is kept of each in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gist {
     /// Canonical time of the last executed window.

@@ -142,6 +142,7 @@ impl Roles {
         drop(roles.store.take_touched());
         roles.reload().await?;
         roles.load_brake().await?;
+        roles.read_on();
         Ok(roles)
     }
 

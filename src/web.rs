@@ -116,7 +116,7 @@ pub struct WebState {
     pub counts: watch::Receiver<Counts>,
     /// Role changes decided and not acknowledged yet.
     pub pending: Arc<dyn Fn() -> u64 + Send + Sync>,
-    /// To the reconcile loop.
+    /// To the roles' loop.
     pub questions: mpsc::Sender<Question>,
     /// Checks signatures.
     pub wallets: SignatureCheck,

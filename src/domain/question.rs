@@ -1,4 +1,4 @@
-//! Questions that pages and commands put to the reconcile loop, which alone knows desired and observed roles together.
+//! Questions that pages and commands put to the roles' loop, which alone knows desired and observed roles together.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What the long-running parts say about themselves; read by health, metrics and the reconcile loop.
+//! What the long-running parts say about themselves; read by health, metrics and the roles' loop.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -42,6 +42,11 @@ impl Confirming {
         awaited.any(|(of, whose, _)| (*of, *whose) == (guild, user))
     }
 
+    /// Whether any removal in the server does.
+    pub(super) fn awaits_in(&self, guild: GuildId) -> bool {
+        self.awaited.iter().any(|(of, ..)| *of == guild)
+    }
+
     /// The end of a round; never without one under way.
     pub(super) async fn answered(&mut self) -> anyhow::Result<Answers> {
         match self.asking.join_next().await {

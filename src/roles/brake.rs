@@ -34,7 +34,7 @@ struct Watched {
     holders: usize,
 }
 
-/// What the planner looked at in one pass.
+/// What was planned for in one pass.
 pub struct Pass<'a> {
     /// Whether the member was looked at: a removal of theirs that was stopped before and is not among the changes now is
     /// not wanted any more. A member whose removal waits for the chain's answer was not looked at.

@@ -51,13 +51,16 @@ impl Roles {
             self.touch_everyone();
         }
         self.progress.last_now = now;
+        // Before anything is sent: what is decided now is sent once.
+        let open = match is_first {
+            true => self.open_intents().await?,
+            false => Vec::new(),
+        };
         let users = self.people.take_dirty(now);
         if !users.is_empty() {
             self.act(users, now, confirmed.number, at_tip).await?;
         }
-        if is_first {
-            self.resume_intents().await?;
-        }
+        self.resume(open);
         self.progress.counts_due.0 = true;
         Ok(())
     }
@@ -152,12 +155,12 @@ impl Roles {
 
     fn brake(&mut self, changes: &mut Vec<RoleChange>, users: &FxHashMap<UserId, bool>) {
         let is_whole = std::mem::take(&mut self.progress.full_pass);
-        let (people, confirming) = (&self.people, &self.confirming);
+        let (people, reading, confirming) = (&self.people, &self.reading, &self.confirming);
         let pass = Pass {
             is_looked_at: &|guild, user| {
                 users.contains_key(&user) && !confirming.awaits(guild, user)
             },
-            is_whole: &|_| is_whole,
+            is_whole: &|guild| is_whole && reading.is_read(guild) && !confirming.awaits_in(guild),
             holders: &|guild, role| people.holders(guild, role),
             policy: people.policy(),
             now: machine_time(),

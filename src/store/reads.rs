@@ -1,4 +1,4 @@
-//! What the follower, the planner and the status pages read, and the small writes about modules.
+//! What the follower, the roles' loop and the status pages read, and the small writes about modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What a member holds after linking: asked of the reconcile loop until it has caught up, within bounds.
+//! What a member holds after linking: asked of the roles' loop until it has caught up, within bounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(super) struct Standing {
     pub(super) unread: bool,
 }
 
-/// What the reconcile loop answered, and whether the link's server is left out for want of having been read.
+/// What the roles' loop answered, and whether the link's server is left out for want of having been read.
 pub(super) struct Settled {
     standing: MemberStanding,
     unread: bool,
@@ -54,7 +54,7 @@ pub(super) struct Offer {
     url: String,
 }
 
-/// Asks until the reconcile loop knows the wallet and the server that the visitor came from, and every role that the
+/// Asks until the roles' loop knows the wallet and the server that the visitor came from, and every role that the
 /// member is entitled to is held, or until the patience is over; then whatever was answered last. `None` without any
 /// answer: the link stands all the same.
 pub(super) async fn settled(

@@ -1,4 +1,4 @@
-//! Slash commands and buttons, typed by members of the local Discord, over the real store and reconcile loop.
+//! Slash commands and buttons, typed by members of the local Discord, over the real store and roles' loop.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod approve;

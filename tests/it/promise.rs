@@ -8,6 +8,7 @@ mod keep;
 mod members;
 mod moot;
 mod outage;
+mod restart;
 mod strangers;
 mod withdrawn;
 

@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 
 use super::*;
-use crate::domain::{ModuleAddress, RoleAction, SubscriptionId};
+use crate::domain::{Cause, ModuleAddress, RoleAction, SubscriptionId};
 
 fn change(action: RoleAction) -> RoleChange {
     RoleChange {

@@ -1,5 +1,5 @@
 //! The pages on a port of this machine, with a local Discord, a clock that tests set, and a small world of
-//! subscriptions in place of the reconcile loop.
+//! subscriptions in place of the roles' loop.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -66,7 +66,7 @@ impl Default for Setup {
     }
 }
 
-/// Who pays and what Discord shows, in place of the reconcile loop.
+/// Who pays and what Discord shows, in place of the roles' loop.
 #[derive(Default)]
 pub(crate) struct World {
     /// Wallets with an active subscription.
