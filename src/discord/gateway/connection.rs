@@ -27,7 +27,7 @@ use crate::discord::requests::Ask;
 /// How long the handshake (TCP, TLS, websocket) and then HELLO may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long Discord may take to begin or to resume a session.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(30);
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Unlike 1000 and 1001, any other code keeps the session for a resume.
@@ -36,20 +36,10 @@ const KEEPS_SESSION: u16 = 4000;
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// How a connection ended.
-pub(super) struct Ended {
+pub(super) struct End {
     pub(super) next: Next,
-    /// The session, if one was begun or resumed.
-    pub(super) session: Option<Session>,
-    /// Whether the session was up over this connection.
-    pub(super) was_up: bool,
     /// For the log.
     pub(super) why: String,
-}
-
-/// What ends a connection.
-struct End {
-    next: Next,
-    why: String,
 }
 
 impl End {
@@ -66,11 +56,11 @@ impl End {
 }
 
 /// An open connection.
-pub(super) struct Connection<'a> {
+struct Connection<'a> {
     shard: &'a Shard,
     socket: Socket,
-    session: Option<Session>,
-    was_up: bool,
+    session: &'a mut Option<Session>,
+    is_up: bool,
     heartbeat: Duration,
     next_heartbeat: Instant,
     is_acknowledged: bool,
@@ -85,67 +75,51 @@ struct Hello {
     heartbeat_interval: u64,
 }
 
-impl<'a> Connection<'a> {
-    /// Connects, resumes the session or begins one with `start`, and stays until the end.
-    pub(super) async fn open(
-        shard: &'a Shard,
-        url: &str,
-        session: Option<Session>,
-        start: Option<Start<'_>>,
-    ) -> Ended {
-        let opened = tokio::time::timeout(HANDSHAKE, handshake(url));
-        let opened = match shard.stop.run_until_cancelled(opened).await {
-            Some(Ok(opened)) => opened,
-            Some(Err(_elapsed)) => Err(End::new(Next::Resume, "no handshake in time")),
-            None => Err(End::new(Next::Stop, "stopped")),
-        };
-        let socket = match opened {
-            Ok(socket) => socket,
-            Err(End { next, why }) => {
-                return Ended {
-                    next,
-                    session,
-                    was_up: false,
-                    why,
-                };
-            }
-        };
-        let mut connection = Self {
-            shard,
-            socket,
-            session,
-            was_up: false,
-            heartbeat: HANDSHAKE,
-            next_heartbeat: Instant::now() + HANDSHAKE,
-            is_acknowledged: true,
-            pending: Pending::default(),
-            asks: None,
-        };
-        let End { next, why } = match connection.hello(start).await {
-            Ok(()) => connection.serve().await,
-            Err(end) => end,
-        };
-        let code = match next {
+/// Connects, resumes the session or begins one with `start`, and stays until the end.
+pub(super) async fn connect(
+    shard: &Shard,
+    url: &str,
+    session: &mut Option<Session>,
+    start: Option<Start<'_>>,
+) -> End {
+    let opened = tokio::time::timeout(HANDSHAKE, handshake(url));
+    let socket = match shard.stop.run_until_cancelled(opened).await {
+        Some(Ok(Ok(socket))) => socket,
+        Some(Ok(Err(end))) => return end,
+        Some(Err(_elapsed)) => return End::new(Next::Resume, "no handshake in time"),
+        None => return End::new(Next::Stop, "stopped"),
+    };
+    let mut connection = Connection {
+        shard,
+        socket,
+        session,
+        is_up: false,
+        heartbeat: HANDSHAKE,
+        next_heartbeat: Instant::now() + HANDSHAKE,
+        is_acknowledged: true,
+        pending: Pending::default(),
+        asks: None,
+    };
+    let end = match connection.hello(start).await {
+        Ok(()) => connection.serve().await,
+        Err(end) => end,
+    };
+    let goodbye = CloseFrame {
+        code: match end.next {
             Next::Resume => CloseCode::from(KEEPS_SESSION),
             _ => CloseCode::Normal,
-        };
-        let goodbye = CloseFrame {
-            code,
-            reason: "".into(),
-        };
-        // The other side may be gone already.
-        let _gone = tokio::time::timeout(GOODBYE, connection.socket.close(Some(goodbye))).await;
-        Ended {
-            next,
-            session: connection.session,
-            was_up: connection.was_up,
-            why,
-        }
-    }
+        },
+        reason: "".into(),
+    };
+    // The other side may be gone already.
+    let _gone = tokio::time::timeout(GOODBYE, connection.socket.close(Some(goodbye))).await;
+    end
+}
 
+impl Connection<'_> {
     /// Waits for HELLO and sends IDENTIFY or RESUME.
     async fn hello(&mut self, start: Option<Start<'_>>) -> Result<(), End> {
-        let hello = tokio::time::timeout(HANDSHAKE, self.receive()).await;
+        let hello = tokio::time::timeout(HANDSHAKE, receive(&mut self.socket)).await;
         let text = hello.map_err(|_| End::new(Next::Resume, "no HELLO in time"))??;
         let hello = payload(&text).and_then(|payload| serde_json::from_str(payload.data()).ok());
         let Hello { heartbeat_interval } =
@@ -154,7 +128,7 @@ impl<'a> Connection<'a> {
         // Spread, so that not all clients of the world come together after an outage.
         self.next_heartbeat = Instant::now() + self.heartbeat.mul_f64(rand::random());
         let token = self.shard.token.expose_secret().trim();
-        let hello = match (&self.session, start) {
+        let hello = match (&*self.session, start) {
             (Some(session), _) => json!({ "op": 6, "d": {
                 "token": token,
                 "session_id": session.id,
@@ -194,7 +168,7 @@ impl<'a> Connection<'a> {
                 },
                 () = self.shard.stop.cancelled() => Err(End::new(Next::Stop, "stopped")),
                 () = tokio::time::sleep_until(self.next_heartbeat) => self.beat().await,
-                () = &mut overdue, if !self.was_up => {
+                () = &mut overdue, if !self.is_up => {
                     Err(End::new(Next::Resume, "no session in time"))
                 }
                 ask = next_ask(&mut self.pending, &mut self.asks, free_at) => {
@@ -252,13 +226,13 @@ impl<'a> Connection<'a> {
     }
 
     fn dispatch(&mut self, payload: &Payload<'_>) {
-        if let (Some(session), Some(sequence)) = (&mut self.session, payload.s) {
+        if let (Some(session), Some(sequence)) = (&mut *self.session, payload.s) {
             session.sequence = sequence;
         }
         let name = payload.t.as_deref().unwrap_or_default();
         match event::decode(name, payload.data()) {
             Ok(Event::Ready(ready)) => {
-                self.session = Some(Session {
+                *self.session = Some(Session {
                     id: ready.session_id.clone(),
                     url: ready.resume_gateway_url.clone(),
                     sequence: payload.s.unwrap_or_default(),
@@ -278,14 +252,10 @@ impl<'a> Connection<'a> {
     }
 
     fn up(&mut self, is_new: bool) {
-        self.was_up = true;
+        self.is_up = true;
         let (sender, asks) = mpsc::unbounded_channel();
         self.asks = Some(asks);
         self.shard.events.up(self.shard.id, is_new, sender);
-    }
-
-    async fn receive(&mut self) -> Result<String, End> {
-        receive(&mut self.socket).await
     }
 
     async fn send(&mut self, payload: String) -> Result<(), End> {

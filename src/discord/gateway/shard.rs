@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::close::Next;
-use super::connection::{Connection, Ended};
+use super::connection::{End, connect};
 use super::session::{Session, Shard};
 use crate::discord::backoff::{delay, rare_delay};
 
-/// A connection that was up for so long is no failure when it breaks.
+/// A connection that lasted so long had a session, and is no failure when it breaks.
 const PROVEN: Duration = Duration::from_secs(60);
 /// After so many failures in a row, sessions are begun ever more rarely: 1,000 a day are allowed.
 const SOON: u32 = 5;
@@ -40,20 +40,15 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
             _ => shard.url.clone(),
         };
         let begun = Instant::now();
-        let Ended {
-            next,
-            session: left,
-            was_up,
-            why,
-        } = Connection::open(&shard, &url, session.take(), start).await;
+        let End { next, why } = connect(&shard, &url, &mut session, start).await;
         shard.events.down(shard.id);
         tracing::debug!(shard = shard.id, ?next, why, "a gateway connection ended");
-        session = match next {
-            Next::Resume => left,
-            Next::Identify => None,
+        match next {
+            Next::Resume => {}
+            Next::Identify => session = None,
             other => return Ok(other),
-        };
-        if was_up && begun.elapsed() >= PROVEN {
+        }
+        if begun.elapsed() >= PROVEN {
             failures = 0;
         }
         if failures == SOON {
@@ -65,12 +60,8 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
         }
         let pause = pause(next, session.is_some(), failures);
         failures += 1;
-        if shard
-            .stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
+        let slept = tokio::time::sleep(pause);
+        if shard.stop.run_until_cancelled(slept).await.is_none() {
             return Ok(Next::Stop);
         }
     }
