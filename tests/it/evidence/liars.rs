@@ -86,6 +86,7 @@ async fn a_node_that_hides_every_payment_for_a_billing_interval_takes_no_role() 
     // Who really does not pay any more loses it.
     let chain = &story.stage.chain;
     chain.advance_time(3_600).await.unwrap();
+    story.stage.barrier().await;
     // Any event of theirs makes them be looked at.
     let (person, id) = story.people[0];
     let touched = chain.update_expiry(story.stage.module, id, u64::MAX);
