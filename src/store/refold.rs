@@ -56,11 +56,6 @@ impl Store {
     }
 }
 
-/// Whether subscriptions are folded later: no fold is noted.
-pub(super) fn is_postponed(transaction: &WriteTransaction) -> anyhow::Result<bool> {
-    Ok(transaction.open_table(META)?.get(META_FOLD)?.is_none())
-}
-
 /// Folds everything again, unless the stored folds were made by this version of the fold and with these rules. Says whether
 /// it did.
 pub(super) fn bring_up_to_date(database: &Database, rules: &Rules) -> anyhow::Result<bool> {

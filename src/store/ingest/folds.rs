@@ -13,8 +13,9 @@ use crate::domain::{
 };
 use crate::projection;
 use crate::store::codec::{KnownPlan, encode, read, scoped_key, subject_prefix, unpack};
-use crate::store::refold;
-use crate::store::tables::{BLOCKED, EVENTS, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
+use crate::store::tables::{
+    BLOCKED, EVENTS, META, META_FOLD, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS,
+};
 use crate::store::touched::{MOST_ENTRIES, Touched};
 
 /// Brings the cached states up to date: subjects in `stale` are folded again from their rows, the others go on from
@@ -73,6 +74,11 @@ pub(in crate::store) fn events_of(
     Ok(all)
 }
 
+/// Whether subscriptions are folded later: no fold is noted.
+fn is_postponed(transaction: &WriteTransaction) -> anyhow::Result<bool> {
+    Ok(transaction.open_table(META)?.get(META_FOLD)?.is_none())
+}
+
 /// The tables of cached states, with what one transaction changes about them.
 pub(in crate::store) struct Folds<'transaction, 'a> {
     plans: Table<'transaction, &'static [u8; 52], &'static [u8]>,
@@ -102,7 +108,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             intervals: FxHashMap::default(),
             orphans: FxHashMap::default(),
             rules,
-            postponed: refold::is_postponed(transaction)?,
+            postponed: is_postponed(transaction)?,
             touched,
         })
     }
