@@ -159,7 +159,13 @@ impl Roles {
                 () = stop.cancelled() => return Ok(()),
                 Some(report) = self.inputs.reports.recv() => self.take_reports(report).await?,
                 () = self.store.changed() => {}
-                changed = self.inputs.chain.changed() => changed.context("the chain follower ended")?,
+                changed = self.inputs.chain.changed() => {
+                    // At the stop the follower may be the first to end.
+                    if changed.is_err() && stop.is_cancelled() {
+                        return Ok(());
+                    }
+                    changed.context("the chain follower ended")?;
+                }
                 Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
                 answer = self.reading.answered() => self.take_answer(answer?),
                 answers = self.confirming.answered() => self.take_answers(answers?),

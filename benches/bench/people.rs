@@ -133,6 +133,11 @@ async fn picture(servers: u64, members: u64) -> anyhow::Result<Cost> {
 /// Builds a picture in a process of its own and plans for everyone.
 pub(crate) fn task(arguments: &[String]) -> anyhow::Result<()> {
     let size: Size = process::options(arguments)?;
+    // The allocator and the code come into memory first.
+    drop(full(&Size {
+        servers: 10,
+        members: 1_000,
+    }));
     let before = resident()?;
     let people = full(&size);
     let megabytes = resident()?.saturating_sub(before) as f64 / 1e6;

@@ -2,8 +2,10 @@
 
 use alloy::primitives::U256;
 use amser_roles::domain::{GateId, GateMatch, GuildId, RoleId};
+use amser_roles::sandbox::discord::LocalDiscord;
+use serde_json::json;
 
-use crate::support::stage::{Person, Stage, new_guild, wait};
+use crate::support::stage::{DEADLINE, Person, Stage, new_guild, wait};
 
 async fn subscribers(stage: &Stage, count: usize) -> Vec<(Person, U256)> {
     let mut people = Vec::new();
@@ -122,4 +124,43 @@ async fn a_mass_expiry_is_stopped() {
             "payments that a node hides look the same"
         );
     }
+}
+
+#[tokio::test]
+async fn a_stopped_mass_removal_is_let_through_by_a_manager_and_it_is_noted_who_it_was() {
+    let (stage, guild, role, people) = after_a_gate_was_removed().await;
+    let owner = stage.discord.owner(guild).unwrap();
+    let registered = |discord: &LocalDiscord| !discord.commands(None).is_empty();
+    let registered = stage
+        .discord
+        .wait_until("the commands are there", DEADLINE, registered);
+    registered.await.unwrap();
+    let named = [("role", json!(role.to_string()))];
+    let asked = stage
+        .discord
+        .run_command(guild, owner, "amser approve", &named);
+    let asked = asked.await.unwrap();
+    let button = asked.message.buttons.first().expect("something is stopped");
+    let id = button.custom_id.as_deref().unwrap();
+    let pressed = stage
+        .discord
+        .click_button(guild, owner, asked.message.id, id);
+    pressed.await.unwrap();
+    for (person, _) in &people {
+        stage.until(*person, guild, role, false).await;
+        assert!(stage.has_role(*person), "elsewhere nothing is let through");
+    }
+    let approvals = stage.store.approvals().unwrap();
+    let noted: Vec<_> = approvals
+        .iter()
+        .map(|approval| {
+            (
+                approval.guild,
+                approval.role,
+                approval.by,
+                approval.removals,
+            )
+        })
+        .collect();
+    assert_eq!(noted, [(guild, role, owner, 6)]);
 }
