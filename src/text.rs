@@ -23,7 +23,7 @@ pub(crate) use status::{Pending, Status, status};
 use crate::domain::{Cause, GuildId, RoleId};
 
 use crate::discord::error::{Reason, Refusal};
-use crate::discord::hierarchy::Obstacle;
+use crate::discord::hierarchy::{Giver, Obstacle};
 
 /// The reason in the server's audit log. Everyone who may see that log reads it, so it names the plan and the end of access
 /// alone: a subscription, a wallet or a transaction would tell them whose wallet the member's is.
@@ -69,9 +69,17 @@ pub fn obstacle(guild: &str, role: RoleId, obstacle: &Obstacle) -> String {
                 "The role of a gate in \"{guild}\" is @everyone, which cannot be given: choose another role."
             )
         }
-        Obstacle::Managed { role } => format!(
-            "The role \"{role}\" in \"{guild}\" belongs to an integration and cannot be given: choose another role for its gate."
-        ),
+        Obstacle::NotByHand { role, giver } => {
+            let giver = match giver {
+                Giver::Integration => "by the integration that it belongs to",
+                Giver::Boosts => "by Discord, for boosting the server",
+                Giver::Shop => "by Discord, for a purchase in the server's shop",
+                Giver::Connections => "by Discord, for connected accounts (a linked role)",
+            };
+            format!(
+                "The role \"{role}\" in \"{guild}\" is given {giver} alone: choose another role for its gate."
+            )
+        }
         Obstacle::TooHigh { role, highest } => format!(
             "In \"{guild}\" the role \"{role}\" does not stand below the bot's highest role \"{highest}\": \
              move the bot's role above it in Server Settings > Roles."

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serenity::http::{LightMethod, Request, Route};
 use tokio::time::Instant;
 
 use super::backoff::rare_delay;
 use super::error::{Failure, Reason};
-use super::server::hierarchy::{GuildRoles, Role};
+use super::server::hierarchy::{Giver, GuildRoles, Role};
 use super::shared::{Shared, snowflake};
 use crate::domain::{GuildId, RoleId, UserId};
 
@@ -150,6 +151,26 @@ struct RoleBody {
     position: i64,
     permissions: String,
     managed: bool,
+    #[serde(default)]
+    tags: Tags,
+}
+
+/// A role's tags. Those without a value of their own are `null` where the role has them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tags {
+    #[serde(deserialize_with = "is_there")]
+    premium_subscriber: bool,
+    #[serde(deserialize_with = "is_there")]
+    subscription_listing_id: bool,
+    #[serde(deserialize_with = "is_there")]
+    available_for_purchase: bool,
+    #[serde(deserialize_with = "is_there")]
+    guild_connections: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 impl From<RoleBody> for Role {
@@ -159,15 +180,66 @@ impl From<RoleBody> for Role {
             position,
             permissions,
             managed,
+            tags,
             ..
         }: RoleBody,
     ) -> Self {
+        let given_by = if tags.premium_subscriber {
+            Some(Giver::Boosts)
+        } else if tags.subscription_listing_id || tags.available_for_purchase {
+            Some(Giver::Shop)
+        } else if tags.guild_connections {
+            Some(Giver::Connections)
+        } else {
+            managed.then_some(Giver::Integration)
+        };
         // Discord writes the bits as a decimal string; what is no number gives no permission.
         Self {
             name,
             position,
             permissions: permissions.parse().unwrap_or(0),
-            managed,
+            given_by,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_roles_tags_say_who_alone_gives_it() {
+        for (managed, tags, expected) in [
+            (false, json!({}), None),
+            (true, json!({ "bot_id": "7" }), Some(Giver::Integration)),
+            (
+                true,
+                json!({ "premium_subscriber": null }),
+                Some(Giver::Boosts),
+            ),
+            (
+                true,
+                json!({ "subscription_listing_id": "7", "integration_id": "8" }),
+                Some(Giver::Shop),
+            ),
+            (
+                true,
+                json!({ "available_for_purchase": null }),
+                Some(Giver::Shop),
+            ),
+            (
+                false,
+                json!({ "guild_connections": null }),
+                Some(Giver::Connections),
+            ),
+        ] {
+            let shown = json!({
+                "id": "5", "name": "r", "position": 1, "permissions": "0", "managed": managed, "tags": tags,
+            });
+            let body: RoleBody = serde_json::from_value(shown).unwrap();
+            assert_eq!(Role::from(body).given_by, expected, "{tags}");
         }
     }
 }

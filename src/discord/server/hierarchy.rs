@@ -33,8 +33,22 @@ pub struct Role {
     pub position: i64,
     /// Discord's permission bits.
     pub permissions: u64,
-    /// It belongs to an integration and nobody can give it by hand.
-    pub managed: bool,
+    /// Who alone gives it; `None` for one that members and bots can give.
+    pub given_by: Option<Giver>,
+}
+
+/// Who alone gives a role that nobody can give by hand.
+/// <https://discord.com/developers/docs/topics/permissions#role-object-role-tags-structure>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Giver {
+    /// A bot or another integration.
+    Integration,
+    /// Discord, for boosting the server.
+    Boosts,
+    /// Discord, for a subscription or a purchase in the server's shop.
+    Shop,
+    /// Discord, for accounts that the member connected (a linked role).
+    Connections,
 }
 
 /// What keeps the bot from giving and taking a role.
@@ -46,10 +60,12 @@ pub enum Obstacle {
     Gone,
     /// It is `@everyone`, which every member has.
     Everyone,
-    /// It belongs to an integration.
-    Managed {
+    /// Nobody can give it by hand.
+    NotByHand {
         /// Its name.
         role: String,
+        /// Who gives it.
+        giver: Giver,
     },
     /// It stands at or above the bot's highest role.
     TooHigh {
@@ -69,9 +85,10 @@ impl GuildRoles {
         let Some(target) = self.roles.get(&role) else {
             return Some(Obstacle::Gone);
         };
-        if target.managed {
-            return Some(Obstacle::Managed {
+        if let Some(giver) = target.given_by {
+            return Some(Obstacle::NotByHand {
                 role: target.name.clone(),
+                giver,
             });
         }
         if self.owned {
@@ -128,7 +145,7 @@ mod tests {
             name: name.into(),
             position,
             permissions,
-            managed: false,
+            given_by: None,
         }
     }
 
@@ -202,19 +219,19 @@ mod tests {
     }
 
     #[test]
-    fn gone_managed_and_everyone_are_told_apart() {
+    fn gone_everyone_and_what_others_give_are_told_apart() {
         let mut roles = roles();
         assert_eq!(roles.obstacle(GUILD, RoleId(99)), Some(Obstacle::Gone));
         assert_eq!(
             roles.obstacle(GUILD, RoleId(GUILD.0)),
             Some(Obstacle::Everyone)
         );
-        roles.roles.get_mut(&PAID).unwrap().managed = true;
+        let giver = Giver::Boosts;
+        roles.roles.get_mut(&PAID).unwrap().given_by = Some(giver);
+        let role = "paid".to_owned();
         assert_eq!(
             roles.obstacle(GUILD, PAID),
-            Some(Obstacle::Managed {
-                role: "paid".into()
-            })
+            Some(Obstacle::NotByHand { role, giver })
         );
     }
 }

@@ -249,7 +249,7 @@ fn errors_that_the_roles_show_go_when_the_roles_show_no_more() {
         name: "r".into(),
         position,
         permissions: 1 << 28,
-        managed: false,
+        given_by: None,
     };
     let mut roles = GuildRoles {
         name: "G".into(),

@@ -125,7 +125,7 @@ pub(crate) fn scope(role: RoleId, obstacle: &Obstacle) -> Scope {
         Obstacle::NoManageRoles => None,
         Obstacle::Gone
         | Obstacle::Everyone
-        | Obstacle::Managed { .. }
+        | Obstacle::NotByHand { .. }
         | Obstacle::TooHigh { .. } => Some(role),
     }
 }
