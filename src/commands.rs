@@ -39,14 +39,14 @@ pub fn framework(
     let data = Arc::new(Commands::new(discord, application, services));
     let options = poise::FrameworkOptions::<Data, anyhow::Error> {
         commands: all(),
-        // Nobody may do more because they own the application.
-        initialize_owners: false,
         on_error: |error| Box::pin(apologise(error)),
         event_handler: |framework, event| Box::pin(pressed(framework, event)),
         ..Default::default()
     };
     poise::Framework::builder()
         .options(options)
+        // Nobody may do more because they own the application. The builder's own word counts, not that of the options.
+        .initialize_owners(false)
         .setup(move |_, _, _| Box::pin(async move { Ok(data) }))
         .build()
 }
