@@ -72,7 +72,7 @@ async fn crowd(table: &mut Table) -> anyhow::Result<()> {
     let discord = &scene.discord;
     discord
         .wait_until("everyone linked is read", DEADLINE, |discord| {
-            discord.member_requests() >= LINKED.div_ceil(100)
+            discord.member_requests() >= (LINKED + 1).div_ceil(100)
         })
         .await?;
     let requests = reads(discord);
