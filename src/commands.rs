@@ -45,7 +45,7 @@ pub fn framework(
     };
     poise::Framework::builder()
         .options(options)
-        // Nobody may do more because they own the application. The builder's own word counts, not that of the options.
+        // Nobody may do more because they own the application. The builder's own setting is the one that counts.
         .initialize_owners(false)
         .setup(move |_, _, _| Box::pin(async move { Ok(data) }))
         .build()
