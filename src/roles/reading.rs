@@ -290,3 +290,6 @@ pub(super) fn tier(people: &People, guild: GuildId, user: UserId) -> Tier {
         Tier::Other
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ impl People {
     /// Sets or removes a plan.
     pub fn set_plan(&mut self, module: ModuleAddress, id: PlanId, plan: Option<Plan>) {
         for wallet in self.holdings.set_plan(module, id, plan, &self.policy) {
-            self.touch_owner(wallet, true);
+            self.touch_owner(wallet, false);
         }
     }
 

@@ -1,0 +1,69 @@
+//! Who is read first, and who is asked again when.
+
+use super::*;
+use crate::discord::Refusal;
+
+const GUILD: GuildId = GuildId(1);
+
+fn refused(reason: Reason) -> anyhow::Error {
+    let refusal = Refusal {
+        reason,
+        status: 403,
+        code: 50_001,
+        message: "Missing Access".to_owned(),
+    };
+    Failure::Refused(refusal).into()
+}
+
+#[test]
+fn who_paid_just_now_is_read_first_and_a_request_is_filled_with_others_of_the_server() {
+    let now = Instant::now();
+    let mut reading = Reading::new(now);
+    for user in 1..=150 {
+        reading.want(Tier::Other, GUILD, UserId(user));
+    }
+    reading.want(Tier::Concerned, GuildId(2), UserId(1));
+    reading.want(Tier::Concerned, GUILD, UserId(900));
+    reading.want(Tier::JustNow, GUILD, UserId(901));
+    let (guild, users) = reading.take_chunk(now).unwrap();
+    assert_eq!((guild, users.len()), (GUILD, CHUNK));
+    assert!(users.contains(&UserId(900)) && users.contains(&UserId(901)));
+    assert_eq!(reading.take_chunk(now), Some((GuildId(2), vec![UserId(1)])));
+    assert_eq!(reading.take_chunk(now).unwrap().1.len(), 52);
+    assert_eq!(reading.take_chunk(now), None);
+    assert!(reading.is_idle(now) && reading.is_read(GUILD));
+}
+
+#[test]
+fn a_server_that_refuses_is_asked_ever_more_rarely_and_keeps_no_other_from_its_turn() {
+    let mut reading = Reading::new(Instant::now());
+    reading.want(Tier::Other, GUILD, UserId(1));
+    for _ in 0..20 {
+        reading.failed(GUILD, &refused(Reason::Guild));
+    }
+    let now = Instant::now();
+    let minutes = |minutes: u64| now + Duration::from_secs(60 * minutes);
+    assert!(!reading.may_read(GUILD, minutes(59)) && reading.may_read(GUILD, minutes(61)));
+    assert!(reading.is_idle(now), "everyone else's next round begins");
+    assert!(!reading.is_read(GUILD));
+    // What passes by itself is tried every minute.
+    for _ in 0..20 {
+        reading.failed(GUILD, &anyhow::anyhow!("the gateway was lost"));
+    }
+    assert!(reading.may_read(GUILD, minutes(2)));
+}
+
+#[test]
+fn everyone_is_read_again_once_a_minute_where_no_member_event_comes() {
+    let now = Instant::now();
+    let reading = Reading::new(now);
+    let later = |seconds| Some(now + Duration::from_secs(seconds));
+    // Before that the session is waited for.
+    assert_eq!(reading.next_at(MembersIntent::Refused), later(5));
+    let begun = Reading {
+        begin_at: now,
+        ..reading
+    };
+    assert_eq!(begun.next_at(MembersIntent::Refused), later(60));
+    assert_eq!(begun.next_at(MembersIntent::Used), later(3_600));
+}
