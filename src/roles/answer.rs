@@ -26,7 +26,10 @@ impl Roles {
         let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
         match question {
             Question::Standing { user, answer } => {
-                // What was linked or paid a moment ago is part of the answer.
+                // What was linked, paid or seen a moment ago is part of the answer.
+                if let Ok(first) = self.inputs.observations.try_recv() {
+                    self.take_observations(first);
+                }
                 self.tick().await?;
                 let status = self.inputs.discord_status.borrow().clone();
                 let (store, discord, people) = (&self.store, &self.discord, &self.people);

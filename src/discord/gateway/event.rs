@@ -42,8 +42,8 @@ pub(super) enum Event {
     RoleDeleted(GuildId, RoleId),
     Members(Chunk),
     RateLimited(RateLimited),
-    /// A command or a button, as JSON.
-    Interaction(Box<str>),
+    /// A command or a button, as JSON; and the member who used it in a server, as they are now.
+    Interaction(Option<(GuildId, SeenMember)>, Box<str>),
     /// Nothing that matters here.
     Other,
 }
@@ -121,6 +121,13 @@ struct ChunkBody {
     nonce: Option<String>,
 }
 
+/// Who used a command or a button; neither field is there in a direct message.
+#[derive(Deserialize)]
+struct UsedBy {
+    guild_id: Option<GuildId>,
+    member: Option<MemberBody>,
+}
+
 #[derive(Deserialize)]
 struct RateLimitedBody {
     retry_after: f64,
@@ -187,7 +194,11 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
                 nonce: number(body.meta.nonce),
             })
         }
-        "INTERACTION_CREATE" => Event::Interaction(data.into()),
+        "INTERACTION_CREATE" => {
+            let by: UsedBy = serde_json::from_str(data)?;
+            let by = by.guild_id.zip(by.member.map(SeenMember::from));
+            Event::Interaction(by, data.into())
+        }
         _ => Event::Other,
     })
 }
@@ -224,6 +235,25 @@ mod tests {
         assert_eq!(
             decode("GUILD_DELETE", r#"{"id":"7"}"#).unwrap(),
             Event::GuildGone(GuildId(7))
+        );
+    }
+
+    #[test]
+    fn a_command_shows_the_member_who_used_it() {
+        let command = r#"{"guild_id":"7","member":{"user":{"id":"5"},"roles":["3"],"pending":false},"id":"1"}"#;
+        let member = SeenMember {
+            user: UserId(5),
+            roles: vec![RoleId(3)],
+            pending: false,
+        };
+        assert_eq!(
+            decode("INTERACTION_CREATE", command).unwrap(),
+            Event::Interaction(Some((GuildId(7), member)), command.into())
+        );
+        let direct = r#"{"user":{"id":"5"},"id":"1"}"#;
+        assert_eq!(
+            decode("INTERACTION_CREATE", direct).unwrap(),
+            Event::Interaction(None, direct.into())
         );
     }
 

@@ -124,13 +124,18 @@ impl Events {
             }
             Event::RolesChanged(guild) => self.roles_changed(guild),
             Event::RoleDeleted(guild, role) => self.role_deleted(guild, role),
-            Event::Interaction(json) => match serde_json::from_str(&json) {
-                Ok(interaction) => {
-                    let _unheard = self.interactions.send(interaction);
+            Event::Interaction(by, json) => {
+                if let Some((guild, member)) = by {
+                    self.member_seen(guild, member);
                 }
-                // Not the data: it names members and holds a token.
-                Err(error) => tracing::warn!(%error, "a command of a member cannot be read"),
-            },
+                match serde_json::from_str(&json) {
+                    Ok(interaction) => {
+                        let _unheard = self.interactions.send(interaction);
+                    }
+                    // Not the data: it names members and holds a token.
+                    Err(error) => tracing::warn!(%error, "a command of a member cannot be read"),
+                }
+            }
             // The connection's own.
             Event::Ready(_)
             | Event::Resumed

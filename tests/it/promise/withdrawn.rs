@@ -8,6 +8,8 @@ use crate::support::stage::{DEADLINE, Stage};
 
 /// What was promised, and not a second more.
 const TWO_MINUTES: Duration = Duration::from_secs(120);
+/// A round of the sweep comes a minute after the session began.
+const BEFORE_THE_SWEEP: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn without_member_events_payments_act_at_once_and_who_comes_back_is_found_within_two_minutes()
@@ -42,6 +44,32 @@ async fn without_member_events_payments_act_at_once_and_who_comes_back_is_found_
     stage
         .discord
         .wait_until("the sweep finds both", TWO_MINUTES, have_it)
+        .await
+        .unwrap();
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn without_member_events_who_uses_a_command_is_seen_at_once() {
+    let stage = Stage::open().await;
+    let (ada, _) = stage.subscriber("ada").await;
+    let sessions = stage.discord.identified();
+    stage.discord.withdraw_members_intent();
+    let anew = move |discord: &LocalDiscord| discord.identified() > sessions;
+    let anew = stage.discord.wait_until("a new session", DEADLINE, anew);
+    anew.await.unwrap();
+    stage.barrier().await;
+    stage.discord.remove_member(stage.guild, ada.user).unwrap();
+    stage.discord.add_member(stage.guild, ada.user).unwrap();
+    let status = stage
+        .discord
+        .run_command(stage.guild, ada.user, "status", &[]);
+    status.await.unwrap();
+    let (guild, role) = (stage.guild, stage.role);
+    let has_it = move |discord: &LocalDiscord| discord.has_role(guild, ada.user, role);
+    stage
+        .discord
+        .wait_until("the role is back", BEFORE_THE_SWEEP, has_it)
         .await
         .unwrap();
     stage.assert_no_violations();
