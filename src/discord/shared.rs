@@ -366,7 +366,7 @@ impl Guild {
         let sentence = text::not_in_guild(&self.name(id));
         self.queue
             .troubles
-            .seen(None, sentence, Instant::now().into_std());
+            .note(None, sentence, true, Instant::now().into_std());
     }
 
     pub(crate) fn name(&self, id: GuildId) -> String {
