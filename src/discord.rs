@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use secrecy::SecretString;
@@ -215,29 +216,25 @@ impl Discord {
 
     /// Sends these changes until they are acknowledged or replaced by their opposite. Costs microseconds and never waits.
     pub fn send(&self, intents: impl IntoIterator<Item = Intent>) {
-        self.shared.put(intents);
+        let now = Instant::now();
+        for intent in intents {
+            self.shared
+                .change(intent.change.guild, |state| state.queue.put(intent, now));
+        }
     }
 
     /// Stops sending a change that is not wanted any more; it may have been made.
     pub fn withdraw(&self, guild: GuildId, user: UserId, role: RoleId) {
-        self.shared.withdraw(guild, user, role);
+        let withdraw = |state: &mut shared::Guild| state.queue.withdraw(user, role);
+        self.shared.change_known(guild, withdraw);
     }
 
     /// A role's name; `None` where the server's roles were not read.
     pub fn role_name(&self, guild: GuildId, role: RoleId) -> Option<String> {
-        self.shared.role_name(guild, role)
-    }
-
-    /// Sends the changes, one worker per server, until `stop`; a request under way then still ends.
-    ///
-    /// # Errors
-    /// When it is already running.
-    pub fn deliver(
-        &self,
-        reports: mpsc::Sender<Report>,
-        stop: CancellationToken,
-    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
-        worker::deliver(Arc::clone(&self.shared), reports, stop)
+        self.shared.look(|guilds| {
+            let roles = guilds.get(&guild)?.roles.as_ref()?;
+            Some(roles.roles.get(&role)?.name.clone())
+        })
     }
 
     /// Sends any request of serenity's through the limits, again after each 429.
@@ -250,12 +247,16 @@ impl Discord {
 
     /// A server's name; its id where the name was never read.
     pub fn guild_name(&self, guild: GuildId) -> String {
-        self.shared.name(guild)
+        self.shared.look(|guilds| match guilds.get(&guild) {
+            Some(state) => state.name(guild),
+            None => text::nameless(guild),
+        })
     }
 
     /// How many role changes are decided and not yet acknowledged.
     pub fn pending(&self) -> usize {
-        self.shared.pending()
+        let queued = |state: &shared::Guild| state.queue.len();
+        self.shared.look(|guilds| guilds.values().map(queued).sum())
     }
 }
 
@@ -289,7 +290,7 @@ pub fn connect<F: Framework + 'static>(
     let shared = Arc::clone(&discord.shared);
     // The end of one half stops the other, which then ends in its own order.
     let stop = stop.child_token();
-    let deliver = discord.deliver(channels.reports, stop.clone());
+    let deliver = worker::deliver(Arc::clone(&shared), channels.reports, stop.clone());
     let task = async move {
         let gateway = async {
             let _stops_the_other = stop.clone().drop_guard();

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serenity::http::{LightMethod, Request, Route};
-use tokio::time::Instant;
 
 use super::backoff::rare_delay;
 use super::error::{Failure, Reason};
@@ -66,13 +65,10 @@ impl Shared {
                     guild.read_next.take_if(|next| *next == mark);
                     let wanted: BTreeSet<_> =
                         guild.watched.union(&guild.queue.roles()).copied().collect();
-                    guild.queue.troubles.review(
-                        id,
-                        &roles,
-                        &wanted,
-                        changed || moved,
-                        now.into_std(),
-                    );
+                    guild
+                        .queue
+                        .troubles
+                        .review(id, &roles, &wanted, changed || moved, now);
                 });
                 Ok(roles)
             }

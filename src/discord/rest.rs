@@ -5,7 +5,7 @@
 
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use reqwest::header::AUTHORIZATION;
@@ -13,7 +13,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serenity::http::{Http, HttpBuilder, LightMethod, Request};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::Settings;
 use super::error::Failure;
@@ -74,7 +73,7 @@ impl Rest {
             let mut answered = pin!(self.answered.notified());
             // An answer that comes between asking and waiting must not be missed.
             answered.as_mut().enable();
-            let asked = self.limits().ask(lane, Instant::now().into_std());
+            let asked = self.limits().ask(lane, Instant::now());
             match asked {
                 Ok(ticket) => {
                     return Permit {
@@ -151,8 +150,7 @@ impl Permit<'_> {
             }
         }
         if let Some(ticket) = self.ticket.take() {
-            rest.limits()
-                .answered(ticket, &answer, Instant::now().into_std());
+            rest.limits().answered(ticket, &answer, Instant::now());
         }
         rest.answered.notify_waiters();
         if status.is_success() {
@@ -169,7 +167,7 @@ impl Drop for Permit<'_> {
             return;
         };
         if self.sent {
-            self.rest.limits().lost(ticket, Instant::now().into_std());
+            self.rest.limits().lost(ticket, Instant::now());
         } else {
             self.rest.limits().unused(ticket);
         }

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
-use tokio::time::Instant;
 
 use super::Settings;
 use super::backoff::rare_delay;
@@ -107,14 +106,6 @@ impl Shared {
         self.state.lock().expect("the Discord state does not panic")
     }
 
-    pub(crate) fn pending(&self) -> usize {
-        self.state()
-            .guilds
-            .values()
-            .map(|guild| guild.queue.len())
-            .sum()
-    }
-
     /// Works on a server's state, which is made when there is none, and shows its standing errors.
     pub(crate) fn with<T>(&self, id: GuildId, change: impl FnOnce(&mut Guild) -> T) -> T {
         let mut state = self.state();
@@ -144,33 +135,6 @@ impl Shared {
         if self.state().guilds.contains_key(&id) {
             self.change(id, change);
         }
-    }
-
-    /// Adds changes to the queues of their servers.
-    pub(crate) fn put(&self, intents: impl IntoIterator<Item = Intent>) {
-        let now = Instant::now().into_std();
-        for intent in intents {
-            self.change(intent.change.guild, |guild| guild.queue.put(intent, now));
-        }
-    }
-
-    /// Drops a change from the queue of its server.
-    pub(crate) fn withdraw(&self, id: GuildId, user: UserId, role: RoleId) {
-        self.change_known(id, |guild| guild.queue.withdraw(user, role));
-    }
-
-    /// A role's name, where the roles were read.
-    pub(crate) fn role_name(&self, id: GuildId, role: RoleId) -> Option<String> {
-        let state = self.state();
-        let roles = state.guilds.get(&id)?.roles.as_ref()?;
-        Some(roles.roles.get(&role)?.name.clone())
-    }
-
-    /// A server's name; its id where the name was never read.
-    pub(crate) fn name(&self, id: GuildId) -> String {
-        let state = self.state();
-        let guild = state.guilds.get(&id);
-        guild.map_or_else(|| text::nameless(id), |guild| guild.name(id))
     }
 
     /// Publishes whether the gateway is connected.
@@ -206,9 +170,9 @@ impl Shared {
         let _refused = refused.await;
     }
 
-    /// The servers that matter.
-    pub(crate) fn known_guilds(&self) -> Vec<GuildId> {
-        self.state().guilds.keys().copied().collect()
+    /// Reads the servers that matter.
+    pub(super) fn look<T>(&self, at: impl FnOnce(&BTreeMap<GuildId, Guild>) -> T) -> T {
+        at(&self.state().guilds)
     }
 
     fn publish(&self, state: &State, id: GuildId) {
@@ -300,8 +264,7 @@ impl Shared {
         // Standing errors are looked after from time to time, in case the event of their repair was missed.
         let look = guild
             .read_at
-            .and_then(|at| guild.queue.troubles.next_check(at.into_std()));
-        let look = look.map(Instant::from_std);
+            .and_then(|at| guild.queue.troubles.next_check(at));
         let read = guild.read_next.map(|(at, _)| at).or(look);
         let read = read.filter(|_| !is_reading);
         let step = if read.is_some_and(|at| at <= now) {
@@ -312,18 +275,10 @@ impl Shared {
                 PATIENCE
             };
             Step::ReadRoles { patience }
-        } else if let Some(next) = guild.queue.peek(now.into_std()) {
+        } else if let Some(next) = guild.queue.peek(now) {
             Step::Send(next)
         } else {
-            return Step::Sleep(
-                guild
-                    .queue
-                    .next_at()
-                    .map(Instant::from_std)
-                    .into_iter()
-                    .chain(read)
-                    .min(),
-            );
+            return Step::Sleep(guild.queue.next_at().into_iter().chain(read).min());
         };
         match held {
             Some(until) if now < until => Step::Sleep(Some(until)),
@@ -366,7 +321,7 @@ impl Guild {
         let sentence = text::not_in_guild(&self.name(id));
         self.queue
             .troubles
-            .note(None, sentence, true, Instant::now().into_std());
+            .note(None, sentence, true, Instant::now());
     }
 
     pub(crate) fn name(&self, id: GuildId) -> String {

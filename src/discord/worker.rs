@@ -2,14 +2,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serenity::http::{LightMethod, Request, Route};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Report;
@@ -135,7 +134,7 @@ async fn sleep(
 ) {
     let until = async {
         match until {
-            Some(until) => tokio::time::sleep_until(until).await,
+            Some(until) => tokio::time::sleep_until(until.into()).await,
             None => std::future::pending().await,
         }
     };
@@ -155,7 +154,7 @@ async fn send_first(
     permit: Permit<'_>,
     stop: &CancellationToken,
 ) -> Option<Report> {
-    let now = Instant::now().into_std();
+    let now = Instant::now();
     let (intent, roles) = shared.with(guild, |state| {
         Some((state.queue.take(next, now)?, state.roles.clone()))
     })?;
@@ -182,7 +181,7 @@ async fn send_first(
         }
     };
     log(&change, &end);
-    let now = Instant::now().into_std();
+    let now = Instant::now();
     let told = shared.with(guild, |state| {
         if matches!(end, End::Stuck { seen: false, .. }) {
             // The roles as they are now may explain the refusal better than its code.

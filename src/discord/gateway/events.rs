@@ -99,7 +99,8 @@ impl Events {
     pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
         self.connections(|connections| connections.bot = Some(ready.bot));
         // The bot may have been removed while no session told of it.
-        for guild in self.shared.known_guilds() {
+        let known: Vec<_> = self.shared.look(|guilds| guilds.keys().copied().collect());
+        for guild in known {
             if shard_of(guild, total) == shard && !ready.guilds.contains(&guild) {
                 self.gone(guild);
             }
