@@ -158,9 +158,9 @@ impl Discord {
         token: &SecretString,
         status: watch::Sender<DiscordStatus>,
     ) -> anyhow::Result<Self> {
-        Ok(Self {
-            shared: Arc::new(Shared::new(settings, token, status)?),
-        })
+        let (shared, _no_workers) = Shared::new(settings, token, status)?;
+        let shared = Arc::new(shared);
+        Ok(Self { shared })
     }
 
     /// From now on these roles of a server matter: what keeps them from being changed is shown in
@@ -285,12 +285,20 @@ pub fn connect<F: Framework + 'static>(
     channels: Channels,
     stop: CancellationToken,
 ) -> anyhow::Result<(Discord, impl Future<Output = anyhow::Result<()>> + Send)> {
-    let discord = Discord::new(&settings, &token, channels.status)?;
+    let (shared, to_start) = Shared::new(&settings, &token, channels.status)?;
+    let shared = Arc::new(shared);
+    let discord = Discord {
+        shared: Arc::clone(&shared),
+    };
     let commands = commands(&discord);
-    let shared = Arc::clone(&discord.shared);
     // The end of one half stops the other, which then ends in its own order.
     let stop = stop.child_token();
-    let deliver = worker::deliver(Arc::clone(&shared), channels.reports, stop.clone());
+    let deliver = worker::deliver(
+        Arc::clone(&shared),
+        to_start,
+        channels.reports,
+        stop.clone(),
+    );
     let task = async move {
         let gateway = async {
             let _stops_the_other = stop.clone().drop_guard();

@@ -15,8 +15,7 @@ use super::rest::Rest;
 use super::server::hierarchy::GuildRoles;
 use super::server::{Next, Queue};
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleId, ServerStatus,
-    UserId,
+    DiscordStatus, GuildId, HeldBack, MembersIntent, ReadingState, RoleId, ServerStatus, UserId,
 };
 use crate::text;
 
@@ -39,9 +38,8 @@ pub(crate) struct Shared {
     pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
     status: watch::Sender<DiscordStatus>,
-    /// Servers that need a worker; its receiver is taken by the one that starts them.
+    /// Servers that need a worker.
     new_guilds: mpsc::UnboundedSender<GuildId>,
-    pub(crate) to_start: Mutex<Option<mpsc::UnboundedReceiver<GuildId>>>,
     /// Servers whose roles are read by their workers at the same time.
     pub(super) role_reads: Semaphore,
 }
@@ -77,11 +75,12 @@ pub(crate) struct Guild {
 }
 
 impl Shared {
+    /// The state, and the servers that need a worker from now on.
     pub(crate) fn new(
         settings: &Settings,
         token: &SecretString,
         status: watch::Sender<DiscordStatus>,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, mpsc::UnboundedReceiver<GuildId>)> {
         let text = token.expose_secret().trim();
         let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         ensure!(
@@ -90,16 +89,16 @@ impl Shared {
         );
         status.send_modify(|status| status.members_intent = settings.members_intent);
         let (new_guilds, to_start) = mpsc::unbounded_channel();
-        Ok(Self {
+        let shared = Self {
             rest: Rest::new(settings, token)?,
             requests: Requests::default(),
             bot: OnceCell::new(),
             state: Mutex::default(),
             status,
             new_guilds,
-            to_start: Mutex::new(Some(to_start)),
             role_reads: Semaphore::new(ROLE_READS),
-        })
+        };
+        Ok((shared, to_start))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -103,7 +103,10 @@ impl Roles {
                 self.people
                     .acknowledge(change.guild, change.user, change.role, change.action);
             }
-            Answered::NotThere => self.people.not_there(change),
+            Answered::NotThere => {
+                info!(guild = %change.guild, user = %change.user, role = %change.role, action, "the member is not in the server");
+                self.people.not_there(change);
+            }
             Answered::Failed { code, message } => {
                 warn!(guild = %change.guild, role = %change.role, action, code, message, "role change refused");
                 metrics::counter!("amser_roles_role_change_failures_total", "action" => action)
