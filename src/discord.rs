@@ -47,6 +47,9 @@ use crate::domain::{
 use crate::text;
 use shared::Shared;
 
+/// Tries to read a server; with the pauses between them about half a minute.
+const READ_TRIES: u32 = 6;
+
 /// Whether something may be logged, whatever the operator asks for: on their talkative levels serenity and the websocket
 /// library write gateway payloads and requests, among them the bot token and the answers to members.
 ///
@@ -188,15 +191,9 @@ impl Discord {
         guild: GuildId,
         roles: &BTreeSet<RoleId>,
     ) -> anyhow::Result<BTreeSet<String>> {
-        let mut patience = backoff::Patience::default();
-        let seen = loop {
-            match self.shared.read_roles(guild).await {
-                Ok(seen) => break seen,
-                Err(failure) => patience.wait(failure).await.with_context(|| {
-                    format!("cannot read the roles of the Discord server {guild}")
-                })?,
-            }
-        };
+        let seen = backoff::retry(READ_TRIES, || self.shared.read_roles(guild))
+            .await
+            .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?;
         let obstacles = roles.iter().filter_map(|role| {
             let obstacle = seen.obstacle(guild, *role)?;
             Some(text::obstacle(&seen.name, *role, &obstacle))
