@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serenity::http::{LightMethod, Request, Route};
+use serenity::http::Route;
 
 use super::Discord;
 use super::error::{Failure, Reason};
@@ -84,8 +84,7 @@ async fn get_one(
         guild_id: snowflake(guild.0).into(),
         user_id: snowflake(user.0).into(),
     };
-    let request = Request::new(route, LightMethod::Get);
-    match shared.rest.call::<MemberBody>(request).await {
+    match shared.rest.get::<MemberBody>(route).await {
         Ok(member) => Ok(Some(member.into())),
         Err(failure) if failure.reason() == Some(Reason::Member) => Ok(None),
         Err(failure) => Err(failure),

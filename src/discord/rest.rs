@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use serenity::http::{Http, HttpBuilder, LightMethod, Request};
+use serenity::http::{Http, HttpBuilder, LightMethod, Request, Route};
 use tokio::sync::Notify;
 
 use super::Settings;
@@ -101,9 +101,15 @@ impl Rest {
         serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))
     }
 
+    /// Reads from a route.
+    pub(super) async fn get<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<T, Failure> {
+        self.call(Request::new(route, LightMethod::Get)).await
+    }
+
     /// As [`Rest::call`], with the answer's body as it is.
     pub(crate) async fn bytes(&self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
-        let lane = lane(&request);
+        let method = request.method_ref().reqwest_method();
+        let lane = Lane::of(method.as_str(), &request.route_ref().path());
         loop {
             let permit = self.acquire(&lane).await;
             match permit.send(request.clone()).await {
@@ -175,24 +181,6 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// The lane of a request.
-fn lane(request: &Request<'_>) -> Lane {
-    Lane::of(
-        method_name(request.method_ref()),
-        &request.route_ref().path(),
-    )
-}
-
-fn method_name(method: &LightMethod) -> &'static str {
-    match method {
-        LightMethod::Delete => "DELETE",
-        LightMethod::Get => "GET",
-        LightMethod::Patch => "PATCH",
-        LightMethod::Post => "POST",
-        LightMethod::Put => "PUT",
-    }
-}
-
 /// serenity's own client for the gateway and for commands, whose answers need no limits of ours.
 pub(crate) fn http(settings: &Settings, token: &SecretString, client: reqwest::Client) -> Http {
     HttpBuilder::new(token.expose_secret())
@@ -211,27 +199,23 @@ pub(crate) fn client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    build(if local {
-        // A proxy of the machine's environment cannot reach the local Discord.
-        builder().no_proxy()
-    } else {
-        builder()
-    })
+    // A proxy of the machine's environment cannot reach the local Discord.
+    build(local)
 }
 
 /// A client for addresses of this machine.
 pub(crate) fn client_without_proxy() -> anyhow::Result<reqwest::Client> {
-    build(builder().no_proxy())
+    build(true)
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+fn build(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-}
-
-fn build(builder: reqwest::ClientBuilder) -> anyhow::Result<reqwest::Client> {
+        .redirect(reqwest::redirect::Policy::none());
+    if without_proxy {
+        builder = builder.no_proxy();
+    }
     builder
         .build()
         .context("cannot set up the HTTP client for Discord")

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::discord::member::{MemberBody, SeenMember};
+use crate::discord::member::{MemberBody, SeenMember, UserBody};
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// One payload. <https://discord.com/developers/docs/events/gateway-events#payload-structure>
@@ -77,11 +77,6 @@ pub(super) struct RateLimited {
 }
 
 #[derive(Deserialize)]
-struct User {
-    id: UserId,
-}
-
-#[derive(Deserialize)]
 struct Guild {
     id: GuildId,
     #[serde(default)]
@@ -90,7 +85,7 @@ struct Guild {
 
 #[derive(Deserialize)]
 struct ReadyBody {
-    user: User,
+    user: UserBody,
     guilds: Vec<Guild>,
     session_id: String,
     resume_gateway_url: String,
@@ -104,7 +99,7 @@ struct In {
 
 #[derive(Deserialize)]
 struct Leaving {
-    user: User,
+    user: UserBody,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serenity::http::{LightMethod, Request, Route};
+use serenity::http::Route;
 use serenity::model::gateway::BotGateway;
 
 use crate::clock::machine_time;
@@ -23,8 +23,7 @@ const SHORTEST: Duration = Duration::from_millis(250);
 pub(super) async fn find(shared: &Shared, enough: u32) -> anyhow::Result<BotGateway> {
     let mut failures = 0;
     loop {
-        let request = Request::new(Route::GatewayBot, LightMethod::Get);
-        let pause = match shared.rest.call::<BotGateway>(request).await {
+        let pause = match shared.rest.get::<BotGateway>(Route::GatewayBot).await {
             Ok(gateway) => {
                 let limit = &gateway.session_start_limit;
                 if limit.remaining >= u64::from(gateway.shards.min(enough).max(1)) {
