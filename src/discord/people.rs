@@ -10,7 +10,7 @@ use serenity::http::Route;
 use super::Discord;
 use super::error::{Failure, Reason};
 use super::member::{MemberBody, SeenMember};
-use super::requests::Answer;
+use super::requests::Members;
 use super::shared::{Shared, snowflake};
 use crate::domain::{GuildId, UserId};
 
@@ -38,22 +38,10 @@ impl Discord {
 }
 
 /// Reads members over the gateway, and those whom it says nothing about one by one.
-async fn by_gateway(
-    shared: &Shared,
-    guild: GuildId,
-    users: &[UserId],
-) -> Result<Vec<(UserId, Option<SeenMember>)>, Failure> {
-    let (found, missing) = match shared.requests.ask(guild, users).await {
-        Some(Ok(Answer::Members { found, missing })) => (found, missing),
-        Some(Ok(Answer::Silence)) | None => return get(shared, guild, users).await,
-        Some(Err(_lost)) => {
-            let lost = "the gateway was lost before the answer".to_owned();
-            return Err(Failure::Transient(lost));
-        }
-    };
-    let mut seen: BTreeMap<_, _> = missing.into_iter().map(|user| (user, None)).collect();
-    seen.extend(found.into_iter().map(|member| (member.user, Some(member))));
-    seen.retain(|user, _| users.contains(user));
+async fn by_gateway(shared: &Shared, guild: GuildId, users: &[UserId]) -> Result<Members, Failure> {
+    let answer = shared.requests.ask(guild, users).await?.unwrap_or_default();
+    let asked_about = answer.into_iter().filter(|(user, _)| users.contains(user));
+    let mut seen: BTreeMap<_, _> = asked_about.collect();
     // That nothing is said of a user is no evidence that they left.
     let unsaid: Vec<_> = users
         .iter()
@@ -65,11 +53,7 @@ async fn by_gateway(
 }
 
 /// Reads members one by one.
-async fn get(
-    shared: &Shared,
-    guild: GuildId,
-    users: &[UserId],
-) -> Result<Vec<(UserId, Option<SeenMember>)>, Failure> {
+async fn get(shared: &Shared, guild: GuildId, users: &[UserId]) -> Result<Members, Failure> {
     let each = stream::iter(users.iter().copied());
     let answers = each.map(async |user| Ok((user, get_one(shared, guild, user).await?)));
     answers.buffered(AT_ONCE).try_collect().await
