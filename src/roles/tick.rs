@@ -88,10 +88,6 @@ impl Roles {
                 self.people.touch(revoke.user);
             }
         }
-        let just_now: BTreeMap<_, _> = changes
-            .iter()
-            .map(|one| ((one.guild, one.user, one.role), one.just_now))
-            .collect();
         let store = self.store.clone();
         let (mut changes, adopted) = blocking(move || {
             Ok((
@@ -102,17 +98,12 @@ impl Roles {
         .await?;
         self.confirm(&mut changes, &users, now);
         self.hold_back(&mut changes, &users).await?;
-        let intents: Vec<_> = changes
-            .into_iter()
-            .map(|change| {
-                let just_now = just_now.get(&(change.guild, change.user, change.role));
-                Intent {
-                    just_now: just_now.copied().unwrap_or_default(),
-                    change,
-                    block,
-                }
-            })
-            .collect();
+        let intents = changes.into_iter().map(|change| Intent {
+            just_now: users.get(&change.user).copied().unwrap_or_default(),
+            change,
+            block,
+        });
+        let intents: Vec<_> = intents.collect();
         for intent in &intents {
             self.people.intend(&intent.change);
         }
