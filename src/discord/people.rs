@@ -39,7 +39,9 @@ impl Discord {
 
 /// Reads members over the gateway, and those whom it says nothing about one by one.
 async fn by_gateway(shared: &Shared, guild: GuildId, users: &[UserId]) -> Result<Members, Failure> {
-    let answer = shared.requests.ask(guild, users).await?.unwrap_or_default();
+    let Some(answer) = shared.requests.ask(guild, users).await? else {
+        return get(shared, guild, users).await;
+    };
     let asked_about = answer.into_iter().filter(|(user, _)| users.contains(user));
     let mut seen: BTreeMap<_, _> = asked_about.collect();
     // That nothing is said of a user is no evidence that they left.
