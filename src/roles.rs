@@ -167,8 +167,12 @@ impl Roles {
                     changed.context("the chain follower ended")?;
                 }
                 Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
-                answer = self.reading.answered() => self.take_answer(answer?),
-                answers = self.confirming.answered() => self.take_answers(answers?),
+                Some(answer) = self.reading.requests.join_next() => {
+                    self.take_answer(answer.context("reading members failed")?);
+                }
+                Some(answers) = self.confirming.asking.join_next() => {
+                    self.take_answers(answers.context("asking the contracts failed")?);
+                }
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = sleep_until(read_at) => {}
                 _ = count.tick() => {
