@@ -260,8 +260,8 @@ impl Discord {
 /// Where the running connection tells what happens.
 #[derive(Clone, Debug)]
 pub struct Channels {
-    /// What the gateway sees, in Discord's order.
-    pub observations: mpsc::Sender<Observation>,
+    /// What the gateway sees, in Discord's order. Unbounded, because an event that waits would make heartbeats late.
+    pub observations: mpsc::UnboundedSender<Observation>,
     /// What became of role changes.
     pub reports: mpsc::Sender<Report>,
     /// The state of it all.

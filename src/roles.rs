@@ -55,7 +55,7 @@ pub struct Inputs {
     /// Discord's standing errors, and whether member events come.
     pub discord_status: watch::Receiver<DiscordStatus>,
     /// What the gateway sees.
-    pub observations: mpsc::Receiver<Observation>,
+    pub observations: mpsc::UnboundedReceiver<Observation>,
     /// What became of role changes.
     pub reports: mpsc::Receiver<Report>,
     /// What pages and commands ask.

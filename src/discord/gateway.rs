@@ -50,27 +50,15 @@ pub(crate) async fn run<F: Framework + 'static>(
     settings: Settings,
     token: SecretString,
     commands: F,
-    observations: mpsc::Sender<Observation>,
+    observations: mpsc::UnboundedSender<Observation>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    // Events are taken in without waiting for those who work with them: heartbeats must not be late.
-    let (seen, mut unheard) = mpsc::unbounded_channel();
     let (interacted, interactions) = mpsc::unbounded_channel();
     let http = rest::http(&settings, &token, rest::client(&settings)?);
-    let events = Arc::new(Events::new(Arc::clone(&shared), seen, interacted));
+    let events = Arc::new(Events::new(Arc::clone(&shared), observations, interacted));
     let connected = stay_connected(&token, events, &stop);
-    let forward = async {
-        while let Some(observation) = unheard.recv().await {
-            tokio::select! {
-                // When nobody listens any more, the program is about to stop.
-                _ = observations.send(observation) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-        anyhow::Ok(())
-    };
     let dispatch = commands::dispatch(commands, &settings, http, interactions);
-    let result = tokio::try_join!(connected, forward, dispatch);
+    let result = tokio::try_join!(connected, dispatch);
     shared.connected(false);
     result.map(drop)
 }

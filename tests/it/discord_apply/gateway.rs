@@ -172,7 +172,7 @@ async fn a_gateway_that_stays_away_is_shown() {
 async fn a_refused_token_is_one_sentence() {
     let local = LocalDiscord::start(Options::default()).await.unwrap();
     let channels = Channels {
-        observations: mpsc::channel(1).0,
+        observations: mpsc::unbounded_channel().0,
         reports: mpsc::channel(1).0,
         status: watch::channel(DiscordStatus::default()).0,
     };
