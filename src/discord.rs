@@ -1,4 +1,4 @@
-//! Discord: who is there (people, pages), what changes (gateway), and making it so (worker).
+//! Discord: who is there (people), what changes (gateway), and making it so (worker).
 //!
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
@@ -9,7 +9,6 @@ mod gateway;
 mod limits;
 mod member;
 mod notices;
-mod pages;
 mod people;
 mod profile;
 mod read;

@@ -9,7 +9,6 @@ mod commands;
 mod connection;
 mod event;
 mod events;
-mod find;
 mod pending;
 mod session;
 mod shard;
@@ -73,7 +72,7 @@ async fn stay_connected(
     // Survives the connections: the pause between two sessions counts across them.
     let mut starts: Option<Arc<Starts>> = None;
     loop {
-        let found = find::find(&events.shared, u32::MAX);
+        let found = starts::find(&events.shared, u32::MAX);
         let Some(gateway) = stop.run_until_cancelled(found).await else {
             return Ok(());
         };
