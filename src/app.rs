@@ -101,7 +101,7 @@ pub async fn serve(
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
-    let (observations_sender, observations) = mpsc::channel(QUEUE);
+    let (observations_sender, observations) = mpsc::unbounded_channel();
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
     let application = config.discord.application_id;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -22,7 +21,7 @@ type Key = (GuildId, UserId, RoleId);
 /// The questions to the contracts.
 #[derive(Default)]
 pub(super) struct Confirming {
-    asking: JoinSet<Answers>,
+    pub(super) asking: JoinSet<Answers>,
     /// Removals whose answers are awaited.
     awaited: FxHashSet<Key>,
     /// Removals that were confirmed since the member was planned for last.
@@ -45,14 +44,6 @@ impl Confirming {
     /// Whether any removal in the server does.
     pub(super) fn awaits_in(&self, guild: GuildId) -> bool {
         self.awaited.iter().any(|(of, ..)| *of == guild)
-    }
-
-    /// The end of a round; never without one under way.
-    pub(super) async fn answered(&mut self) -> anyhow::Result<Answers> {
-        match self.asking.join_next().await {
-            Some(answers) => answers.context("asking the contracts failed"),
-            None => std::future::pending().await,
-        }
     }
 }
 
