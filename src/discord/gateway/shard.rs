@@ -9,9 +9,9 @@ use super::connection::{End, connect};
 use super::session::{Session, Shard};
 use crate::discord::backoff::{delay, rare_delay};
 
-/// A connection that lasted so long had a session, and is no failure when it breaks.
+/// A resumed connection that lasted so long is no failure when it breaks.
 const PROVEN: Duration = Duration::from_secs(60);
-/// After so many failures in a row, sessions are begun ever more rarely: 1,000 a day are allowed.
+/// After so many failures in a row, connections are tried ever more rarely.
 const SOON: u32 = 5;
 /// Discord asks to wait between one and five seconds after a session was declared invalid.
 const INVALID: (f64, f64) = (1.0, 5.0);
@@ -39,17 +39,19 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
             Some(session) if failures % 2 == 1 => session.url.clone(),
             _ => shard.url.clone(),
         };
-        let begun = Instant::now();
+        let (begun, could_resume) = (Instant::now(), session.is_some());
         let End { next, why } = connect(&shard, &url, &mut session, start).await;
         shard.events.down(shard.id);
         tracing::debug!(shard = shard.id, ?next, why, "a gateway connection ended");
+        // A new session is none, however soon it ends: `Starts` spreads them over the day.
+        let is_new = !could_resume && session.is_some();
+        if is_new || begun.elapsed() >= PROVEN {
+            failures = 0;
+        }
         match next {
             Next::Resume => {}
             Next::Identify => session = None,
             other => return Ok(other),
-        }
-        if begun.elapsed() >= PROVEN {
-            failures = 0;
         }
         if failures == SOON {
             tracing::warn!(
