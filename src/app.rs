@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::domain::{
+    ChainStatus, Counts, DiscordStatus, GateOrigin, ModuleAddress, Question, Rules,
+};
 use crate::store::{Store, StoreError};
 use crate::web::control::ControlKey;
 use crate::{chain, commands, discord, roles, wallet, web};
@@ -62,12 +64,22 @@ async fn open_while_alive(
 /// # Errors
 /// See [`crate::store::StoreError`].
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let config = config.clone();
+    let store = open_bound(config).await?;
+    let gates = config.gates.clone();
     tokio::task::spawn_blocking(move || {
-        let failure_reasons = config.chain.failure_reasons.clone();
-        let store = Store::open_with(&config.store_path, Rules { failure_reasons })?;
-        store.bind_chain(config.chain.chain_id)?;
-        store.set_config_gates(&config.gates)?;
+        store.set_config_gates(&gates)?;
+        Ok(store)
+    })
+    .await?
+}
+
+/// The store of this chain, with the gates of the run before.
+async fn open_bound(config: &Config) -> anyhow::Result<Store> {
+    let (path, chain_id) = (config.store_path.clone(), config.chain.chain_id);
+    let failure_reasons = config.chain.failure_reasons.clone();
+    tokio::task::spawn_blocking(move || {
+        let store = Store::open_with(&path, Rules { failure_reasons })?;
+        store.bind_chain(chain_id)?;
         Ok(store)
     })
     .await?
@@ -360,13 +372,23 @@ pub async fn index(
     to: Option<u64>,
     stop: CancellationToken,
 ) -> anyhow::Result<chain::IndexReport> {
+    let modules = modules_of(&store)?;
+    follow_to(config, store, modules, to, stop).await
+}
+
+async fn follow_to(
+    config: &Config,
+    store: Store,
+    modules: BTreeSet<ModuleAddress>,
+    to: Option<u64>,
+    stop: CancellationToken,
+) -> anyhow::Result<chain::IndexReport> {
     let style = indicatif::ProgressStyle::with_template(
         "{spinner} block {pos} of {len}  {wide_bar}  {msg} events  {eta} left",
     )
     .context("the progress bar's template is wrong")?;
     let bar = indicatif::ProgressBar::new(0).with_style(style);
     let shown = bar.clone();
-    let modules = modules_of(&store)?;
     let log = Mutex::new(chain::ProgressLog::begin());
     let progress = move |progress: chain::Progress| {
         if shown.is_hidden() {
@@ -392,17 +414,22 @@ pub async fn plan(
     secrets: &Secrets,
     stop: CancellationToken,
 ) -> anyhow::Result<crate::domain::PlannedChanges> {
-    let store = match open_store(config).await {
+    let store = match open_bound(config).await {
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
             return web::control::ask_for_plan(&control_path(&config.store_path)).await;
         }
         opened => opened?,
     };
     let token = discord_token(secrets)?;
-    index(config, store.clone(), None, stop).await?;
+    // A plan does not change the stored gates.
+    let mut gates = store.gates()?;
+    gates.retain(|gate| gate.origin != GateOrigin::Config);
+    gates.extend(config.gates.iter().cloned());
+    let modules = gates.iter().map(|gate| gate.module).collect();
+    follow_to(config, store.clone(), modules, None, stop).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
-    roles::plan_once(&store, &discord, config.policy).await
+    roles::plan_once(&store, &discord, config.policy, gates).await
 }
 
 /// Where the running service leaves the token with which `plan` may ask it.
