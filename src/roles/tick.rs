@@ -100,8 +100,13 @@ impl Roles {
             ))
         })
         .await?;
-        self.confirm(&mut changes, &users, now);
-        self.hold_back(&mut changes, &users).await?;
+        if may_revoke {
+            self.confirm(&mut changes, &users, now);
+            self.hold_back(&mut changes, &users).await?;
+        } else {
+            // Whose removals are missing from the plan is no sign that they are not wanted any more.
+            self.progress.full_pass = false;
+        }
         let intents: Vec<_> = changes
             .into_iter()
             .map(|change| {
