@@ -11,7 +11,9 @@ use super::cause::to_changes;
 use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
-use crate::domain::{AppliedState, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId};
+use crate::domain::{
+    AppliedState, Cause, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
+};
 
 impl Roles {
     /// Brings Discord a step closer to what should be. Touches only people whose evidence changed.
@@ -81,6 +83,7 @@ impl Roles {
             mut changes,
             adopted,
             forgotten,
+            dropped,
         } = plan(&self.people, looked_at, now);
         if !may_revoke {
             // They are looked at again with each tick, until the chain is followed to its tip.
@@ -130,11 +133,26 @@ impl Roles {
             self.people.set_applied(*guild, *user, *role, None);
             self.discord.withdraw(*guild, *user, *role);
         }
+        for (guild, user, role) in &dropped {
+            self.people.drop_removal(*guild, *user, *role);
+            self.discord.withdraw(*guild, *user, *role);
+        }
+        let dropped: Vec<_> = dropped
+            .into_iter()
+            .map(|(guild, user, role)| RoleChange {
+                action: RoleAction::Revoke,
+                guild,
+                user,
+                role,
+                cause: Cause::GateRemoved,
+            })
+            .collect();
         let store = self.store.clone();
         let intents = blocking(move || {
             store.intend(&intents)?;
             store.adopt(&adopted, block)?;
             store.forget_applied(&forgotten)?;
+            store.settle_not_there(&dropped)?;
             Ok(intents)
         })
         .await?;

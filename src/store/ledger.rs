@@ -133,7 +133,8 @@ impl Store {
         Ok(())
     }
 
-    /// Settles intents whose member is not in the server: nothing was changed, so nothing is journaled.
+    /// Settles intents whose member is not in the server, and removals that are not to be made for now: nothing was changed,
+    /// so nothing is journaled.
     pub fn settle_not_there(&self, changes: &[RoleChange]) -> anyhow::Result<()> {
         if changes.is_empty() {
             return Ok(());

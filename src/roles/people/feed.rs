@@ -133,6 +133,13 @@ impl People {
         self.set_applied(change.guild, change.user, change.role, state);
     }
 
+    /// A removal that was decided is not to be made for now.
+    pub fn drop_removal(&mut self, guild: GuildId, user: UserId, role: RoleId) {
+        let state = self.seat(user, guild).state(role);
+        let before = state.and_then(|state| state.after_leaving(false));
+        self.set_applied(guild, user, role, before);
+    }
+
     /// Empties everything that comes from the store, to fill it again; what was seen on Discord stays.
     pub fn clear_stored(&mut self) {
         let persons = std::mem::take(&mut self.persons);
