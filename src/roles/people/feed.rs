@@ -206,6 +206,10 @@ impl People {
         let Some(person) = self.persons.get(&user) else {
             return;
         };
+        if person.seats.iter().all(|seat| seat.applied.is_empty()) {
+            // As in the store: what took the last role explains no later loss.
+            self.ended_links.remove(&user);
+        }
         let is_ours = |seat: &Seat| {
             let mut held = seat.held.iter();
             !seat.applied.is_empty() || held.any(|role| self.is_claimed(seat.guild, *role))
