@@ -1,8 +1,10 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+pub mod once;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,10 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config::{Config, Secrets};
-use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, GateOrigin, ModuleAddress, Question, Rules,
-};
-use crate::store::{Store, StoreError};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::store::Store;
 use crate::web::control::ControlKey;
 use crate::{chain, commands, discord, roles, wallet, web};
 
@@ -111,7 +111,7 @@ pub async fn serve(
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
-    let (observations_sender, observations) = mpsc::channel(QUEUE);
+    let (observations_sender, observations) = mpsc::unbounded_channel();
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
     let application = config.discord.application_id;
@@ -359,77 +359,6 @@ async fn supervise(
         () = bounded => error!("some parts did not stop in time"),
     }
     failure.map_or(Ok(()), Err)
-}
-
-/// Follows the chain up to `to` (by default the confirmed tip) with a progress bar (lines in the log where no
-/// terminal shows one), without Discord and web.
-///
-/// # Errors
-/// As [`chain::index`].
-pub async fn index(
-    config: &Config,
-    store: Store,
-    to: Option<u64>,
-    stop: CancellationToken,
-) -> anyhow::Result<chain::IndexReport> {
-    let modules = modules_of(&store)?;
-    follow_to(config, store, modules, to, stop).await
-}
-
-async fn follow_to(
-    config: &Config,
-    store: Store,
-    modules: BTreeSet<ModuleAddress>,
-    to: Option<u64>,
-    stop: CancellationToken,
-) -> anyhow::Result<chain::IndexReport> {
-    let style = indicatif::ProgressStyle::with_template(
-        "{spinner} block {pos} of {len}  {wide_bar}  {msg} events  {eta} left",
-    )
-    .context("the progress bar's template is wrong")?;
-    let bar = indicatif::ProgressBar::new(0).with_style(style);
-    let shown = bar.clone();
-    let log = Mutex::new(chain::ProgressLog::begin());
-    let progress = move |progress: chain::Progress| {
-        if shown.is_hidden() {
-            log.lock()
-                .expect("never poisoned: no panic while held")
-                .note(progress);
-        }
-        shown.set_length(progress.to);
-        shown.set_position(progress.at);
-        shown.set_message(progress.events.to_string());
-    };
-    let report = chain::index(config.chain.clone(), store, modules, to, progress, stop).await;
-    bar.finish_and_clear();
-    report
-}
-
-/// What the next pass would change: asked of the running service, or worked out from the store when none runs.
-///
-/// # Errors
-/// When neither is possible.
-pub async fn plan(
-    config: &Config,
-    secrets: &Secrets,
-    stop: CancellationToken,
-) -> anyhow::Result<crate::domain::PlannedChanges> {
-    let store = match open_bound(config).await {
-        Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
-            return web::control::ask_for_plan(&control_path(&config.store_path)).await;
-        }
-        opened => opened?,
-    };
-    let token = discord_token(secrets)?;
-    // A plan does not change the stored gates.
-    let mut gates = store.gates()?;
-    gates.retain(|gate| gate.origin != GateOrigin::Config);
-    gates.extend(config.gates.iter().cloned());
-    let modules = gates.iter().map(|gate| gate.module).collect();
-    follow_to(config, store.clone(), modules, None, stop).await?;
-    let (status, _) = watch::channel(DiscordStatus::default());
-    let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
-    roles::plan_once(&store, &discord, config.policy, gates).await
 }
 
 /// Where the running service leaves the token with which `plan` may ask it.

@@ -88,7 +88,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             config: ConfigFile { path },
             json,
         } => {
-            let planned = app::plan(&load(&path)?, &Secrets::load()?, stop).await?;
+            let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
             print_plan(&planned, json)
         }
         Command::CheckConfig(ConfigFile { path }) => {
@@ -111,7 +111,7 @@ fn load(path: &Path) -> anyhow::Result<Config> {
 async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow::Result<()> {
     let config = load(path)?;
     let store = app::open_store(&config).await?;
-    let report = app::index(&config, store, to, stop).await?;
+    let report = app::once::index(&config, store, to, stop).await?;
     let line = json!({
         "events": report.events,
         "cursor": report.cursor.number,

@@ -1,4 +1,4 @@
-//! Discord: who is there (people, pages), what changes (gateway), and making it so (worker).
+//! Discord: who is there (people), what changes (gateway), and making it so (worker).
 //!
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
@@ -9,7 +9,6 @@ mod gateway;
 mod limits;
 mod member;
 mod notices;
-mod pages;
 mod people;
 mod profile;
 mod read;
@@ -23,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use secrecy::SecretString;
@@ -45,6 +45,9 @@ use crate::domain::{
 };
 use crate::text;
 use shared::Shared;
+
+/// Tries to read a server; with the pauses between them about half a minute.
+const READ_TRIES: u32 = 6;
 
 /// Whether something may be logged, whatever the operator asks for: on their talkative levels serenity and the websocket
 /// library write gateway payloads and requests, among them the bot token and the answers to members.
@@ -157,9 +160,9 @@ impl Discord {
         token: &SecretString,
         status: watch::Sender<DiscordStatus>,
     ) -> anyhow::Result<Self> {
-        Ok(Self {
-            shared: Arc::new(Shared::new(settings, token, status)?),
-        })
+        let (shared, _no_workers) = Shared::new(settings, token, status)?;
+        let shared = Arc::new(shared);
+        Ok(Self { shared })
     }
 
     /// From now on these roles of a server matter: what keeps them from being changed is shown in
@@ -187,15 +190,9 @@ impl Discord {
         guild: GuildId,
         roles: &BTreeSet<RoleId>,
     ) -> anyhow::Result<BTreeSet<String>> {
-        let mut patience = backoff::Patience::default();
-        let seen = loop {
-            match self.shared.read_roles(guild).await {
-                Ok(seen) => break seen,
-                Err(failure) => patience.wait(failure).await.with_context(|| {
-                    format!("cannot read the roles of the Discord server {guild}")
-                })?,
-            }
-        };
+        let seen = backoff::retry(READ_TRIES, || self.shared.read_roles(guild))
+            .await
+            .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?;
         let obstacles = roles.iter().filter_map(|role| {
             let obstacle = seen.obstacle(guild, *role)?;
             Some(text::obstacle(&seen.name, *role, &obstacle))
@@ -218,29 +215,25 @@ impl Discord {
 
     /// Sends these changes until they are acknowledged or replaced by their opposite. Costs microseconds and never waits.
     pub fn send(&self, intents: impl IntoIterator<Item = Intent>) {
-        self.shared.put(intents);
+        let now = Instant::now();
+        for intent in intents {
+            self.shared
+                .change(intent.change.guild, |state| state.queue.put(intent, now));
+        }
     }
 
     /// Stops sending a change that is not wanted any more; it may have been made.
     pub fn withdraw(&self, guild: GuildId, user: UserId, role: RoleId) {
-        self.shared.withdraw(guild, user, role);
+        let withdraw = |state: &mut shared::Guild| state.queue.withdraw(user, role);
+        self.shared.change_known(guild, withdraw);
     }
 
     /// A role's name; `None` where the server's roles were not read.
     pub fn role_name(&self, guild: GuildId, role: RoleId) -> Option<String> {
-        self.shared.role_name(guild, role)
-    }
-
-    /// Sends the changes, one worker per server, until `stop`; a request under way then still ends.
-    ///
-    /// # Errors
-    /// When it is already running.
-    pub fn deliver(
-        &self,
-        reports: mpsc::Sender<Report>,
-        stop: CancellationToken,
-    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
-        worker::deliver(Arc::clone(&self.shared), reports, stop)
+        self.shared.look(|guilds| {
+            let roles = guilds.get(&guild)?.roles.as_ref()?;
+            Some(roles.roles.get(&role)?.name.clone())
+        })
     }
 
     /// Sends any request of serenity's through the limits, again after each 429.
@@ -253,20 +246,24 @@ impl Discord {
 
     /// A server's name; its id where the name was never read.
     pub fn guild_name(&self, guild: GuildId) -> String {
-        self.shared.name(guild)
+        self.shared.look(|guilds| match guilds.get(&guild) {
+            Some(state) => state.name(guild),
+            None => text::nameless(guild),
+        })
     }
 
     /// How many role changes are decided and not yet acknowledged.
     pub fn pending(&self) -> usize {
-        self.shared.pending()
+        let queued = |state: &shared::Guild| state.queue.len();
+        self.shared.look(|guilds| guilds.values().map(queued).sum())
     }
 }
 
 /// Where the running connection tells what happens.
 #[derive(Clone, Debug)]
 pub struct Channels {
-    /// What the gateway sees, in Discord's order.
-    pub observations: mpsc::Sender<Observation>,
+    /// What the gateway sees, in Discord's order. Unbounded, because an event that waits would make heartbeats late.
+    pub observations: mpsc::UnboundedSender<Observation>,
     /// What became of role changes.
     pub reports: mpsc::Sender<Report>,
     /// The state of it all.
@@ -287,12 +284,20 @@ pub fn connect<F: Framework + 'static>(
     channels: Channels,
     stop: CancellationToken,
 ) -> anyhow::Result<(Discord, impl Future<Output = anyhow::Result<()>> + Send)> {
-    let discord = Discord::new(&settings, &token, channels.status)?;
+    let (shared, to_start) = Shared::new(&settings, &token, channels.status)?;
+    let shared = Arc::new(shared);
+    let discord = Discord {
+        shared: Arc::clone(&shared),
+    };
     let commands = commands(&discord);
-    let shared = Arc::clone(&discord.shared);
     // The end of one half stops the other, which then ends in its own order.
     let stop = stop.child_token();
-    let deliver = discord.deliver(channels.reports, stop.clone());
+    let deliver = worker::deliver(
+        Arc::clone(&shared),
+        to_start,
+        channels.reports,
+        stop.clone(),
+    );
     let task = async move {
         let gateway = async {
             let _stops_the_other = stop.clone().drop_guard();

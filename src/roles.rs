@@ -55,7 +55,7 @@ pub struct Inputs {
     /// Discord's standing errors, and whether member events come.
     pub discord_status: watch::Receiver<DiscordStatus>,
     /// What the gateway sees.
-    pub observations: mpsc::Receiver<Observation>,
+    pub observations: mpsc::UnboundedReceiver<Observation>,
     /// What became of role changes.
     pub reports: mpsc::Receiver<Report>,
     /// What pages and commands ask.
@@ -167,8 +167,12 @@ impl Roles {
                     changed.context("the chain follower ended")?;
                 }
                 Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
-                answer = self.reading.answered() => self.take_answer(answer?),
-                answers = self.confirming.answered() => self.take_answers(answers?),
+                Some(answer) = self.reading.requests.join_next() => {
+                    self.take_answer(answer.context("reading members failed")?);
+                }
+                Some(answers) = self.confirming.asking.join_next() => {
+                    self.take_answers(answers.context("asking the contracts failed")?);
+                }
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = sleep_until(read_at) => {}
                 _ = count.tick() => {

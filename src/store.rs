@@ -110,6 +110,11 @@ impl Store {
         Ok(Self::around(database, rules))
     }
 
+    /// The rules that the stored states are folded with.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     fn around(database: redb::Database, rules: Rules) -> Self {
         Self {
             database: Arc::new(database),

@@ -231,7 +231,7 @@ async fn behind_a_queue(table: &mut Table) -> anyhow::Result<()> {
     };
     let stop = CancellationToken::new();
     // Room for all there will be.
-    let (observations, _unheard) = mpsc::channel(10_000);
+    let (observations, _unheard) = mpsc::unbounded_channel();
     let (reports, _unread) = mpsc::channel(10_000);
     let channels = Channels {
         observations,

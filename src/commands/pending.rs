@@ -37,6 +37,10 @@ pub(super) fn of(
         if own.contains(&key) {
             found.push(Pending {
                 kind: event.kind.clone(),
+                counts: match event.kind {
+                    EventKind::ExecutionFailed { reason, .. } => store.rules().counts(reason),
+                    _ => false,
+                },
                 confirmations: head.saturating_sub(event.position.block).min(needed),
                 needed,
             });

@@ -26,24 +26,23 @@ fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
         .min(longest)
 }
 
-/// Tries of one request that fails for a passing reason; with the pauses between them about half a minute.
-const TRIES: u32 = 6;
-
-/// Waits before another try of what fails for a passing reason.
-#[derive(Debug, Default)]
-pub(crate) struct Patience {
-    failures: u32,
-}
-
-impl Patience {
-    /// Returns when it is time for another try, or with the failure when none would help.
-    pub(crate) async fn wait(&mut self, failure: Failure) -> Result<(), Failure> {
-        if !matches!(failure, Failure::Transient(_)) || self.failures + 1 >= TRIES {
-            return Err(failure);
+/// Does `work` again while it fails for a passing reason, `tries` times at most.
+///
+/// # Errors
+/// The last failure.
+pub(super) async fn retry<T, W: Future<Output = Result<T, Failure>>>(
+    tries: u32,
+    work: impl Fn() -> W,
+) -> Result<T, Failure> {
+    let mut failures = 0;
+    loop {
+        match work().await {
+            Err(Failure::Transient(_)) if failures + 1 < tries => {
+                tokio::time::sleep(delay(failures, rand::random())).await;
+                failures += 1;
+            }
+            result => return result,
         }
-        tokio::time::sleep(delay(self.failures, rand::random())).await;
-        self.failures += 1;
-        Ok(())
     }
 }
 

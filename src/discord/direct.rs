@@ -7,6 +7,7 @@ use serenity::http::{LightMethod, Request, Route};
 use serenity::model::id::ChannelId;
 
 use super::Discord;
+use super::backoff::retry;
 use super::error::{Failure, Reason};
 use super::shared::snowflake;
 use crate::domain::UserId;
@@ -85,16 +86,7 @@ impl Discord {
         &self,
         request: Request<'_>,
     ) -> Result<T, Failure> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.call(request.clone()).await {
-                Err(Failure::Transient(_)) if tries < TRIES => {
-                    tokio::time::sleep(super::backoff::delay(tries - 1, rand::random())).await;
-                }
-                result => return result,
-            }
-        }
+        retry(TRIES, || self.call(request.clone())).await
     }
 }
 

@@ -9,7 +9,6 @@ mod commands;
 mod connection;
 mod event;
 mod events;
-mod find;
 mod pending;
 mod session;
 mod shard;
@@ -50,27 +49,15 @@ pub(crate) async fn run<F: Framework + 'static>(
     settings: Settings,
     token: SecretString,
     commands: F,
-    observations: mpsc::Sender<Observation>,
+    observations: mpsc::UnboundedSender<Observation>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    // Events are taken in without waiting for those who work with them: heartbeats must not be late.
-    let (seen, mut unheard) = mpsc::unbounded_channel();
     let (interacted, interactions) = mpsc::unbounded_channel();
     let http = rest::http(&settings, &token, rest::client(&settings)?);
-    let events = Arc::new(Events::new(Arc::clone(&shared), seen, interacted));
+    let events = Arc::new(Events::new(Arc::clone(&shared), observations, interacted));
     let connected = stay_connected(&token, events, &stop);
-    let forward = async {
-        while let Some(observation) = unheard.recv().await {
-            tokio::select! {
-                // When nobody listens any more, the program is about to stop.
-                _ = observations.send(observation) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-        anyhow::Ok(())
-    };
     let dispatch = commands::dispatch(commands, &settings, http, interactions);
-    let result = tokio::try_join!(connected, forward, dispatch);
+    let result = tokio::try_join!(connected, dispatch);
     shared.connected(false);
     result.map(drop)
 }
@@ -85,7 +72,7 @@ async fn stay_connected(
     // Survives the connections: the pause between two sessions counts across them.
     let mut starts: Option<Arc<Starts>> = None;
     loop {
-        let found = find::find(&events.shared, u32::MAX);
+        let found = starts::find(&events.shared, u32::MAX);
         let Some(gateway) = stop.run_until_cancelled(found).await else {
             return Ok(());
         };

@@ -24,9 +24,10 @@ pub(crate) struct MemberBody {
     pending: bool,
 }
 
+/// As much of Discord's user object.
 #[derive(Deserialize)]
-struct UserBody {
-    id: UserId,
+pub(crate) struct UserBody {
+    pub(crate) id: UserId,
 }
 
 impl From<MemberBody> for SeenMember {

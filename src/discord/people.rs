@@ -1,23 +1,30 @@
-//! Reads members by id: who is in a server, with which roles. Needs no privileged intent.
+//! Reads members: who is in a server, with which roles.
 //!
-//! Over the gateway a hundred cost one payload; over REST each costs a request of a bucket that is narrow.
+//! By id, which needs no privileged intent: over the gateway a hundred cost one payload; over REST each costs a request of
+//! a bucket that is narrow. Or all of them, page by page, which needs it, and a large server is hundreds of requests: only
+//! for gates that claim their roles from whoever holds them.
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serenity::http::{LightMethod, Request, Route};
 
-use super::Discord;
+use super::backoff::retry;
 use super::error::{Failure, Reason};
 use super::member::{MemberBody, SeenMember};
-use super::requests::Answer;
+use super::requests::Members;
 use super::shared::{Shared, snowflake};
+use super::{Discord, READ_TRIES};
 use crate::domain::{GuildId, UserId};
+use crate::text;
 
 /// Ids in one request over the gateway; Discord allows no more.
 const AT_A_TIME: usize = 100;
 /// `GET` requests under way at once; Discord's bucket for them is about this large.
 const AT_ONCE: usize = 5;
+/// Members of one page; Discord allows no more.
+const PAGE: usize = 1000;
 
 impl Discord {
     /// Reads these users in one server, by gateway while it is connected, else one by one. `None`: not in the server.
@@ -35,25 +42,45 @@ impl Discord {
         }
         Ok(seen)
     }
+
+    /// The members after this one, in the order of their ids; whether there may be more.
+    ///
+    /// # Errors
+    /// When Discord refuses, or cannot be reached for about half a minute.
+    pub async fn page_of_members(
+        &self,
+        guild: GuildId,
+        after: UserId,
+    ) -> anyhow::Result<(Vec<SeenMember>, bool)> {
+        let route = Route::GuildMembers {
+            guild_id: snowflake(guild.0).into(),
+        };
+        let params = vec![("limit", PAGE.to_string()), ("after", after.to_string())];
+        let request = Request::new(route, LightMethod::Get).params(Some(params));
+        let page = retry(READ_TRIES, || self.call::<Vec<MemberBody>>(request.clone()));
+        match page.await {
+            Ok(page) => {
+                let is_full = page.len() >= PAGE;
+                Ok((page.into_iter().map(SeenMember::from).collect(), is_full))
+            }
+            // The bot is in the server, or its roles could not be read.
+            Err(failure) if failure.reason() == Some(Reason::Guild) => {
+                self.shared.refuse_members_intent();
+                bail!(text::intent_refused())
+            }
+            Err(failure) => Err(failure)
+                .with_context(|| format!("cannot read the members of the Discord server {guild}")),
+        }
+    }
 }
 
 /// Reads members over the gateway, and those whom it says nothing about one by one.
-async fn by_gateway(
-    shared: &Shared,
-    guild: GuildId,
-    users: &[UserId],
-) -> Result<Vec<(UserId, Option<SeenMember>)>, Failure> {
-    let (found, missing) = match shared.requests.ask(guild, users).await {
-        Some(Ok(Answer::Members { found, missing })) => (found, missing),
-        Some(Ok(Answer::Silence)) | None => return get(shared, guild, users).await,
-        Some(Err(_lost)) => {
-            let lost = "the gateway was lost before the answer".to_owned();
-            return Err(Failure::Transient(lost));
-        }
+async fn by_gateway(shared: &Shared, guild: GuildId, users: &[UserId]) -> Result<Members, Failure> {
+    let Some(answer) = shared.requests.ask(guild, users).await? else {
+        return get(shared, guild, users).await;
     };
-    let mut seen: BTreeMap<_, _> = missing.into_iter().map(|user| (user, None)).collect();
-    seen.extend(found.into_iter().map(|member| (member.user, Some(member))));
-    seen.retain(|user, _| users.contains(user));
+    let asked_about = answer.into_iter().filter(|(user, _)| users.contains(user));
+    let mut seen: BTreeMap<_, _> = asked_about.collect();
     // That nothing is said of a user is no evidence that they left.
     let unsaid: Vec<_> = users
         .iter()
@@ -65,11 +92,7 @@ async fn by_gateway(
 }
 
 /// Reads members one by one.
-async fn get(
-    shared: &Shared,
-    guild: GuildId,
-    users: &[UserId],
-) -> Result<Vec<(UserId, Option<SeenMember>)>, Failure> {
+async fn get(shared: &Shared, guild: GuildId, users: &[UserId]) -> Result<Members, Failure> {
     let each = stream::iter(users.iter().copied());
     let answers = each.map(async |user| Ok((user, get_one(shared, guild, user).await?)));
     answers.buffered(AT_ONCE).try_collect().await
@@ -84,8 +107,7 @@ async fn get_one(
         guild_id: snowflake(guild.0).into(),
         user_id: snowflake(user.0).into(),
     };
-    let request = Request::new(route, LightMethod::Get);
-    match shared.rest.call::<MemberBody>(request).await {
+    match shared.rest.get::<MemberBody>(route).await {
         Ok(member) => Ok(Some(member.into())),
         Err(failure) if failure.reason() == Some(Reason::Member) => Ok(None),
         Err(failure) => Err(failure),

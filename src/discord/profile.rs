@@ -1,7 +1,6 @@
 //! Names and pictures of a server and a member, for the wallet page.
 
-use serde::Deserialize;
-use serenity::http::{LightMethod, Request, Route};
+use serenity::http::Route;
 use serenity::model::guild::{Member, PartialGuild};
 use url::Url;
 
@@ -37,10 +36,10 @@ impl Discord {
     ) -> Result<MemberProfile, Failure> {
         let guild_id = snowflake(guild.0).into();
         let user_id = snowflake(user.0).into();
-        let server = self.read::<PartialGuild>(Route::Guild { guild_id }).await?;
-        let member = self
-            .read::<Member>(Route::GuildMember { guild_id, user_id })
-            .await?;
+        let rest = &self.shared.rest;
+        let server: PartialGuild = rest.get(Route::Guild { guild_id }).await?;
+        let route = Route::GuildMember { guild_id, user_id };
+        let member: Member = rest.get(route).await?;
         let picture = |link: Option<String>| link.and_then(|link| Url::parse(&link).ok());
         Ok(MemberProfile {
             server_icon: picture(server.icon_url()),
@@ -49,9 +48,5 @@ impl Discord {
             avatar: picture(member.avatar_url().or_else(|| member.user.avatar_url())),
             username: member.user.name.clone(),
         })
-    }
-
-    async fn read<T: for<'de> Deserialize<'de>>(&self, route: Route<'_>) -> Result<T, Failure> {
-        self.call(Request::new(route, LightMethod::Get)).await
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use serenity::http::{LightMethod, Request, Route};
-use tokio::time::Instant;
+use serenity::http::Route;
 
 use super::backoff::rare_delay;
 use super::error::{Failure, Reason};
+use super::member::{MemberBody, SeenMember, UserBody};
 use super::server::hierarchy::{Giver, GuildRoles, Role};
 use super::shared::{Shared, snowflake};
 use crate::domain::{GuildId, RoleId, UserId};
@@ -21,18 +21,8 @@ const READ_AGAIN: Duration = Duration::from_secs(10);
 impl Shared {
     /// The bot's user id.
     async fn bot(&self) -> Result<UserId, Failure> {
-        #[derive(Deserialize)]
-        struct User {
-            id: UserId,
-        }
-        let read = async {
-            let user: User = self
-                .rest
-                .call(Request::new(Route::UserMe, LightMethod::Get))
-                .await?;
-            Ok(user.id)
-        };
-        self.bot.get_or_try_init(|| read).await.copied()
+        let read = async || Ok(self.rest.get::<UserBody>(Route::UserMe).await?.id);
+        self.bot.get_or_try_init(read).await.copied()
     }
 
     /// Reads a server's roles and compares them with the standing errors.
@@ -66,13 +56,10 @@ impl Shared {
                     guild.read_next.take_if(|next| *next == mark);
                     let wanted: BTreeSet<_> =
                         guild.watched.union(&guild.queue.roles()).copied().collect();
-                    guild.queue.troubles.review(
-                        id,
-                        &roles,
-                        &wanted,
-                        changed || moved,
-                        now.into_std(),
-                    );
+                    guild
+                        .queue
+                        .troubles
+                        .review(id, &roles, &wanted, changed || moved, now);
                 });
                 Ok(roles)
             }
@@ -108,16 +95,10 @@ impl Shared {
     async fn fetch_roles(&self, id: GuildId) -> Result<GuildRoles, Failure> {
         let bot = self.bot().await?;
         let guild_id = snowflake(id.0).into();
-        let guild: GuildBody = self
-            .rest
-            .call(Request::new(Route::Guild { guild_id }, LightMethod::Get))
-            .await?;
+        let guild: GuildBody = self.rest.get(Route::Guild { guild_id }).await?;
         let user_id = snowflake(bot.0).into();
         let route = Route::GuildMember { guild_id, user_id };
-        let member: MemberBody = self
-            .rest
-            .call(Request::new(route, LightMethod::Get))
-            .await?;
+        let member: SeenMember = self.rest.get::<MemberBody>(route).await?.into();
         let roles = guild
             .roles
             .into_iter()
@@ -137,11 +118,6 @@ struct GuildBody {
     name: String,
     owner_id: UserId,
     roles: Vec<RoleBody>,
-}
-
-#[derive(Deserialize)]
-struct MemberBody {
-    roles: Vec<RoleId>,
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::Failure;
 use super::member::SeenMember;
 use crate::domain::{GuildId, UserId};
 
@@ -12,24 +13,16 @@ pub(super) fn shard_of(guild: GuildId, total: u32) -> u32 {
     u32::try_from((guild.0 >> 22) % u64::from(total.max(1))).unwrap_or_default()
 }
 
-/// What came of a request.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Answer {
-    /// Who is in the server, and who is certainly not.
-    Members {
-        found: Vec<SeenMember>,
-        missing: Vec<UserId>,
-    },
-    /// Nothing came in time.
-    Silence,
-}
+/// Who is in the server, with their roles, and who (`None`) is certainly not.
+pub(crate) type Members = Vec<(UserId, Option<SeenMember>)>;
 
 /// A request on its way to the connection.
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) guild: GuildId,
     pub(super) users: Vec<UserId>,
-    pub(super) answer: oneshot::Sender<Answer>,
+    /// `None`: nothing came in time.
+    pub(super) answer: oneshot::Sender<Option<Members>>,
 }
 
 /// The way from those who ask to the connections that are up, by shard.
@@ -37,29 +30,31 @@ pub(super) struct Ask {
 pub(crate) struct Requests(Mutex<Vec<Option<mpsc::UnboundedSender<Ask>>>>);
 
 impl Requests {
-    /// Asks over the connection that serves the server. `None` while there is none; an error when it is lost before the
-    /// answer.
+    /// Asks over the connection that serves the server. `None` while there is none, or when no answer came in time.
+    ///
+    /// # Errors
+    /// When the connection is lost before the answer.
     pub(crate) async fn ask(
         &self,
         guild: GuildId,
         users: &[UserId],
-    ) -> Option<Result<Answer, oneshot::error::RecvError>> {
+    ) -> Result<Option<Members>, Failure> {
         let (answer, answered) = oneshot::channel();
+        let ask = Ask {
+            guild,
+            users: users.to_vec(),
+            answer,
+        };
         {
             let shards = self.0.lock().expect("the list of shards does not panic");
-            let total = u32::try_from(shards.len())
-                .ok()
-                .filter(|total| *total > 0)?;
-            let asks = shards[shard_of(guild, total) as usize].as_ref()?;
-            let users = users.to_vec();
-            asks.send(Ask {
-                guild,
-                users,
-                answer,
-            })
-            .ok()?;
+            let shard = shard_of(guild, shards.len().try_into().unwrap_or(u32::MAX));
+            let asks = shards.get(shard as usize).and_then(Option::as_ref);
+            if asks.is_none_or(|asks| asks.send(ask).is_err()) {
+                return Ok(None);
+            }
         }
-        Some(answered.await)
+        let lost = |_| Failure::Transient("the gateway was lost before the answer".to_owned());
+        answered.await.map_err(lost)
     }
 
     /// So many connections are set up from now on; none is up yet.

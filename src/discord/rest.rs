@@ -5,15 +5,14 @@
 
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use serenity::http::{Http, HttpBuilder, LightMethod, Request};
+use serenity::http::{Http, HttpBuilder, LightMethod, Request, Route};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::Settings;
 use super::error::Failure;
@@ -74,7 +73,7 @@ impl Rest {
             let mut answered = pin!(self.answered.notified());
             // An answer that comes between asking and waiting must not be missed.
             answered.as_mut().enable();
-            let asked = self.limits().ask(lane, Instant::now().into_std());
+            let asked = self.limits().ask(lane, Instant::now());
             match asked {
                 Ok(ticket) => {
                     return Permit {
@@ -102,9 +101,15 @@ impl Rest {
         serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))
     }
 
+    /// Reads from a route.
+    pub(super) async fn get<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<T, Failure> {
+        self.call(Request::new(route, LightMethod::Get)).await
+    }
+
     /// As [`Rest::call`], with the answer's body as it is.
     pub(crate) async fn bytes(&self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
-        let lane = lane(&request);
+        let method = request.method_ref().reqwest_method();
+        let lane = Lane::of(method.as_str(), &request.route_ref().path());
         loop {
             let permit = self.acquire(&lane).await;
             match permit.send(request.clone()).await {
@@ -151,8 +156,7 @@ impl Permit<'_> {
             }
         }
         if let Some(ticket) = self.ticket.take() {
-            rest.limits()
-                .answered(ticket, &answer, Instant::now().into_std());
+            rest.limits().answered(ticket, &answer, Instant::now());
         }
         rest.answered.notify_waiters();
         if status.is_success() {
@@ -169,29 +173,11 @@ impl Drop for Permit<'_> {
             return;
         };
         if self.sent {
-            self.rest.limits().lost(ticket, Instant::now().into_std());
+            self.rest.limits().lost(ticket, Instant::now());
         } else {
             self.rest.limits().unused(ticket);
         }
         self.rest.answered.notify_waiters();
-    }
-}
-
-/// The lane of a request.
-fn lane(request: &Request<'_>) -> Lane {
-    Lane::of(
-        method_name(request.method_ref()),
-        &request.route_ref().path(),
-    )
-}
-
-fn method_name(method: &LightMethod) -> &'static str {
-    match method {
-        LightMethod::Delete => "DELETE",
-        LightMethod::Get => "GET",
-        LightMethod::Patch => "PATCH",
-        LightMethod::Post => "POST",
-        LightMethod::Put => "PUT",
     }
 }
 
@@ -213,27 +199,23 @@ pub(crate) fn client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    build(if local {
-        // A proxy of the machine's environment cannot reach the local Discord.
-        builder().no_proxy()
-    } else {
-        builder()
-    })
+    // A proxy of the machine's environment cannot reach the local Discord.
+    build(local)
 }
 
 /// A client for addresses of this machine.
 pub(crate) fn client_without_proxy() -> anyhow::Result<reqwest::Client> {
-    build(builder().no_proxy())
+    build(true)
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+fn build(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-}
-
-fn build(builder: reqwest::ClientBuilder) -> anyhow::Result<reqwest::Client> {
+        .redirect(reqwest::redirect::Policy::none());
+    if without_proxy {
+        builder = builder.no_proxy();
+    }
     builder
         .build()
         .context("cannot set up the HTTP client for Discord")

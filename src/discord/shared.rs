@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
-use tokio::time::Instant;
 
 use super::Settings;
 use super::backoff::rare_delay;
@@ -16,8 +15,7 @@ use super::rest::Rest;
 use super::server::hierarchy::GuildRoles;
 use super::server::{Next, Queue};
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleId, ServerStatus,
-    UserId,
+    DiscordStatus, GuildId, HeldBack, MembersIntent, ReadingState, RoleId, ServerStatus, UserId,
 };
 use crate::text;
 
@@ -40,9 +38,8 @@ pub(crate) struct Shared {
     pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
     status: watch::Sender<DiscordStatus>,
-    /// Servers that need a worker; its receiver is taken by the one that starts them.
+    /// Servers that need a worker.
     new_guilds: mpsc::UnboundedSender<GuildId>,
-    pub(crate) to_start: Mutex<Option<mpsc::UnboundedReceiver<GuildId>>>,
     /// Servers whose roles are read by their workers at the same time.
     pub(super) role_reads: Semaphore,
 }
@@ -78,11 +75,12 @@ pub(crate) struct Guild {
 }
 
 impl Shared {
+    /// The state, and the servers that need a worker from now on.
     pub(crate) fn new(
         settings: &Settings,
         token: &SecretString,
         status: watch::Sender<DiscordStatus>,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, mpsc::UnboundedReceiver<GuildId>)> {
         let text = token.expose_secret().trim();
         let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         ensure!(
@@ -91,28 +89,20 @@ impl Shared {
         );
         status.send_modify(|status| status.members_intent = settings.members_intent);
         let (new_guilds, to_start) = mpsc::unbounded_channel();
-        Ok(Self {
+        let shared = Self {
             rest: Rest::new(settings, token)?,
             requests: Requests::default(),
             bot: OnceCell::new(),
             state: Mutex::default(),
             status,
             new_guilds,
-            to_start: Mutex::new(Some(to_start)),
             role_reads: Semaphore::new(ROLE_READS),
-        })
+        };
+        Ok((shared, to_start))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the Discord state does not panic")
-    }
-
-    pub(crate) fn pending(&self) -> usize {
-        self.state()
-            .guilds
-            .values()
-            .map(|guild| guild.queue.len())
-            .sum()
     }
 
     /// Works on a server's state, which is made when there is none, and shows its standing errors.
@@ -144,33 +134,6 @@ impl Shared {
         if self.state().guilds.contains_key(&id) {
             self.change(id, change);
         }
-    }
-
-    /// Adds changes to the queues of their servers.
-    pub(crate) fn put(&self, intents: impl IntoIterator<Item = Intent>) {
-        let now = Instant::now().into_std();
-        for intent in intents {
-            self.change(intent.change.guild, |guild| guild.queue.put(intent, now));
-        }
-    }
-
-    /// Drops a change from the queue of its server.
-    pub(crate) fn withdraw(&self, id: GuildId, user: UserId, role: RoleId) {
-        self.change_known(id, |guild| guild.queue.withdraw(user, role));
-    }
-
-    /// A role's name, where the roles were read.
-    pub(crate) fn role_name(&self, id: GuildId, role: RoleId) -> Option<String> {
-        let state = self.state();
-        let roles = state.guilds.get(&id)?.roles.as_ref()?;
-        Some(roles.roles.get(&role)?.name.clone())
-    }
-
-    /// A server's name; its id where the name was never read.
-    pub(crate) fn name(&self, id: GuildId) -> String {
-        let state = self.state();
-        let guild = state.guilds.get(&id);
-        guild.map_or_else(|| text::nameless(id), |guild| guild.name(id))
     }
 
     /// Publishes whether the gateway is connected.
@@ -206,9 +169,9 @@ impl Shared {
         let _refused = refused.await;
     }
 
-    /// The servers that matter.
-    pub(crate) fn known_guilds(&self) -> Vec<GuildId> {
-        self.state().guilds.keys().copied().collect()
+    /// Reads the servers that matter.
+    pub(super) fn look<T>(&self, at: impl FnOnce(&BTreeMap<GuildId, Guild>) -> T) -> T {
+        at(&self.state().guilds)
     }
 
     fn publish(&self, state: &State, id: GuildId) {
@@ -300,8 +263,7 @@ impl Shared {
         // Standing errors are looked after from time to time, in case the event of their repair was missed.
         let look = guild
             .read_at
-            .and_then(|at| guild.queue.troubles.next_check(at.into_std()));
-        let look = look.map(Instant::from_std);
+            .and_then(|at| guild.queue.troubles.next_check(at));
         let read = guild.read_next.map(|(at, _)| at).or(look);
         let read = read.filter(|_| !is_reading);
         let step = if read.is_some_and(|at| at <= now) {
@@ -312,18 +274,10 @@ impl Shared {
                 PATIENCE
             };
             Step::ReadRoles { patience }
-        } else if let Some(next) = guild.queue.peek(now.into_std()) {
+        } else if let Some(next) = guild.queue.peek(now) {
             Step::Send(next)
         } else {
-            return Step::Sleep(
-                guild
-                    .queue
-                    .next_at()
-                    .map(Instant::from_std)
-                    .into_iter()
-                    .chain(read)
-                    .min(),
-            );
+            return Step::Sleep(guild.queue.next_at().into_iter().chain(read).min());
         };
         match held {
             Some(until) if now < until => Step::Sleep(Some(until)),
@@ -366,7 +320,7 @@ impl Guild {
         let sentence = text::not_in_guild(&self.name(id));
         self.queue
             .troubles
-            .seen(None, sentence, Instant::now().into_std());
+            .note(None, sentence, true, Instant::now());
     }
 
     pub(crate) fn name(&self, id: GuildId) -> String {

@@ -2,14 +2,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serenity::http::{LightMethod, Request, Route};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Report;
@@ -29,15 +28,10 @@ const AUDIT_LOG_REASON: HeaderName = HeaderName::from_static("x-audit-log-reason
 /// Starts a worker for each server that has something to send, until `stop`.
 pub(crate) async fn deliver(
     shared: Arc<Shared>,
+    mut to_start: mpsc::UnboundedReceiver<GuildId>,
     reports: mpsc::Sender<Report>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let to_start = shared
-        .to_start
-        .lock()
-        .expect("nothing panics with the receiver")
-        .take();
-    let mut to_start = to_start.context("role changes are already being delivered")?;
     let mut workers = JoinSet::new();
     loop {
         tokio::select! {
@@ -135,7 +129,7 @@ async fn sleep(
 ) {
     let until = async {
         match until {
-            Some(until) => tokio::time::sleep_until(until).await,
+            Some(until) => tokio::time::sleep_until(until.into()).await,
             None => std::future::pending().await,
         }
     };
@@ -155,7 +149,7 @@ async fn send_first(
     permit: Permit<'_>,
     stop: &CancellationToken,
 ) -> Option<Report> {
-    let now = Instant::now().into_std();
+    let now = Instant::now();
     let (intent, roles) = shared.with(guild, |state| {
         Some((state.queue.take(next, now)?, state.roles.clone()))
     })?;
@@ -181,8 +175,9 @@ async fn send_first(
             end(shared, guild, &change, result)
         }
     };
-    log(&change, &end);
-    let now = Instant::now().into_std();
+    let (action, user, role) = (change.action, change.user, change.role);
+    tracing::debug!(?action, %guild, %user, %role, ?end, "role change answered");
+    let now = Instant::now();
     let told = shared.with(guild, |state| {
         if matches!(end, End::Stuck { seen: false, .. }) {
             // The roles as they are now may explain the refusal better than its code.
@@ -247,38 +242,4 @@ fn request(change: &RoleChange) -> Request<'static> {
         .into_iter()
         .collect();
     Request::new(route, method).headers(Some(headers))
-}
-
-fn log(change: &RoleChange, end: &End) {
-    let RoleChange {
-        action,
-        guild,
-        user,
-        role,
-        ..
-    } = change;
-    match end {
-        End::Done => {
-            tracing::debug!(?action, %guild, %user, %role, "Discord acknowledged the role change")
-        }
-        End::Postponed => {
-            tracing::debug!(?action, %guild, %user, %role, "role change waits for the rate limit")
-        }
-        End::Passing { message } => {
-            tracing::debug!(?action, %guild, %user, %role, message, "role change failed; it is tried again")
-        }
-        End::NotThere => {
-            tracing::info!(?action, %guild, %user, %role, "the member is not in the server")
-        }
-        End::Unclassified { code, message } => {
-            tracing::warn!(?action, %guild, %user, %role, code, message, "role change refused")
-        }
-        End::Stuck { code, sentence, .. } => {
-            // The standing error that it leads to is said once for all members.
-            tracing::debug!(?action, %guild, %user, %role, code, sentence, "role change refused")
-        }
-        End::Held { code, .. } => {
-            tracing::debug!(?action, %guild, %user, %role, code, "role change waits for a valid token")
-        }
-    }
 }

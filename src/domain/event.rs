@@ -194,13 +194,6 @@ pub struct FailureReason(pub u8);
 pub const FAILURE_REASONS: [u8; 6] = [4, 5, 7, 8, 9, 11];
 
 impl FailureReason {
-    /// Expired, Exhausted, InsufficientAllowance, InsufficientBalance, TransferFailed, WindowMissed: the reasons that
-    /// lie with the subscriber. The others can be provoked by any stranger who calls `execute`, or say nothing about
-    /// the subscriber, and change nothing.
-    pub fn can_count(self) -> bool {
-        FAILURE_REASONS.contains(&self.0)
-    }
-
     /// The protocol's name, or `None` for a code this ABI does not know.
     pub fn name(self) -> Option<&'static str> {
         const NAMES: [&str; 12] = [

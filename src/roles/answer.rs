@@ -17,9 +17,6 @@ use crate::domain::{
 };
 use crate::store::Store;
 
-/// People per request.
-const CHUNK: usize = 100;
-
 impl Roles {
     pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
         let confirmed = self.inputs.chain.borrow().confirmed;
@@ -131,11 +128,6 @@ async fn planned(
     .await?;
     changes.sort_unstable();
     changes.dedup_by_key(|change| (change.action, change.guild, change.user, change.role));
-    would_hold_back(people, brake.clone(), &mut changes);
-    Ok(changes)
-}
-
-fn would_hold_back(people: &People, mut brake: Brake, changes: &mut Vec<RoleChange>) {
     let pass = Pass {
         is_looked_at: &|_, _| true,
         is_whole: &|_| true,
@@ -143,7 +135,8 @@ fn would_hold_back(people: &People, mut brake: Brake, changes: &mut Vec<RoleChan
         policy: people.policy(),
         now: machine_time(),
     };
-    brake.hold_back(changes, &pass);
+    brake.clone().hold_back(&mut changes, &pass);
+    Ok(changes)
 }
 
 /// What the next pass would change under these gates, without a running service: reads the store, and everyone of interest
@@ -202,13 +195,11 @@ async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow:
         }
     }
     let seated: Vec<_> = people.seated(guild).map(|(user, _)| user).collect();
-    for chunk in seated.chunks(CHUNK) {
-        for (user, shown) in discord.members(guild, chunk).await? {
-            let shown = shown
-                .as_ref()
-                .map(|one| (one.roles.as_slice(), one.pending));
-            people.read(guild, user, shown, people.news());
-        }
+    for (user, shown) in discord.members(guild, &seated).await? {
+        let shown = shown
+            .as_ref()
+            .map(|one| (one.roles.as_slice(), one.pending));
+        people.read(guild, user, shown, people.news());
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -29,7 +28,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(3_600);
 /// The questions to the contracts.
 #[derive(Default)]
 pub(super) struct Confirming {
-    asking: JoinSet<Answers>,
+    pub(super) asking: JoinSet<Answers>,
     /// Removals whose answers are awaited.
     awaited: FxHashSet<Key>,
     /// Removals that were confirmed since the member was planned for last.
@@ -57,14 +56,6 @@ impl Confirming {
     /// Whether any removal in the server does.
     pub(super) fn awaits_in(&self, guild: GuildId) -> bool {
         self.awaited.iter().any(|(of, ..)| *of == guild)
-    }
-
-    /// The end of a round; never without one under way.
-    pub(super) async fn answered(&mut self) -> anyhow::Result<Answers> {
-        match self.asking.join_next().await {
-            Some(answers) => answers.context("asking the contracts failed"),
-            None => std::future::pending().await,
-        }
     }
 
     /// These removals could not be confirmed: they are asked about again after a pause.

@@ -3,13 +3,14 @@
 
 use crate::domain::{ActiveAnswer, ActiveQuestion, Gate, GateMatch, PlanId, Timestamp, Wallet};
 use crate::projection::Access;
+use Verdict::{Confirmed, Disputed, Unknown};
 
-/// What the contracts say of one removal.
+/// What the contracts say of one removal, or of a part of it: of a gate, a plan, a wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No gate of the role would be open by what they say. So it is where there is nothing to ask.
+    /// There is no access by what they say. So it is where there is nothing to ask.
     Confirmed,
-    /// A gate would be open: these have access of which the events do not tell.
+    /// There is access: by these, of which the events do not tell.
     Disputed(Vec<ActiveQuestion>),
     /// A node could not say; one sentence.
     Unknown(String),
@@ -25,14 +26,6 @@ pub struct Removal<'a, K> {
     pub known: K,
     /// The chain's clock, less what roles are kept beyond the end of access.
     pub now: Timestamp,
-}
-
-/// Whether something is so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Truth {
-    Yes(Vec<ActiveQuestion>),
-    Maybe(String),
-    No,
 }
 
 impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
@@ -69,29 +62,25 @@ impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
                 GateMatch::All => all(plans),
             }
         });
-        match any(gates) {
-            Truth::Yes(disputed) => Verdict::Disputed(disputed),
-            Truth::Maybe(why) => Verdict::Unknown(why),
-            Truth::No => Verdict::Confirmed,
-        }
+        any(gates)
     }
 
     fn is_active(
         &self,
         question: ActiveQuestion,
         answer: impl Fn(&ActiveQuestion) -> Option<ActiveAnswer>,
-    ) -> Truth {
+    ) -> Verdict {
         if (self.known)(&question).is_open(self.now) {
-            return Truth::Yes(Vec::new());
+            return Disputed(Vec::new());
         }
         if !self.is_open_question(&question) {
-            return Truth::No;
+            return Confirmed;
         }
         match answer(&question) {
-            Some(ActiveAnswer::Active) => Truth::Yes(vec![question]),
-            Some(ActiveAnswer::Inactive | ActiveAnswer::NoView) => Truth::No,
-            Some(ActiveAnswer::Unknown(why)) => Truth::Maybe(why),
-            None => Truth::Maybe("it was not asked about".to_owned()),
+            Some(ActiveAnswer::Active) => Disputed(vec![question]),
+            Some(ActiveAnswer::Inactive | ActiveAnswer::NoView) => Confirmed,
+            Some(ActiveAnswer::Unknown(why)) => Unknown(why),
+            None => Unknown("it was not asked about".to_owned()),
         }
     }
 
@@ -113,28 +102,22 @@ impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
     }
 }
 
-fn any(truths: impl Iterator<Item = Truth>) -> Truth {
-    truths.fold(Truth::No, |so_far, next| match (so_far, next) {
-        (Truth::Yes(mut some), Truth::Yes(more)) => {
-            some.extend(more);
-            Truth::Yes(some)
-        }
-        (yes @ Truth::Yes(_), _) | (_, yes @ Truth::Yes(_)) => yes,
-        (maybe @ Truth::Maybe(_), _) | (_, maybe @ Truth::Maybe(_)) => maybe,
-        (Truth::No, Truth::No) => Truth::No,
+/// One that is disputed is enough.
+fn any(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
+    verdicts.fold(Confirmed, |so_far, next| match (so_far, next) {
+        (Disputed(some), Disputed(more)) => Disputed([some, more].concat()),
+        (disputed @ Disputed(_), _) | (_, disputed @ Disputed(_)) => disputed,
+        (unknown @ Unknown(_), _) | (_, unknown @ Unknown(_)) => unknown,
+        (Confirmed, Confirmed) => Confirmed,
     })
 }
 
-fn all(truths: impl Iterator<Item = Truth>) -> Truth {
-    truths.fold(Truth::Yes(Vec::new()), |so_far, next| {
-        match (so_far, next) {
-            (Truth::Yes(mut some), Truth::Yes(more)) => {
-                some.extend(more);
-                Truth::Yes(some)
-            }
-            (Truth::No, _) | (_, Truth::No) => Truth::No,
-            (maybe @ Truth::Maybe(_), _) | (_, maybe @ Truth::Maybe(_)) => maybe,
-        }
+/// One that is confirmed is enough.
+fn all(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
+    verdicts.fold(Disputed(Vec::new()), |so_far, next| match (so_far, next) {
+        (Disputed(some), Disputed(more)) => Disputed([some, more].concat()),
+        (Confirmed, _) | (_, Confirmed) => Confirmed,
+        (unknown @ Unknown(_), _) | (_, unknown @ Unknown(_)) => unknown,
     })
 }
 

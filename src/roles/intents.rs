@@ -6,34 +6,9 @@ use super::brake::{self, Brake};
 use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
-use crate::domain::{
-    Applied, AppliedState, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
-};
+use crate::domain::{Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
 
 impl Roles {
-    /// What the last run left open.
-    pub(super) async fn open_intents(&self) -> anyhow::Result<Vec<Intent>> {
-        let store = self.store.clone();
-        blocking(move || {
-            let mut open = Vec::new();
-            store.for_each_applied(|applied| open.extend(intent_of(applied)))?;
-            Ok(open)
-        })
-        .await
-    }
-
-    /// Sends what the last run left open and the first plan at the chain's tip did not turn into its opposite: what was paid
-    /// meanwhile is known by then.
-    pub(super) fn resume(&self, mut open: Vec<Intent>) {
-        open.retain(|intent| {
-            let change = &intent.change;
-            let person = self.people.person(change.user);
-            let state = person.and_then(|person| person.seat(change.guild)?.state(change.role));
-            state == Some(AppliedState::intended(change))
-        });
-        self.discord.send(open);
-    }
-
     /// Lets the brake know what was stopped and let through before the start.
     pub(super) async fn load_brake(&mut self) -> anyhow::Result<()> {
         let store = self.store.clone();
@@ -103,7 +78,10 @@ impl Roles {
                 self.people
                     .acknowledge(change.guild, change.user, change.role, change.action);
             }
-            Answered::NotThere => self.people.not_there(change),
+            Answered::NotThere => {
+                info!(guild = %change.guild, user = %change.user, role = %change.role, action, "the member is not in the server");
+                self.people.not_there(change);
+            }
             Answered::Failed { code, message } => {
                 warn!(guild = %change.guild, role = %change.role, action, code, message, "role change refused");
                 metrics::counter!("amser_roles_role_change_failures_total", "action" => action)
@@ -113,7 +91,8 @@ impl Roles {
     }
 }
 
-fn intent_of(applied: Applied) -> Option<Intent> {
+/// What Discord is still to do to a role, if anything.
+pub(super) fn intent_of(applied: Applied) -> Option<Intent> {
     let block = applied.block;
     let change = applied.outstanding_change()?;
     Some(Intent {

@@ -57,7 +57,6 @@ impl Person {
 /// Everything that a plan of role changes is made from.
 #[derive(Debug, Default)]
 pub struct People {
-    policy: Policy,
     holdings: Holdings,
     gates: FxHashMap<GuildId, Vec<Gate>>,
     /// The servers whose gates ask about a module.
@@ -84,14 +83,14 @@ impl People {
     /// An empty picture under a policy.
     pub fn new(policy: Policy) -> Self {
         Self {
-            policy,
+            holdings: Holdings::new(policy),
             ..Self::default()
         }
     }
 
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.holdings.policy
     }
 
     /// What the wallets hold.
@@ -101,7 +100,7 @@ impl People {
 
     /// What a holding of `wallet` gives, before the clock is asked.
     pub fn access(&self, wallet: Wallet, holding: &Holding) -> crate::projection::Access {
-        self.holdings.access(wallet, holding, &self.policy)
+        self.holdings.access(wallet, holding)
     }
 
     /// The gates of a server.
@@ -116,7 +115,7 @@ impl People {
 
     /// How many subscriptions give access at `now`.
     pub fn open_count(&self, now: Timestamp) -> u64 {
-        self.holdings.open_count(&self.policy, now)
+        self.holdings.open_count(now)
     }
 
     /// The modules that gates ask about.
@@ -145,7 +144,7 @@ impl People {
     /// Whether a gate of the server owns this role whoever gave it.
     pub fn is_claimed(&self, guild: GuildId, role: RoleId) -> bool {
         let mut gates = self.gates(guild).iter();
-        self.policy.manual_roles == ManualRoles::Claim
+        self.policy().manual_roles == ManualRoles::Claim
             && gates.any(|gate| gate.roles.contains(&role))
     }
 
@@ -224,7 +223,7 @@ impl People {
     /// Takes whose roles may have to change since the last call, and whether each paid or verified just now: touched ones,
     /// and those whose access ended by `now`.
     pub fn take_dirty(&mut self, now: Timestamp) -> FxHashMap<UserId, bool> {
-        for wallet in self.holdings.take_ended(now, &self.policy) {
+        for wallet in self.holdings.take_ended(now) {
             self.touch_owner(wallet, false);
         }
         std::mem::take(&mut self.dirty)

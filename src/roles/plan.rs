@@ -28,8 +28,6 @@ pub struct Decision {
     pub role: RoleId,
     /// On what evidence.
     pub because: Because,
-    /// Whether the member paid or verified just now.
-    pub just_now: bool,
 }
 
 /// What is to be done for some people.
@@ -201,7 +199,6 @@ impl Check<'_> {
             user: self.user,
             role,
             because,
-            just_now: self.just_now,
         }
     }
 }

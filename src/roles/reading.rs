@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -72,7 +71,7 @@ pub(super) struct Reading {
     due: BTreeMap<(Tier, GuildId), BTreeSet<UserId>>,
     /// After whom the next page of a server's member list begins.
     pub(super) pages: BTreeMap<GuildId, UserId>,
-    requests: JoinSet<Answer>,
+    pub(super) requests: JoinSet<Answer>,
     /// Requests under way, by server.
     pub(super) under_way: BTreeMap<GuildId, usize>,
     pub(super) unreadable: BTreeMap<GuildId, Unreadable>,
@@ -125,14 +124,6 @@ impl Reading {
             .chain(round)
             .chain(begin)
             .min()
-    }
-
-    /// The next answer; never without a request under way.
-    pub(super) async fn answered(&mut self) -> anyhow::Result<Answer> {
-        match self.requests.join_next().await {
-            Some(answer) => answer.context("reading members failed"),
-            None => std::future::pending().await,
-        }
     }
 
     /// Everyone in a server is to be read.

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::brake::Pass;
 use super::cause::to_changes;
+use super::intents::intent_of;
 use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
@@ -53,27 +54,24 @@ impl Roles {
             self.touch_everyone();
         }
         self.progress.last_now = now;
-        // Before anything is sent: what is decided now is sent once.
-        let open = match is_first {
-            true => self.open_intents().await?,
-            false => Vec::new(),
-        };
         let users = self.people.take_dirty(now);
         if !users.is_empty() {
-            self.act(users, now, confirmed.number, at_tip).await?;
+            self.act(users, now, confirmed.number, at_tip, is_first)
+                .await?;
         }
-        self.resume(open);
         self.progress.counts_due.0 = true;
         Ok(())
     }
 
-    /// Plans for these people and has the changes made.
+    /// Plans for these people and has the changes made; `resumes`: with what the last run left open and this plan did not
+    /// turn into its opposite.
     async fn act(
         &mut self,
         users: FxHashMap<UserId, bool>,
         now: Timestamp,
         block: u64,
         may_revoke: bool,
+        resumes: bool,
     ) -> anyhow::Result<()> {
         for (user, _) in users.iter().filter(|(_, just_now)| **just_now) {
             self.reading.want_first(&self.people, *user);
@@ -91,10 +89,6 @@ impl Roles {
                 self.people.touch(revoke.user);
             }
         }
-        let just_now: BTreeMap<_, _> = changes
-            .iter()
-            .map(|one| ((one.guild, one.user, one.role), one.just_now))
-            .collect();
         let store = self.store.clone();
         let (mut changes, adopted) = blocking(move || {
             Ok((
@@ -110,17 +104,12 @@ impl Roles {
             // Whose removals are missing from the plan is no sign that they are not wanted any more.
             self.progress.full_pass = false;
         }
-        let intents: Vec<_> = changes
-            .into_iter()
-            .map(|change| {
-                let just_now = just_now.get(&(change.guild, change.user, change.role));
-                Intent {
-                    just_now: just_now.copied().unwrap_or_default(),
-                    change,
-                    block,
-                }
-            })
-            .collect();
+        let intents = changes.into_iter().map(|change| Intent {
+            just_now: users.get(&change.user).copied().unwrap_or_default(),
+            change,
+            block,
+        });
+        let intents: Vec<_> = intents.collect();
         for intent in &intents {
             self.people.intend(&intent.change);
         }
@@ -153,6 +142,10 @@ impl Roles {
             store.adopt(&adopted, block)?;
             store.forget_applied(&forgotten)?;
             store.settle_not_there(&dropped)?;
+            let mut intents = intents;
+            if resumes {
+                store.for_each_applied(|applied| intents.extend(intent_of(applied)))?;
+            }
             Ok(intents)
         })
         .await?;

@@ -17,6 +17,8 @@ const ENDED_SHOWN: usize = 2;
 pub(crate) struct Pending {
     /// What happened.
     pub(crate) kind: EventKind,
+    /// Whether it is a failure that counts, if a payment was due.
+    pub(crate) counts: bool,
     /// Blocks on top of its block so far.
     pub(crate) confirmations: u64,
     /// Blocks that are needed.
@@ -181,7 +183,7 @@ fn pending(pending: &Pending) -> String {
         EventKind::ExecutionFailed {
             subscription,
             reason,
-        } if reason.can_count() => format!(
+        } if pending.counts => format!(
             "Failed payment for subscription {subscription}: {}",
             cause::failure(*reason, "your")
         ),
@@ -378,6 +380,7 @@ mod tests {
                 amount: Default::default(),
                 execution_time: Timestamp(1),
             },
+            counts: false,
             confirmations: 2,
             needed: 3,
         }];

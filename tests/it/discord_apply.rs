@@ -35,7 +35,7 @@ struct Story {
     paid: RoleId,
     users: Vec<UserId>,
     discord: Discord,
-    observations: mpsc::Receiver<Observation>,
+    observations: mpsc::UnboundedReceiver<Observation>,
     reports: mpsc::Receiver<Report>,
     status: watch::Receiver<DiscordStatus>,
     stop: CancellationToken,
@@ -63,7 +63,7 @@ impl Story {
             .set_role_order(guild, &[paid, local.bot_role(guild).unwrap()])
             .unwrap();
         let users = local.add_members(guild, members).unwrap();
-        let (observed, observations) = mpsc::channel(100_000);
+        let (observed, observations) = mpsc::unbounded_channel();
         let (reported, reports) = mpsc::channel(10_000);
         let (status, status_seen) = watch::channel(DiscordStatus::default());
         let stop = CancellationToken::new();

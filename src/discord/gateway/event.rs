@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::discord::member::{MemberBody, SeenMember};
+use crate::discord::Observation;
+use crate::discord::member::{MemberBody, SeenMember, UserBody};
+use crate::discord::requests::Members;
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// One payload. <https://discord.com/developers/docs/events/gateway-events#payload-structure>
@@ -32,18 +34,12 @@ impl Payload<'_> {
 pub(super) enum Event {
     Ready(Ready),
     Resumed,
-    /// The bot is in this server and the server works.
-    GuildAvailable(GuildId),
-    /// The bot is not in this server any more.
-    GuildGone(GuildId),
-    MemberSeen(GuildId, SeenMember),
-    MemberLeft(GuildId, UserId),
-    RolesChanged(GuildId),
-    RoleDeleted(GuildId, RoleId),
+    /// Something for the loop that keeps roles in step.
+    Seen(Observation),
     Members(Chunk),
     RateLimited(RateLimited),
     /// A command or a button, as JSON; and the member who used it in a server, as they are now.
-    Interaction(Option<(GuildId, SeenMember)>, Box<str>),
+    Interaction(Option<Observation>, Box<str>),
     /// Nothing that matters here.
     Other,
 }
@@ -61,10 +57,9 @@ pub(super) struct Ready {
 /// A part of the answer to a request for members.
 #[derive(Debug, PartialEq)]
 pub(super) struct Chunk {
-    pub(super) members: Vec<SeenMember>,
+    pub(super) members: Members,
     /// How many parts there are.
     pub(super) count: u32,
-    pub(super) not_found: Vec<UserId>,
     pub(super) nonce: Option<u64>,
 }
 
@@ -77,11 +72,6 @@ pub(super) struct RateLimited {
 }
 
 #[derive(Deserialize)]
-struct User {
-    id: UserId,
-}
-
-#[derive(Deserialize)]
 struct Guild {
     id: GuildId,
     #[serde(default)]
@@ -90,7 +80,7 @@ struct Guild {
 
 #[derive(Deserialize)]
 struct ReadyBody {
-    user: User,
+    user: UserBody,
     guilds: Vec<Guild>,
     session_id: String,
     resume_gateway_url: String,
@@ -104,7 +94,7 @@ struct In {
 
 #[derive(Deserialize)]
 struct Leaving {
-    user: User,
+    user: UserBody,
 }
 
 #[derive(Deserialize)]
@@ -160,30 +150,38 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
             let guild: Guild = serde_json::from_str(data)?;
             match name {
                 _ if guild.unavailable => Event::Other,
-                "GUILD_CREATE" => Event::GuildAvailable(guild.id),
-                _ => Event::GuildGone(guild.id),
+                "GUILD_CREATE" => Event::Seen(Observation::GuildAvailable(guild.id)),
+                _ => Event::Seen(Observation::GuildGone(guild.id)),
             }
         }
-        "GUILD_UPDATE" => Event::RolesChanged(serde_json::from_str::<Guild>(data)?.id),
+        "GUILD_UPDATE" => {
+            let guild: Guild = serde_json::from_str(data)?;
+            Event::Seen(Observation::RolesChanged(guild.id))
+        }
         "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" => {
-            let member: MemberBody = serde_json::from_str(data)?;
-            Event::MemberSeen(guild()?, member.into())
+            Event::Seen(member_seen(guild()?, serde_json::from_str(data)?))
         }
         "GUILD_MEMBER_REMOVE" => {
-            let leaving: Leaving = serde_json::from_str(data)?;
-            Event::MemberLeft(guild()?, leaving.user.id)
+            let user = serde_json::from_str::<Leaving>(data)?.user.id;
+            let guild = guild()?;
+            Event::Seen(Observation::MemberLeft { guild, user })
         }
-        "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => Event::RolesChanged(guild()?),
+        "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => {
+            Event::Seen(Observation::RolesChanged(guild()?))
+        }
         "GUILD_ROLE_DELETE" => {
-            let deleted: DeletedRole = serde_json::from_str(data)?;
-            Event::RoleDeleted(guild()?, deleted.role_id)
+            let role = serde_json::from_str::<DeletedRole>(data)?.role_id;
+            let guild = guild()?;
+            Event::Seen(Observation::RoleDeleted { guild, role })
         }
         "GUILD_MEMBERS_CHUNK" => {
             let body: ChunkBody = serde_json::from_str(data)?;
+            let found = body.members.into_iter().map(SeenMember::from);
+            let found = found.map(|member| (member.user, Some(member)));
+            let missing = body.not_found.into_iter().map(|user| (user, None));
             Event::Members(Chunk {
-                members: body.members.into_iter().map(SeenMember::from).collect(),
+                members: found.chain(missing).collect(),
                 count: body.chunk_count,
-                not_found: body.not_found,
                 nonce: number(body.nonce),
             })
         }
@@ -196,11 +194,26 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
         }
         "INTERACTION_CREATE" => {
             let by: UsedBy = serde_json::from_str(data)?;
-            let by = by.guild_id.zip(by.member.map(SeenMember::from));
-            Event::Interaction(by, data.into())
+            let by = by.guild_id.zip(by.member);
+            let seen = by.map(|(guild, member)| member_seen(guild, member));
+            Event::Interaction(seen, data.into())
         }
         _ => Event::Other,
     })
+}
+
+fn member_seen(guild: GuildId, member: MemberBody) -> Observation {
+    let SeenMember {
+        user,
+        roles,
+        pending,
+    } = member.into();
+    Observation::MemberSeen {
+        guild,
+        user,
+        roles,
+        pending,
+    }
 }
 
 #[cfg(test)]
@@ -212,17 +225,21 @@ mod tests {
         let guild =
             r#"{"id":"7","unavailable":false,"channels":[{"type":99,"id":{"new":true}}],"x":[]}"#;
         let decoded = decode("GUILD_CREATE", guild).unwrap();
-        assert_eq!(decoded, Event::GuildAvailable(GuildId(7)));
+        assert_eq!(
+            decoded,
+            Event::Seen(Observation::GuildAvailable(GuildId(7)))
+        );
         let member =
             r#"{"guild_id":"7","user":{"id":"5","avatar":[]},"roles":["3"],"flags":"many"}"#;
-        let seen = SeenMember {
+        let seen = Observation::MemberSeen {
+            guild: GuildId(7),
             user: UserId(5),
             roles: vec![RoleId(3)],
             pending: false,
         };
         assert_eq!(
             decode("GUILD_MEMBER_UPDATE", member).unwrap(),
-            Event::MemberSeen(GuildId(7), seen)
+            Event::Seen(seen)
         );
         assert_eq!(decode("SOMETHING_NEW", "[]").unwrap(), Event::Other);
     }
@@ -234,21 +251,22 @@ mod tests {
         assert_eq!(decode("GUILD_DELETE", gone).unwrap(), Event::Other);
         assert_eq!(
             decode("GUILD_DELETE", r#"{"id":"7"}"#).unwrap(),
-            Event::GuildGone(GuildId(7))
+            Event::Seen(Observation::GuildGone(GuildId(7)))
         );
     }
 
     #[test]
     fn a_command_shows_the_member_who_used_it() {
         let command = r#"{"guild_id":"7","member":{"user":{"id":"5"},"roles":["3"],"pending":false},"id":"1"}"#;
-        let member = SeenMember {
+        let seen = Observation::MemberSeen {
+            guild: GuildId(7),
             user: UserId(5),
             roles: vec![RoleId(3)],
             pending: false,
         };
         assert_eq!(
             decode("INTERACTION_CREATE", command).unwrap(),
-            Event::Interaction(Some((GuildId(7), member)), command.into())
+            Event::Interaction(Some(seen), command.into())
         );
         let direct = r#"{"user":{"id":"5"},"id":"1"}"#;
         assert_eq!(
@@ -267,9 +285,8 @@ mod tests {
             pending: true,
         };
         let expected = Chunk {
-            members: vec![member],
+            members: vec![(UserId(5), Some(member)), (UserId(6), None)],
             count: 1,
-            not_found: vec![UserId(6)],
             nonce: Some(12),
         };
         assert_eq!(

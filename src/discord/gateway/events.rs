@@ -8,15 +8,14 @@ use tokio::sync::mpsc;
 
 use super::event::{Event, Ready};
 use crate::discord::Observation;
-use crate::discord::member::SeenMember;
 use crate::discord::requests::{Ask, shard_of};
-use crate::discord::shared::Shared;
-use crate::domain::{GuildId, RoleId, UserId};
+use crate::discord::shared::{Guild, Shared};
+use crate::domain::UserId;
 
 /// Takes events in; nothing here waits, so that those of one shard keep their order.
 pub(super) struct Events {
     pub(super) shared: Arc<Shared>,
-    seen: mpsc::UnboundedSender<Observation>,
+    observations: mpsc::UnboundedSender<Observation>,
     interactions: mpsc::UnboundedSender<Interaction>,
     connections: Mutex<Connections>,
 }
@@ -36,12 +35,12 @@ struct Connections {
 impl Events {
     pub(super) fn new(
         shared: Arc<Shared>,
-        seen: mpsc::UnboundedSender<Observation>,
+        observations: mpsc::UnboundedSender<Observation>,
         interactions: mpsc::UnboundedSender<Interaction>,
     ) -> Self {
         Self {
             shared,
-            seen,
+            observations,
             interactions,
             connections: Mutex::default(),
         }
@@ -49,7 +48,7 @@ impl Events {
 
     fn tell(&self, observation: Observation) {
         // At the stop nobody listens any more.
-        let _unheard = self.seen.send(observation);
+        let _unheard = self.observations.send(observation);
     }
 
     /// Changes the connections and tells when they became whole or broke.
@@ -99,34 +98,20 @@ impl Events {
     pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
         self.connections(|connections| connections.bot = Some(ready.bot));
         // The bot may have been removed while no session told of it.
-        for guild in self.shared.known_guilds() {
+        let known: Vec<_> = self.shared.look(|guilds| guilds.keys().copied().collect());
+        for guild in known {
             if shard_of(guild, total) == shard && !ready.guilds.contains(&guild) {
-                self.gone(guild);
+                self.seen(Observation::GuildGone(guild));
             }
         }
     }
 
-    fn gone(&self, guild: GuildId) {
-        self.shared.change_known(guild, |state| state.gone(guild));
-        self.tell(Observation::GuildGone(guild));
-    }
-
     pub(super) fn see(&self, event: Event) {
         match event {
-            Event::GuildAvailable(guild) => {
-                self.read_roles_again(guild);
-                self.tell(Observation::GuildAvailable(guild));
-            }
-            Event::GuildGone(guild) => self.gone(guild),
-            Event::MemberSeen(guild, member) => self.member_seen(guild, member),
-            Event::MemberLeft(guild, user) => {
-                self.tell(Observation::MemberLeft { guild, user });
-            }
-            Event::RolesChanged(guild) => self.roles_changed(guild),
-            Event::RoleDeleted(guild, role) => self.role_deleted(guild, role),
+            Event::Seen(observation) => self.seen(observation),
             Event::Interaction(by, json) => {
-                if let Some((guild, member)) = by {
-                    self.member_seen(guild, member);
+                if let Some(seen) = by {
+                    self.seen(seen);
                 }
                 match serde_json::from_str(&json) {
                     Ok(interaction) => {
@@ -145,21 +130,25 @@ impl Events {
         }
     }
 
-    fn member_seen(&self, guild: GuildId, member: SeenMember) {
-        let SeenMember {
-            user,
-            roles,
-            pending,
-        } = member;
-        if self.is_bot(user) {
-            self.roles_changed(guild);
+    fn seen(&self, observation: Observation) {
+        match observation {
+            Observation::GuildAvailable(guild)
+            | Observation::RolesChanged(guild)
+            | Observation::RoleDeleted { guild, .. } => {
+                let read_again = |state: &mut Guild| state.read_again(true);
+                self.shared.change_known(guild, read_again);
+            }
+            Observation::GuildGone(guild) => {
+                self.shared.change_known(guild, |state| state.gone(guild));
+            }
+            Observation::MemberSeen { guild, user, .. } if self.is_bot(user) => {
+                self.seen(Observation::RolesChanged(guild));
+            }
+            Observation::Connected
+            | Observation::MemberSeen { .. }
+            | Observation::MemberLeft { .. } => {}
         }
-        self.tell(Observation::MemberSeen {
-            guild,
-            user,
-            roles,
-            pending,
-        });
+        self.tell(observation);
     }
 
     fn is_bot(&self, user: UserId) -> bool {
@@ -168,21 +157,6 @@ impl Events {
             .lock()
             .expect("the connections do not panic");
         connections.bot == Some(user)
-    }
-
-    fn read_roles_again(&self, guild: GuildId) {
-        self.shared
-            .change_known(guild, |state| state.read_again(true));
-    }
-
-    fn roles_changed(&self, guild: GuildId) {
-        self.read_roles_again(guild);
-        self.tell(Observation::RolesChanged(guild));
-    }
-
-    fn role_deleted(&self, guild: GuildId, role: RoleId) {
-        self.read_roles_again(guild);
-        self.tell(Observation::RoleDeleted { guild, role });
     }
 }
 

@@ -8,8 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::event::{Chunk, RateLimited};
-use crate::discord::member::SeenMember;
-use crate::discord::requests::{Answer, Ask};
+use crate::discord::requests::{Ask, Members};
 
 /// How long an answer may take, from the sending of the request.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -35,7 +34,7 @@ pub(super) struct Pending {
 struct Sent {
     ask: Ask,
     deadline: Instant,
-    found: Vec<SeenMember>,
+    members: Members,
     chunks: u32,
 }
 
@@ -67,7 +66,7 @@ impl Pending {
         let sent = Sent {
             ask,
             deadline: now + PATIENCE,
-            found: Vec::new(),
+            members: Members::new(),
             chunks: 0,
         };
         self.sent.insert(self.last_nonce, sent);
@@ -82,16 +81,13 @@ impl Pending {
         else {
             return;
         };
-        sent.found.extend(chunk.members);
+        sent.members.extend(chunk.members);
         sent.chunks += 1;
         if sent.chunks >= chunk.count
             && let Some(sent) = self.sent.remove(&nonce)
         {
             // Whoever asked may have given up.
-            let _unheard = sent.ask.answer.send(Answer::Members {
-                found: sent.found,
-                missing: chunk.not_found,
-            });
+            let _unheard = sent.ask.answer.send(Some(sent.members));
         }
     }
 
@@ -119,7 +115,7 @@ impl Pending {
             .first_entry()
             .filter(|first| first.get().deadline <= now)
         {
-            let _unheard = first.remove().ask.answer.send(Answer::Silence);
+            let _unheard = first.remove().ask.answer.send(None);
         }
     }
 }
@@ -129,9 +125,10 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::discord::SeenMember;
     use crate::domain::{GuildId, UserId};
 
-    fn ask() -> (Ask, oneshot::Receiver<Answer>) {
+    fn ask() -> (Ask, oneshot::Receiver<Option<Members>>) {
         let (answer, answered) = oneshot::channel();
         let ask = Ask {
             guild: GuildId(7),
@@ -145,17 +142,17 @@ mod tests {
         Chunk {
             members: vec![member(user)],
             count,
-            not_found: vec![],
             nonce: Some(nonce),
         }
     }
 
-    fn member(user: u64) -> SeenMember {
-        SeenMember {
+    fn member(user: u64) -> (UserId, Option<SeenMember>) {
+        let seen = SeenMember {
             user: UserId(user),
             roles: vec![],
             pending: false,
-        }
+        };
+        (UserId(user), Some(seen))
     }
 
     #[test]
@@ -168,12 +165,8 @@ mod tests {
         pending.chunk(chunk(99, 1, 8));
         assert!(answered.try_recv().is_err());
         pending.chunk(chunk(1, 2, 6));
-        let found = vec![member(5), member(6)];
-        let missing = vec![];
-        assert_eq!(
-            answered.try_recv().unwrap(),
-            Answer::Members { found, missing }
-        );
+        let members = vec![member(5), member(6)];
+        assert_eq!(answered.try_recv(), Ok(Some(members)));
     }
 
     #[test]
@@ -201,7 +194,7 @@ mod tests {
         pending.give_up(now);
         assert!(answered.try_recv().is_err());
         pending.give_up(pending.deadline().unwrap());
-        assert_eq!(answered.try_recv(), Ok(Answer::Silence));
+        assert_eq!(answered.try_recv(), Ok(None));
     }
 
     #[test]

@@ -1,18 +1,25 @@
-//! When a session may be begun: five seconds after the last one, and fewer times a day than Discord allows. A bot that
+//! Where the gateway is, and when a session may be begun there: five seconds after the last one, and fewer times a day than Discord allows. A bot that
 //! begins more loses its token. <https://discord.com/developers/docs/events/gateway#session-start-limit-object>
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
+use serenity::http::Route;
 use serenity::model::gateway::BotGateway;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::find;
+use crate::clock::machine_time;
+use crate::discord::backoff::delay;
+use crate::discord::error::{Failure, Reason};
 use crate::discord::shared::Shared;
+use crate::text;
 
 /// From one IDENTIFY to the next: Discord says 5 s; the network may bring two of them closer together.
 const GAP: Duration = Duration::from_millis(5_250);
+/// The shortest wait for Discord to allow another one.
+const SHORTEST: Duration = Duration::from_millis(250);
 
 /// The session starts of all shards.
 pub(super) struct Starts {
@@ -59,7 +66,7 @@ impl Starts {
             tokio::time::sleep_until(at + GAP).await;
         }
         while self.left.load(Ordering::Relaxed) == 0 {
-            let limit = find::find(shared, 1).await?.session_start_limit;
+            let limit = find(shared, 1).await?.session_start_limit;
             self.left.store(limit.remaining, Ordering::Relaxed);
         }
         Ok(Start {
@@ -77,5 +84,39 @@ impl Start<'_> {
         let _always = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+    }
+}
+
+/// Asks Discord where the gateway is, which also shows whether the token is good, and waits until a session may be begun
+/// there for each shard, or until `enough` may be begun.
+///
+/// # Errors
+/// In one sentence, when Discord refuses.
+pub(super) async fn find(shared: &Shared, enough: u32) -> anyhow::Result<BotGateway> {
+    let mut failures = 0;
+    loop {
+        let pause = match shared.rest.get::<BotGateway>(Route::GatewayBot).await {
+            Ok(gateway) => {
+                let limit = &gateway.session_start_limit;
+                if limit.remaining >= u64::from(gateway.shards.min(enough).max(1)) {
+                    return Ok(gateway);
+                }
+                // Discord takes the token away from a bot that begins more sessions.
+                let pause = Duration::from_millis(limit.reset_after).max(SHORTEST);
+                let until = machine_time().plus(pause.as_secs());
+                tracing::warn!(%until, "Discord allows no more sessions before then; role changes go on meanwhile");
+                pause
+            }
+            Err(failure) if failure.reason() == Some(Reason::Token) => bail!(text::token_refused()),
+            Err(Failure::Refused(refusal)) => {
+                return Err(refusal).context("Discord does not say where its gateway is");
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "Discord's gateway cannot be found yet");
+                failures += 1;
+                delay(failures - 1, rand::random())
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
 }

@@ -15,41 +15,11 @@ const OLD: Duration = Duration::from_secs(600);
 /// Discord allows ten role changes in ten seconds and server.
 const PACE: Duration = Duration::from_secs(1);
 
-/// What goes before what: the first that may leave is sent. Within a lane the oldest goes first.
+/// What kind of request goes next: each has limits of its own. What comes first here is sent first, and within a kind the
+/// oldest; but removals older than [`OLD`] go before grants that nobody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Lane {
-    /// Grants to members who paid or verified just now.
-    JustNow,
-    /// Removals older than [`OLD`]. None is kept under this lane: age moves it up.
-    OldRevokes,
-    /// Other grants.
-    Grants,
-    /// Other removals.
-    Revokes,
-}
-
-impl Lane {
-    fn of(intent: &Intent) -> Self {
-        match (intent.change.action, intent.just_now) {
-            (RoleAction::Grant, true) => Self::JustNow,
-            (RoleAction::Grant, false) => Self::Grants,
-            (RoleAction::Revoke, _) => Self::Revokes,
-        }
-    }
-
-    fn next(self) -> Next {
-        match self {
-            Self::JustNow => Next::JustNow,
-            Self::Grants => Next::Grant,
-            Self::OldRevokes | Self::Revokes => Next::Revoke,
-        }
-    }
-}
-
-/// What kind of request goes next: each has limits of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// A grant that somebody waits for.
+    /// A grant to a member who paid or verified just now.
     JustNow,
     /// Another grant.
     Grant,
@@ -57,12 +27,22 @@ pub(crate) enum Next {
     Revoke,
 }
 
+impl Next {
+    fn of(intent: &Intent) -> Self {
+        match (intent.change.action, intent.just_now) {
+            (RoleAction::Grant, true) => Self::JustNow,
+            (RoleAction::Grant, false) => Self::Grant,
+            (RoleAction::Revoke, _) => Self::Revoke,
+        }
+    }
+}
+
 /// The outstanding changes of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     items: BTreeMap<(UserId, RoleId), Item>,
     /// What may be sent, by role, so that a role that is held back costs nothing.
-    ready: BTreeMap<RoleId, BTreeSet<(Lane, u64, UserId)>>,
+    ready: BTreeMap<RoleId, BTreeSet<(Next, u64, UserId)>>,
     /// What waits for its next try.
     waiting: BTreeSet<(Instant, UserId, RoleId)>,
     /// What is on its way. There is one worker, so it is at most one.
@@ -75,7 +55,7 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 struct Item {
     intent: Intent,
-    lane: Lane,
+    kind: Next,
     order: u64,
     since: Instant,
     state: State,
@@ -132,10 +112,10 @@ impl Queue {
     /// its schedule, unless the member paid or verified just now.
     pub(crate) fn put(&mut self, intent: Intent, now: Instant) {
         let key = (intent.change.user, intent.change.role);
-        let lane = Lane::of(&intent);
+        let kind = Next::of(&intent);
         if let Some(item) = self.items.get_mut(&key)
             && item.intent.change.action == intent.change.action
-            && item.lane <= lane
+            && item.kind <= kind
         {
             item.intent = intent;
             return;
@@ -147,7 +127,7 @@ impl Queue {
         });
         let item = Item {
             intent,
-            lane,
+            kind,
             order: self.next_order,
             since: now,
             state: State::Sending,
@@ -170,14 +150,14 @@ impl Queue {
     pub(crate) fn peek(&mut self, now: Instant) -> Option<Next> {
         self.wake(now);
         let key = self.first(now)?;
-        Some(self.items.get(&key)?.lane.next())
+        Some(self.items.get(&key)?.kind)
     }
 
     /// Takes what is to be sent now, if it is of this kind. [`Queue::finish`] must follow.
     pub(crate) fn take(&mut self, next: Next, now: Instant) -> Option<Intent> {
         self.wake(now);
         let key = self.first(now)?;
-        if self.items.get(&key)?.lane.next() != next {
+        if self.items.get(&key)?.kind != next {
             return None;
         }
         self.leave(key);
@@ -220,10 +200,9 @@ impl Queue {
                 if done {
                     self.troubles.worked(sent.change.role);
                 }
-                let answered = if done {
-                    Answered::Done
-                } else {
-                    Answered::NotThere
+                let answered = match done {
+                    true => Answered::Done,
+                    false => Answered::NotThere,
                 };
                 return Some((sent, answered));
             }
@@ -246,11 +225,7 @@ impl Queue {
                 seen,
             } => {
                 self.make_ready(key);
-                let new = if seen {
-                    self.troubles.seen(scope, sentence.clone(), now)
-                } else {
-                    self.troubles.refused(scope, sentence.clone(), now)
-                };
+                let new = self.troubles.note(scope, sentence.clone(), seen, now);
                 (code, sentence, new)
             }
             End::Held { code, message } => {
@@ -282,18 +257,16 @@ impl Queue {
             held.is_none_or(|until| until <= now)
         });
         let firsts = may_leave.flat_map(|(role, ready)| {
-            let is_old = |(_, _, user): &&(Lane, u64, UserId)| {
+            let oldest_revoke = ready.range((Next::Revoke, 0, UserId(0))..).next();
+            let firsts = ready.first().into_iter().chain(oldest_revoke);
+            firsts.map(|(kind, order, user)| {
                 let item = self.items.get(&(*user, *role));
-                item.is_some_and(|item| item.since + OLD <= now)
-            };
-            let mut revokes = ready.range((Lane::Revokes, 0, UserId(0))..);
-            let old = revokes.next().filter(is_old);
-            let old = old.map(|(_, order, user)| (Lane::OldRevokes, *order, *user, *role));
-            let first = ready.first();
-            let first = first.map(|(lane, order, user)| (*lane, *order, *user, *role));
-            old.into_iter().chain(first)
+                let is_old = item.is_some_and(|item| item.since + OLD <= now);
+                let waits = *kind != Next::JustNow && !(*kind == Next::Revoke && is_old);
+                (waits, *kind, *order, *user, *role)
+            })
         });
-        firsts.min().map(|(_, _, user, role)| (user, role))
+        firsts.min().map(|(.., user, role)| (user, role))
     }
 
     fn wake(&mut self, now: Instant) {
@@ -314,7 +287,7 @@ impl Queue {
         };
         item.state = State::Ready;
         let ready = self.ready.entry(key.1).or_default();
-        ready.insert((item.lane, item.order, key.0));
+        ready.insert((item.kind, item.order, key.0));
     }
 
     fn wait(&mut self, key: (UserId, RoleId), until: Instant) {
@@ -342,7 +315,7 @@ impl Queue {
             }
             State::Ready => {
                 if let Some(ready) = self.ready.get_mut(&role) {
-                    ready.remove(&(item.lane, item.order, user));
+                    ready.remove(&(item.kind, item.order, user));
                     if ready.is_empty() {
                         self.ready.remove(&role);
                     }

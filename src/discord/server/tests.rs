@@ -265,13 +265,13 @@ fn errors_that_the_roles_show_go_when_the_roles_show_no_more() {
     queue.troubles.review(GUILD, &roles, &wanted, false, now);
     assert!(queue.troubles.sentences().next().is_none());
     // A refusal that the roles do not explain stays until something was changed there.
-    queue.troubles.refused(Some(ROLE), "No.".into(), now);
+    queue.troubles.note(Some(ROLE), "No.".into(), false, now);
     queue.troubles.review(GUILD, &roles, &wanted, false, now);
     assert!(queue.troubles.sentences().next().is_some());
     queue.troubles.review(GUILD, &roles, &wanted, true, now);
     assert!(queue.troubles.sentences().next().is_none());
     // And no longer than anyone wants the role.
-    queue.troubles.refused(Some(ROLE), "No.".into(), now);
+    queue.troubles.note(Some(ROLE), "No.".into(), false, now);
     queue
         .troubles
         .review(GUILD, &roles, &BTreeSet::new(), false, now);

@@ -28,17 +28,14 @@ struct Trouble {
 }
 
 impl Troubles {
-    /// Notes that Discord refused; answers whether the error is new.
-    pub(crate) fn refused(&mut self, scope: Scope, sentence: String, now: Instant) -> bool {
-        self.note(scope, sentence, false, now)
-    }
-
-    /// Notes what the server's state itself shows; answers whether the error is new.
-    pub(crate) fn seen(&mut self, scope: Scope, sentence: String, now: Instant) -> bool {
-        self.note(scope, sentence, true, now)
-    }
-
-    fn note(&mut self, scope: Scope, sentence: String, seen: bool, now: Instant) -> bool {
+    /// Notes what the server's state itself shows (`seen`), or that Discord refused; answers whether the error is new.
+    pub(crate) fn note(
+        &mut self,
+        scope: Scope,
+        sentence: String,
+        seen: bool,
+        now: Instant,
+    ) -> bool {
         let known = self.0.remove(&scope);
         let is_new = known.is_none();
         let error = match known {
@@ -114,7 +111,7 @@ impl Troubles {
             found.contains_key(scope) || (matters && !error.seen && !repaired)
         });
         for (scope, sentence) in found {
-            self.seen(scope, sentence, now);
+            self.note(scope, sentence, true, now);
         }
     }
 }

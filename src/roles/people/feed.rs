@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
-use super::{LOOK_EVERYWHERE, People, Person, Presence, Seat};
+use super::{Holdings, LOOK_EVERYWHERE, People, Person, Presence, Seat};
 use crate::domain::{
     AppliedState, Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Plan, PlanId, RoleAction,
     RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
@@ -19,30 +19,28 @@ impl People {
         id: SubscriptionId,
         state: Option<&Subscription>,
     ) {
-        let holdings = &mut self.holdings;
-        let concerned = holdings.set_subscription(module, id, state, &self.policy);
+        let concerned = self.holdings.set_subscription(module, id, state);
         for wallet in concerned.into_iter().flatten() {
             self.touch_owner(wallet, true);
         }
         let owner = concerned[1].and_then(|wallet| self.owners.get(&wallet).copied());
         if let Some(user) = owner {
             for guild in self.asking.get(&module).cloned().unwrap_or_default() {
-                self.take_seat(user, guild);
+                self.seat(user, guild);
             }
         }
     }
 
     /// Sets or removes a plan.
     pub fn set_plan(&mut self, module: ModuleAddress, id: PlanId, plan: Option<Plan>) {
-        for wallet in self.holdings.set_plan(module, id, plan, &self.policy) {
+        for wallet in self.holdings.set_plan(module, id, plan) {
             self.touch_owner(wallet, false);
         }
     }
 
     /// Sets or lifts the merchant's block of a subscriber.
     pub fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {
-        let policy = &self.policy;
-        self.holdings.set_blocked(module, wallet, blocked, policy);
+        self.holdings.set_blocked(module, wallet, blocked);
         self.touch_owner(wallet, true);
     }
 
@@ -82,7 +80,7 @@ impl People {
     /// A member was seen in this server, or verified from there.
     pub fn set_seen_in(&mut self, user: UserId, guild: GuildId) {
         if self.persons.contains_key(&user) {
-            self.take_seat(user, guild);
+            self.seat(user, guild);
         }
     }
 
@@ -144,7 +142,7 @@ impl People {
     pub fn clear_stored(&mut self) {
         let persons = std::mem::take(&mut self.persons);
         *self = Self {
-            policy: self.policy,
+            holdings: Holdings::new(*self.policy()),
             servers: std::mem::take(&mut self.servers),
             news: self.news,
             ..Self::default()
@@ -184,14 +182,11 @@ impl People {
             );
         }
         for guild in guilds {
-            self.take_seat(user, guild);
+            self.seat(user, guild);
         }
     }
 
-    fn take_seat(&mut self, user: UserId, guild: GuildId) {
-        self.seat(user, guild);
-    }
-
+    /// The person's seat in the server, which is to be read if it is new.
     fn seat(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
         let (seat, is_new) = self.persons.entry(user).or_default().seat_mut(guild);
         if is_new {
@@ -359,7 +354,7 @@ impl People {
 
     /// Before all holders of claimed roles are read: who held one only is forgotten, and read again if they still do.
     pub fn forget_claimed(&mut self, guild: GuildId) {
-        if self.policy.manual_roles != ManualRoles::Claim {
+        if self.policy().manual_roles != ManualRoles::Claim {
             return;
         }
         let seated: FxHashSet<_> = self.servers.get(&guild).cloned().unwrap_or_default();

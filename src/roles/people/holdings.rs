@@ -26,6 +26,7 @@ pub struct Holding {
 /// Everything that wallets hold.
 #[derive(Debug, Default)]
 pub struct Holdings {
+    pub(super) policy: Policy,
     plans: FxHashMap<(ModuleAddress, PlanId), Plan>,
     blocked: FxHashSet<(ModuleAddress, Wallet)>,
     held: FxHashMap<Wallet, SmallVec<[Holding; 1]>>,
@@ -37,6 +38,13 @@ pub struct Holdings {
 }
 
 impl Holdings {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
     /// Everything that a wallet has subscribed to.
     pub fn of(&self, wallet: Wallet) -> &[Holding] {
         self.held.get(&wallet).map_or(&[], SmallVec::as_slice)
@@ -52,20 +60,20 @@ impl Holdings {
         self.holders.len() as u64
     }
 
-    pub(super) fn access(&self, wallet: Wallet, holding: &Holding, policy: &Policy) -> Access {
+    /// What a holding of `wallet` gives, before the clock is asked.
+    pub fn access(&self, wallet: Wallet, holding: &Holding) -> Access {
         projection::access(
             holding.gist,
             self.plan(holding.module, holding.plan),
             self.blocked.contains(&(holding.module, wallet)),
-            policy,
+            &self.policy,
         )
     }
 
-    pub(super) fn open_count(&self, policy: &Policy, now: Timestamp) -> u64 {
+    pub(super) fn open_count(&self, now: Timestamp) -> u64 {
         let holdings = self.held.iter();
         let of_wallets = holdings.flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, one)));
-        let open =
-            of_wallets.filter(|(wallet, one)| self.access(*wallet, one, policy).is_open(now));
+        let open = of_wallets.filter(|(wallet, one)| self.access(*wallet, one).is_open(now));
         open.count() as u64
     }
 
@@ -75,7 +83,6 @@ impl Holdings {
         module: ModuleAddress,
         id: SubscriptionId,
         state: Option<&Subscription>,
-        policy: &Policy,
     ) -> [Option<Wallet>; 2] {
         let former = self.holders.remove(&(module, id));
         if let Some(former) = former
@@ -99,7 +106,7 @@ impl Holdings {
         };
         self.holders.insert((module, id), wallet);
         self.held.entry(wallet).or_default().push(holding);
-        self.note_end(wallet, &holding, policy);
+        self.note_end(wallet, &holding);
         [former, Some(wallet)]
     }
 
@@ -109,7 +116,6 @@ impl Holdings {
         module: ModuleAddress,
         id: PlanId,
         plan: Option<Plan>,
-        policy: &Policy,
     ) -> Vec<Wallet> {
         let terms = |plan: Option<&Plan>| plan.map(|plan| (plan.interval, plan.grace_period));
         let before = match plan {
@@ -119,31 +125,25 @@ impl Holdings {
         if terms(before.as_ref()) == terms(plan.as_ref()) {
             return Vec::new();
         }
-        self.note_ends(policy, |one| (one.module, one.plan) == (module, id))
+        self.note_ends(|one| (one.module, one.plan) == (module, id))
     }
 
     /// Sets or lifts the merchant's block of a subscriber.
-    pub(super) fn set_blocked(
-        &mut self,
-        module: ModuleAddress,
-        wallet: Wallet,
-        blocked: bool,
-        policy: &Policy,
-    ) {
+    pub(super) fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {
         if blocked {
             self.blocked.insert((module, wallet));
             return;
         }
         self.blocked.remove(&(module, wallet));
         for holding in self.of(wallet).to_vec() {
-            self.note_end(wallet, &holding, policy);
+            self.note_end(wallet, &holding);
         }
     }
 
     /// The wallets whose access ended since the last call. A clock that went back ends what it ended before once more.
-    pub(super) fn take_ended(&mut self, now: Timestamp, policy: &Policy) -> Vec<Wallet> {
+    pub(super) fn take_ended(&mut self, now: Timestamp) -> Vec<Wallet> {
         if now < std::mem::replace(&mut self.clock, now) {
-            self.note_ends(policy, |_| true);
+            self.note_ends(|_| true);
         }
         let mut ended = Vec::new();
         while let Some((_, wallet)) = self.ends.first().filter(|(at, _)| *at < now) {
@@ -153,21 +153,21 @@ impl Holdings {
         ended
     }
 
-    fn note_end(&mut self, wallet: Wallet, holding: &Holding, policy: &Policy) {
-        if let Access::Until(at) = self.access(wallet, holding, policy) {
+    fn note_end(&mut self, wallet: Wallet, holding: &Holding) {
+        if let Access::Until(at) = self.access(wallet, holding) {
             self.ends.insert((at, wallet));
         }
     }
 
     /// Notes the ends of these holdings again; their wallets.
-    fn note_ends(&mut self, policy: &Policy, concerns: impl Fn(&Holding) -> bool) -> Vec<Wallet> {
+    fn note_ends(&mut self, concerns: impl Fn(&Holding) -> bool) -> Vec<Wallet> {
         let holdings = self.held.iter();
         let concerned: Vec<_> = holdings
             .flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, *one)))
             .filter(|(_, one)| concerns(one))
             .collect();
         for (wallet, holding) in &concerned {
-            self.note_end(*wallet, holding, policy);
+            self.note_end(*wallet, holding);
         }
         concerned.into_iter().map(|(wallet, _)| wallet).collect()
     }

@@ -117,7 +117,6 @@ fn decision(action: RoleAction, role: RoleId, because: Because) -> Decision {
         user: ADA,
         role,
         because,
-        just_now: false,
     }
 }
 
@@ -334,10 +333,7 @@ fn who_paid_just_now_need_not_have_been_read() {
     let just_now = |people: &People| plan(people, [(ADA, true)], NOW).changes;
     let mut people = unread(Policy::default(), one_gate());
     subscribe(&mut people, 4, paid(wallet(9), 1, 9_000));
-    let grant = Decision {
-        just_now: true,
-        ..decision(RoleAction::Grant, ROLE, holding(4, UNTIL))
-    };
+    let grant = decision(RoleAction::Grant, ROLE, holding(4, UNTIL));
     assert_eq!(just_now(&people), [grant]);
     // Nor one whose payment failed.
     ours(&mut people, ROLE, AppliedState::Granted);

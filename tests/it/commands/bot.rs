@@ -61,7 +61,7 @@ pub(super) fn start(
         api_url: local.base_url().parse().unwrap(),
         members_intent: MembersIntent::Used,
     };
-    let (observed, observations) = mpsc::channel(1_000);
+    let (observed, observations) = mpsc::unbounded_channel();
     let (reported, reports) = mpsc::channel(1_000);
     let (questions, asked) = mpsc::channel(1_000);
     let (status, status_seen) = watch::channel(DiscordStatus::default());

@@ -1,0 +1,85 @@
+//! What runs once and ends: an index of the chain, and a plan of the next changes.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{control_path, discord_settings, discord_token, modules_of, open_bound};
+use crate::config::{Config, Secrets};
+use crate::domain::{DiscordStatus, GateOrigin, ModuleAddress};
+use crate::store::{Store, StoreError};
+use crate::{chain, discord, roles, web};
+
+/// Follows the chain up to `to` (by default the confirmed tip) with a progress bar (lines in the log where no
+/// terminal shows one), without Discord and web.
+///
+/// # Errors
+/// As [`chain::index`].
+pub async fn index(
+    config: &Config,
+    store: Store,
+    to: Option<u64>,
+    stop: CancellationToken,
+) -> anyhow::Result<chain::IndexReport> {
+    let modules = modules_of(&store)?;
+    follow_to(config, store, modules, to, stop).await
+}
+
+async fn follow_to(
+    config: &Config,
+    store: Store,
+    modules: BTreeSet<ModuleAddress>,
+    to: Option<u64>,
+    stop: CancellationToken,
+) -> anyhow::Result<chain::IndexReport> {
+    let style = indicatif::ProgressStyle::with_template(
+        "{spinner} block {pos} of {len}  {wide_bar}  {msg} events  {eta} left",
+    )
+    .context("the progress bar's template is wrong")?;
+    let bar = indicatif::ProgressBar::new(0).with_style(style);
+    let shown = bar.clone();
+    let log = Mutex::new(chain::ProgressLog::begin());
+    let progress = move |progress: chain::Progress| {
+        if shown.is_hidden() {
+            log.lock()
+                .expect("never poisoned: no panic while held")
+                .note(progress);
+        }
+        shown.set_length(progress.to);
+        shown.set_position(progress.at);
+        shown.set_message(progress.events.to_string());
+    };
+    let report = chain::index(config.chain.clone(), store, modules, to, progress, stop).await;
+    bar.finish_and_clear();
+    report
+}
+
+/// What the next pass would change: asked of the running service, or worked out from the store when none runs.
+///
+/// # Errors
+/// When neither is possible.
+pub async fn plan(
+    config: &Config,
+    secrets: &Secrets,
+    stop: CancellationToken,
+) -> anyhow::Result<crate::domain::PlannedChanges> {
+    let store = match open_bound(config).await {
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
+            return web::control::ask_for_plan(&control_path(&config.store_path)).await;
+        }
+        opened => opened?,
+    };
+    let token = discord_token(secrets)?;
+    // A plan does not change the stored gates.
+    let mut gates = store.gates()?;
+    gates.retain(|gate| gate.origin != GateOrigin::Config);
+    gates.extend(config.gates.iter().cloned());
+    let modules = gates.iter().map(|gate| gate.module).collect();
+    follow_to(config, store.clone(), modules, None, stop).await?;
+    let (status, _) = watch::channel(DiscordStatus::default());
+    let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
+    roles::plan_once(&store, &discord, config.policy, gates).await
+}
