@@ -64,12 +64,22 @@ async fn open_while_alive(
 /// # Errors
 /// See [`crate::store::StoreError`].
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let config = config.clone();
+    let store = open_bound(config).await?;
+    let gates = config.gates.clone();
     tokio::task::spawn_blocking(move || {
-        let failure_reasons = config.chain.failure_reasons.clone();
-        let store = Store::open_with(&config.store_path, Rules { failure_reasons })?;
-        store.bind_chain(config.chain.chain_id)?;
-        store.set_config_gates(&config.gates)?;
+        store.set_config_gates(&gates)?;
+        Ok(store)
+    })
+    .await?
+}
+
+/// The store of this chain, with the gates of the run before.
+async fn open_bound(config: &Config) -> anyhow::Result<Store> {
+    let (path, chain_id) = (config.store_path.clone(), config.chain.chain_id);
+    let failure_reasons = config.chain.failure_reasons.clone();
+    tokio::task::spawn_blocking(move || {
+        let store = Store::open_with(&path, Rules { failure_reasons })?;
+        store.bind_chain(chain_id)?;
         Ok(store)
     })
     .await?

@@ -200,9 +200,12 @@ impl Discord {
         Ok(obstacles.collect())
     }
 
-    /// Shows how the reading of a server's people goes.
-    pub fn show_reading(&self, guild: GuildId, reading: ReadingState) {
-        self.shared.with(guild, |state| state.reading = reading);
+    /// Shows how the reading of a server's people goes; whether that was not shown already.
+    pub fn show_reading(&self, guild: GuildId, reading: ReadingState) -> bool {
+        self.shared.with(guild, |state| {
+            let before = std::mem::replace(&mut state.reading, reading);
+            before != state.reading
+        })
     }
 
     /// Shows which removals in a server wait for an approval.

@@ -1,14 +1,15 @@
 //! What runs once and ends: an index of the chain, and a plan of the next changes.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{control_path, discord_settings, discord_token, modules_of, open_store};
+use super::{control_path, discord_settings, discord_token, modules_of, open_bound};
 use crate::config::{Config, Secrets};
-use crate::domain::DiscordStatus;
+use crate::domain::{DiscordStatus, GateOrigin, ModuleAddress};
 use crate::store::{Store, StoreError};
 use crate::{chain, discord, roles, web};
 
@@ -23,13 +24,23 @@ pub async fn index(
     to: Option<u64>,
     stop: CancellationToken,
 ) -> anyhow::Result<chain::IndexReport> {
+    let modules = modules_of(&store)?;
+    follow_to(config, store, modules, to, stop).await
+}
+
+async fn follow_to(
+    config: &Config,
+    store: Store,
+    modules: BTreeSet<ModuleAddress>,
+    to: Option<u64>,
+    stop: CancellationToken,
+) -> anyhow::Result<chain::IndexReport> {
     let style = indicatif::ProgressStyle::with_template(
         "{spinner} block {pos} of {len}  {wide_bar}  {msg} events  {eta} left",
     )
     .context("the progress bar's template is wrong")?;
     let bar = indicatif::ProgressBar::new(0).with_style(style);
     let shown = bar.clone();
-    let modules = modules_of(&store)?;
     let log = Mutex::new(chain::ProgressLog::begin());
     let progress = move |progress: chain::Progress| {
         if shown.is_hidden() {
@@ -55,15 +66,20 @@ pub async fn plan(
     secrets: &Secrets,
     stop: CancellationToken,
 ) -> anyhow::Result<crate::domain::PlannedChanges> {
-    let store = match open_store(config).await {
+    let store = match open_bound(config).await {
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
             return web::control::ask_for_plan(&control_path(&config.store_path)).await;
         }
         opened => opened?,
     };
     let token = discord_token(secrets)?;
-    index(config, store.clone(), None, stop).await?;
+    // A plan does not change the stored gates.
+    let mut gates = store.gates()?;
+    gates.retain(|gate| gate.origin != GateOrigin::Config);
+    gates.extend(config.gates.iter().cloned());
+    let modules = gates.iter().map(|gate| gate.module).collect();
+    follow_to(config, store.clone(), modules, None, stop).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
-    roles::plan_once(&store, &discord, config.policy).await
+    roles::plan_once(&store, &discord, config.policy, gates).await
 }

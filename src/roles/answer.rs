@@ -12,8 +12,8 @@ use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
-    Approval, Approved, GuildId, ManualRoles, PlannedChanges, Policy, Question, RoleChange, RoleId,
-    Timestamp, UserId,
+    Approval, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question, RoleChange,
+    RoleId, Timestamp, UserId,
 };
 use crate::store::Store;
 
@@ -139,8 +139,8 @@ async fn planned(
     Ok(changes)
 }
 
-/// What the next pass would change, without a running service: reads the store, and everyone of interest in every server
-/// with a gate. Of a server that cannot be read, the reason is told instead.
+/// What the next pass would change under these gates, without a running service: reads the store, and everyone of interest
+/// in every server with a gate. Of a server that cannot be read, the reason is told instead.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -148,11 +148,13 @@ pub async fn plan_once(
     store: &Store,
     discord: &Discord,
     policy: Policy,
+    gates: Vec<Gate>,
 ) -> anyhow::Result<PlannedChanges> {
     let mut people = People::new(policy);
     let reading = store.clone();
     let (mut people, cursor) = blocking(move || {
         load(&reading, &mut people)?;
+        people.set_gates(gates);
         Ok((people, reading.cursor()?))
     })
     .await?;

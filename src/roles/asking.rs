@@ -1,10 +1,11 @@
 //! Asks the contracts before a role is taken for want of something: a node that leaves events out shows the same absence.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::warn;
 
 use super::Roles;
 use super::confirm::{Removal, Verdict};
@@ -18,6 +19,12 @@ use crate::projection::Access;
 /// A role of a member in a server.
 type Key = (GuildId, UserId, RoleId);
 
+/// Pause before what no node could say is asked again, and the longest one, after several such rounds.
+const AGAIN: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(60);
+/// That nodes do not answer is said this often.
+const SAY_AGAIN: Duration = Duration::from_secs(3_600);
+
 /// The questions to the contracts.
 #[derive(Default)]
 pub(super) struct Confirming {
@@ -26,12 +33,17 @@ pub(super) struct Confirming {
     awaited: FxHashSet<Key>,
     /// Removals that were confirmed since the member was planned for last.
     confirmed: FxHashSet<Key>,
+    /// Rounds in a row in which something was not answered.
+    unanswered: u32,
+    /// When that was logged last.
+    said_at: Option<Instant>,
 }
 
 /// What came of one round of questions.
 pub(super) struct Answers {
     removals: Vec<Key>,
-    answers: BTreeMap<ActiveQuestion, ActiveAnswer>,
+    /// `None`: the pause is over after which what was not answered is asked again.
+    answers: Option<BTreeMap<ActiveQuestion, ActiveAnswer>>,
 }
 
 impl Confirming {
@@ -44,6 +56,25 @@ impl Confirming {
     /// Whether any removal in the server does.
     pub(super) fn awaits_in(&self, guild: GuildId) -> bool {
         self.awaited.iter().any(|(of, ..)| *of == guild)
+    }
+
+    /// These removals could not be confirmed: they are asked about again after a pause.
+    fn ask_later(&mut self, removals: Vec<Key>, why: &str) {
+        if self.said_at.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+            self.said_at = Some(Instant::now());
+            warn!(
+                removals = removals.len(),
+                why, "removals wait: no node could say whether access is over; check rpc_urls"
+            );
+        }
+        let pause = AGAIN.saturating_mul(2_u32.saturating_pow(self.unanswered));
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.awaited.extend(removals.iter().copied());
+        self.asking.spawn(async move {
+            tokio::time::sleep(pause.min(LONGEST)).await;
+            let answers = None;
+            Answers { removals, answers }
+        });
     }
 }
 
@@ -62,16 +93,17 @@ impl Roles {
         let (mut removals, mut questions) = (Vec::new(), Vec::new());
         changes.retain(|change| {
             let key = (change.guild, change.user, change.role);
-            if change.action == RoleAction::Grant
-                || change.cause.evidence() != Evidence::Absence
-                || confirmed.contains(&key)
-            {
+            if change.action == RoleAction::Grant || confirmed.contains(&key) {
                 return true;
             }
-            let asked = with_removal(people, key, now, |removal| removal.questions());
-            if asked.is_empty() {
+            let is_absence = change.cause.evidence() == Evidence::Absence;
+            let asked = with_removal(people, key, now, |removal| {
+                let is_asked = is_absence || removal.is_by_the_clock();
+                is_asked.then(|| removal.questions())
+            });
+            let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
                 return true;
-            }
+            };
             if awaited.insert(key) {
                 removals.push(key);
                 questions.extend(asked);
@@ -87,7 +119,7 @@ impl Roles {
         let views = self.inputs.views.clone();
         self.confirming.asking.spawn(async move {
             let (_, answers) = views.are_active(&questions).await;
-            let answers = questions.into_iter().zip(answers).collect();
+            let answers = Some(questions.into_iter().zip(answers).collect());
             Answers { removals, answers }
         });
     }
@@ -95,16 +127,20 @@ impl Roles {
     /// Takes the contracts' answers: who is confirmed to have no access is planned for again.
     pub(super) fn take_answers(&mut self, Answers { removals, answers }: Answers) {
         let now = self.progress.last_now;
+        let mut unanswered = (Vec::new(), String::new());
         for key in removals {
             self.confirming.awaited.remove(&key);
-            let (guild, user, role) = key;
+            let Some(answers) = &answers else {
+                self.people.touch(key.1);
+                continue;
+            };
             let verdict = with_removal(&self.people, key, now, |removal| {
                 removal.verdict(|question| answers.get(question).cloned())
             });
             match verdict {
                 Verdict::Confirmed => {
                     self.confirming.confirmed.insert(key);
-                    self.people.touch(user);
+                    self.people.touch(key.1);
                 }
                 // Once the blocks were read again the payment is known; or the next pass over everyone asks again.
                 Verdict::Disputed(questions) => {
@@ -112,8 +148,16 @@ impl Roles {
                         self.inputs.views.doubt(question);
                     }
                 }
-                Verdict::Unknown(why) => debug!(%guild, %role, why, "a removal is not confirmed"),
+                Verdict::Unknown(why) => {
+                    unanswered.0.push(key);
+                    unanswered.1 = why;
+                }
             }
+        }
+        match unanswered {
+            (removals, why) if !removals.is_empty() => self.confirming.ask_later(removals, &why),
+            _ if answers.is_some() => self.confirming.unanswered = 0,
+            _ => {}
         }
     }
 }
@@ -130,10 +174,11 @@ fn with_removal<T>(
     let known = |question: &ActiveQuestion| {
         let held = people.holdings().of(question.wallet).iter();
         let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
-        let accesses = asked.map(|one| people.access(question.wallet, one));
+        let accesses = asked.map(|one| (people.access(question.wallet, one), one.id));
+        // The newest subscription is the one that the contract answers for: who cancelled one may have made another.
         accesses
-            .max_by_key(|access| (access.is_open(now), *access))
-            .unwrap_or(Access::NeverPaid)
+            .max_by_key(|(access, id)| (access.is_open(now), *id))
+            .map_or(Access::NeverPaid, |(access, _)| access)
     };
     look(Removal {
         gates: &gates,

@@ -41,6 +41,14 @@ impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
         questions
     }
 
+    /// Whether the clock ended something that would open a gate. Then an event that ended something else, or what the member
+    /// did, is not all that the removal is concluded from.
+    pub fn is_by_the_clock(&self) -> bool {
+        let questions = self.questions();
+        let mut known = questions.iter().map(&self.known);
+        known.any(|access| matches!(access, Access::Until(_)))
+    }
+
     /// What the answers to [`Removal::questions`] come to; `None`: a question that was not asked.
     pub fn verdict(&self, answer: impl Fn(&ActiveQuestion) -> Option<ActiveAnswer>) -> Verdict {
         let gates = self.gates.iter().map(|gate| {

@@ -129,9 +129,11 @@ impl Roles {
             }
             None => {
                 self.reading.unreadable.remove(&guild);
-                if self.reading.is_read(guild) {
+                // Round after round, so that only the news is worth a line.
+                if self.reading.is_read(guild)
+                    && self.discord.show_reading(guild, ReadingState::Done)
+                {
                     info!(%guild, "server read");
-                    self.discord.show_reading(guild, ReadingState::Done);
                 }
             }
         }

@@ -39,6 +39,8 @@ pub struct Plan {
     pub adopted: Vec<Decision>,
     /// Roles that are not ours any more, because they are not held or their claim became moot.
     pub forgotten: Vec<(GuildId, UserId, RoleId)>,
+    /// Removals that were decided and are not to be made for now: a gate was made since, whose module is still being read.
+    pub dropped: Vec<(GuildId, UserId, RoleId)>,
 }
 
 /// What must change for these people, each in their own servers. With each, whether they paid or verified just now: such
@@ -71,6 +73,7 @@ pub fn plan(
     plan.changes.sort_unstable();
     plan.adopted.sort_unstable();
     plan.forgotten.sort_unstable();
+    plan.dropped.sort_unstable();
     plan
 }
 
@@ -110,8 +113,17 @@ impl Check<'_> {
             }
         }
         let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
-        for (role, state) in seat.applied.iter().filter(|(role, _)| is_known(role)) {
-            self.unwanted(*role, *state, plan);
+        for (role, state) in seat
+            .applied
+            .iter()
+            .filter(|(role, _)| !wanted.contains(role))
+        {
+            // Without a wallet no module can say anything of the member.
+            if is_known(role) || person.wallets.is_empty() {
+                self.unwanted(*role, *state, plan);
+            } else if state.outstanding() == Some(RoleAction::Revoke) {
+                plan.dropped.push((seat.guild, self.user, *role));
+            }
         }
         for role in seat.held.iter().filter(|role| is_known(role)) {
             if seat.state(*role).is_none() && people.is_claimed(seat.guild, *role) {

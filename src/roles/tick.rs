@@ -12,7 +12,9 @@ use super::intents::intent_of;
 use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
-use crate::domain::{AppliedState, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId};
+use crate::domain::{
+    AppliedState, Cause, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
+};
 
 impl Roles {
     /// Brings Discord a step closer to what should be. Touches only people whose evidence changed.
@@ -79,6 +81,7 @@ impl Roles {
             mut changes,
             adopted,
             forgotten,
+            dropped,
         } = plan(&self.people, looked_at, now);
         if !may_revoke {
             // They are looked at again with each tick, until the chain is followed to its tip.
@@ -94,8 +97,13 @@ impl Roles {
             ))
         })
         .await?;
-        self.confirm(&mut changes, &users, now);
-        self.hold_back(&mut changes, &users).await?;
+        if may_revoke {
+            self.confirm(&mut changes, &users, now);
+            self.hold_back(&mut changes, &users).await?;
+        } else {
+            // Whose removals are missing from the plan is no sign that they are not wanted any more.
+            self.progress.full_pass = false;
+        }
         let intents = changes.into_iter().map(|change| Intent {
             just_now: users.get(&change.user).copied().unwrap_or_default(),
             change,
@@ -114,11 +122,26 @@ impl Roles {
             self.people.set_applied(*guild, *user, *role, None);
             self.discord.withdraw(*guild, *user, *role);
         }
+        for (guild, user, role) in &dropped {
+            self.people.drop_removal(*guild, *user, *role);
+            self.discord.withdraw(*guild, *user, *role);
+        }
+        let dropped: Vec<_> = dropped
+            .into_iter()
+            .map(|(guild, user, role)| RoleChange {
+                action: RoleAction::Revoke,
+                guild,
+                user,
+                role,
+                cause: Cause::GateRemoved,
+            })
+            .collect();
         let store = self.store.clone();
         let intents = blocking(move || {
             store.intend(&intents)?;
             store.adopt(&adopted, block)?;
             store.forget_applied(&forgotten)?;
+            store.settle_not_there(&dropped)?;
             let mut intents = intents;
             if resumes {
                 store.for_each_applied(|applied| intents.extend(intent_of(applied)))?;

@@ -133,7 +133,8 @@ impl Store {
         Ok(())
     }
 
-    /// Settles intents whose member is not in the server: nothing was changed, so nothing is journaled.
+    /// Settles intents whose member is not in the server, and removals that are not to be made for now: nothing was changed,
+    /// so nothing is journaled.
     pub fn settle_not_there(&self, changes: &[RoleChange]) -> anyhow::Result<()> {
         if changes.is_empty() {
             return Ok(());
@@ -167,13 +168,15 @@ impl Store {
         Ok(())
     }
 
-    /// Notes who let stopped removals of a role through, when (machine clock), and how many.
+    /// Notes who let stopped removals of a role through, when (machine clock), and how many. They are stopped no more.
     pub fn note_approval(&self, approval: &Approval) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(APPROVALS)?;
             let sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
             table.insert(sequence, encode(approval).as_slice())?;
+            let mut stopped = transaction.open_table(STOPPED)?;
+            stopped.remove((approval.guild.0, approval.role.0))?;
         }
         transaction.commit()?;
         Ok(())

@@ -40,8 +40,13 @@ pub(crate) struct Check<'a> {
 
 /// `/amser check`.
 pub(crate) fn check(check: &Check<'_>) -> String {
+    // Roles of gates that were removed are still to be taken, and that may be stopped.
+    let is_left = |server: &ServerStatus| server.queued > 0 || !server.held_back.is_empty();
+    if check.gates == 0 && check.trouble.is_empty() && !check.server.is_some_and(is_left) {
+        return no_gates();
+    }
     let mut lines = vec![match check.gates {
-        0 => return no_gates(),
+        0 => no_gates(),
         1 => "One gate gives roles in this server; `/amser gates` shows it.".to_owned(),
         many => format!("{many} gates give roles in this server; `/amser gates` lists them."),
     }];

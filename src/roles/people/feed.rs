@@ -131,6 +131,13 @@ impl People {
         self.set_applied(change.guild, change.user, change.role, state);
     }
 
+    /// A removal that was decided is not to be made for now.
+    pub fn drop_removal(&mut self, guild: GuildId, user: UserId, role: RoleId) {
+        let state = self.seat(user, guild).state(role);
+        let before = state.and_then(|state| state.after_leaving(false));
+        self.set_applied(guild, user, role, before);
+    }
+
     /// Empties everything that comes from the store, to fill it again; what was seen on Discord stays.
     pub fn clear_stored(&mut self) {
         let persons = std::mem::take(&mut self.persons);
@@ -194,6 +201,10 @@ impl People {
         let Some(person) = self.persons.get(&user) else {
             return;
         };
+        if person.seats.iter().all(|seat| seat.applied.is_empty()) {
+            // As in the store: what took the last role explains no later loss.
+            self.ended_links.remove(&user);
+        }
         let is_ours = |seat: &Seat| {
             let mut held = seat.held.iter();
             !seat.applied.is_empty() || held.any(|role| self.is_claimed(seat.guild, *role))

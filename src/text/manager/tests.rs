@@ -128,6 +128,27 @@ fn stopped_removals_are_told_by_role_with_what_to_do() {
 }
 
 #[test]
+fn removals_that_are_stopped_after_the_last_gate_was_removed_are_told() {
+    let mut server = server(ReadingState::Done);
+    let without_gates = |server: &ServerStatus| {
+        check(&Check {
+            gates: 0,
+            trouble: &[],
+            server: Some(server),
+            members_intent: MembersIntent::Used,
+            chain: &chain(),
+        })
+    };
+    assert_eq!(without_gates(&server), no_gates());
+    server.held_back.insert(RoleId(9), held());
+    let text = without_gates(&server);
+    assert!(text.starts_with(&no_gates()), "{text}");
+    let twelve = "• 12 removals of <@&9> are stopped";
+    assert!(text.contains(twelve), "{text}");
+    assert!(!text.contains(WELL), "{text}");
+}
+
+#[test]
 fn a_queue_is_told_with_how_long_it_takes_and_is_no_trouble() {
     let mut server = server(ReadingState::Done);
     (server.queued, server.queue_wait) = (720, Duration::from_secs(720));

@@ -55,6 +55,9 @@ async fn a_payment_is_planned_carried_out_and_then_nothing_is_left_to_do() {
     assert_eq!(change["user_id"], user.to_string());
     assert_eq!(change["role_id"], roles[0].to_string());
     assert_eq!(change["cause"]["kind"], "paid");
+    let store = Store::open(&installation.store_path()).unwrap();
+    assert_eq!(store.gates().unwrap(), [], "a plan changes no gates");
+    drop(store);
     let told = installation.run("plan", &[]).await;
     assert!(told.output.starts_with("grant "), "{}", told.output);
     assert!(

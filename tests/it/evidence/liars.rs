@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use amser_roles::domain::RoleAction;
-use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
 
 use super::{Warnings, public_chain};
 use crate::support::rpc_proxy::RpcProxy;
@@ -92,6 +92,61 @@ async fn a_node_that_hides_every_payment_for_a_billing_interval_takes_no_role() 
     let touched = chain.update_expiry(story.stage.module, id, u64::MAX);
     touched.await.unwrap();
     story.stage.until_role(person, false).await;
+}
+
+#[tokio::test]
+async fn whoever_cancelled_once_is_asked_about_like_anybody_else() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let hiding = RpcProxy::start(&chain).await;
+    let mut story = Story::new(chain, &[&hiding]).await;
+    let stage = &story.stage;
+    // One came back to the plan after having cancelled it.
+    let (back, cancelled) = story.people[0];
+    stage.chain.cancel(stage.module, cancelled).await.unwrap();
+    stage.until_role(back, false).await;
+    let again = stage.pay(back).await;
+    stage.until_role(back, true).await;
+    // Another paid with a second wallet later, and cancelled only that.
+    let (other, _) = story.people[1];
+    let second = wallet("a second wallet").address();
+    let second = Person {
+        wallet: second,
+        ..other
+    };
+    stage.link(other.user, second.wallet);
+    let spare = stage.pay(second).await;
+    stage.barrier().await;
+    stage.chain.cancel(stage.module, spare).await.unwrap();
+    stage.barrier().await;
+    story.people[0].1 = again;
+    story.pay_unseen(&hiding).await;
+    story.until_said("no node tells of a payment").await;
+    story.stage.barrier().await;
+    for (person, _) in &story.people {
+        assert!(story.stage.has_role(*person));
+    }
+}
+
+#[tokio::test]
+async fn a_removal_that_a_node_could_not_confirm_is_asked_about_again_soon() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let proxy = RpcProxy::start(&chain).await;
+    let story = Story::new(chain, &[&proxy]).await;
+    let stage = &story.stage;
+    let (person, id) = story.people[0];
+    for (_, other) in &story.people[1..] {
+        let chain = &stage.chain;
+        chain.pay_when_due(stage.module, *other).await.unwrap();
+    }
+    proxy.set(|faults| faults.broken = Some(("eth_getCode", u64::MAX)));
+    let state = stage.chain.subscription(stage.module, id).await.unwrap();
+    let end = state.lastPaidAt + 3_600 + 600;
+    stage.chain.advance_to(end + 1).await.unwrap();
+    story.until_said("removals wait").await;
+    assert!(stage.has_role(person));
+    proxy.set(|faults| faults.broken = None);
+    stage.until_role(person, false).await;
+    assert_eq!(story.warnings.with("removals wait").len(), 1);
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
 //! Removals in bulk: stopped where they are concluded from absence, let through where somebody did something.
 
+use std::time::Duration;
+
 use alloy::primitives::U256;
 use amser_roles::domain::{GateId, GateMatch, GuildId, RoleId};
-use amser_roles::sandbox::discord::LocalDiscord;
-use serde_json::json;
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
+use amser_roles::sandbox::discord::{LocalDiscord, Reply};
+use serde_json::{Value, json};
 
-use crate::support::stage::{DEADLINE, Person, Stage, new_guild, wait};
+use crate::support::rpc_proxy::RpcProxy;
+use crate::support::stage::{DEADLINE, Person, Setting, Stage, new_guild, wait};
 
 async fn subscribers(stage: &Stage, count: usize) -> Vec<(Person, U256)> {
     let mut people = Vec::new();
@@ -17,7 +21,10 @@ async fn subscribers(stage: &Stage, count: usize) -> Vec<(Person, U256)> {
 
 /// Six members of another server hold a role by a gate that is then removed.
 async fn after_a_gate_was_removed() -> (Stage, GuildId, RoleId, Vec<(Person, U256)>) {
-    let stage = Stage::open().await;
+    remove_a_gate(Stage::open().await).await
+}
+
+async fn remove_a_gate(stage: Stage) -> (Stage, GuildId, RoleId, Vec<(Person, U256)>) {
     let people = subscribers(&stage, 6).await;
     let (guild, roles) = new_guild(&stage.discord, "Another", &["Crowd"]);
     for (person, _) in &people {
@@ -126,20 +133,69 @@ async fn a_mass_expiry_is_stopped() {
     }
 }
 
-#[tokio::test]
-async fn a_stopped_mass_removal_is_let_through_by_a_manager_and_it_is_noted_who_it_was() {
-    let (stage, guild, role, people) = after_a_gate_was_removed().await;
-    let owner = stage.discord.owner(guild).unwrap();
+/// What a manager is answered to `/amser approve` of this role.
+async fn ask_to_approve(stage: &Stage, guild: GuildId, role: RoleId) -> Reply {
+    let named = [("role", json!(role.to_string()))];
+    run(stage, guild, "amser approve", &named).await
+}
+
+/// What the owner of a server is answered to a command.
+async fn run(stage: &Stage, guild: GuildId, command: &str, options: &[(&str, Value)]) -> Reply {
     let registered = |discord: &LocalDiscord| !discord.commands(None).is_empty();
     let registered = stage
         .discord
         .wait_until("the commands are there", DEADLINE, registered);
     registered.await.unwrap();
-    let named = [("role", json!(role.to_string()))];
-    let asked = stage
-        .discord
-        .run_command(guild, owner, "amser approve", &named);
-    let asked = asked.await.unwrap();
+    let owner = stage.discord.owner(guild).unwrap();
+    let asked = stage.discord.run_command(guild, owner, command, options);
+    asked.await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_stopped_stays_so_while_the_node_is_away() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let proxy = RpcProxy::start(&chain).await;
+    let setting = Setting {
+        rpc_urls: vec![proxy.ws_url()],
+        ..Setting::default()
+    };
+    let mut stage = Stage::build(chain, setting).await;
+    stage.start();
+    let (stage, guild, role, people) = remove_a_gate(stage).await;
+    let newcomer = stage.newcomer("newcomer");
+    stage.pay(newcomer).await;
+    stage.barrier().await;
+    proxy.set(|faults| faults.dead = true);
+    proxy.cut_websockets();
+    let is_away = async {
+        loop {
+            let checked = run(&stage, guild, "amser check", &[]).await;
+            if checked.message.content.contains("can't read the chain") {
+                return;
+            }
+            // Whoever asks too often is told to slow down.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let is_away = tokio::time::timeout(DEADLINE, is_away);
+    is_away.await.expect("that the node is away is noticed");
+    // Nobody loses a role now; those who are looked at are to lose it all the same.
+    for (number, (person, _)) in people.iter().enumerate() {
+        let another = wallet(&format!("another {number}")).address();
+        stage.link(person.user, another);
+    }
+    stage.link(newcomer.user, newcomer.wallet);
+    stage.until_role(newcomer, true).await;
+    let asked = ask_to_approve(&stage, guild, role).await;
+    let text = asked.message.content;
+    assert!(text.contains("6 removals"), "{text}");
+}
+
+#[tokio::test]
+async fn a_stopped_mass_removal_is_let_through_by_a_manager_and_it_is_noted_who_it_was() {
+    let (stage, guild, role, people) = after_a_gate_was_removed().await;
+    let owner = stage.discord.owner(guild).unwrap();
+    let asked = ask_to_approve(&stage, guild, role).await;
     let button = asked.message.buttons.first().expect("something is stopped");
     let id = button.custom_id.as_deref().unwrap();
     let pressed = stage
@@ -163,4 +219,6 @@ async fn a_stopped_mass_removal_is_let_through_by_a_manager_and_it_is_noted_who_
         })
         .collect();
     assert_eq!(noted, [(guild, role, owner, 6)]);
+    let stopped = stage.store.stopped().unwrap();
+    assert_eq!(stopped, Default::default(), "nor after a restart");
 }

@@ -162,3 +162,33 @@ fn a_claim_that_the_gates_do_not_make_any_more_is_forgotten() {
     observe(&mut people, &[ROLE]);
     assert_eq!(planned(&people), forgets());
 }
+
+#[test]
+fn a_removal_is_dropped_while_the_module_of_a_newer_gate_is_read() {
+    let mut people = scene(Policy::default(), one_gate());
+    subscribe(&mut people, 4, paid(wallet(9), 1, 9_000));
+    observe(&mut people, &[ROLE]);
+    people.set_complete(BTreeSet::new());
+    for state in [AppliedState::Revoking, AppliedState::Claiming] {
+        ours(&mut people, ROLE, state);
+        let dropped = Plan {
+            dropped: vec![(GUILD, ADA, ROLE)],
+            ..Plan::default()
+        };
+        assert_eq!(planned(&people), dropped);
+        people.drop_removal(GUILD, ADA, ROLE);
+        assert_eq!(planned(&people), Plan::default());
+    }
+}
+
+#[test]
+fn who_has_no_wallet_loses_the_role_though_a_module_is_still_being_read() {
+    let mut people = scene(Policy::default(), one_gate());
+    observe(&mut people, &[ROLE]);
+    ours(&mut people, ROLE, AppliedState::Granted);
+    people.set_complete(BTreeSet::new());
+    assert_eq!(planned(&people), Plan::default());
+    people.set_forgotten(ADA, true);
+    people.set_wallets(ADA, Vec::new());
+    assert_eq!(planned(&people), revokes(Because::Forgotten));
+}

@@ -73,6 +73,26 @@ fn one_of_several_wallets_that_a_gate_needs_together_is_a_reason() {
 }
 
 #[test]
+fn a_wallet_that_left_before_the_role_was_lost_is_no_reason_to_lose_it_again() {
+    let mut people = scene(Policy::default(), one_gate());
+    subscribe(&mut people, 5, paid(wallet(5), 1, 9_000));
+    people.set_ended_links(ADA, vec![(wallet(5), LinkEnd::Unlinked)]);
+    let held_and_given = |people: &mut People| {
+        ours(people, ROLE, AppliedState::Granted);
+        observe(people, &[ROLE]);
+    };
+    held_and_given(&mut people);
+    let unlinked = Because::Left(LinkEnd::Unlinked);
+    assert_eq!(planned(&people), revokes(unlinked));
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
+    // Another wallet of hers paid since, for a while.
+    subscribe(&mut people, 9, paid(wallet(9), 1, 1));
+    held_and_given(&mut people);
+    let expired = holding(9, Access::Until(Timestamp(1 + 4_200)));
+    assert_eq!(planned(&people), revokes(expired));
+}
+
+#[test]
 fn being_forgotten_is_the_reason_before_everything_else() {
     for gates in [one_gate(), vec![]] {
         assert_eq!(because(gates, None, &[], true), Because::Forgotten);
