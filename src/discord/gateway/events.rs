@@ -96,11 +96,11 @@ impl Events {
 
     /// A session begins; [`Events::up`] follows.
     pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
-        self.connections(|connections| connections.bot = Some(ready.bot));
+        self.connections(|connections| connections.bot = Some(ready.user.id));
         // The bot may have been removed while no session told of it.
         let known: Vec<_> = self.shared.look(|guilds| guilds.keys().copied().collect());
         for guild in known {
-            if shard_of(guild, total) == shard && !ready.guilds.contains(&guild) {
+            if shard_of(guild, total) == shard && ready.guilds.iter().all(|one| one.id != guild) {
                 self.seen(Observation::GuildGone(guild));
             }
         }
