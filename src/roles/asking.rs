@@ -68,7 +68,7 @@ impl Roles {
             {
                 return true;
             }
-            let asked = with_removal(people, key, now, |removal| removal.questions());
+            let asked = removal(people, key, now).questions();
             if asked.is_empty() {
                 return true;
             }
@@ -98,9 +98,8 @@ impl Roles {
         for key in removals {
             self.confirming.awaited.remove(&key);
             let (guild, user, role) = key;
-            let verdict = with_removal(&self.people, key, now, |removal| {
-                removal.verdict(|question| answers.get(question).cloned())
-            });
+            let verdict =
+                removal(&self.people, key, now).verdict(|question| answers.get(question).cloned());
             match verdict {
                 Verdict::Confirmed => {
                     self.confirming.confirmed.insert(key);
@@ -118,16 +117,14 @@ impl Roles {
     }
 }
 
-/// Looks at one removal: the gates of the role and what the events tell of the member's access.
-fn with_removal<T>(
+/// One removal: the gates of the role and what the events tell of the member's access.
+fn removal(
     people: &People,
     (guild, user, role): Key,
     now: Timestamp,
-    look: impl FnOnce(Removal<'_, &dyn Fn(&ActiveQuestion) -> Access>) -> T,
-) -> T {
+) -> Removal<'_, impl Fn(&ActiveQuestion) -> Access> {
     let gates = people.gates(guild).iter();
-    let gates: Vec<_> = gates.filter(|gate| gate.roles.contains(&role)).collect();
-    let known = |question: &ActiveQuestion| {
+    let known = move |question: &ActiveQuestion| {
         let held = people.holdings().of(question.wallet).iter();
         let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
         let accesses = asked.map(|one| people.access(question.wallet, one));
@@ -135,10 +132,10 @@ fn with_removal<T>(
             .max_by_key(|access| (access.is_open(now), *access))
             .unwrap_or(Access::NeverPaid)
     };
-    look(Removal {
-        gates: &gates,
+    Removal {
+        gates: gates.filter(|gate| gate.roles.contains(&role)).collect(),
         wallets: people.wallets(user),
-        known: &known,
+        known,
         now,
-    })
+    }
 }
