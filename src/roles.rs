@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::Views;
+use crate::clock::sleep_until;
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, HeldBack, ModuleAddress, Policy, Question, RoleId,
@@ -184,14 +185,6 @@ impl Roles {
             self.tick().await?;
             self.tell_synced();
         }
-    }
-}
-
-/// Sleeps until then, or for ever.
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

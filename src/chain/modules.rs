@@ -10,7 +10,6 @@ mod reset;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -23,6 +22,7 @@ use super::processors::Processors;
 use super::state::{Context, Followed};
 use super::writer::Writer;
 use crate::abi::Layouts;
+use crate::clock::sleep_until;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
 use self::failures::Failures;
@@ -276,12 +276,4 @@ async fn read_past(
         .await?;
     }
     Ok(processors)
-}
-
-/// Never returns where there is no such moment.
-pub(super) async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }

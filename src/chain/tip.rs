@@ -14,7 +14,7 @@ use super::block::{self, BlockLogs};
 use super::compare::{self, History};
 use super::error::SessionError;
 use super::holes::{self, Holes};
-use super::modules::{self, Joins, sleep_until};
+use super::modules::{self, Joins};
 use super::node::Header;
 use super::node::heads::Heads;
 use super::node::{Chosen, Node, RpcError, read};
@@ -24,6 +24,7 @@ use super::reorg::window::Block;
 use super::reorg::{self, Path};
 use super::second_look;
 use super::state::{Context, Followed};
+use crate::clock::sleep_until;
 use crate::domain::ModuleAddress;
 
 /// A head that jumps back further than this makes another node, if one is further, the better choice at once.

@@ -20,7 +20,8 @@ pub(crate) fn rare_delay(refusals: u32) -> Duration {
     doubled(RARELY, refusals)
 }
 
-fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
+/// The first pause doubled so many times, up to the longest.
+pub(crate) fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
     first
         .saturating_mul(2_u32.saturating_pow(times.min(16)))
         .min(longest)

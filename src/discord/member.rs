@@ -25,7 +25,7 @@ pub(crate) struct MemberBody {
 }
 
 /// As much of Discord's user object.
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(crate) struct UserBody {
     pub(crate) id: UserId,
 }

@@ -70,4 +70,10 @@ impl Requests {
             *place = asks;
         }
     }
+
+    /// Whether all connections are up.
+    pub(super) fn is_whole(&self) -> bool {
+        let shards = self.0.lock().expect("the list of shards does not panic");
+        !shards.is_empty() && shards.iter().all(Option::is_some)
+    }
 }

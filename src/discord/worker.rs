@@ -17,6 +17,7 @@ use super::limits::Lane;
 use super::rest::Permit;
 use super::server::{End, Next, scope};
 use super::shared::{Shared, Step, snowflake};
+use crate::clock::sleep_until;
 use crate::domain::{GuildId, RoleAction, RoleChange};
 use crate::text;
 
@@ -127,16 +128,10 @@ async fn sleep(
     stop: &CancellationToken,
     reading: &mut JoinSet<()>,
 ) {
-    let until = async {
-        match until {
-            Some(until) => tokio::time::sleep_until(until.into()).await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         () = stop.cancelled() => {}
         () = wake.notified() => {}
-        () = until => {}
+        () = sleep_until(until) => {}
         Some(ended) = reading.join_next() => ended.expect("nothing panics while the roles are read"),
     }
 }

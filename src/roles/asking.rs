@@ -97,13 +97,14 @@ impl Roles {
                 return true;
             }
             let is_absence = change.cause.evidence() == Evidence::Absence;
-            let asked = with_removal(people, key, now, |removal| {
-                let is_asked = is_absence || removal.is_by_the_clock();
-                is_asked.then(|| removal.questions())
-            });
-            let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
-                return true;
+            let removal = removal(people, key, now);
+            let asked = match is_absence || removal.is_by_the_clock() {
+                true => removal.questions(),
+                false => Vec::new(),
             };
+            if asked.is_empty() {
+                return true;
+            }
             if awaited.insert(key) {
                 removals.push(key);
                 questions.extend(asked);
@@ -134,9 +135,8 @@ impl Roles {
                 self.people.touch(key.1);
                 continue;
             };
-            let verdict = with_removal(&self.people, key, now, |removal| {
-                removal.verdict(|question| answers.get(question).cloned())
-            });
+            let verdict =
+                removal(&self.people, key, now).verdict(|question| answers.get(question).cloned());
             match verdict {
                 Verdict::Confirmed => {
                     self.confirming.confirmed.insert(key);
@@ -162,16 +162,14 @@ impl Roles {
     }
 }
 
-/// Looks at one removal: the gates of the role and what the events tell of the member's access.
-fn with_removal<T>(
+/// One removal: the gates of the role and what the events tell of the member's access.
+fn removal(
     people: &People,
     (guild, user, role): Key,
     now: Timestamp,
-    look: impl FnOnce(Removal<'_, &dyn Fn(&ActiveQuestion) -> Access>) -> T,
-) -> T {
+) -> Removal<'_, impl Fn(&ActiveQuestion) -> Access> {
     let gates = people.gates(guild).iter();
-    let gates: Vec<_> = gates.filter(|gate| gate.roles.contains(&role)).collect();
-    let known = |question: &ActiveQuestion| {
+    let known = move |question: &ActiveQuestion| {
         let held = people.holdings().of(question.wallet).iter();
         let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
         let accesses = asked.map(|one| (people.access(question.wallet, one), one.id));
@@ -180,10 +178,10 @@ fn with_removal<T>(
             .max_by_key(|(access, id)| (access.is_open(now), *id))
             .map_or(Access::NeverPaid, |(access, _)| access)
     };
-    look(Removal {
-        gates: &gates,
+    Removal {
+        gates: gates.filter(|gate| gate.roles.contains(&role)).collect(),
         wallets: people.wallets(user),
-        known: &known,
+        known,
         now,
-    })
+    }
 }

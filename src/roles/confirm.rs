@@ -19,7 +19,7 @@ pub enum Verdict {
 /// A member and the gates of the role that is to be taken.
 pub struct Removal<'a, K> {
     /// The gates that give it.
-    pub gates: &'a [&'a Gate],
+    pub gates: Vec<&'a Gate>,
     /// The member's wallets.
     pub wallets: &'a [Wallet],
     /// The best access that the events tell of ([`Access::NeverPaid`]: of none).
@@ -158,9 +158,8 @@ mod tests {
         answer: fn(u64, u8) -> ActiveAnswer,
     ) -> (Vec<(u64, u8)>, Verdict) {
         let key = |question: &ActiveQuestion| (question.plan.0.to::<u64>(), question.wallet.0.0[0]);
-        let gates = [gate];
         let removal = Removal {
-            gates: &gates,
+            gates: vec![gate],
             wallets,
             known: |question: &ActiveQuestion| known(key(question).0),
             now: NOW,

@@ -41,17 +41,6 @@ impl Person {
     pub fn seat(&self, guild: GuildId) -> Option<&Seat> {
         self.seats.iter().find(|seat| seat.guild == guild)
     }
-
-    /// The person in one server, and whether they are new there.
-    fn seat_mut(&mut self, guild: GuildId) -> (&mut Seat, bool) {
-        let at = self.seats.iter().position(|seat| seat.guild == guild);
-        let is_new = at.is_none();
-        let at = at.unwrap_or_else(|| {
-            self.seats.push(Seat::new(guild));
-            self.seats.len() - 1
-        });
-        (&mut self.seats[at], is_new)
-    }
 }
 
 /// Everything that a plan of role changes is made from.

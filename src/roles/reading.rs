@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::people::{People, Presence};
+use crate::discord::backoff::doubled;
 use crate::discord::{Discord, Failure, Reason, SeenMember};
 use crate::domain::{GuildId, ManualRoles, MembersIntent, SyncOutcome, UserId};
 
@@ -255,13 +256,10 @@ impl Reading {
             warn!(%guild, error = sentence, "the server's members could not be read");
         }
         let tries = before.map_or(0, |before| before.tries);
-        let pause = RETRY
-            .saturating_mul(2_u32.saturating_pow(tries))
-            .min(longest);
         let unreadable = Unreadable {
-            tries: (tries + 1).min(16),
+            tries: tries.saturating_add(1),
             sentence,
-            retry_at: Instant::now() + pause,
+            retry_at: Instant::now() + doubled((RETRY, longest), tries),
         };
         self.unreadable.insert(guild, unreadable);
     }

@@ -20,7 +20,11 @@ impl Roles {
     /// Brings Discord a step closer to what should be. Touches only people whose evidence changed.
     pub(super) async fn tick(&mut self) -> anyhow::Result<()> {
         self.decide().await?;
-        self.remember_sightings().await?;
+        let sightings = self.people.take_sightings();
+        if !sightings.is_empty() {
+            let store = self.store.clone();
+            blocking(move || store.saw(&sightings)).await?;
+        }
         self.read_on();
         Ok(())
     }
@@ -232,14 +236,5 @@ impl Roles {
             .counts
             .send_if_modified(|before| std::mem::replace(before, counts) != counts);
         self.progress.counts_due = (false, started + started.elapsed() * 50);
-    }
-
-    async fn remember_sightings(&mut self) -> anyhow::Result<()> {
-        let sightings = self.people.take_sightings();
-        if sightings.is_empty() {
-            return Ok(());
-        }
-        let store = self.store.clone();
-        blocking(move || store.saw(&sightings)).await
     }
 }

@@ -60,12 +60,11 @@ struct Connection<'a> {
     shard: &'a Shard,
     socket: Socket,
     session: &'a mut Option<Session>,
-    is_up: bool,
     heartbeat: Duration,
     next_heartbeat: Instant,
     is_acknowledged: bool,
     pending: Pending,
-    /// Requests for members; only while the session is up.
+    /// Requests for members, once the session is up.
     asks: Option<mpsc::UnboundedReceiver<Ask>>,
 }
 
@@ -93,7 +92,6 @@ pub(super) async fn connect(
         shard,
         socket,
         session,
-        is_up: false,
         heartbeat: HANDSHAKE,
         next_heartbeat: Instant::now() + HANDSHAKE,
         is_acknowledged: true,
@@ -168,7 +166,7 @@ impl Connection<'_> {
                 },
                 () = self.shard.stop.cancelled() => Err(End::new(Next::Stop, "stopped")),
                 () = tokio::time::sleep_until(self.next_heartbeat) => self.beat().await,
-                () = &mut overdue, if !self.is_up => {
+                () = &mut overdue, if self.asks.is_none() => {
                     Err(End::new(Next::Resume, "no session in time"))
                 }
                 ask = next_ask(&mut self.pending, &mut self.asks, free_at) => {
@@ -252,7 +250,6 @@ impl Connection<'_> {
     }
 
     fn up(&mut self, is_new: bool) {
-        self.is_up = true;
         let (sender, asks) = mpsc::unbounded_channel();
         self.asks = Some(asks);
         self.shard.events.up(self.shard.id, is_new, sender);

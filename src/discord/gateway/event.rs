@@ -45,13 +45,21 @@ pub(super) enum Event {
 }
 
 /// The beginning of a session.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Ready {
-    pub(super) bot: UserId,
+    /// The bot.
+    pub(super) user: UserBody,
     /// All servers of this shard that the bot is in.
-    pub(super) guilds: Vec<GuildId>,
+    pub(super) guilds: Vec<Guild>,
     pub(super) session_id: String,
     pub(super) resume_gateway_url: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Guild {
+    pub(super) id: GuildId,
+    #[serde(default)]
+    unavailable: bool,
 }
 
 /// A part of the answer to a request for members.
@@ -69,21 +77,6 @@ pub(super) struct RateLimited {
     /// Seconds.
     pub(super) retry_after: f64,
     pub(super) nonce: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Guild {
-    id: GuildId,
-    #[serde(default)]
-    unavailable: bool,
-}
-
-#[derive(Deserialize)]
-struct ReadyBody {
-    user: UserBody,
-    guilds: Vec<Guild>,
-    session_id: String,
-    resume_gateway_url: String,
 }
 
 /// An event that concerns a server.
@@ -135,15 +128,7 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
     // Only numbers are given out as nonces.
     let number = |nonce: Option<String>| nonce.and_then(|nonce| nonce.parse().ok());
     Ok(match name {
-        "READY" => {
-            let body: ReadyBody = serde_json::from_str(data)?;
-            Event::Ready(Ready {
-                bot: body.user.id,
-                guilds: body.guilds.into_iter().map(|guild| guild.id).collect(),
-                session_id: body.session_id,
-                resume_gateway_url: body.resume_gateway_url,
-            })
-        }
+        "READY" => Event::Ready(serde_json::from_str(data)?),
         "RESUMED" => Event::Resumed,
         // An unavailable server is an outage of Discord's; it comes back by itself.
         "GUILD_CREATE" | "GUILD_DELETE" => {

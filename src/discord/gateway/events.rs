@@ -1,6 +1,5 @@
 //! What is made of the gateway's events: observations, the state of the connections, and commands.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use serenity::model::application::Interaction;
@@ -8,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::event::{Event, Ready};
 use crate::discord::Observation;
-use crate::discord::requests::{Ask, shard_of};
+use crate::discord::requests::{Ask, Requests, shard_of};
 use crate::discord::shared::{Guild, Shared};
 use crate::domain::UserId;
 
@@ -20,12 +19,9 @@ pub(super) struct Events {
     connections: Mutex<Connections>,
 }
 
-/// The connections of all shards.
+/// What is known of the connections of all shards; which are up, [`Requests`] knows.
 #[derive(Default)]
 struct Connections {
-    shards: u32,
-    /// Those that are up.
-    up: BTreeSet<u32>,
     /// A session began, and that was not told yet.
     is_new: bool,
     /// The bot itself.
@@ -52,14 +48,15 @@ impl Events {
     }
 
     /// Changes the connections and tells when they became whole or broke.
-    fn connections(&self, change: impl FnOnce(&mut Connections)) {
+    fn connections(&self, change: impl FnOnce(&Requests, &mut Connections)) {
         let mut connections = self
             .connections
             .lock()
             .expect("the connections do not panic");
-        let was_whole = connections.is_whole();
-        change(&mut connections);
-        let whole = connections.is_whole();
+        let requests = &self.shared.requests;
+        let was_whole = requests.is_whole();
+        change(requests, &mut connections);
+        let whole = requests.is_whole();
         if whole != was_whole {
             tracing::info!(connected = whole, "Discord gateway");
             self.shared.connected(whole);
@@ -71,36 +68,28 @@ impl Events {
 
     /// So many shards are to be connected from now on; none is yet.
     pub(super) fn begin(&self, shards: u32) {
-        self.shared.requests.reset(shards);
-        self.connections(|connections| {
-            connections.shards = shards;
-            connections.up.clear();
-        });
+        self.connections(|requests, _| requests.reset(shards));
     }
 
     /// A session was begun or resumed.
     pub(super) fn up(&self, shard: u32, is_new: bool, asks: mpsc::UnboundedSender<Ask>) {
-        self.shared.requests.set(shard, Some(asks));
-        self.connections(|connections| {
-            connections.up.insert(shard);
+        self.connections(|requests, connections| {
+            requests.set(shard, Some(asks));
             connections.is_new |= is_new;
         });
     }
 
     pub(super) fn down(&self, shard: u32) {
-        self.shared.requests.set(shard, None);
-        self.connections(|connections| {
-            connections.up.remove(&shard);
-        });
+        self.connections(|requests, _| requests.set(shard, None));
     }
 
     /// A session begins; [`Events::up`] follows.
     pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
-        self.connections(|connections| connections.bot = Some(ready.bot));
+        self.connections(|_, connections| connections.bot = Some(ready.user.id));
         // The bot may have been removed while no session told of it.
         let known: Vec<_> = self.shared.look(|guilds| guilds.keys().copied().collect());
         for guild in known {
-            if shard_of(guild, total) == shard && !ready.guilds.contains(&guild) {
+            if shard_of(guild, total) == shard && ready.guilds.iter().all(|one| one.id != guild) {
                 self.seen(Observation::GuildGone(guild));
             }
         }
@@ -157,11 +146,5 @@ impl Events {
             .lock()
             .expect("the connections do not panic");
         connections.bot == Some(user)
-    }
-}
-
-impl Connections {
-    fn is_whole(&self) -> bool {
-        self.shards > 0 && self.up.len() == self.shards as usize
     }
 }

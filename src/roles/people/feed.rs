@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashSet;
-
 use super::{Holdings, LOOK_EVERYWHERE, People, Person, Presence, Seat};
 use crate::domain::{
-    AppliedState, Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Plan, PlanId, RoleAction,
-    RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
+    AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, RoleAction, RoleChange,
+    RoleId, Subscription, SubscriptionId, UserId, Wallet,
 };
 
 /// From the store.
@@ -188,11 +186,23 @@ impl People {
 
     /// The person's seat in the server, which is to be read if it is new.
     fn seat(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
-        let (seat, is_new) = self.persons.entry(user).or_default().seat_mut(guild);
-        if is_new {
+        let seats = &mut self.persons.entry(user).or_default().seats;
+        let at = seats.iter().position(|seat| seat.guild == guild);
+        let at = at.unwrap_or_else(|| {
             self.servers.entry(guild).or_default().insert(user);
             self.unread.push((guild, user));
-        }
+            seats.push(Seat::new(guild));
+            seats.len() - 1
+        });
+        &mut seats[at]
+    }
+
+    /// The seat of a person of whom something is heard just now.
+    fn heard(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
+        self.news += 1;
+        let news = self.news;
+        let seat = self.seat(user, guild);
+        seat.heard = news;
         seat
     }
 
@@ -271,11 +281,7 @@ impl People {
     }
 
     fn hear(&mut self, guild: GuildId, user: UserId, presence: Presence, roles: &[RoleId]) {
-        self.news += 1;
-        let news = self.news;
-        let seat = self.seat(user, guild);
-        seat.heard = news;
-        if seat.see(presence, roles) {
+        if self.heard(user, guild).see(presence, roles) {
             self.touch(user);
             self.tidy(user);
         }
@@ -316,11 +322,9 @@ impl People {
 
     /// Discord made a change.
     pub fn acknowledge(&mut self, guild: GuildId, user: UserId, role: RoleId, action: RoleAction) {
-        self.news += 1;
-        let news = self.news;
-        let seat = self.seat(user, guild);
-        seat.heard = news;
-        seat.acknowledge(role, action);
+        if self.heard(user, guild).acknowledge(role, action) {
+            self.unread.push((guild, user));
+        }
         self.touch(user);
         self.tidy(user);
     }
@@ -354,11 +358,7 @@ impl People {
 
     /// Before all holders of claimed roles are read: who held one only is forgotten, and read again if they still do.
     pub fn forget_claimed(&mut self, guild: GuildId) {
-        if self.policy().manual_roles != ManualRoles::Claim {
-            return;
-        }
-        let seated: FxHashSet<_> = self.servers.get(&guild).cloned().unwrap_or_default();
-        for user in seated {
+        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
             let person = self.persons.entry(user).or_default();
             let is_ours = person.seats.iter().any(|seat| !seat.applied.is_empty());
             if person.wallets.is_empty() && !is_ours {

@@ -32,6 +32,9 @@ pub struct Seat {
     pub applied: SmallVec<[(RoleId, AppliedState); 1]>,
     /// [`super::People`]'s count of news when something was last heard of the person here: what was asked before is older.
     pub(super) heard: u64,
+    /// What was last heard does not show a change of ours that was still to be acknowledged: it may be older than the change,
+    /// or somebody may have undone it by hand.
+    is_in_doubt: bool,
 }
 
 impl Seat {
@@ -42,6 +45,7 @@ impl Seat {
             held: SmallVec::new(),
             applied: SmallVec::new(),
             heard: 0,
+            is_in_doubt: false,
         }
     }
 
@@ -58,6 +62,15 @@ impl Seat {
 
     /// Sets the person as just seen; whether that differs from before.
     pub(super) fn see(&mut self, presence: Presence, roles: &[RoleId]) -> bool {
+        self.is_in_doubt = self.applied.iter().any(|(role, state)| {
+            let shown = roles.contains(role);
+            state.outstanding()
+                == Some(if shown {
+                    RoleAction::Revoke
+                } else {
+                    RoleAction::Grant
+                })
+        });
         let differs = self.presence != presence || self.held.as_slice() != roles;
         if differs {
             self.presence = presence;
@@ -71,13 +84,15 @@ impl Seat {
         self.applied.extend(state.map(|state| (role, state)));
     }
 
-    /// Discord acknowledged a change. An intent that is newer than the change stays.
-    pub(super) fn acknowledge(&mut self, role: RoleId, action: RoleAction) {
+    /// Discord acknowledged a change. An intent that is newer than the change stays. Whether the person is to be read again,
+    /// because something else was heard meanwhile.
+    pub(super) fn acknowledge(&mut self, role: RoleId, action: RoleAction) -> bool {
         self.held.retain(|other| *other != role);
         // One who left meanwhile lost the role again.
         if action == RoleAction::Grant && self.presence != Presence::Absent {
             self.held.push(role);
         }
         self.set_applied(role, AppliedState::acknowledged(self.state(role), action));
+        std::mem::take(&mut self.is_in_doubt)
     }
 }

@@ -163,3 +163,35 @@ fn what_was_seen_outlives_a_reload() {
     people.tidy_everyone();
     assert_eq!(people.everyone().count(), 0, "the link is gone");
 }
+
+#[test]
+fn what_was_heard_while_a_change_was_under_way_and_does_not_show_it_is_read_again() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(1)]);
+    people.see(GUILD, ADA, &[], false);
+    people.take_unread();
+    let granting = Some(AppliedState::Granting);
+    people.set_applied(GUILD, ADA, ROLE, granting);
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    assert!(people.take_unread().is_empty(), "nothing else was heard");
+    people.see(GUILD, ADA, &[ROLE], false);
+    people.set_applied(GUILD, ADA, ROLE, granting);
+    people.see(GUILD, ADA, &[ROLE], false);
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    assert!(people.take_unread().is_empty(), "the change was shown");
+    // Taken by hand between the change and its acknowledgement, or seen before the change.
+    people.set_applied(GUILD, ADA, ROLE, granting);
+    people.see(GUILD, ADA, &[], false);
+    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    assert_eq!(people.take_unread(), [(GUILD, ADA)]);
+    people.read(GUILD, ADA, Some((&[], false)), people.news());
+    assert!(
+        people
+            .person(ADA)
+            .unwrap()
+            .seat(GUILD)
+            .unwrap()
+            .held
+            .is_empty()
+    );
+}
