@@ -161,6 +161,16 @@ impl Story {
         report.expect("no report came").unwrap()
     }
 
+    /// So many reports, and no more: the queue is empty a moment before the last one is told.
+    async fn reports(&mut self, count: usize) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while reports.len() < count {
+            reports.push(self.report().await);
+        }
+        assert_eq!(self.told(), []);
+        reports
+    }
+
     /// The reports so far.
     fn told(&mut self) -> Vec<Report> {
         std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
@@ -247,8 +257,7 @@ async fn grants_leave_before_revokes_and_each_change_costs_one_request() {
         sent[0].reason.as_deref(),
         Some("amser: no subscription backs this role")
     );
-    let told = story.told();
-    assert_eq!(told.len(), 20);
+    let told = story.reports(20).await;
     assert!(told.iter().all(|report| report.answered == Answered::Done));
     story.end().await;
 }
