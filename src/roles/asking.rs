@@ -1,6 +1,6 @@
 //! Asks the contracts before a role is taken for want of something: a node that leaves events out shows the same absence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,7 +30,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(3_600);
 pub(super) struct Confirming {
     pub(super) asking: JoinSet<Answers>,
     /// Removals whose answers are awaited.
-    awaited: FxHashSet<Key>,
+    awaited: BTreeSet<Key>,
     /// Removals that were confirmed since the member was planned for last.
     confirmed: FxHashSet<Key>,
     /// Rounds in a row in which something was not answered.
@@ -49,13 +49,15 @@ pub(super) struct Answers {
 impl Confirming {
     /// Whether a removal of a role of the member waits for an answer.
     pub(super) fn awaits(&self, guild: GuildId, user: UserId) -> bool {
-        let mut awaited = self.awaited.iter();
-        awaited.any(|(of, whose, _)| (*of, *whose) == (guild, user))
+        let all = (guild, user, RoleId(0))..=(guild, user, RoleId(u64::MAX));
+        self.awaited.range(all).next().is_some()
     }
 
     /// Whether any removal in the server does.
     pub(super) fn awaits_in(&self, guild: GuildId) -> bool {
-        self.awaited.iter().any(|(of, ..)| *of == guild)
+        let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
+        let all = (guild, UserId(0), RoleId(0))..=last;
+        self.awaited.range(all).next().is_some()
     }
 
     /// These removals could not be confirmed: they are asked about again after a pause.

@@ -11,18 +11,23 @@ const TWO_MINUTES: Duration = Duration::from_secs(120);
 /// A round of the sweep comes a minute after the session began.
 const BEFORE_THE_SWEEP: Duration = Duration::from_secs(40);
 
-#[tokio::test]
-async fn without_member_events_payments_act_at_once_and_who_comes_back_is_found_within_two_minutes()
-{
-    let stage = Stage::open().await;
-    let (ada, id) = stage.subscriber("ada").await;
-    let (grace, _) = stage.subscriber("grace").await;
+/// Returns when the service goes on in a session without the intent.
+async fn withdraw_the_intent(stage: &Stage) {
     let sessions = stage.discord.identified();
     stage.discord.withdraw_members_intent();
     let anew = move |discord: &LocalDiscord| discord.identified() > sessions;
     let anew = stage.discord.wait_until("a new session", DEADLINE, anew);
     anew.await.unwrap();
     stage.barrier().await;
+}
+
+#[tokio::test]
+async fn without_member_events_payments_act_at_once_and_who_comes_back_is_found_within_two_minutes()
+{
+    let stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    let (grace, _) = stage.subscriber("grace").await;
+    withdraw_the_intent(&stage).await;
     stage.chain.cancel(stage.module, id).await.unwrap();
     stage.until_role(ada, false).await;
     stage.pay(ada).await;
@@ -53,12 +58,7 @@ async fn without_member_events_payments_act_at_once_and_who_comes_back_is_found_
 async fn without_member_events_who_uses_a_command_is_seen_at_once() {
     let stage = Stage::open().await;
     let (ada, _) = stage.subscriber("ada").await;
-    let sessions = stage.discord.identified();
-    stage.discord.withdraw_members_intent();
-    let anew = move |discord: &LocalDiscord| discord.identified() > sessions;
-    let anew = stage.discord.wait_until("a new session", DEADLINE, anew);
-    anew.await.unwrap();
-    stage.barrier().await;
+    withdraw_the_intent(&stage).await;
     stage.discord.remove_member(stage.guild, ada.user).unwrap();
     stage.discord.add_member(stage.guild, ada.user).unwrap();
     let status = stage
