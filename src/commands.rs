@@ -1,4 +1,4 @@
-//! Slash commands and buttons: acknowledged at once on the gateway's thread, worked out and answered elsewhere.
+//! Slash commands and buttons: acknowledged at once, worked out and answered in a task.
 //!
 //! Only the one who asked sees an answer. What goes wrong inside is logged; the member reads one sentence.
 
@@ -30,7 +30,7 @@ use crate::discord::Discord;
 use crate::domain::DiscordStatus;
 use crate::text;
 
-/// The framework with every command, for [`crate::discord::connect`]. Call it on the runtime that shall do the work.
+/// The framework with every command, for [`crate::discord::connect`].
 pub fn framework(
     discord: &Discord,
     application: NonZeroU64,

@@ -1,4 +1,4 @@
-//! How a command runs: acknowledged at once, worked out on the program's own runtime, answered when that is done.
+//! How a command runs: acknowledged at once, worked out in a task of its own, answered when that is done.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use serenity::all::{
     ComponentInteraction, Context as SerenityContext, CreateInteractionResponse,
     CreateInteractionResponseMessage, Member,
 };
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
@@ -57,8 +56,6 @@ pub(super) struct Commands {
     application: NonZeroU64,
     members: Limiter<UserId>,
     costly: Limiter<(GuildId, Costly)>,
-    /// The program's own runtime: the gateway's has one thread, which must not wait.
-    runtime: Handle,
 }
 
 /// A command that costs many requests, or one that Discord may refuse.
@@ -197,7 +194,6 @@ pub(super) async fn defer_component(
 }
 
 impl Commands {
-    /// Call it on the runtime that shall do the work.
     pub(super) fn new(discord: &Discord, application: NonZeroU64, services: Services) -> Self {
         Self {
             members: Limiter::new(services.per_minute),
@@ -205,11 +201,10 @@ impl Commands {
             services,
             discord: discord.clone(),
             application,
-            runtime: Handle::current(),
         }
     }
 
-    /// Works on an acknowledged interaction on the program's runtime, and sends the answer. The work does not begin when
+    /// Works on an acknowledged interaction in a task, and sends the answer. The work does not begin when
     /// the user is over the limit.
     pub(super) fn work(
         self: &Arc<Self>,
@@ -227,8 +222,8 @@ impl Commands {
                 Err(wait) => Ok(Ok(Answer::text(text::too_fast(wait)))),
             }
         };
-        let work = self.runtime.spawn(work);
-        self.runtime.spawn(async move {
+        let work = tokio::spawn(work);
+        tokio::spawn(async move {
             let answer = match work.await {
                 Ok(Ok(Ok(answer))) => answer,
                 Ok(Ok(Err(error))) => {
