@@ -267,6 +267,8 @@ fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
         checkout_url: config.amser.checkout_url.clone(),
         sign_in,
         wallet_connect: config.web.wallet_connect.clone(),
+        contact: None,
+        privacy_url: None,
     }
 }
 

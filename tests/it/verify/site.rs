@@ -143,6 +143,8 @@ pub(crate) async fn start(setup: Setup) -> Running {
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
             wallet_connect: setup.wallet_connect,
+            contact: Some("help@club.example".to_owned()),
+            privacy_url: Some(Url::parse("https://club.example/privacy").unwrap()),
         },
         cookie_key: Key::generate(),
         store: setup.store.clone(),
