@@ -1,6 +1,7 @@
 //! Everything that is served over HTTP: the wallet page, Discord sign-in, health, status and metrics.
 
 mod address;
+mod assets;
 mod blocking;
 pub mod control;
 mod error;
@@ -24,7 +25,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use axum_extra::extract::cookie::Key;
 use futures_util::future::BoxFuture;
@@ -39,6 +42,7 @@ use crate::domain::{
     ChainStatus, Counts, DiscordStatus, Question, SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
+use crate::merchants::Merchants;
 use crate::store::Store;
 
 pub use health::{UPKEEP_EVERY, keep_metrics_small, while_starting};
@@ -72,6 +76,10 @@ pub struct WebSettings {
     pub sign_in: SignIn,
     /// What visitors with a wallet on another device are offered.
     pub wallet_connect: Option<WalletConnect>,
+    /// Who runs the service: an e-mail address, an https address, or words. Shown on every page.
+    pub contact: Option<String>,
+    /// The operator's privacy policy. Linked on every page.
+    pub privacy_url: Option<Url>,
 }
 
 /// A merchant's WalletConnect project, for wallets on another device.
@@ -122,6 +130,8 @@ pub struct WebState {
     pub wallets: SignatureCheck,
     /// Names and pictures of servers and members.
     pub profiles: Profiles,
+    /// What merchants and managers of servers may do.
+    pub merchants: Merchants,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
@@ -184,12 +194,17 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
     Ok(Router::new()
         .merge(limited)
         .merge(health::router())
-        .merge(view::assets())
-        .route("/", get(async || view::front()))
+        .merge(assets::router())
+        .route("/", get(front))
         .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
         .layer(from_fn(layers::count))
         .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals))
         .layer(from_fn_with_state(Arc::clone(&site), layers::protect))
         .with_state(site))
+}
+
+async fn front(State(site): State<Arc<Site>>) -> Response {
+    view::front(site.settings())
 }

@@ -218,6 +218,8 @@ impl IntoResponse for WebError {
         let body = json!({ "error": { "code": self.code(), "message": self.message() } });
         let mut response = Json(body).into_response();
         self.dress(&mut response);
+        // For `layers::show_refusals`.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
@@ -37,13 +37,32 @@ pub(super) fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::GET && accepts.is_some_and(|kinds| kinds.contains("text/html"))
 }
 
-/// A refusal as a page or as JSON.
-pub(super) fn refuse(error: WebError, as_page: bool) -> Response {
-    if as_page {
-        view::refusal(error)
-    } else {
-        error.into_response()
+/// A refusal; [`show_refusals`] makes a page of it where one was asked for.
+pub(super) fn refuse(error: WebError, _as_page: bool) -> Response {
+    error.into_response()
+}
+
+/// Shows a refusal as a page where a person's browser asked for one: handlers and extractors answer with the error alone.
+pub(super) async fn show_refusals(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let as_page = wants_page(request.method(), request.headers());
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<WebError>() else {
+        return response;
+    };
+    if !as_page {
+        return response;
     }
+    // Its other headers stay: cookies, and when to come back.
+    let (about, body) = view::refusal(site.settings(), error).into_parts();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.extend(about.headers);
+    *response.body_mut() = body;
+    response
 }
 
 /// Whom a request comes from.
@@ -65,10 +84,7 @@ pub(super) async fn limit(State(site): State<Arc<Site>>, request: Request, next:
     let address = client(&site, &request);
     match site.addresses.take(address, Instant::now()) {
         Ok(()) => next.run(request).await,
-        Err(wait) => refuse(
-            WebError::TooManyRequests(wait),
-            wants_page(request.method(), request.headers()),
-        ),
+        Err(wait) => WebError::TooManyRequests(wait).into_response(),
     }
 }
 
@@ -128,13 +144,13 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
 }
 
 /// No such page.
-pub(super) async fn not_found(method: Method, headers: HeaderMap) -> Response {
-    refuse(WebError::NotFound, wants_page(&method, &headers))
+pub(super) async fn not_found() -> WebError {
+    WebError::NotFound
 }
 
 /// No such request to this page.
-pub(super) async fn method_not_allowed(method: Method, headers: HeaderMap) -> Response {
-    refuse(WebError::MethodNotAllowed, wants_page(&method, &headers))
+pub(super) async fn method_not_allowed() -> WebError {
+    WebError::MethodNotAllowed
 }
 
 /// A handler panicked: a bug, and no words of it for the visitor.

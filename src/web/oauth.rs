@@ -158,7 +158,7 @@ async fn come_back(
             let url = under(&site.settings().public_url, &format!("verify/{link}"));
             Redirect::to(url.as_str()).into_response()
         }
-        None => view::signed_in(),
+        None => view::signed_in(site.settings()),
     };
     Ok((jar, next).into_response())
 }

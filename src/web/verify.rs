@@ -94,13 +94,13 @@ async fn show(site: &Site, token: &str, visitor: &Visitor) -> Result<Response, W
     let LinkRequest { user, guild, .. } = open_working(site, token).await?.request;
     match belongs_to(site, visitor, user) {
         Ok(()) => {}
-        Err(WebError::SignInRequired) => return Ok(view::sign_in(token)),
-        Err(WebError::OtherMember) => return Ok(view::other_member(token)),
+        Err(WebError::SignInRequired) => return Ok(view::sign_in(site.settings(), token)),
+        Err(WebError::OtherMember) => return Ok(view::other_member(site.settings(), token)),
         Err(error) => return Err(error),
     }
     let profile = site.profile(guild, user).await?;
     let csrf = visitor.0.as_ref().map(|session| session.csrf.as_str());
-    Ok(view::link(&view::LinkPage {
+    let shown = view::LinkPage {
         token,
         profile: &profile,
         guild,
@@ -108,7 +108,8 @@ async fn show(site: &Site, token: &str, visitor: &Visitor) -> Result<Response, W
         chain_id: site.settings().chain_id,
         types_name: matches!(site.settings().sign_in, SignIn::TypeTheName),
         wallet_connect: site.settings().wallet_connect.as_ref(),
-    }))
+    };
+    Ok(view::link(site.settings(), &shown))
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
 
+mod assets;
 mod away;
 pub(crate) mod contract_wallets;
 mod failover;

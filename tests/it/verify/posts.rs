@@ -239,7 +239,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     let page = browser.get("/verify/x").await;
     assert_eq!(page.status(), 429);
     assert!(page.text().await.unwrap().starts_with("<!DOCTYPE html>"));
-    for path in ["/healthz", "/api/status", "/assets/page.css"] {
+    for path in ["/healthz", "/api/status", "/favicon.ico"] {
         assert_eq!(browser.get(path).await.status(), 200, "{path}");
     }
 }
@@ -337,7 +337,7 @@ async fn every_answer_carries_the_security_headers() {
             "/",
             "/nothing",
             "/healthz",
-            "/assets/verify.js",
+            "/favicon.ico",
             "/oauth/login",
         ] {
             let answer = ada.browser.get(path).await;
@@ -364,7 +364,7 @@ async fn every_answer_carries_the_security_headers() {
         assert!(!page.contains("<style") && !page.contains("onclick") && !page.contains("style="));
         for tag in page.split("<script").skip(1) {
             assert!(
-                tag.contains("src=\"/assets/verify.js\"></script>"),
+                tag.contains("src=\"/assets/") && tag.contains("/verify.js\"></script>"),
                 "no inline script: {tag}"
             );
         }
