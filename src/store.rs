@@ -6,6 +6,7 @@ mod codec;
 mod ended;
 mod forgotten;
 mod ingest;
+mod last_event;
 mod ledger;
 mod links;
 mod member;
@@ -20,6 +21,7 @@ mod rollback;
 mod sessions;
 mod tables;
 mod touched;
+mod used;
 mod verify;
 
 use std::path::Path;
