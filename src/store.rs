@@ -10,6 +10,7 @@ mod ledger;
 mod links;
 mod member;
 mod mend;
+mod merchants;
 mod migrate;
 mod notices;
 mod open;
@@ -17,6 +18,7 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+mod servers;
 mod tables;
 mod touched;
 mod verify;
@@ -29,7 +31,9 @@ use tokio::sync::Notify;
 use crate::domain::Rules;
 
 pub use links::LinkOutcome;
+pub use merchants::MerchantWallet;
 pub use notices::Notice;
+pub use servers::ServerRecord;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 
