@@ -11,6 +11,7 @@ mod ledger;
 mod links;
 mod member;
 mod mend;
+mod merchants;
 mod migrate;
 mod notices;
 mod open;
@@ -18,7 +19,11 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+<<<<<<< HEAD
 mod sessions;
+=======
+mod servers;
+>>>>>>> lane-rights
 mod tables;
 mod touched;
 mod used;
@@ -32,8 +37,13 @@ use tokio::sync::Notify;
 use crate::domain::Rules;
 
 pub use links::LinkOutcome;
+pub use merchants::MerchantWallet;
 pub use notices::Notice;
+<<<<<<< HEAD
 pub use sessions::Session;
+=======
+pub use servers::ServerRecord;
+>>>>>>> lane-rights
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

@@ -3,11 +3,11 @@
 mod csv;
 mod events;
 pub(super) mod failure;
-mod gates;
-mod guild;
-mod journal;
+pub(super) mod gates;
+pub(super) mod guild;
+pub(super) mod journal;
 mod me;
-mod members;
+pub(super) mod members;
 pub(super) mod status;
 pub(super) mod wallet;
 

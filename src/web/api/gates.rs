@@ -16,8 +16,10 @@ use super::super::error::WebError;
 use super::super::post::Posted;
 use super::super::session::Managing;
 use super::Failure;
-use crate::domain::{Gate, GateId, GateMatch, GateOrigin, PlanId, RoleId};
-use crate::merchants::{GateDraft, Named, Preview, Refusal};
+use crate::domain::{
+    Gate, GateDraft, GateId, GateMatch, GateOrigin, Named, PlanId, Preview, RoleId,
+};
+use crate::merchants::{Refusal, TestOutcome};
 
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()
@@ -127,6 +129,7 @@ fn preview_body(preview: &Preview) -> Value {
         "grants": named(&preview.grants),
         "revokes": named(&preview.revokes),
         "held_already": preview.held_already,
+        "uncounted": preview.uncounted,
         "holders": {
             "paying": preview.holders.paying,
             "lapsed": preview.holders.lapsed,
@@ -186,5 +189,21 @@ async fn test(
     Posted(body): Posted<Test>,
 ) -> Result<Json<Value>, Failure> {
     let outcome = site.state.merchants.test(&manager, body.gate_id).await?;
-    Ok(Json(json!(outcome)))
+    Ok(Json(outcome_body(&outcome)))
+}
+
+fn outcome_body(outcome: &TestOutcome) -> Value {
+    let roles = outcome.roles.iter().map(|tested| {
+        let taken = tested.taken.as_ref();
+        let refusal = tested.given.as_ref().err().or(taken.and_then(|taken| taken.as_ref().err()));
+        json!({
+            "role_id": tested.role,
+            "name": tested.name,
+            "given": tested.given.is_ok(),
+            // Null where the role was left with the caller, or not given.
+            "taken": taken.map(Result::is_ok),
+            "message": refusal,
+        })
+    });
+    json!({ "ok": outcome.is_fine(), "roles": roles.collect::<Vec<_>>() })
 }

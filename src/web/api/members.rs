@@ -16,8 +16,8 @@ use super::super::dashboard::cause::sentence;
 use super::super::params::Asked;
 use super::super::session::Managing;
 use super::{Failure, csv};
-use crate::domain::{MemberState, RoleId, UserId};
-use crate::merchants::{Manager, MemberPage, MemberRow, Refusal};
+use crate::domain::{MemberPage, MemberRow, MemberState, RoleId, UserId};
+use crate::merchants::{Manager, Refusal};
 
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()
@@ -40,12 +40,8 @@ impl Search {
         if self.filter.is_empty() {
             return Ok(None);
         }
-        let known = super::super::dashboard::cause::STATES.into_iter();
-        let mut found = known.filter(|state| state.name() == self.filter);
-        let state = found.next().ok_or_else(|| {
-            Refusal::Invalid(format!("There is no state \"{}\" of members.", self.filter))
-        })?;
-        Ok(Some(state))
+        let unknown = |_| Refusal::Invalid("There is no such state to filter members by.".to_owned());
+        self.filter.parse().map(Some).map_err(unknown)
     }
 
     /// The page that this search asks for.
