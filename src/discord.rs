@@ -11,6 +11,7 @@ mod limits;
 mod managers;
 mod member;
 mod notices;
+mod oauth;
 mod people;
 mod profile;
 mod read;
@@ -38,6 +39,7 @@ pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use member::SeenMember;
 pub use notices::keep_telling;
+pub use oauth::OauthApplication;
 pub use profile::MemberProfile;
 
 pub use server::hierarchy;

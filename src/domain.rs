@@ -15,6 +15,7 @@ mod question;
 mod role;
 mod rules;
 mod server;
+mod sign_in;
 mod status;
 mod subscription;
 
@@ -42,5 +43,6 @@ pub use role::{
 };
 pub use rules::Rules;
 pub use server::ServerSettings;
+pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
 pub use subscription::{Mark, Plan, Subscription};
