@@ -204,6 +204,7 @@ pub async fn serve(
         merchants,
         metrics,
         clock: web::machine_clock(),
+        stop: parts_stop.clone(),
     })?;
     let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
     let clock = web::machine_clock();

@@ -28,7 +28,8 @@ pub use event::{
 };
 pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use id::{
-    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
 pub use preview::{Holders, Named, Preview};

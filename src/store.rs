@@ -19,11 +19,8 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
-<<<<<<< HEAD
-mod sessions;
-=======
 mod servers;
->>>>>>> lane-rights
+mod sessions;
 mod tables;
 mod touched;
 mod used;
@@ -39,11 +36,8 @@ use crate::domain::Rules;
 pub use links::LinkOutcome;
 pub use merchants::MerchantWallet;
 pub use notices::Notice;
-<<<<<<< HEAD
-pub use sessions::Session;
-=======
 pub use servers::ServerRecord;
->>>>>>> lane-rights
+pub use sessions::Session;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

@@ -1,9 +1,11 @@
 //! Everything that is served over HTTP: the wallet page, Discord sign-in, health, status and metrics.
 
 mod address;
+mod api;
 mod assets;
 mod blocking;
 pub mod control;
+mod dashboard;
 mod error;
 mod health;
 mod layers;
@@ -34,6 +36,7 @@ use axum_extra::extract::cookie::Key;
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
@@ -141,6 +144,8 @@ pub struct WebState {
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
     pub clock: Clock,
+    /// Ends streams of events, which would hold up a stop.
+    pub stop: CancellationToken,
 }
 
 /// The state with what only the pages know.
@@ -203,6 +208,8 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
         .merge(verify::router())
         .merge(oauth::router())
         .merge(session::router())
+        .merge(api::router())
+        .merge(dashboard::router())
         .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
         .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
     Ok(Router::new()

@@ -29,7 +29,8 @@ impl Store {
             let mut is_ours = list.value().is_empty();
             for key in keys_of(list.value()) {
                 let module = key?.first_chunk::<20>();
-                is_ours |= module.is_some_and(|module| modules.contains(&ModuleAddress(module.into())));
+                is_ours |=
+                    module.is_some_and(|module| modules.contains(&ModuleAddress(module.into())));
             }
             if is_ours {
                 let (block, _) = key.value();

@@ -10,11 +10,7 @@ use super::tables::{
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-<<<<<<< HEAD
-use super::{Store, ended, forgotten, notices, sessions};
-=======
-use super::{Store, ended, forgotten, merchants, notices, servers};
->>>>>>> lane-rights
+use super::{Store, ended, forgotten, merchants, notices, servers, sessions};
 use crate::domain::{Applied, Approval, JournalEntry, UserId, Wallet};
 
 impl Store {

@@ -1,5 +1,7 @@
 //! Uses up a text that a wallet signed for another purpose than a link: a merchant's wallet.
 
+use redb::ReadableTable as _;
+
 use super::codec::{encode, read};
 use super::tables::{CHALLENGES, LINK_REQUESTS};
 use super::{Challenge, LinkRequest, RequestState, Store, Usable};

@@ -26,7 +26,13 @@ const ICON: &str = "icon.svg";
 
 /// Name, type and content of every file. `walletconnect.js` is generated (src/web/walletconnect) and loaded only by visitors
 /// who choose it; the licences of what it bundles must be passed on with it.
-const FILES: [(&str, &str, &[u8]); 5] = [
+const FILES: [(&str, &str, &[u8]); 7] = [
+    ("dashboard.css", CSS, include_bytes!("assets/dashboard.css")),
+    (
+        "dashboard.js",
+        SCRIPT,
+        include_bytes!("assets/dashboard.js"),
+    ),
     ("page.css", CSS, include_bytes!("assets/page.css")),
     ("verify.js", SCRIPT, include_bytes!("assets/verify.js")),
     (

@@ -35,7 +35,10 @@ mod tests {
     #[test]
     fn cells_are_quoted_where_needed_and_never_formulas() {
         assert_eq!(line(["a", "b c", ""]), "a,b c,\r\n");
-        assert_eq!(line(["a,b", "say \"hi\""]), "\"a,b\",\"say \"\"hi\"\"\"\r\n");
+        assert_eq!(
+            line(["a,b", "say \"hi\""]),
+            "\"a,b\",\"say \"\"hi\"\"\"\r\n"
+        );
         for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
             let cell = line([formula]);
             assert!(cell.starts_with("\"'"), "{cell:?}");

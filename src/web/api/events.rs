@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::Site;
-use super::super::session::Managing;
-use super::status::{self, Status};
+use super::super::session::{Managing, Visitor};
 use super::Failure;
+use super::status::{self, Status};
 use crate::domain::{ChainStatus, DiscordStatus, GuildId};
 
 /// Between two events at least.
@@ -81,6 +81,8 @@ impl Stream {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if Instant::now() >= self.authorised_until {
+                // The visitor that was found before is kept with the request.
+                self.parts.extensions.remove::<Visitor>();
                 let again = Managing::from_request_parts(&mut self.parts, &self.site).await;
                 again.ok()?;
                 self.authorised_until = Instant::now() + AUTHORISED_FOR;

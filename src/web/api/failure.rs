@@ -27,8 +27,9 @@ impl Failure {
     pub(in crate::web) fn status(&self) -> StatusCode {
         match self {
             Self::Web(error) => error.status(),
-            Self::Refused(refusal) => StatusCode::from_u16(refusal.status())
-                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Refused(refusal) => {
+                StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
         }
     }
 
@@ -46,7 +47,7 @@ impl IntoResponse for Failure {
         match self {
             Self::Web(error) => error.into_response(),
             // The one "no such server" of all routes, as a person's browser shows it too.
-            Self::Refused(Refusal::NotFound) => WebError::NotFound.into_response(),
+            Self::Refused(Refusal::NotFound) => WebError::NoServer.into_response(),
             Self::Refused(refusal) => {
                 let error = json!({ "code": refusal.code(), "message": refusal.to_string() });
                 let status = Self::Refused(refusal).status();

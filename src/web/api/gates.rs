@@ -25,7 +25,10 @@ pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()
         .route("/api/v1/guilds/{guild_id}/gates", post(create).get(list))
         .route("/api/v1/guilds/{guild_id}/gates/preview", post(preview))
-        .route("/api/v1/guilds/{guild_id}/gates/{gate_id}", put(change).delete(remove))
+        .route(
+            "/api/v1/guilds/{guild_id}/gates/{gate_id}",
+            put(change).delete(remove),
+        )
         .route("/api/v1/guilds/{guild_id}/undo", post(undo))
         .route("/api/v1/guilds/{guild_id}/test", post(test))
 }
@@ -76,7 +79,11 @@ struct DraftBody {
 impl DraftBody {
     fn draft(&self) -> Result<GateDraft, Refusal> {
         Ok(GateDraft {
-            module: self.module.trim().parse().map_err(|_| Refusal::NotAnAddress)?,
+            module: self
+                .module
+                .trim()
+                .parse()
+                .map_err(|_| Refusal::NotAnAddress)?,
             plans: self.plan_ids.clone(),
             matching: self.matching,
             roles: self.role_ids.clone(),
@@ -116,7 +123,9 @@ async fn preview(
     Posted(body): Posted<DraftBody>,
 ) -> Result<Json<Value>, Failure> {
     let merchants = &site.state.merchants;
-    let shown = merchants.preview(&manager, &body.draft()?, body.replaces).await?;
+    let shown = merchants
+        .preview(&manager, &body.draft()?, body.replaces)
+        .await?;
     Ok(Json(preview_body(&shown)))
 }
 
@@ -144,7 +153,9 @@ async fn create(
     Posted(body): Posted<DraftBody>,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
     let merchants = &site.state.merchants;
-    let id = merchants.put_gate(&manager, body.draft()?, None, body.confirm).await?;
+    let id = merchants
+        .put_gate(&manager, body.draft()?, None, body.confirm)
+        .await?;
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
@@ -155,7 +166,9 @@ async fn change(
     Posted(body): Posted<DraftBody>,
 ) -> Result<Json<Value>, Failure> {
     let merchants = &site.state.merchants;
-    let id = merchants.put_gate(&manager, body.draft()?, Some(gate), body.confirm).await?;
+    let id = merchants
+        .put_gate(&manager, body.draft()?, Some(gate), body.confirm)
+        .await?;
     Ok(Json(json!({ "id": id })))
 }
 
@@ -195,7 +208,11 @@ async fn test(
 fn outcome_body(outcome: &TestOutcome) -> Value {
     let roles = outcome.roles.iter().map(|tested| {
         let taken = tested.taken.as_ref();
-        let refusal = tested.given.as_ref().err().or(taken.and_then(|taken| taken.as_ref().err()));
+        let refusal = tested
+            .given
+            .as_ref()
+            .err()
+            .or(taken.and_then(|taken| taken.as_ref().err()));
         json!({
             "role_id": tested.role,
             "name": tested.name,

@@ -24,7 +24,10 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/api/v1/guilds/{guild_id}", get(guild).delete(disconnect))
         .route("/api/v1/guilds/{guild_id}/roles", post(create_role))
         .route("/api/v1/guilds/{guild_id}/approve", post(approve))
-        .route("/api/v1/guilds/{guild_id}/settings", put(set_settings).get(settings))
+        .route(
+            "/api/v1/guilds/{guild_id}/settings",
+            put(set_settings).get(settings),
+        )
 }
 
 #[derive(Serialize)]
@@ -96,11 +99,11 @@ async fn guild(
 ) -> Result<Json<Guild>, Failure> {
     let merchants = &site.state.merchants;
     let gates = merchants.gates(manager.guild).await?;
-    let plans = merchants.plans(&modules(&site, session.user, &gates).await?);
+    let modules = modules(&site, session.user, &gates).await?;
     let (name, roles, plans) = tokio::join!(
         name_of(&site, &session, manager.guild),
         merchants.roles(manager.guild),
-        plans
+        merchants.plans(&modules)
     );
     Ok(Json(Guild {
         name: name?,
@@ -135,7 +138,10 @@ pub(in crate::web) async fn modules(
         Err(Refusal::NodeUnavailable | Refusal::NoWallet) => Vec::new(),
         Err(refusal) => return Err(refusal.into()),
     };
-    let all: BTreeSet<_> = own.into_iter().chain(gates.iter().map(|gate| gate.module)).collect();
+    let all: BTreeSet<_> = own
+        .into_iter()
+        .chain(gates.iter().map(|gate| gate.module))
+        .collect();
     Ok(all.into_iter().collect())
 }
 
@@ -149,7 +155,11 @@ async fn create_role(
     Managing(manager, _): Managing,
     Posted(body): Posted<NewRole>,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
-    let role = site.state.merchants.create_role(&manager, &body.name).await?;
+    let role = site
+        .state
+        .merchants
+        .create_role(&manager, &body.name)
+        .await?;
     Ok((StatusCode::CREATED, Json(json!({ "role_id": role }))))
 }
 

@@ -43,7 +43,11 @@ async fn journal(
     Managing(manager, _): Managing,
     Asked(after): Asked<After>,
 ) -> Result<Json<Value>, Failure> {
-    let page = site.state.merchants.journal(&manager, after.sequence()).await?;
+    let page = site
+        .state
+        .merchants
+        .journal(&manager, after.sequence())
+        .await?;
     let entries: Vec<_> = page.rows.iter().map(entry).collect();
     let next = page.next.map(|next| next.to_string());
     Ok(Json(json!({ "entries": entries, "next": next })))

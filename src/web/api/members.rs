@@ -40,7 +40,8 @@ impl Search {
         if self.filter.is_empty() {
             return Ok(None);
         }
-        let unknown = |_| Refusal::Invalid("There is no such state to filter members by.".to_owned());
+        let unknown =
+            |_| Refusal::Invalid("There is no such state to filter members by.".to_owned());
         self.filter.parse().map(Some).map_err(unknown)
     }
 
@@ -52,7 +53,9 @@ impl Search {
     ) -> Result<MemberPage, Refusal> {
         let after = self.after.as_deref().filter(|after| !after.is_empty());
         let merchants = &site.state.merchants;
-        merchants.members(manager, self.state()?, self.query.trim(), after).await
+        merchants
+            .members(manager, self.state()?, self.query.trim(), after)
+            .await
     }
 }
 
@@ -105,7 +108,14 @@ async fn as_csv(
     Asked(search): Asked<Search>,
 ) -> Result<Response, Failure> {
     let first = search.page(&site, &manager).await?;
-    let head = csv::line(["user_id", "name", "state", "role_ids", "cause", "transaction"]);
+    let head = csv::line([
+        "user_id",
+        "name",
+        "state",
+        "role_ids",
+        "cause",
+        "transaction",
+    ]);
     let start = head + &lines(&first.members);
     let rest = (site, manager.clone(), search, first.next);
     let more = stream::try_unfold(rest, async |(site, manager, mut search, next)| {

@@ -105,12 +105,14 @@ pub(in crate::web) async fn of(
         });
     }
     let unread = chain.unread_modules.iter();
-    failing.extend(unread.filter(|(module, _)| modules.contains(module)).map(
-        |(module, why)| Failing {
-            role_id: None,
-            message: format!("The module {module} cannot be read: {why}"),
-        },
-    ));
+    failing.extend(
+        unread
+            .filter(|(module, _)| modules.contains(module))
+            .map(|(module, why)| Failing {
+                role_id: None,
+                message: format!("The module {module} cannot be read: {why}"),
+            }),
+    );
     failing.dedup();
     let held_back = server.iter().flat_map(|server| {
         server.held_back.iter().map(|(role_id, held)| Stopped {

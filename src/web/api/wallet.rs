@@ -8,13 +8,13 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::super::Site;
 use super::super::error::{WebError, signature_holds};
 use super::super::link::{LINK_SECONDS, fresh_secret};
 use super::super::post::Posted;
 use super::super::session::SignedIn;
 use super::super::siwe::{self, Mismatch, Terms};
 use super::super::verify::{given_out, read_signature};
-use super::super::Site;
 use super::Failure;
 use crate::domain::{GuildId, ModuleAddress, UserId, Wallet};
 use crate::store::{Challenge, RequestState, Usable};

@@ -11,7 +11,10 @@ pub(in crate::web) fn sentence(cause: &Cause) -> String {
     match cause {
         Cause::Paid { plan, until, .. } => format!("plan {plan} is paid until {}", day(*until)),
         Cause::Resumed { until, .. } => {
-            format!("the subscription was resumed and is paid until {}", day(*until))
+            format!(
+                "the subscription was resumed and is paid until {}",
+                day(*until)
+            )
         }
         Cause::ExpiredAt { at, .. } => format!(
             "the paid time and its grace ended on {}, and no payment followed",
@@ -27,7 +30,9 @@ pub(in crate::web) fn sentence(cause: &Cause) -> String {
             "the payment is gone, because the chain replaced its blocks after block {fork_block}"
         ),
         Cause::NoSubscription => "no linked wallet holds a subscription".to_owned(),
-        Cause::ManualRole => "it was given by hand, and this server keeps it for subscribers".to_owned(),
+        Cause::ManualRole => {
+            "it was given by hand, and this server keeps it for subscribers".to_owned()
+        }
         Cause::Drift => "a check against the chain corrected it".to_owned(),
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another Discord account".to_owned(),
@@ -119,7 +124,9 @@ pub(super) fn state_name(state: MemberState) -> &'static str {
 pub(super) fn state_help(state: MemberState) -> Option<&'static str> {
     Some(match state {
         MemberState::Unpaid => "Subscribed, and the first payment has not come yet.",
-        MemberState::NotLinked => "Paid, but no Discord account has linked the wallet: ask them to run /verify.",
+        MemberState::NotLinked => {
+            "Paid, but no Discord account has linked the wallet: ask them to run /verify."
+        }
         MemberState::NotInServer => "Paid and linked; the role comes when they join the server.",
         MemberState::RoleTooLow => "Drag the bot's role above this one in Server Settings → Roles.",
         MemberState::RoleGone => "The role was deleted on Discord: change the mapping.",
@@ -143,7 +150,8 @@ mod tests {
 
     #[test]
     fn every_state_has_a_name_of_its_own() {
-        let names: std::collections::BTreeSet<_> = MemberState::ALL.into_iter().map(state_name).collect();
+        let names: std::collections::BTreeSet<_> =
+            MemberState::ALL.into_iter().map(state_name).collect();
         assert_eq!(names.len(), MemberState::ALL.len());
     }
 }

@@ -63,7 +63,10 @@ impl Context {
     /// The server's roles. Where Discord does not show them, pages go on with their ids.
     pub(super) async fn roles(&self) -> Roles {
         match self.merchants().roles(self.guild()).await {
-            Ok(rows) => Roles { rows, trouble: None },
+            Ok(rows) => Roles {
+                rows,
+                trouble: None,
+            },
             Err(refusal) => Roles {
                 rows: Vec::new(),
                 trouble: Some(refusal.to_string()),
@@ -78,7 +81,10 @@ impl Context {
             Ok::<_, Failure>(self.merchants().plans(&modules).await?)
         };
         match named.await {
-            Ok(rows) => Plans { rows, trouble: None },
+            Ok(rows) => Plans {
+                rows,
+                trouble: None,
+            },
             Err(failure) => Plans {
                 rows: Vec::new(),
                 trouble: Some(failure.message()),
@@ -101,7 +107,8 @@ impl Roles {
 
     /// The role's name; its id where the role is gone or not known.
     pub(super) fn name(&self, role: RoleId) -> String {
-        self.get(role).map_or_else(|| role.to_string(), |row| row.name.clone())
+        self.get(role)
+            .map_or_else(|| role.to_string(), |row| row.name.clone())
     }
 
     /// Name and colour.
@@ -111,7 +118,10 @@ impl Roles {
 
     /// Names by id, for tables of many rows.
     pub(super) fn names(&self) -> BTreeMap<RoleId, &str> {
-        self.rows.iter().map(|row| (row.role, row.name.as_str())).collect()
+        self.rows
+            .iter()
+            .map(|row| (row.role, row.name.as_str()))
+            .collect()
     }
 }
 
@@ -133,7 +143,9 @@ pub(super) struct Plans {
 
 impl Plans {
     pub(super) fn get(&self, module: ModuleAddress, plan: PlanId) -> Option<&PlanRow> {
-        self.rows.iter().find(|row| row.module == module && row.plan == plan)
+        self.rows
+            .iter()
+            .find(|row| row.module == module && row.plan == plan)
     }
 
     /// The plan's name; `Plan 1` where it is not known.

@@ -153,7 +153,12 @@ mod tests {
         assert_eq!(short("0x0123456789abcdef"), "0x0123…cdef");
         assert_eq!(short("0x01"), "0x01");
         let names = |names: &[&str]| {
-            listed(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+            listed(
+                &names
+                    .iter()
+                    .map(|&name| name.to_owned())
+                    .collect::<Vec<_>>(),
+            )
         };
         assert_eq!(names(&["a"]), "a");
         assert_eq!(names(&["a", "b", "c"]), "a, b and c");

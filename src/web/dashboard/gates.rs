@@ -27,7 +27,10 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/dashboard/{guild_id}/gates", get(page))
         .route("/dashboard/{guild_id}/undo", post(undo))
         .route("/dashboard/{guild_id}/gates/{gate_id}/test", post(test))
-        .route("/dashboard/{guild_id}/gates/{gate_id}/delete", get(ask_to_delete).post(delete))
+        .route(
+            "/dashboard/{guild_id}/gates/{gate_id}/delete",
+            get(ask_to_delete).post(delete),
+        )
 }
 
 #[derive(Deserialize)]
@@ -96,16 +99,25 @@ async fn show(site: Arc<Site>, managing: Managing, query: Query) -> Result<Respo
 /// Adds the plans of a module that the merchant named, if it is theirs.
 async fn add_pasted(context: &Context, plans: &mut Plans, pasted: &str) -> Result<(), Refusal> {
     let module: ModuleAddress = pasted.parse().map_err(|_| Refusal::NotAnAddress)?;
-    context.merchants().owns(context.session.user, module).await?;
+    context
+        .merchants()
+        .owns(context.session.user, module)
+        .await?;
     if plans.rows.iter().all(|plan| plan.module != module) {
-        plans.rows.extend(context.merchants().plans(&[module]).await?);
+        plans
+            .rows
+            .extend(context.merchants().plans(&[module]).await?);
     }
     Ok(())
 }
 
 /// `Gold`, `Gold or Silver`, `Gold and Silver`.
 pub(super) fn plan_names(gate: &Gate, plans: &Plans) -> String {
-    let names: Vec<_> = gate.plans.iter().map(|plan| plans.name(gate.module, *plan)).collect();
+    let names: Vec<_> = gate
+        .plans
+        .iter()
+        .map(|plan| plans.name(gate.module, *plan))
+        .collect();
     match gate.matching {
         GateMatch::Any => names.join(" or "),
         GateMatch::All => listed(&names),
@@ -287,7 +299,11 @@ async fn test(
 }
 
 fn tested(outcome: &TestOutcome, here: &str) -> Markup {
-    let class = if outcome.is_fine() { "panel good" } else { "panel problem" };
+    let class = if outcome.is_fine() {
+        "panel good"
+    } else {
+        "panel problem"
+    };
     html! {
         section class=(class) role="status" {
             p { strong {

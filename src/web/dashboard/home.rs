@@ -33,7 +33,13 @@ async fn home(
     Asked(Done { done }): Asked<Done>,
 ) -> Response {
     let Some(session) = session else {
-        return shell::plain(&site, StatusCode::OK, false, "Discord roles for your subscribers", &welcome());
+        return shell::plain(
+            &site,
+            StatusCode::OK,
+            false,
+            "Discord roles for your subscribers",
+            &welcome(),
+        );
     };
     match signed_in(&site, &session, done.as_deref()).await {
         Ok(inner) => shell::plain(&site, StatusCode::OK, true, "Your servers", &inner),
@@ -62,7 +68,8 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
     let servers = merchants.servers(session.user, &session.servers).await?;
     let owned = wallet::owned(site, session.user).await?;
     let discord = site.state.discord.borrow().clone();
-    let (connected, others): (Vec<_>, Vec<_>) = servers.into_iter().partition(|server| server.connected);
+    let (connected, others): (Vec<_>, Vec<_>) =
+        servers.into_iter().partition(|server| server.connected);
     Ok(html! {
         (shell::note(done))
         @if connected.is_empty() {
@@ -109,7 +116,14 @@ fn card(server: &Server, discord: &DiscordStatus) -> Markup {
 
 /// How much is wrong in a server, and waits for somebody.
 fn problems(discord: &DiscordStatus, guild: GuildId) -> usize {
-    let failing = discord.failing.keys().filter(|(of, _)| *of == guild).count();
-    let held_back = discord.servers.get(&guild).map_or(0, |server| server.held_back.len());
+    let failing = discord
+        .failing
+        .keys()
+        .filter(|(of, _)| *of == guild)
+        .count();
+    let held_back = discord
+        .servers
+        .get(&guild)
+        .map_or(0, |server| server.held_back.len());
     failing + held_back
 }

@@ -39,7 +39,9 @@ async fn show(site: Arc<Site>, managing: Managing, after: &After) -> Result<Resp
     let context = Context::load(site, managing).await?;
     let (roles, page) = tokio::join!(
         context.roles(),
-        context.merchants().journal(&context.manager, after.sequence())
+        context
+            .merchants()
+            .journal(&context.manager, after.sequence())
     );
     let page = page?;
     let here = Tab::Journal.path(context.guild());
@@ -121,16 +123,28 @@ pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> Stri
         Act::Disconnected { remove_roles: true } => {
             "disconnected the server and had the roles taken".to_owned()
         }
-        Act::Disconnected { remove_roles: false } => {
-            "disconnected the server and left the roles".to_owned()
-        }
-        Act::Gate { before, after, is_undo } => {
-            let undone = if *is_undo { "took the last change back: " } else { "" };
+        Act::Disconnected {
+            remove_roles: false,
+        } => "disconnected the server and left the roles".to_owned(),
+        Act::Gate {
+            before,
+            after,
+            is_undo,
+        } => {
+            let undone = if *is_undo {
+                "took the last change back: "
+            } else {
+                ""
+            };
             let what = match (before, after) {
                 (None, Some(after)) => format!("mapped {}", gate(after)),
                 (Some(before), None) => format!("removed the mapping of {}", gate(before)),
                 (Some(before), Some(after)) => {
-                    format!("changed the mapping of {} into {}", gate(before), gate(after))
+                    format!(
+                        "changed the mapping of {} into {}",
+                        gate(before),
+                        gate(after)
+                    )
                 }
                 (None, None) => "changed nothing".to_owned(),
             };

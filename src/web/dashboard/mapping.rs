@@ -72,11 +72,20 @@ impl Fields {
     pub(super) fn draft(&self) -> Result<GateDraft, Refusal> {
         let say = |text: &str| Refusal::Invalid(text.to_owned());
         let plans: Result<BTreeSet<_>, _> = self.plan.iter().map(|plan| plan_id(plan)).collect();
-        let roles: Result<BTreeSet<RoleId>, _> = self.role.iter().map(|role| role.parse()).collect();
+        let roles: Result<BTreeSet<RoleId>, _> =
+            self.role.iter().map(|role| role.parse()).collect();
         let draft = GateDraft {
-            module: self.module.trim().parse().map_err(|_| Refusal::NotAnAddress)?,
+            module: self
+                .module
+                .trim()
+                .parse()
+                .map_err(|_| Refusal::NotAnAddress)?,
             plans: plans?,
-            matching: if self.matching == "all" { GateMatch::All } else { GateMatch::Any },
+            matching: if self.matching == "all" {
+                GateMatch::All
+            } else {
+                GateMatch::Any
+            },
             roles: roles.map_err(|_| say("One of these roles does not exist."))?,
         };
         if draft.plans.is_empty() {
@@ -138,7 +147,11 @@ async fn form(
     }
 }
 
-async fn show(site: Arc<Site>, managing: Managing, mut fields: Fields) -> Result<Response, Failure> {
+async fn show(
+    site: Arc<Site>,
+    managing: Managing,
+    mut fields: Fields,
+) -> Result<Response, Failure> {
     let context = Context::load(site, managing).await?;
     if let Some(gate) = fields.replaces()? {
         let gate = context.gates.iter().find(|one| one.id == gate);
@@ -146,12 +159,20 @@ async fn show(site: Arc<Site>, managing: Managing, mut fields: Fields) -> Result
     }
     let here = Tab::Gates.path(context.guild());
     let Ok(module) = fields.module.trim().parse::<ModuleAddress>() else {
-        return Ok(shell::refused(&context.site, Refusal::NotAnAddress.into(), &here));
+        return Ok(shell::refused(
+            &context.site,
+            Refusal::NotAnAddress.into(),
+            &here,
+        ));
     };
     let (roles, plans) = tokio::join!(context.roles(), context.plans());
     let plans = with_module(&context, plans, module).await?;
     let is_change = !fields.gate.is_empty();
-    let title = if is_change { "Change a mapping" } else { "Choose a role" };
+    let title = if is_change {
+        "Change a mapping"
+    } else {
+        "Choose a role"
+    };
     let inner = html! {
         @for trouble in [&roles.trouble, &plans.trouble].into_iter().flatten() {
             p.panel.problem { (trouble) }
@@ -177,14 +198,23 @@ async fn with_module(
     module: ModuleAddress,
 ) -> Result<Plans, Failure> {
     if plans.rows.iter().all(|plan| plan.module != module) {
-        context.merchants().owns(context.session.user, module).await?;
-        plans.rows.extend(context.merchants().plans(&[module]).await?);
+        context
+            .merchants()
+            .owns(context.session.user, module)
+            .await?;
+        plans
+            .rows
+            .extend(context.merchants().plans(&[module]).await?);
     }
     Ok(plans)
 }
 
 fn choose_plans(fields: &Fields, plans: &Plans, module: ModuleAddress) -> Markup {
-    let rows: Vec<_> = plans.rows.iter().filter(|plan| plan.module == module).collect();
+    let rows: Vec<_> = plans
+        .rows
+        .iter()
+        .filter(|plan| plan.module == module)
+        .collect();
     html! {
         fieldset.panel {
             legend { "Which plans?" }
@@ -209,7 +239,8 @@ fn choose_plans(fields: &Fields, plans: &Plans, module: ModuleAddress) -> Markup
 }
 
 fn choose_roles(fields: &Fields, roles: &Roles) -> Markup {
-    let (possible, impossible): (Vec<_>, Vec<_>) = roles.rows.iter().partition(|role| role.manageable);
+    let (possible, impossible): (Vec<_>, Vec<_>) =
+        roles.rows.iter().partition(|role| role.manageable);
     html! {
         fieldset.panel {
             legend { "Which roles?" }
@@ -297,20 +328,53 @@ mod tests {
     #[test]
     fn a_mapping_survives_the_way_through_an_address() {
         let query = fields().query();
-        assert_eq!(query, format!("module={MODULE}&match=all&plan=2&plan=1&role=7"));
+        assert_eq!(
+            query,
+            format!("module={MODULE}&match=all&plan=2&plan=1&role=7")
+        );
         let draft = fields().draft().unwrap();
         assert_eq!(draft.plans, [PlanId::from(1), PlanId::from(2)].into());
-        assert_eq!((draft.matching, draft.roles), (GateMatch::All, [RoleId(7)].into()));
+        assert_eq!(
+            (draft.matching, draft.roles),
+            (GateMatch::All, [RoleId(7)].into())
+        );
     }
 
     #[test]
     fn an_incomplete_mapping_says_what_is_missing() {
         let said = |fields: Fields| fields.draft().unwrap_err().to_string();
-        assert!(said(Fields { plan: Vec::new(), ..fields() }).contains("at least one plan"));
-        assert!(said(Fields { role: Vec::new(), ..fields() }).contains("at least one role"));
-        assert!(said(Fields { role: vec!["x".to_owned()], ..fields() }).contains("does not exist"));
-        assert!(said(Fields { module: "0x1".to_owned(), ..fields() }).contains("not an address"));
-        let odd = Fields { gate: "x".to_owned(), ..fields() };
+        assert!(
+            said(Fields {
+                plan: Vec::new(),
+                ..fields()
+            })
+            .contains("at least one plan")
+        );
+        assert!(
+            said(Fields {
+                role: Vec::new(),
+                ..fields()
+            })
+            .contains("at least one role")
+        );
+        assert!(
+            said(Fields {
+                role: vec!["x".to_owned()],
+                ..fields()
+            })
+            .contains("does not exist")
+        );
+        assert!(
+            said(Fields {
+                module: "0x1".to_owned(),
+                ..fields()
+            })
+            .contains("not an address")
+        );
+        let odd = Fields {
+            gate: "x".to_owned(),
+            ..fields()
+        };
         assert!(matches!(odd.replaces(), Err(Refusal::NotFound)));
     }
 }

@@ -148,8 +148,14 @@ fn table(context: &Context, members: &[MemberRow], roles: &Roles) -> Markup {
 fn class(state: MemberState) -> &'static str {
     match state {
         MemberState::Active => "good",
-        MemberState::Grace | MemberState::Waiting | MemberState::NotLinked | MemberState::NotInServer => "warn",
+        MemberState::Grace
+        | MemberState::Waiting
+        | MemberState::NotLinked
+        | MemberState::NotInServer => "warn",
         MemberState::Failed | MemberState::RoleTooLow | MemberState::RoleGone => "bad",
-        MemberState::Paused | MemberState::Cancelled | MemberState::Lapsed | MemberState::Unpaid => "",
+        MemberState::Paused
+        | MemberState::Cancelled
+        | MemberState::Lapsed
+        | MemberState::Unpaid => "",
     }
 }

@@ -5,8 +5,8 @@
 
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::{
-    ChartBuilder, Color as _, IntoDrawingArea as _, IntoFont as _, LineSeries, RGBColor, SVGBackend,
-    TextStyle,
+    ChartBuilder, Color as _, IntoDrawingArea as _, IntoFont as _, LineSeries, RGBColor,
+    SVGBackend, TextStyle,
 };
 
 use super::format::number;
@@ -43,7 +43,10 @@ pub(super) struct Daily<'a> {
 
 /// The plot in a figure, with the same numbers as a table.
 pub(super) fn figure(daily: &Daily<'_>) -> Markup {
-    let measured = daily.series.iter().flat_map(|(_, numbers)| numbers.iter().flatten());
+    let measured = daily
+        .series
+        .iter()
+        .flat_map(|(_, numbers)| numbers.iter().flatten());
     let highest = measured.clone().max().copied();
     html! {
         figure.plot {
@@ -126,7 +129,9 @@ fn hex(RGBColor(red, green, blue): RGBColor) -> String {
 
 /// The drawing; `None` where there is nothing to draw a line through.
 fn draw(daily: &Daily<'_>, highest: u64) -> Option<Markup> {
-    let days = i32::try_from(daily.days.len()).ok().filter(|days| *days > 1)?;
+    let days = i32::try_from(daily.days.len())
+        .ok()
+        .filter(|days| *days > 1)?;
     let mut svg = String::new();
     let drawn = draw_into(&mut svg, daily, days, highest);
     if let Err(error) = drawn {
@@ -138,12 +143,7 @@ fn draw(daily: &Daily<'_>, highest: u64) -> Option<Markup> {
     Some(PreEscaped(svg.replacen("<svg ", hidden, 1)))
 }
 
-fn draw_into(
-    svg: &mut String,
-    daily: &Daily<'_>,
-    days: i32,
-    highest: u64,
-) -> Result<(), String> {
+fn draw_into(svg: &mut String, daily: &Daily<'_>, days: i32, highest: u64) -> Result<(), String> {
     let text = TextStyle::from(("sans-serif", 16).into_font()).color(&INK);
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let area = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
@@ -157,8 +157,12 @@ fn draw_into(
         .build_cartesian_2d(0..days - 1, 0..top)
         .map_err(|error| said(&error))?;
     let day_name = |index: &i32| {
-        let day = usize::try_from(*index).ok().and_then(|index| daily.days.get(index));
-        day.and_then(|day| day.get(5..)).unwrap_or_default().to_owned()
+        let day = usize::try_from(*index)
+            .ok()
+            .and_then(|index| daily.days.get(index));
+        day.and_then(|day| day.get(5..))
+            .unwrap_or_default()
+            .to_owned()
     };
     chart
         .configure_mesh()
@@ -174,7 +178,9 @@ fn draw_into(
         .draw()
         .map_err(|error| said(&error))?;
     for (index, (_, numbers)) in daily.series.iter().enumerate() {
-        let points = (0..days).zip(numbers).filter_map(|(day, value)| Some((day, (*value)?)));
+        let points = (0..days)
+            .zip(numbers)
+            .filter_map(|(day, value)| Some((day, (*value)?)));
         let line = LineSeries::new(points, colour(index).stroke_width(3));
         chart.draw_series(line).map_err(|error| said(&error))?;
     }
@@ -194,7 +200,10 @@ mod tests {
     fn a_plot_has_no_inline_style_and_the_same_numbers_as_its_table() {
         let days = days(10);
         let numbers = (0..10).map(|day| Some(1_000 + day)).collect();
-        let series = [("Gold".to_owned(), numbers), ("<b>".to_owned(), vec![None; 10])];
+        let series = [
+            ("Gold".to_owned(), numbers),
+            ("<b>".to_owned(), vec![None; 10]),
+        ];
         let daily = Daily {
             title: "Active members",
             unit: "Members",
@@ -203,8 +212,14 @@ mod tests {
         };
         let shown = figure(&daily).into_string();
         assert!(shown.contains("<svg class=\"drawing\""), "{shown}");
-        assert!(!shown.contains("style=") && !shown.contains("<b>"), "{shown}");
-        assert!(shown.contains("#4247C7") && shown.contains("polyline"), "{shown}");
+        assert!(
+            !shown.contains("style=") && !shown.contains("<b>"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("#4247C7") && shown.contains("polyline"),
+            "{shown}"
+        );
         for value in ["1,000", "1,009"] {
             assert!(shown.contains(&format!("<td>{value}</td>")), "{value}");
         }
@@ -214,11 +229,20 @@ mod tests {
     fn one_day_or_no_number_draws_nothing_and_says_so() {
         let one = days(1);
         let series = [("Gold".to_owned(), vec![Some(3)])];
-        let daily = Daily { title: "t", unit: "u", days: &one, series: &series };
+        let daily = Daily {
+            title: "t",
+            unit: "u",
+            days: &one,
+            series: &series,
+        };
         let shown = figure(&daily).into_string();
         assert!(!shown.contains("class=\"drawing\"") && shown.contains("<td>3</td>"));
         let none = [("Gold".to_owned(), vec![None])];
-        let shown = figure(&Daily { series: &none, ..daily }).into_string();
+        let shown = figure(&Daily {
+            series: &none,
+            ..daily
+        })
+        .into_string();
         assert!(shown.contains("Nothing to show yet."));
     }
 
@@ -226,7 +250,16 @@ mod tests {
     fn huge_numbers_are_drawn_without_overflow() {
         let days = days(3);
         let series = [("Gold".to_owned(), vec![Some(u64::MAX), Some(0), None])];
-        let daily = Daily { title: "t", unit: "u", days: &days, series: &series };
-        assert!(figure(&daily).into_string().contains("<svg class=\"drawing\""));
+        let daily = Daily {
+            title: "t",
+            unit: "u",
+            days: &days,
+            series: &series,
+        };
+        assert!(
+            figure(&daily)
+                .into_string()
+                .contains("<svg class=\"drawing\"")
+        );
     }
 }

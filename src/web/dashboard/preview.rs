@@ -54,7 +54,11 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
         Err(refusal) => return Ok(shell::refused(&context.site, refusal.into(), &back)),
     };
     let (roles, plans) = tokio::join!(context.roles(), context.plans());
-    let shown = match context.merchants().preview(&context.manager, &draft, replaces).await {
+    let shown = match context
+        .merchants()
+        .preview(&context.manager, &draft, replaces)
+        .await
+    {
         Ok(shown) => Ok(shown),
         // Nobody can be counted yet, and nobody loses a role before everything is read: the mapping can be saved.
         Err(Refusal::NotRead(why)) => Err(why),
@@ -189,15 +193,20 @@ async fn save(
     let manager = managing.0.clone();
     let here = Tab::Gates.path(manager.guild);
     let fields = Fields::new(form.gate, form.module, form.plan, form.matching, form.role);
-    let saved = put(&site, &manager, &fields, form.manual_roles, form.confirm.is_some()).await;
+    let saved = put(
+        &site,
+        &manager,
+        &fields,
+        form.manual_roles,
+        form.confirm.is_some(),
+    )
+    .await;
     match saved {
         Ok(gate) => shell::done(&format!("{here}?done=saved#gate-{gate}")),
-        Err(refusal @ Refusal::Dangerous { .. }) => {
-            match Context::load(site, managing).await {
-                Ok(context) => ask_again(&context, &fields, form.manual_roles, &refusal),
-                Err(failure) => failure.into_response(),
-            }
-        }
+        Err(refusal @ Refusal::Dangerous { .. }) => match Context::load(site, managing).await {
+            Ok(context) => ask_again(&context, &fields, form.manual_roles, &refusal),
+            Err(failure) => failure.into_response(),
+        },
         Err(refusal) => shell::refused(&site, refusal.into(), &here),
     }
 }

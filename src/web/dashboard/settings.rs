@@ -113,9 +113,15 @@ fn manual_name(setting: Option<ManualRoles>) -> &'static str {
 
 fn policies(set: &ServerSettings, fixed: &ServerSettings) -> Markup {
     const LAPSE: [(&str, &str); 3] = [
-        ("", "As the operator of the bot has set it (usually: take the role at once)"),
+        (
+            "",
+            "As the operator of the bot has set it (usually: take the role at once)",
+        ),
         ("revoke", "Take the role at once"),
-        ("keep_until_expiry", "Keep the role until the paid time and its grace end"),
+        (
+            "keep_until_expiry",
+            "Keep the role until the paid time and its grace end",
+        ),
     ];
     html! {
         (question(
@@ -307,7 +313,12 @@ async fn disconnect(
     if sure != "yes" {
         return shell::done(&here);
     }
-    match site.state.merchants.disconnect(&manager, remove_roles == "yes").await {
+    match site
+        .state
+        .merchants
+        .disconnect(&manager, remove_roles == "yes")
+        .await
+    {
         Ok(()) => shell::done("/dashboard?done=disconnected"),
         Err(refusal) => shell::refused(&site, refusal.into(), &here),
     }

@@ -95,7 +95,12 @@ pub(super) fn plain(
 }
 
 fn framed(site: &Site, status: StatusCode, title: &str, body: &Markup) -> Response {
-    let page = view::frame(site.settings(), title, &["dashboard.css", "dashboard.js"], body);
+    let page = view::frame(
+        site.settings(),
+        title,
+        &["dashboard.css", "dashboard.js"],
+        body,
+    );
     (status, Html(page.into_string())).into_response()
 }
 
@@ -105,7 +110,7 @@ fn top(is_signed_in: bool) -> Markup {
         header.top {
             a.brand href="/dashboard" { "Discord roles" }
             @if is_signed_in {
-                form method="post" action="/dashboard/logout" {
+                form method="post" action="/api/v1/logout" {
                     button.button.quiet.small type="submit" { "Sign out" }
                 }
             }
@@ -137,7 +142,9 @@ pub(super) fn done(to: &str) -> Response {
 /// A sentence about what was just done, where an address of our own says so.
 pub(super) fn note(done: Option<&str>) -> Markup {
     let sentence = match done {
-        Some("saved") => "Saved. Members get their roles within seconds; press Test to see it work on yourself.",
+        Some("saved") => {
+            "Saved. Members get their roles within seconds; press Test to see it work on yourself."
+        }
         Some("deleted") => "Removed. Roles that members held through it are being taken.",
         Some("undone") => "The last change was taken back.",
         Some("approved") => "Approved. The removals are carried out now.",

@@ -56,7 +56,10 @@ async fn show(
     let status = status::of(&context.site, context.guild(), &context.gates).await?;
     let (roles, plans) = tokio::join!(context.roles(), context.plans());
     let owned = wallet::owned(&context.site, context.session.user).await?;
-    let series = context.merchants().series(&context.manager, USUAL_DAYS).await;
+    let series = context
+        .merchants()
+        .series(&context.manager, USUAL_DAYS)
+        .await;
     let next = Next::of(&status, owned.has_wallet(), !context.gates.is_empty());
     let here = Tab::Status.path(context.guild());
     let inner = html! {
@@ -133,7 +136,10 @@ impl Next {
 }
 
 fn problems(context: &Context, status: &Status, roles: &Roles) -> Markup {
-    let whole_server = status.failing.iter().any(|failing| failing.role_id.is_none());
+    let whole_server = status
+        .failing
+        .iter()
+        .any(|failing| failing.role_id.is_none());
     html! {
         @if !status.failing.is_empty() {
             section.panel.problem aria-labelledby="problems-title" {
@@ -242,7 +248,11 @@ fn facts(context: &Context, status: &Status) -> Markup {
 
 fn plots(series: &Series, plans: &Plans) -> Markup {
     let days: Vec<_> = series.days.iter().map(day_name).collect();
-    let mut keys: Vec<_> = series.days.iter().flat_map(|day| day.active.keys().copied()).collect();
+    let mut keys: Vec<_> = series
+        .days
+        .iter()
+        .flat_map(|day| day.active.keys().copied())
+        .collect();
     keys.sort_unstable();
     keys.dedup();
     let active: Vec<_> = keys
@@ -261,10 +271,21 @@ fn plots(series: &Series, plans: &Plans) -> Markup {
         daily("Taken", &|day| Some(day.revokes)),
     ];
     let delays = [
-        daily("Median", &|day| day.block_to_role.map(|latency| latency.median)),
-        daily("Slowest", &|day| day.block_to_role.map(|latency| latency.slowest)),
+        daily("Median", &|day| {
+            day.block_to_role.map(|latency| latency.median)
+        }),
+        daily("Slowest", &|day| {
+            day.block_to_role.map(|latency| latency.slowest)
+        }),
     ];
-    let plot = |title, unit, series: &[_]| figure(&Daily { title, unit, days: &days, series });
+    let plot = |title, unit, series: &[_]| {
+        figure(&Daily {
+            title,
+            unit,
+            days: &days,
+            series,
+        })
+    };
     html! {
         section.plots aria-label="The last 30 days" {
             (plot("Active subscriptions per plan", "Subscriptions", &active))

@@ -202,7 +202,13 @@ fn refused(site: &Site, failure: Failure, next: &str) -> Response {
         p { a.button.main href={ "/dashboard/wallet?next=" (next) } { "Try again" } }
     };
     failure.log();
-    shell::plain(site, failure.status(), true, "The wallet was not connected", &inner)
+    shell::plain(
+        site,
+        failure.status(),
+        true,
+        "The wallet was not connected",
+        &inner,
+    )
 }
 
 #[cfg(test)]
@@ -214,7 +220,15 @@ mod tests {
         for own in ["/dashboard", "/dashboard/12/gates"] {
             assert_eq!(own_path(own), own);
         }
-        for odd in ["", "//evil.example", "/dashboardx", "/dashboard//evil", "/dashboard/\\evil", "https://evil.example/dashboard", "/dashboard?x"] {
+        for odd in [
+            "",
+            "//evil.example",
+            "/dashboardx",
+            "/dashboard//evil",
+            "/dashboard/\\evil",
+            "https://evil.example/dashboard",
+            "/dashboard?x",
+        ] {
             assert_eq!(own_path(odd), "/dashboard", "{odd}");
         }
     }

@@ -151,6 +151,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         &questions,
         Arc::clone(&clock_seen),
     );
+    let stop = CancellationToken::new();
     let state = WebState {
         settings: WebSettings {
             public_url: url.clone(),
@@ -194,6 +195,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
         clock: clock_seen,
+        stop: stop.clone(),
     };
     let standing = Standings {
         store: setup.store.clone(),
@@ -203,7 +205,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
     };
     tokio::spawn(standing.answer(asked));
-    let stop = CancellationToken::new();
     let serving = web::serve(listener, web::router(state).unwrap(), stop.clone());
     tokio::spawn(async move { serving.await.unwrap() });
     Running {
