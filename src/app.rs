@@ -138,7 +138,11 @@ pub async fn serve(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(&config.amser.api_url, secrets.api_key.clone())?,
+        api: AmserApi::new(
+            &config.amser.api_url,
+            config.chain.chain_id,
+            secrets.api_key.clone(),
+        )?,
         policy: config.policy,
         clock: web::machine_clock(),
     });
