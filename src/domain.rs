@@ -18,7 +18,7 @@ mod server;
 mod status;
 mod subscription;
 
-pub use act::{Act, ActEntry};
+pub use act::{Act, ActEntry, Happened};
 pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
 pub use event::{
@@ -27,7 +27,8 @@ pub use event::{
 };
 pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use id::{
-    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
 pub use preview::{Holders, Named, Preview};
@@ -37,7 +38,7 @@ pub use question::{
     SubscriptionStanding, SyncOutcome,
 };
 pub use role::{
-    Applied, AppliedState, Approval, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
+    Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
     RoleAction, RoleChange,
 };
 pub use rules::Rules;

@@ -2,10 +2,13 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod acts;
 mod codec;
 mod ended;
 mod forgotten;
+mod gates;
 mod ingest;
+mod journal;
 mod ledger;
 mod links;
 mod member;
@@ -17,6 +20,7 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+mod settings;
 mod tables;
 mod touched;
 mod verify;
@@ -28,6 +32,7 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use gates::GateRefusal;
 pub use links::LinkOutcome;
 pub use notices::Notice;
 pub use touched::Touched;
