@@ -13,6 +13,7 @@ mod ledger;
 mod links;
 mod member;
 mod mend;
+mod merchants;
 mod migrate;
 mod notices;
 mod open;
@@ -20,6 +21,7 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+mod servers;
 mod settings;
 mod tables;
 mod touched;
@@ -34,7 +36,9 @@ use crate::domain::Rules;
 
 pub use gates::GateRefusal;
 pub use links::LinkOutcome;
+pub use merchants::MerchantWallet;
 pub use notices::Notice;
+pub use servers::ServerRecord;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

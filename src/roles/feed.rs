@@ -49,6 +49,11 @@ impl Roles {
             }
         }
         self.feed_servers(touched.servers).await?;
+        if touched.merchants {
+            let store = self.store.clone();
+            self.merchant_modules = blocking(move || store.merchant_modules()).await?;
+            self.show_modules();
+        }
         if let Some(complete) = touched.complete {
             self.people.set_complete(complete);
         }
@@ -59,9 +64,9 @@ impl Roles {
     pub(super) async fn reload(&mut self) -> anyhow::Result<()> {
         let mut people = std::mem::take(&mut self.people);
         let store = self.store.clone();
-        self.people = blocking(move || {
+        (self.people, self.merchant_modules) = blocking(move || {
             load(&store, &mut people)?;
-            Ok(people)
+            Ok((people, store.merchant_modules()?))
         })
         .await?;
         self.gates_changed();
@@ -90,7 +95,7 @@ impl Roles {
             self.reading.want_list(&self.people, guild);
             self.show_server(guild);
         }
-        self.ask_for_modules();
+        self.show_modules();
         Ok(())
     }
 
@@ -113,7 +118,7 @@ impl Roles {
 
     /// Other gates may ask about other modules and other servers.
     fn gates_changed(&mut self) {
-        self.ask_for_modules();
+        self.show_modules();
         let guilds = self.people.guilds();
         for guild in self.watched.union(&guilds).copied().collect::<Vec<_>>() {
             self.show_server(guild);
@@ -134,10 +139,10 @@ impl Roles {
         }
     }
 
-    /// Has the follower read the modules that gates ask about, and those of gates that somebody is about to make.
-    pub(super) fn ask_for_modules(&mut self) {
+    /// Tells the follower which modules to follow.
+    fn show_modules(&self) {
         let mut modules = self.people.modules();
-        modules.extend(self.previews.modules());
+        modules.extend(&self.merchant_modules);
         self.inputs
             .modules
             .send_if_modified(|before| std::mem::replace(before, modules.clone()) != modules);

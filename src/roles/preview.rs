@@ -9,8 +9,8 @@ use super::desired::entitlement;
 use super::people::{People, ServerRules};
 use super::plan::{Decision, plan};
 use crate::domain::{
-    Gate, GateId, GuildId, Holders, ManualRoles, ModuleAddress, Named, Preview, RoleAction, RoleId,
-    Timestamp, UserId,
+    Gate, GateId, GuildId, Holders, ManualRoles, Named, Preview, RoleAction, RoleId, Timestamp,
+    UserId,
 };
 
 /// Everyone who holds a role of the draft, with all their roles; `None` where the member list cannot be read.
@@ -54,24 +54,11 @@ impl Asked {
 #[derive(Default)]
 pub(super) struct Previews {
     waiting: Vec<Asked>,
-    /// The module that was asked about last in each server: it is followed from then on, so that the gate works as soon as it
-    /// is made.
-    modules: BTreeMap<GuildId, ModuleAddress>,
-}
-
-impl Previews {
-    pub(super) fn modules(&self) -> impl Iterator<Item = ModuleAddress> {
-        self.modules.values().copied()
-    }
 }
 
 impl Roles {
     /// Takes a question; the answer follows in [`Self::tell_previews`].
     pub(super) fn preview(&mut self, asked: Asked) {
-        if let Some(gate) = asked.draft() {
-            self.previews.modules.insert(asked.guild, gate.module);
-            self.ask_for_modules();
-        }
         self.previews.waiting.push(asked);
     }
 

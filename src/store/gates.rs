@@ -7,7 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
 use super::codec::{decode, encode, read};
 use super::tables::{ACTS, APPLIED, CONFIG_SETTINGS, GATES, SERVER_SETTINGS};
 use super::touched::Touched;
-use super::{Store, acts};
+use super::{Store, acts, servers};
 use crate::domain::{
     Act, ActEntry, Gate, GateDraft, GateId, GateOrigin, GuildId, RoleId, ServerSettings, Timestamp,
     UserId,
@@ -251,7 +251,7 @@ impl Store {
         })
     }
 
-    /// Removes a server's dashboard gates and what its managers set. With `keeps_roles`, the roles that this program gave
+    /// Disconnects a server: its dashboard gates go, and what its managers set. With `keeps_roles`, the roles that this program gave
     /// there are no longer ours: nobody takes them.
     pub fn disconnect(
         &self,
@@ -271,6 +271,7 @@ impl Store {
                 append(transaction, guild, Some(by), at, (Some(gate), None), false)?;
             }
             transaction.open_table(SERVER_SETTINGS)?.remove(guild.0)?;
+            servers::disconnect_within(transaction, guild)?;
             if keeps_roles {
                 let mut users = BTreeSet::new();
                 let mut applied = transaction.open_table(APPLIED)?;

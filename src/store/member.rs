@@ -9,7 +9,7 @@ use super::tables::{
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, acts, ended, forgotten, journal, notices};
+use super::{Store, acts, ended, forgotten, journal, merchants, notices, servers};
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -102,6 +102,8 @@ impl Store {
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
             acts::forget(&transaction, user)?;
+            servers::forget(&transaction, user)?;
+            merchants::forget(&transaction, user)?;
             notices::forget(&transaction, user)?;
             ended::forget(&transaction, user)?;
             if forgotten::forget_causes(&transaction, user)? {
@@ -112,7 +114,7 @@ impl Store {
         transaction.commit()?;
         self.touched.put(Touched {
             members: [user].into(),
-            ..Touched::default()
+            ..merchants::touched()
         });
         Ok(wallets)
     }

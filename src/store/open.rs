@@ -16,9 +16,10 @@ use tracing::warn;
 
 use super::tables::{
     ACTS, APPLIED, BATCHES, BLOCKED, CHALLENGES, CONFIG_SETTINGS, ENDED_LINKS, EVENTS, FORGET_AT,
-    FORGOTTEN, GATES, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
-    META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION,
-    SEEN_IN, SERVER_JOURNAL, SERVER_SETTINGS, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    FORGOTTEN, GATES, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
+    MERCHANT_MODULES, MERCHANT_WALLETS, META, META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES,
+    ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SEEN_IN, SERVER_JOURNAL, SERVER_SETTINGS, SERVERS,
+    STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -269,6 +270,9 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(ENDED_LINKS)?;
         transaction.open_table(STOPPED)?;
         transaction.open_table(GATES)?;
+        transaction.open_table(SERVERS)?;
+        transaction.open_table(MERCHANT_WALLETS)?;
+        transaction.open_table(MERCHANT_MODULES)?;
         transaction.open_table(APPLIED)?;
         transaction.open_table(ACTS)?;
         transaction.open_table(SERVER_SETTINGS)?;

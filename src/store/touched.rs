@@ -28,6 +28,8 @@ pub struct Touched {
     pub members: BTreeSet<UserId>,
     /// Servers whose gates or settings changed.
     pub servers: BTreeSet<GuildId>,
+    /// Whether the modules of merchants changed, which are followed also without a gate.
+    pub merchants: bool,
     /// The modules that are complete (read up to the cursor), when one became so or ceased to be. Told together with what
     /// makes them so: whoever believes in a complete module has all of its subscriptions.
     pub complete: Option<BTreeSet<ModuleAddress>>,
@@ -50,6 +52,7 @@ impl Touched {
     fn absorb(&mut self, newer: Self) {
         self.everything |= newer.everything;
         self.servers.extend(newer.servers);
+        self.merchants |= newer.merchants;
         self.complete = newer.complete.or(self.complete.take());
         self.members.extend(newer.members);
         self.subscriptions.extend(newer.subscriptions);
@@ -67,6 +70,7 @@ impl Touched {
                     .filter(|_| few)
                     .collect(),
                 servers: std::mem::take(&mut self.servers),
+                merchants: self.merchants,
                 ..Self::default()
             };
         }
