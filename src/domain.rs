@@ -19,7 +19,7 @@ mod sign_in;
 mod status;
 mod subscription;
 
-pub use act::{Act, ActEntry};
+pub use act::{Act, ActEntry, Happened};
 pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
 pub use event::{
@@ -39,7 +39,7 @@ pub use question::{
     SubscriptionStanding, SyncOutcome,
 };
 pub use role::{
-    Applied, AppliedState, Approval, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
+    Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
     RoleAction, RoleChange,
 };
 pub use rules::Rules;

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use tokio::sync::{mpsc, watch};
 
-pub use self::journal::{Happened, JournalPage, JournalRow};
+pub use self::journal::{JournalPage, JournalRow};
 pub use self::plans::PlanRow;
 pub use self::refusal::Refusal;
 pub use self::rights::{Manager, dangerous, raises_its_maker};
@@ -66,7 +66,7 @@ pub struct Inputs {
     /// Names of plans.
     pub api: AmserApi,
     /// `[policy]`, which a server's settings fall back to.
-    pub policy: Policy,
+    pub policy: watch::Receiver<Policy>,
     /// The machine's clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }

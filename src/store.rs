@@ -2,11 +2,14 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod acts;
 mod codec;
 mod ended;
 mod forgotten;
+mod gates;
 mod ingest;
 mod last_event;
+mod journal;
 mod ledger;
 mod links;
 mod member;
@@ -21,6 +24,7 @@ mod reset;
 mod rollback;
 mod servers;
 mod sessions;
+mod settings;
 mod tables;
 mod touched;
 mod used;
@@ -33,6 +37,7 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use gates::GateRefusal;
 pub use links::LinkOutcome;
 pub use merchants::MerchantWallet;
 pub use notices::Notice;

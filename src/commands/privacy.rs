@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::running::Data;
-use crate::domain::{Applied, Approval, JournalEntry, Link, LinkEnd, UserId, Wallet};
+use crate::domain::{ActEntry, Applied, JournalEntry, Link, LinkEnd, UserId, Wallet};
 use crate::store::{Challenge, LinkRequest, Notice, RequestState, Session, Store};
 use crate::text;
 
@@ -34,9 +34,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let notices = store.notices_of(user)?;
     let notices: Vec<_> = notices.iter().map(notice).collect();
     let seen_in = store.seen_in(user)?;
-    let mut approvals = store.approvals()?;
-    approvals.retain(|approval| approval.by == user);
-    let approvals: Vec<_> = approvals.iter().map(approval).collect();
+    let acts: Vec<_> = store.acts_by(user)?.iter().map(act).collect();
     let ended = store.ended_links_of(user)?;
     let ended: Vec<_> = ended.iter().map(ended_link).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
@@ -52,7 +50,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "moved_wallets_to_tell": notices,
         "ended_links": ended,
         "seen_in": seen_in,
-        "approvals": approvals,
+        "acts": acts,
         "roles": roles,
         "journal": journal,
     }))
@@ -101,12 +99,11 @@ fn notice(notice: &Notice) -> Value {
     })
 }
 
-fn approval(approval: &Approval) -> Value {
+fn act(entry: &ActEntry) -> Value {
     json!({
-        "at": approval.at.to_string(),
-        "guild_id": approval.guild,
-        "role_id": approval.role,
-        "removals": approval.removals,
+        "at": entry.at.to_string(),
+        "guild_id": entry.guild,
+        "act": entry.act,
     })
 }
 

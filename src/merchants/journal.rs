@@ -1,7 +1,7 @@
 //! The journal of a server: role changes and the managers' own acts.
 
 use super::{Manager, Merchants, Refusal, unbuilt};
-use crate::domain::{ActEntry, JournalEntry, Timestamp};
+use crate::domain::{Happened, Timestamp};
 
 /// A page of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,15 +23,6 @@ pub struct JournalRow {
     pub name: Option<String>,
     /// What happened.
     pub happened: Happened,
-}
-
-/// What a row of the journal tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happened {
-    /// A role was given or taken, or Discord refused that.
-    Role(JournalEntry),
-    /// A manager, or the operator's configuration, changed something.
-    Act(ActEntry),
 }
 
 impl Merchants {

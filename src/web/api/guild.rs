@@ -101,7 +101,7 @@ async fn guild(
     let gates = merchants.gates(manager.guild).await?;
     let modules = modules(&site, session.user, &gates).await?;
     let (name, roles, plans) = tokio::join!(
-        name_of(&site, &session, manager.guild),
+        merchants.server_name(&manager),
         merchants.roles(manager.guild),
         merchants.plans(&modules)
     );
@@ -112,18 +112,6 @@ async fn guild(
         status: status::of(&site, manager.guild, &gates).await?,
         gates: gates.iter().map(GateBody::from).collect(),
     }))
-}
-
-/// The server's name, as one of those that the user manages.
-pub(in crate::web) async fn name_of(
-    site: &Site,
-    session: &Session,
-    guild: GuildId,
-) -> Result<String, Failure> {
-    let merchants = &site.state.merchants;
-    let servers = merchants.servers(session.user, &[guild]).await?;
-    let server = servers.into_iter().find(|server| server.guild == guild);
-    Ok(server.ok_or(Refusal::NotFound)?.name)
 }
 
 /// The modules that a manager may see in a server: those of the gates, and their own. Without a node their own are unknown;

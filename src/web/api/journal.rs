@@ -14,8 +14,8 @@ use super::super::dashboard::journal::act_sentence;
 use super::super::params::Asked;
 use super::super::session::Managing;
 use super::Failure;
-use crate::domain::Outcome;
-use crate::merchants::{Day, Happened, JournalRow};
+use crate::domain::{Happened, Outcome};
+use crate::merchants::{Day, JournalRow};
 
 /// Days that are counted where nothing is asked for.
 pub(in crate::web) const USUAL_DAYS: u16 = 30;

@@ -37,6 +37,7 @@ pub(in crate::web) fn sentence(cause: &Cause) -> String {
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another Discord account".to_owned(),
         Cause::Forgotten => "the member asked to be forgotten".to_owned(),
+        Cause::ManagerAct => "a manager removed or took back the mapping of this role".to_owned(),
         Cause::GateRemoved => "the mapping of this role was changed or removed".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::super::Site;
 use super::super::api::Failure;
-use super::super::api::guild::{modules, name_of};
+use super::super::api::guild::modules;
 use super::super::session::{Managing, Session};
 use super::format::{interval, price};
 use super::plots::swatch;
@@ -30,8 +30,9 @@ impl Context {
         site: Arc<Site>,
         Managing(manager, session): Managing,
     ) -> Result<Self, Failure> {
-        let name = name_of(&site, &session, manager.guild);
-        let gates = site.state.merchants.gates(manager.guild);
+        let merchants = &site.state.merchants;
+        let name = merchants.server_name(&manager);
+        let gates = merchants.gates(manager.guild);
         let (name, gates) = tokio::join!(name, gates);
         let (name, gates) = (name?, gates?);
         Ok(Self {

@@ -17,8 +17,8 @@ use super::cause::{receipt, sentence, transaction};
 use super::context::{Context, Roles};
 use super::format::{counted, listed, moment};
 use super::shell::{self, Tab};
-use crate::domain::{Act, Gate, Outcome, RoleAction, RoleId};
-use crate::merchants::{Happened, JournalRow};
+use crate::domain::{Act, Gate, Happened, Outcome, RoleAction, RoleId};
+use crate::merchants::JournalRow;
 
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new().route("/dashboard/{guild_id}/journal", get(page))
