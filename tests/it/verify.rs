@@ -17,4 +17,4 @@ mod secrets;
 mod sign_in;
 pub(crate) mod site;
 mod slow;
-mod visitor;
+pub(crate) mod visitor;

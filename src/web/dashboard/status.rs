@@ -61,7 +61,6 @@ async fn show(
         .series(&context.manager, USUAL_DAYS)
         .await;
     let next = Next::of(&status, owned.has_wallet(), !context.gates.is_empty());
-    let here = Tab::Status.path(context.guild());
     let inner = html! {
         (shell::note(done))
         // The script replaces this part while the page is open.
@@ -70,7 +69,7 @@ async fn show(
             (problems(&context, &status, &roles))
             (facts(&context, &status))
         }
-        @if next == Next::Wallet { (wallet::panel(&owned, &here)) }
+        @if next == Next::Wallet { (wallet::panel(&owned, &Tab::Gates.path(context.guild()))) }
         @match &series {
             Ok(series) => (plots(series, &plans)),
             Err(refusal) => p.fine { (refusal) },
