@@ -92,12 +92,14 @@ async fn open_bound(config: &Config) -> anyhow::Result<Store> {
     .await?
 }
 
-/// The modules that the store's gates ask about.
+/// The modules that the store's gates ask about, and those of merchants.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn modules_of(store: &Store) -> anyhow::Result<BTreeSet<ModuleAddress>> {
-    Ok(store.gates()?.into_iter().map(|gate| gate.module).collect())
+    let mut modules = store.merchant_modules()?;
+    modules.extend(store.gates()?.into_iter().map(|gate| gate.module));
+    Ok(modules)
 }
 
 /// Runs the service on an open store and a bound listener until `stop`. The first part to end stops the others.
@@ -141,7 +143,11 @@ pub async fn serve(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(&config.amser.api_url, secrets.api_key.clone())?,
+        api: AmserApi::new(
+            &config.amser.api_url,
+            config.chain.chain_id,
+            secrets.api_key.clone(),
+        )?,
         policy: config.policy,
         clock: web::machine_clock(),
     });
