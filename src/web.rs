@@ -188,16 +188,19 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
         .merge(verify::router())
         .merge(oauth::router())
         .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
-    Ok(Router::new()
+    // Pages refuse with pages; health, status and the API with JSON, whatever a browser says that it accepts.
+    let pages = Router::new()
         .merge(limited)
-        .merge(health::router())
         .merge(assets::router())
         .route("/", get(front))
         .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals));
+    Ok(pages
+        .merge(health::router())
+        .method_not_allowed_fallback(layers::method_not_allowed)
         .layer(from_fn(layers::count))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals))
         .layer(from_fn_with_state(Arc::clone(&site), layers::protect))
         .with_state(site))
 }
