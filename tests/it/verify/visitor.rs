@@ -84,6 +84,11 @@ impl Browser {
         self.send(request).await
     }
 
+    /// Loads what a page shows, as its pictures and scripts do.
+    pub(crate) async fn load(&mut self, path: &str) -> reqwest::Response {
+        self.send(self.http.get(self.address(path))).await
+    }
+
     pub(crate) fn request(&self, path: &str) -> reqwest::RequestBuilder {
         self.http.post(self.address(path))
     }
