@@ -194,15 +194,18 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
         .merge(session::router())
         .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
         .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
-    let mut routes = Router::new()
+    // Pages refuse with pages; health, status and the API with JSON, whatever a browser says that it accepts.
+    let pages = Router::new()
         .merge(limited)
-        .merge(health::router())
         .merge(assets::router())
-        .route("/", get(front));
+        .route("/", get(front))
+        .fallback(layers::not_found)
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals));
+    let mut routes = pages.merge(health::router());
     if !site.settings().monitors_apart {
-        let numbers = health::numbers_router();
-        routes =
-            routes.merge(numbers.layer(from_fn_with_state(Arc::clone(&site), health::may_watch)));
+        let may_watch = from_fn_with_state(Arc::clone(&site), health::may_watch);
+        routes = routes.merge(health::numbers_router().layer(may_watch));
     }
     Ok(surround(routes, site))
 }
@@ -213,18 +216,16 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
 /// As [`router`].
 pub fn monitor_router(state: WebState) -> anyhow::Result<Router> {
     let routes = health::router().merge(health::numbers_router());
-    Ok(surround(routes, site(state)?))
+    Ok(surround(routes.fallback(layers::not_found), site(state)?))
 }
 
 /// The layers around every route.
 fn surround(routes: Router<Arc<Site>>, site: Arc<Site>) -> Router {
     routes
-        .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
         .layer(from_fn(layers::in_time))
         .layer(from_fn(layers::count))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals))
         .layer(from_fn_with_state(Arc::clone(&site), layers::protect))
         .with_state(site)
 }

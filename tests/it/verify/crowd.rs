@@ -30,10 +30,12 @@ async fn eight_members_behind_one_address_link_within_a_minute() {
 
 /// All that one member's browser asks for from the link to the outcome.
 async fn visit(site: &Running, n: usize) {
-    let user = site.discord.add_user(&format!("member {n}"));
+    let name = format!("member_{n}");
+    let user = site.discord.add_user(&name);
     site.discord.add_member(site.guild, user).unwrap();
     let link = site.verify(user);
     let mut browser = Browser::new(&site.url);
+    browser.name = Some(name);
     assert_eq!(browser.get(&link).await.status(), 200);
     let token = link.strip_prefix("/verify/").unwrap();
     browser.sign_in(user, Some(token)).await;
