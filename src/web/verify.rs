@@ -81,13 +81,13 @@ async fn challenge(
         .parse()
         .map_err(|_| WebError::BadAddress)?;
     let profile = site.profile(request.guild, request.user).await?;
-    let typed = body.discord_name.as_deref().map(str::trim);
-    if typed.is_some_and(|typed| {
-        !typed
-            .trim_start_matches('@')
-            .eq_ignore_ascii_case(&profile.username)
-    }) {
-        return Err(WebError::NameMismatch);
+    if matches!(site.settings().sign_in, SignIn::None) {
+        // The one thing that shows the visitor whose link this is.
+        let typed = body.discord_name.unwrap_or_default();
+        let typed = typed.trim().trim_start_matches('@');
+        if !typed.eq_ignore_ascii_case(&profile.username) {
+            return Err(WebError::NameMismatch);
+        }
     }
     let now = site.now();
     let nonce = fresh_secret()?;

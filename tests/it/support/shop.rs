@@ -57,7 +57,10 @@ impl Shop {
         let discord = LocalDiscord::start(options.clone()).await.unwrap();
         let (guild, roles) = new_guild(&discord, "Café Club", &["Silver", "Gold"]);
         let merchant = discord.add_user("mia");
-        make_manager(&discord, guild, merchant);
+        let managers = make_manager(&discord, guild, merchant);
+        let bot = discord.bot_role(guild).unwrap();
+        let order = [roles[0], roles[1], managers, bot];
+        discord.set_role_order(guild, &order).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "[chain]\nrpc_urls = [{:?}]\nchain_id = {}\nconfirmations = 0\n\
@@ -116,10 +119,15 @@ impl Shop {
     /// The merchant's browser: signed in, the server connected, the wallet shown.
     pub(crate) async fn merchant(&self) -> Browser {
         let mut browser = self.signed_in(self.merchant).await;
-        let away = browser.get(&format!("/connect?guild_id={}", self.guild)).await;
+        let away = browser
+            .get(&format!("/connect?guild_id={}", self.guild))
+            .await;
         let back = browser.visit_discord(&location(&away), self.merchant).await;
         let end = location(&browser.get(&back).await);
-        assert!(end.ends_with(&format!("/dashboard/{}", self.guild)), "{end}");
+        assert!(
+            end.ends_with(&format!("/dashboard/{}", self.guild)),
+            "{end}"
+        );
         self.show_wallet(&mut browser, &self.merchant_key).await;
         browser
     }
@@ -172,8 +180,18 @@ impl Shop {
     pub(crate) async fn pay(&self, address: Address) {
         self.chain.fund(address, 1_000).await.unwrap();
         let chain = &self.chain;
-        let subscription = chain.subscribe(self.module, address, self.plan).await.unwrap();
-        assert_eq!(chain.execute(self.module, subscription).await.unwrap().reason, 0);
+        let subscription = chain
+            .subscribe(self.module, address, self.plan)
+            .await
+            .unwrap();
+        assert_eq!(
+            chain
+                .execute(self.module, subscription)
+                .await
+                .unwrap()
+                .reason,
+            0
+        );
     }
 
     /// Waits until a member holds a role, or does not.
@@ -190,8 +208,8 @@ impl Shop {
     }
 }
 
-/// Makes a member of a user, with a role that may manage the server and its roles, above all others.
-pub(crate) fn make_manager(discord: &LocalDiscord, guild: GuildId, user: UserId) {
+/// Makes a member of a user, with a role that may manage the server and its roles; that role.
+pub(crate) fn make_manager(discord: &LocalDiscord, guild: GuildId, user: UserId) -> RoleId {
     use amser_roles::sandbox::discord::NewRole;
     discord.add_member(guild, user).unwrap();
     let role = NewRole {
@@ -200,10 +218,16 @@ pub(crate) fn make_manager(discord: &LocalDiscord, guild: GuildId, user: UserId)
     };
     let role = discord.add_role_with(guild, role).unwrap();
     discord.give_role(guild, user, role).unwrap();
+    role
 }
 
 /// Asks a route of the JSON as a script of the signed-in user does.
-pub(crate) async fn ask(browser: &mut Browser, method: Method, path: &str, body: Option<&Value>) -> Answer {
+pub(crate) async fn ask(
+    browser: &mut Browser,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Answer {
     let origin = browser.base.origin().ascii_serialization();
     let mut request = browser.request_with(method, path).header("origin", origin);
     if let Some(body) = body {
