@@ -238,6 +238,12 @@ impl Discord {
         })
     }
 
+    /// What keeps the bot from giving and taking a role, as the server's roles were last read; `None` also where they were not.
+    pub fn obstacle(&self, guild: GuildId, role: RoleId) -> Option<hierarchy::Obstacle> {
+        let roles = self.shared.look(|guilds| guilds.get(&guild)?.roles.clone());
+        roles?.obstacle(guild, role)
+    }
+
     /// Sends any request of serenity's through the limits, again after each 429.
     ///
     /// # Errors

@@ -7,12 +7,25 @@
 //! | which roles can be given, and a new one | `roles` |
 //! | the merchant's wallet and the modules that are theirs | `wallet` |
 //! | plans with names and prices | `plans` |
+//! | gates: make, change, delete, undo | `gates` |
+//! | what a gate would change | `preview` |
+//! | members, stopped removals | `members` |
+//! | what happened, and its numbers day by day | `journal`, `series` |
+//! | a gate tried on the caller | `test` |
+//! | a server's own policy and channels | `settings` |
 
+mod gates;
+mod journal;
+mod members;
 mod plans;
+mod preview;
 mod refusal;
 mod rights;
 mod roles;
+mod series;
 mod servers;
+mod settings;
+mod test;
 mod wallet;
 
 use std::sync::Arc;
@@ -20,11 +33,14 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use tokio::sync::{mpsc, watch};
 
+pub use self::journal::{JournalPage, JournalRow};
 pub use self::plans::PlanRow;
 pub use self::refusal::Refusal;
 pub use self::rights::{Manager, dangerous, raises_its_maker};
 pub use self::roles::RoleRow;
+pub use self::series::{Day, Latency, Series};
 pub use self::servers::Server;
+pub use self::test::{TestOutcome, TestedRole};
 use crate::amser_api::AmserApi;
 use crate::chain::Views;
 use crate::discord::Discord;
@@ -50,7 +66,7 @@ pub struct Inputs {
     /// Names of plans.
     pub api: AmserApi,
     /// `[policy]`, which a server's settings fall back to.
-    pub policy: Policy,
+    pub policy: watch::Receiver<Policy>,
     /// The machine's clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }

@@ -2,10 +2,13 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod acts;
 mod codec;
 mod ended;
 mod forgotten;
+mod gates;
 mod ingest;
+mod journal;
 mod ledger;
 mod links;
 mod member;
@@ -19,6 +22,7 @@ mod refold;
 mod reset;
 mod rollback;
 mod servers;
+mod settings;
 mod tables;
 mod touched;
 mod verify;
@@ -30,6 +34,7 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use gates::GateRefusal;
 pub use links::LinkOutcome;
 pub use merchants::MerchantWallet;
 pub use notices::Notice;

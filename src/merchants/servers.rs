@@ -149,7 +149,8 @@ impl Merchants {
     /// # Errors
     /// When the store cannot be written.
     pub async fn disconnect(&self, manager: &Manager, remove_roles: bool) -> Result<(), Refusal> {
-        let _ = (manager, remove_roles);
-        Err(super::unbuilt())
+        let (guild, by, at) = (manager.guild, manager.user, self.now());
+        self.with_store(move |store| store.disconnect(guild, !remove_roles, by, at))
+            .await
     }
 }

@@ -182,7 +182,7 @@ impl Roles {
             },
             is_whole: &|guild| is_whole && reading.is_read(guild) && !confirming.awaits_in(guild),
             holders: &|guild, role| people.holders(guild, role),
-            policy: people.policy(),
+            policy: people.default_policy(),
             now: machine_time(),
         };
         self.brake.hold_back(changes, &pass);
