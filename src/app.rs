@@ -141,7 +141,11 @@ pub async fn serve(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(&config.amser.api_url, secrets.api_key.clone())?,
+        api: AmserApi::new(
+            &config.amser.api_url,
+            config.chain.chain_id,
+            secrets.api_key.clone(),
+        )?,
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
