@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use super::super::Site;
 use super::super::post::Posted;
-use super::super::session::{Managing, Session};
+use super::super::session::Managing;
 use super::gates::GateBody;
 use super::status::Status;
 use super::{Failure, status};
-use crate::domain::{Gate, GuildId, ModuleAddress, RoleId, ServerSettings, UserId};
+use crate::domain::{Gate, ModuleAddress, RoleId, ServerSettings, UserId};
 use crate::merchants::{PlanRow, Refusal, RoleRow};
 
 pub(super) fn router() -> Router<Arc<Site>> {

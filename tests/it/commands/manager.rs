@@ -1,6 +1,6 @@
 //! `/amser …`, and the permanent button.
 
-use amser_roles::domain::UserId;
+use amser_roles::domain::{Timestamp, UserId};
 use amser_roles::sandbox::discord::{Button, Fault, LocalDiscord, NoReply, Route, Times};
 use serde_json::json;
 

@@ -27,11 +27,15 @@ async fn page(browser: &mut Browser, path: &str) -> String {
 /// Posts a form as a browser does.
 async fn post(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> reqwest::Response {
     let origin = browser.base.origin().ascii_serialization();
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
     let request = browser
         .request_with(Method::POST, path)
         .header("accept", "text/html")
         .header("origin", origin)
-        .form(fields);
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body);
     browser.send(request).await
 }
 
