@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use alloy::primitives::Address;
+use alloy::signers::local::PrivateKeySigner;
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::NewRole;
 use reqwest::Method;
@@ -21,6 +22,10 @@ fn keys(value: &Value) -> BTreeSet<&str> {
         .keys()
         .map(String::as_str)
         .collect()
+}
+
+fn signed(key: &PrivateKeySigner, text: &str) -> Value {
+    json!({ "message": text, "signature": format!("0x{}", hex::encode(sign(key, text))) })
 }
 
 #[tokio::test]
@@ -61,7 +66,6 @@ async fn a_merchants_text_works_once_and_only_with_the_wallets_own_signature() {
     assert!(
         message.contains("Manage Discord roles") && message.contains(&shop.merchant.to_string())
     );
-    let signed = |key, text: &str| json!({ "message": text, "signature": format!("0x{}", hex::encode(sign(key, text))) });
     let path = "/api/v1/me/wallet/signature";
     let foreign = browser
         .post(path, &signed(&wallet("a stranger"), &message))
