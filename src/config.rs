@@ -4,16 +4,18 @@ mod environment;
 mod raw;
 mod secrets;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use url::Url;
 
 pub use secrets::Secrets;
 
 use crate::chain::ChainConfig;
-use crate::domain::{Gate, MembersIntent, Policy};
+use crate::domain::{Gate, GuildId, MembersIntent, Policy, ServerSettings};
 use crate::web::WalletConnect;
 
 /// Everything the program needs to know, checked.
@@ -33,6 +35,10 @@ pub struct Config {
     pub policy: Policy,
     /// `[[gates]]`.
     pub gates: Vec<Gate>,
+    /// `[[servers]]`.
+    pub servers: BTreeMap<GuildId, ServerSettings>,
+    /// The file that it was read from, to be read again at a SIGHUP.
+    pub file: Option<PathBuf>,
 }
 
 /// amser's API and pages.
@@ -72,8 +78,18 @@ pub struct Web {
     pub rate_limit_per_minute: u32,
     /// How many reverse proxies stand in front, each of which adds to `X-Forwarded-For` by whom it was asked.
     pub proxies: usize,
+    /// From where they ask: nobody else's `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Wallets that one member may link.
     pub links_per_member: usize,
+    /// Whether visitors prove on Discord who they are (`sign_in = "discord"`).
+    pub signs_in: bool,
+    /// A listener of their own for `/metrics` and `/api/status`.
+    pub monitor_listen: Option<SocketAddr>,
+    /// How whoever runs this service is reached.
+    pub contact: Option<String>,
+    /// Their privacy policy.
+    pub privacy_url: Option<Url>,
     /// WalletConnect, where the merchant has a project there.
     pub wallet_connect: Option<WalletConnect>,
 }
@@ -96,7 +112,11 @@ impl Config {
             ))
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse_in(folder, &text, &name.to_string(), environment::variables()?)
+        let config = Self::parse_in(folder, &text, &name.to_string(), environment::variables()?)?;
+        Ok(Self {
+            file: Some(path.to_owned()),
+            ..config
+        })
     }
 
     /// Checks `text`, overridden by the `AMSER_ROLES__…` among `variables`. Relative paths begin at the working folder.

@@ -2,14 +2,20 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod acts;
 mod codec;
 mod ended;
 mod forgotten;
+mod gates;
+mod history;
 mod ingest;
+mod journal;
+mod last_event;
 mod ledger;
 mod links;
 mod member;
 mod mend;
+mod merchants;
 mod migrate;
 mod notices;
 mod open;
@@ -17,8 +23,12 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+mod servers;
+mod sessions;
+mod settings;
 mod tables;
 mod touched;
+mod used;
 mod verify;
 
 use std::path::Path;
@@ -28,8 +38,12 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use gates::GateRefusal;
 pub use links::LinkOutcome;
+pub use merchants::MerchantWallet;
 pub use notices::Notice;
+pub use servers::ServerRecord;
+pub use sessions::Session;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::chain::FAILURE_REASONS;
-use crate::domain::{GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
+use crate::domain::{ChannelId, GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
 pub(super) use check::check;
 
 #[derive(Deserialize)]
@@ -31,6 +31,8 @@ pub(super) struct Raw {
     policy: RawPolicy,
     #[serde(default)]
     gates: Vec<RawGate>,
+    #[serde(default)]
+    servers: Vec<RawServer>,
 }
 
 #[derive(Deserialize)]
@@ -122,9 +124,22 @@ struct RawWeb {
     rate_limit_per_minute: Spanned<u32>,
     behind_proxy: bool,
     proxy_hops: Option<Spanned<usize>>,
+    trusted_proxies: Spanned<Vec<Spanned<String>>>,
     links_per_member: Spanned<usize>,
+    sign_in: RawSignIn,
+    monitor_listen: Option<SocketAddr>,
+    contact: Option<Spanned<String>>,
+    privacy_url: Option<Spanned<Url>>,
     walletconnect_project_id: Option<Spanned<String>>,
     walletconnect_relay_url: Spanned<Url>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawSignIn {
+    #[default]
+    Discord,
+    None,
 }
 
 impl Default for RawWeb {
@@ -136,12 +151,24 @@ impl Default for RawWeb {
             rate_limit_per_minute: Spanned::new(0..0, 60),
             behind_proxy: false,
             proxy_hops: None,
+            trusted_proxies: Spanned::new(0..0, trusted_proxies()),
             links_per_member: Spanned::new(0..0, 5),
+            sign_in: RawSignIn::Discord,
+            monitor_listen: None,
+            contact: None,
+            privacy_url: None,
             walletconnect_project_id: None,
             // The default of WalletConnect's own client (@walletconnect/sign-client 2.21.8).
             walletconnect_relay_url: url("wss://relay.walletconnect.org"),
         }
     }
+}
+
+/// This machine.
+fn trusted_proxies() -> Vec<Spanned<String>> {
+    ["127.0.0.0/8", "::1"]
+        .map(|range| Spanned::new(0..0, range.to_owned()))
+        .into()
 }
 
 #[derive(Deserialize)]
@@ -194,6 +221,20 @@ struct RawGate {
     #[serde(default, rename = "match")]
     matching: GateMatch,
     role_ids: Spanned<BTreeSet<RoleId>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section, [[servers]]")]
+struct RawServer {
+    guild_id: Spanned<GuildId>,
+    log_channel: Option<ChannelId>,
+    alert_channel: Option<ChannelId>,
+    member_notices: Option<bool>,
+    payment_failed: Option<OnLapse>,
+    paused: Option<OnLapse>,
+    cancelled: Option<OnLapse>,
+    manual_roles: Option<ManualRoles>,
+    expiry_leeway: Option<u64>,
 }
 
 /// Whether the lines of a text are those of the user's file.

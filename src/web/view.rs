@@ -1,57 +1,17 @@
-//! The pages themselves, and the files that they load.
+//! The pages themselves.
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
-use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
 use super::error::WebError;
 use super::profile::Profile;
-use super::{Site, WalletConnect};
+use super::{WalletConnect, WebSettings, assets};
 use crate::domain::GuildId;
 
-/// Styles, scripts and icon; what every page loads is small enough to be fetched anew each time.
-pub(super) fn assets() -> Router<Arc<Site>> {
-    let css = async || file("text/css; charset=utf-8", include_str!("assets/page.css"));
-    let script = async || {
-        file(
-            "text/javascript; charset=utf-8",
-            include_str!("assets/verify.js"),
-        )
-    };
-    let icon = async || file("image/svg+xml", include_str!("assets/icon.svg"));
-    // Generated (src/web/walletconnect) and loaded only by visitors who choose it; its licences want to be passed on.
-    let wallet_connect = async || {
-        file(
-            "text/javascript; charset=utf-8",
-            include_str!("assets/walletconnect.js"),
-        )
-    };
-    let licences = async || {
-        file(
-            "text/plain; charset=utf-8",
-            include_str!("assets/walletconnect.licenses.txt"),
-        )
-    };
-    Router::new()
-        .route("/assets/page.css", get(css))
-        .route("/assets/verify.js", get(script))
-        .route("/assets/walletconnect.js", get(wallet_connect))
-        .route("/assets/walletconnect.licenses.txt", get(licences))
-        .route("/assets/icon.svg", get(icon))
-        .route("/favicon.ico", get(icon))
-}
-
-fn file(kind: &'static str, text: &'static str) -> ([(HeaderName, &'static str); 2], &'static str) {
-    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
-}
-
-/// Paths begin at the root, which is ours (`web.public_url` has no path): a refusal may stand at any depth.
-fn frame(title: &str, with_script: bool, inner: &Markup) -> Markup {
+/// A whole page: head, `inner` and the footer. `files` are styles and scripts of `assets`. Addresses begin at the root, which is ours
+/// (`web.public_url` has no path): a refusal may stand at any depth.
+pub(super) fn frame(settings: &WebSettings, title: &str, files: &[&str], inner: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -61,11 +21,38 @@ fn frame(title: &str, with_script: bool, inner: &Markup) -> Markup {
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { (title) }
-                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="/assets/page.css";
-                @if with_script { script type="module" src="/assets/verify.js" {} }
+                link rel="icon" href=(assets::path("icon.svg")) type="image/svg+xml";
+                link rel="stylesheet" href=(assets::path("page.css"));
+                @for file in files {
+                    @if file.ends_with(".css") { link rel="stylesheet" href=(assets::path(file)); }
+                    @else { script type="module" src=(assets::path(file)) {} }
+                }
             }
-            body { (inner) }
+            body { (inner) (footer(settings)) }
+        }
+    }
+}
+
+/// Who runs this service and where its privacy policy is, as far as the operator said so.
+fn footer(settings: &WebSettings) -> Markup {
+    let contact = settings.contact.as_deref();
+    let link = contact.and_then(|contact| {
+        if contact.starts_with("https://") {
+            return Some(contact.to_owned());
+        }
+        let is_email = contact.contains('@') && !contact.contains([' ', '/', '?']);
+        is_email.then(|| format!("mailto:{contact}"))
+    });
+    html! {
+        @if contact.is_some() || settings.privacy_url.is_some() {
+            footer.foot {
+                @if let Some(contact) = contact {
+                    p { "Contact: " @if let Some(link) = &link { a href=(link) rel="noreferrer" { (contact) } } @else { (contact) } }
+                }
+                @if let Some(policy) = &settings.privacy_url {
+                    p { a href=(policy) rel="noreferrer" { "Privacy policy" } }
+                }
+            }
         }
     }
 }
@@ -75,7 +62,7 @@ fn page(status: StatusCode, markup: Markup) -> Response {
 }
 
 /// A refusal that a person reads.
-pub(super) fn refusal(error: WebError) -> Response {
+pub(super) fn refusal(settings: &WebSettings, error: WebError) -> Response {
     let title = match error {
         WebError::LinkUsed => "This link was already used",
         WebError::LinkExpired => "This link has expired",
@@ -85,6 +72,10 @@ pub(super) fn refusal(error: WebError) -> Response {
         WebError::SignInDeclined | WebError::SignInStale | WebError::SignInFailed => {
             "The sign-in did not work"
         }
+        WebError::ConnectDeclined
+        | WebError::NoServerChosen
+        | WebError::NeedsManageServer
+        | WebError::ServerGone => "The server was not connected",
         _ => "This did not work",
     };
     let inner = html! {
@@ -92,16 +83,30 @@ pub(super) fn refusal(error: WebError) -> Response {
             p.mark aria-hidden="true" { "!" }
             h1 { (title) }
             p { (error.message()) }
-            (back_to_discord(None))
+            (way_on(error))
         }
     };
-    let mut response = page(error.status(), frame(title, false, &inner));
-    error.dress(&mut response);
-    response
+    page(error.status(), frame(settings, title, &[], &inner))
+}
+
+/// Where to go after a refusal.
+fn way_on(error: WebError) -> Markup {
+    match error {
+        WebError::ConnectDeclined
+        | WebError::NoServerChosen
+        | WebError::NeedsManageServer
+        | WebError::ServerGone => html! {
+            p { a.button.main href="/connect" { "Choose a server" } }
+        },
+        WebError::NoServer => html! {
+            p { a.button.main href="/dashboard" { "Your servers" } }
+        },
+        _ => back_to_discord(None),
+    }
 }
 
 /// What stands at the address itself, for whoever wonders what it is.
-pub(super) fn front() -> Response {
+pub(super) fn front(settings: &WebSettings) -> Response {
     let inner = html! {
         main.card {
             h1 { "Roles for subscribers" }
@@ -115,7 +120,7 @@ pub(super) fn front() -> Response {
     };
     page(
         StatusCode::OK,
-        frame("Roles for subscribers", false, &inner),
+        frame(settings, "Roles for subscribers", &[], &inner),
     )
 }
 
@@ -129,7 +134,7 @@ fn back_to_discord(guild: Option<GuildId>) -> Markup {
 
 /// Asks the visitor to sign in. Nothing of the member or the server is shown: that there is anything to show would tell
 /// whoever was sent the link that the member is in the server still.
-pub(super) fn sign_in(token: &str) -> Response {
+pub(super) fn sign_in(settings: &WebSettings, token: &str) -> Response {
     let inner = html! {
         main.card {
             h1 { "Sign in to link your wallet" }
@@ -143,12 +148,12 @@ pub(super) fn sign_in(token: &str) -> Response {
     };
     page(
         StatusCode::OK,
-        frame("Sign in to link your wallet", false, &inner),
+        frame(settings, "Sign in to link your wallet", &[], &inner),
     )
 }
 
 /// Signed in as somebody else.
-pub(super) fn other_member(token: &str) -> Response {
+pub(super) fn other_member(settings: &WebSettings, token: &str) -> Response {
     let error = WebError::OtherMember;
     let inner = html! {
         main.card {
@@ -164,12 +169,12 @@ pub(super) fn other_member(token: &str) -> Response {
     };
     page(
         error.status(),
-        frame("This link is not yours", false, &inner),
+        frame(settings, "This link is not yours", &[], &inner),
     )
 }
 
 /// Signed in without a link to go on with.
-pub(super) fn signed_in() -> Response {
+pub(super) fn signed_in(settings: &WebSettings) -> Response {
     let inner = html! {
         main.card {
             h1 { "You are signed in" }
@@ -177,7 +182,10 @@ pub(super) fn signed_in() -> Response {
             (back_to_discord(None))
         }
     };
-    page(StatusCode::OK, frame("You are signed in", false, &inner))
+    page(
+        StatusCode::OK,
+        frame(settings, "You are signed in", &[], &inner),
+    )
 }
 
 /// What the wallet page shows.
@@ -193,7 +201,7 @@ pub(super) struct LinkPage<'a> {
 }
 
 /// The wallet page.
-pub(super) fn link(shown: &LinkPage<'_>) -> Response {
+pub(super) fn link(settings: &WebSettings, shown: &LinkPage<'_>) -> Response {
     let profile = shown.profile;
     let inner = html! {
         main.card #verify data-csrf=[shown.csrf] data-chain=(shown.chain_id) data-guild=(shown.guild)
@@ -244,7 +252,10 @@ pub(super) fn link(shown: &LinkPage<'_>) -> Response {
             noscript { p.problem { "This page talks to your wallet with JavaScript; please allow it and reload." } }
         }
     };
-    page(StatusCode::OK, frame("Link your wallet", true, &inner))
+    page(
+        StatusCode::OK,
+        frame(settings, "Link your wallet", &["verify.js"], &inner),
+    )
 }
 
 /// A picture, or the first letter where there is none.

@@ -113,8 +113,10 @@ async function remoteWallet () {
   wallet.on('pageerror', (error) => problems.push(`wallet: ${error.message}`))
   await wallet.exposeFunction('signWithAnvil', (hex, account) => rpc('personal_sign', [hex, account]))
   await wallet.goto(new URL('/healthz', asked.link).href)
-  await wallet.evaluate(async ({ account, relay, project }) => {
-    const { quietClient } = await import('/assets/walletconnect.js')
+  const front = await (await fetch(new URL('/', asked.link))).text()
+  const [assets] = front.match(/\/assets\/[0-9a-f]+\//)
+  await wallet.evaluate(async ({ account, relay, project, assets }) => {
+    const { quietClient } = await import(`${assets}walletconnect.js`)
     const metadata = { name: 'Pocket Wallet', description: '', url: 'https://wallet.example', icons: [] }
     const client = await quietClient({ projectId: project, relayUrl: relay, metadata })
     window.seen = []
@@ -140,7 +142,7 @@ async function remoteWallet () {
       await client.respond({ topic, response: { id, jsonrpc: '2.0', result } })
     })
     client.on('session_delete', () => window.seen.push('session_delete'))
-  }, asked)
+  }, { ...asked, assets })
   return wallet
 }
 

@@ -1,22 +1,28 @@
 //! The checks beyond the file's shape, section by section.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::primitives::Address;
+use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use url::Url;
 
 use super::{
-    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawWeb, line,
+    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawServer,
+    RawSignIn, RawWeb, line,
 };
 use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
-use crate::domain::{Gate, GateId, GateOrigin, MembersIntent, ModuleAddress, PlanId, Policy};
+use crate::domain::{
+    Gate, GateId, GateOrigin, GuildId, MembersIntent, ModuleAddress, PlanId, Policy, ServerSettings,
+};
 use crate::web::WalletConnect;
 
 /// More would put off every role for most of a day.
@@ -56,10 +62,27 @@ impl Source<'_> {
         }
     }
 
+    /// An address to which secrets are sent: on any other machine, over TLS.
     fn web_url(&self, url: Spanned<Url>, key: &str) -> Result<Url, ConfigError> {
         let is_web = matches!(url.get_ref().scheme(), "http" | "https");
         self.ensure(is_web, &url, key, "must begin with http:// or https://")?;
+        let is_safe = url.get_ref().scheme() == "https" || is_loopback(url.get_ref());
+        let message = "must begin with https://; http:// is for this machine alone (127.0.0.1, [::1], localhost)";
+        self.ensure(is_safe, &url, key, message)?;
         Ok(url.into_inner())
+    }
+
+    /// Addresses and ranges of addresses.
+    fn ranges(&self, texts: &[Spanned<String>], key: &str) -> Result<Vec<IpNet>, ConfigError> {
+        let range = |text: &Spanned<String>| {
+            let range = text.get_ref().parse().ok();
+            let range = range.or_else(|| Some(text.get_ref().parse::<IpAddr>().ok()?.into()));
+            range.ok_or_else(|| {
+                let message = "each must be an address or a range of addresses, like 10.0.0.0/8";
+                self.wrong(text.span(), key, message)
+            })
+        };
+        texts.iter().map(range).collect()
     }
 
     /// A contract's address. Capital letters must fit (EIP-55), so that a mistyped digit is noticed.
@@ -114,6 +137,15 @@ impl Source<'_> {
     }
 }
 
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// Checks what types alone cannot.
 pub(in crate::config) fn check(
     raw: Raw,
@@ -139,6 +171,8 @@ pub(in crate::config) fn check(
         store_path: raw.store.path.into_inner(),
         policy: policy(&source, raw.policy)?,
         gates: gates(&source, raw.gates)?,
+        servers: servers(&source, raw.servers)?,
+        file: None,
     })
 }
 
@@ -259,6 +293,15 @@ fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
         let message = "must be the project's id from WalletConnect's dashboard, letters and digits alone (leave the key out to do without WalletConnect)";
         source.ensure(is_id, id, "web.walletconnect_project_id", message)?;
     }
+    if let Some(contact) = &raw.contact {
+        let is_said = !contact.get_ref().trim().is_empty();
+        source.ensure(is_said, contact, "web.contact", "say how you are reached")?;
+    }
+    if let Some(url) = &raw.privacy_url {
+        let is_web = matches!(url.get_ref().scheme(), "http" | "https");
+        let message = "must begin with https:// or http://";
+        source.ensure(is_web, url, "web.privacy_url", message)?;
+    }
     let proxies = match (&raw.proxy_hops, raw.behind_proxy) {
         (None, behind_proxy) => usize::from(behind_proxy),
         (Some(hops), behind_proxy) => {
@@ -274,7 +317,12 @@ fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
         public_url: source.web_url(raw.public_url, "web.public_url")?,
         rate_limit_per_minute: raw.rate_limit_per_minute.into_inner(),
         proxies,
+        trusted_proxies: source.ranges(raw.trusted_proxies.get_ref(), "web.trusted_proxies")?,
         links_per_member: raw.links_per_member.into_inner(),
+        signs_in: matches!(raw.sign_in, RawSignIn::Discord),
+        monitor_listen: raw.monitor_listen,
+        contact: raw.contact.map(Spanned::into_inner),
+        privacy_url: raw.privacy_url.map(Spanned::into_inner),
         wallet_connect: raw.walletconnect_project_id.map(|id| WalletConnect {
             project_id: id.into_inner(),
             relay_url: raw.walletconnect_relay_url.into_inner(),
@@ -317,7 +365,32 @@ fn gates(source: &Source<'_>, raw: Vec<RawGate>) -> Result<Vec<Gate>, ConfigErro
     Ok(gates)
 }
 
-/// A gate of the file has no id of its own: its content is its identity, so that it is the same gate after a restart.
+fn servers(
+    source: &Source<'_>,
+    raw: Vec<RawServer>,
+) -> Result<BTreeMap<GuildId, ServerSettings>, ConfigError> {
+    let mut servers = BTreeMap::new();
+    for (index, raw) in raw.into_iter().enumerate() {
+        let settings = ServerSettings {
+            log_channel: raw.log_channel,
+            alert_channel: raw.alert_channel,
+            member_notices: raw.member_notices,
+            payment_failed: raw.payment_failed,
+            paused: raw.paused,
+            cancelled: raw.cancelled,
+            manual_roles: raw.manual_roles,
+            expiry_leeway: raw.expiry_leeway,
+        };
+        let is_first = servers.insert(*raw.guild_id.get_ref(), settings).is_none();
+        let key = format!("servers[{index}].guild_id");
+        let message = "this server has an entry already; put both into one";
+        source.ensure(is_first, &raw.guild_id, &key, message)?;
+    }
+    Ok(servers)
+}
+
+/// A gate of the file has no id of its own: its content is its identity, so that it is the same gate after a restart. No gate
+/// of the dashboard has such an id.
 fn to_gate(raw: RawGate, module: ModuleAddress) -> Gate {
     let mut gate = Gate {
         id: GateId(0),
@@ -336,6 +409,6 @@ fn to_gate(raw: RawGate, module: ModuleAddress) -> Gate {
     let content = serde_json::to_vec(&gate).expect("a gate always serialises");
     let hash = Sha256::digest(content);
     let start = hash.first_chunk().expect("a SHA-256 hash has 32 bytes");
-    gate.id = GateId(u64::from_be_bytes(*start));
+    gate.id = GateId(u64::from_be_bytes(*start) | GateId::FIRST_OF_CONFIG);
     gate
 }

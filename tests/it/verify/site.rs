@@ -2,15 +2,17 @@
 //! subscriptions in place of the roles' loop.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
+use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
-    MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict,
-    Timestamp, UserId, Wallet,
+    MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
+    SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -27,6 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::visitor::Browser;
+use crate::support::merchants::without_chain;
 
 /// Where the clock starts.
 pub(crate) const START: u64 = 1_800_000_000;
@@ -39,6 +42,7 @@ pub(crate) struct Setup {
     pub(crate) links_per_member: usize,
     pub(crate) rate_limit_per_minute: u32,
     pub(crate) proxies: usize,
+    pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
@@ -57,6 +61,7 @@ impl Default for Setup {
             links_per_member: 5,
             rate_limit_per_minute: 10_000,
             proxies: 0,
+            trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
             provider: None,
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
@@ -125,24 +130,45 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let sign_in = if setup.sign_in {
         SignIn::Discord {
             client_id: options.application_id.to_string(),
-            client_secret: SecretString::from(options.client_secret.clone()),
             api_url: Url::parse(&discord.base_url()).unwrap(),
         }
     } else {
-        SignIn::TypeTheName
+        SignIn::None
     };
     let names = discord.clone();
     let now = Arc::clone(&clock);
+    let clock_seen: web::Clock = Arc::new(move || Timestamp(now.load(Ordering::Relaxed)));
+    let settings = Settings {
+        application_id: NonZeroU64::new(options.application_id.get()).unwrap(),
+        api_url: Url::parse(&discord.base_url()).unwrap(),
+        members_intent: MembersIntent::Used,
+    };
+    let token = SecretString::from(options.token.clone());
+    let rest = Discord::new(&settings, &token, watch::Sender::default()).unwrap();
+    let merchants = without_chain(
+        &setup.store,
+        &rest,
+        &chain,
+        &discord_seen,
+        &questions,
+        Arc::clone(&clock_seen),
+    );
+    let stop = CancellationToken::new();
     let state = WebState {
         settings: WebSettings {
             public_url: url.clone(),
             links_per_member: setup.links_per_member,
             rate_limit_per_minute: setup.rate_limit_per_minute,
             proxies: setup.proxies,
+            trusted_proxies: setup.trusted_proxies.clone(),
+            monitor_token: Some("monitors' token".into()),
+            monitors_apart: false,
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
             wallet_connect: setup.wallet_connect,
+            contact: Some("help@club.example".to_owned()),
+            privacy_url: Some(Url::parse("https://club.example/privacy").unwrap()),
         },
         cookie_key: Key::generate(),
         store: setup.store.clone(),
@@ -168,10 +194,13 @@ pub(crate) async fn start(setup: Setup) -> Running {
                 })
             })
         }),
+        merchants,
+        redeem: redeemer(&options, &rest),
         metrics: PrometheusBuilder::new()
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
-        clock: Arc::new(move || Timestamp(now.load(Ordering::Relaxed))),
+        clock: clock_seen,
+        stop: stop.clone(),
     };
     let standing = Standings {
         store: setup.store.clone(),
@@ -181,8 +210,12 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
     };
     tokio::spawn(standing.answer(asked));
-    let stop = CancellationToken::new();
-    let serving = web::serve(listener, web::router(state).unwrap(), stop.clone());
+    let serving = web::serve(
+        listener,
+        web::router(state).unwrap(),
+        setup.trusted_proxies,
+        stop.clone(),
+    );
     tokio::spawn(async move { serving.await.unwrap() });
     Running {
         url,
@@ -199,6 +232,18 @@ pub(crate) async fn start(setup: Setup) -> Running {
         pending,
         _stop: stop.drop_guard(),
     }
+}
+
+fn redeemer(options: &Options, discord: &Discord) -> web::RedeemCode {
+    let application = OauthApplication {
+        id: NonZeroU64::new(options.application_id.get()).unwrap(),
+        secret: options.client_secret.clone().into(),
+    };
+    let discord = discord.clone();
+    Arc::new(move |code| {
+        let (discord, application) = (discord.clone(), application.clone());
+        Box::pin(async move { discord.redeem(&application, &code).await })
+    })
 }
 
 fn checker(provider: Option<RootProvider>) -> SignatureCheck {
