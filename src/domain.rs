@@ -2,31 +2,38 @@
 //!
 //! No I/O and no async. Everything is ordered, so that plans are stable and tests can compare exactly.
 
+mod act;
 mod active;
 mod counts;
 mod event;
 mod gate;
 mod id;
+mod member;
+mod preview;
 mod proof;
 mod question;
 mod role;
 mod rules;
+mod server;
 mod status;
 mod subscription;
 
+pub use act::{Act, ActEntry};
 pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
 pub use event::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
-pub use gate::{Gate, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
+pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use id::{
-    GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
+pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
+pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;
 pub use question::{
-    Approved, GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding,
+    Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
 };
 pub use role::{
@@ -34,5 +41,6 @@ pub use role::{
     RoleAction, RoleChange,
 };
 pub use rules::Rules;
+pub use server::ServerSettings;
 pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
 pub use subscription::{Mark, Plan, Subscription};

@@ -25,6 +25,34 @@ pub struct Gate {
     pub origin: GateOrigin,
 }
 
+/// A gate that somebody is about to make or change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GateDraft {
+    /// The merchant's module.
+    pub module: ModuleAddress,
+    /// The plans.
+    pub plans: BTreeSet<PlanId>,
+    /// How many of the plans are needed.
+    pub matching: GateMatch,
+    /// The roles to hold.
+    pub roles: BTreeSet<RoleId>,
+}
+
+impl GateDraft {
+    /// The gate of the dashboard with this id.
+    pub fn into_gate(self, id: GateId, guild: GuildId) -> Gate {
+        Gate {
+            id,
+            guild,
+            module: self.module,
+            plans: self.plans,
+            matching: self.matching,
+            roles: self.roles,
+            origin: GateOrigin::Dashboard,
+        }
+    }
+}
+
 /// Where to subscribe to a plan: the merchant's checkout, with `{module}` and `{plan_id}` filled in.
 pub fn checkout(template: &str, module: ModuleAddress, plan: &PlanId) -> String {
     template

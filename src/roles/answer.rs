@@ -54,6 +54,8 @@ impl Roles {
             } => {
                 let _gone = answer.send(self.approve(guild, role, by).await?);
             }
+            // Dropped until they are built.
+            Question::Preview { .. } | Question::Members { .. } | Question::Disconnect { .. } => {}
         }
         Ok(())
     }
