@@ -7,6 +7,7 @@ mod active;
 mod counts;
 mod event;
 mod gate;
+mod grant;
 mod id;
 mod member;
 mod preview;
@@ -26,8 +27,10 @@ pub use event::{
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
 pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
+pub use grant::{Grant, GrantTerms};
 pub use id::{
-    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
 pub use preview::{Holders, Named, Preview};

@@ -49,6 +49,8 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another account".to_owned(),
         Cause::Forgotten => "the member's data was deleted on request".to_owned(),
+        Cause::Granted { until, .. } => format!("given by a manager until {until}"),
+        Cause::GrantEnded { at, .. } => format!("a manager's grant ended at {at}"),
     };
     format!("amser: {reason}")
 }
@@ -226,6 +228,14 @@ mod tests {
             Cause::Unlinked,
             Cause::WalletMoved,
             Cause::Forgotten,
+            Cause::Granted {
+                by: crate::domain::UserId(1),
+                until,
+            },
+            Cause::GrantEnded {
+                by: crate::domain::UserId(1),
+                at: until,
+            },
         ];
         for cause in causes {
             let reason = audit_reason(&cause);

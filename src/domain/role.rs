@@ -129,12 +129,26 @@ pub enum Cause {
     WalletMoved,
     /// The member asked to be forgotten.
     Forgotten,
+    /// A manager gave the role for a time.
+    Granted {
+        /// The manager; the user 0 once that one asked to be forgotten.
+        by: UserId,
+        /// Until when (machine clock).
+        until: Timestamp,
+    },
+    /// That time is over, or a manager ended it early.
+    GrantEnded {
+        /// Who gave it, or ended it early.
+        by: UserId,
+        /// When it ended (machine clock).
+        at: Timestamp,
+    },
 }
 
 /// What a removal is concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Evidence {
-    /// Somebody did something about the wallet or the account on our own pages.
+    /// Somebody did something about the wallet or the account on our own pages, or a manager set when a role ends.
     MemberAct,
     /// An event on the chain.
     ChainEvent,
@@ -144,10 +158,22 @@ pub enum Evidence {
 }
 
 impl Cause {
+    /// The manager whom it names, if it names one.
+    pub fn manager_mut(&mut self) -> Option<&mut UserId> {
+        match self {
+            Self::Granted { by, .. } | Self::GrantEnded { by, .. } => Some(by),
+            _ => None,
+        }
+    }
+
     /// What a removal for this cause is concluded from.
     pub fn evidence(&self) -> Evidence {
         match self {
-            Self::Unlinked | Self::WalletMoved | Self::Forgotten => Evidence::MemberAct,
+            Self::Unlinked
+            | Self::WalletMoved
+            | Self::Forgotten
+            | Self::Granted { .. }
+            | Self::GrantEnded { .. } => Evidence::MemberAct,
             Self::Paid { .. }
             | Self::Resumed { .. }
             | Self::PaymentFailed { .. }

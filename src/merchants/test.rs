@@ -27,9 +27,8 @@ pub struct TestedRole {
 impl TestOutcome {
     /// Whether Discord did all that it was asked for.
     pub fn is_fine(&self) -> bool {
-        let is_fine = |role: &TestedRole| {
-            role.given.is_ok() && role.taken.as_ref().is_none_or(Result::is_ok)
-        };
+        let is_fine =
+            |role: &TestedRole| role.given.is_ok() && role.taken.as_ref().is_none_or(Result::is_ok);
         self.roles.iter().all(is_fine)
     }
 }

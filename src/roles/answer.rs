@@ -157,6 +157,7 @@ pub async fn plan_once(
     let (mut people, cursor) = blocking(move || {
         load(&reading, &mut people)?;
         people.set_gates(gates);
+        people.end_grants(machine_time());
         Ok((people, reading.cursor()?))
     })
     .await?;

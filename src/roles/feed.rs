@@ -29,18 +29,21 @@ impl Roles {
         for ((module, id), state) in &touched.subscriptions {
             self.people.set_subscription(*module, *id, state.as_ref());
         }
+        let mut grants_changed = false;
         for user in touched.members {
             let store = self.store.clone();
-            let (ended, forgotten, wallets, seen_in) = blocking(move || {
+            let (ended, forgotten, grants, wallets, seen_in) = blocking(move || {
                 let (ended, forgotten) = (store.ended_links_of(user)?, store.is_forgotten(user)?);
                 Ok((
                     ended,
                     forgotten,
+                    store.grants_of(user)?,
                     store.wallets_of(user)?,
                     store.seen_in(user)?,
                 ))
             })
             .await?;
+            grants_changed |= self.people.set_grants(user, &grants);
             self.people.set_ended_links(user, ended);
             self.people.set_forgotten(user, forgotten);
             self.people.set_wallets(user, wallets);
@@ -52,7 +55,9 @@ impl Roles {
             let store = self.store.clone();
             let gates = blocking(move || store.gates()).await?;
             self.people.set_gates(gates);
-            self.gates_changed();
+        }
+        if touched.gates || grants_changed {
+            self.watch_servers();
         }
         if let Some(complete) = touched.complete {
             self.people.set_complete(complete);
@@ -69,13 +74,13 @@ impl Roles {
             Ok(people)
         })
         .await?;
-        self.gates_changed();
+        self.watch_servers();
         self.touch_everyone();
         Ok(())
     }
 
-    /// Other gates may ask about other modules and other servers.
-    fn gates_changed(&mut self) {
+    /// Other gates may ask about other modules and other servers; a manager may give a role that no gate gives.
+    fn watch_servers(&mut self) {
         let modules = self.people.modules();
         self.inputs
             .modules
@@ -123,6 +128,11 @@ pub(super) fn load(store: &Store, people: &mut People) -> anyhow::Result<()> {
     })?;
     for (user, ended) in ended {
         people.set_ended_links(user, ended);
+    }
+    let mut grants = BTreeMap::<_, Vec<_>>::new();
+    store.for_each_grant(|grant| grants.entry(grant.user).or_default().push(grant))?;
+    for (user, grants) in grants {
+        people.set_grants(user, &grants);
     }
     store.for_each_applied(|applied| {
         people.set_applied(

@@ -1,11 +1,13 @@
 //! PURE. The picture that plans are made from, in memory: who is of interest, what their wallets hold, which servers they
 //! are in and which roles they hold there.
 //!
-//! Of interest are those who linked a wallet, those whose roles we gave, and holders of claimed roles: nobody else. A
+//! Of interest are those who linked a wallet, those whose roles we gave or a manager gave for a time, and holders of
+//! claimed roles: nobody else. A
 //! mirror of the store and of Discord that can be thrown away and filled again at any time. It knows whom a change
 //! concerns, so that a tick touches only these.
 
 mod feed;
+mod grants;
 mod holdings;
 mod seat;
 
@@ -14,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
+pub use grants::Granted;
+use grants::Grants;
 pub use holdings::{Holding, Holdings};
 pub use seat::{Presence, Seat};
 
@@ -54,6 +58,8 @@ pub struct People {
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
     owners: FxHashMap<Wallet, UserId>,
+    /// What managers gave for a time.
+    grants: Grants,
     /// Wallets that left members who still have roles of ours, and how.
     ended_links: FxHashMap<UserId, Vec<(Wallet, LinkEnd)>>,
     /// Who has a seat in a server.
@@ -112,7 +118,7 @@ impl People {
         self.asking.keys().copied().collect()
     }
 
-    /// Servers that have a gate, or roles given by one that is gone.
+    /// Servers that have a gate, roles given by one that is gone, or roles given by a manager for a time.
     pub fn guilds(&self) -> BTreeSet<GuildId> {
         let mut guilds: BTreeSet<_> = self.gates.keys().copied().collect();
         let others = self.servers.keys().filter(|guild| !guilds.contains(guild));
@@ -122,6 +128,7 @@ impl People {
         });
         let ours: Vec<_> = ours.copied().collect();
         guilds.extend(ours);
+        guilds.extend(self.grant_guilds());
         guilds
     }
 
@@ -174,13 +181,15 @@ impl People {
         self.seated(guild).filter(|(_, seat)| holds(seat)).count()
     }
 
-    /// The roles that matter in a server: those of its gates, and those given by gates that are gone.
+    /// The roles that matter in a server: those of its gates, those given by gates that are gone, and those that managers
+    /// gave for a time.
     pub fn roles_of(&self, guild: GuildId) -> BTreeSet<RoleId> {
         let of_gates = self.gates(guild).iter().flat_map(|gate| &gate.roles);
         let ours = self.seated(guild).flat_map(|(_, seat)| &seat.applied);
         of_gates
             .chain(ours.map(|(role, _)| role))
             .copied()
+            .chain(self.granted_in(guild))
             .collect()
     }
 

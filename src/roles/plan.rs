@@ -1,7 +1,8 @@
 //! PURE. Compares the roles that people should hold with those they hold: desired − observed.
 //!
 //! ```text
-//! desired(member, server) = ⋃ roles of the gates whose plans the member's wallets hold open at `now`
+//! desired(member, server) = ⋃ roles of the gates whose plans the member's wallets hold open at `now`,
+//!                           ∪ roles that a manager gave until later
 //! grant  = desired − observed
 //! revoke = observed − desired, of roles that are ours (given or adopted; if gates claim them, any role of a gate)
 //! ```
@@ -39,6 +40,9 @@ pub struct Plan {
     pub adopted: Vec<Decision>,
     /// Roles that are not ours any more, because they are not held or their claim became moot.
     pub forgotten: Vec<(GuildId, UserId, RoleId)>,
+    /// What a manager gave for a time that is over, and that explains nothing any more: the role is on its way off the member, or
+    /// something else gives it.
+    pub over: Vec<(GuildId, UserId, RoleId)>,
     /// Removals that were decided and are not to be made for now: a gate was made since, whose module is still being read.
     pub dropped: Vec<(GuildId, UserId, RoleId)>,
 }
@@ -73,6 +77,7 @@ pub fn plan(
     plan.changes.sort_unstable();
     plan.adopted.sort_unstable();
     plan.forgotten.sort_unstable();
+    plan.over.sort_unstable();
     plan.dropped.sort_unstable();
     plan
 }
@@ -95,7 +100,14 @@ impl Check<'_> {
             seat,
             ..
         } = self;
-        if person.wallets.is_empty() && seat.held.is_empty() && seat.applied.is_empty() {
+        let granted = people.grants(self.user).iter();
+        let granted = granted.filter(|one| one.guild == seat.guild);
+        let is_nothing_given = granted.clone().next().is_none();
+        if person.wallets.is_empty()
+            && seat.held.is_empty()
+            && seat.applied.is_empty()
+            && is_nothing_given
+        {
             return;
         }
         let mut wanted: SmallVec<[RoleId; 4]> = SmallVec::new();
@@ -110,6 +122,15 @@ impl Check<'_> {
                         self.wanted(*role, because, plan);
                     }
                 }
+            }
+        }
+        for one in granted {
+            if one.is_over {
+                self.over(one.role, plan);
+            } else if !wanted.contains(&one.role) {
+                wanted.push(one.role);
+                let (by, until) = (one.by, one.until);
+                self.wanted(one.role, Because::Granted { by, until }, plan);
             }
         }
         let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
@@ -131,6 +152,33 @@ impl Check<'_> {
                     .push(self.decide(RoleAction::Revoke, *role, Because::ByHand));
             }
         }
+    }
+
+    /// The time is over for which a manager gave the role.
+    fn over(&self, role: RoleId, plan: &mut Plan) {
+        let over = (self.seat.guild, self.user, role);
+        let state = self.seat.state(role);
+        match (state, self.given_by_a_gate(role)) {
+            // From now on the subscription is the reason for the role.
+            (Some(AppliedState::Granted), Some(because)) => {
+                plan.adopted
+                    .push(self.decide(RoleAction::Grant, role, because));
+                plan.over.push(over);
+            }
+            // Nothing of it is left; or its removal is decided, with its cause.
+            (None | Some(AppliedState::Revoking | AppliedState::Claiming), _) => {
+                plan.over.push(over);
+            }
+            (Some(AppliedState::Granting | AppliedState::Granted), _) => {}
+        }
+    }
+
+    /// By which subscription a gate gives the role.
+    fn given_by_a_gate(&self, role: RoleId) -> Option<Because> {
+        let gates = self.people.gates(self.seat.guild).iter();
+        let mut gates =
+            gates.filter(|gate| gate.roles.contains(&role) && self.people.is_complete(gate.module));
+        gates.find_map(|gate| entitlement(self.people, gate, &self.person.wallets, self.now))
     }
 
     /// The member is entitled to the role.

@@ -10,7 +10,7 @@ use super::tables::{
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, ended, forgotten, notices};
+use super::{Store, ended, forgotten, grants, notices};
 use crate::domain::{Applied, Approval, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -120,6 +120,7 @@ impl Store {
             }
             wallets.len()
         };
+        grants::forget(&transaction, user)?;
         transaction.commit()?;
         self.touched.put(Touched {
             members: [user].into(),

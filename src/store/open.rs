@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::tables::{
     APPLIED, APPROVALS, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN,
-    GATES, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
+    GATES, GRANTS, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
     META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION,
     SEEN_IN, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
@@ -267,6 +267,7 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(STOPPED)?;
         transaction.open_table(GATES)?;
         transaction.open_table(APPLIED)?;
+        transaction.open_table(GRANTS)?;
         transaction.open_table(APPROVALS)?;
         transaction.open_table(JOURNAL)?;
         transaction.open_table(MEMBER_JOURNAL)?;

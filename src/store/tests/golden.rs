@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::domain::{
-    AppliedState, Cause, Gate, GateId, GateMatch, GateOrigin, GuildId, JournalEntry, Link, Mark,
-    ModuleRecord, Outcome, RoleAction, RoleChange, RoleId, Synced, UserId,
+    AppliedState, Cause, Gate, GateId, GateMatch, GateOrigin, GrantTerms, GuildId, JournalEntry,
+    Link, Mark, ModuleRecord, Outcome, RoleAction, RoleChange, RoleId, Synced, UserId,
 };
 use crate::store::codec::{self, KnownPlan};
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
@@ -96,6 +96,14 @@ fn causes() -> Vec<Cause> {
         Cause::Unlinked,
         Cause::WalletMoved,
         Cause::Forgotten,
+        Cause::Granted {
+            by: UserId(4),
+            until,
+        },
+        Cause::GrantEnded {
+            by: UserId(4),
+            at: until,
+        },
     ]
 }
 
@@ -280,6 +288,13 @@ fn member_lines(lines: &mut Lines) {
         state: RequestState::Open,
     };
     lines.value("challenge", challenge);
+    let terms = GrantTerms {
+        by: UserId(4),
+        at: Timestamp(5),
+        until: Timestamp(900),
+        reason: "thanks".to_owned(),
+    };
+    lines.value("grant", terms);
 }
 
 #[test]
