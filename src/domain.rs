@@ -10,6 +10,7 @@ mod gate;
 mod grant;
 mod id;
 mod member;
+mod plan_row;
 mod preview;
 mod proof;
 mod question;
@@ -33,6 +34,7 @@ pub use id::{
     Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
+pub use plan_row::PlanRow;
 pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;
 pub use question::{

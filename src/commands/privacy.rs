@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::running::Data;
-use crate::domain::{Applied, Approval, JournalEntry, Link, LinkEnd, UserId, Wallet};
+use crate::domain::{Applied, Approval, Grant, JournalEntry, Link, LinkEnd, UserId, Wallet};
 use crate::store::{Challenge, LinkRequest, Notice, RequestState, Store};
 use crate::text;
 
@@ -38,6 +38,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let approvals: Vec<_> = approvals.iter().map(approval).collect();
     let ended = store.ended_links_of(user)?;
     let ended: Vec<_> = ended.iter().map(ended_link).collect();
+    let grants = store.grants_of(user)?;
+    let grants: Vec<_> = grants.iter().map(grant).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
     let mut journal = store.journal_of(user, usize::MAX)?;
     journal.reverse();
@@ -52,6 +54,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "seen_in": seen_in,
         "approvals": approvals,
         "roles": roles,
+        "given_for_a_time": grants,
         "journal": journal,
     }))
 }
@@ -109,6 +112,18 @@ fn ended_link((wallet, end): &(Wallet, LinkEnd)) -> Value {
             LinkEnd::Unlinked => "unlinked",
             LinkEnd::Moved => "linked_by_another_member",
         },
+    })
+}
+
+fn grant(grant: &Grant) -> Value {
+    let terms = &grant.terms;
+    json!({
+        "guild_id": grant.guild,
+        "role_id": grant.role,
+        "by": terms.by,
+        "at": terms.at.to_string(),
+        "until": terms.until.to_string(),
+        "reason": terms.reason,
     })
 }
 
