@@ -20,7 +20,7 @@ mod server;
 mod status;
 mod subscription;
 
-pub use act::{Act, ActEntry};
+pub use act::{Act, ActEntry, Happened};
 pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
 pub use event::{
@@ -42,7 +42,7 @@ pub use question::{
     SubscriptionStanding, SyncOutcome,
 };
 pub use role::{
-    Applied, AppliedState, Approval, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
+    Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
     RoleAction, RoleChange,
 };
 pub use rules::Rules;

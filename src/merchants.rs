@@ -31,9 +31,9 @@ mod wallet;
 use std::sync::Arc;
 
 use alloy::primitives::Address;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::journal::{Happened, JournalPage, JournalRow};
+pub use self::journal::{JournalPage, JournalRow};
 pub use self::refusal::Refusal;
 pub use self::rights::{Manager, dangerous, raises_its_maker};
 pub use self::roles::RoleRow;
@@ -66,7 +66,7 @@ pub struct Inputs {
     /// Names of plans.
     pub api: AmserApi,
     /// `[policy]`, which a server's settings fall back to.
-    pub policy: Policy,
+    pub policy: watch::Receiver<Policy>,
     /// The machine's clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -79,13 +79,19 @@ pub struct Merchants {
 
 struct Shared {
     inputs: Inputs,
+    owners: wallet::Owners,
+    tokens: plans::Tokens,
 }
 
 impl Merchants {
     /// Asks nobody yet.
     pub fn new(inputs: Inputs) -> Self {
         Self {
-            shared: Arc::new(Shared { inputs }),
+            shared: Arc::new(Shared {
+                inputs,
+                owners: wallet::Owners::default(),
+                tokens: plans::Tokens::default(),
+            }),
         }
     }
 
@@ -95,6 +101,22 @@ impl Merchants {
 
     fn now(&self) -> Timestamp {
         (self.inputs().clock)()
+    }
+
+    /// `[policy]`: what a server follows where it sets nothing.
+    pub fn default_policy(&self) -> Policy {
+        *self.inputs().policy.borrow()
+    }
+
+    /// Asks the loop that decides about roles.
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.inputs().questions.send(question(answer)).await;
+        asked.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())
     }
 
     /// Works on the store, off the async threads.
@@ -107,6 +129,11 @@ impl Merchants {
         done.map_err(|error| Refusal::Internal(error.into()))?
             .map_err(Refusal::Internal)
     }
+}
+
+/// The answer never came: the loop is gone.
+fn stopping() -> Refusal {
+    Refusal::Internal(anyhow::anyhow!("the service is stopping"))
 }
 
 impl std::fmt::Debug for Merchants {

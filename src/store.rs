@@ -2,15 +2,20 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod acts;
 mod codec;
 mod ended;
 mod forgotten;
+mod gates;
 mod grants;
+mod history;
 mod ingest;
+mod journal;
 mod ledger;
 mod links;
 mod member;
 mod mend;
+mod merchants;
 mod migrate;
 mod notices;
 mod open;
@@ -18,6 +23,8 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+mod servers;
+mod settings;
 mod tables;
 mod touched;
 mod verify;
@@ -29,8 +36,11 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use gates::GateRefusal;
 pub use links::LinkOutcome;
+pub use merchants::MerchantWallet;
 pub use notices::Notice;
+pub use servers::ServerRecord;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

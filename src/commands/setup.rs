@@ -1,5 +1,6 @@
 //! `/amser setup`: a form with a plan and a role, what the gate would change, and the gate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -305,7 +306,7 @@ impl Commands {
             guild,
             gates,
             draft,
-            holders: [].into(),
+            holders: Some(BTreeMap::new()),
             answer,
         };
         let preview = self.ask(question).await.map_err(Refusal::Internal)?;

@@ -5,26 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderValue};
 use serenity::http::{LightMethod, Request, Route};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Report;
+use super::create::AUDIT_LOG_REASON;
 use super::error::{Failure, Reason};
 use super::limits::Lane;
 use super::rest::Permit;
 use super::server::{End, Next, scope};
 use super::shared::{Shared, Step, snowflake};
 use crate::clock::sleep_until;
-use crate::domain::{GuildId, RoleAction, RoleChange};
+use crate::domain::{GuildId, RoleAction, RoleChange, RoleId, UserId};
 use crate::text;
 
 /// How long a request under way may take after the stop.
 const LAST_REQUEST: Duration = Duration::from_secs(5);
-
-const AUDIT_LOG_REASON: HeaderName = HeaderName::from_static("x-audit-log-reason");
 
 /// Starts a worker for each server that has something to send, until `stop`.
 pub(crate) async fn deliver(
@@ -222,16 +221,34 @@ fn end(
 }
 
 fn request(change: &RoleChange) -> Request<'static> {
-    let method = match change.action {
+    let reason = text::audit_reason(&change.cause);
+    role_request(
+        change.action,
+        change.guild,
+        change.user,
+        change.role,
+        &reason,
+    )
+}
+
+/// The request for one role change, with a reason for the server's audit log.
+pub(super) fn role_request(
+    action: RoleAction,
+    guild: GuildId,
+    user: UserId,
+    role: RoleId,
+    reason: &str,
+) -> Request<'static> {
+    let method = match action {
         RoleAction::Grant => LightMethod::Put,
         RoleAction::Revoke => LightMethod::Delete,
     };
     let route = Route::GuildMemberRole {
-        guild_id: snowflake(change.guild.0).into(),
-        user_id: snowflake(change.user.0).into(),
-        role_id: snowflake(change.role.0).into(),
+        guild_id: snowflake(guild.0).into(),
+        user_id: snowflake(user.0).into(),
+        role_id: snowflake(role.0).into(),
     };
-    let reason = HeaderValue::try_from(text::audit_reason(&change.cause)).ok();
+    let reason = HeaderValue::try_from(reason).ok();
     let headers: HeaderMap = reason
         .map(|reason| (AUDIT_LOG_REASON, reason))
         .into_iter()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, GateId, GuildId, RoleId, ServerSettings, Timestamp, UserId};
+use super::{Gate, GateId, GuildId, JournalEntry, RoleId, ServerSettings, Timestamp, UserId};
 
 /// One act in a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,4 +62,13 @@ pub enum Act {
         /// The gate.
         gate: GateId,
     },
+}
+
+/// What a row of a server's journal tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// A role was given or taken, or Discord refused that.
+    Role(JournalEntry),
+    /// A manager, or the operator's configuration, changed something.
+    Act(ActEntry),
 }

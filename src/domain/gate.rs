@@ -25,6 +25,19 @@ pub struct Gate {
     pub origin: GateOrigin,
 }
 
+impl Gate {
+    /// Whether the draft asks for the same and gives the same.
+    pub fn says(&self, draft: &GateDraft) -> bool {
+        (self.module, self.matching) == (draft.module, draft.matching)
+            && (&self.plans, &self.roles) == (&draft.plans, &draft.roles)
+    }
+}
+
+impl GateId {
+    /// The ids of config.toml's gates begin here; those of the dashboard are below.
+    pub const FIRST_OF_CONFIG: u64 = 1 << 63;
+}
+
 /// A gate that somebody is about to make or change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GateDraft {

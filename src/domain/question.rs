@@ -50,8 +50,8 @@ pub enum Question {
         gates: Vec<Gate>,
         /// The one of them that is new or changed.
         draft: GateId,
-        /// Everyone who was found to hold a role of the draft.
-        holders: BTreeSet<UserId>,
+        /// Everyone who holds a role of the draft, with all their roles; `None` where the member list cannot be read.
+        holders: Option<BTreeMap<UserId, Vec<RoleId>>>,
         /// The answer, or in one sentence what is not known yet.
         answer: oneshot::Sender<Result<Preview, String>>,
     },
@@ -63,6 +63,15 @@ pub enum Question {
         query: MembersQuery,
         /// The answer.
         answer: oneshot::Sender<MemberPage>,
+    },
+    /// What these people are called in a server; who was not read is left out.
+    Names {
+        /// The server.
+        guild: GuildId,
+        /// Who.
+        users: BTreeSet<UserId>,
+        /// The answer.
+        answer: oneshot::Sender<BTreeMap<UserId, String>>,
     },
     /// Removes a server's dashboard gates and settings.
     Disconnect {

@@ -129,6 +129,8 @@ pub enum Cause {
     WalletMoved,
     /// The member asked to be forgotten.
     Forgotten,
+    /// A manager deleted the gate that gave the role, took a change of it back, or disconnected the server.
+    ManagerAct,
     /// A manager gave the role for a time.
     Granted {
         /// The manager; the user 0 once that one asked to be forgotten.
@@ -148,8 +150,9 @@ pub enum Cause {
 /// What a removal is concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Evidence {
-    /// Somebody did something about the wallet or the account on our own pages, or a manager set when a role ends.
-    MemberAct,
+    /// Somebody did something on our own pages or by a command: a member about a wallet or the account, a manager about a gate or
+    /// about when a role ends.
+    PersonAct,
     /// An event on the chain.
     ChainEvent,
     /// Something is not there (any more): a payment, a subscription, a gate. A node, a backup or a person who leaves
@@ -172,8 +175,9 @@ impl Cause {
             Self::Unlinked
             | Self::WalletMoved
             | Self::Forgotten
+            | Self::ManagerAct
             | Self::Granted { .. }
-            | Self::GrantEnded { .. } => Evidence::MemberAct,
+            | Self::GrantEnded { .. } => Evidence::PersonAct,
             Self::Paid { .. }
             | Self::Resumed { .. }
             | Self::PaymentFailed { .. }
@@ -186,6 +190,21 @@ impl Cause {
             | Self::GateRemoved
             | Self::ManualRole
             | Self::Drift => Evidence::Absence,
+        }
+    }
+}
+
+impl Cause {
+    /// The event that it names, if it names one.
+    pub fn mark(&self) -> Option<Mark> {
+        match self {
+            Self::Paid { mark, .. }
+            | Self::Resumed { mark, .. }
+            | Self::PaymentFailed { mark, .. }
+            | Self::Paused { mark, .. }
+            | Self::Cancelled { mark, .. }
+            | Self::Blocked { mark, .. } => Some(*mark),
+            _ => None,
         }
     }
 }
@@ -314,21 +333,6 @@ pub struct Intent {
     pub block: u64,
     /// Whether the member paid or verified just now, and so goes before everyone else.
     pub just_now: bool,
-}
-
-/// A person let the stopped removals of a role through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Approval {
-    /// When (machine clock).
-    pub at: Timestamp,
-    /// The server.
-    pub guild: GuildId,
-    /// The role.
-    pub role: RoleId,
-    /// The manager.
-    pub by: UserId,
-    /// How many members lose the role by it.
-    pub removals: u64,
 }
 
 /// One line of the journal of role changes.

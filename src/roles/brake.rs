@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Approval, Evidence, GuildId, HeldBack, Policy, RoleAction, RoleChange, RoleId, Timestamp,
-    UserId,
+    Evidence, GuildId, HeldBack, Policy, RoleAction, RoleChange, RoleId, Timestamp, UserId,
 };
 
 /// Removals are counted over this time, in seconds of the machine's clock.
@@ -33,6 +32,19 @@ struct Watched {
     released: BTreeSet<UserId>,
     /// How many members held the role when it was looked at last.
     holders: usize,
+}
+
+/// A person let the stopped removals of a role through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// When (machine clock).
+    pub at: Timestamp,
+    /// The server.
+    pub guild: GuildId,
+    /// The role.
+    pub role: RoleId,
+    /// How many members lose the role by it.
+    pub removals: u64,
 }
 
 /// What was planned for in one pass.

@@ -13,7 +13,7 @@
 use smallvec::SmallVec;
 
 use super::desired::{Because, entitlement, why_lost};
-use super::people::{People, Person, Presence, Seat};
+use super::people::{People, Person, Presence, Seat, ServerRules};
 use crate::domain::{AppliedState, GuildId, ManualRoles, RoleAction, RoleId, Timestamp, UserId};
 
 /// One change that should be made. Orders by action first: grants before revokes.
@@ -64,6 +64,7 @@ pub fn plan(
         for seat in &person.seats {
             let check = Check {
                 people,
+                rules: people.rules(seat.guild),
                 person,
                 seat,
                 user,
@@ -85,6 +86,8 @@ pub fn plan(
 /// One person in one server.
 struct Check<'a> {
     people: &'a People,
+    /// What the server asks for.
+    rules: &'a ServerRules,
     person: &'a Person,
     seat: &'a Seat,
     user: UserId,
@@ -96,13 +99,12 @@ impl Check<'_> {
     fn check(&self, plan: &mut Plan) {
         let Self {
             people,
+            rules,
             person,
             seat,
             ..
         } = self;
-        let granted = people.grants(self.user).iter();
-        let granted = granted.filter(|one| one.guild == seat.guild);
-        let is_nothing_given = granted.clone().next().is_none();
+        let is_nothing_given = people.granted(seat.guild, self.user).next().is_none();
         if person.wallets.is_empty()
             && seat.held.is_empty()
             && seat.applied.is_empty()
@@ -112,10 +114,12 @@ impl Check<'_> {
         }
         let mut wanted: SmallVec<[RoleId; 4]> = SmallVec::new();
         let mut unknown: SmallVec<[RoleId; 4]> = SmallVec::new();
-        for gate in people.gates(seat.guild) {
+        for gate in &rules.gates {
             if !people.is_complete(gate.module) {
                 unknown.extend(gate.roles.iter().copied());
-            } else if let Some(because) = entitlement(people, gate, &person.wallets, self.now) {
+            } else if let Some(because) =
+                entitlement(people, &rules.policy, gate, &person.wallets, self.now)
+            {
                 for role in &gate.roles {
                     if !wanted.contains(role) {
                         wanted.push(*role);
@@ -124,7 +128,7 @@ impl Check<'_> {
                 }
             }
         }
-        for one in granted {
+        for one in people.granted(seat.guild, self.user) {
             if one.is_over {
                 self.over(one.role, plan);
             } else if !wanted.contains(&one.role) {
@@ -175,16 +179,19 @@ impl Check<'_> {
 
     /// By which subscription a gate gives the role.
     fn given_by_a_gate(&self, role: RoleId) -> Option<Because> {
-        let gates = self.people.gates(self.seat.guild).iter();
-        let mut gates =
-            gates.filter(|gate| gate.roles.contains(&role) && self.people.is_complete(gate.module));
-        gates.find_map(|gate| entitlement(self.people, gate, &self.person.wallets, self.now))
+        let (people, policy) = (self.people, &self.rules.policy);
+        let mut gates = self.rules.gates_of(role);
+        gates.find_map(|gate| {
+            let is_known = people.is_complete(gate.module);
+            let because = entitlement(people, policy, gate, &self.person.wallets, self.now);
+            because.filter(|_| is_known)
+        })
     }
 
     /// The member is entitled to the role.
     fn wanted(&self, role: RoleId, because: Because, plan: &mut Plan) {
         let is_held = self.seat.held.contains(&role);
-        let leave = self.people.policy().manual_roles == ManualRoles::Leave;
+        let leave = self.rules.policy.manual_roles == ManualRoles::Leave;
         let grant = match (self.seat.state(role), self.seat.presence) {
             (Some(AppliedState::Granting), _) | (Some(_), Presence::Absent) => false,
             // Whatever is seen: the removal may have been sent.

@@ -95,16 +95,10 @@ impl People {
         self.tidy_grants(user);
     }
 
-    /// The roles given for a time in a server.
-    pub(super) fn granted_in(&self, guild: GuildId) -> impl Iterator<Item = RoleId> {
-        let all = self.grants.of.values().flatten();
+    /// What the member was given in this server.
+    pub fn granted(&self, guild: GuildId, user: UserId) -> impl Iterator<Item = &Granted> {
+        let all = self.grants(user).iter();
         all.filter(move |one| one.guild == guild)
-            .map(|one| one.role)
-    }
-
-    /// The servers in which something was given.
-    pub(super) fn grant_guilds(&self) -> impl Iterator<Item = GuildId> {
-        self.grants.of.values().flatten().map(|one| one.guild)
     }
 
     fn tidy_grants(&mut self, user: UserId) {

@@ -4,6 +4,7 @@ mod grants;
 mod intents;
 mod laws;
 mod left;
+mod servers;
 
 use std::collections::BTreeSet;
 

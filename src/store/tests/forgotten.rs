@@ -4,11 +4,11 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
 
 use super::*;
 use crate::domain::{
-    Approval, Cause, Grant, GrantTerms, GuildId, Intent, JournalEntry, Link, Mark, Outcome,
+    Act, ActEntry, Cause, Grant, GrantTerms, GuildId, Intent, JournalEntry, Link, Mark, Outcome,
     RoleAction, RoleChange, RoleId, UserId,
 };
 use crate::store::tables::*;
-use crate::store::{Challenge, RequestState, Usable};
+use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Usable};
 
 /// Ids that nothing else in the store looks like.
 const USER: UserId = UserId(0xf123_4567_89ab_cdef);
@@ -81,9 +81,15 @@ fn dump(store: &Store) -> Vec<Row> {
         NOTICES: (u64, &[u8; 20]) => u64,
         ENDED_LINKS: (u64, &[u8; 20]) => bool,
         SEEN_IN: (u64, u64) => (),
-        APPROVALS: u64 => &[u8],
+        ACTS: (u64, u64) => &[u8],
+        SERVER_SETTINGS: u64 => &[u8],
+        CONFIG_SETTINGS: u64 => &[u8],
+        SERVER_JOURNAL: (u64, u64) => (),
         STOPPED: (u64, u64) => u64,
         GATES: u64 => &[u8],
+        SERVERS: u64 => &[u8],
+        MERCHANT_WALLETS: u64 => &[u8],
+        MERCHANT_MODULES: (u64, &[u8; 20]) => (),
         APPLIED: (u64, u64, u64) => &[u8],
         FORGOTTEN: u64 => (),
         GRANTS: (u64, u64, u64) => &[u8],
@@ -163,14 +169,27 @@ fn known() -> Store {
     link(&store, USER, moved);
     link(&store, OTHER, moved);
     store.saw(&[(USER, GUILD), (OTHER, GUILD)]).unwrap();
-    let approval = Approval {
+    let approval = ActEntry {
         at: Timestamp(60),
         guild: GUILD,
-        role: ROLE,
-        by: USER,
-        removals: 12,
+        by: Some(USER),
+        act: Act::Approved {
+            role: ROLE,
+            removals: 12,
+        },
     };
-    store.note_approval(&approval).unwrap();
+    store.note_act(&approval).unwrap();
+    let (by, at) = (USER, Timestamp(61));
+    let connected = ServerRecord { by, at };
+    store.connect_server(GUILD, connected).unwrap();
+    let shown = MerchantWallet {
+        wallet: WALLET,
+        at,
+        message: format!("text with {NONCE}"),
+        signature: SIGNATURE.to_vec(),
+    };
+    store.set_merchant_wallet(USER, &shown).unwrap();
+    store.add_merchant_modules(USER, &[module(1)]).unwrap();
     let (request, expires_at) = ([6; 32], Timestamp(700));
     store
         .open_request(&request, USER, GUILD, expires_at)
@@ -243,8 +262,11 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "NOTICES",
         "APPLIED",
         "SEEN_IN",
-        "APPROVALS",
         "GRANTS",
+        "ACTS",
+        "SERVERS",
+        "MERCHANT_WALLETS",
+        "MERCHANT_MODULES",
     ] {
         assert!(before.contains(&table), "{table} of {before:?}");
     }

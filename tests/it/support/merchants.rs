@@ -29,7 +29,7 @@ pub(crate) fn no_chain() -> ChainConfig {
 
 /// An API that is never reached.
 pub(crate) fn no_api() -> AmserApi {
-    AmserApi::new(&"http://127.0.0.1:9".parse().unwrap(), None).unwrap()
+    AmserApi::new(&"http://127.0.0.1:9".parse().unwrap(), 31_337, None).unwrap()
 }
 
 /// The handle.
@@ -50,7 +50,7 @@ pub(crate) fn without_chain(
         views: Views::new(&no_chain(), chain.clone()),
         factory: None,
         api: no_api(),
-        policy: Policy::default(),
+        policy: watch::channel(Policy::default()).1,
         clock,
     })
 }
