@@ -290,6 +290,7 @@ fn command_services(
         new_link: Arc::new(move |user, guild| {
             web::new_link(&links, user, guild, &public_url, clock())
         }),
+        public_url: config.web.public_url.clone(),
         checkout_url: config.amser.checkout_url.clone(),
         confirmations: config.chain.confirmations,
         per_minute: config.web.rate_limit_per_minute,

@@ -1,17 +1,21 @@
-//! Slash commands and buttons: acknowledged at once, worked out and answered in a task.
+//! Slash commands, context menus, forms and buttons: acknowledged at once, worked out and answered in a task.
 //!
 //! Only the one who asked sees an answer. What goes wrong inside is logged; the member reads one sentence.
 
 mod answer;
 mod approve;
+mod choice;
+mod grants;
 mod ids;
 mod manager;
 mod member;
 mod pending;
+mod plans;
 mod privacy;
 mod receipt;
 mod register;
 mod running;
+mod setup;
 mod standing;
 
 use std::num::NonZeroU64;
@@ -70,21 +74,25 @@ fn all() -> Vec<poise::Command<Data, anyhow::Error>> {
         member::wallets(),
         member::unlink(),
         member::why(),
+        member::plans(),
+        receipt::why_this_role(),
         member::privacy(),
         manager::amser(),
     ]
 }
 
-/// Acknowledges and answers a button of ours.
+/// Acknowledges and answers a button or a form of ours.
 async fn pressed(
     framework: poise::FrameworkContext<'_, Data, anyhow::Error>,
     event: &FullEvent,
 ) -> anyhow::Result<()> {
-    let FullEvent::InteractionCreate {
-        interaction: Interaction::Component(component),
-    } = event
-    else {
+    let FullEvent::InteractionCreate { interaction } = event else {
         return Ok(());
+    };
+    let component = match interaction {
+        Interaction::Component(component) => component,
+        Interaction::Modal(form) => return setup::submitted(framework, form).await,
+        _ => return Ok(()),
     };
     let Some(press) = Press::read(&component.data.custom_id) else {
         return Ok(());
@@ -93,7 +101,7 @@ async fn pressed(
     let member = component.member.as_ref();
     let asked = Asked::new(component.user.id, component.guild_id, member);
     let refusal = match press {
-        Press::Approve(_) if !manages(member) => Some(text::managers_only()),
+        Press::Approve(_) | Press::Setup(_) if !manages(member) => Some(text::managers_only()),
         Press::Verify if asked.guild.is_none() => Some(text::only_in_servers()),
         _ => None,
     };
@@ -110,9 +118,10 @@ async fn pressed(
         match (press, asked.in_server()) {
             (Press::Verify, Some(here)) => member::verification(commands, here).await,
             (Press::Approve(shown), Some(here)) => approve::pressed(commands, here, shown).await,
+            (Press::Setup(choice), Some(here)) => setup::made(commands, here, choice).await,
             (Press::Forget, _) => privacy::forget(commands, user).await,
             (Press::Unlink(which), _) => member::unlinked(commands, user, which).await,
-            (Press::Outdated | Press::Verify | Press::Approve(_), _) => {
+            (Press::Outdated | Press::Verify | Press::Approve(_) | Press::Setup(_), _) => {
                 Ok(Answer::text(text::outdated_command()))
             }
         }
@@ -173,7 +182,7 @@ mod tests {
      {
         let definitions = register::definitions(&all());
         let commands = definitions.as_array().unwrap();
-        assert_eq!(commands.len(), 7);
+        assert_eq!(commands.len(), 9);
         let direct = ["status", "wallets", "unlink", "privacy"].map(|name| json!(name));
         for command in commands {
             let contexts = match direct.contains(&command["name"]) {

@@ -7,8 +7,10 @@ mod active;
 mod counts;
 mod event;
 mod gate;
+mod grant;
 mod id;
 mod member;
+mod plan_row;
 mod preview;
 mod proof;
 mod question;
@@ -27,11 +29,13 @@ pub use event::{
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
 pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
+pub use grant::{Grant, GrantTerms};
 pub use id::{
     ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId,
     Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
+pub use plan_row::PlanRow;
 pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;
 pub use question::{

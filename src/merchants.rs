@@ -34,7 +34,6 @@ use alloy::primitives::Address;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::journal::{JournalPage, JournalRow};
-pub use self::plans::PlanRow;
 pub use self::refusal::Refusal;
 pub use self::rights::{Manager, dangerous, raises_its_maker};
 pub use self::roles::RoleRow;
@@ -44,6 +43,7 @@ pub use self::test::{TestOutcome, TestedRole};
 use crate::amser_api::AmserApi;
 use crate::chain::Views;
 use crate::discord::Discord;
+pub use crate::domain::PlanRow;
 use crate::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
 use crate::store::Store;
 

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::Views;
-use crate::clock::sleep_until;
+use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, HeldBack, ModuleAddress, Policy, Question, RoleId,
@@ -167,6 +167,10 @@ impl Roles {
             let read_at = self
                 .reading
                 .next_at(self.inputs.discord_status.borrow().members_intent);
+            let grant_ends_at = self.people.next_grant_end().map(|end| {
+                let seconds = end.0.saturating_sub(machine_time().0);
+                Instant::now() + Duration::from_secs(seconds)
+            });
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(report) = self.inputs.reports.recv() => self.take_reports(report).await?,
@@ -192,6 +196,7 @@ impl Roles {
                 }
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = sleep_until(read_at) => {}
+                () = sleep_until(grant_ends_at) => {}
                 _ = count.tick() => {
                     self.count();
                     continue;

@@ -2,8 +2,11 @@
 
 mod cause;
 mod command;
+mod grant;
 mod manager;
+mod plan;
 mod receipt;
+mod setup;
 mod status;
 
 pub(crate) use command::{
@@ -12,12 +15,21 @@ pub(crate) use command::{
     permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
+pub(crate) use grant::{
+    cannot_give, grant_above_you, grant_dangerous, grant_ended, granted, no_grant, not_a_member,
+};
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
     closed_thread, gates, managers_only, no_gates, nothing_held, posted, still_reading, synced,
     whois, wrong_channel,
 };
-pub(crate) use receipt::{Receipt, not_gated, why};
+pub(crate) use plan::{PlanRows, plans};
+pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
+pub(crate) use setup::{
+    Target, setup_already, setup_button, setup_dangerous_button, setup_done, setup_more_plans,
+    setup_needs_wallet, setup_new_role, setup_no_module, setup_no_plan, setup_plan_label,
+    setup_plan_terms, setup_preview, setup_role_hint, setup_role_label, setup_slow, setup_title,
+};
 pub(crate) use status::{Pending, Status, status};
 
 use crate::domain::{Cause, GuildId, RoleId};
@@ -50,6 +62,8 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another account".to_owned(),
         Cause::Forgotten => "the member's data was deleted on request".to_owned(),
+        Cause::Granted { until, .. } => format!("given by a manager until {until}"),
+        Cause::GrantEnded { at, .. } => format!("a manager's grant ended at {at}"),
     };
     format!("amser: {reason}")
 }
@@ -228,6 +242,14 @@ mod tests {
             Cause::WalletMoved,
             Cause::Forgotten,
             Cause::ManagerAct,
+            Cause::Granted {
+                by: crate::domain::UserId(1),
+                until,
+            },
+            Cause::GrantEnded {
+                by: crate::domain::UserId(1),
+                at: until,
+            },
         ];
         for cause in causes {
             let reason = audit_reason(&cause);

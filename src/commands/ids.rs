@@ -1,6 +1,7 @@
 //! The ids of buttons. They are all that is known of a button, so that it works after any restart.
 
 use super::answer::Button;
+use super::choice::Choice;
 use crate::domain::{HeldBack, RoleId, Timestamp};
 
 /// The button of the permanent message; it stands in channels for years.
@@ -13,6 +14,10 @@ pub(super) const UNLINK_ALL: &str = "amser-roles:unlink:all";
 pub(super) const UNLINK: &str = "amser-roles:unlink:";
 /// `/amser approve`, confirmed; what was shown follows.
 const APPROVE: &str = "amser-roles:approve:";
+/// The form of `/amser setup`.
+pub(super) const SETUP_FORM: &str = "amser-roles:setup";
+/// `/amser setup`, confirmed; what was chosen follows.
+const SETUP: &str = "amser-roles:setup:";
 /// What every id of ours begins with.
 const OURS: &str = "amser-roles:";
 
@@ -23,6 +28,7 @@ pub(super) enum Press {
     Forget,
     Unlink(String),
     Approve(Shown),
+    Setup(Choice),
     Outdated,
 }
 
@@ -73,13 +79,24 @@ impl Press {
         Some(match id {
             VERIFY => Self::Verify,
             FORGET => Self::Forget,
-            _ => match (id.strip_prefix(UNLINK), id.strip_prefix(APPROVE)) {
-                (Some(which), _) => Self::Unlink(which.to_owned()),
-                (_, Some(shown)) => Shown::read(shown).map_or(Self::Outdated, Self::Approve),
-                (None, None) => Self::Outdated,
-            },
+            _ => {
+                if let Some(which) = id.strip_prefix(UNLINK) {
+                    Self::Unlink(which.to_owned())
+                } else if let Some(shown) = id.strip_prefix(APPROVE) {
+                    Shown::read(shown).map_or(Self::Outdated, Self::Approve)
+                } else if let Some(choice) = id.strip_prefix(SETUP) {
+                    Choice::read(choice).map_or(Self::Outdated, Self::Setup)
+                } else {
+                    Self::Outdated
+                }
+            }
         })
     }
+}
+
+/// The id of the button that makes a gate.
+pub(super) fn setup(choice: Choice) -> String {
+    format!("{SETUP}{}", choice.text())
 }
 
 /// A button for a person to press.
@@ -105,6 +122,26 @@ mod tests {
         );
         assert_eq!(Press::read("amser-roles:other"), Some(Press::Outdated));
         assert_eq!(Press::read("someone-elses"), None);
+    }
+
+    #[test]
+    fn a_gate_to_be_made_fits_into_the_id_of_its_button() {
+        use alloy::primitives::{Address, U256};
+
+        use crate::commands::choice::ChosenPlan;
+        use crate::domain::{ModuleAddress, PlanId};
+
+        let choice = Choice {
+            plan: ChosenPlan {
+                module: ModuleAddress(Address::repeat_byte(0xff)),
+                plan: PlanId(U256::MAX),
+            },
+            role: Some(RoleId(u64::MAX)),
+            confirm: true,
+        };
+        assert_eq!(Press::read(&setup(choice)), Some(Press::Setup(choice)));
+        assert!(setup(choice).len() <= 100, "Discord's longest custom_id");
+        assert_eq!(Press::read("amser-roles:setup:?"), Some(Press::Outdated));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use super::answer::{self, Answer};
 use super::ids::{self, VERIFY};
 use super::running::{Asked, Commands, Context, Costly, Data, answer_manager, role_ids};
-use super::{approve, receipt};
+use super::{approve, grants, receipt, setup};
+use crate::clock::machine_time;
 use crate::discord::{Failure, Reason};
 use crate::domain::{Gate, GuildId, Question, RoleId, UserId};
 use crate::text;
@@ -32,11 +33,27 @@ const CLOSED_THREAD: [u32; 2] = [50083, 160005];
     guild_only,
     ephemeral,
     default_member_permissions = "MANAGE_GUILD",
-    subcommands("verify_message", "check", "sync", "whois", "why", "gates", "approve"),
+    subcommands(
+        "setup",
+        "verify_message",
+        "check",
+        "sync",
+        "whois",
+        "why",
+        "grant",
+        "gates",
+        "approve"
+    ),
     subcommand_required
 )]
 pub(super) async fn amser(_: Context<'_>) -> anyhow::Result<()> {
     Ok(())
+}
+
+/// Give a role to the subscribers of a plan
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn setup(context: Context<'_>) -> anyhow::Result<()> {
+    setup::open(context).await
 }
 
 /// Post a permanent message in this channel with a button that does what /verify does
@@ -132,6 +149,40 @@ async fn why(
     .await
 }
 
+/// Give a role to a member for a time, whatever they pay
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn grant(
+    context: Context<'_>,
+    #[description = "The member"] member: serenity::User,
+    #[description = "The role"] role: serenity::Role,
+    #[description = "For how many days; 0 ends what was given"]
+    #[min = 0]
+    #[max = 3650]
+    days: u64,
+    #[description = "Why; the member can read it"]
+    #[min_length = 1]
+    #[max_length = 200]
+    reason: String,
+) -> anyhow::Result<()> {
+    let poise::Context::Application(application) = context else {
+        anyhow::bail!("every command is a slash command");
+    };
+    let known = &application.interaction.data.resolved.members;
+    let held = known.get(&member.id);
+    let wanted = grants::Wanted {
+        user: UserId(member.id.get()),
+        held: held.map(|member| role_ids(&member.roles)),
+        role: RoleId(role.id.get()),
+        name: role.name,
+        days,
+        reason,
+    };
+    answer_manager(context, move |commands, asked| {
+        grants::grant(commands, asked, wanted)
+    })
+    .await
+}
+
 /// Which plans give which roles in this server
 #[poise::command(slash_command, guild_only, ephemeral)]
 async fn gates(context: Context<'_>) -> anyhow::Result<()> {
@@ -212,7 +263,18 @@ async fn posted(commands: Data, asked: Asked, channel: ChannelId) -> anyhow::Res
 async fn listed(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let guild = asked.guild;
     let gates = commands.gates(guild).await?;
-    Ok(Answer::text(text::gates(&gates, &commands.failing(guild))))
+    let plans = commands.plan_rows(&gates).await;
+    let now = machine_time();
+    let grants = commands
+        .with_store(move |store| {
+            let mut grants = Vec::new();
+            store.for_each_grant(|grant| grants.push(grant))?;
+            grants.retain(|grant| grant.guild == guild && grant.terms.until > now);
+            Ok(grants)
+        })
+        .await?;
+    let failing = commands.failing(guild);
+    Ok(Answer::text(text::gates(&gates, &failing, &plans, &grants)))
 }
 
 async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {

@@ -5,7 +5,7 @@ use serenity::all as serenity;
 use super::answer::{Answer, Button};
 use super::ids::{self, UNLINK, UNLINK_ALL};
 use super::running::{Asked, Context, Data, answer, answer_anywhere};
-use super::{privacy, receipt, standing};
+use super::{plans, privacy, receipt, standing};
 use crate::domain::{GuildId, RoleId, UserId, Wallet};
 use crate::text;
 
@@ -57,6 +57,12 @@ pub(super) async fn why(
         receipt::why(commands, asked, RoleId(role.id.get()), &role.name, false).await
     })
     .await
+}
+
+/// What this server's roles cost, and where to subscribe
+#[poise::command(slash_command, guild_only, ephemeral)]
+pub(super) async fn plans(context: Context<'_>) -> anyhow::Result<()> {
+    answer(context, plans::offered).await
 }
 
 /// What is stored about you

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::running::Data;
-use crate::domain::{ActEntry, Applied, GuildId, JournalEntry, Link, LinkEnd, UserId, Wallet};
+use crate::domain::{
+    ActEntry, Applied, Grant, GuildId, JournalEntry, Link, LinkEnd, UserId, Wallet,
+};
 use crate::store::{
     Challenge, LinkRequest, MerchantWallet, Notice, RequestState, ServerRecord, Session, Store,
 };
@@ -42,6 +44,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let connected: Vec<_> = connected.iter().map(connected_server).collect();
     let ended = store.ended_links_of(user)?;
     let ended: Vec<_> = ended.iter().map(ended_link).collect();
+    let grants = store.grants_of(user)?;
+    let grants: Vec<_> = grants.iter().map(grant).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
     let mut journal = store.journal_of(user, usize::MAX)?;
     journal.reverse();
@@ -60,6 +64,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "connected_servers": connected,
         "acts": acts,
         "roles": roles,
+        "given_for_a_time": grants,
         "journal": journal,
     }))
 }
@@ -136,6 +141,18 @@ fn ended_link((wallet, end): &(Wallet, LinkEnd)) -> Value {
             LinkEnd::Unlinked => "unlinked",
             LinkEnd::Moved => "linked_by_another_member",
         },
+    })
+}
+
+fn grant(grant: &Grant) -> Value {
+    let terms = &grant.terms;
+    json!({
+        "guild_id": grant.guild,
+        "role_id": grant.role,
+        "by": terms.by,
+        "at": terms.at.to_string(),
+        "until": terms.until.to_string(),
+        "reason": terms.reason,
     })
 }
 

@@ -26,9 +26,10 @@ const DISCORDS_OWN: [&str; 7] = [
 
 /// What Discord is told of the commands.
 pub(super) fn definitions<U, E>(commands: &[poise::Command<U, E>]) -> Value {
-    let commands = commands
-        .iter()
-        .filter_map(poise::Command::create_as_slash_command);
+    let commands = commands.iter().filter_map(|command| {
+        let slash = command.create_as_slash_command();
+        slash.or_else(|| command.create_as_context_menu_command())
+    });
     json!(commands.collect::<Vec<_>>())
 }
 

@@ -44,6 +44,8 @@ pub struct Services {
     pub merchants: Merchants,
     /// Makes the links of `/verify`.
     pub new_link: NewLink,
+    /// Where the pages are.
+    pub public_url: Url,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
     pub checkout_url: String,
     /// Blocks on top of an event's block before it counts.
@@ -58,6 +60,8 @@ pub(super) struct Commands {
     pub(super) discord: Discord,
     application: NonZeroU64,
     members: Limiter<UserId>,
+    /// Held while a role and its gate are made.
+    pub(super) setting_up: tokio::sync::Mutex<()>,
     costly: Limiter<(GuildId, Costly)>,
 }
 
@@ -200,6 +204,7 @@ impl Commands {
     pub(super) fn new(discord: &Discord, application: NonZeroU64, services: Services) -> Self {
         Self {
             members: Limiter::new(services.per_minute),
+            setting_up: tokio::sync::Mutex::default(),
             costly: Limiter::new(COSTLY_PER_MINUTE),
             services,
             discord: discord.clone(),
@@ -217,7 +222,7 @@ impl Commands {
     ) {
         let commands = Arc::clone(self);
         let token = token.to_owned();
-        let limited = self.members.take(user, 1.0, Instant::now());
+        let limited = self.allowance(user);
         // A task of its own, so that a panic in it is answered, too.
         let work = async move {
             match limited {
@@ -247,6 +252,20 @@ impl Commands {
                 tracing::warn!(%failure, "the answer to a command could not be sent");
             }
         });
+    }
+
+    /// Counts one use of a command or a button.
+    ///
+    /// # Errors
+    /// How long to wait, when the member has used too many.
+    pub(super) fn allowance(&self, user: UserId) -> Result<(), Duration> {
+        self.members.take(user, 1.0, Instant::now())
+    }
+
+    /// The dashboard's page of a server.
+    pub(super) fn dashboard(&self, guild: GuildId) -> String {
+        let base = self.services.public_url.as_str().trim_end_matches('/');
+        format!("{base}/dashboard/{guild}")
     }
 
     /// Counts one use of a costly command.

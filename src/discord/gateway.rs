@@ -9,6 +9,7 @@ mod commands;
 mod connection;
 mod event;
 mod events;
+mod modal;
 mod pending;
 mod session;
 mod shard;

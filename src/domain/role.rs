@@ -131,12 +131,27 @@ pub enum Cause {
     Forgotten,
     /// A manager deleted the gate that gave the role, took a change of it back, or disconnected the server.
     ManagerAct,
+    /// A manager gave the role for a time.
+    Granted {
+        /// The manager; the user 0 once that one asked to be forgotten.
+        by: UserId,
+        /// Until when (machine clock).
+        until: Timestamp,
+    },
+    /// That time is over, or a manager ended it early.
+    GrantEnded {
+        /// Who gave it, or ended it early.
+        by: UserId,
+        /// When it ended (machine clock).
+        at: Timestamp,
+    },
 }
 
 /// What a removal is concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Evidence {
-    /// Somebody did something on our own pages: a member about a wallet or the account, a manager about a gate.
+    /// Somebody did something on our own pages or by a command: a member about a wallet or the account, a manager about a gate or
+    /// about when a role ends.
     PersonAct,
     /// An event on the chain.
     ChainEvent,
@@ -146,12 +161,23 @@ pub enum Evidence {
 }
 
 impl Cause {
+    /// The manager whom it names, if it names one.
+    pub fn manager_mut(&mut self) -> Option<&mut UserId> {
+        match self {
+            Self::Granted { by, .. } | Self::GrantEnded { by, .. } => Some(by),
+            _ => None,
+        }
+    }
+
     /// What a removal for this cause is concluded from.
     pub fn evidence(&self) -> Evidence {
         match self {
-            Self::Unlinked | Self::WalletMoved | Self::Forgotten | Self::ManagerAct => {
-                Evidence::PersonAct
-            }
+            Self::Unlinked
+            | Self::WalletMoved
+            | Self::Forgotten
+            | Self::ManagerAct
+            | Self::Granted { .. }
+            | Self::GrantEnded { .. } => Evidence::PersonAct,
             Self::Paid { .. }
             | Self::Resumed { .. }
             | Self::PaymentFailed { .. }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::Address;
 use futures_util::future::join_all;
 
 use super::wallet::asked;
@@ -11,7 +11,7 @@ use super::{Merchants, Refusal};
 use crate::amser_api::NamedPlan;
 use crate::cache::Cache;
 use crate::chain::{TokenFacts, is_symbol};
-use crate::domain::{ModuleAddress, Plan, PlanId};
+use crate::domain::{ModuleAddress, Plan, PlanId, PlanRow};
 
 /// Ids that are tried on a module whose events are not read yet: plans are numbered from 1 on, and some from 0.
 const FIRST_IDS: std::ops::Range<u64> = 0..20;
@@ -19,29 +19,6 @@ const FIRST_IDS: std::ops::Range<u64> = 0..20;
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Tokens that are remembered.
 const MOST_TOKENS: usize = 2_000;
-
-/// A plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanRow {
-    /// Its module.
-    pub module: ModuleAddress,
-    /// Its id there.
-    pub plan: PlanId,
-    /// Its name at amser, else "Plan 1".
-    pub name: String,
-    /// Price per interval, in the token's smallest unit.
-    pub price: U256,
-    /// ERC-20 in which it is paid.
-    pub token: Address,
-    /// The token's decimals, where known.
-    pub decimals: Option<u8>,
-    /// The token's symbol, where known.
-    pub symbol: Option<String>,
-    /// Seconds between payments.
-    pub interval: u64,
-    /// Whether it can be subscribed to.
-    pub active: bool,
-}
 
 /// What tokens said of themselves.
 pub(super) struct Tokens(Cache<Address, TokenFacts>);
@@ -141,6 +118,8 @@ fn row(module: ModuleAddress, plan: PlanId, terms: &Plan, named: &[NamedPlan]) -
 
 #[cfg(test)]
 mod tests {
+    use alloy::primitives::U256;
+
     use super::*;
 
     #[test]

@@ -219,6 +219,7 @@ pub async fn plan_once(
     let (mut people, cursor) = blocking(move || {
         load(&reading, &mut people)?;
         people.set_all_rules(rules);
+        people.end_grants(machine_time());
         Ok((people, reading.cursor()?))
     })
     .await?;

@@ -36,6 +36,8 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
         Because::ByHand => Cause::ManualRole,
         Because::Left(end) => end.into(),
         Because::Forgotten => Cause::Forgotten,
+        Because::Granted { by, until } => Cause::Granted { by, until },
+        Because::GrantEnded { by, at } => Cause::GrantEnded { by, at },
         Because::NoHolding { linked } => match undone(store, decision)? {
             Some(fork_block) if linked => Cause::Reorganised { fork_block },
             _ => Cause::NoSubscription,

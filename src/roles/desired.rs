@@ -36,6 +36,20 @@ pub enum Because {
     Left(LinkEnd),
     /// The member asked to be forgotten.
     Forgotten,
+    /// A manager gave the role for a time.
+    Granted {
+        /// The manager.
+        by: UserId,
+        /// Until when (machine clock).
+        until: Timestamp,
+    },
+    /// That time is over.
+    GrantEnded {
+        /// The manager who gave it, or ended it early.
+        by: UserId,
+        /// Since when (machine clock).
+        at: Timestamp,
+    },
 }
 
 /// Whether a gate is open to the owner of these wallets under its server's policy, and by which subscription: the one that
@@ -96,8 +110,9 @@ fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
     }
 }
 
-/// Why a role that this program gave is not deserved any more. What the member did comes first: that a wallet left whose
-/// subscription is open; then what a manager ordered; then the last subscription that gave the role and ended. One that is still open ended nothing:
+/// Why a role that this program gave is not deserved any more. That the time is over for which a manager gave it comes first: who
+/// had it by a subscription as well then does not lose it. Then what the member did: that a wallet left whose subscription is
+/// open; then what a manager ordered; then the last subscription that gave the role and ended. One that is still open ended nothing:
 /// where there are only such, the gate asks for something else than it did.
 pub fn why_lost(
     people: &People,
@@ -111,6 +126,11 @@ pub fn why_lost(
         .is_some_and(|person| person.is_forgotten)
     {
         return Because::Forgotten;
+    }
+    let mut grants = people.granted(guild, user);
+    if let Some(over) = grants.find(|one| one.is_over && one.role == role) {
+        let (by, at) = (over.by, over.until);
+        return Because::GrantEnded { by, at };
     }
     let rules = people.rules(guild);
     let gates: Vec<_> = rules.gates_of(role).collect();

@@ -29,18 +29,21 @@ impl Roles {
         for ((module, id), state) in &touched.subscriptions {
             self.people.set_subscription(*module, *id, state.as_ref());
         }
+        let mut grants_changed = false;
         for user in touched.members {
             let store = self.store.clone();
-            let (ended, forgotten, wallets, seen_in) = blocking(move || {
+            let (ended, forgotten, grants, wallets, seen_in) = blocking(move || {
                 let (ended, forgotten) = (store.ended_links_of(user)?, store.is_forgotten(user)?);
                 Ok((
                     ended,
                     forgotten,
+                    store.grants_of(user)?,
                     store.wallets_of(user)?,
                     store.seen_in(user)?,
                 ))
             })
             .await?;
+            grants_changed |= self.people.set_grants(user, &grants);
             self.people.set_ended_links(user, ended);
             self.people.set_forgotten(user, forgotten);
             self.people.set_wallets(user, wallets);
@@ -53,6 +56,9 @@ impl Roles {
             let store = self.store.clone();
             self.merchant_modules = blocking(move || store.merchant_modules()).await?;
             self.show_modules();
+        }
+        if grants_changed {
+            self.gates_changed();
         }
         if let Some(complete) = touched.complete {
             self.people.set_complete(complete);
@@ -116,7 +122,7 @@ impl Roles {
         Ok(())
     }
 
-    /// Other gates may ask about other modules and other servers.
+    /// Other gates may ask about other modules and other servers; a manager may give a role that no gate gives.
     fn gates_changed(&mut self) {
         self.show_modules();
         let guilds = self.people.guilds();
@@ -227,6 +233,11 @@ pub(super) fn load(store: &Store, people: &mut People) -> anyhow::Result<()> {
     })?;
     for (user, ended) in ended {
         people.set_ended_links(user, ended);
+    }
+    let mut grants = BTreeMap::<_, Vec<_>>::new();
+    store.for_each_grant(|grant| grants.entry(grant.user).or_default().push(grant))?;
+    for (user, grants) in grants {
+        people.set_grants(user, &grants);
     }
     store.for_each_applied(|applied| {
         people.set_applied(

@@ -9,6 +9,7 @@ use crate::discord::{Answered, Report};
 use crate::domain::{
     Act, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
 };
+use crate::store::Store;
 
 impl Roles {
     /// Lets the brake know what was stopped and let through before the start.
@@ -22,19 +23,7 @@ impl Roles {
             store.for_each_applied(|applied| {
                 removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
             })?;
-            let mut approvals = Vec::new();
-            for guild in store.servers_with_acts()? {
-                let acts = store.acts(guild, usize::MAX)?.into_iter();
-                let recent = acts.take_while(|entry| entry.at >= oldest);
-                approvals.extend(recent.filter_map(|entry| match entry.act {
-                    Act::Approved { role, removals } => Some(Approval {
-                        at: entry.at,
-                        of: (guild, role),
-                        removals,
-                    }),
-                    _ => None,
-                }));
-            }
+            let approvals = approvals(&store, oldest)?;
             let mut brake = Brake::holding(store.stopped()?);
             brake.count(removals, approvals);
             Ok(brake)
@@ -103,6 +92,25 @@ impl Roles {
             }
         }
     }
+}
+
+/// What was let through since then, oldest first.
+fn approvals(store: &Store, oldest: Timestamp) -> anyhow::Result<Vec<Approval>> {
+    let mut approvals = Vec::new();
+    for guild in store.servers_with_acts()? {
+        let acts = store.acts(guild, usize::MAX)?;
+        let recent = acts.into_iter().take_while(|entry| entry.at >= oldest);
+        approvals.extend(recent.filter_map(|entry| match entry.act {
+            Act::Approved { role, removals } => Some(Approval {
+                at: entry.at,
+                of: (guild, role),
+                removals,
+            }),
+            _ => None,
+        }));
+    }
+    approvals.reverse();
+    Ok(approvals)
 }
 
 /// What Discord is still to do to a role, if anything.

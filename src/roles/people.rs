@@ -1,11 +1,13 @@
 //! PURE. The picture that plans are made from, in memory: who is of interest, what their wallets hold, which servers they
 //! are in and which roles they hold there.
 //!
-//! Of interest are those who linked a wallet, those whose roles we gave, and holders of claimed roles: nobody else. A
+//! Of interest are those who linked a wallet, those whose roles we gave or a manager gave for a time, and holders of
+//! claimed roles: nobody else. A
 //! mirror of the store and of Discord that can be thrown away and filled again at any time. It knows whom a change
 //! concerns, so that a tick touches only these.
 
 mod feed;
+mod grants;
 mod holdings;
 mod rules;
 mod seat;
@@ -15,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
+pub use grants::Granted;
+use grants::Grants;
 pub use holdings::{Holding, Holdings};
 pub use rules::ServerRules;
 pub use seat::{Presence, Seat};
@@ -56,6 +60,8 @@ pub struct People {
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
     owners: FxHashMap<Wallet, UserId>,
+    /// What managers gave for a time.
+    grants: Grants,
     /// Wallets that left members who still have roles of ours, and how.
     ended_links: FxHashMap<UserId, Vec<(Wallet, LinkEnd)>>,
     /// Who has a seat in a server.
@@ -122,7 +128,7 @@ impl People {
         self.rules.modules()
     }
 
-    /// Servers that have a gate, or roles given by one that is gone.
+    /// Servers that have a gate, roles given by one that is gone, or roles given by a manager for a time.
     pub fn guilds(&self) -> BTreeSet<GuildId> {
         let mut guilds = self.rules.gated().clone();
         let others = self.servers.keys().filter(|guild| !guilds.contains(guild));
@@ -134,13 +140,16 @@ impl People {
         guilds
     }
 
-    /// Whether a server has a gate, or roles given by one that is gone.
+    /// Whether a server has a gate, roles given by one that is gone, or roles given by a manager for a time.
     pub fn is_of_interest(&self, guild: GuildId) -> bool {
         self.rules.gated().contains(&guild) || self.has_ours(guild)
     }
 
     fn has_ours(&self, guild: GuildId) -> bool {
-        self.seated(guild).any(|(_, seat)| !seat.applied.is_empty())
+        let has_some = |(user, seat): (UserId, &Seat)| {
+            !seat.applied.is_empty() || self.granted(guild, user).next().is_some()
+        };
+        self.seated(guild).any(has_some)
     }
 
     /// Whether all events of the module up to the cursor are known.
@@ -191,13 +200,17 @@ impl People {
         self.seated(guild).filter(|(_, seat)| holds(seat)).count()
     }
 
-    /// The roles that matter in a server: those of its gates, and those given by gates that are gone.
+    /// The roles that matter in a server: those of its gates, those given by gates that are gone, and those that managers
+    /// gave for a time.
     pub fn roles_of(&self, guild: GuildId) -> BTreeSet<RoleId> {
         let of_gates = self.gates(guild).iter().flat_map(|gate| &gate.roles);
         let ours = self.seated(guild).flat_map(|(_, seat)| &seat.applied);
+        let seated = self.seated(guild);
+        let given = seated.flat_map(|(user, _)| self.granted(guild, user));
         of_gates
             .chain(ours.map(|(role, _)| role))
             .copied()
+            .chain(given.map(|one| one.role))
             .collect()
     }
 

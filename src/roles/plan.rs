@@ -1,7 +1,8 @@
 //! PURE. Compares the roles that people should hold with those they hold: desired − observed.
 //!
 //! ```text
-//! desired(member, server) = ⋃ roles of the gates whose plans the member's wallets hold open at `now`
+//! desired(member, server) = ⋃ roles of the gates whose plans the member's wallets hold open at `now`,
+//!                           ∪ roles that a manager gave until later
 //! grant  = desired − observed
 //! revoke = observed − desired, of roles that are ours (given or adopted; if gates claim them, any role of a gate)
 //! ```
@@ -39,6 +40,9 @@ pub struct Plan {
     pub adopted: Vec<Decision>,
     /// Roles that are not ours any more, because they are not held or their claim became moot.
     pub forgotten: Vec<(GuildId, UserId, RoleId)>,
+    /// What a manager gave for a time that is over, and that explains nothing any more: the role is on its way off the member, or
+    /// something else gives it.
+    pub over: Vec<(GuildId, UserId, RoleId)>,
     /// Removals that were decided and are not to be made for now: a gate was made since, whose module is still being read.
     pub dropped: Vec<(GuildId, UserId, RoleId)>,
 }
@@ -74,6 +78,7 @@ pub fn plan(
     plan.changes.sort_unstable();
     plan.adopted.sort_unstable();
     plan.forgotten.sort_unstable();
+    plan.over.sort_unstable();
     plan.dropped.sort_unstable();
     plan
 }
@@ -99,7 +104,12 @@ impl Check<'_> {
             seat,
             ..
         } = self;
-        if person.wallets.is_empty() && seat.held.is_empty() && seat.applied.is_empty() {
+        let is_nothing_given = people.granted(seat.guild, self.user).next().is_none();
+        if person.wallets.is_empty()
+            && seat.held.is_empty()
+            && seat.applied.is_empty()
+            && is_nothing_given
+        {
             return;
         }
         let mut wanted: SmallVec<[RoleId; 4]> = SmallVec::new();
@@ -116,6 +126,15 @@ impl Check<'_> {
                         self.wanted(*role, because, plan);
                     }
                 }
+            }
+        }
+        for one in people.granted(seat.guild, self.user) {
+            if one.is_over {
+                self.over(one.role, plan);
+            } else if !wanted.contains(&one.role) {
+                wanted.push(one.role);
+                let (by, until) = (one.by, one.until);
+                self.wanted(one.role, Because::Granted { by, until }, plan);
             }
         }
         let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
@@ -137,6 +156,36 @@ impl Check<'_> {
                     .push(self.decide(RoleAction::Revoke, *role, Because::ByHand));
             }
         }
+    }
+
+    /// The time is over for which a manager gave the role.
+    fn over(&self, role: RoleId, plan: &mut Plan) {
+        let over = (self.seat.guild, self.user, role);
+        let state = self.seat.state(role);
+        match (state, self.given_by_a_gate(role)) {
+            // From now on the subscription is the reason for the role.
+            (Some(AppliedState::Granted), Some(because)) => {
+                plan.adopted
+                    .push(self.decide(RoleAction::Grant, role, because));
+                plan.over.push(over);
+            }
+            // Nothing of it is left; or its removal is decided, with its cause.
+            (None | Some(AppliedState::Revoking | AppliedState::Claiming), _) => {
+                plan.over.push(over);
+            }
+            (Some(AppliedState::Granting | AppliedState::Granted), _) => {}
+        }
+    }
+
+    /// By which subscription a gate gives the role.
+    fn given_by_a_gate(&self, role: RoleId) -> Option<Because> {
+        let (people, policy) = (self.people, &self.rules.policy);
+        let mut gates = self.rules.gates_of(role);
+        gates.find_map(|gate| {
+            let is_known = people.is_complete(gate.module);
+            let because = entitlement(people, policy, gate, &self.person.wallets, self.now);
+            because.filter(|_| is_known)
+        })
     }
 
     /// The member is entitled to the role.

@@ -37,6 +37,7 @@ impl Roles {
         let touched = self.store.take_touched();
         let at_tip = before.at_tip && self.inputs.chain.borrow().at_tip;
         self.feed(touched).await?;
+        self.people.end_grants(machine_time());
         if !at_tip {
             self.confirming.forget_confirmed();
         }
@@ -88,6 +89,7 @@ impl Roles {
             mut changes,
             adopted,
             forgotten,
+            over,
             dropped,
         } = plan(&self.people, looked_at, now);
         if !may_revoke {
@@ -129,6 +131,9 @@ impl Roles {
             self.people.set_applied(*guild, *user, *role, None);
             self.discord.withdraw(*guild, *user, *role);
         }
+        for (guild, user, role) in &over {
+            self.people.drop_grant(*guild, *user, *role);
+        }
         for (guild, user, role) in &dropped {
             self.people.drop_removal(*guild, *user, *role);
             self.discord.withdraw(*guild, *user, *role);
@@ -148,6 +153,7 @@ impl Roles {
             store.intend(&intents)?;
             store.adopt(&adopted, block)?;
             store.forget_applied(&forgotten)?;
+            store.forget_grants(&over, machine_time())?;
             store.settle_not_there(&dropped)?;
             let mut intents = intents;
             if resumes {

@@ -9,7 +9,9 @@ use super::tables::{
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, acts, ended, forgotten, journal, merchants, notices, servers, sessions};
+use super::{
+    Store, acts, ended, forgotten, grants, journal, merchants, notices, servers, sessions,
+};
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -112,6 +114,7 @@ impl Store {
             }
             wallets.len()
         };
+        grants::forget(&transaction, user)?;
         transaction.commit()?;
         self.touched.put(Touched {
             members: [user].into(),

@@ -93,6 +93,10 @@ pub(super) const STOPPED: TableDefinition<'_, (u64, u64), u64> = TableDefinition
 /// Gate id → postcard `Gate`.
 pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
 
+/// (User, guild, role) → postcard `GrantTerms`: roles that a manager gave for a time. Kept beyond its end until the role is gone:
+/// it is the reason for which that role goes.
+pub(super) const GRANTS: TableDefinition<'_, (u64, u64, u64), &[u8]> =
+    TableDefinition::new("grants_v1");
 /// Guild → postcard `ServerRecord`: the servers that were connected by `/connect`.
 pub(super) const SERVERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("servers_v1");
 

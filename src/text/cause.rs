@@ -1,7 +1,7 @@
 //! Why a role came or went, in words for the member.
 
 use super::command::moment;
-use crate::domain::{Cause, FailureReason, Mark};
+use crate::domain::{Cause, FailureReason, Mark, UserId};
 
 /// One sentence without a full stop. `whose`: "your" or "the".
 pub(crate) fn cause(cause: &Cause, whose: &str) -> String {
@@ -55,6 +55,22 @@ pub(crate) fn cause(cause: &Cause, whose: &str) -> String {
         Cause::ManagerAct => {
             "a manager of the server removed the rule that gave this role".to_owned()
         }
+        Cause::Granted { by, until } => {
+            format!("{} gave it until {}", manager(*by), moment(*until))
+        }
+        Cause::GrantEnded { by, at } => format!(
+            "the time for which {} gave it ended {}",
+            manager(*by),
+            moment(*at)
+        ),
+    }
+}
+
+/// A manager by name, unless they asked to be forgotten.
+pub(super) fn manager(by: UserId) -> String {
+    match by {
+        UserId(0) => "a manager".to_owned(),
+        UserId(by) => format!("<@{by}>"),
     }
 }
 

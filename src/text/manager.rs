@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{about, chain_note, count, moment, plain, unreadable};
+use super::grant;
+use super::plan::{PlanRows, plan_name};
 use crate::domain::{
-    Approved, ChainStatus, Gate, GateMatch, GateOrigin, HeldBack, MembersIntent, ReadingState,
-    RoleId, ServerStatus, SyncOutcome, UserId, Wallet,
+    Approved, ChainStatus, Gate, GateMatch, GateOrigin, Grant, HeldBack, MembersIntent,
+    ReadingState, RoleId, ServerStatus, SyncOutcome, UserId, Wallet,
 };
 
 /// A command from someone who does not manage the server.
@@ -130,34 +132,44 @@ fn members_intent(intent: MembersIntent) -> Option<String> {
     ))
 }
 
-/// `/amser gates`. `trouble`: the standing errors by role (`None`: of the whole server).
-pub(crate) fn gates(gates: &[Gate], trouble: &BTreeMap<Option<RoleId>, String>) -> String {
-    if gates.is_empty() {
-        return no_gates();
-    }
-    let mut lines = vec!["Who holds which role in this server:".to_owned()];
+/// `/amser gates`. `trouble`: the standing errors by role (`None`: of the whole server); `plans`: those whose names are known.
+pub(crate) fn gates(
+    gates: &[Gate],
+    trouble: &BTreeMap<Option<RoleId>, String>,
+    plans: &PlanRows,
+    grants: &[Grant],
+) -> String {
+    let first = match gates.is_empty() {
+        true => no_gates(),
+        false => "Who holds which role in this server:".to_owned(),
+    };
+    let mut lines = vec![first];
     lines.extend(
         trouble
             .get(&None)
             .map(|sentence| format!("⚠ {}", plain(sentence))),
     );
     for gate in gates {
-        lines.push(rule(gate));
+        lines.push(rule(gate, plans));
         let of_roles = gate
             .roles
             .iter()
             .filter_map(|role| trouble.get(&Some(*role)));
         lines.extend(of_roles.map(|sentence| format!("  ⚠ {}", plain(sentence))));
     }
+    lines.extend(grant::grants(grants));
     lines.join("\n")
 }
 
-fn rule(gate: &Gate) -> String {
+fn rule(gate: &Gate, known: &PlanRows) -> String {
     let roles: Vec<_> = gate.roles.iter().map(|role| mention(*role)).collect();
     let plans: Vec<_> = gate
         .plans
         .iter()
-        .map(|plan| format!("plan {plan}"))
+        .map(|plan| match known.contains_key(&(gate.module, *plan)) {
+            true => format!("{} (plan {plan})", plan_name(gate.module, *plan, known)),
+            false => format!("plan {plan}"),
+        })
         .collect();
     let needed = match (gate.matching, plans.as_slice()) {
         (_, [one]) => one.clone(),

@@ -3,10 +3,11 @@
 use super::Unread;
 use super::cause::cause;
 use super::command::{moment, plain};
+use super::grant;
 use super::manager::stopped;
 use crate::domain::{
-    Applied, AppliedState, GateStanding, HeldBack, JournalEntry, Outcome, RoleAction, RoleId,
-    Timestamp, UserId,
+    Applied, AppliedState, Cause, GateStanding, Grant, HeldBack, JournalEntry, Outcome, RoleAction,
+    RoleId, Timestamp, UserId,
 };
 
 /// What `/why` is told from.
@@ -21,6 +22,10 @@ pub(crate) struct Receipt<'a> {
     pub(crate) history: &'a [JournalEntry],
     /// The gates that give it.
     pub(crate) gates: Vec<&'a GateStanding>,
+    /// What a manager gave for a time, and the machine's clock.
+    pub(crate) grant: Option<(&'a Grant, Timestamp)>,
+    /// Whether the member holds it, where no gate gives it.
+    pub(crate) holds: bool,
     /// Whether it is not known who holds the role.
     pub(crate) unread: Option<Unread>,
     /// Removals of this role that are stopped.
@@ -41,6 +46,16 @@ pub(crate) fn not_gated(name: &str) -> String {
     )
 }
 
+/// No role of the server needs a subscription, and the member was given none.
+pub(crate) fn nothing_gated() -> String {
+    "This bot gives no role in this server that I could tell about.".to_owned()
+}
+
+/// A member asks about another one.
+pub(crate) fn only_yourself() -> String {
+    "You can ask this about yourself. About others only members with the permission \"Manage Server\" can.".to_owned()
+}
+
 /// Why the role is there or not, and what happened to it lately.
 pub(crate) fn why(receipt: &Receipt<'_>) -> String {
     let (who, have, whose) = match receipt.whose {
@@ -52,8 +67,12 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
         .gates
         .iter()
         .flat_map(|gate| &gate.roles)
-        .any(|role| role.role == receipt.role && role.held);
-    let entitled = receipt.gates.iter().any(|gate| gate.entitled);
+        .any(|role| role.role == receipt.role && role.held)
+        || (receipt.gates.is_empty() && receipt.holds);
+    let is_given = receipt
+        .grant
+        .is_some_and(|(grant, now)| grant.terms.until > now);
+    let entitled = is_given || receipt.gates.iter().any(|gate| gate.entitled);
     let mut lines = Vec::new();
     if let Some(unread) = receipt.unread {
         lines.push(unread.sentence());
@@ -74,11 +93,20 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
                 AppliedState::Granted => "It was given",
                 AppliedState::Revoking | AppliedState::Claiming => "It is being removed",
             };
-            lines.push(format!("{state} because {}.", cause(&applied.cause, whose)));
+            // What a manager gave is told below, with the reason.
+            let is_told = is_given && matches!(applied.cause, Cause::Granted { .. });
+            if !is_told {
+                lines.push(format!("{state} because {}.", cause(&applied.cause, whose)));
+            }
         }
         None if held => lines.push("This bot did not give it; someone did by hand.".to_owned()),
         None => {}
     }
+    lines.extend(
+        receipt
+            .grant
+            .map(|(grant, now)| grant::evidence(grant, now)),
+    );
     match (receipt.held_back, receipt.whose) {
         (Some(held_back), Some(_)) => lines.push(stopped(receipt.role, held_back)),
         (Some(_), None) if held && !entitled => lines.push(
@@ -87,7 +115,8 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
         _ => {}
     }
     // Of a server that was not read, the subscriptions are left out as well.
-    if !entitled && receipt.unread.is_none() {
+    let is_asked_for = receipt.grant.is_none() || !receipt.gates.is_empty();
+    if !entitled && receipt.unread.is_none() && is_asked_for {
         let mut causes: Vec<_> = receipt
             .gates
             .iter()
@@ -149,6 +178,8 @@ mod tests {
             applied: None,
             history: &[],
             gates: Vec::new(),
+            grant: None,
+            holds: false,
             unread,
             held_back,
             linked: true,

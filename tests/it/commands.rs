@@ -159,7 +159,7 @@ impl Story {
             grace_period: 500,
         };
         story.mine(vec![plan]);
-        let registered = |local: &LocalDiscord| local.commands(None).len() == 7;
+        let registered = |local: &LocalDiscord| local.commands(None).len() == 9;
         story
             .local
             .wait_until("the commands are registered", DEADLINE, registered)

@@ -6,6 +6,7 @@ use serenity::model::application::Interaction;
 use tokio::sync::mpsc;
 
 use super::event::{Event, Ready};
+use super::modal;
 use crate::discord::Observation;
 use crate::discord::requests::{Ask, Requests, shard_of};
 use crate::discord::shared::{Guild, Shared};
@@ -104,7 +105,7 @@ impl Events {
                 if let Some(seen) = by {
                     self.seen(seen);
                 }
-                match serde_json::from_str(&json) {
+                match modal::read(&json) {
                     Ok(interaction) => {
                         let _unheard = self.interactions.send(interaction);
                     }

@@ -240,7 +240,7 @@ impl People {
     }
 
     /// The person's seat in the server, which is to be read if it is new.
-    fn seat(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
+    pub(super) fn seat(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
         let seats = &mut self.persons.entry(user).or_default().seats;
         let at = seats.iter().position(|seat| seat.guild == guild);
         let at = at.unwrap_or_else(|| {
@@ -262,7 +262,7 @@ impl People {
     }
 
     /// Drops a person who is of no interest any more.
-    fn tidy(&mut self, user: UserId) {
+    pub(super) fn tidy(&mut self, user: UserId) {
         let Some(person) = self.persons.get(&user) else {
             return;
         };
@@ -274,7 +274,8 @@ impl People {
             let mut held = seat.held.iter();
             !seat.applied.is_empty() || held.any(|role| self.is_claimed(seat.guild, *role))
         };
-        if !person.wallets.is_empty() || person.seats.iter().any(is_ours) {
+        let is_given = !self.grants(user).is_empty();
+        if is_given || !person.wallets.is_empty() || person.seats.iter().any(is_ours) {
             return;
         }
         for seat in self.persons.remove(&user).unwrap_or_default().seats {

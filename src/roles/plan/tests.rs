@@ -1,5 +1,6 @@
 //! Decisions as values, and the laws of plans as properties.
 
+mod grants;
 mod intents;
 mod laws;
 mod left;

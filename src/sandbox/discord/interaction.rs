@@ -18,8 +18,12 @@ pub(crate) struct Interaction {
     pub(crate) token: String,
     pub(crate) created: Instant,
     pub(crate) channel: ChannelId,
+    /// What it is: 2 for a command, 3 for a button, 5 for a form that was sent in.
+    pub(crate) kind: u8,
     /// The message whose button was pressed; `None` for a command.
     pub(crate) source: Option<MessageId>,
+    /// The form that it was answered with, until that is sent in.
+    pub(crate) modal: Option<Value>,
     /// How long the first answer took.
     pub(crate) answered_after: Option<Duration>,
     /// Deferred, and nothing has filled the placeholder yet.
@@ -157,8 +161,19 @@ impl Reply {
     }
 }
 
+/// A form as a user sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Form {
+    /// The interaction that it answers; `LocalDiscord::submit_form` sends it in.
+    pub interaction: InteractionId,
+    /// What stands above it.
+    pub title: String,
+    /// What is asked, as the bot sent it: labels with a component each.
+    pub labels: Vec<Value>,
+}
+
 /// Why an interaction has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NoReply {
     /// The user cannot see such a command or button.
     #[error("{0}")]
@@ -166,6 +181,9 @@ pub enum NoReply {
     /// The options do not fit the registered command.
     #[error("{0}")]
     WrongOption(String),
+    /// It was answered with a form.
+    #[error("the application shows a form: {}", .0.title)]
+    Form(Box<Form>),
     /// No bot is connected for this guild.
     #[error("the application is not connected to the gateway")]
     NotConnected,

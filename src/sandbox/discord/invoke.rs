@@ -1,4 +1,7 @@
 //! A user's side of interactions: typing a command, pressing a button, reading the answer.
+mod form;
+mod menu;
+
 use std::time::{Duration, Instant};
 
 use crate::domain::{GuildId, RoleId, UserId};
@@ -102,6 +105,9 @@ impl LocalDiscord {
         self.wait_until("the interaction is answered", deadline, answered)
             .await
             .map_err(|_| NoReply::NoAnswer)?;
+        if let Some(form) = self.shared.read(|world| world.form(id)) {
+            return Err(NoReply::Form(Box::new(form)));
+        }
         let finished = |discord: &Self| discord.reply(id).is_some();
         self.wait_until("the deferred answer came", THINKING, finished)
             .await
@@ -136,7 +142,9 @@ impl World {
             token,
             created: Instant::now(),
             channel,
+            kind,
             source,
+            modal: None,
             answered_after: None,
             thinking: false,
             deferred: false,

@@ -4,8 +4,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, Cause, GuildId, Intent, JournalEntry, Link, Mark, Outcome, RoleAction,
-    RoleChange, RoleId, UserId,
+    Act, ActEntry, Cause, Grant, GrantTerms, GuildId, Intent, JournalEntry, Link, Mark, Outcome,
+    RoleAction, RoleChange, RoleId, UserId,
 };
 use crate::store::tables::*;
 use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Usable};
@@ -92,6 +92,7 @@ fn dump(store: &Store) -> Vec<Row> {
         MERCHANT_MODULES: (u64, &[u8; 20]) => (),
         APPLIED: (u64, u64, u64) => &[u8],
         FORGOTTEN: u64 => (),
+        GRANTS: (u64, u64, u64) => &[u8],
         JOURNAL: u64 => &[u8],
         MEMBER_JOURNAL: (u64, u64) => (),
         LINK_REQUESTS: &[u8; 32] => &[u8],
@@ -206,6 +207,30 @@ fn known() -> Store {
     assert_eq!(put, Usable::Yes);
     store.intend(&[intent(RoleAction::Grant)]).unwrap();
     store.settle(&[done(RoleAction::Grant)]).unwrap();
+    // The member was given a role by another one, and gave one to that one.
+    for (user, by) in [(USER, OTHER), (OTHER, USER)] {
+        let (at, until) = (Timestamp(70), Timestamp(900));
+        let reason = "thanks".to_owned();
+        let terms = GrantTerms {
+            by,
+            at,
+            until,
+            reason,
+        };
+        store
+            .grant(&Grant {
+                guild: GUILD,
+                user,
+                role: ROLE,
+                terms,
+            })
+            .unwrap();
+        let mut entry = done(RoleAction::Grant);
+        (entry.change.user, entry.change.cause) = (user, Cause::Granted { by, until });
+        if user == OTHER {
+            store.settle(&[entry]).unwrap();
+        }
+    }
     store
 }
 
@@ -237,6 +262,7 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "NOTICES",
         "APPLIED",
         "SEEN_IN",
+        "GRANTS",
         "ACTS",
         "SERVERS",
         "MERCHANT_WALLETS",

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, AppliedState, Cause, ChannelId, Gate, GateId, GateMatch, GateOrigin, GuildId,
-    JournalEntry, Link, ManualRoles, Mark, ModuleRecord, OnLapse, Outcome, RoleAction, RoleChange,
-    RoleId, ServerSettings, Synced, UserId,
+    Act, ActEntry, AppliedState, Cause, ChannelId, Gate, GateId, GateMatch, GateOrigin, GrantTerms,
+    GuildId, JournalEntry, Link, ManualRoles, Mark, ModuleRecord, OnLapse, Outcome, RoleAction,
+    RoleChange, RoleId, ServerSettings, Synced, UserId,
 };
 use crate::store::codec::{self, KnownPlan};
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
@@ -98,6 +98,14 @@ fn causes() -> Vec<Cause> {
         Cause::WalletMoved,
         Cause::Forgotten,
         Cause::ManagerAct,
+        Cause::Granted {
+            by: UserId(4),
+            until,
+        },
+        Cause::GrantEnded {
+            by: UserId(4),
+            at: until,
+        },
     ]
 }
 
@@ -282,6 +290,13 @@ fn member_lines(lines: &mut Lines) {
         state: RequestState::Open,
     };
     lines.value("challenge", challenge);
+    let terms = GrantTerms {
+        by: UserId(4),
+        at: Timestamp(5),
+        until: Timestamp(900),
+        reason: "thanks".to_owned(),
+    };
+    lines.value("grant", terms);
 }
 
 /// What is stored about servers.

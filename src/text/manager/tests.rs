@@ -196,7 +196,7 @@ fn gates_are_listed_by_role_plans_and_how_many_are_needed() {
         ..any.clone()
     };
     let trouble = BTreeMap::from([(Some(RoleId(10)), "It is too high.".to_owned())]);
-    let text = gates(&[gate, any, all], &trouble);
+    let text = gates(&[gate, any, all], &trouble, &PlanRows::new(), &[]);
     assert!(text.contains("• <@&9>: plan 1 of module `0x0000"), "{text}");
     assert!(
         text.contains("• <@&9>, <@&10>: any of plan 1, plan 2 of"),
@@ -205,7 +205,7 @@ fn gates_are_listed_by_role_plans_and_how_many_are_needed() {
     assert!(text.contains("all of plan 1, plan 2 of"), "{text}");
     assert!(text.contains("(set in the dashboard)"), "{text}");
     assert_eq!(text.matches("  ⚠ It is too high\\.").count(), 2, "{text}");
-    assert!(gates(&[], &trouble).contains("needs a subscription yet"));
+    assert!(gates(&[], &trouble, &PlanRows::new(), &[]).contains("needs a subscription yet"));
 }
 
 #[test]

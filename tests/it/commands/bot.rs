@@ -75,6 +75,7 @@ pub(super) fn start(
             let url = PUBLIC_URL.parse().unwrap();
             web::new_link(&links, user, guild, &url, Timestamp(GENESIS))
         }),
+        public_url: PUBLIC_URL.parse().unwrap(),
         checkout_url: "https://pay.example/{module}/{plan_id}".to_owned(),
         confirmations: 3,
         per_minute,

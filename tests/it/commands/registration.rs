@@ -16,7 +16,15 @@ async fn commands_are_registered_once_and_again_only_when_they_differ() {
         .map(|command| command["name"].as_str().unwrap().to_owned())
         .collect();
     let expected = [
-        "amser", "privacy", "status", "unlink", "verify", "wallets", "why",
+        "Why this role?",
+        "amser",
+        "plans",
+        "privacy",
+        "status",
+        "unlink",
+        "verify",
+        "wallets",
+        "why",
     ];
     assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
     let direct = |command: &serde_json::Value| command["contexts"] == json!([0, 1]);

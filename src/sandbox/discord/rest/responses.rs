@@ -9,6 +9,7 @@ use crate::sandbox::discord::call::{Answer, Call, Handled};
 use crate::sandbox::discord::error::ApiError;
 use crate::sandbox::discord::interaction::{EPHEMERAL, Interaction};
 use crate::sandbox::discord::message::{self, MessageBody};
+use crate::sandbox::discord::modal;
 use crate::sandbox::discord::world::World;
 
 #[derive(Deserialize)]
@@ -43,6 +44,16 @@ pub(crate) fn callback(world: &mut World, call: &Call) -> Handled {
         return Err(ApiError::unknown_interaction());
     }
     let (channel, source) = (interaction.channel, interaction.source);
+    // A form cannot be answered with a form.
+    if asked.kind == 9 && interaction.kind != 5 {
+        let form = asked.data.unwrap_or_default();
+        modal::check(&form)?;
+        if let Some(interaction) = world.interactions.0.get_mut(&id) {
+            interaction.answered_after = Some(age);
+            interaction.modal = Some(form);
+        }
+        return Ok(Answer::no_content());
+    }
     let data = body(asked.data)?;
     let original = match (asked.kind, source) {
         (4, _) => {

@@ -1,0 +1,53 @@
+//! `/plans`, and the names of plans.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::running::{Asked, Commands, Data};
+use crate::domain::{Gate, ModuleAddress};
+use crate::text::{self, PlanRows};
+
+/// How long names of plans are waited for where their numbers will do.
+const NAMES_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the gates of the server ask for.
+pub(super) async fn offered(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
+    let gates = commands.gates(asked.guild).await?;
+    let rows = commands.plan_rows(&gates).await;
+    let failing = commands.failing(asked.guild);
+    let unread = commands.services.chain.borrow().unread_modules.clone();
+    let is_stuck = |gate: &Gate| {
+        let mut roles = gate.roles.iter();
+        failing.contains_key(&None)
+            || unread.contains_key(&gate.module)
+            || roles.any(|role| failing.contains_key(&Some(*role)))
+    };
+    let checkout = &commands.services.checkout_url;
+    Ok(Answer::text(text::plans(
+        &gates, &rows, checkout, &is_stuck,
+    )))
+}
+
+impl Commands {
+    /// The plans that these gates ask about, as far as they can be told at once.
+    pub(super) async fn plan_rows(&self, gates: &[Gate]) -> PlanRows {
+        let modules: BTreeSet<ModuleAddress> = gates.iter().map(|gate| gate.module).collect();
+        if modules.is_empty() {
+            return PlanRows::new();
+        }
+        let modules: Vec<_> = modules.into_iter().collect();
+        let plans = self.services.merchants.plans(&modules);
+        match tokio::time::timeout(NAMES_WITHIN, plans).await {
+            Ok(Ok(rows)) => rows
+                .into_iter()
+                .map(|row| ((row.module, row.plan), row))
+                .collect(),
+            Ok(Err(refusal)) => {
+                tracing::warn!(%refusal, "the names of plans are not known");
+                PlanRows::new()
+            }
+            Err(_elapsed) => PlanRows::new(),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What managers gave for a time, and which of it is over by the machine's clock. The clock is told, not read.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::People;
+use crate::domain::{Grant, GuildId, RoleId, Timestamp, UserId};
+
+/// A role that a member was given for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Where.
+    pub guild: GuildId,
+    /// Which role.
+    pub role: RoleId,
+    /// By whom.
+    pub by: UserId,
+    /// Until when (machine clock).
+    pub until: Timestamp,
+    /// Whether that time is over. Then it is only the reason for which the role goes.
+    pub is_over: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    of: FxHashMap<UserId, SmallVec<[Granted; 1]>>,
+    /// The ends that are still to come.
+    ends: BTreeSet<(Timestamp, UserId)>,
+}
+
+impl People {
+    /// What a member was given for a time.
+    pub fn grants(&self, user: UserId) -> &[Granted] {
+        self.grants.of.get(&user).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// Sets what a member was given; whether that differs from before. What is over is known at the next
+    /// [`People::end_grants`].
+    pub fn set_grants(&mut self, user: UserId, grants: &[Grant]) -> bool {
+        let granted = grants.iter().map(|grant| Granted {
+            guild: grant.guild,
+            role: grant.role,
+            by: grant.terms.by,
+            until: grant.terms.until,
+            is_over: false,
+        });
+        let granted: SmallVec<[Granted; 1]> = granted.collect();
+        let key = |one: &Granted| (one.guild, one.role, one.by, one.until);
+        if self
+            .grants(user)
+            .iter()
+            .map(key)
+            .eq(granted.iter().map(key))
+        {
+            return false;
+        }
+        for one in &granted {
+            self.grants.ends.insert((one.until, user));
+            self.seat(user, one.guild);
+        }
+        self.grants.of.insert(user, granted);
+        self.touch(user);
+        self.tidy_grants(user);
+        true
+    }
+
+    /// Ends what is over at `now` (machine clock).
+    pub fn end_grants(&mut self, now: Timestamp) {
+        while let Some((until, user)) = self.grants.ends.first().copied()
+            && until <= now
+        {
+            self.grants.ends.pop_first();
+            let grants = self.grants.of.entry(user).or_default();
+            for one in grants.iter_mut().filter(|one| one.until <= now) {
+                one.is_over = true;
+            }
+            self.tidy_grants(user);
+            self.touch(user);
+        }
+    }
+
+    /// When the next one ends (machine clock).
+    pub fn next_grant_end(&self) -> Option<Timestamp> {
+        self.grants.ends.first().map(|(until, _)| *until)
+    }
+
+    /// Forgets one that is over: its role is gone, or something else gives it.
+    pub fn drop_grant(&mut self, guild: GuildId, user: UserId, role: RoleId) {
+        if let Some(grants) = self.grants.of.get_mut(&user) {
+            grants.retain(|one| !(one.is_over && (one.guild, one.role) == (guild, role)));
+        }
+        self.tidy_grants(user);
+    }
+
+    /// What the member was given in this server.
+    pub fn granted(&self, guild: GuildId, user: UserId) -> impl Iterator<Item = &Granted> {
+        let all = self.grants(user).iter();
+        all.filter(move |one| one.guild == guild)
+    }
+
+    fn tidy_grants(&mut self, user: UserId) {
+        if self.grants(user).is_empty() {
+            self.grants.of.remove(&user);
+            self.tidy(user);
+        }
+    }
+}
