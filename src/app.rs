@@ -17,8 +17,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::amser_api::AmserApi;
 use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::web::control::ControlKey;
 use crate::{chain, commands, discord, roles, wallet, web};
@@ -115,11 +117,9 @@ pub async fn serve(
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
     let application = config.discord.application_id;
-    let services = command_services(&config, &store, &chain, &discord_status, &questions_sender);
     let (discord, connection) = discord::connect(
         discord_settings(&config),
         token,
-        move |discord| commands::framework(discord, application, services),
         discord::Channels {
             observations: observations_sender,
             reports: reports_sender,
@@ -128,6 +128,27 @@ pub async fn serve(
         parts_stop.clone(),
     )?;
     let views = chain::Views::new(&config.chain, chain.clone());
+    let merchants = Merchants::new(merchants::Inputs {
+        store: store.clone(),
+        discord: discord.clone(),
+        chain: chain.clone(),
+        discord_status: discord_status.clone(),
+        questions: questions_sender.clone(),
+        views: views.clone(),
+        factory: config.amser.factory,
+        api: AmserApi::new(&config.amser.api_url, secrets.api_key.clone())?,
+        policy: config.policy,
+        clock: web::machine_clock(),
+    });
+    let services = command_services(
+        &config,
+        &store,
+        &chain,
+        &discord_status,
+        &questions_sender,
+        &merchants,
+    );
+    let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
@@ -177,6 +198,7 @@ pub async fn serve(
         questions: questions_sender,
         wallets: signature_check(&config, chain_followed),
         profiles: profiles_of(&discord),
+        merchants,
         metrics,
         clock: web::machine_clock(),
     })?;
@@ -223,6 +245,7 @@ fn command_services(
     chain: &watch::Receiver<ChainStatus>,
     discord: &watch::Receiver<DiscordStatus>,
     questions: &mpsc::Sender<Question>,
+    merchants: &Merchants,
 ) -> commands::Services {
     let links = store.clone();
     let public_url = config.web.public_url.clone();
@@ -232,6 +255,7 @@ fn command_services(
         chain: chain.clone(),
         discord: discord.clone(),
         questions: questions.clone(),
+        merchants: merchants.clone(),
         new_link: Arc::new(move |user, guild| {
             web::new_link(&links, user, guild, &public_url, clock())
         }),

@@ -17,6 +17,7 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+mod sessions;
 mod tables;
 mod touched;
 mod verify;
@@ -30,6 +31,7 @@ use crate::domain::Rules;
 
 pub use links::LinkOutcome;
 pub use notices::Notice;
+pub use sessions::Session;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

@@ -42,6 +42,7 @@ use crate::domain::{
     ChainStatus, Counts, DiscordStatus, Question, SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
+use crate::merchants::Merchants;
 use crate::store::Store;
 
 pub use health::{UPKEEP_EVERY, keep_metrics_small, while_starting};
@@ -129,6 +130,8 @@ pub struct WebState {
     pub wallets: SignatureCheck,
     /// Names and pictures of servers and members.
     pub profiles: Profiles,
+    /// What merchants and managers of servers may do.
+    pub merchants: Merchants,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].

@@ -16,6 +16,7 @@ use super::answer::Answer;
 use crate::discord::Discord;
 use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, RoleId, UserId};
 use crate::limiter::Limiter;
+use crate::merchants::Merchants;
 use crate::store::Store;
 use crate::text;
 
@@ -39,6 +40,8 @@ pub struct Services {
     pub discord: watch::Receiver<DiscordStatus>,
     /// To the loop that decides about roles.
     pub questions: mpsc::Sender<Question>,
+    /// What a server's managers may do.
+    pub merchants: Merchants,
     /// Makes the links of `/verify`.
     pub new_link: NewLink,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.

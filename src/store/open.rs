@@ -18,7 +18,7 @@ use super::tables::{
     APPLIED, APPROVALS, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN,
     GATES, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
     META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION,
-    SEEN_IN, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    SEEN_IN, SESSIONS, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -274,6 +274,7 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(NEWEST_REQUEST)?;
         transaction.open_table(CHALLENGES)?;
         transaction.open_table(FORGET_AT)?;
+        transaction.open_table(SESSIONS)?;
     }
     transaction.commit()?;
     Ok(())

@@ -122,3 +122,7 @@ pub(super) const CHALLENGES: TableDefinition<'_, &str, &[u8]> =
 /// (Unix seconds, key in `LINK_REQUESTS` or `CHALLENGES`): when a row may be forgotten.
 pub(super) const FORGET_AT: TableDefinition<'_, (u64, &[u8]), ()> =
     TableDefinition::new("forget_at_v1");
+
+/// SHA-256 of a session's id → postcard `Session`. The id itself is in the visitor's cookie alone.
+pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> =
+    TableDefinition::new("sessions_v1");

@@ -278,9 +278,10 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets the links and challenges whose time of remembrance is over at `now`; how many rows that were.
+    /// Forgets the links and challenges whose time of remembrance is over at `now`, and the sessions that have ended; how
+    /// many rows that were.
     pub fn forget_old(&self, now: Timestamp) -> anyhow::Result<usize> {
-        let mut forgotten = 0;
+        let mut forgotten = self.forget_ended_sessions(now)?;
         loop {
             let due = self.due(now)?;
             if due.is_empty() {

@@ -2,15 +2,17 @@
 //! subscriptions in place of the roles' loop.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
+use amser_roles::discord::{Discord, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
-    MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict,
-    Timestamp, UserId, Wallet,
+    MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
+    SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -27,6 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::visitor::Browser;
+use crate::support::merchants::without_chain;
 
 /// Where the clock starts.
 pub(crate) const START: u64 = 1_800_000_000;
@@ -133,6 +136,22 @@ pub(crate) async fn start(setup: Setup) -> Running {
     };
     let names = discord.clone();
     let now = Arc::clone(&clock);
+    let clock_seen: web::Clock = Arc::new(move || Timestamp(now.load(Ordering::Relaxed)));
+    let settings = Settings {
+        application_id: NonZeroU64::new(options.application_id.get()).unwrap(),
+        api_url: Url::parse(&discord.base_url()).unwrap(),
+        members_intent: MembersIntent::Used,
+    };
+    let token = SecretString::from(options.token.clone());
+    let rest = Discord::new(&settings, &token, watch::Sender::default()).unwrap();
+    let merchants = without_chain(
+        &setup.store,
+        &rest,
+        &chain,
+        &discord_seen,
+        &questions,
+        Arc::clone(&clock_seen),
+    );
     let state = WebState {
         settings: WebSettings {
             public_url: url.clone(),
@@ -170,10 +189,11 @@ pub(crate) async fn start(setup: Setup) -> Running {
                 })
             })
         }),
+        merchants,
         metrics: PrometheusBuilder::new()
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
-        clock: Arc::new(move || Timestamp(now.load(Ordering::Relaxed))),
+        clock: clock_seen,
     };
     let standing = Standings {
         store: setup.store.clone(),
