@@ -198,6 +198,7 @@ pub async fn serve(
         questions: questions_sender,
         wallets: signature_check(&config, chain_followed),
         profiles: profiles_of(&discord),
+        redeem: redeem_code(&config, &secrets, &discord),
         merchants,
         metrics,
         clock: web::machine_clock(),
@@ -275,12 +276,11 @@ fn discord_settings(config: &Config) -> discord::Settings {
 
 fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
     let sign_in = match &secrets.discord_client_secret {
-        Some(client_secret) => web::SignIn::Discord {
+        Some(_) => web::SignIn::Discord {
             client_id: config.discord.application_id.to_string(),
-            client_secret: client_secret.clone(),
             api_url: config.discord.api_url.clone(),
         },
-        None => web::SignIn::TypeTheName,
+        None => web::SignIn::None,
     };
     web::WebSettings {
         public_url: config.web.public_url.clone(),
@@ -327,6 +327,22 @@ fn profiles_of(discord: &discord::Discord) -> web::Profiles {
                 username: seen.username,
                 avatar: seen.avatar,
             })
+        })
+    })
+}
+
+fn redeem_code(config: &Config, secrets: &Secrets, discord: &discord::Discord) -> web::RedeemCode {
+    let secret = secrets.discord_client_secret.clone();
+    let application = secret.map(|secret| discord::OauthApplication {
+        id: config.discord.application_id,
+        secret,
+    });
+    let discord = discord.clone();
+    Arc::new(move |code| {
+        let (discord, application) = (discord.clone(), application.clone());
+        Box::pin(async move {
+            let application = application.context("there is no client secret")?;
+            discord.redeem(&application, &code).await
         })
     })
 }

@@ -9,6 +9,7 @@ mod gateway;
 mod limits;
 mod member;
 mod notices;
+mod oauth;
 mod people;
 mod profile;
 mod read;
@@ -35,6 +36,7 @@ pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use member::SeenMember;
 pub use notices::keep_telling;
+pub use oauth::OauthApplication;
 pub use profile::MemberProfile;
 
 pub use server::hierarchy;

@@ -13,6 +13,7 @@ mod params;
 mod post;
 mod profile;
 mod ready;
+mod same_origin;
 mod server;
 mod session;
 mod siwe;
@@ -32,14 +33,14 @@ use axum::routing::get;
 use axum_extra::extract::cookie::Key;
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
 use crate::clock::machine_time;
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, Question, SignatureVerdict, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, Question, SignInCode, SignatureVerdict, SignedInVisitor,
+    Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
@@ -98,14 +99,16 @@ pub enum SignIn {
     Discord {
         /// The application's id.
         client_id: String,
-        /// Its OAuth secret.
-        client_secret: SecretString,
         /// `https://discord.com`, or the local Discord.
         api_url: Url,
     },
-    /// Without a client secret: by typing the Discord name that the page shows.
-    TypeTheName,
+    /// Not at all: whoever has the link counts as the member, and types the member's Discord name, which the page shows.
+    None,
 }
+
+/// Redeems a code (`discord::Discord::redeem`).
+pub type RedeemCode =
+    Arc<dyn Fn(SignInCode) -> BoxFuture<'static, anyhow::Result<SignedInVisitor>> + Send + Sync>;
 
 /// What the pages are served from. The caller keeps the other ends.
 #[derive(Clone)]
@@ -130,6 +133,8 @@ pub struct WebState {
     pub wallets: SignatureCheck,
     /// Names and pictures of servers and members.
     pub profiles: Profiles,
+    /// Asks Discord who signed in; never asked with [`SignIn::None`].
+    pub redeem: RedeemCode,
     /// What merchants and managers of servers may do.
     pub merchants: Merchants,
     /// Renders the metrics.
@@ -144,7 +149,11 @@ struct Site {
     addresses: Limiter<IpAddr>,
     members: Limiter<UserId>,
     profiles: profile::Cache,
-    /// For Discord's sign-in and pictures; follows no redirect.
+    /// Where visitors sign in, if they can.
+    sign_in: Option<oauth::Client>,
+    callbacks: oauth::Callbacks,
+    policies: layers::Policies,
+    /// For pictures; follows no redirect.
     http: reqwest::Client,
 }
 
@@ -184,12 +193,17 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
         addresses: Limiter::new(state.settings.rate_limit_per_minute),
         members: Limiter::new(state.settings.rate_limit_per_minute),
         profiles: profile::Cache::default(),
+        sign_in: oauth::client(&state.settings)?,
+        callbacks: oauth::Callbacks::default(),
+        policies: layers::Policies::new(state.settings.wallet_connect.as_ref()),
         http,
         state,
     });
     let limited = Router::new()
         .merge(verify::router())
         .merge(oauth::router())
+        .merge(session::router())
+        .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
         .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
     // Pages refuse with pages; health, status and the API with JSON, whatever a browser says that it accepts.
     let pages = Router::new()

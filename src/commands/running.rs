@@ -217,7 +217,7 @@ impl Commands {
     ) {
         let commands = Arc::clone(self);
         let token = token.to_owned();
-        let limited = self.members.take(user, Instant::now());
+        let limited = self.members.take(user, 1.0, Instant::now());
         // A task of its own, so that a panic in it is answered, too.
         let work = async move {
             match limited {
@@ -254,7 +254,7 @@ impl Commands {
     /// # Errors
     /// The answer to give, when the server has used it too often.
     pub(super) fn count(&self, guild: GuildId, what: Costly) -> Result<(), Answer> {
-        let counted = self.costly.take((guild, what), Instant::now());
+        let counted = self.costly.take((guild, what), 1.0, Instant::now());
         counted.map_err(|wait| Answer::text(text::too_fast(wait)))
     }
 

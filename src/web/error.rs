@@ -19,11 +19,24 @@ pub(super) enum WebError {
     LinkExpired,
     LinkUsed,
     LinkReplaced,
+    /// For a link.
     SignInRequired,
+    NotSignedIn,
+    /// Or one that the visitor does not manage.
+    NoServer,
     OtherMember,
     SignInDeclined,
     SignInStale,
     SignInFailed,
+    /// `web.sign_in = "none"`.
+    NoSignIn,
+    ConnectDeclined,
+    /// Discord did not say which server was chosen.
+    NoServerChosen,
+    /// In the server that was chosen.
+    NeedsManageServer,
+    /// The bot was removed from the server that was chosen, or the server deleted.
+    ServerGone,
     CrossOrigin,
     CsrfMissing,
     NotJson,
@@ -62,11 +75,16 @@ impl WebError {
             Self::LinkExpired => "link_expired",
             Self::LinkUsed => "link_used",
             Self::LinkReplaced => "link_replaced",
-            Self::SignInRequired => "sign_in_required",
+            Self::SignInRequired | Self::NotSignedIn => "sign_in_required",
             Self::OtherMember => "other_member",
             Self::SignInDeclined => "sign_in_declined",
             Self::SignInStale => "sign_in_stale",
             Self::SignInFailed => "sign_in_failed",
+            Self::NoSignIn => "no_sign_in",
+            Self::ConnectDeclined => "connect_declined",
+            Self::NoServerChosen => "no_server_chosen",
+            Self::NeedsManageServer => "needs_manage_server",
+            Self::ServerGone => "server_gone",
             Self::CrossOrigin => "cross_origin",
             Self::CsrfMissing => "csrf_missing",
             Self::NotJson => "not_json",
@@ -96,7 +114,7 @@ impl WebError {
             Self::BotAbsent => "bot_absent",
             Self::TooManyWallets(_) => "too_many_wallets",
             Self::TooManyRequests(_) => "too_many_requests",
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::NoServer => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotReady(_) => "not_ready",
             Self::Internal => "internal",
@@ -112,10 +130,17 @@ impl WebError {
             Self::LinkUsed => "This link has already linked a wallet; run /verify again to link another.".to_owned(),
             Self::LinkReplaced => "You ran /verify again, so this older link no longer works; use the newest one.".to_owned(),
             Self::SignInRequired => "Sign in with Discord first, as the member who ran /verify; your sign-in may have expired.".to_owned(),
+            Self::NotSignedIn => "Sign in with Discord first; your sign-in may have expired.".to_owned(),
+            Self::NoServer => "There is no such server, or you do not manage it; choose one of your servers in the dashboard.".to_owned(),
             Self::OtherMember => "This link was made for another Discord account; run /verify yourself, or sign in with the account that ran it.".to_owned(),
             Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; open your link again to retry.".to_owned(),
             Self::SignInStale => "This sign-in was started in another window or too long ago; open your link again to retry.".to_owned(),
             Self::SignInFailed => "Discord did not confirm the sign-in; open your link again in a moment to retry.".to_owned(),
+            Self::NoSignIn => "This service runs without a sign-in, so servers cannot be connected here; ask its operator to set it up (web.sign_in).".to_owned(),
+            Self::ConnectDeclined => "You did not add the bot, so no server was connected; choose a server to try again.".to_owned(),
+            Self::NoServerChosen => "Discord did not say which server you chose, so none was connected; choose it again.".to_owned(),
+            Self::NeedsManageServer => "You need the permission \"Manage Server\" in the server that you chose; ask its owner for it, or choose another server.".to_owned(),
+            Self::ServerGone => "The bot is not in the server that you chose: it was removed again, or the server was deleted; choose a server to add it to.".to_owned(),
             Self::CrossOrigin => "Another site sent this request, so it was refused; open your link and go on from there.".to_owned(),
             Self::CsrfMissing => "The request did not prove that it came from this page; reload the page and try again.".to_owned(),
             Self::NotJson => "Send the request as application/json.".to_owned(),
@@ -157,11 +182,16 @@ impl WebError {
 
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::LinkUnknown | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::LinkUnknown | Self::NotFound | Self::NoServer | Self::NoSignIn => {
+                StatusCode::NOT_FOUND
+            }
             Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced => StatusCode::GONE,
-            Self::SignInRequired => StatusCode::UNAUTHORIZED,
-            Self::OtherMember | Self::CrossOrigin | Self::CsrfMissing => StatusCode::FORBIDDEN,
+            Self::SignInRequired | Self::NotSignedIn => StatusCode::UNAUTHORIZED,
+            Self::OtherMember | Self::CrossOrigin | Self::CsrfMissing | Self::NeedsManageServer => {
+                StatusCode::FORBIDDEN
+            }
             Self::SignInDeclined
+            | Self::ConnectDeclined
             | Self::SignInStale
             | Self::BadRequest
             | Self::BadAddress
@@ -169,11 +199,12 @@ impl WebError {
             | Self::SignatureMalformed
             | Self::WalletNotDeployed(_)
             | Self::Message(Mismatch::NotSiwe) => StatusCode::BAD_REQUEST,
-            Self::SignInFailed => StatusCode::BAD_GATEWAY,
+            Self::SignInFailed | Self::NoServerChosen => StatusCode::BAD_GATEWAY,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge | Self::Message(Mismatch::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ChallengeMissing
             | Self::NonceUsed
+            | Self::ServerGone
             | Self::MemberLeft
             | Self::BotAbsent
             | Self::TooManyWallets(_) => StatusCode::CONFLICT,

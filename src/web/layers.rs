@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -17,29 +17,46 @@ use url::Position;
 
 use super::address::{forwarded, household};
 use super::error::WebError;
-use super::{Site, WalletConnect, view};
+use super::session::Visitor;
+use super::{SignIn, Site, WalletConnect, view};
+
+/// The content policies of our pages, made once.
+pub(super) struct Policies {
+    plain: HeaderValue,
+    /// For the dashboard, whose pages have forms that post to us.
+    with_forms: HeaderValue,
+}
+
+impl Policies {
+    pub(super) fn new(wallet_connect: Option<&WalletConnect>) -> Self {
+        Self {
+            plain: content_policy(wallet_connect, "'none'"),
+            with_forms: content_policy(None, "'self'"),
+        }
+    }
+}
 
 /// Only our own files; wallets' icons come as `data:` (EIP-6963). Where WalletConnect is offered, its relay too.
-fn content_policy(wallet_connect: Option<&WalletConnect>) -> HeaderValue {
+fn content_policy(wallet_connect: Option<&WalletConnect>, forms: &str) -> HeaderValue {
     let relay = wallet_connect.map_or_else(String::new, |offer| {
         // Up to the path: scheme, host and port.
         format!(" {}", &offer.relay_url[..Position::BeforePath])
     });
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{relay}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{relay}; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("a URL is ASCII")
 }
 
 /// Whether a person's browser is asking for a page, rather than a script for JSON.
-pub(super) fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
-    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    method == Method::GET && accepts.is_some_and(|kinds| kinds.contains("text/html"))
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET && accepts_page(headers)
 }
 
-/// A refusal; [`show_refusals`] makes a page of it where one was asked for.
-pub(super) fn refuse(error: WebError, _as_page: bool) -> Response {
-    error.into_response()
+/// Whether an answer is for a person's browser.
+pub(super) fn accepts_page(headers: &HeaderMap) -> bool {
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepts.is_some_and(|kinds| kinds.contains("text/html"))
 }
 
 /// Shows a refusal as a page where a person's browser asked for one: handlers and extractors answer with the error alone.
@@ -79,11 +96,37 @@ fn client(site: &Site, request: &Request) -> IpAddr {
     household(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
 }
 
-/// Turns away an address that asks too often.
+/// What a request costs of a client's allowance, where a page costs 1: more for what makes the chain and Discord be asked, less
+/// for what a page loads and polls by itself.
+pub(super) fn cost(method: &Method, route: &str) -> f64 {
+    match route {
+        "/verify/{token}/picture/{of}" => 0.2,
+        "/verify/{token}/standing" => 0.5,
+        route if method == Method::POST && route.starts_with("/verify/") => 3.0,
+        _ => 1.0,
+    }
+}
+
+/// Turns away who asks too often: a signed-in visitor by their own allowance, whatever the address, so that a crowd behind one
+/// address gets in; everyone else by the address's.
 pub(super) async fn limit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let address = client(&site, &request);
-    match site.addresses.take(address, Instant::now()) {
-        Ok(()) => next.run(request).await,
+    let (mut parts, body) = request.into_parts();
+    let visitor = match Visitor::from_request_parts(&mut parts, &site).await {
+        Ok(Visitor(session)) => session.map(|session| session.user),
+        Err(error) => return error.into_response(),
+    };
+    let route = parts.extensions.get::<MatchedPath>();
+    let cost = cost(&parts.method, route.map_or("", MatchedPath::as_str));
+    let now = Instant::now();
+    let taken = match (visitor, &site.settings().sign_in) {
+        (Some(user), _) => site.members.take(user, cost, now),
+        // Without a sign-in these count against the member whose link it is (`session::OwnLink`).
+        (None, SignIn::None) if cost < 1.0 => Ok(()),
+        (None, _) => site.addresses.take(address, cost, now),
+    };
+    match taken {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(wait) => WebError::TooManyRequests(wait).into_response(),
     }
 }
@@ -94,12 +137,14 @@ pub(super) async fn protect(
     request: Request,
     next: Next,
 ) -> Response {
+    let has_forms = request.uri().path().starts_with("/dashboard");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        content_policy(site.settings().wallet_connect.as_ref()),
-    );
+    let policy = match has_forms {
+        true => &site.policies.with_forms,
+        false => &site.policies.plain,
+    };
+    headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };

@@ -1,21 +1,19 @@
 //! The wallet page and its two posts: a text to sign, and the signature that links the wallet.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::error::{WebError, link_works, signature_holds};
-use super::layers::{refuse, wants_page};
-use super::link::{LINK_SECONDS, Token, fresh_secret};
+use super::link::{LINK_SECONDS, fresh_secret};
 use super::params::LinkPath;
 use super::post::Posted;
-use super::session::{Session, Visitor};
+use super::session::{OwnLink, OwnLinkAnyState};
 use super::siwe::{self, Mismatch, Terms};
 use super::standing::{NamedRole, Standing, settled, shown};
 use super::{SignIn, Site, view};
@@ -43,70 +41,17 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/verify/{token}/picture/{of}", get(picture))
 }
 
-/// A link, whether it works or not, with what is known by its token.
-struct Opened {
-    key: [u8; 32],
-    request: LinkRequest,
-}
-
-async fn open(site: &Site, token: &str) -> Result<Opened, WebError> {
-    let key = Token::parse(token).ok_or(WebError::LinkUnknown)?.hash();
-    let request = site.with_store(move |store| store.request(&key)).await?;
-    Ok(Opened {
-        key,
-        request: request.ok_or(WebError::LinkUnknown)?,
-    })
-}
-
-async fn open_working(site: &Site, token: &str) -> Result<Opened, WebError> {
-    let opened = open(site, token).await?;
-    link_works(opened.request.usable(site.now()))?;
-    Ok(opened)
-}
-
-/// Refuses everyone but the member who ran `/verify`, where visitors can prove who they are.
-fn belongs_to(site: &Site, visitor: &Visitor, member: UserId) -> Result<(), WebError> {
-    match (&site.settings().sign_in, &visitor.0) {
-        (SignIn::TypeTheName, _) => Ok(()),
-        (SignIn::Discord { .. }, None) => Err(WebError::SignInRequired),
-        (SignIn::Discord { .. }, Some(Session { user, .. })) if *user == member => Ok(()),
-        (SignIn::Discord { .. }, Some(_)) => Err(WebError::OtherMember),
-    }
-}
-
-fn limit_member(site: &Site, member: UserId) -> Result<(), WebError> {
-    let taken = site.members.take(member, Instant::now());
-    taken.map_err(WebError::TooManyRequests)
-}
-
-async fn page(
-    State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let shown = show(&site, &token, &visitor).await;
-    shown.unwrap_or_else(|error| refuse(error, wants_page(&method, &headers)))
-}
-
-async fn show(site: &Site, token: &str, visitor: &Visitor) -> Result<Response, WebError> {
-    let LinkRequest { user, guild, .. } = open_working(site, token).await?.request;
-    match belongs_to(site, visitor, user) {
-        Ok(()) => {}
-        Err(WebError::SignInRequired) => return Ok(view::sign_in(site.settings(), token)),
-        Err(WebError::OtherMember) => return Ok(view::other_member(site.settings(), token)),
-        Err(error) => return Err(error),
-    }
+async fn page(State(site): State<Arc<Site>>, link: OwnLink) -> Result<Response, WebError> {
+    let LinkRequest { user, guild, .. } = link.request;
     let profile = site.profile(guild, user).await?;
-    let csrf = visitor.0.as_ref().map(|session| session.csrf.as_str());
+    let csrf = link.session.as_ref().map(|session| session.csrf.as_str());
     let shown = view::LinkPage {
-        token,
+        token: &link.token.reveal(),
         profile: &profile,
         guild,
         csrf,
         chain_id: site.settings().chain_id,
-        types_name: matches!(site.settings().sign_in, SignIn::TypeTheName),
+        types_name: matches!(site.settings().sign_in, SignIn::None),
         wallet_connect: site.settings().wallet_connect.as_ref(),
     };
     Ok(view::link(site.settings(), &shown))
@@ -126,13 +71,10 @@ struct ChallengeAnswer {
 
 async fn challenge(
     State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
+    OwnLink { token, request, .. }: OwnLink,
     Posted(body): Posted<ChallengeRequest>,
 ) -> Result<Json<ChallengeAnswer>, WebError> {
-    let Opened { key, request } = open_working(&site, &token).await?;
-    belongs_to(&site, &visitor, request.user)?;
-    limit_member(&site, request.user)?;
+    let key = token.hash();
     let wallet: Wallet = body
         .address
         .trim()
@@ -205,13 +147,10 @@ struct SignatureAnswer {
 
 async fn signature(
     State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
+    OwnLink { token, request, .. }: OwnLink,
     Posted(body): Posted<SignatureRequest>,
 ) -> Result<Json<SignatureAnswer>, WebError> {
-    let Opened { key, request } = open_working(&site, &token).await?;
-    belongs_to(&site, &visitor, request.user)?;
-    limit_member(&site, request.user)?;
+    let key = token.hash();
     let challenge = given_out(&site, &request, &body.message).await?;
     let signature = read_signature(&body.signature)?;
     let check = &site.state.wallets;
@@ -310,11 +249,8 @@ async fn complete(
 /// `GET /verify/{token}/standing`: what came of a link, for the page that used it. Waits for roles on their way.
 async fn standing(
     State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
+    OwnLinkAnyState(OwnLink { request, .. }): OwnLinkAnyState,
 ) -> Result<Json<Standing>, WebError> {
-    let request = open(&site, &token).await?.request;
-    belongs_to(&site, &visitor, request.user)?;
     if request.state != RequestState::Used || site.now() >= request.expires_at.plus(OUTCOME_SECONDS)
     {
         return Err(WebError::LinkExpired);
@@ -330,11 +266,10 @@ async fn standing(
 /// `GET /verify/{token}/picture/{server|member}`: from Discord's CDN by way of us.
 async fn picture(
     State(site): State<Arc<Site>>,
-    LinkPath((token, of)): LinkPath<(String, String)>,
-    visitor: Visitor,
+    OwnLinkAnyState(OwnLink { request, .. }): OwnLinkAnyState,
+    LinkPath((_, of)): LinkPath<(String, String)>,
 ) -> Result<Response, WebError> {
-    let LinkRequest { user, guild, .. } = open(&site, &token).await?.request;
-    belongs_to(&site, &visitor, user)?;
+    let LinkRequest { user, guild, .. } = request;
     let url = match of.as_str() {
         "server" => site.profile(guild, user).await?.server_icon,
         "member" => site.profile(guild, user).await?.avatar,

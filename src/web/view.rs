@@ -74,6 +74,10 @@ pub(super) fn refusal(settings: &WebSettings, error: WebError) -> Response {
         WebError::SignInDeclined | WebError::SignInStale | WebError::SignInFailed => {
             "The sign-in did not work"
         }
+        WebError::ConnectDeclined
+        | WebError::NoServerChosen
+        | WebError::NeedsManageServer
+        | WebError::ServerGone => "The server was not connected",
         _ => "This did not work",
     };
     let inner = html! {
@@ -81,10 +85,26 @@ pub(super) fn refusal(settings: &WebSettings, error: WebError) -> Response {
             p.mark aria-hidden="true" { "!" }
             h1 { (title) }
             p { (error.message()) }
-            (back_to_discord(None))
+            (way_on(error))
         }
     };
     page(error.status(), frame(settings, title, &[], &inner))
+}
+
+/// Where to go after a refusal.
+fn way_on(error: WebError) -> Markup {
+    match error {
+        WebError::ConnectDeclined
+        | WebError::NoServerChosen
+        | WebError::NeedsManageServer
+        | WebError::ServerGone => html! {
+            p { a.button.main href="/connect" { "Choose a server" } }
+        },
+        WebError::NoServer => html! {
+            p { a.button.main href="/dashboard" { "Your servers" } }
+        },
+        _ => back_to_discord(None),
+    }
 }
 
 /// What stands at the address itself, for whoever wonders what it is.

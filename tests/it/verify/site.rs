@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
-use amser_roles::discord::{Discord, Settings};
+use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
     MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
@@ -128,11 +128,10 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let sign_in = if setup.sign_in {
         SignIn::Discord {
             client_id: options.application_id.to_string(),
-            client_secret: SecretString::from(options.client_secret.clone()),
             api_url: Url::parse(&discord.base_url()).unwrap(),
         }
     } else {
-        SignIn::TypeTheName
+        SignIn::None
     };
     let names = discord.clone();
     let now = Arc::clone(&clock);
@@ -190,6 +189,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             })
         }),
         merchants,
+        redeem: redeemer(&options, &rest),
         metrics: PrometheusBuilder::new()
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
@@ -221,6 +221,18 @@ pub(crate) async fn start(setup: Setup) -> Running {
         pending,
         _stop: stop.drop_guard(),
     }
+}
+
+fn redeemer(options: &Options, discord: &Discord) -> web::RedeemCode {
+    let application = OauthApplication {
+        id: NonZeroU64::new(options.application_id.get()).unwrap(),
+        secret: options.client_secret.clone().into(),
+    };
+    let discord = discord.clone();
+    Arc::new(move |code| {
+        let (discord, application) = (discord.clone(), application.clone());
+        Box::pin(async move { discord.redeem(&application, &code).await })
+    })
 }
 
 fn checker(provider: Option<RootProvider>) -> SignatureCheck {
