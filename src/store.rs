@@ -5,6 +5,7 @@
 mod codec;
 mod ended;
 mod forgotten;
+mod handover;
 mod ingest;
 mod ledger;
 mod links;

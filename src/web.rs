@@ -5,6 +5,7 @@ mod assets;
 mod blocking;
 pub mod control;
 mod error;
+mod handover;
 mod health;
 mod layers;
 mod link;
@@ -18,6 +19,7 @@ mod server;
 mod session;
 mod siwe;
 mod standing;
+mod terms;
 mod verify;
 mod view;
 
@@ -201,6 +203,7 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
     });
     let limited = Router::new()
         .merge(verify::router())
+        .merge(handover::router())
         .merge(oauth::router())
         .merge(session::router())
         .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::tables::{
     APPLIED, APPROVALS, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN,
-    GATES, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
+    GATES, HANDOVERS, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
     META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION,
     SEEN_IN, SESSIONS, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
@@ -275,6 +275,7 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(CHALLENGES)?;
         transaction.open_table(FORGET_AT)?;
         transaction.open_table(SESSIONS)?;
+        transaction.open_table(HANDOVERS)?;
     }
     transaction.commit()?;
     Ok(())

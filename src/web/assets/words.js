@@ -19,7 +19,6 @@ export const words = {
   noWallet: 'There is no wallet in this browser. See below for how to continue.',
   // MetaMask/metamask-extension#3133: in Firefox, a page's policy also applies to the script that a wallet inserts inline.
   noWalletFirefox: 'No wallet answered in this Firefox. Some wallet extensions, MetaMask among them, cannot reach a page in Firefox that forbids inline scripts, as this one does for your safety. Open this page in Chrome, Edge or Brave, or use a wallet on your phone (below).',
-  linkedAlready: 'This wallet is already linked to your account. Signing again changes nothing.',
   askingRelay: 'Asking WalletConnect for a code…',
   confirmIn: (wallet) => `Confirm the connection in ${wallet}…`,
   disconnected: 'Your wallet disconnected. Choose it again to continue.',
@@ -30,7 +29,6 @@ export const words = {
 
   preparing: 'Preparing your message…',
   signBy: (until) => `Sign it before ${clock(until)}; after that you get a new message.`,
-  moves: 'This wallet is linked to another Discord account. If you sign, it moves to yours, and the other account loses the roles that it had from it.',
   sign: 'Sign message',
   signAndMove: 'Sign and move the wallet',
   signIn: (wallet) => `Sign the message in ${wallet}…`,
