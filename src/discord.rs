@@ -3,10 +3,12 @@
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
 pub(crate) mod backoff;
+mod create;
 mod direct;
 pub(crate) mod error;
 mod gateway;
 mod limits;
+mod managers;
 mod member;
 mod notices;
 mod oauth;
@@ -32,6 +34,7 @@ use serenity::http::Request;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use create::NewRole;
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use member::SeenMember;

@@ -11,6 +11,7 @@
 pub mod abi;
 pub mod amser_api;
 pub mod app;
+mod cache;
 pub mod chain;
 pub mod cli;
 mod clock;

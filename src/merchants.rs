@@ -63,13 +63,19 @@ pub struct Merchants {
 
 struct Shared {
     inputs: Inputs,
+    owners: wallet::Owners,
+    tokens: plans::Tokens,
 }
 
 impl Merchants {
     /// Asks nobody yet.
     pub fn new(inputs: Inputs) -> Self {
         Self {
-            shared: Arc::new(Shared { inputs }),
+            shared: Arc::new(Shared {
+                inputs,
+                owners: wallet::Owners::default(),
+                tokens: plans::Tokens::default(),
+            }),
         }
     }
 

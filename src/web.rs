@@ -24,7 +24,7 @@ mod verify;
 mod view;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -34,7 +34,9 @@ use axum::response::Response;
 use axum::routing::get;
 use axum_extra::extract::cookie::Key;
 use futures_util::future::BoxFuture;
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
@@ -71,6 +73,12 @@ pub struct WebSettings {
     pub rate_limit_per_minute: u32,
     /// How many reverse proxies stand in front, each of which adds to `X-Forwarded-For` by whom it was asked.
     pub proxies: usize,
+    /// From where they ask: nobody else's `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Lets `/metrics` and `/api/status` be asked from elsewhere than this machine.
+    pub monitor_token: Option<SecretString>,
+    /// Whether these are served by [`monitor_router`] instead.
+    pub monitors_apart: bool,
     /// The chain on which contract wallets are asked.
     pub chain_id: u64,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
@@ -155,6 +163,8 @@ struct Site {
     sign_in: Option<oauth::Client>,
     callbacks: oauth::Callbacks,
     policies: layers::Policies,
+    /// Warns once of a reverse proxy that is not among the trusted ones.
+    unknown_proxy: Once,
     /// For pictures; follows no redirect.
     http: reqwest::Client,
 }
@@ -174,33 +184,12 @@ pub fn machine_clock() -> Clock {
     Arc::new(machine_time)
 }
 
-/// Every route. Served without the clients' addresses (see [`serve`]), all clients share one limit.
+/// Every route of the pages. Served without the clients' addresses (see [`serve`]), all clients share one limit.
 ///
 /// # Errors
 /// When the HTTP client cannot be made, or the public URL is none that a browser can open.
 pub fn router(state: WebState) -> anyhow::Result<Router> {
-    let public = &state.settings.public_url;
-    anyhow::ensure!(
-        matches!(public.scheme(), "http" | "https")
-            && public.host_str().is_some()
-            && public.path() == "/",
-        "web.public_url must be an http or https address without a path"
-    );
-    let http = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(std::time::Duration::from_secs(10))
-        .build()
-        .context("making the HTTP client of the pages")?;
-    let site = Arc::new(Site {
-        addresses: Limiter::new(state.settings.rate_limit_per_minute),
-        members: Limiter::new(state.settings.rate_limit_per_minute),
-        profiles: profile::Cache::default(),
-        sign_in: oauth::client(&state.settings)?,
-        callbacks: oauth::Callbacks::default(),
-        policies: layers::Policies::new(state.settings.wallet_connect.as_ref()),
-        http,
-        state,
-    });
+    let site = site(state)?;
     let limited = Router::new()
         .merge(verify::router())
         .merge(handover::router())
@@ -216,13 +205,58 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
         .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals));
-    Ok(pages
-        .merge(health::router())
+    let mut routes = pages.merge(health::router());
+    if !site.settings().monitors_apart {
+        let may_watch = from_fn_with_state(Arc::clone(&site), health::may_watch);
+        routes = routes.merge(health::numbers_router().layer(may_watch));
+    }
+    Ok(surround(routes, site))
+}
+
+/// What monitors ask, for a listener of its own that only they reach.
+///
+/// # Errors
+/// As [`router`].
+pub fn monitor_router(state: WebState) -> anyhow::Result<Router> {
+    let routes = health::router().merge(health::numbers_router());
+    Ok(surround(routes.fallback(layers::not_found), site(state)?))
+}
+
+/// The layers around every route.
+fn surround(routes: Router<Arc<Site>>, site: Arc<Site>) -> Router {
+    routes
         .method_not_allowed_fallback(layers::method_not_allowed)
+        .layer(from_fn(layers::in_time))
         .layer(from_fn(layers::count))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(Arc::clone(&site), layers::protect))
-        .with_state(site))
+        .with_state(site)
+}
+
+fn site(state: WebState) -> anyhow::Result<Arc<Site>> {
+    let public = &state.settings.public_url;
+    anyhow::ensure!(
+        matches!(public.scheme(), "http" | "https")
+            && public.host_str().is_some()
+            && public.path() == "/",
+        "web.public_url must be an http or https address without a path"
+    );
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(std::time::Duration::from_secs(10))
+        .build()
+        .context("making the HTTP client of the pages")?;
+    Ok(Arc::new(Site {
+        addresses: Limiter::new(state.settings.rate_limit_per_minute),
+        members: Limiter::new(state.settings.rate_limit_per_minute),
+        profiles: profile::Cache::default(),
+        sign_in: oauth::client(&state.settings)?,
+        callbacks: oauth::Callbacks::default(),
+        policies: layers::Policies::new(state.settings.wallet_connect.as_ref()),
+        unknown_proxy: Once::new(),
+        http,
+        state,
+    }))
 }
 
 async fn front(State(site): State<Arc<Site>>) -> Response {

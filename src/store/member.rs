@@ -10,7 +10,7 @@ use super::tables::{
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, ended, forgotten, notices, sessions};
+use super::{Store, ended, forgotten, merchants, notices, servers, sessions};
 use crate::domain::{Applied, Approval, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -113,6 +113,8 @@ impl Store {
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
             forget_approvals(&transaction, user)?;
+            servers::forget(&transaction, user)?;
+            merchants::forget(&transaction, user)?;
             notices::forget(&transaction, user)?;
             sessions::end_of(&transaction, user)?;
             ended::forget(&transaction, user)?;
@@ -124,7 +126,7 @@ impl Store {
         transaction.commit()?;
         self.touched.put(Touched {
             members: [user].into(),
-            ..Touched::default()
+            ..merchants::touched()
         });
         Ok(wallets)
     }

@@ -90,6 +90,17 @@ pub(super) const STOPPED: TableDefinition<'_, (u64, u64), u64> = TableDefinition
 /// Gate id → postcard `Gate`.
 pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
 
+/// Guild → postcard `ServerRecord`: the servers that were connected by `/connect`.
+pub(super) const SERVERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("servers_v1");
+
+/// User → postcard `MerchantWallet`: the wallet that a merchant showed to be theirs.
+pub(super) const MERCHANT_WALLETS: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("merchant_wallets_v1");
+
+/// (User, module): modules that are a merchant's, followed also before they have a gate.
+pub(super) const MERCHANT_MODULES: TableDefinition<'_, (u64, &[u8; 20]), ()> =
+    TableDefinition::new("merchant_modules_v1");
+
 /// (Guild, user, role) → postcard (`AppliedState`, `Cause`, block of the decision): the roles that this program gave.
 pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
     TableDefinition::new("applied_v1");

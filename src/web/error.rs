@@ -66,6 +66,9 @@ pub(super) enum WebError {
     NotFound,
     MethodNotAllowed,
     NotReady(&'static str),
+    /// `/metrics` and `/api/status`.
+    ForMonitors,
+    TookTooLong,
     Internal,
 }
 
@@ -120,6 +123,8 @@ impl WebError {
             Self::NotFound | Self::NoServer => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotReady(_) => "not_ready",
+            Self::ForMonitors => "monitor_token_required",
+            Self::TookTooLong => "took_too_long",
             Self::Internal => "internal",
         }
     }
@@ -180,6 +185,8 @@ impl WebError {
             Self::NotFound => "There is nothing at this address; run /verify in your Discord server to get a link.".to_owned(),
             Self::MethodNotAllowed => "This address does not take such a request; open your link and go on from there.".to_owned(),
             Self::NotReady(why) => why.to_owned(),
+            Self::ForMonitors => "This is for monitors: ask from the machine itself, or send the token of AMSER_ROLES_MONITOR_TOKEN as bearer.".to_owned(),
+            Self::TookTooLong => "This took too long and was given up; try again in a moment.".to_owned(),
             Self::Internal => "Something went wrong on our side and nothing was linked; try again in a moment.".to_owned(),
         }
     }
@@ -192,7 +199,9 @@ impl WebError {
             Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced | Self::HandoverOver => {
                 StatusCode::GONE
             }
-            Self::SignInRequired | Self::NotSignedIn => StatusCode::UNAUTHORIZED,
+            Self::SignInRequired | Self::NotSignedIn | Self::ForMonitors => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::OtherMember | Self::CrossOrigin | Self::CsrfMissing | Self::NeedsManageServer => {
                 StatusCode::FORBIDDEN
             }
@@ -221,6 +230,7 @@ impl WebError {
             Self::ChainUnavailable
             | Self::ChainCannotCheck(_)
             | Self::DiscordUnavailable
+            | Self::TookTooLong
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

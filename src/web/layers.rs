@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::header::{
@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Position;
 
-use super::address::{forwarded, household};
+use super::address::{forwarded, rate_limit_key};
 use super::error::WebError;
 use super::session::Visitor;
 use super::{SignIn, Site, WalletConnect, view};
@@ -82,18 +82,33 @@ pub(super) async fn show_refusals(
     response
 }
 
-/// Whom a request comes from.
+/// Whom a request comes from: the peer, or whom our own reverse proxy names.
 fn client(site: &Site, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(address)| {
+        address.ip().to_canonical()
+    });
+    let settings = site.settings();
     let headers = request.headers().get_all("x-forwarded-for").iter();
     // What the client wrote may be no text; our proxies' entries behind it are.
     let headers: Vec<_> = headers
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
-    let headers = headers.iter().map(AsRef::as_ref);
-    let behind = forwarded(headers, site.settings().proxies);
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let address = behind.or(peer.map(|ConnectInfo(address)| address.ip()));
-    household(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    let is_proxy = settings
+        .trusted_proxies
+        .iter()
+        .any(|range| range.contains(&peer));
+    if settings.proxies > 0 && !is_proxy && !headers.is_empty() {
+        site.unknown_proxy.call_once(|| {
+            tracing::warn!(
+                %peer,
+                "X-Forwarded-For from an address outside web.trusted_proxies is not believed"
+            );
+        });
+    }
+    let proxies = if is_proxy { settings.proxies } else { 0 };
+    let behind = forwarded(headers.iter().map(AsRef::as_ref), proxies);
+    rate_limit_key(behind.unwrap_or(peer))
 }
 
 /// What a request costs of a client's allowance, where a page costs 1: more for what makes the chain and Discord be asked, less
@@ -121,8 +136,8 @@ pub(super) async fn limit(State(site): State<Arc<Site>>, request: Request, next:
     let now = Instant::now();
     let taken = match (visitor, &site.settings().sign_in) {
         (Some(user), _) => site.members.take(user, cost, now),
-        // Without a sign-in these count against the member whose link it is (`session::OwnLink`).
-        (None, SignIn::None) if cost < 1.0 => Ok(()),
+        // Without a sign-in the whole cost is the member's whose link it is (`session::OwnLink`).
+        (None, SignIn::None) => site.addresses.take(address, cost.floor().min(1.0), now),
         (None, _) => site.addresses.take(address, cost, now),
     };
     match taken {
@@ -171,6 +186,22 @@ pub(super) async fn protect(
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Longer than any handler takes; event streams begin their answer at once.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Gives a handler up that takes too long.
+pub(super) async fn in_time(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    match tokio::time::timeout(LONGEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let route = route.as_ref().map_or("none", MatchedPath::as_str);
+            tracing::error!(route, "a request took too long");
+            WebError::TookTooLong.into_response()
+        }
+    }
 }
 
 /// Counts requests by route, never by path: a path may hold a token.

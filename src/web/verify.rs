@@ -17,7 +17,7 @@ use super::profile::Profile;
 use super::session::{OwnLink, OwnLinkAnyState, OwnLinkPage};
 use super::siwe::{self, Mismatch, Terms};
 use super::standing::{NamedRole, Standing, outcome, settled};
-use super::{Site, view};
+use super::{SignIn, Site, view};
 use crate::domain::{Link, Timestamp, UserId, Wallet};
 use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
 
@@ -116,13 +116,13 @@ async fn challenge(
         .map_err(|_| WebError::BadAddress)?;
     let user = request.user;
     let profile = site.profile(request.guild, user).await?;
-    let typed = body.discord_name.as_deref().map(str::trim);
-    if typed.is_some_and(|typed| {
-        !typed
-            .trim_start_matches('@')
-            .eq_ignore_ascii_case(&profile.username)
-    }) {
-        return Err(WebError::NameMismatch);
+    if matches!(site.settings().sign_in, SignIn::None) {
+        // The one thing that shows the visitor whose link this is.
+        let typed = body.discord_name.as_deref().unwrap_or_default();
+        let typed = typed.trim().trim_start_matches('@');
+        if !typed.eq_ignore_ascii_case(&profile.username) {
+            return Err(WebError::NameMismatch);
+        }
     }
     let owner = site.with_store(move |store| store.link_of(wallet)).await?;
     let moves = owner.is_some_and(|link| link.user != user);

@@ -2,7 +2,9 @@
 
 mod assets;
 mod away;
+mod connect;
 pub(crate) mod contract_wallets;
+mod crowd;
 mod failover;
 mod forgetting;
 mod health;
@@ -14,6 +16,7 @@ mod odd_wallets;
 mod pictures;
 mod posts;
 mod secrets;
+mod sessions;
 mod sign_in;
 pub(crate) mod site;
 mod slow;

@@ -1,6 +1,5 @@
 //! The wallet, or the sign-in, is in another browser or on another device.
 
-
 use amser_roles::domain::Wallet;
 use serde_json::json;
 use url::Url;

@@ -29,7 +29,7 @@ pub(crate) fn no_chain() -> ChainConfig {
 
 /// An API that is never reached.
 pub(crate) fn no_api() -> AmserApi {
-    AmserApi::new(&"http://127.0.0.1:9".parse().unwrap(), None).unwrap()
+    AmserApi::new(&"http://127.0.0.1:9".parse().unwrap(), 31_337, None).unwrap()
 }
 
 /// The handle.

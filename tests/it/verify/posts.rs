@@ -212,7 +212,8 @@ impl Browser {
 #[tokio::test]
 async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     let setup = Setup {
-        rate_limit_per_minute: 5,
+        // A post costs 3.
+        rate_limit_per_minute: 15,
         ..Setup::default()
     };
     let site = start(setup).await;
@@ -247,7 +248,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 #[tokio::test]
 async fn behind_a_proxy_each_client_has_its_own_limit() {
     let setup = Setup {
-        rate_limit_per_minute: 2,
+        rate_limit_per_minute: 6,
         proxies: 1,
         ..Setup::default()
     };
@@ -271,7 +272,7 @@ async fn behind_a_proxy_each_client_has_its_own_limit() {
 #[tokio::test]
 async fn behind_two_proxies_each_client_has_its_own_limit() {
     let setup = Setup {
-        rate_limit_per_minute: 2,
+        rate_limit_per_minute: 6,
         proxies: 2,
         ..Setup::default()
     };
@@ -302,7 +303,7 @@ async fn behind_two_proxies_each_client_has_its_own_limit() {
 #[tokio::test]
 async fn a_member_who_asks_too_often_is_turned_away_from_any_address() {
     let setup = Setup {
-        rate_limit_per_minute: 6,
+        rate_limit_per_minute: 18,
         proxies: 1,
         sign_in: false,
         ..Setup::default()

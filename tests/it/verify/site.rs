@@ -42,6 +42,7 @@ pub(crate) struct Setup {
     pub(crate) links_per_member: usize,
     pub(crate) rate_limit_per_minute: u32,
     pub(crate) proxies: usize,
+    pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
@@ -60,6 +61,7 @@ impl Default for Setup {
             links_per_member: 5,
             rate_limit_per_minute: 10_000,
             proxies: 0,
+            trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
             provider: None,
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
@@ -159,6 +161,9 @@ pub(crate) async fn start(setup: Setup) -> Running {
             links_per_member: setup.links_per_member,
             rate_limit_per_minute: setup.rate_limit_per_minute,
             proxies: setup.proxies,
+            trusted_proxies: setup.trusted_proxies.clone(),
+            monitor_token: Some("monitors' token".into()),
+            monitors_apart: false,
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
@@ -211,7 +216,12 @@ pub(crate) async fn start(setup: Setup) -> Running {
     };
     tokio::spawn(standing.answer(asked));
     let stop = CancellationToken::new();
-    let serving = web::serve(listener, web::router(state).unwrap(), stop.clone());
+    let serving = web::serve(
+        listener,
+        web::router(state).unwrap(),
+        setup.trusted_proxies,
+        stop.clone(),
+    );
     tokio::spawn(async move { serving.await.unwrap() });
     Running {
         url,
