@@ -8,6 +8,7 @@ mod ended;
 mod forgotten;
 mod gates;
 mod grants;
+mod handover;
 mod history;
 mod ingest;
 mod journal;
