@@ -180,10 +180,14 @@ pub(crate) async fn start(setup: Setup) -> Running {
         },
         questions,
         wallets: checker(setup.provider),
-        profiles: Arc::new(move |_, user| {
+        profiles: Arc::new(move |guild, user| {
             let username = names.user_name(user);
+            let is_there = names.bot_role(guild).is_some();
             let (server_icon, avatar) = setup.pictures.clone().unzip();
             Box::pin(async move {
+                if !is_there {
+                    return Err(web::NoProfile::BotAbsent);
+                }
                 Ok(Profile {
                     server_name: "Café Club".to_owned(),
                     server_icon,
