@@ -26,7 +26,7 @@ const MOST: usize = 512;
 /// Connections at once of one address.
 const MOST_OF_ADDRESS: usize = 32;
 /// How long a client may leave an answer unread.
-const WRITE: Duration = Duration::from_secs(30);
+const WRITE: Duration = Duration::from_secs(20);
 
 /// The open connections; clones share them.
 #[derive(Clone)]

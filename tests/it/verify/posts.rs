@@ -7,7 +7,7 @@ use super::site::{Setup, start};
 use super::visitor::{Browser, answer, code, sign};
 
 fn body() -> Value {
-    json!({ "address": wallet("ada's").address().to_string() })
+    json!({ "address": wallet("ada's").address().to_string(), "discord_name": "ada" })
 }
 
 #[tokio::test]
@@ -264,6 +264,24 @@ async fn behind_a_proxy_each_client_has_its_own_limit() {
         // What the client itself wrote in front does not help it.
         let answer = browser
             .json("/verify/x/challenge", "7.7.7.7, 1.2.3.0")
+            .await;
+        assert_eq!(answer.status(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_no_trusted_proxy_names_nobody_else() {
+    let setup = Setup {
+        rate_limit_per_minute: 6,
+        proxies: 1,
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Setup::default()
+    };
+    let site = start(setup).await;
+    let mut browser = Browser::new(&site.url);
+    for (n, expected) in [404, 404, 429, 429].into_iter().enumerate() {
+        let answer = browser
+            .json("/verify/x/challenge", &format!("1.2.3.{n}"))
             .await;
         assert_eq!(answer.status(), expected);
     }
