@@ -74,7 +74,7 @@ export async function look (page, name) {
     if (!asked.shots) continue
     mkdirSync(asked.shots, { recursive: true })
     // Hiding the caret is done with an inline style, which the page's policy refuses in Firefox.
-    await page.screenshot({ path: join(asked.shots, `${asked.scene}-${name}-${kind}.png`), fullPage: true, caret: 'initial' })
+    await page.screenshot({ path: join(asked.shots, `${asked.browser.name}-${asked.scene}-${name}-${kind}.png`), fullPage: true, caret: 'initial' })
   }
   await page.emulateMedia({ colorScheme: 'light' })
   await page.setViewportSize({ width: 1440, height: 900 })
