@@ -7,6 +7,7 @@ pub mod control;
 mod error;
 mod health;
 mod layers;
+mod limit;
 mod link;
 mod oauth;
 mod params;
@@ -188,21 +189,22 @@ pub fn machine_clock() -> Clock {
 /// When the HTTP client cannot be made, or the public URL is none that a browser can open.
 pub fn router(state: WebState) -> anyhow::Result<Router> {
     let site = site(state)?;
-    let limited = Router::new()
-        .merge(verify::router())
-        .merge(oauth::router())
-        .merge(session::router())
-        .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
-        .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
+    let limited = |routes: Router<Arc<Site>>| {
+        routes
+            .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
+            .layer(from_fn_with_state(Arc::clone(&site), limit::limit))
+    };
     // Pages refuse with pages; health, status and the API with JSON, whatever a browser says that it accepts.
     let pages = Router::new()
-        .merge(limited)
+        .merge(limited(verify::router().merge(oauth::router())))
         .merge(assets::router())
         .route("/", get(front))
         .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals));
-    let mut routes = pages.merge(health::router());
+    let mut routes = pages
+        .merge(limited(session::router()))
+        .merge(health::router());
     if !site.settings().monitors_apart {
         let may_watch = from_fn_with_state(Arc::clone(&site), health::may_watch);
         routes = routes.merge(health::numbers_router().layer(may_watch));
