@@ -7,6 +7,7 @@ mod blocking;
 pub mod control;
 mod dashboard;
 mod error;
+mod handover;
 mod health;
 mod layers;
 mod link;
@@ -20,6 +21,7 @@ mod server;
 mod session;
 mod siwe;
 mod standing;
+mod terms;
 mod verify;
 mod view;
 
@@ -200,6 +202,7 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
     };
     let limited = Router::new()
         .merge(verify::router())
+        .merge(handover::router())
         .merge(oauth::router())
         .merge(dashboard::router());
     let scripts = session::router().merge(api::router());

@@ -152,3 +152,8 @@ pub(super) const FORGET_AT: TableDefinition<'_, (u64, &[u8]), ()> =
 /// SHA-256 of a session's id → postcard `Session`. The id itself is in the visitor's cookie alone.
 pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> =
     TableDefinition::new("sessions_v1");
+
+/// Key in `LINK_REQUESTS` → SHA-256 of the code with which that link is continued in another browser, and the first Unix
+/// second in which it no longer works.
+pub(super) const HANDOVERS: TableDefinition<'_, &[u8; 32], (&[u8; 32], u64)> =
+    TableDefinition::new("handovers_v1");
