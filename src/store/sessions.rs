@@ -25,6 +25,8 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// Each use lets it last this many seconds from then on; `None`: it ends at `expires_at` whatever is done with it.
     pub idle_seconds: Option<u64>,
+    /// The one link (SHA-256 of its token) that this session is for: it was handed over to a wallet's browser.
+    pub link: Option<[u8; 32]>,
 }
 
 impl Store {
@@ -149,6 +151,7 @@ mod tests {
             csrf: "token".to_owned(),
             expires_at: Timestamp(10_000),
             idle_seconds,
+            link: None,
         }
     }
 

@@ -24,11 +24,24 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const ICON: &str = "icon.svg";
 
-/// Name, type and content of every file. `walletconnect.js` is generated (src/web/walletconnect) and loaded only by visitors
-/// who choose it; the licences of what it bundles must be passed on with it.
-const FILES: [(&str, &str, &[u8]); 5] = [
+/// Name, type and content of every file. `walletconnect.js` and `qr.js` are generated (src/web/walletconnect), the former
+/// loaded only by visitors who choose it; the licences of what they bundle must be passed on with them.
+const FILES: [(&str, &str, &[u8]); 14] = [
+    ("dashboard.css", CSS, include_bytes!("assets/dashboard.css")),
+    (
+        "dashboard.js",
+        SCRIPT,
+        include_bytes!("assets/dashboard.js"),
+    ),
     ("page.css", CSS, include_bytes!("assets/page.css")),
+    ("handover.js", SCRIPT, include_bytes!("assets/handover.js")),
+    ("outcome.js", SCRIPT, include_bytes!("assets/outcome.js")),
+    ("page.js", SCRIPT, include_bytes!("assets/page.js")),
+    ("qr.js", SCRIPT, include_bytes!("assets/qr.js")),
+    ("signing.js", SCRIPT, include_bytes!("assets/signing.js")),
     ("verify.js", SCRIPT, include_bytes!("assets/verify.js")),
+    ("wallets.js", SCRIPT, include_bytes!("assets/wallets.js")),
+    ("words.js", SCRIPT, include_bytes!("assets/words.js")),
     (
         "walletconnect.js",
         SCRIPT,

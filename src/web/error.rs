@@ -25,6 +25,8 @@ pub(super) enum WebError {
     /// Or one that the visitor does not manage.
     NoServer,
     OtherMember,
+    /// The code that continues a link in another browser.
+    HandoverOver,
     SignInDeclined,
     SignInStale,
     SignInFailed,
@@ -80,6 +82,7 @@ impl WebError {
             Self::LinkReplaced => "link_replaced",
             Self::SignInRequired | Self::NotSignedIn => "sign_in_required",
             Self::OtherMember => "other_member",
+            Self::HandoverOver => "handover_expired",
             Self::SignInDeclined => "sign_in_declined",
             Self::SignInStale => "sign_in_stale",
             Self::SignInFailed => "sign_in_failed",
@@ -128,19 +131,20 @@ impl WebError {
 
     /// One sentence for a person.
     pub(super) fn message(self) -> String {
-        const AGAIN: &str = "Press Sign to get a fresh message, and sign that one unchanged.";
+        const AGAIN: &str = "Press \"Sign message\" to get a new one, and sign that one unchanged.";
         match self {
             Self::LinkUnknown => "This link is not known here; run /verify in your Discord server to get a new one.".to_owned(),
-            Self::LinkExpired => "This link was valid for 10 minutes and has expired; run /verify again to get a new one.".to_owned(),
+            Self::LinkExpired => "This link has expired; run /verify in your Discord server to get a new one.".to_owned(),
             Self::LinkUsed => "This link has already linked a wallet; run /verify again to link another.".to_owned(),
-            Self::LinkReplaced => "You ran /verify again, so this older link no longer works; use the newest one.".to_owned(),
+            Self::LinkReplaced => "You ran /verify again or went on in another browser, so this older link no longer works; use the newest one.".to_owned(),
             Self::SignInRequired => "Sign in with Discord first, as the member who ran /verify; your sign-in may have expired.".to_owned(),
             Self::NotSignedIn => "Sign in with Discord first; your sign-in may have expired.".to_owned(),
             Self::NoServer => "There is no such server, or you do not manage it; choose one of your servers in the dashboard.".to_owned(),
             Self::OtherMember => "This link was made for another Discord account; run /verify yourself, or sign in with the account that ran it.".to_owned(),
-            Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; open your link again to retry.".to_owned(),
-            Self::SignInStale => "This sign-in was started in another window or too long ago; open your link again to retry.".to_owned(),
-            Self::SignInFailed => "Discord did not confirm the sign-in; open your link again in a moment to retry.".to_owned(),
+            Self::HandoverOver => "The link for your wallet's browser works once and for two minutes, and is over; press \"Continue in a wallet's browser\" again for a new one, or sign in here.".to_owned(),
+            Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; sign in to try again.".to_owned(),
+            Self::SignInStale => "This sign-in began in another browser, such as the one inside the Discord app, or too long ago; sign in here to continue in this browser.".to_owned(),
+            Self::SignInFailed => "Discord did not confirm the sign-in; try again in a moment.".to_owned(),
             Self::NoSignIn => "This service runs without a sign-in, so it has no dashboard and connects no servers; ask its operator to set one up (web.sign_in).".to_owned(),
             Self::ConnectDeclined => "You did not add the bot, so no server was connected; choose a server to try again.".to_owned(),
             Self::NoServerChosen => "Discord did not say which server you chose, so none was connected; choose it again.".to_owned(),
@@ -166,9 +170,9 @@ impl WebError {
             Self::Message(Mismatch::Statement) => format!("What the message says was changed. {AGAIN}"),
             Self::Message(Mismatch::Edited) => format!("The signed message differs from the one given out. {AGAIN}"),
             Self::NonceUsed => format!("This message was already used or replaced by a newer one. {AGAIN}"),
-            Self::SignatureMalformed => "This is not a signature that a wallet makes; press Sign and confirm in your wallet again.".to_owned(),
-            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press Sign again. If the connected one is a smart wallet that was never used on this network, it is not deployed yet: send a first transaction from it.".to_owned(),
-            Self::WalletNotDeployed(chain_id) => format!("There is no smart wallet at your address on this network (chain {chain_id}), and this signature could not create it there; send a first transaction from your wallet on this network, then press Sign again."),
+            Self::SignatureMalformed => "This is not a signature that a wallet makes; press \"Sign message\" and confirm in your wallet again.".to_owned(),
+            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press \"Sign message\" again. If the connected one is a smart wallet that was never used on this network, it is not deployed yet: send a first transaction from it.".to_owned(),
+            Self::WalletNotDeployed(chain_id) => format!("There is no smart wallet at your address on this network (chain {chain_id}), and this signature could not create it there; send a first transaction from your wallet on this network, then press \"Sign message\" again."),
             Self::RefusedByContract => "Your smart wallet did not confirm the signature; check that it is on the right network and sign again.".to_owned(),
             Self::WalletOutOfGas => "Your smart wallet used more gas to check the signature than a check may use (3 million), so it could not be confirmed; link another wallet, or tell those who run this server.".to_owned(),
             Self::ChainCannotCheck(chain_id) => format!("This network (chain {chain_id}) cannot run the check that smart wallets need, so only ordinary wallets can be linked."),
@@ -192,7 +196,9 @@ impl WebError {
             Self::LinkUnknown | Self::NotFound | Self::NoServer | Self::NoSignIn => {
                 StatusCode::NOT_FOUND
             }
-            Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced => StatusCode::GONE,
+            Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced | Self::HandoverOver => {
+                StatusCode::GONE
+            }
             Self::SignInRequired | Self::NotSignedIn | Self::ForMonitors => {
                 StatusCode::UNAUTHORIZED
             }

@@ -24,7 +24,7 @@ use super::link::{Token, fresh_secret};
 use crate::domain::{GuildId, UserId};
 use crate::store;
 
-pub(super) use extract::{Managing, OwnLink, OwnLinkAnyState, SignedIn};
+pub(super) use extract::{Managing, OwnLink, OwnLinkAnyState, OwnLinkPage, SignedIn};
 
 /// How long the sign-in of a member who came from a link lasts, in seconds.
 const MEMBER_SECONDS: u64 = 3600;
@@ -49,8 +49,22 @@ pub(super) struct Session {
     pub(super) servers: Vec<GuildId>,
     /// Proves that a request comes from our page.
     pub(super) csrf: String,
+    /// The one link that this session is for, by the SHA-256 of its token; `None`: for everything.
+    link: Option<[u8; 32]>,
     /// SHA-256 of the id.
     key: [u8; 32],
+}
+
+impl Session {
+    /// Whether it was handed over for one link, and so is no sign-in anywhere else.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whether it is a sign-in for this link, by the SHA-256 of its token.
+    fn covers(&self, link: &[u8; 32]) -> bool {
+        self.link.is_none_or(|only| only == *link)
+    }
 }
 
 /// What a sign-in was for, which decides how long it lasts.
@@ -58,6 +72,8 @@ pub(super) struct Session {
 pub(super) enum Purpose {
     /// To link a wallet.
     Link,
+    /// To link a wallet in another browser than that of the sign-in, by this link alone (the SHA-256 of its token).
+    OneLink([u8; 32]),
     /// To look after servers: those that Discord said the user manages.
     Servers(Vec<GuildId>),
 }
@@ -117,6 +133,7 @@ async fn find(site: &Site, headers: &HeaderMap) -> Result<Option<Session>, WebEr
         user: session.user,
         servers: session.servers,
         csrf: session.csrf,
+        link: session.link,
         key,
     }))
 }
@@ -136,8 +153,12 @@ pub(super) async fn start(
     purpose: Purpose,
     headers: &HeaderMap,
 ) -> Result<CookieJar, WebError> {
+    let link = match purpose {
+        Purpose::OneLink(link) => Some(link),
+        Purpose::Link | Purpose::Servers(_) => None,
+    };
     let (servers, seconds, idle_seconds, cookie_seconds) = match purpose {
-        Purpose::Link => (Vec::new(), MEMBER_SECONDS, None, MEMBER_SECONDS),
+        Purpose::Link | Purpose::OneLink(_) => (Vec::new(), MEMBER_SECONDS, None, MEMBER_SECONDS),
         Purpose::Servers(servers) => {
             let idle = MERCHANT_IDLE_SECONDS;
             (servers, idle, Some(idle), MERCHANT_COOKIE_SECONDS)
@@ -150,6 +171,7 @@ pub(super) async fn start(
         csrf: fresh_secret()?,
         expires_at: site.now().plus(seconds),
         idle_seconds,
+        link,
     };
     let mut csrf = attributes(site, CSRF, session.csrf.clone(), cookie_seconds)?;
     csrf.set_same_site(SameSite::Strict);

@@ -21,4 +21,4 @@ mod sessions;
 mod sign_in;
 pub(crate) mod site;
 mod slow;
-mod visitor;
+pub(crate) mod visitor;

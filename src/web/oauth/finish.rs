@@ -9,12 +9,14 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
+use url::Url;
 
 use super::{Pending, ReturnTo, callback_url, cookie_name};
 use crate::domain::{GuildId, SignInCode, SignedInVisitor, Timestamp, UserId};
 use crate::limiter::Limiter;
 use crate::merchants::Refusal;
 use crate::web::error::WebError;
+use crate::web::link::new_link;
 use crate::web::params::Asked;
 use crate::web::session::{self, Purpose};
 use crate::web::{NoProfile, Site};
@@ -128,10 +130,27 @@ async fn finish(
     let next = if connects {
         let connected = connect(site, user, invited_to).await;
         connected.unwrap_or_else(WebError::into_response)
+    } else if pending.return_to == ReturnTo::Home
+        && let Some(link) = newest_link(site, user).await?
+    {
+        Redirect::to(link.as_str()).into_response()
     } else {
         pending.return_to.respond(site.settings())
     };
     Ok((jar, next).into_response())
+}
+
+/// The visitor's newest link that works, under a new token, since nobody knows the old one. A sign-in that began in the browser
+/// inside the Discord app may end in another; there the visitor signs in again, without the link, and is led on to it.
+async fn newest_link(site: &Site, user: UserId) -> Result<Option<Url>, WebError> {
+    let (now, public_url) = (site.now(), site.settings().public_url.clone());
+    site.with_store(move |store| {
+        let newest = store.newest_request_of(user, now)?;
+        newest
+            .map(|link| new_link(store, user, link.guild, &public_url, now))
+            .transpose()
+    })
+    .await
 }
 
 /// An error code of OAuth, without anything that a visitor may have written in its place.

@@ -16,7 +16,7 @@ use crate::store::LinkRequest;
 use crate::web::error::{WebError, link_works};
 use crate::web::layers::{accepts_page, cost};
 use crate::web::link::Token;
-use crate::web::{SignIn, Site, view};
+use crate::web::{SignIn, Site, handover, view};
 
 /// Someone who is signed in. A script is answered 401 otherwise; a browser is sent to the sign-in and comes back.
 pub(in crate::web) struct SignedIn(pub(in crate::web) Session);
@@ -26,6 +26,7 @@ impl FromRequestParts<Arc<Site>> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
         let Visitor(session) = visitor(parts, site).await?;
+        let session = session.filter(|session| !session.is_handed_over());
         session.map(Self).ok_or_else(|| ask_to_sign_in(parts))
     }
 }
@@ -85,6 +86,27 @@ pub(in crate::web) struct OwnLink {
     pub(in crate::web) session: Option<Session>,
 }
 
+/// As [`OwnLink`], for the page itself: also a link that its member used a while ago, whose outcome is shown again.
+pub(in crate::web) struct OwnLinkPage(pub(in crate::web) OwnLink);
+
+impl FromRequestParts<Arc<Site>> for OwnLinkPage {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        let (token, request) = find_link(parts, site).await?;
+        let now = site.now();
+        if request.has_outcome(now) {
+            let own = of_visitor(parts, site, token, request).await;
+            // To everyone else it is used, and no more is told.
+            return own
+                .map(Self)
+                .map_err(|_| WebError::LinkUsed.into_response());
+        }
+        link_works(request.usable(now)).map_err(WebError::into_response)?;
+        of_visitor(parts, site, token, request).await.map(Self)
+    }
+}
+
 /// As [`OwnLink`], for a link that may have been used or be over.
 pub(in crate::web) struct OwnLinkAnyState(pub(in crate::web) OwnLink);
 
@@ -127,6 +149,7 @@ async fn of_visitor(
     request: LinkRequest,
 ) -> Result<OwnLink, Response> {
     let Visitor(session) = visitor(parts, site).await?;
+    let session = session.filter(|session| session.covers(&token.hash()));
     let route = parts.extensions.get::<MatchedPath>();
     let route = route.map_or("", MatchedPath::as_str);
     let is_page = route == "/verify/{token}";
@@ -138,6 +161,9 @@ async fn of_visitor(
             taken.map_err(|wait| WebError::TooManyRequests(wait).into_response())?;
         }
         (SignIn::Discord { .. }, Some(session)) if session.user == request.user => {}
+        (SignIn::Discord { .. }, _) if is_page && handover::names_code(parts) => {
+            return Err(handover::page(parts, site, &token, &request).await);
+        }
         (SignIn::Discord { .. }, None) if is_page => {
             return Err(view::sign_in(site.settings(), &token.reveal()));
         }

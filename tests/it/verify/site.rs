@@ -11,7 +11,7 @@ use alloy::providers::{Provider, RootProvider};
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
-    MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
+    Link, MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
     SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
@@ -80,6 +80,8 @@ pub(crate) struct World {
     pub(crate) slow: AtomicBool,
     /// Whether the server's members were not read yet.
     pub(crate) unread: AtomicBool,
+    /// Whether the member holds a role of a gate in another server as well.
+    pub(crate) elsewhere: AtomicBool,
     /// Why the role cannot come; it is not held then.
     pub(crate) trouble: Mutex<Option<String>>,
 }
@@ -153,6 +155,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         &questions,
         Arc::clone(&clock_seen),
     );
+    let stop = CancellationToken::new();
     let state = WebState {
         settings: WebSettings {
             public_url: url.clone(),
@@ -180,16 +183,21 @@ pub(crate) async fn start(setup: Setup) -> Running {
         },
         questions,
         wallets: checker(setup.provider),
-        profiles: Arc::new(move |guild, user| {
+        profiles: Arc::new(move |of, user| {
             let username = names.user_name(user);
-            let is_there = names.bot_role(guild).is_some();
+            let is_there = names.bot_role(of).is_some();
             let (server_icon, avatar) = setup.pictures.clone().unzip();
+            let server_name = if of == guild {
+                "Café Club"
+            } else {
+                "Second Club"
+            };
             Box::pin(async move {
                 if !is_there {
                     return Err(web::NoProfile::BotAbsent);
                 }
                 Ok(Profile {
-                    server_name: "Café Club".to_owned(),
+                    server_name: server_name.to_owned(),
                     server_icon,
                     member_name: format!("{username} the First"),
                     username,
@@ -203,6 +211,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
         clock: clock_seen,
+        stop: stop.clone(),
     };
     let standing = Standings {
         store: setup.store.clone(),
@@ -212,7 +221,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
     };
     tokio::spawn(standing.answer(asked));
-    let stop = CancellationToken::new();
     let serving = web::serve(
         listener,
         web::router(state).unwrap(),
@@ -308,12 +316,32 @@ impl Standings {
                 now: Timestamp(START),
                 gates: match self.world.unread.load(Ordering::Relaxed) {
                     true => Vec::new(),
-                    false => vec![self.gate(entitled, role)],
+                    false => self.gates(entitled, role),
                 },
             };
             // Whoever asked may have given up.
             let _ = answer.send(standing);
         }
+    }
+
+    fn gates(&self, entitled: bool, role: RoleStanding) -> Vec<GateStanding> {
+        let here = self.gate(entitled, role);
+        let patron = RoleStanding {
+            role: RoleId(9),
+            name: "Patron".to_owned(),
+            held: true,
+        };
+        let elsewhere = GateStanding {
+            gate: GateId(2),
+            guild: GuildId(2),
+            roles: vec![patron],
+            ..here.clone()
+        };
+        let also = self.world.elsewhere.load(Ordering::Relaxed);
+        [here]
+            .into_iter()
+            .chain(also.then_some(elsewhere))
+            .collect()
     }
 
     fn gate(&self, entitled: bool, role: RoleStanding) -> GateStanding {
@@ -371,6 +399,17 @@ impl Running {
             origin: GateOrigin::Config,
         };
         self.store.put_gate(&gate).unwrap();
+    }
+
+    /// Links a wallet as if its owner had signed.
+    pub(crate) fn link(&self, user: UserId, wallet: Wallet) {
+        let link = Link {
+            user,
+            wallet,
+            linked_at: self.now(),
+            proof: None,
+        };
+        self.store.link(&link, 5).unwrap();
     }
 
     pub(crate) fn subscribe(&self, wallet: Address) {
