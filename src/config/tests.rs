@@ -3,7 +3,9 @@
 use alloy::primitives::keccak256;
 
 use super::Config;
-use crate::domain::MembersIntent;
+use crate::domain::{
+    ChannelId, GateId, GuildId, ManualRoles, MembersIntent, OnLapse, ServerSettings,
+};
 
 const GOOD: &str = include_str!("../../config.toml");
 
@@ -69,6 +71,33 @@ fn mistakes_name_the_line_and_the_key() {
         ),
         ("behind_proxy = false", "proxy_hops = 2", "web.proxy_hops"),
         (
+            "public_url = \"http://127.0.0.1:8787\"",
+            "public_url = \"http://roles.example\"",
+            "web.public_url",
+        ),
+        (
+            "api_url = \"https://discord.com\"",
+            "api_url = \"http://discord.com\"",
+            "discord.api_url",
+        ),
+        (
+            "api_url = \"https://api.amser.io\"",
+            "api_url = \"http://api.amser.io\"",
+            "amser.api_url",
+        ),
+        (
+            "links_per_member = 5",
+            "trusted_proxies = [\"10.0.0.0/8\", \"nginx\"]",
+            "web.trusted_proxies",
+        ),
+        ("links_per_member = 5", "sign_in = \"name\"", "web.sign_in"),
+        ("links_per_member = 5", "contact = \" \"", "web.contact"),
+        (
+            "links_per_member = 5",
+            "privacy_url = \"javascript:alert(1)\"",
+            "web.privacy_url",
+        ),
+        (
             "links_per_member = 5",
             "walletconnect_project_id = \"<script>\"",
             "web.walletconnect_project_id",
@@ -100,6 +129,35 @@ fn one_proxy_is_in_front_unless_more_are_named() {
     assert_eq!(proxies("behind_proxy = false"), 0);
     assert_eq!(proxies("behind_proxy = true"), 1);
     assert_eq!(proxies("behind_proxy = true\nproxy_hops = 3"), 3);
+}
+
+#[test]
+fn what_the_web_part_believes_by_default_is_this_machine() {
+    let web = parse(GOOD).unwrap().web;
+    let ranges = |web: &super::Web| {
+        web.trusted_proxies
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(&web), ["127.0.0.0/8", "::1/128"]);
+    assert!(web.signs_in && web.monitor_listen.is_none() && web.contact.is_none());
+    let set = [
+        ("AMSER_ROLES__WEB__TRUSTED_PROXIES", "10.0.0.0/8, fd00::1"),
+        ("AMSER_ROLES__WEB__SIGN_IN", "none"),
+        ("AMSER_ROLES__WEB__MONITOR_LISTEN", "127.0.0.1:9090"),
+        ("AMSER_ROLES__WEB__CONTACT", "help@club.example"),
+        (
+            "AMSER_ROLES__WEB__PRIVACY_URL",
+            "https://club.example/privacy",
+        ),
+        ("AMSER_ROLES__WEB__PUBLIC_URL", "http://[::1]:8787"),
+        ("AMSER_ROLES__DISCORD__API_URL", "http://localhost:1"),
+    ];
+    let set = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let web = Config::parse(GOOD, "config.toml", set).unwrap().web;
+    assert_eq!(ranges(&web), ["10.0.0.0/8", "fd00::1/128"]);
+    assert!(!web.signs_in && web.monitor_listen.is_some());
 }
 
 #[test]
@@ -305,4 +363,47 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
         let told = set(&[(variable, value)]).unwrap_err();
         assert!(told.contains(variable), "{told}");
     }
+}
+
+fn servers(entries: &str) -> Result<Config, String> {
+    parse(&format!("{GOOD}\n{entries}"))
+}
+
+#[test]
+fn a_servers_own_settings_are_read() {
+    let entry = "[[servers]]\nguild_id = \"7\"\nlog_channel = \"8\"\nmember_notices = true\n\
+        payment_failed = \"keep_until_expiry\"\nmanual_roles = \"claim\"\nexpiry_leeway = 60\n";
+    let config = servers(entry).unwrap();
+    let expected = ServerSettings {
+        log_channel: Some(ChannelId(8)),
+        member_notices: Some(true),
+        payment_failed: Some(OnLapse::KeepUntilExpiry),
+        manual_roles: Some(ManualRoles::Claim),
+        expiry_leeway: Some(60),
+        ..ServerSettings::default()
+    };
+    assert_eq!(config.servers, [(GuildId(7), expected)].into());
+    assert!(parse(GOOD).unwrap().servers.is_empty());
+    let twice = servers(&format!("{entry}{entry}")).unwrap_err();
+    assert!(
+        twice.contains("servers[1].guild_id") && twice.contains("line"),
+        "{twice}"
+    );
+    for (bad, blamed) in [
+        ("guild_id = \"x\"", "not a Discord id"),
+        ("log_channel = \"8\"", "guild_id"),
+        ("guild_id = \"7\"\ncolour = 1", "colour"),
+    ] {
+        let error = servers(&format!("[[servers]]\n{bad}\n")).unwrap_err();
+        assert!(error.contains(blamed), "{error}");
+    }
+}
+
+#[test]
+fn a_gate_of_the_file_has_no_id_that_the_dashboard_could_give() {
+    let gate = "[[gates]]\nguild_id = \"7\"\nmodule = \"0x0000000000000000000000000000000000000001\"\n\
+        plan_ids = [1]\nrole_ids = [\"9\"]\n";
+    let config = servers(gate).unwrap();
+    assert!(config.gates[0].id.0 >= GateId::FIRST_OF_CONFIG);
+    assert_eq!(servers(gate).unwrap().gates, config.gates);
 }

@@ -31,6 +31,7 @@ pub(crate) mod world;
 pub use self::board::Happening;
 pub use self::control::NewRole;
 pub use self::fault::{Fault, Times};
+pub use self::guild::RoleTag;
 pub use self::handle::LocalDiscord;
 pub use self::interaction::{Button, NoReply, Reply, SeenMessage};
 pub use self::limits::{Allowance, Bucket, RateLimits};

@@ -3,12 +3,15 @@
 
 mod gateway;
 mod identify;
+mod invites;
 mod messages;
 mod oauth;
+mod oauth_invite;
 mod page;
 mod poise_bot;
 mod requests;
 mod rest;
+mod roles;
 
 use std::time::Duration;
 

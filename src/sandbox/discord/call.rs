@@ -35,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// The files that came with it.
     pub(crate) files: Vec<Upload>,
+    /// The list of who may accept an invite.
+    pub(crate) target_users: Option<Bytes>,
     /// The body is a form.
     pub(crate) is_form: bool,
     /// `Basic` credentials, where OAuth takes them: (id, secret).
@@ -47,20 +49,34 @@ pub(crate) struct Call {
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    /// What kind of body; JSON for all but a list of an invite's users.
+    pub(crate) kind: &'static str,
     pub(crate) body: Option<String>,
 }
+
+const JSON: &str = "application/json";
 
 impl Answer {
     pub(crate) fn json(body: &Value) -> Self {
         Self {
             status: StatusCode::OK,
+            kind: JSON,
             body: Some(body.to_string()),
+        }
+    }
+
+    pub(crate) fn csv(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            kind: "text/csv",
+            body: Some(body),
         }
     }
 
     pub(crate) fn created(body: &Value) -> Self {
         Self {
             status: StatusCode::CREATED,
+            kind: JSON,
             body: Some(body.to_string()),
         }
     }
@@ -68,6 +84,7 @@ impl Answer {
     pub(crate) fn no_content() -> Self {
         Self {
             status: StatusCode::NO_CONTENT,
+            kind: JSON,
             body: None,
         }
     }

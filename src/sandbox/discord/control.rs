@@ -1,4 +1,5 @@
 //! The hands of a test or of the sandbox: guilds, roles and members change, faults come and go, nothing over HTTP.
+mod invites;
 mod people;
 mod watch;
 
@@ -8,7 +9,7 @@ use serenity::model::id::ChannelId;
 
 use super::LocalDiscord;
 use super::error::ApiError;
-use super::guild::Role;
+use super::guild::{Role, RoleTag};
 use super::options::Options;
 use super::world::Channel;
 use crate::domain::{GuildId, RoleId, UserId};
@@ -26,6 +27,8 @@ pub struct NewRole {
     pub permissions: Permissions,
     /// It belongs to an integration; nobody can give or take it.
     pub managed: bool,
+    /// It is one of those that Discord gives itself.
+    pub tag: Option<RoleTag>,
 }
 
 impl NewRole {
@@ -37,6 +40,7 @@ impl NewRole {
             color: 0x58_65f2,
             permissions: Permissions::empty(),
             managed: false,
+            tag: None,
         }
     }
 }
@@ -113,6 +117,13 @@ impl LocalDiscord {
             .map_err(refused)
     }
 
+    /// The owner deletes a guild.
+    pub fn delete_guild(&self, guild: GuildId) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.delete_guild(guild))
+            .map_err(refused)
+    }
+
     /// Discord loses a guild in an outage (the bot stays a member), or gets it back. Only the gateway says so.
     pub fn set_unavailable(&self, guild: GuildId, unavailable: bool) -> anyhow::Result<()> {
         self.shared
@@ -143,15 +154,12 @@ impl LocalDiscord {
                 name: new.name,
                 color: new.color,
                 permissions: new.permissions,
-                position: 1,
-                managed: new.managed,
-                bot: None,
+                // A linked role is the one kind that is not managed.
+                managed: new.managed || new.tag.is_some_and(|tag| tag != RoleTag::LinkedRole),
+                tag: new.tag,
+                ..Role::default()
             };
-            let found = world.guilds.get_mut(&guild).context("no such guild")?;
-            found.insert_role(id, role);
-            world
-                .role_changed("GUILD_ROLE_CREATE", guild, id)
-                .map_err(refused)?;
+            world.create_role(guild, id, role).map_err(refused)?;
             Ok(id)
         })
     }
@@ -163,13 +171,9 @@ impl LocalDiscord {
         role: RoleId,
         change: impl FnOnce(&mut Role),
     ) -> anyhow::Result<()> {
-        self.shared.change(|world| {
-            let found = world.guilds.get_mut(&guild).context("no such guild")?;
-            change(found.roles.get_mut(&role).context("no such role")?);
-            world
-                .role_changed("GUILD_ROLE_UPDATE", guild, role)
-                .map_err(refused)
-        })
+        self.shared
+            .change(|world| world.edit_role(guild, role, change))
+            .map_err(refused)
     }
 
     /// Sets what a role (also @everyone or the bot's) allows.

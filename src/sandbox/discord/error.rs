@@ -79,6 +79,26 @@ impl ApiError {
         Self::not_found(10063, "Unknown application command")
     }
 
+    pub(crate) fn unknown_invite() -> Self {
+        Self::not_found(10006, "Unknown Invite")
+    }
+
+    pub(crate) fn too_many_roles() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            30005,
+            "Maximum number of server roles reached (250)",
+        )
+    }
+
+    pub(crate) fn needs_boosts() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            50101,
+            "This server needs more boosts to perform this action",
+        )
+    }
+
     pub(crate) fn already_acknowledged() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

@@ -18,8 +18,21 @@ pub(crate) struct User {
     pub(crate) closed_to_messages: bool,
 }
 
+/// What Discord itself keeps a role for, so that nobody gives it by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleTag {
+    /// For who boosts the server.
+    Booster,
+    /// For who meets an application's conditions (linked roles).
+    LinkedRole,
+    /// Comes with a subscription to the server that Discord sells.
+    Subscription,
+    /// The same, and offered for sale.
+    Purchasable,
+}
+
 /// A role of a guild.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Role {
     pub(crate) name: String,
     pub(crate) color: u32,
@@ -27,8 +40,12 @@ pub(crate) struct Role {
     /// 0 for @everyone; higher is mightier.
     pub(crate) position: u16,
     pub(crate) managed: bool,
+    /// Shown apart in the member list.
+    pub(crate) hoist: bool,
+    pub(crate) mentionable: bool,
     /// The bot whose integration role this is.
     pub(crate) bot: Option<UserId>,
+    pub(crate) tag: Option<RoleTag>,
 }
 
 /// A member of a guild. Small, because tests have 100,000 of them.
@@ -120,11 +137,16 @@ impl Guild {
         if role == self.everyone() {
             return Err(ApiError::invalid_role());
         }
-        let below = actor == self.owner || self.rank(role) < self.rank(self.highest_role(actor));
-        if self.role(role)?.managed || !below {
+        let data = self.role(role)?;
+        if data.managed || data.tag.is_some() || !self.stands_above(actor, role) {
             return Err(ApiError::missing_permissions());
         }
         Ok(())
+    }
+
+    /// Whether the member's highest role is strictly above this one. The owner stands above all.
+    pub(crate) fn stands_above(&self, actor: UserId, role: RoleId) -> bool {
+        actor == self.owner || self.rank(role) < self.rank(self.highest_role(actor))
     }
 
     /// Puts a new role right above @everyone, as Discord does, moving the others up.
@@ -152,6 +174,26 @@ impl Guild {
             }
         }
     }
+
+    /// Moves roles to positions and closes the gaps. Returns the roles whose position is another one afterwards.
+    pub(crate) fn move_roles(&mut self, to: &BTreeMap<RoleId, u16>) -> Vec<RoleId> {
+        let before: BTreeMap<_, _> = self.positions().collect();
+        for (id, position) in to {
+            if let Some(role) = self.roles.get_mut(id) {
+                role.position = *position;
+            }
+        }
+        self.order_roles(&[]);
+        let changed = self.positions();
+        changed
+            .filter(|(id, position)| before.get(id) != Some(position))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    fn positions(&self) -> impl Iterator<Item = (RoleId, u16)> {
+        self.roles.iter().map(|(id, role)| (*id, role.position))
+    }
 }
 
 #[cfg(test)]
@@ -161,11 +203,8 @@ mod tests {
     fn role(permissions: Permissions) -> Role {
         Role {
             name: "r".into(),
-            color: 0,
             permissions,
-            position: 0,
-            managed: false,
-            bot: None,
+            ..Role::default()
         }
     }
 
@@ -231,6 +270,26 @@ mod tests {
         let mut guild = guild();
         guild.roles.get_mut(&RoleId(2)).unwrap().permissions = Permissions::empty();
         assert_eq!(code(guild.may_assign(UserId(20), RoleId(3))), 50013);
+    }
+
+    #[test]
+    fn roles_that_discord_keeps_for_itself_cannot_be_assigned() {
+        let mut guild = guild();
+        guild.roles.get_mut(&RoleId(3)).unwrap().tag = Some(RoleTag::LinkedRole);
+        assert_eq!(code(guild.may_assign(UserId(20), RoleId(3))), 50013);
+    }
+
+    #[test]
+    fn moved_roles_close_the_gaps_they_leave() {
+        let mut guild = guild();
+        guild.insert_role(RoleId(4), role(Permissions::empty()));
+        // 4, 3, 2 from the lowest up.
+        let moved = guild.move_roles(&BTreeMap::from([(RoleId(4), 7)]));
+        assert_eq!(moved, [RoleId(2), RoleId(3), RoleId(4)]);
+        assert_eq!(guild.roles[&RoleId(3)].position, 1);
+        assert_eq!(guild.roles[&RoleId(2)].position, 2);
+        assert_eq!(guild.roles[&RoleId(4)].position, 3);
+        assert_eq!(guild.move_roles(&BTreeMap::new()), []);
     }
 
     #[test]

@@ -38,6 +38,10 @@ pub enum Bucket {
     Messages,
     /// Registering commands.
     Commands,
+    /// Making, changing and moving roles.
+    Roles,
+    /// Making and deleting invites.
+    Invites,
     /// No limit but the global one; Discord sends no bucket headers for these.
     GlobalOnly,
     /// Interaction answers: not even the global limit applies.
@@ -54,6 +58,8 @@ impl Bucket {
             Self::ListMembers => "d4c8ffbbaec306677f49a5c3list-members",
             Self::Messages => "e5b90accbfd41778805ab6d4messages",
             Self::Commands => "f6aa1bddc0e52889916bc7e5commands",
+            Self::Roles => "07cb2cced1f63990a27cd8f6roles",
+            Self::Invites => "18dc3ddfe2a74aa1b38de9a7invites",
             Self::GlobalOnly | Self::Unlimited => "",
         }
     }
@@ -85,6 +91,8 @@ impl RateLimits {
                 Bucket::ListMembers,
                 Bucket::Messages,
                 Bucket::Commands,
+                Bucket::Roles,
+                Bucket::Invites,
             ]
             .into_iter()
             .map(|bucket| (bucket, wide))
@@ -105,6 +113,8 @@ impl RateLimits {
                 (Bucket::ListMembers, Allowance::new(10, 10)),
                 (Bucket::Messages, Allowance::new(5, 5)),
                 (Bucket::Commands, Allowance::new(5, 20)),
+                (Bucket::Roles, Allowance::new(5, 10)),
+                (Bucket::Invites, Allowance::new(5, 15)),
             ]),
             ..Self::generous()
         }

@@ -2,9 +2,11 @@
 pub(crate) mod channels;
 pub(crate) mod commands;
 pub(crate) mod guilds;
+pub(crate) mod invites;
 pub(crate) mod members;
 mod render;
 pub(crate) mod responses;
+pub(crate) mod roles;
 mod table;
 pub(crate) mod users;
 
@@ -135,7 +137,7 @@ async fn answer(
             return close(shared, number, response);
         }
     }
-    let (body, files) = match upload::read(&parts, body).await {
+    let received = match upload::read(&parts, body).await {
         Ok(read) => read,
         Err(what) => {
             shared.violate(Rule::Malformed, what.clone());
@@ -149,8 +151,9 @@ async fn answer(
         query: form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
             .into_owned()
             .collect(),
-        body,
-        files,
+        body: received.json,
+        files: received.files,
+        target_users: received.target_users,
         is_form: header(&parts.headers, CONTENT_TYPE)
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")),
         basic: header(&parts.headers, AUTHORIZATION).and_then(basic_credentials),

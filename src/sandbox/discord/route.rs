@@ -66,6 +66,12 @@ routes! {
     RevokeToken POST "/oauth2/token/revoke" Open Unlimited;
     GetGuild GET "/guilds/{guild_id}" Bot GlobalOnly;
     GetGuildRoles GET "/guilds/{guild_id}/roles" Bot GlobalOnly;
+    GetGuildRole GET "/guilds/{guild_id}/roles/{role_id}" Bot GlobalOnly;
+    GetRoleMemberCounts GET "/guilds/{guild_id}/roles/member-counts" Bot GlobalOnly;
+    CreateGuildRole POST "/guilds/{guild_id}/roles" Bot Roles;
+    MoveGuildRoles PATCH "/guilds/{guild_id}/roles" Bot Roles;
+    EditGuildRole PATCH "/guilds/{guild_id}/roles/{role_id}" Bot Roles;
+    DeleteGuildRole DELETE "/guilds/{guild_id}/roles/{role_id}" Bot Roles;
     GetGuildChannels GET "/guilds/{guild_id}/channels" Bot GlobalOnly;
     ListMembers GET "/guilds/{guild_id}/members" Bot ListMembers;
     SearchMembers GET "/guilds/{guild_id}/members/search" Bot ListMembers;
@@ -94,6 +100,11 @@ routes! {
     EditFollowup PATCH "/webhooks/{application_id}/{token}/messages/{message_id}" Open Unlimited;
     DeleteFollowup DELETE "/webhooks/{application_id}/{token}/messages/{message_id}" Open Unlimited;
     GetChannel GET "/channels/{channel_id}" Bot GlobalOnly;
+    CreateInvite POST "/channels/{channel_id}/invites" Bot Invites;
+    GetInvite GET "/invites/{code}" Bot GlobalOnly;
+    DeleteInvite DELETE "/invites/{code}" Bot Invites;
+    GetInviteTargets GET "/invites/{code}/target-users" Bot GlobalOnly;
+    GetInviteTargetsJob GET "/invites/{code}/target-users/job-status" Bot GlobalOnly;
     ListMessages GET "/channels/{channel_id}/messages" Bot Messages;
     CreateMessage POST "/channels/{channel_id}/messages" Bot Messages;
     GetMessage GET "/channels/{channel_id}/messages/{message_id}" Bot Messages;

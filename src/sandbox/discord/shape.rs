@@ -6,7 +6,7 @@ use serenity::model::id::ChannelId;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::guild::{Guild, Member, Role};
+use super::guild::{Guild, Member, Role, RoleTag};
 use super::world::{Channel, World};
 
 /// Unix seconds as Discord writes time.
@@ -59,17 +59,30 @@ pub(crate) fn role(id: RoleId, role: &Role) -> Value {
         "description": null,
         "color": role.color,
         "colors": { "primary_color": role.color, "secondary_color": null, "tertiary_color": null },
-        "hoist": false,
+        "hoist": role.hoist,
         "icon": null,
         "unicode_emoji": null,
         "position": role.position,
         "permissions": role.permissions,
         "managed": role.managed,
-        "mentionable": false,
+        "mentionable": role.mentionable,
         "flags": 0,
     });
     if let Some(bot) = role.bot {
         shape["tags"] = json!({ "bot_id": bot });
+    }
+    // A tag that is there with null means yes (Discord, "Role Tags Structure").
+    if let Some(tag) = role.tag {
+        shape["tags"] = match tag {
+            RoleTag::Booster => json!({ "premium_subscriber": null }),
+            RoleTag::LinkedRole => json!({ "guild_connections": null }),
+            RoleTag::Subscription => json!({ "integration_id": id, "subscription_listing_id": id }),
+            RoleTag::Purchasable => json!({
+                "integration_id": id,
+                "subscription_listing_id": id,
+                "available_for_purchase": null,
+            }),
+        };
     }
     shape
 }

@@ -1,6 +1,8 @@
 //! All of the local Discord's state, and the changes to it; every change tells the gateway sessions that may know.
 mod events;
+mod invites;
 mod members;
+mod roles;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,7 @@ use super::guild::{Guild, Member, Role, User};
 use super::interaction::Interactions;
 use super::oauth::grants::Grants;
 use super::options::Options;
+pub(crate) use invites::Invite;
 
 /// Where messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub(crate) struct World {
     pub(crate) sessions: Sessions,
     pub(crate) interactions: Interactions,
     pub(crate) grants: Grants,
+    /// By code.
+    pub(crate) invites: BTreeMap<String, Invite>,
     /// What the page shows besides the state.
     pub(crate) board: Board,
     next_id: u64,
@@ -102,6 +107,7 @@ impl World {
             sessions: Sessions::default(),
             interactions: Interactions::default(),
             grants: Grants::default(),
+            invites: BTreeMap::new(),
             board: Board::default(),
             next_id: FIRST_ID,
         }
@@ -159,15 +165,13 @@ impl World {
         self.channels.insert(channel, text);
         let everyone = Role {
             name: "@everyone".to_owned(),
-            color: 0,
             permissions: Permissions::VIEW_CHANNEL
                 | Permissions::SEND_MESSAGES
                 | Permissions::EMBED_LINKS
                 | Permissions::READ_MESSAGE_HISTORY
-                | Permissions::USE_APPLICATION_COMMANDS,
-            position: 0,
-            managed: false,
-            bot: None,
+                | Permissions::USE_APPLICATION_COMMANDS
+                | Permissions::CREATE_INSTANT_INVITE,
+            ..Role::default()
         };
         let guild = Guild {
             id,

@@ -2,8 +2,8 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::view::head;
-use crate::domain::UserId;
-use crate::sandbox::discord::oauth::request::{Asked, Request};
+use crate::domain::{GuildId, UserId};
+use crate::sandbox::discord::oauth::request::{ALLOW, Asked, Request};
 use crate::sandbox::discord::shape;
 use crate::sandbox::discord::world::World;
 
@@ -43,6 +43,7 @@ pub(crate) fn who(world: &World, asked: &Asked, request: &Request) -> Markup {
         ul.scopes { @for scope in &request.scopes { li { (meaning(scope)) } } }
         form method="get" action="/oauth2/authorize" {
             (carried(asked, "as"))
+            input type="hidden" name="ask" value="1";
             p.label { "Who are you?" }
             div.choices {
                 @for id in users {
@@ -52,6 +53,7 @@ pub(crate) fn who(world: &World, asked: &Asked, request: &Request) -> Markup {
         }
         form.row method="get" action="/oauth2/authorize" {
             (carried(asked, "as"))
+            input type="hidden" name="ask" value="1";
             label for="other" { "Another user's id" }
             input #other name="as" inputmode="numeric" pattern="[0-9]+" required;
             button type="submit" { "Continue" }
@@ -64,24 +66,47 @@ pub(crate) fn who(world: &World, asked: &Asked, request: &Request) -> Markup {
     frame("Sign in to the local Discord", &inner)
 }
 
-/// Asks to which server the bot is to be added; only those that the visitor manages are offered.
-pub(crate) fn which_guild(world: &World, asked: &Asked, user: UserId) -> Markup {
-    let guilds: Vec<_> = world
+/// Asks to which server the bot is to be added, and what it may do there. Only servers that the visitor manages are
+/// offered, the one that the application asks for first.
+pub(crate) fn which_guild(world: &World, asked: &Asked, request: &Request, user: UserId) -> Markup {
+    let offered = |id: GuildId| !request.only_this_guild || request.guild.is_none_or(|it| it == id);
+    let mut guilds: Vec<_> = world
         .guilds
         .values()
-        .filter(|guild| guild.permissions(user).manage_guild())
+        .filter(|guild| guild.permissions(user).manage_guild() && offered(guild.id))
+        .collect();
+    guilds.sort_by_key(|guild| request.guild != Some(guild.id));
+    let kept: Asked = asked
+        .iter()
+        .filter(|(key, _)| !matches!(key.as_str(), "as" | "ask" | "pick"))
+        .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let inner = html! {
+        p.quiet { "You are " strong { (shape::user_name(world, user)) } "." }
         @if guilds.is_empty() {
-            p { (shape::user_name(world, user)) " manages no server here." }
+            p.notice {
+                @if request.only_this_guild { "You do not manage the server that this is for." }
+                @else { "You manage no server here." }
+            }
         } @else {
             form method="get" action="/oauth2/authorize" {
-                (carried(asked, "guild_id"))
+                (carried(&kept, ""))
                 input type="hidden" name="as" value=(user);
+                input type="hidden" name="ticked" value="1";
+                fieldset {
+                    legend.label { (world.options.name) " may" }
+                    @for (name, _) in request.permissions.iter_names() {
+                        label.tick {
+                            input type="checkbox" name=(format!("{ALLOW}{name}")) value="1" checked;
+                            (name.replace('_', " ").to_lowercase())
+                        }
+                    }
+                    @if request.permissions.is_empty() { p.quiet { "no more than everyone" } }
+                }
                 p.label { "Add " (world.options.name) " to" }
                 div.choices {
                     @for guild in guilds {
-                        button type="submit" name="guild_id" value=(guild.id) { (guild.name) }
+                        button type="submit" name="pick" value=(guild.id) { (guild.name) }
                     }
                 }
             }

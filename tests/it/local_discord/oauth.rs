@@ -7,12 +7,11 @@ use oauth2::{
     PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _, TokenUrl,
 };
 use serde_json::Value;
-use serenity::model::Permissions;
 use url::Url;
 
 const CALLBACK: &str = "http://127.0.0.1:8787/oauth/callback";
 
-async fn start() -> (LocalDiscord, UserId) {
+pub(super) async fn start() -> (LocalDiscord, UserId) {
     let options = Options {
         redirect_uris: vec![CALLBACK.to_owned()],
         ..Options::default()
@@ -22,7 +21,7 @@ async fn start() -> (LocalDiscord, UserId) {
     (discord, user)
 }
 
-fn browser() -> reqwest::Client {
+pub(super) fn browser() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
@@ -44,7 +43,7 @@ fn authorize_url(discord: &LocalDiscord, extra: &[(&str, &str)]) -> Url {
     url
 }
 
-fn location(answer: &reqwest::Response) -> std::collections::BTreeMap<String, String> {
+pub(super) fn location(answer: &reqwest::Response) -> std::collections::BTreeMap<String, String> {
     assert_eq!(answer.status(), 302);
     let url = Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
     assert!(url.as_str().starts_with(CALLBACK));
@@ -124,6 +123,8 @@ async fn the_code_grant_with_pkce_ends_in_a_token_for_the_user_and_their_servers
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!(listed[0]["id"], guild.to_string());
     assert_eq!(listed[0]["owner"], false);
+    let other = code(&discord, user, &[]).await;
+    let (_, other) = self::exchange(&discord, &[("code", &other)]).await;
     let revoke = browser()
         .post(format!("{base}/api/oauth2/token/revoke"))
         .basic_auth(
@@ -133,6 +134,11 @@ async fn the_code_grant_with_pkce_ends_in_a_token_for_the_user_and_their_servers
         .form_body(&[("token", bearer)]);
     assert_eq!(revoke.send().await.unwrap().status(), 200);
     assert_eq!(json(guilds()).await.0, 401);
+    let other = other["access_token"].as_str().unwrap();
+    let me = browser()
+        .get(format!("{base}/api/v10/users/@me"))
+        .bearer_auth(other);
+    assert_eq!(json(me).await.0, 401, "the whole authorization is over");
 }
 
 /// reqwest's own `form` is behind a feature that the program does not need.
@@ -159,7 +165,7 @@ async fn code(discord: &LocalDiscord, user: UserId, extra: &[(&str, &str)]) -> S
     back["code"].clone()
 }
 
-async fn exchange(discord: &LocalDiscord, changes: &[(&str, &str)]) -> (u16, Value) {
+pub(super) async fn exchange(discord: &LocalDiscord, changes: &[(&str, &str)]) -> (u16, Value) {
     let options = discord.options();
     let id = options.application_id.to_string();
     let mut form = std::collections::BTreeMap::from([
@@ -251,30 +257,4 @@ async fn the_visitor_may_deny_and_a_bad_request_redirects_nobody() {
     let answer = browser().get(url).send().await.unwrap();
     assert_eq!(answer.status(), 400);
     assert!(!answer.headers().contains_key("location"));
-}
-
-#[tokio::test]
-async fn the_invite_adds_the_bot_where_the_visitor_manages_the_server() {
-    let (discord, user) = start().await;
-    let guild = discord.add_guild("Club");
-    discord.kick_bot(guild).unwrap();
-    let owner = discord.owner(guild).unwrap();
-    discord.add_member(guild, user).unwrap();
-    let invite = |user: UserId| {
-        let mut url = Url::parse(&discord.base_url())
-            .unwrap()
-            .join("/oauth2/authorize")
-            .unwrap();
-        url.query_pairs_mut()
-            .append_pair("client_id", &discord.options().application_id.to_string())
-            .append_pair("scope", "bot applications.commands")
-            .append_pair("permissions", &Permissions::MANAGE_ROLES.bits().to_string())
-            .append_pair("guild_id", &guild.to_string())
-            .append_pair("as", &user.to_string());
-        browser().get(url).send()
-    };
-    assert_eq!(invite(user).await.unwrap().status(), 400);
-    assert_eq!(discord.bot_role(guild), None);
-    assert_eq!(invite(owner).await.unwrap().status(), 200);
-    assert!(discord.bot_role(guild).is_some());
 }

@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::header::{COOKIE, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serenity::model::Permissions;
 use url::Url;
 
 use super::grants::{Code, fresh_secret};
@@ -89,8 +90,8 @@ pub(crate) async fn authorize(
         if world.users.get(&user).is_none_or(|known| known.bot) {
             return refuse("There is no such user on the local Discord.");
         }
-        let guild = match invite(world, &asked, &request, user) {
-            Ok(guild) => guild,
+        let invited = match invite(world, &asked, &request, user) {
+            Ok(invited) => invited,
             Err(response) => return *response,
         };
         let Some(_) = request.redirect else {
@@ -103,13 +104,13 @@ pub(crate) async fn authorize(
             redirect_uri: request.redirect_text.clone(),
             challenge: request.challenge.clone(),
             issued: Instant::now(),
-            guild,
+            guild: invited.map(|(guild, _)| guild),
         };
         world.grants.codes.insert(code.clone(), granted);
         let mut pairs = vec![("code", code)];
-        if let Some(guild) = guild {
+        if let Some((guild, permissions)) = invited {
             pairs.push(("guild_id", guild.to_string()));
-            pairs.push(("permissions", request.permissions.bits().to_string()));
+            pairs.push(("permissions", permissions.bits().to_string()));
         }
         let pairs: Vec<_> = pairs
             .iter()
@@ -122,28 +123,38 @@ pub(crate) async fn authorize(
     })
 }
 
-/// With the scope `bot`: adds the bot to the chosen guild, or answers with the page that asks for one.
+/// With the scope `bot`: adds the bot to the chosen guild and returns what it may do there, or answers with the page that
+/// asks for one.
+///
+/// The page's choice is `pick`. A script that says who it is (`as`) may name the guild by `guild_id` and skip the page;
+/// `ask` brings the page all the same.
 fn invite(
     world: &mut World,
     asked: &Asked,
     request: &Request,
     user: UserId,
-) -> Result<Option<GuildId>, Box<Response>> {
+) -> Result<Option<(GuildId, Permissions)>, Box<Response>> {
     if !request.invites_bot() {
         return Ok(None);
     }
-    let chosen: Option<GuildId> = asked.get("guild_id").and_then(|id| id.parse().ok());
+    let picked: Option<GuildId> = asked.get("pick").and_then(|id| id.parse().ok());
+    let by_script = asked.contains_key("as") && !asked.contains_key("ask");
+    let chosen = picked.or(request.guild.filter(|_| by_script));
     let Some(guild) = chosen.and_then(|id| world.guilds.get(&id)) else {
-        return Err(Box::new(document(page::which_guild(world, asked, user))));
+        let page = page::which_guild(world, asked, request, user);
+        return Err(Box::new(document(page)));
     };
+    if request.only_this_guild && request.guild.is_some_and(|only| only != guild.id) {
+        return Err(Box::new(refuse("No other server may be chosen here.")));
+    }
     if !guild.permissions(user).manage_guild() {
         return Err(Box::new(refuse(
             "You need the permission Manage Server there.",
         )));
     }
-    let id = guild.id;
+    let (id, permissions) = (guild.id, request.granted(asked));
     world
-        .invite_bot(id, request.permissions)
+        .invite_bot(id, permissions)
         .map_err(|error| Box::new(refuse(&error.message)))?;
-    Ok(Some(id))
+    Ok(Some((id, permissions)))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use serenity::model::Permissions;
 use url::Url;
 
+use crate::domain::GuildId;
 use crate::sandbox::discord::world::World;
 
 /// Scopes that an application may ask for here.
@@ -28,12 +29,30 @@ pub(crate) struct Request {
     pub(crate) scopes: Vec<String>,
     pub(crate) state: Option<String>,
     pub(crate) challenge: Option<String>,
+    /// What the bot is to be allowed in the server.
     pub(crate) permissions: Permissions,
+    /// The server that the page offers first.
+    pub(crate) guild: Option<GuildId>,
+    /// No other server may be chosen.
+    pub(crate) only_this_guild: bool,
 }
+
+/// How a field is named by which the visitor leaves the bot a permission; its flag's name follows.
+pub(crate) const ALLOW: &str = "allow-";
 
 impl Request {
     pub(crate) fn invites_bot(&self) -> bool {
         self.scopes.iter().any(|scope| scope == "bot")
+    }
+
+    /// What of the permissions the visitor left ticked. A script that brings no ticks grants all of them.
+    pub(crate) fn granted(&self, asked: &Asked) -> Permissions {
+        if !asked.contains_key("ticked") {
+            return self.permissions;
+        }
+        let all = self.permissions.iter_names();
+        all.filter(|(name, _)| asked.contains_key(&format!("{ALLOW}{name}")))
+            .fold(Permissions::empty(), |sum, (_, one)| sum | one)
     }
 }
 
@@ -65,7 +84,12 @@ pub(crate) fn check(world: &World, asked: &Asked) -> Result<Request, String> {
     let only_invite = scopes
         .iter()
         .all(|scope| scope == "bot" || scope == "applications.commands");
-    let redirect_text = field("redirect_uri").unwrap_or_default().to_owned();
+    let mut redirect_text = field("redirect_uri").unwrap_or_default().to_owned();
+    if redirect_text.is_empty() && scopes.iter().any(|scope| scope == "bot") && !only_invite {
+        // Discord then takes the first that is registered.
+        let first = world.options.redirect_uris.first().cloned();
+        redirect_text = first.unwrap_or_default();
+    }
     let registered = world.options.redirect_uris.contains(&redirect_text);
     let redirect = match Url::parse(&redirect_text) {
         Ok(url) if registered => Some(url),
@@ -88,6 +112,8 @@ pub(crate) fn check(world: &World, asked: &Asked) -> Result<Request, String> {
         state: field("state").map(str::to_owned),
         challenge,
         permissions: permissions.ok_or("The permissions are not a number of Discord's.")?,
+        guild: field("guild_id").and_then(|id| id.parse().ok()),
+        only_this_guild: field("disable_guild_select") == Some("true"),
     })
 }
 
@@ -126,9 +152,32 @@ mod tests {
     }
 
     #[test]
+    fn the_visitor_may_take_permissions_off() {
+        let both = (Permissions::MANAGE_ROLES | Permissions::SEND_MESSAGES).bits();
+        let request = checked(&[("scope", "bot"), ("permissions", &both.to_string())]).unwrap();
+        let granted = |names: &[&str]| {
+            let ticks = names
+                .iter()
+                .map(|name| ((*name).to_owned(), "1".to_owned()));
+            request.granted(&ticks.collect())
+        };
+        assert_eq!(granted(&[]).bits(), both, "a script ticks nothing");
+        assert_eq!(granted(&["ticked"]), Permissions::empty());
+        assert_eq!(
+            granted(&["ticked", "allow-SEND_MESSAGES", "allow-ADMINISTRATOR"]),
+            Permissions::SEND_MESSAGES
+        );
+    }
+
+    #[test]
     fn a_bot_invite_needs_no_redirect() {
         assert!(checked(&[("scope", "bot"), ("redirect_uri", "")]).is_ok());
-        assert!(checked(&[("scope", "bot identify"), ("redirect_uri", "")]).is_err());
+        assert!(checked(&[("scope", "identify"), ("redirect_uri", "")]).is_err());
+        let more = checked(&[("scope", "bot identify"), ("redirect_uri", "")]).unwrap();
+        assert_eq!(
+            more.redirect_text, "http://127.0.0.1:8787/oauth/callback",
+            "more than an invite goes to the first registered address"
+        );
         assert!(checked(&[("scope", "bot"), ("permissions", "nonsense")]).is_err());
     }
 }

@@ -130,11 +130,14 @@ fn issue(world: &mut World, token: Token) -> Value {
 pub(crate) fn revoke(world: &mut World, call: &Call) -> Handled {
     let form = authenticated_form(world, call)?;
     let given = form.get("token").map(String::as_str).unwrap_or_default();
-    // RFC 7009: an unknown token is as good as revoked.
-    world
-        .grants
-        .tokens
-        .retain(|access, token| access != given && token.refresh != given);
+    let mut known = world.grants.tokens.iter();
+    let owner = known
+        .find(|(access, token)| *access == given || token.refresh == given)
+        .map(|(_, token)| token.user);
+    // RFC 7009: an unknown token is as good as revoked. Of a known one Discord ends the whole authorization.
+    if let Some(owner) = owner {
+        world.grants.tokens.retain(|_, token| token.user != owner);
+    }
     Ok(Answer::json(&json!({})))
 }
 

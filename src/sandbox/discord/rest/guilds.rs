@@ -1,4 +1,4 @@
-//! Guilds and their roles.
+//! Guilds and their channels.
 use serde_json::Value;
 
 use crate::sandbox::discord::call::{Answer, Call, Handled};
@@ -16,12 +16,6 @@ pub(crate) fn guild(world: &mut World, call: &Call) -> Handled {
         .get("with_counts")
         .is_some_and(|value| value == "true");
     Ok(Answer::json(&shape::guild(guild, counts)))
-}
-
-pub(crate) fn roles(world: &mut World, call: &Call) -> Handled {
-    Ok(Answer::json(&shape::roles(
-        world.guild_of_bot(call.guild()?)?,
-    )))
 }
 
 pub(crate) fn channels(world: &mut World, call: &Call) -> Handled {

@@ -24,7 +24,7 @@ pub(super) fn respond(status: StatusCode, kind: &'static str, body: String) -> R
 
 pub(super) fn succeed(answer: Answer) -> Response<Body> {
     match answer.body {
-        Some(body) => respond(answer.status, "application/json", body),
+        Some(body) => respond(answer.status, answer.kind, body),
         None => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = answer.status;

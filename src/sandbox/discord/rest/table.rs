@@ -1,5 +1,5 @@
 //! Which handler answers which route.
-use super::{channels, commands, guilds, members, responses, users};
+use super::{channels, commands, guilds, invites, members, responses, roles, users};
 use crate::sandbox::discord::call::{Call, Handled};
 use crate::sandbox::discord::oauth::token;
 use crate::sandbox::discord::route::Route;
@@ -21,7 +21,13 @@ pub(super) fn handler(route: Route) -> Handler {
         Route::ExchangeToken => token::exchange,
         Route::RevokeToken => token::revoke,
         Route::GetGuild => guilds::guild,
-        Route::GetGuildRoles => guilds::roles,
+        Route::GetGuildRoles => roles::list,
+        Route::GetGuildRole => roles::get,
+        Route::GetRoleMemberCounts => roles::member_counts,
+        Route::CreateGuildRole => roles::create,
+        Route::MoveGuildRoles => roles::reorder,
+        Route::EditGuildRole => roles::edit,
+        Route::DeleteGuildRole => roles::delete,
         Route::GetGuildChannels => guilds::channels,
         Route::ListMembers => members::list,
         Route::SearchMembers => members::search,
@@ -49,6 +55,11 @@ pub(super) fn handler(route: Route) -> Handler {
         Route::GetFollowup => responses::get,
         Route::EditFollowup => responses::edit,
         Route::DeleteFollowup => responses::delete,
+        Route::CreateInvite => invites::create,
+        Route::GetInvite => invites::get,
+        Route::DeleteInvite => invites::delete,
+        Route::GetInviteTargets => invites::targets,
+        Route::GetInviteTargetsJob => invites::targets_job,
         Route::GetChannel => channels::channel,
         Route::ListMessages => channels::list,
         Route::CreateMessage => channels::create,

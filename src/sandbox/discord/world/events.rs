@@ -40,11 +40,10 @@ impl World {
         }
         let role = Role {
             name,
-            color: 0,
             permissions,
-            position: 1,
             managed: true,
             bot: Some(bot),
+            ..Role::default()
         };
         guild.insert_role(role_id, role);
         let member = Member {
@@ -111,40 +110,20 @@ impl World {
         Ok(())
     }
 
-    /// Says that a role was created or changed.
-    pub(crate) fn role_changed(
-        &mut self,
-        event: &str,
-        id: GuildId,
-        role: RoleId,
-    ) -> Result<(), ApiError> {
-        let guild = self.guilds.get(&id).ok_or_else(ApiError::unknown_guild)?;
-        let data = json!({ "guild_id": id, "role": shape::role(role, guild.role(role)?) });
-        self.tell(id, GatewayIntents::GUILDS, event, &data);
-        Ok(())
-    }
-
-    pub(crate) fn delete_role(&mut self, id: GuildId, role: RoleId) -> Result<(), ApiError> {
+    /// The server is deleted by its owner, with all that is in it.
+    pub(crate) fn delete_guild(&mut self, id: GuildId) -> Result<(), ApiError> {
+        let data = json!({ "id": id });
+        self.tell(id, GatewayIntents::GUILDS, "GUILD_DELETE", &data);
         let guild = self
             .guilds
-            .get_mut(&id)
+            .remove(&id)
             .ok_or_else(ApiError::unknown_guild)?;
-        let gone = guild
-            .roles
-            .remove(&role)
-            .ok_or_else(ApiError::unknown_role)?;
-        for other in guild
-            .roles
-            .values_mut()
-            .filter(|other| other.position > gone.position)
-        {
-            other.position -= 1;
-        }
-        for member in guild.members.values_mut() {
-            member.roles.retain(|other| *other != role);
-        }
-        let data = json!({ "guild_id": id, "role_id": role });
-        self.tell(id, GatewayIntents::GUILDS, "GUILD_ROLE_DELETE", &data);
+        self.commands.retain(|(of, _), _| *of != Some(id));
+        self.invites.retain(|_, invite| invite.guild != id);
+        self.messages
+            .retain(|(channel, _), _| !guild.channels.contains(channel));
+        self.channels
+            .retain(|channel, _| !guild.channels.contains(channel));
         Ok(())
     }
 
