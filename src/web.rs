@@ -10,6 +10,7 @@ mod error;
 mod handover;
 mod health;
 mod layers;
+mod limit;
 mod link;
 mod oauth;
 mod params;
@@ -198,7 +199,7 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
     let guarded = |routes: Router<Arc<Site>>| {
         routes
             .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
-            .layer(from_fn_with_state(Arc::clone(&site), layers::limit))
+            .layer(from_fn_with_state(Arc::clone(&site), limit::limit))
     };
     let limited = Router::new()
         .merge(verify::router())

@@ -269,3 +269,6 @@ impl Checkout<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use super::context::{Context, Plans, Roles, terms};
 use super::format::{listed, short};
 use super::shell::{self, Tab};
 use super::wallet;
-use crate::domain::{Gate, GateMatch, GateOrigin, ModuleAddress, PlanId};
+use crate::domain::{Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId};
 use crate::merchants::{PlanRow, Refusal, TestOutcome};
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -46,10 +46,8 @@ async fn page(
     managing: Managing,
     Asked(query): Asked<Query>,
 ) -> Response {
-    match show(site, managing, query).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let shown = show(Arc::clone(&site), managing, query).await;
+    shell::or_refusal(&site, shown)
 }
 
 async fn show(site: Arc<Site>, managing: Managing, query: Query) -> Result<Response, Failure> {
@@ -233,7 +231,7 @@ async fn undo(State(site): State<Arc<Site>>, Managing(manager, _): Managing) -> 
     let here = Tab::Gates.path(manager.guild);
     match site.state.merchants.undo(&manager).await {
         Ok(()) => shell::done(&format!("{here}?done=undone")),
-        Err(refusal) => shell::refused(&site, refusal.into(), &here),
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
     }
 }
 
@@ -242,13 +240,18 @@ async fn ask_to_delete(
     managing: Managing,
     GatePath(gate): GatePath,
 ) -> Response {
-    let context = match Context::load(site, managing).await {
-        Ok(context) => context,
-        Err(failure) => return failure.into_response(),
-    };
-    let Some(gate) = context.gates.iter().find(|one| one.id == gate) else {
-        return Failure::from(Refusal::NotFound).into_response();
-    };
+    let shown = confirm_delete(Arc::clone(&site), managing, gate).await;
+    shell::or_refusal(&site, shown)
+}
+
+async fn confirm_delete(
+    site: Arc<Site>,
+    managing: Managing,
+    gate: GateId,
+) -> Result<Response, Failure> {
+    let context = Context::load(site, managing).await?;
+    let gate = context.gates.iter().find(|one| one.id == gate);
+    let gate = gate.ok_or(Refusal::NotFound)?;
     let (roles, plans) = tokio::join!(context.roles(), context.plans());
     let inner = html! {
         section.panel.warn {
@@ -263,7 +266,12 @@ async fn ask_to_delete(
             }
         }
     };
-    shell::page(&context, Tab::Gates, "Remove a mapping", &inner)
+    Ok(shell::page(
+        &context,
+        Tab::Gates,
+        "Remove a mapping",
+        &inner,
+    ))
 }
 
 async fn delete(
@@ -274,7 +282,7 @@ async fn delete(
     let here = Tab::Gates.path(manager.guild);
     match site.state.merchants.delete_gate(&manager, gate).await {
         Ok(()) => shell::done(&format!("{here}?done=deleted")),
-        Err(refusal) => shell::refused(&site, refusal.into(), &here),
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
     }
 }
 
@@ -284,18 +292,18 @@ async fn test(
     managing: Managing,
     GatePath(gate): GatePath,
 ) -> Response {
-    let context = match Context::load(site, managing).await {
-        Ok(context) => context,
-        Err(failure) => return failure.into_response(),
-    };
+    let shown = try_gate(Arc::clone(&site), managing, gate).await;
+    shell::or_refusal(&site, shown)
+}
+
+async fn try_gate(site: Arc<Site>, managing: Managing, gate: GateId) -> Result<Response, Failure> {
+    let context = Context::load(site, managing).await?;
     let here = Tab::Gates.path(context.guild());
-    match context.merchants().test(&context.manager, gate).await {
-        Ok(outcome) => {
-            let inner = tested(&outcome, &here);
-            shell::page(&context, Tab::Gates, "Test", &inner)
-        }
-        Err(refusal) => shell::refused(&context.site, refusal.into(), &here),
-    }
+    let inner = match context.merchants().test(&context.manager, gate).await {
+        Ok(outcome) => tested(&outcome, &here),
+        Err(refusal) => return Ok(shell::refused(&context.site, &refusal.into(), &here)),
+    };
+    Ok(shell::page(&context, Tab::Gates, "Test", &inner))
 }
 
 fn tested(outcome: &TestOutcome, here: &str) -> Markup {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -43,7 +43,7 @@ async fn home(
     };
     match signed_in(&site, &session, done.as_deref()).await {
         Ok(inner) => shell::plain(&site, StatusCode::OK, true, "Your servers", &inner),
-        Err(failure) => failure.into_response(),
+        Err(failure) => shell::refused(&site, &failure, "/dashboard"),
     }
 }
 

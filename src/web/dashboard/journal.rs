@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
 
@@ -29,10 +29,8 @@ async fn page(
     managing: Managing,
     Asked(after): Asked<After>,
 ) -> Response {
-    match show(site, managing, &after).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let shown = show(Arc::clone(&site), managing, &after).await;
+    shell::or_refusal(&site, shown)
 }
 
 async fn show(site: Arc<Site>, managing: Managing, after: &After) -> Result<Response, Failure> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum_extra::extract::Form;
 use maud::{Markup, html};
@@ -141,10 +141,8 @@ async fn form(
     managing: Managing,
     AskedList(fields): AskedList<Fields>,
 ) -> Response {
-    match show(site, managing, fields).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let shown = show(Arc::clone(&site), managing, fields).await;
+    shell::or_refusal(&site, shown)
 }
 
 async fn show(
@@ -161,7 +159,7 @@ async fn show(
     let Ok(module) = fields.module.trim().parse::<ModuleAddress>() else {
         return Ok(shell::refused(
             &context.site,
-            Refusal::NotAnAddress.into(),
+            &Refusal::NotAnAddress.into(),
             &here,
         ));
     };
@@ -305,7 +303,7 @@ async fn create_role(
             };
             shell::done(&format!("{here}/preview?{}", fields.query()))
         }
-        Err(refusal) => shell::refused(&site, refusal.into(), &here),
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
 use url::form_urlencoded;
@@ -28,10 +28,8 @@ async fn page(
     managing: Managing,
     Asked(search): Asked<Search>,
 ) -> Response {
-    match show(site, managing, search).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let shown = show(Arc::clone(&site), managing, search).await;
+    shell::or_refusal(&site, shown)
 }
 
 async fn show(site: Arc<Site>, managing: Managing, search: Search) -> Result<Response, Failure> {

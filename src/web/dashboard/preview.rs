@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum_extra::extract::Form;
 use maud::{Markup, html};
@@ -39,10 +39,8 @@ async fn preview(
     managing: Managing,
     AskedList(fields): AskedList<Fields>,
 ) -> Response {
-    match show(site, managing, fields).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let shown = show(Arc::clone(&site), managing, fields).await;
+    shell::or_refusal(&site, shown)
 }
 
 async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Response, Failure> {
@@ -51,7 +49,7 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
     let replaces = fields.replaces()?;
     let draft = match fields.draft() {
         Ok(draft) => draft,
-        Err(refusal) => return Ok(shell::refused(&context.site, refusal.into(), &back)),
+        Err(refusal) => return Ok(shell::refused(&context.site, &refusal.into(), &back)),
     };
     let (roles, plans) = tokio::join!(context.roles(), context.plans());
     let shown = match context
@@ -62,7 +60,7 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
         Ok(shown) => Ok(shown),
         // Nobody can be counted yet, and nobody loses a role before everything is read: the mapping can be saved.
         Err(Refusal::NotRead(why)) => Err(why),
-        Err(refusal) => return Ok(shell::refused(&context.site, refusal.into(), &back)),
+        Err(refusal) => return Ok(shell::refused(&context.site, &refusal.into(), &back)),
     };
     let settings = context.merchants().settings(context.guild()).await?;
     let inner = html! {
@@ -203,11 +201,13 @@ async fn save(
     .await;
     match saved {
         Ok(gate) => shell::done(&format!("{here}?done=saved#gate-{gate}")),
-        Err(refusal @ Refusal::Dangerous { .. }) => match Context::load(site, managing).await {
-            Ok(context) => ask_again(&context, &fields, form.manual_roles, &refusal),
-            Err(failure) => failure.into_response(),
-        },
-        Err(refusal) => shell::refused(&site, refusal.into(), &here),
+        Err(refusal @ Refusal::Dangerous { .. }) => {
+            match Context::load(Arc::clone(&site), managing).await {
+                Ok(context) => ask_again(&context, &fields, form.manual_roles, &refusal),
+                Err(failure) => shell::refused(&site, &failure, &here),
+            }
+        }
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum_extra::extract::Form;
 use maud::{Markup, html};
@@ -35,10 +35,8 @@ async fn page(
     managing: Managing,
     Asked(Done { done }): Asked<Done>,
 ) -> Response {
-    match show(site, managing, done.as_deref()).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let shown = show(Arc::clone(&site), managing, done.as_deref()).await;
+    shell::or_refusal(&site, shown)
 }
 
 async fn show(
@@ -294,7 +292,7 @@ async fn save(
     };
     match saved.await {
         Ok(()) => shell::done(&format!("{here}?done=settings")),
-        Err(refusal) => shell::refused(&site, refusal.into(), &here),
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
     }
 }
 
@@ -320,6 +318,6 @@ async fn disconnect(
         .await
     {
         Ok(()) => shell::done("/dashboard?done=disconnected"),
-        Err(refusal) => shell::refused(&site, refusal.into(), &here),
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
     }
 }

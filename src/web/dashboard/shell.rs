@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::Site;
 use super::super::api::Failure;
+use super::super::error::WebError;
 use super::super::view;
 use super::context::Context;
 use crate::domain::GuildId;
@@ -119,12 +120,16 @@ fn top(is_signed_in: bool) -> Markup {
 }
 
 /// Why something was not done, with the way back.
-pub(super) fn refused(site: &Site, failure: Failure, back: &str) -> Response {
-    // The same page for everything that is not there or not theirs.
-    if let Failure::Refused(Refusal::NotFound) | Failure::Web(_) = failure {
-        return failure.into_response();
-    }
+pub(super) fn refused(site: &Site, failure: &Failure, back: &str) -> Response {
     failure.log();
+    match failure {
+        // The same page for everything that is not there or not theirs.
+        Failure::Refused(Refusal::NotFound) => {
+            return view::refusal(site.settings(), WebError::NoServer);
+        }
+        Failure::Web(error) => return view::refusal(site.settings(), *error),
+        Failure::Refused(_) => {}
+    }
     let inner = html! {
         section.panel.problem role="alert" {
             p { (failure.message()) }
@@ -132,6 +137,11 @@ pub(super) fn refused(site: &Site, failure: Failure, back: &str) -> Response {
         p { a.button.main href=(back) { "Back" } }
     };
     plain(site, failure.status(), true, "This was not done", &inner)
+}
+
+/// A page, or why it cannot be shown.
+pub(super) fn or_refusal(site: &Site, shown: Result<Response, Failure>) -> Response {
+    shown.unwrap_or_else(|failure| refused(site, &failure, "/dashboard"))
 }
 
 /// After a post: the page `to`, so that reloading it posts nothing again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum_extra::extract::Form;
 use maud::{Markup, html};
@@ -41,10 +41,8 @@ async fn page(
     managing: Managing,
     Asked(Done { done }): Asked<Done>,
 ) -> Response {
-    match show(site, managing, done.as_deref()).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let shown = show(Arc::clone(&site), managing, done.as_deref()).await;
+    shell::or_refusal(&site, shown)
 }
 
 async fn show(
@@ -308,7 +306,7 @@ async fn approve(
     match site.state.merchants.approve(&manager, role_id).await {
         // Somebody else approved them a moment ago, or they came to nothing.
         Ok(_) | Err(Refusal::NothingHeld) => shell::done(&format!("{here}?done=approved")),
-        Err(refusal) => shell::refused(&site, refusal.into(), &here),
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
     }
 }
 

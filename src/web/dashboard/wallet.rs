@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use maud::{Markup, html};
@@ -134,7 +134,7 @@ async fn page(
             let inner = panel(&owned, own_path(&next));
             shell::plain(&site, StatusCode::OK, true, "Your wallet", &inner)
         }
-        Err(failure) => failure.into_response(),
+        Err(failure) => shell::refused(&site, &failure, "/dashboard"),
     }
 }
 
