@@ -43,7 +43,8 @@ pub use profile::MemberProfile;
 pub use server::hierarchy;
 
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleId, UserId,
+    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId,
+    UserId,
 };
 use crate::text;
 use shared::Shared;
@@ -222,6 +223,22 @@ impl Discord {
             self.shared
                 .change(intent.change.guild, |state| state.queue.put(intent, now));
         }
+    }
+
+    /// Changes a role now, past the queue: for tests that a person waits for. `reason` goes to the server's audit log.
+    ///
+    /// # Errors
+    /// See [`Failure`]; never a rate limit.
+    pub async fn change_now(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        role: RoleId,
+        action: RoleAction,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let request = worker::role_request(action, guild, user, role, &format!("amser: {reason}"));
+        self.shared.rest.bytes(request).await.map(drop)
     }
 
     /// Stops sending a change that is not wanted any more; it may have been made.

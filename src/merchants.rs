@@ -31,7 +31,7 @@ mod wallet;
 use std::sync::Arc;
 
 use alloy::primitives::Address;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::journal::{JournalPage, JournalRow};
 pub use self::plans::PlanRow;
@@ -103,6 +103,22 @@ impl Merchants {
         (self.inputs().clock)()
     }
 
+    /// `[policy]`: what a server follows where it sets nothing.
+    pub fn default_policy(&self) -> Policy {
+        *self.inputs().policy.borrow()
+    }
+
+    /// Asks the loop that decides about roles.
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.inputs().questions.send(question(answer)).await;
+        asked.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())
+    }
+
     /// Works on the store, off the async threads.
     async fn with_store<T: Send + 'static>(
         &self,
@@ -113,6 +129,11 @@ impl Merchants {
         done.map_err(|error| Refusal::Internal(error.into()))?
             .map_err(Refusal::Internal)
     }
+}
+
+/// The answer never came: the loop is gone.
+fn stopping() -> Refusal {
+    Refusal::Internal(anyhow::anyhow!("the service is stopping"))
 }
 
 impl std::fmt::Debug for Merchants {

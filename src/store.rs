@@ -7,6 +7,7 @@ mod codec;
 mod ended;
 mod forgotten;
 mod gates;
+mod history;
 mod ingest;
 mod journal;
 mod ledger;

@@ -1,11 +1,11 @@
 //! A server's members, and the removals that wait for a manager.
 
-use super::{Manager, Merchants, Refusal, unbuilt};
-use crate::domain::{MemberPage, MemberState, RoleId};
+use super::{Manager, Merchants, Refusal};
+use crate::domain::{Approved, MemberPage, MemberState, MembersQuery, Question, RoleId};
 
 impl Merchants {
-    /// A page of the server's members: subscribers of its plans, and who holds roles of ours. `query`: part of a name, or an
-    /// id; `after`: what the page before gave as `next`.
+    /// A page of the server's members: subscribers of its plans, and who holds roles of ours. `query`: part of a name, or the
+    /// beginning of an id; `after`: what the page before gave as `next`.
     ///
     /// # Errors
     /// [`Refusal::Internal`] while the service stops.
@@ -16,8 +16,18 @@ impl Merchants {
         query: &str,
         after: Option<&str>,
     ) -> Result<MemberPage, Refusal> {
-        let _ = (manager, filter, query, after);
-        Err(unbuilt())
+        let guild = manager.guild;
+        let query = MembersQuery {
+            filter,
+            text: query.to_owned(),
+            after: after.map(str::to_owned),
+        };
+        self.ask(|answer| Question::Members {
+            guild,
+            query,
+            answer,
+        })
+        .await
     }
 
     /// Lets the stopped removals of a role through, once; how many.
@@ -25,7 +35,16 @@ impl Merchants {
     /// # Errors
     /// [`Refusal::NothingHeld`].
     pub async fn approve(&self, manager: &Manager, role: RoleId) -> Result<usize, Refusal> {
-        let _ = (manager, role);
-        Err(unbuilt())
+        let (guild, by) = (manager.guild, manager.user);
+        let approved = self.ask(|answer| Question::Approve {
+            guild,
+            role,
+            by,
+            answer,
+        });
+        match approved.await? {
+            Approved::Released { removals } => Ok(removals),
+            Approved::NothingHeld => Err(Refusal::NothingHeld),
+        }
     }
 }

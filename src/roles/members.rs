@@ -312,3 +312,6 @@ fn of(people: &People, because: Because) -> Option<Reason> {
     let holding = held.find(|one| (one.module, one.id) == (module, id))?;
     Some((wallet, *holding, access))
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,3 +227,6 @@ fn holders(
     }
     holders
 }
+
+#[cfg(test)]
+mod tests;

@@ -380,3 +380,6 @@ fn append(
     };
     acts::append(transaction, &ActEntry { at, guild, by, act })
 }
+
+#[cfg(test)]
+mod tests;
