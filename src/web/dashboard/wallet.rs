@@ -152,7 +152,7 @@ async fn challenge(
     let next = own_path(&next);
     let message = match give_out(&site, session.user, &address).await {
         Ok(message) => message,
-        Err(error) => return refused(&site, error.into(), next),
+        Err(failure) => return refused(&site, failure, next),
     };
     let inner = html! {
         form.panel.stack method="post" action="/dashboard/wallet/signature" {
