@@ -80,7 +80,11 @@ async fn perform(world: &World, action: &Action) -> anyhow::Result<String> {
     Ok(match action {
         Action::LinkWallet { user_id } => {
             world.link(*user_id).await?;
-            format!("{} linked {}.", name(user_id), world.wallet(*user_id).address())
+            format!(
+                "{} linked {}.",
+                name(user_id),
+                world.wallet(*user_id).address()
+            )
         }
         Action::UnlinkWallet { user_id } => {
             let (store, user) = (world.store.clone(), *user_id);
@@ -114,20 +118,29 @@ async fn perform(world: &World, action: &Action) -> anyhow::Result<String> {
         Action::FailPayment { user_id } => {
             let id = due(world, *user_id).await?;
             let failed = chain.fail(module, id).await?;
-            anyhow::ensure!(failed.reason != 0, "The payment went through without an allowance.");
+            anyhow::ensure!(
+                failed.reason != 0,
+                "The payment went through without an allowance."
+            );
             let why = failure(FailureReason(failed.reason));
             format!("{}'s payment failed: {why}.", name(user_id))
         }
         Action::Pause { user_id } => {
-            chain.pause(module, subscription(world, *user_id).await?).await?;
+            chain
+                .pause(module, subscription(world, *user_id).await?)
+                .await?;
             format!("{} paused.", name(user_id))
         }
         Action::Resume { user_id } => {
-            chain.resume(module, subscription(world, *user_id).await?).await?;
+            chain
+                .resume(module, subscription(world, *user_id).await?)
+                .await?;
             format!("{} resumed.", name(user_id))
         }
         Action::Cancel { user_id } => {
-            chain.cancel(module, subscription(world, *user_id).await?).await?;
+            chain
+                .cancel(module, subscription(world, *user_id).await?)
+                .await?;
             format!("{} cancelled.", name(user_id))
         }
         Action::PassUntilDue { user_id } => {
@@ -182,7 +195,10 @@ fn paid(execution: Execution, name: &str) -> anyhow::Result<String> {
 
 async fn passed(world: &World, before: u64) -> anyhow::Result<String> {
     let now = world.chain.head().await?.timestamp;
-    anyhow::ensure!(now > before, "That time has come already; the clock stays where it is.");
+    anyhow::ensure!(
+        now > before,
+        "That time has come already; the clock stays where it is."
+    );
     let text = format!(
         "{} passed on the chain; its clock says {}.",
         span(now - before),
@@ -202,7 +218,10 @@ async fn reorganise(world: &World, depth: u64) -> anyhow::Result<String> {
     let events = world.discord.blocks_above(head.number - depth).len();
     chain.reorg_to_others(depth).await?;
     let changed = chain.block(first).await?.hash != before;
-    anyhow::ensure!(changed, "The chain did not change: its new blocks are the same as the old ones.");
+    anyhow::ensure!(
+        changed,
+        "The chain did not change: its new blocks are the same as the old ones."
+    );
     let text = reorganised(depth, events);
     world.discord.happened(Happening::Chain, text.clone());
     Ok(text)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{
@@ -18,7 +19,6 @@ use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
-use axum::Router;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -56,7 +56,12 @@ pub(super) fn router(
     merchant: UserId,
     chain_id: u64,
 ) -> Router {
-    let script = async || file("text/javascript; charset=utf-8", include_str!("front/wallet.js"));
+    let script = async || {
+        file(
+            "text/javascript; charset=utf-8",
+            include_str!("front/wallet.js"),
+        )
+    };
     let style = async || file("text/css; charset=utf-8", include_str!("front/wallet.css"));
     let front = Front {
         service: service
@@ -83,7 +88,8 @@ pub(super) async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -182,7 +188,9 @@ async fn forward(State(front): State<Arc<Front>>, mut request: Request) -> Respo
 
 /// A page with the sandbox's wallet in it, and with ways back that lead to the local Discord.
 fn with_wallet(page: &str, discord: &LocalDiscord, visitor: Option<UserId>) -> String {
-    let name = visitor.map(|user| discord.user_name(user)).unwrap_or_default();
+    let name = visitor
+        .map(|user| discord.user_name(user))
+        .unwrap_or_default();
     let head = maud::html! {
         link rel="stylesheet" href="/sandbox/wallet.css";
         script type="module" src="/sandbox/wallet.js" data-visitor=(name) data-sandbox=(discord.base_url()) {}

@@ -55,7 +55,8 @@ pub(crate) struct Subscribed {
 impl Subscribed {
     /// When access ends unless something is paid before, if it is open.
     pub(crate) fn ends(&self, now: u64) -> Option<u64> {
-        let open = matches!(self.status, Status::Active | Status::Exhausted) && self.failed.is_none();
+        let open =
+            matches!(self.status, Status::Active | Status::Exhausted) && self.failed.is_none();
         let end = self.last_paid + self.plan.interval + self.plan.grace_period;
         (open && now <= end).then_some(end)
     }
@@ -92,14 +93,23 @@ pub(crate) fn terms(plan_id: &str, plan: &Plan) -> String {
 /// The lines under a member's name.
 pub(crate) fn lines(member: &Member, now: u64) -> Vec<String> {
     let mut lines = vec![match &member.wallet {
-        Some(wallet) => format!("Wallet `{}…{}` is linked.", &wallet[..6], &wallet[wallet.len() - 4..]),
+        Some(wallet) => format!(
+            "Wallet `{}…{}` is linked.",
+            &wallet[..6],
+            &wallet[wallet.len() - 4..]
+        ),
         None => "No wallet is linked.".to_owned(),
     }];
     let Some(one) = &member.subscription else {
         lines.push("No subscription.".to_owned());
         return lines;
     };
-    lines.push(format!("{}. Subscription {}: {}", terms(&one.plan_id, &one.plan), one.id, state(one, now)));
+    lines.push(format!(
+        "{}. Subscription {}: {}",
+        terms(&one.plan_id, &one.plan),
+        one.id,
+        state(one, now)
+    ));
     lines
 }
 
@@ -126,7 +136,11 @@ fn state(one: &Subscribed, now: u64) -> String {
             } else {
                 ""
             };
-            format!("**paid** until {}, then grace until {}.{last}", moment(paid_until), moment(end))
+            format!(
+                "**paid** until {}, then grace until {}.{last}",
+                moment(paid_until),
+                moment(end)
+            )
         }
     }
 }
@@ -147,32 +161,70 @@ pub(crate) fn offer(member: &Member, label: &str, action: &str, says: &str) -> O
 pub(crate) fn offers(member: &Member, now: u64) -> Vec<Offer> {
     let offer = |label: &str, action: &str, says: &str| offer(member, label, action, says);
     let mut offers = Vec::new();
-    let subscribe = || offer("Subscribe", "subscribe", "Subscribes to the plan; the first payment is due at once");
+    let subscribe = || {
+        offer(
+            "Subscribe",
+            "subscribe",
+            "Subscribes to the plan; the first payment is due at once",
+        )
+    };
     match &member.subscription {
         None => offers.push(subscribe()),
         Some(one) => match one.status {
             Status::Cancelled => offers.push(subscribe()),
             Status::Blocked => {}
             Status::Paused => {
-                offers.push(offer("Resume", "resume", "The subscriber resumes the subscription"));
-                offers.push(offer("Cancel", "cancel", "The subscriber ends the subscription for good"));
+                offers.push(offer(
+                    "Resume",
+                    "resume",
+                    "The subscriber resumes the subscription",
+                ));
+                offers.push(offer(
+                    "Cancel",
+                    "cancel",
+                    "The subscriber ends the subscription for good",
+                ));
             }
             _ => {
                 if one.is_due(now) {
-                    offers.push(offer("Pay", "pay", "A keeper executes the payment that is due, and it succeeds"));
-                    offers.push(offer("Fail payment", "fail_payment", "The wallet takes its allowance away, then a keeper tries the payment"));
+                    offers.push(offer(
+                        "Pay",
+                        "pay",
+                        "A keeper executes the payment that is due, and it succeeds",
+                    ));
+                    offers.push(offer(
+                        "Fail payment",
+                        "fail_payment",
+                        "The wallet takes its allowance away, then a keeper tries the payment",
+                    ));
                 } else {
                     offers.push(until_due(member, one, now));
                 }
-                offers.push(offer("Pause", "pause", "The subscriber suspends the subscription"));
-                offers.push(offer("Cancel", "cancel", "The subscriber ends the subscription for good"));
+                offers.push(offer(
+                    "Pause",
+                    "pause",
+                    "The subscriber suspends the subscription",
+                ));
+                offers.push(offer(
+                    "Cancel",
+                    "cancel",
+                    "The subscriber ends the subscription for good",
+                ));
             }
         },
     }
     offers.push(if member.wallet.is_some() {
-        offer("Unlink wallet", "unlink_wallet", "Takes the wallet from the member")
+        offer(
+            "Unlink wallet",
+            "unlink_wallet",
+            "Takes the wallet from the member",
+        )
     } else {
-        offer("Link without signing", "link_wallet", "Links a wallet as only a sandbox may; /verify is the real way")
+        offer(
+            "Link without signing",
+            "link_wallet",
+            "Links a wallet as only a sandbox may; /verify is the real way",
+        )
     });
     offers
 }
@@ -200,7 +252,10 @@ pub(crate) fn ends_by(members: &[Member], now: u64, seconds: u64) -> String {
     if ending.is_empty() {
         "ends nobody's access".to_owned()
     } else {
-        format!("ends the access of {}", crate::sandbox::words::list(&ending))
+        format!(
+            "ends the access of {}",
+            crate::sandbox::words::list(&ending)
+        )
     }
 }
 
@@ -246,21 +301,31 @@ mod tests {
     }
 
     fn labels(member: &Member, now: u64) -> Vec<String> {
-        offers(member, now).into_iter().map(|one| one.label).collect()
+        offers(member, now)
+            .into_iter()
+            .map(|one| one.label)
+            .collect()
     }
 
     #[test]
     fn the_card_tells_the_state_and_the_plans_facts() {
         let text = |status, now| lines(&member(Some(status)), now).join(" ");
         let paid = text(Status::Active, 2_000);
-        assert!(paid.contains("$5.00 every day, with 2 hours of grace"), "{paid}");
+        assert!(
+            paid.contains("$5.00 every day, with 2 hours of grace"),
+            "{paid}"
+        );
         assert!(paid.contains("**paid** until <t:87400:f>"), "{paid}");
         assert!(text(Status::Active, 90_000).contains("**in grace** until <t:94600:f>"));
         assert!(text(Status::Paused, 2_000).contains("**paused**"));
         assert!(text(Status::Cancelled, 2_000).contains("**cancelled**"));
         let mut failed = member(Some(Status::Active));
         failed.subscription.as_mut().unwrap().failed = Some(FailureReason(7));
-        assert!(lines(&failed, 90_000).join(" ").contains("**payment failed**: the wallet"));
+        assert!(
+            lines(&failed, 90_000)
+                .join(" ")
+                .contains("**payment failed**: the wallet")
+        );
         assert_eq!(lines(&member(None), 0)[1], "No subscription.");
     }
 
@@ -270,7 +335,10 @@ mod tests {
         let waiting = labels(&member(Some(Status::Active)), 1_000);
         assert_eq!(waiting[0], "Let 1 day pass, until a payment is due");
         assert!(!waiting.contains(&"Pay".to_owned()));
-        assert_eq!(labels(&member(Some(Status::Active)), 87_400)[..2], ["Pay", "Fail payment"]);
+        assert_eq!(
+            labels(&member(Some(Status::Active)), 87_400)[..2],
+            ["Pay", "Fail payment"]
+        );
         assert_eq!(labels(&member(Some(Status::Paused)), 1_000)[0], "Resume");
     }
 
@@ -278,8 +346,14 @@ mod tests {
     fn letting_time_pass_says_whose_access_it_ends() {
         let members = [member(Some(Status::Active)), member(None)];
         assert_eq!(ends_by(&members, 1_000, 3_600), "ends nobody's access");
-        assert_eq!(ends_by(&members, 1_000, 86_400 + 7_200), "ends nobody's access");
-        assert_eq!(ends_by(&members, 1_000, 86_400 + 7_201), "ends the access of ada");
+        assert_eq!(
+            ends_by(&members, 1_000, 86_400 + 7_200),
+            "ends nobody's access"
+        );
+        assert_eq!(
+            ends_by(&members, 1_000, 86_400 + 7_201),
+            "ends the access of ada"
+        );
         assert_eq!(ends_by(&members, 999_999, 86_400), "ends nobody's access");
     }
 }

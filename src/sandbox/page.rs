@@ -86,7 +86,11 @@ fn file(kind: &'static str, text: &'static str) -> ([(HeaderName, &'static str);
 }
 
 async fn everyone(State(discord): State<LocalDiscord>) -> Response {
-    document(discord.shared.read(|world| view::page(world, View::Everyone)))
+    document(
+        discord
+            .shared
+            .read(|world| view::page(world, View::Everyone)),
+    )
 }
 
 #[derive(Deserialize)]
@@ -105,7 +109,11 @@ async fn member(
 }
 
 async fn merchant(State(discord): State<LocalDiscord>) -> Response {
-    document(discord.shared.read(|world| view::page(world, View::Merchant)))
+    document(
+        discord
+            .shared
+            .read(|world| view::page(world, View::Merchant)),
+    )
 }
 
 /// "Back to Discord" leads here: to the way that the visitor is on.

@@ -56,20 +56,18 @@ impl Painter {
         let merchant = self.merchant(world).await?;
         let seller = Person {
             lines: vec![
-                format!("Wallet `{}` made the plans.", world.wallet(world.merchant).address()),
+                format!(
+                    "Wallet `{}` made the plans.",
+                    world.wallet(world.merchant).address()
+                ),
                 format!("Sells {}.", terms(&world.plan.to_string(), &plan)),
             ],
             offers: Vec::new(),
             steps: merchant_steps(&merchant),
         };
         people.insert(world.merchant, seller);
-        let passing = TIMES.map(|(label, seconds)| {
-            (
-                label.to_owned(),
-                seconds,
-                ends_by(&members, now, seconds),
-            )
-        });
+        let passing = TIMES
+            .map(|(label, seconds)| (label.to_owned(), seconds, ends_by(&members, now, seconds)));
         Ok(Picture {
             facts: facts(head, machine_time().0),
             head: head.number,
@@ -82,7 +80,11 @@ impl Painter {
                 terms: terms(&world.plan.to_string(), &plan),
             }],
             merchant: Some(world.merchant),
-            service: world.public_url().to_string().trim_end_matches('/').to_owned(),
+            service: world
+                .public_url()
+                .to_string()
+                .trim_end_matches('/')
+                .to_owned(),
         })
     }
 
@@ -147,8 +149,8 @@ async fn member(world: &World, user: UserId) -> anyhow::Result<Member> {
 async fn subscribed(world: &World, id: U256) -> anyhow::Result<Subscribed> {
     let state = world.chain.subscription(world.module, id).await?;
     let (store, module) = (world.store.clone(), ModuleAddress(world.module));
-    let known =
-        tokio::task::spawn_blocking(move || store.subscription(module, SubscriptionId(id))).await??;
+    let known = tokio::task::spawn_blocking(move || store.subscription(module, SubscriptionId(id)))
+        .await??;
     Ok(Subscribed {
         id: id.to_string(),
         plan_id: state.planId.to_string(),
@@ -156,6 +158,8 @@ async fn subscribed(world: &World, id: U256) -> anyhow::Result<Subscribed> {
         status: Status::from_contract(state.status).context("a status of the contract's")?,
         last_paid: state.lastPaidAt,
         next_charge: state.nextChargeAt,
-        failed: known.and_then(|known| known.failed).map(|(_, reason)| reason),
+        failed: known
+            .and_then(|known| known.failed)
+            .map(|(_, reason)| reason),
     })
 }

@@ -121,22 +121,40 @@ async fn sentence(world: &World, log: &Log) -> anyhow::Result<Option<String>> {
             Module::PlanStatusChanged(one) => format!("Plan {} is closed.", one.planId),
             Module::SubscriptionCreated(one) => {
                 let who = name(world, one.subscriber).await?;
-                format!("**{who}** subscribed to plan {}; nothing is paid yet.", one.planId)
+                format!(
+                    "**{who}** subscribed to plan {}; nothing is paid yet.",
+                    one.planId
+                )
             }
             Module::SubscriptionPaused(one) => {
-                format!("**{}** paused the subscription.", name(world, one.subscriber).await?)
+                format!(
+                    "**{}** paused the subscription.",
+                    name(world, one.subscriber).await?
+                )
             }
             Module::SubscriptionResumed(one) => {
-                format!("**{}** resumed the subscription.", name(world, one.subscriber).await?)
+                format!(
+                    "**{}** resumed the subscription.",
+                    name(world, one.subscriber).await?
+                )
             }
             Module::SubscriptionCancelled(one) => {
-                format!("**{}** cancelled the subscription.", name(world, one.subscriber).await?)
+                format!(
+                    "**{}** cancelled the subscription.",
+                    name(world, one.subscriber).await?
+                )
             }
             Module::SubscriberBlocked(one) => {
-                format!("The merchant blocked **{}**.", name(world, one.subscriber).await?)
+                format!(
+                    "The merchant blocked **{}**.",
+                    name(world, one.subscriber).await?
+                )
             }
             Module::SubscriberUnblocked(one) => {
-                format!("The merchant unblocked **{}**.", name(world, one.subscriber).await?)
+                format!(
+                    "The merchant unblocked **{}**.",
+                    name(world, one.subscriber).await?
+                )
             }
             _ => return Ok(None),
         };
@@ -174,10 +192,7 @@ async fn name(world: &World, wallet: Address) -> anyhow::Result<String> {
             .find(|user| world.wallet(*user).address() == wallet)
     };
     let user = link.map(|link| link.user).or_else(given);
-    Ok(user.map_or_else(
-        || wallet.to_string(),
-        |user| world.discord.user_name(user),
-    ))
+    Ok(user.map_or_else(|| wallet.to_string(), |user| world.discord.user_name(user)))
 }
 
 /// Tells of wallets that were linked or unlinked since the last look, by any way.
@@ -204,7 +219,10 @@ impl Links {
         }
         for (wallet, user) in &self.0 {
             if !now.contains_key(wallet) {
-                let text = format!("The wallet `{wallet}` is not **{}**'s any more.", name(*user));
+                let text = format!(
+                    "The wallet `{wallet}` is not **{}**'s any more.",
+                    name(*user)
+                );
                 world.discord.happened(Happening::Person, text);
             }
         }

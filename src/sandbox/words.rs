@@ -17,7 +17,12 @@ pub(crate) fn amount(units: u128) -> String {
 
 /// A length of time by its two largest units: "1 day and 2 hours".
 pub(crate) fn span(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    const UNITS: [(u64, &str); 4] = [
+        (86_400, "day"),
+        (3_600, "hour"),
+        (60, "minute"),
+        (1, "second"),
+    ];
     let mut left = seconds;
     let mut parts = Vec::new();
     for (length, name) in UNITS {

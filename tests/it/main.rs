@@ -25,5 +25,6 @@ mod modules;
 mod other_nodes;
 mod promise;
 mod reorg;
+mod sandbox;
 mod support;
 mod verify;

@@ -49,7 +49,8 @@ impl World {
             let text = format!("The bot gave **{name}** the role **{role}** in {server}{because}");
             (Happening::Granted, text)
         } else {
-            let text = format!("The bot took the role **{role}** from **{name}** in {server}{because}");
+            let text =
+                format!("The bot took the role **{role}** from **{name}** in {server}{because}");
             (Happening::Revoked, text)
         };
         self.happened(kind, text);
@@ -102,7 +103,6 @@ impl LocalDiscord {
     /// Whether a user has typed a command on the page.
     pub fn has_typed(&self, user: UserId, command: &str) -> bool {
         let typed = (user, command.to_owned());
-        self.shared
-            .read(|world| world.board.typed.contains(&typed))
+        self.shared.read(|world| world.board.typed.contains(&typed))
     }
 }

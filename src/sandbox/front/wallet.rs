@@ -55,7 +55,8 @@ pub(super) async fn answer(
     }
     let user = super::visitor(&headers).filter(|user| front.discord.has_user(*user));
     let Some(user) = user else {
-        let why = "The sandbox's wallet knows who you are once you have signed in to the local Discord.";
+        let why =
+            "The sandbox's wallet knows who you are once you have signed in to the local Discord.";
         return Err(failure(UNAUTHORIZED, why));
     };
     let key = wallet(user, front.merchant);

@@ -165,7 +165,10 @@ mod tests {
     fn a_payment_that_is_not_due_is_waited_for_by_a_button_that_says_so() {
         let who = member(Some(Status::Active));
         let steps = steps(&who, Progress::default(), 1_000, "/checkout");
-        assert_eq!(steps[4].offers[0].label, "Let 1 day pass, until a payment is due");
+        assert_eq!(
+            steps[4].offers[0].label,
+            "Let 1 day pass, until a payment is due"
+        );
         let steps = super::steps(&who, Progress::default(), 87_400, "/checkout");
         assert_eq!(steps[4].offers[0].label, "Fail payment");
     }

@@ -21,7 +21,13 @@ pub(super) fn hand(action: &str, guild: GuildId, user: UserId, role: Option<Role
 }
 
 /// Something that can be done, as a button or a link.
-pub(super) fn offer(one: &Offer, key: &str, guild: GuildId, user: UserId, reader: &Reader<'_>) -> Markup {
+pub(super) fn offer(
+    one: &Offer,
+    key: &str,
+    guild: GuildId,
+    user: UserId,
+    reader: &Reader<'_>,
+) -> Markup {
     use super::markdown::Names as _;
     let title = Some(one.says.as_str()).filter(|says| !says.is_empty());
     html! {
@@ -84,7 +90,9 @@ fn who(name: &str, owner: bool) -> Markup {
 
 pub(super) fn roles(guild: &Guild, member: &Member, name: &str) -> Markup {
     let all = ordered(guild).into_iter();
-    let has: Vec<_> = all.filter(|(role, _)| member.roles.contains(role)).collect();
+    let has: Vec<_> = all
+        .filter(|(role, _)| member.roles.contains(role))
+        .collect();
     html! {
         ul.roles aria-label=(format!("Roles of {name}")) {
             @for (role, data) in &has { (chip(guild, *role, data)) }

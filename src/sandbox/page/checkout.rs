@@ -12,8 +12,8 @@ use super::action::Action;
 use super::view::head;
 use super::{document, forward, from_here, visitor};
 use crate::domain::UserId;
-use crate::sandbox::discord::{Happening, LocalDiscord, shape};
 use crate::sandbox::discord::world::World;
+use crate::sandbox::discord::{Happening, LocalDiscord, shape};
 
 /// What a checkout link carries.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -44,7 +44,11 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Response {
     let payer = order.user.or_else(|| visitor(&headers));
-    document(discord.shared.read(|world| page(world, &order, payer, None)))
+    document(
+        discord
+            .shared
+            .read(|world| page(world, &order, payer, None)),
+    )
 }
 
 fn page(world: &World, order: &Order, payer: Option<UserId>, trouble: Option<&str>) -> Markup {
@@ -52,7 +56,10 @@ fn page(world: &World, order: &Order, payer: Option<UserId>, trouble: Option<&st
     let mut plans = picture.plans.iter();
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     let plan = plans.find(|plan| same(&plan.module, &order.module) && plan.plan_id == order.plan);
-    let people = picture.people.keys().filter(|user| Some(**user) != picture.merchant);
+    let people = picture
+        .people
+        .keys()
+        .filter(|user| Some(**user) != picture.merchant);
     let inner = html! {
         @if let Some(why) = trouble { p.notice role="alert" { (why) } }
         p { @if let Some(plan) = plan { (plan.terms) "." } @else { "Plan " (order.plan) " of this merchant." } }
@@ -131,7 +138,8 @@ fn onward(discord: &LocalDiscord, order: &Order) -> String {
     let asked = order.redirect.clone().filter(|to| {
         let inside = |base: &String| {
             let rest = to.strip_prefix(base.as_str());
-            !base.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+            !base.is_empty()
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         };
         own.iter().any(inside)
     });

@@ -34,7 +34,9 @@ struct Typed<'a> {
 
 /// The commands of a guild, each with its sub-commands spelled out.
 fn typed(world: &World, guild: GuildId) -> Vec<Typed<'_>> {
-    let commands = world.commands_in(Some(guild)).chain(world.commands_in(None));
+    let commands = world
+        .commands_in(Some(guild))
+        .chain(world.commands_in(None));
     // Others than slash commands stand in menus of Discord's client.
     let mut all: Vec<_> = commands
         .filter(|command| command["type"].as_u64().unwrap_or(1) == 1)
@@ -46,9 +48,16 @@ fn typed(world: &World, guild: GuildId) -> Vec<Typed<'_>> {
 
 fn spelled<'a>(before: &str, command: &'a Value) -> Vec<Typed<'a>> {
     let words = format!("{before} {}", command["name"].as_str().unwrap_or_default());
-    let options: Vec<_> = command["options"].as_array().into_iter().flatten().collect();
+    let options: Vec<_> = command["options"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
     let is_inner = |option: &&&Value| {
-        matches!(option["type"].as_u64(), Some(kind::SUB_COMMAND | kind::GROUP))
+        matches!(
+            option["type"].as_u64(),
+            Some(kind::SUB_COMMAND | kind::GROUP)
+        )
     };
     let inner: Vec<_> = options.iter().filter(is_inner).collect();
     if inner.is_empty() {
@@ -58,7 +67,10 @@ fn spelled<'a>(before: &str, command: &'a Value) -> Vec<Typed<'a>> {
             options,
         }];
     }
-    inner.into_iter().flat_map(|one| spelled(&words, one)).collect()
+    inner
+        .into_iter()
+        .flat_map(|one| spelled(&words, one))
+        .collect()
 }
 
 /// The form for one user in one guild, with room for the bot's answer.
@@ -123,7 +135,12 @@ fn control(world: &World, guild: &Guild, option: &Value, name: &str, id: &str) -
         let people = guild.members.keys().filter(|user| **user != world.bot());
         let people = people.take(OFFERED);
         people
-            .map(|user| (user.to_string(), format!("@{}", shape::user_name(world, *user))))
+            .map(|user| {
+                (
+                    user.to_string(),
+                    format!("@{}", shape::user_name(world, *user)),
+                )
+            })
             .collect::<Vec<_>>()
     };
     let roles = || {
@@ -138,7 +155,11 @@ fn control(world: &World, guild: &Guild, option: &Value, name: &str, id: &str) -
             text.unwrap_or_else(|| value.to_string())
         };
         let listed = listed.iter();
-        return choices(listed.map(|one| (plain(&one["value"]), plain(&one["name"]))).collect());
+        return choices(
+            listed
+                .map(|one| (plain(&one["value"]), plain(&one["name"])))
+                .collect(),
+        );
     }
     match kind {
         kind::USER => choices(users()),
@@ -152,7 +173,11 @@ fn control(world: &World, guild: &Guild, option: &Value, name: &str, id: &str) -
             });
             choices(named.collect())
         }
-        kind::BOOLEAN => choices(["true", "false"].map(|one| (one.to_owned(), one.to_owned())).into()),
+        kind::BOOLEAN => choices(
+            ["true", "false"]
+                .map(|one| (one.to_owned(), one.to_owned()))
+                .into(),
+        ),
         kind::INTEGER | kind::NUMBER => html! {
             input id=(id) name=(name) data-kind=(kind) type="number" required[required]
                 min=[option["min_value"].as_i64()] max=[option["max_value"].as_i64()];

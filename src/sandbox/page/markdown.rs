@@ -37,7 +37,11 @@ pub(crate) fn render(text: &str, names: &dyn Names) -> Markup {
             blocks.push(html! { blockquote { (inline(quoted, names)) } });
         } else if let Some(small) = line.strip_prefix("-# ") {
             blocks.push(html! { p.quiet { (inline(small, names)) } });
-        } else if let Some(title) = line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')) {
+        } else if let Some(title) = line
+            .trim_start_matches('#')
+            .strip_prefix(' ')
+            .filter(|_| line.starts_with('#'))
+        {
             blocks.push(html! { p.title { (inline(title, names)) } });
         } else if !line.trim().is_empty() {
             blocks.push(html! { p { (inline(line, names)) } });
@@ -108,8 +112,14 @@ mod tests {
              <span class=\"mention\">@Gold</span> in <span class=\"mention\">#general</span></p>"
         );
         assert_eq!(html("<@99>"), "<p><span class=\"mention\">@99</span></p>");
-        assert_eq!(html("snake_case and 2*3*4"), "<p>snake_case and 2<em>3</em>4</p>");
-        assert_eq!(html("__both__ ~~gone~~"), "<p><strong>both</strong> <s>gone</s></p>");
+        assert_eq!(
+            html("snake_case and 2*3*4"),
+            "<p>snake_case and 2<em>3</em>4</p>"
+        );
+        assert_eq!(
+            html("__both__ ~~gone~~"),
+            "<p><strong>both</strong> <s>gone</s></p>"
+        );
     }
 
     #[test]

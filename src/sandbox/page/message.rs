@@ -36,7 +36,10 @@ pub(super) fn message(one: &SeenMessage, reader: &Reader<'_>) -> Markup {
 
 fn file(name: &str, content: &[u8]) -> Markup {
     let text = String::from_utf8_lossy(&content[..content.len().min(SHOWN_BYTES)]);
-    let data = format!("data:application/octet-stream;base64,{}", STANDARD.encode(content));
+    let data = format!(
+        "data:application/octet-stream;base64,{}",
+        STANDARD.encode(content)
+    );
     html! {
         details.file open {
             summary { "File " strong { (name) } }

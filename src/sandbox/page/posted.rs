@@ -45,11 +45,19 @@ impl HandAction {
         let (done, text) = match self {
             Self::Join { guild_id, user_id } => (
                 discord.add_member(guild_id, user_id),
-                format!("**{}** joined {}.", name(user_id), discord.guild_name(guild_id).unwrap_or_default()),
+                format!(
+                    "**{}** joined {}.",
+                    name(user_id),
+                    discord.guild_name(guild_id).unwrap_or_default()
+                ),
             ),
             Self::Leave { guild_id, user_id } => (
                 discord.remove_member(guild_id, user_id),
-                format!("**{}** left {}.", name(user_id), discord.guild_name(guild_id).unwrap_or_default()),
+                format!(
+                    "**{}** left {}.",
+                    name(user_id),
+                    discord.guild_name(guild_id).unwrap_or_default()
+                ),
             ),
             Self::GiveRole {
                 guild_id,
@@ -57,7 +65,11 @@ impl HandAction {
                 role_id,
             } => (
                 discord.give_role(guild_id, user_id, role_id),
-                format!("Somebody gave **{}** the role **{}** by hand.", name(user_id), role(guild_id, role_id)),
+                format!(
+                    "Somebody gave **{}** the role **{}** by hand.",
+                    name(user_id),
+                    role(guild_id, role_id)
+                ),
             ),
             Self::TakeRole {
                 guild_id,
@@ -65,7 +77,11 @@ impl HandAction {
                 role_id,
             } => (
                 discord.take_role(guild_id, user_id, role_id),
-                format!("Somebody took the role **{}** from **{}** by hand.", role(guild_id, role_id), name(user_id)),
+                format!(
+                    "Somebody took the role **{}** from **{}** by hand.",
+                    role(guild_id, role_id),
+                    name(user_id)
+                ),
             ),
         };
         match done {

@@ -198,7 +198,9 @@ fn people(world: &World) -> Vec<UserId> {
 
 fn one_member(world: &World, user: Option<UserId>) -> Markup {
     let people = people(world);
-    let user = user.filter(|user| people.contains(user)).or(people.first().copied());
+    let user = user
+        .filter(|user| people.contains(user))
+        .or(people.first().copied());
     let guild = world.guilds.values().next();
     let Some((user, guild)) = user.zip(guild) else {
         return everyone(world);
@@ -223,7 +225,11 @@ fn merchant(world: &World) -> Markup {
     let Some(user) = picture.merchant else {
         return everyone(world);
     };
-    let owned: Vec<_> = world.guilds.values().filter(|guild| guild.owner == user).collect();
+    let owned: Vec<_> = world
+        .guilds
+        .values()
+        .filter(|guild| guild.owner == user)
+        .collect();
     let Some(first) = owned.first() else {
         return everyone(world);
     };

@@ -52,7 +52,9 @@ fn visitor(asked: &Asked, headers: &HeaderMap) -> Option<UserId> {
             .find_map(|pair| pair.trim().strip_prefix(VISITOR_COOKIE)?.strip_prefix('='))
     };
     // With `prompt=consent` Discord asks again, whoever is signed in.
-    let asks = asked.get("prompt").is_some_and(|prompt| prompt == "consent");
+    let asks = asked
+        .get("prompt")
+        .is_some_and(|prompt| prompt == "consent");
     asked
         .get("as")
         .map(String::as_str)

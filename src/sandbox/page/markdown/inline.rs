@@ -19,7 +19,8 @@ pub(super) fn inline(text: &str, names: &dyn Names) -> Markup {
             rest = left;
         } else {
             // A backslash takes the meaning from the mark behind it.
-            let (shown, taken) = match rest.strip_prefix('\\').and_then(|rest| rest.chars().next()) {
+            let (shown, taken) = match rest.strip_prefix('\\').and_then(|rest| rest.chars().next())
+            {
                 Some(mark) if mark.is_ascii_punctuation() => (mark, 1 + mark.len_utf8()),
                 _ => (letter, letter.len_utf8()),
             };
@@ -31,7 +32,11 @@ pub(super) fn inline(text: &str, names: &dyn Names) -> Markup {
 }
 
 /// What begins here, if it is more than a letter, and what follows it.
-fn special<'a>(text: &'a str, before: Option<char>, names: &dyn Names) -> Option<(Markup, &'a str)> {
+fn special<'a>(
+    text: &'a str,
+    before: Option<char>,
+    names: &dyn Names,
+) -> Option<(Markup, &'a str)> {
     let inside_word = before.is_some_and(char::is_alphanumeric);
     if let Some((code, left)) = between(text, "``", "``").or_else(|| between(text, "`", "`")) {
         return Some((html! { code { (code) } }, left));

@@ -77,5 +77,8 @@ fn an_event_says_how_many_blocks_stand_on_it_and_whether_it_was_undone() {
     assert!(shown(&world).contains("confirmed"));
     world.board.lines[0].undone = true;
     let html = shown(&world);
-    assert!(html.contains("undone") && !html.contains("confirmed"), "{html}");
+    assert!(
+        html.contains("undone") && !html.contains("confirmed"),
+        "{html}"
+    );
 }
