@@ -1,11 +1,11 @@
 # `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js, a C compiler and OpenSSL's headers
 # beforehand. What else they need they install themselves, once.
 
-.PHONY: sandbox test soak audit check bench abi walletconnect chromium
+.PHONY: sandbox test soak audit check bench abi walletconnect browsers
 
 CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 OTHER_NODES = hardhat2 hardhat3 ganache
-FOUND_CHROMIUM = for name in $(CHROMIUM_NAMES); do command -v $$name && break; done
+FIREFOX_NAMES = firefox-esr firefox
 
 # A member's and a merchant's life on this machine; Ctrl-C stops all of it.
 sandbox: anvil/node_modules/.stamp
@@ -14,7 +14,7 @@ sandbox: anvil/node_modules/.stamp
 	cargo run --quiet -- sandbox
 
 # What CI runs.
-test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp chromium
+test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
@@ -76,10 +76,14 @@ $(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp): tests/nodes/%/node_modules/.
 	PATH="$$(echo "$(CURDIR)"/$(NODE22)/node-*/bin):$$PATH" npm ci --prefix tests/nodes/$* --no-fund --no-audit
 	touch $@
 
-# The wallet page is tested in a real browser.
-chromium:
-	@if [ -z "$$($(FOUND_CHROMIUM))" ]; then \
+# The pages are tested in real browsers.
+browsers:
+	@missing=; \
+	found() { for name in "$$@"; do command -v $$name >/dev/null && return; done; false; }; \
+	found $(CHROMIUM_NAMES) || missing="chromium"; \
+	found $(FIREFOX_NAMES) || missing="$$missing firefox-esr"; \
+	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-		else echo "make test: no Chrome or Chromium found; install one (Debian: apt-get install chromium)" >&2; exit 1; fi; \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		else echo "make test: missing browsers; install $$missing (Debian: apt-get install $$missing)" >&2; exit 1; fi; \
 	fi

@@ -17,10 +17,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::amser_api::AmserApi;
 use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::web::control::ControlKey;
+use crate::web::control::ControlSocket;
 use crate::{chain, commands, discord, roles, wallet, web};
 
 /// How long the parts may take to stop.
@@ -53,7 +55,12 @@ async fn open_while_alive(
     let listener = listener.into_std()?;
     let early = TcpListener::from_std(listener.try_clone()?)?;
     let never = CancellationToken::new();
-    let alive = tokio::spawn(web::serve(early, web::while_starting(), never));
+    let alive = tokio::spawn(web::serve(
+        early,
+        web::while_starting(),
+        config.web.trusted_proxies.clone(),
+        never,
+    ));
     let store = open_store(config).await;
     alive.abort();
     Ok((store?, TcpListener::from_std(listener)?))
@@ -85,12 +92,14 @@ async fn open_bound(config: &Config) -> anyhow::Result<Store> {
     .await?
 }
 
-/// The modules that the store's gates ask about.
+/// The modules that the store's gates ask about, and those of merchants.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn modules_of(store: &Store) -> anyhow::Result<BTreeSet<ModuleAddress>> {
-    Ok(store.gates()?.into_iter().map(|gate| gate.module).collect())
+    let mut modules = store.merchant_modules()?;
+    modules.extend(store.gates()?.into_iter().map(|gate| gate.module));
+    Ok(modules)
 }
 
 /// Runs the service on an open store and a bound listener until `stop`. The first part to end stops the others.
@@ -115,11 +124,9 @@ pub async fn serve(
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
     let application = config.discord.application_id;
-    let services = command_services(&config, &store, &chain, &discord_status, &questions_sender);
     let (discord, connection) = discord::connect(
         discord_settings(&config),
         token,
-        move |discord| commands::framework(discord, application, services),
         discord::Channels {
             observations: observations_sender,
             reports: reports_sender,
@@ -128,6 +135,31 @@ pub async fn serve(
         parts_stop.clone(),
     )?;
     let views = chain::Views::new(&config.chain, chain.clone());
+    let merchants = Merchants::new(merchants::Inputs {
+        store: store.clone(),
+        discord: discord.clone(),
+        chain: chain.clone(),
+        discord_status: discord_status.clone(),
+        questions: questions_sender.clone(),
+        views: views.clone(),
+        factory: config.amser.factory,
+        api: AmserApi::new(
+            &config.amser.api_url,
+            config.chain.chain_id,
+            secrets.api_key.clone(),
+        )?,
+        policy: config.policy,
+        clock: web::machine_clock(),
+    });
+    let services = command_services(
+        &config,
+        &store,
+        &chain,
+        &discord_status,
+        &questions_sender,
+        &merchants,
+    );
+    let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
@@ -154,8 +186,7 @@ pub async fn serve(
         inputs,
         parts_stop.clone(),
     );
-    let key = ControlKey::leave(&control_path(&config.store_path), listener.local_addr()?)?;
-    let control = web::control::router(Arc::new(key), questions_sender.clone());
+    let control = control(&config, questions_sender.clone(), parts_stop.clone());
     let notices = store.clone();
     let forgetting = web::keep_forgetting(
         store.clone(),
@@ -166,8 +197,8 @@ pub async fn serve(
     let chain_followed = chain.clone();
     let metrics = metrics();
     let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
-    let pages = web::router(web::WebState {
-        settings: web_settings(&config, &secrets),
+    let state = web::WebState {
+        settings: web_settings(&config, &secrets)?,
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
         store,
         chain,
@@ -177,10 +208,18 @@ pub async fn serve(
         questions: questions_sender,
         wallets: signature_check(&config, chain_followed),
         profiles: profiles_of(&discord),
+        redeem: redeem_code(&config, &secrets, &discord),
+        merchants,
         metrics,
         clock: web::machine_clock(),
-    })?;
-    let serving = web::serve(listener, control.merge(pages), parts_stop.clone());
+    };
+    let monitoring = monitoring(&config, state.clone(), parts_stop.clone()).await?;
+    let serving = web::serve(
+        listener,
+        web::router(state)?,
+        config.web.trusted_proxies,
+        parts_stop.clone(),
+    );
     let clock = web::machine_clock();
     let telling = discord::keep_telling(
         discord.clone(),
@@ -204,6 +243,8 @@ pub async fn serve(
             serving.await.context("the web server failed"),
         )
     });
+    parts.spawn(async move { ("the control socket", control.await) });
+    parts.spawn(async move { ("the listener for monitors", monitoring.await) });
     parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
     parts.spawn(async move {
         upkeep.await;
@@ -223,6 +264,7 @@ fn command_services(
     chain: &watch::Receiver<ChainStatus>,
     discord: &watch::Receiver<DiscordStatus>,
     questions: &mpsc::Sender<Question>,
+    merchants: &Merchants,
 ) -> commands::Services {
     let links = store.clone();
     let public_url = config.web.public_url.clone();
@@ -232,6 +274,7 @@ fn command_services(
         chain: chain.clone(),
         discord: discord.clone(),
         questions: questions.clone(),
+        merchants: merchants.clone(),
         new_link: Arc::new(move |user, guild| {
             web::new_link(&links, user, guild, &public_url, clock())
         }),
@@ -249,25 +292,86 @@ fn discord_settings(config: &Config) -> discord::Settings {
     }
 }
 
-fn web_settings(config: &Config, secrets: &Secrets) -> web::WebSettings {
-    let sign_in = match &secrets.discord_client_secret {
-        Some(client_secret) => web::SignIn::Discord {
+fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result<web::WebSettings> {
+    let web = &config.web;
+    let sign_in = if web.signs_in {
+        anyhow::ensure!(
+            secrets.discord_client_secret.is_some(),
+            "no client secret: set AMSER_ROLES_DISCORD_CLIENT_SECRET (developer portal, OAuth2) so that members prove who they are, or set web.sign_in = \"none\" to do without"
+        );
+        web::SignIn::Discord {
             client_id: config.discord.application_id.to_string(),
-            client_secret: client_secret.clone(),
             api_url: config.discord.api_url.clone(),
-        },
-        None => web::SignIn::TypeTheName,
+        }
+    } else {
+        tracing::warn!(
+            "web.sign_in = \"none\": NOBODY PROVES WHO THEY ARE. Whoever has a member's link can link a wallet in that member's name, and nobody can use the dashboard"
+        );
+        web::SignIn::None
     };
-    web::WebSettings {
-        public_url: config.web.public_url.clone(),
-        links_per_member: config.web.links_per_member,
-        rate_limit_per_minute: config.web.rate_limit_per_minute,
-        proxies: config.web.proxies,
+    Ok(web::WebSettings {
+        public_url: web.public_url.clone(),
+        links_per_member: web.links_per_member,
+        rate_limit_per_minute: web.rate_limit_per_minute,
+        proxies: web.proxies,
+        trusted_proxies: web.trusted_proxies.clone(),
+        monitor_token: secrets.monitor_token.clone(),
+        monitors_apart: web.monitor_listen.is_some(),
         chain_id: config.chain.chain_id,
         checkout_url: config.amser.checkout_url.clone(),
         sign_in,
-        wallet_connect: config.web.wallet_connect.clone(),
+        wallet_connect: web.wallet_connect.clone(),
+        contact: web.contact.clone(),
+        privacy_url: web.privacy_url.clone(),
+    })
+}
+
+/// Answers `plan` of another process. A socket that cannot be made costs that alone.
+fn control(
+    config: &Config,
+    questions: mpsc::Sender<Question>,
+    stop: CancellationToken,
+) -> impl Future<Output = anyhow::Result<()>> + use<> {
+    let socket = ControlSocket::bind(&control_path(&config.store_path));
+    async move {
+        match socket {
+            Ok(socket) => socket.serve(questions, stop).await,
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "`plan` cannot ask this service");
+                stop.cancelled().await;
+                Ok(())
+            }
+        }
     }
+}
+
+/// Serves what monitors ask on a listener of its own, where there is one.
+async fn monitoring(
+    config: &Config,
+    state: web::WebState,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    let served = match config.web.monitor_listen {
+        None => None,
+        Some(address) => {
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address} (web.monitor_listen)"))?;
+            Some((listener, web::monitor_router(state)?))
+        }
+    };
+    Ok(async move {
+        match served {
+            Some((listener, routes)) => web::serve(listener, routes, Vec::new(), stop)
+                .await
+                .context("the listener for monitors failed"),
+            None => {
+                stop.cancelled().await;
+                Ok(())
+            }
+        }
+    })
 }
 
 fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> {
@@ -301,6 +405,22 @@ fn profiles_of(discord: &discord::Discord) -> web::Profiles {
                 username: seen.username,
                 avatar: seen.avatar,
             })
+        })
+    })
+}
+
+fn redeem_code(config: &Config, secrets: &Secrets, discord: &discord::Discord) -> web::RedeemCode {
+    let secret = secrets.discord_client_secret.clone();
+    let application = secret.map(|secret| discord::OauthApplication {
+        id: config.discord.application_id,
+        secret,
+    });
+    let discord = discord.clone();
+    Arc::new(move |code| {
+        let (discord, application) = (discord.clone(), application.clone());
+        Box::pin(async move {
+            let application = application.context("there is no client secret")?;
+            discord.redeem(&application, &code).await
         })
     })
 }
@@ -361,7 +481,7 @@ async fn supervise(
     failure.map_or(Ok(()), Err)
 }
 
-/// Where the running service leaves the token with which `plan` may ask it.
+/// The socket at which the running service answers `plan`.
 fn control_path(store_path: &Path) -> PathBuf {
     store_path.with_extension("control")
 }

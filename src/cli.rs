@@ -78,8 +78,15 @@ struct ConfigFile {
 /// One sentence (with its causes) for the person at the terminal.
 pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
     match cli.command {
-        Command::Run(ConfigFile { path }) => app::run(load(&path)?, Secrets::load()?, stop).await,
-        Command::Sandbox { listen, once } => sandbox::run(listen, once, stop).await,
+        Command::Run(ConfigFile { path }) => {
+            let (config, secrets) = (load(&path)?, Secrets::load()?);
+            allow_many_files();
+            app::run(config, secrets, stop).await
+        }
+        Command::Sandbox { listen, once } => {
+            allow_many_files();
+            sandbox::run(listen, once, stop).await
+        }
         Command::Index {
             config: ConfigFile { path },
             to,
@@ -96,6 +103,15 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             let (name, gates) = (path.display(), config.gates.len());
             Ok(print_line(format!("{name} is valid: {gates} gates"))?)
         }
+    }
+}
+
+/// Raises the limit of open files to the highest that this process may set: each connection is one, and many systems begin at
+/// 1,024.
+fn allow_many_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files is not raised"),
     }
 }
 

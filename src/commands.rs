@@ -30,7 +30,7 @@ use crate::discord::Discord;
 use crate::domain::DiscordStatus;
 use crate::text;
 
-/// The framework with every command, for [`crate::discord::connect`].
+/// The framework with every command, for [`crate::discord::Connection::run`].
 pub fn framework(
     discord: &Discord,
     application: NonZeroU64,

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use url::Url;
 
 pub use secrets::Secrets;
@@ -72,8 +73,18 @@ pub struct Web {
     pub rate_limit_per_minute: u32,
     /// How many reverse proxies stand in front, each of which adds to `X-Forwarded-For` by whom it was asked.
     pub proxies: usize,
+    /// From where they ask: nobody else's `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Wallets that one member may link.
     pub links_per_member: usize,
+    /// Whether visitors prove on Discord who they are (`sign_in = "discord"`).
+    pub signs_in: bool,
+    /// A listener of their own for `/metrics` and `/api/status`.
+    pub monitor_listen: Option<SocketAddr>,
+    /// How whoever runs this service is reached.
+    pub contact: Option<String>,
+    /// Their privacy policy.
+    pub privacy_url: Option<Url>,
     /// WalletConnect, where the merchant has a project there.
     pub wallet_connect: Option<WalletConnect>,
 }

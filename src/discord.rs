@@ -3,12 +3,15 @@
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
 pub(crate) mod backoff;
+mod create;
 mod direct;
 pub(crate) mod error;
 mod gateway;
 mod limits;
+mod managers;
 mod member;
 mod notices;
+mod oauth;
 mod people;
 mod profile;
 mod read;
@@ -19,7 +22,6 @@ mod shared;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,10 +34,12 @@ use serenity::http::Request;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use create::NewRole;
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use member::SeenMember;
 pub use notices::keep_telling;
+pub use oauth::OauthApplication;
 pub use profile::MemberProfile;
 
 pub use server::hierarchy;
@@ -270,43 +274,66 @@ pub struct Channels {
     pub status: watch::Sender<DiscordStatus>,
 }
 
-/// Sets up Discord. The future keeps the gateway connected and delivers the outbox; it ends when `stop` is cancelled, or
-/// with an error in one sentence when Discord refuses the token or the connection for good.
-///
-/// `commands` makes the serenity framework ([`crate::commands::framework`], or [`NoCommands`]).
+/// Sets up Discord; nothing is sent before [`Connection::run`].
 ///
 /// # Errors
 /// As [`Discord::new`].
-pub fn connect<F: Framework + 'static>(
+pub fn connect(
     settings: Settings,
     token: SecretString,
-    commands: impl FnOnce(&Discord) -> F,
     channels: Channels,
     stop: CancellationToken,
-) -> anyhow::Result<(Discord, impl Future<Output = anyhow::Result<()>> + Send)> {
-    let (shared, to_start) = Shared::new(&settings, &token, channels.status)?;
+) -> anyhow::Result<(Discord, Connection)> {
+    let (shared, to_start) = Shared::new(&settings, &token, channels.status.clone())?;
     let shared = Arc::new(shared);
     let discord = Discord {
         shared: Arc::clone(&shared),
     };
-    let commands = commands(&discord);
-    // The end of one half stops the other, which then ends in its own order.
-    let stop = stop.child_token();
-    let deliver = worker::deliver(
-        Arc::clone(&shared),
+    let connection = Connection {
+        shared,
         to_start,
-        channels.reports,
-        stop.clone(),
-    );
-    let task = async move {
+        settings,
+        token,
+        channels,
+        stop,
+    };
+    Ok((discord, connection))
+}
+
+/// The connection of a [`Discord`] that is set up.
+#[derive(Debug)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    to_start: mpsc::UnboundedReceiver<GuildId>,
+    settings: Settings,
+    token: SecretString,
+    channels: Channels,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    /// Keeps the gateway connected and delivers the outbox, until the stop. `commands`: the serenity framework
+    /// ([`crate::commands::framework`], or [`NoCommands`]).
+    ///
+    /// # Errors
+    /// In one sentence, when Discord refuses the token or the connection for good.
+    pub async fn run<F: Framework + 'static>(self, commands: F) -> anyhow::Result<()> {
+        // The end of one half stops the other, which then ends in its own order.
+        let stop = self.stop.child_token();
+        let deliver = worker::deliver(
+            Arc::clone(&self.shared),
+            self.to_start,
+            self.channels.reports,
+            stop.clone(),
+        );
         let gateway = async {
             let _stops_the_other = stop.clone().drop_guard();
             gateway::run(
-                shared,
-                settings,
-                token,
+                self.shared,
+                self.settings,
+                self.token,
                 commands,
-                channels.observations,
+                self.channels.observations,
                 stop.clone(),
             )
             .await
@@ -317,6 +344,5 @@ pub fn connect<F: Framework + 'static>(
         };
         let (gateway, deliver) = tokio::join!(gateway, deliver);
         gateway.and(deliver)
-    };
-    Ok((discord, task))
+    }
 }

@@ -11,6 +11,7 @@ mod proof;
 mod question;
 mod role;
 mod rules;
+mod sign_in;
 mod status;
 mod subscription;
 
@@ -34,5 +35,6 @@ pub use role::{
     RoleAction, RoleChange,
 };
 pub use rules::Rules;
+pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
 pub use subscription::{Mark, Plan, Subscription};

@@ -9,7 +9,9 @@
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
 
 pub mod abi;
+pub mod amser_api;
 pub mod app;
+mod cache;
 pub mod chain;
 pub mod cli;
 mod clock;
@@ -18,6 +20,7 @@ pub mod config;
 pub mod discord;
 pub mod domain;
 mod limiter;
+pub mod merchants;
 pub mod projection;
 pub mod roles;
 pub mod sandbox;

@@ -63,7 +63,7 @@ pub struct Inputs {
     pub questions: mpsc::Receiver<Question>,
     /// Where the numbers for the status page go.
     pub counts: watch::Sender<Counts>,
-    /// The modules that gates ask about, for the follower.
+    /// The modules that gates ask about and those of merchants, for the follower.
     pub modules: watch::Sender<BTreeSet<ModuleAddress>>,
     /// The contracts' own view of who has access.
     pub views: Views,
@@ -90,6 +90,8 @@ struct Roles {
     discord: Discord,
     inputs: Inputs,
     people: People,
+    /// Followed without a gate, so that their plans and subscribers are known before one is made.
+    merchant_modules: BTreeSet<ModuleAddress>,
     reading: Reading,
     confirming: Confirming,
     brake: Brake,
@@ -126,6 +128,7 @@ impl Roles {
             discord,
             inputs,
             people: People::new(policy),
+            merchant_modules: BTreeSet::new(),
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
             brake: Brake::default(),

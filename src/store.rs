@@ -5,11 +5,13 @@
 mod codec;
 mod ended;
 mod forgotten;
+mod handover;
 mod ingest;
 mod ledger;
 mod links;
 mod member;
 mod mend;
+mod merchants;
 mod migrate;
 mod notices;
 mod open;
@@ -17,6 +19,8 @@ mod reads;
 mod refold;
 mod reset;
 mod rollback;
+mod servers;
+mod sessions;
 mod tables;
 mod touched;
 mod verify;
@@ -29,7 +33,10 @@ use tokio::sync::Notify;
 use crate::domain::Rules;
 
 pub use links::LinkOutcome;
+pub use merchants::MerchantWallet;
 pub use notices::Notice;
+pub use servers::ServerRecord;
+pub use sessions::Session;
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

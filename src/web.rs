@@ -1,9 +1,11 @@
 //! Everything that is served over HTTP: the wallet page, Discord sign-in, health, status and metrics.
 
 mod address;
+mod assets;
 mod blocking;
 pub mod control;
 mod error;
+mod handover;
 mod health;
 mod layers;
 mod link;
@@ -12,22 +14,27 @@ mod params;
 mod post;
 mod profile;
 mod ready;
+mod same_origin;
 mod server;
 mod session;
 mod siwe;
 mod standing;
+mod terms;
 mod verify;
 mod view;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use axum_extra::extract::cookie::Key;
 use futures_util::future::BoxFuture;
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
@@ -36,9 +43,11 @@ use url::Url;
 
 use crate::clock::machine_time;
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, Question, SignatureVerdict, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, Question, SignInCode, SignatureVerdict, SignedInVisitor,
+    Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
+use crate::merchants::Merchants;
 use crate::store::Store;
 
 pub use health::{UPKEEP_EVERY, keep_metrics_small, while_starting};
@@ -64,6 +73,12 @@ pub struct WebSettings {
     pub rate_limit_per_minute: u32,
     /// How many reverse proxies stand in front, each of which adds to `X-Forwarded-For` by whom it was asked.
     pub proxies: usize,
+    /// From where they ask: nobody else's `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Lets `/metrics` and `/api/status` be asked from elsewhere than this machine.
+    pub monitor_token: Option<SecretString>,
+    /// Whether these are served by [`monitor_router`] instead.
+    pub monitors_apart: bool,
     /// The chain on which contract wallets are asked.
     pub chain_id: u64,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
@@ -72,6 +87,10 @@ pub struct WebSettings {
     pub sign_in: SignIn,
     /// What visitors with a wallet on another device are offered.
     pub wallet_connect: Option<WalletConnect>,
+    /// Who runs the service: an e-mail address, an https address, or words. Shown on every page.
+    pub contact: Option<String>,
+    /// The operator's privacy policy. Linked on every page.
+    pub privacy_url: Option<Url>,
 }
 
 /// A merchant's WalletConnect project, for wallets on another device.
@@ -90,14 +109,16 @@ pub enum SignIn {
     Discord {
         /// The application's id.
         client_id: String,
-        /// Its OAuth secret.
-        client_secret: SecretString,
         /// `https://discord.com`, or the local Discord.
         api_url: Url,
     },
-    /// Without a client secret: by typing the Discord name that the page shows.
-    TypeTheName,
+    /// Not at all: whoever has the link counts as the member, and types the member's Discord name, which the page shows.
+    None,
 }
+
+/// Redeems a code (`discord::Discord::redeem`).
+pub type RedeemCode =
+    Arc<dyn Fn(SignInCode) -> BoxFuture<'static, anyhow::Result<SignedInVisitor>> + Send + Sync>;
 
 /// What the pages are served from. The caller keeps the other ends.
 #[derive(Clone)]
@@ -122,6 +143,10 @@ pub struct WebState {
     pub wallets: SignatureCheck,
     /// Names and pictures of servers and members.
     pub profiles: Profiles,
+    /// Asks Discord who signed in; never asked with [`SignIn::None`].
+    pub redeem: RedeemCode,
+    /// What merchants and managers of servers may do.
+    pub merchants: Merchants,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
@@ -134,7 +159,13 @@ struct Site {
     addresses: Limiter<IpAddr>,
     members: Limiter<UserId>,
     profiles: profile::Cache,
-    /// For Discord's sign-in and pictures; follows no redirect.
+    /// Where visitors sign in, if they can.
+    sign_in: Option<oauth::Client>,
+    callbacks: oauth::Callbacks,
+    policies: layers::Policies,
+    /// Warns once of a reverse proxy that is not among the trusted ones.
+    unknown_proxy: Once,
+    /// For pictures; follows no redirect.
     http: reqwest::Client,
 }
 
@@ -153,11 +184,56 @@ pub fn machine_clock() -> Clock {
     Arc::new(machine_time)
 }
 
-/// Every route. Served without the clients' addresses (see [`serve`]), all clients share one limit.
+/// Every route of the pages. Served without the clients' addresses (see [`serve`]), all clients share one limit.
 ///
 /// # Errors
 /// When the HTTP client cannot be made, or the public URL is none that a browser can open.
 pub fn router(state: WebState) -> anyhow::Result<Router> {
+    let site = site(state)?;
+    let limited = Router::new()
+        .merge(verify::router())
+        .merge(handover::router())
+        .merge(oauth::router())
+        .merge(session::router())
+        .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
+        .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
+    // Pages refuse with pages; health, status and the API with JSON, whatever a browser says that it accepts.
+    let pages = Router::new()
+        .merge(limited)
+        .merge(assets::router())
+        .route("/", get(front))
+        .fallback(layers::not_found)
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals));
+    let mut routes = pages.merge(health::router());
+    if !site.settings().monitors_apart {
+        let may_watch = from_fn_with_state(Arc::clone(&site), health::may_watch);
+        routes = routes.merge(health::numbers_router().layer(may_watch));
+    }
+    Ok(surround(routes, site))
+}
+
+/// What monitors ask, for a listener of its own that only they reach.
+///
+/// # Errors
+/// As [`router`].
+pub fn monitor_router(state: WebState) -> anyhow::Result<Router> {
+    let routes = health::router().merge(health::numbers_router());
+    Ok(surround(routes.fallback(layers::not_found), site(state)?))
+}
+
+/// The layers around every route.
+fn surround(routes: Router<Arc<Site>>, site: Arc<Site>) -> Router {
+    routes
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        .layer(from_fn(layers::in_time))
+        .layer(from_fn(layers::count))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn_with_state(Arc::clone(&site), layers::protect))
+        .with_state(site)
+}
+
+fn site(state: WebState) -> anyhow::Result<Arc<Site>> {
     let public = &state.settings.public_url;
     anyhow::ensure!(
         matches!(public.scheme(), "http" | "https")
@@ -170,26 +246,19 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
         .timeout(std::time::Duration::from_secs(10))
         .build()
         .context("making the HTTP client of the pages")?;
-    let site = Arc::new(Site {
+    Ok(Arc::new(Site {
         addresses: Limiter::new(state.settings.rate_limit_per_minute),
         members: Limiter::new(state.settings.rate_limit_per_minute),
         profiles: profile::Cache::default(),
+        sign_in: oauth::client(&state.settings)?,
+        callbacks: oauth::Callbacks::default(),
+        policies: layers::Policies::new(state.settings.wallet_connect.as_ref()),
+        unknown_proxy: Once::new(),
         http,
         state,
-    });
-    let limited = Router::new()
-        .merge(verify::router())
-        .merge(oauth::router())
-        .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
-    Ok(Router::new()
-        .merge(limited)
-        .merge(health::router())
-        .merge(view::assets())
-        .route("/", get(async || view::front()))
-        .fallback(layers::not_found)
-        .method_not_allowed_fallback(layers::method_not_allowed)
-        .layer(from_fn(layers::count))
-        .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn_with_state(Arc::clone(&site), layers::protect))
-        .with_state(site))
+    }))
+}
+
+async fn front(State(site): State<Arc<Site>>) -> Response {
+    view::front(site.settings())
 }

@@ -125,6 +125,7 @@ pub(crate) async fn serve(arguments: &[String]) -> anyhow::Result<()> {
     let config = Config::parse(&task.config, "the benchmark's configuration", [])?;
     let secrets = Secrets {
         discord_token: Some(task.token.into()),
+        discord_client_secret: Some("nobody signs in".to_owned().into()),
         ..Secrets::default()
     };
     app::run(config, secrets, CancellationToken::new()).await

@@ -121,6 +121,7 @@ impl Scene {
         store.link_all(&strangers.map(link_of).collect::<Vec<_>>(), 1)?;
         let secrets = Secrets {
             discord_token: Some(token.into()),
+            discord_client_secret: Some("nobody signs in".to_owned().into()),
             ..Secrets::default()
         };
         let (stop, started) = (CancellationToken::new(), Instant::now());

@@ -1,53 +1,40 @@
 //! What a module's own view `isActive` says at the newest confirmed block, asked before something is concluded from absence.
 //! Only a node that has that block as it was followed is asked; whatever else happens is no answer.
 
+mod calls;
+mod contracts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use alloy::primitives::{Address, Bytes, U64, address};
-use alloy::sol;
 use alloy::sol_types::SolCall;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
 use tracing::{debug, warn};
 use url::Url;
 
+pub use self::calls::MULTICALL;
+pub use self::contracts::TokenFacts;
+pub(crate) use self::contracts::is_symbol;
+
+use self::calls::{At, Call, Outcome};
 use super::config::ChainConfig;
 use super::doubts::Doubts;
 use super::node::connection::host;
-use super::node::{Answers, Node, RpcError, many, read};
+use super::node::{Node, RpcError, read};
+use crate::abi::Layouts;
 use crate::abi::SubscriptionModule::isActiveCall;
 use crate::domain::{ActiveAnswer, ActiveQuestion, ChainStatus, Checkpoint, ModuleAddress};
 
-/// Where Multicall3 is on every chain that has it.
-pub const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
-/// Questions in one call of it: together they need about a tenth of the gas that nodes allow a call.
-const PER_CALL: usize = 150;
-/// Such calls at the same time.
-const CALLS_AT_ONCE: usize = 4;
 /// The longest wait for a rate limit before another node is asked, or nobody.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Rounds of questions at the same time; more wait. A node that hangs must not collect them.
+const MOST_ROUNDS: usize = 4;
 /// Tries of one round of questions, and the pause between them.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
-
-sol! {
-    struct Call3 {
-        address target;
-        bool allowFailure;
-        bytes callData;
-    }
-
-    struct Returned {
-        bool success;
-        bytes returnData;
-    }
-
-    function aggregate3(Call3[] calls) returns (Returned[] returned);
-}
 
 /// Asks the contracts; clones share the connections. They are not the follower's: its calls must not wait for these.
 #[derive(Clone, Debug)]
@@ -59,10 +46,14 @@ pub struct Views {
 struct Shared {
     chain_id: u64,
     nodes: Vec<Endpoint>,
+    /// What `getPlan` answers.
+    layouts: Arc<Layouts>,
     status: Receiver<ChainStatus>,
     doubts: Doubts,
     /// Modules of which it was said that they have no such view.
     without_view: Mutex<BTreeSet<ModuleAddress>>,
+    /// One permit for each round of questions that may be under way.
+    rounds: Semaphore,
 }
 
 /// One of `rpc_urls`, and the connection to it.
@@ -71,13 +62,6 @@ struct Endpoint {
     /// May hold a key.
     url: Url,
     node: Mutex<Option<Arc<Node>>>,
-}
-
-/// What one call came to.
-enum Outcome {
-    Said(Bytes),
-    /// The contract refused it, or failed in it.
-    Refused,
 }
 
 impl Views {
@@ -91,9 +75,11 @@ impl Views {
             shared: Arc::new(Shared {
                 chain_id: config.chain_id,
                 nodes: config.rpc_urls.iter().map(endpoint).collect(),
+                layouts: Arc::clone(&config.layouts),
                 status,
                 doubts: Doubts::default(),
                 without_view: Mutex::default(),
+                rounds: Semaphore::new(MOST_ROUNDS),
             }),
         }
     }
@@ -113,6 +99,8 @@ impl Views {
     /// Asks whether these wallets have access at the newest confirmed block: its number, and an answer to each question.
     /// Takes as long as the nodes do, up to a minute or so.
     pub async fn are_active(&self, questions: &[ActiveQuestion]) -> (u64, Vec<ActiveAnswer>) {
+        let permit = self.shared.rounds.acquire().await;
+        let _permit = permit.expect("the semaphore is never closed");
         let confirmed = self.shared.status.borrow().confirmed;
         let unknown = |why: String| vec![ActiveAnswer::Unknown(why); questions.len()];
         let Some(block) = confirmed else {
@@ -215,40 +203,11 @@ async fn answers(
     block: Checkpoint,
     questions: &[ActiveQuestion],
 ) -> Result<Vec<ActiveAnswer>, RpcError> {
-    // By its hash no other block can be answered for; but not every node takes one there.
-    let by_hash = json!({ "blockHash": block.hash });
-    let by_number = json!(U64::from(block.number));
-    let (at, has_multicall) = match has_multicall(node, &by_hash).await {
-        Ok(has_multicall) => (&by_hash, has_multicall),
-        Err(RpcError::Other { .. }) => (&by_number, has_multicall(node, &by_number).await?),
-        Err(error) => return Err(error),
-    };
-    let pieces: Vec<Vec<Outcome>> = stream::iter(questions.chunks(PER_CALL).map(<[_]>::to_vec))
-        .map(|questions| async move {
-            let together = match has_multicall {
-                true => together(node, at, &questions).await?,
-                false => None,
-            };
-            match together {
-                Some(outcomes) => Ok(outcomes),
-                None => one_by_one(node, at, &questions).await,
-            }
-        })
-        .buffered(CALLS_AT_ONCE)
-        .try_collect()
-        .await?;
-    let outcomes: Vec<Outcome> = pieces.into_iter().flatten().collect();
-    let without_view = without_view(node, at, questions, &outcomes).await?;
-    if at == &by_number
-        && read::header_at(node, block.number)
-            .await?
-            .map(|at| at.checkpoint())
-            != Some(block)
-    {
-        return Err(RpcError::unavailable(
-            "its chain changed while it was asked",
-        ));
-    }
+    let at = At::block(node, block).await?;
+    let calls: Vec<Call> = questions.iter().map(is_active).collect();
+    let outcomes = at.call(node, &calls).await?;
+    let without_view = without_view(node, &at, questions, &outcomes).await?;
+    at.check(node, block).await?;
     let read = |(question, outcome): (&ActiveQuestion, &Outcome)| match outcome {
         Outcome::Said(answer) => decode(question, answer),
         Outcome::Refused if without_view.contains(&question.module) => ActiveAnswer::NoView,
@@ -260,67 +219,10 @@ async fn answers(
     Ok(questions.iter().zip(&outcomes).map(read).collect())
 }
 
-async fn has_multicall(node: &Node, at: &Value) -> Result<bool, RpcError> {
-    let code: Bytes = node.call("eth_getCode", (MULTICALL, at)).await?;
-    Ok(!code.is_empty())
-}
-
-/// All of these in one call; `None` where that did not work, which says nothing about any one of them.
-async fn together(
-    node: &Node,
-    at: &Value,
-    questions: &[ActiveQuestion],
-) -> Result<Option<Vec<Outcome>>, RpcError> {
-    let calls = questions.iter().map(|question| Call3 {
-        target: question.module.0,
-        allowFailure: true,
-        callData: call_data(question),
-    });
-    let call = aggregate3Call {
-        calls: calls.collect(),
-    };
-    let request = json!({ "to": MULTICALL, "data": Bytes::from(call.abi_encode()) });
-    let answer: Bytes = match node.call("eth_call", (request, at)).await {
-        Ok(answer) => answer,
-        Err(RpcError::Refused { message }) => {
-            debug!(message, "Multicall3 failed");
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let returned = aggregate3Call::abi_decode_returns_validate(&answer).ok();
-    let returned = returned.filter(|returned| returned.len() == questions.len());
-    Ok(returned.map(|returned| {
-        let outcome = |one: Returned| match one.success {
-            true => Outcome::Said(one.returnData),
-            false => Outcome::Refused,
-        };
-        returned.into_iter().map(outcome).collect()
-    }))
-}
-
-async fn one_by_one(
-    node: &Node,
-    at: &Value,
-    questions: &[ActiveQuestion],
-) -> Result<Vec<Outcome>, RpcError> {
-    let request = |question: &ActiveQuestion| json!([{ "to": question.module.0, "data": call_data(question) }, at]);
-    let calls = (0..).zip(questions.iter().map(request)).collect();
-    let mut answers: Answers<Bytes> = many(node, "eth_call", calls).await?;
-    (0..questions.len() as u64)
-        .map(|id| match answers.remove(&id) {
-            Some(Ok(answer)) => Ok(Outcome::Said(answer)),
-            Some(Err(RpcError::Refused { .. })) => Ok(Outcome::Refused),
-            Some(Err(error)) => Err(error),
-            None => Err(RpcError::unavailable("it left a call unanswered")),
-        })
-        .collect()
-}
-
 /// The modules that refused every question, and one that was asked by itself.
 async fn without_view(
     node: &Node,
-    at: &Value,
+    at: &At,
     questions: &[ActiveQuestion],
     outcomes: &[Outcome],
 ) -> Result<BTreeSet<ModuleAddress>, RpcError> {
@@ -333,21 +235,21 @@ async fn without_view(
             refused.remove(&question.module);
         }
     }
-    let last: Vec<ActiveQuestion> = refused.into_values().collect();
-    let outcomes = one_by_one(node, at, &last).await?;
-    let refused = last.iter().zip(outcomes);
+    let last: Vec<Call> = refused.values().map(is_active).collect();
+    let outcomes = at.one_by_one(node, &last).await?;
+    let refused = refused.into_keys().zip(outcomes);
     Ok(refused
         .filter(|(_, outcome)| matches!(outcome, Outcome::Refused))
-        .map(|(question, _)| question.module)
+        .map(|(module, _)| module)
         .collect())
 }
 
-fn call_data(question: &ActiveQuestion) -> Bytes {
+fn is_active(question: &ActiveQuestion) -> Call {
     let call = isActiveCall {
         subject: question.wallet.0,
         scope: question.plan.0,
     };
-    call.abi_encode().into()
+    Call::new(question.module.0, &call)
 }
 
 /// One whole word that is 0 or 1. A node that does not have the contract answers nothing.

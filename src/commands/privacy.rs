@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::running::Data;
 use crate::domain::{Applied, Approval, JournalEntry, Link, LinkEnd, UserId, Wallet};
-use crate::store::{Challenge, LinkRequest, Notice, RequestState, Store};
+use crate::store::{Challenge, LinkRequest, Notice, RequestState, Session, Store};
 use crate::text;
 
 /// The name of the attached file.
@@ -30,6 +30,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let links: Vec<_> = store.links_of(user)?.iter().map(link).collect();
     let requests: Vec<_> = store.requests_of(user)?.iter().map(request).collect();
     let challenges: Vec<_> = store.challenges_of(user)?.iter().map(challenge).collect();
+    let sessions: Vec<_> = store.sessions_of(user)?.iter().map(session).collect();
     let notices = store.notices_of(user)?;
     let notices: Vec<_> = notices.iter().map(notice).collect();
     let seen_in = store.seen_in(user)?;
@@ -47,6 +48,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "wallets": links,
         "verify_links": requests,
         "texts_to_sign": challenges,
+        "sign_ins": sessions,
         "moved_wallets_to_tell": notices,
         "ended_links": ended,
         "seen_in": seen_in,
@@ -82,6 +84,13 @@ fn challenge(challenge: &Challenge) -> Value {
         "expires_at": challenge.expires_at.to_string(),
         "state": challenge.state,
         "message": is_over.then_some(&challenge.message),
+    })
+}
+
+fn session(session: &Session) -> Value {
+    json!({
+        "expires_at": session.expires_at.to_string(),
+        "servers": session.servers,
     })
 }
 

@@ -16,6 +16,7 @@ use super::answer::Answer;
 use crate::discord::Discord;
 use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, RoleId, UserId};
 use crate::limiter::Limiter;
+use crate::merchants::Merchants;
 use crate::store::Store;
 use crate::text;
 
@@ -39,6 +40,8 @@ pub struct Services {
     pub discord: watch::Receiver<DiscordStatus>,
     /// To the loop that decides about roles.
     pub questions: mpsc::Sender<Question>,
+    /// What a server's managers may do.
+    pub merchants: Merchants,
     /// Makes the links of `/verify`.
     pub new_link: NewLink,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
@@ -214,7 +217,7 @@ impl Commands {
     ) {
         let commands = Arc::clone(self);
         let token = token.to_owned();
-        let limited = self.members.take(user, Instant::now());
+        let limited = self.members.take(user, 1.0, Instant::now());
         // A task of its own, so that a panic in it is answered, too.
         let work = async move {
             match limited {
@@ -251,7 +254,7 @@ impl Commands {
     /// # Errors
     /// The answer to give, when the server has used it too often.
     pub(super) fn count(&self, guild: GuildId, what: Costly) -> Result<(), Answer> {
-        let counted = self.costly.take((guild, what), Instant::now());
+        let counted = self.costly.take((guild, what), 1.0, Instant::now());
         counted.map_err(|wait| Answer::text(text::too_fast(wait)))
     }
 

@@ -8,7 +8,7 @@ use super::raw::keyed_message;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 14] = [
+const TYPED: [&str; 15] = [
     "chain.rpc_urls",
     "chain.abi",
     "chain.failure_reasons",
@@ -19,6 +19,7 @@ const TYPED: [&str; 14] = [
     "web.links_per_member",
     "web.behind_proxy",
     "web.proxy_hops",
+    "web.trusted_proxies",
     "policy.max_revoke_share",
     "policy.max_revoke_floor",
     "policy.expiry_leeway",
@@ -75,7 +76,8 @@ fn value(key: &str, text: &str, variable: &str) -> Result<Value, ConfigError> {
         return Ok(Value::String(text.to_owned()));
     }
     let is_bare = !text.trim_start().starts_with('[');
-    if matches!(key, "chain.rpc_urls" | "chain.abi") && is_bare {
+    let is_list = matches!(key, "chain.rpc_urls" | "chain.abi" | "web.trusted_proxies");
+    if is_list && is_bare {
         let items = text
             .split(',')
             .map(|item| Value::String(item.trim().to_owned()));

@@ -122,9 +122,22 @@ struct RawWeb {
     rate_limit_per_minute: Spanned<u32>,
     behind_proxy: bool,
     proxy_hops: Option<Spanned<usize>>,
+    trusted_proxies: Spanned<Vec<Spanned<String>>>,
     links_per_member: Spanned<usize>,
+    sign_in: RawSignIn,
+    monitor_listen: Option<SocketAddr>,
+    contact: Option<Spanned<String>>,
+    privacy_url: Option<Spanned<Url>>,
     walletconnect_project_id: Option<Spanned<String>>,
     walletconnect_relay_url: Spanned<Url>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawSignIn {
+    #[default]
+    Discord,
+    None,
 }
 
 impl Default for RawWeb {
@@ -136,12 +149,24 @@ impl Default for RawWeb {
             rate_limit_per_minute: Spanned::new(0..0, 60),
             behind_proxy: false,
             proxy_hops: None,
+            trusted_proxies: Spanned::new(0..0, trusted_proxies()),
             links_per_member: Spanned::new(0..0, 5),
+            sign_in: RawSignIn::Discord,
+            monitor_listen: None,
+            contact: None,
+            privacy_url: None,
             walletconnect_project_id: None,
             // The default of WalletConnect's own client (@walletconnect/sign-client 2.21.8).
             walletconnect_relay_url: url("wss://relay.walletconnect.org"),
         }
     }
+}
+
+/// This machine.
+fn trusted_proxies() -> Vec<Spanned<String>> {
+    ["127.0.0.0/8", "::1"]
+        .map(|range| Spanned::new(0..0, range.to_owned()))
+        .into()
 }
 
 #[derive(Deserialize)]

@@ -21,6 +21,8 @@ pub struct Secrets {
     pub cookie_key: Option<SecretString>,
     /// For amser's API.
     pub api_key: Option<SecretString>,
+    /// Lets monitors ask from elsewhere.
+    pub monitor_token: Option<SecretString>,
 }
 
 impl Secrets {
@@ -34,6 +36,7 @@ impl Secrets {
             discord_client_secret: secret("AMSER_ROLES_DISCORD_CLIENT_SECRET")?,
             cookie_key: secret("AMSER_ROLES_COOKIE_KEY")?,
             api_key: secret("AMSER_ROLES_API_KEY")?,
+            monitor_token: secret("AMSER_ROLES_MONITOR_TOKEN")?,
         })
     }
 

@@ -53,12 +53,12 @@ pub enum Reason {
 /// The code under which Cloudflare's trouble comes in Discord's form: "internal network error".
 const NETWORK_ERROR: u32 = 40333;
 
-/// Discord's error body.
+/// Discord's error body; OAuth's has a code in words instead.
 #[derive(Deserialize)]
 struct Body {
     #[serde(default)]
     code: u32,
-    #[serde(default)]
+    #[serde(default, alias = "error")]
     message: String,
 }
 
@@ -106,6 +106,11 @@ impl From<reqwest::Error> for Failure {
 }
 
 impl Refusal {
+    /// Whether a permission of the bot is missing.
+    pub fn is_about_permissions(&self) -> bool {
+        self.reason == Reason::Permissions
+    }
+
     fn read(status: u16, Body { code, message }: Body) -> Self {
         let reason = match code {
             _ if status == 401 => Reason::Token,
@@ -144,6 +149,14 @@ mod tests {
         assert_eq!(reason(404, 10007), Some(Reason::Member));
         assert_eq!(reason(403, 60003), Some(Reason::TwoFactor));
         assert_eq!(reason(400, 50035), Some(Reason::Other));
+    }
+
+    #[test]
+    fn the_error_code_of_oauth_is_told() {
+        let body =
+            br#"{"error":"invalid_grant","error_description":"Invalid \"code\" in request."}"#;
+        let told = Failure::read(400, body).to_string();
+        assert!(told.ends_with("invalid_grant"), "{told}");
     }
 
     #[test]

@@ -98,7 +98,7 @@ async fn get(shared: &Shared, guild: GuildId, users: &[UserId]) -> Result<Member
     answers.buffered(AT_ONCE).try_collect().await
 }
 
-async fn get_one(
+pub(super) async fn get_one(
     shared: &Shared,
     guild: GuildId,
     user: UserId,

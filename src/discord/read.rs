@@ -92,7 +92,8 @@ impl Shared {
         }
     }
 
-    async fn fetch_roles(&self, id: GuildId) -> Result<GuildRoles, Failure> {
+    /// Reads a server's roles and what the bot holds of them.
+    pub(super) async fn fetch_roles(&self, id: GuildId) -> Result<GuildRoles, Failure> {
         let bot = self.bot().await?;
         let guild_id = snowflake(id.0).into();
         let guild: GuildBody = self.rest.get(Route::Guild { guild_id }).await?;
@@ -108,6 +109,7 @@ impl Shared {
             name: guild.name,
             roles,
             held: member.roles,
+            owner: guild.owner_id,
             owned: guild.owner_id == bot,
         })
     }
@@ -127,6 +129,8 @@ struct RoleBody {
     position: i64,
     permissions: String,
     managed: bool,
+    #[serde(default)]
+    color: u32,
     #[serde(default)]
     tags: Tags,
 }
@@ -156,6 +160,7 @@ impl From<RoleBody> for Role {
             position,
             permissions,
             managed,
+            color,
             tags,
             ..
         }: RoleBody,
@@ -172,6 +177,7 @@ impl From<RoleBody> for Role {
         // Discord writes the bits as a decimal string; what is no number gives no permission.
         Self {
             name,
+            color,
             position,
             permissions: permissions.parse().unwrap_or(0),
             given_by,

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serenity::http::{Http, HttpBuilder, LightMethod, Request, Route};
 use tokio::sync::Notify;
+use url::Url;
 
 use super::Settings;
 use super::error::Failure;
@@ -31,6 +32,7 @@ const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Rest {
     http: Http,
     client: reqwest::Client,
+    api_url: Url,
     limits: Mutex<Limits>,
     /// Signalled when an answer came: whoever waits for one asks again.
     answered: Notify,
@@ -58,6 +60,7 @@ impl Rest {
         Ok(Self {
             http,
             client,
+            api_url: settings.api_url.clone(),
             limits: Mutex::default(),
             answered: Notify::new(),
         })
@@ -106,6 +109,30 @@ impl Rest {
         self.call(Request::new(route, LightMethod::Get)).await
     }
 
+    /// An address of Discord's, by its path.
+    pub(super) fn url(&self, path: &str) -> String {
+        let base = self.api_url.as_str().trim_end_matches('/');
+        format!("{base}/{path}")
+    }
+
+    /// Sends a request that does not speak for the bot, within the bot's limits all the same, and again after each 429.
+    ///
+    /// # Errors
+    /// Never [`Failure::RateLimited`].
+    pub(super) async fn send_built(
+        &self,
+        lane: &Lane,
+        build: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder,
+    ) -> Result<Vec<u8>, Failure> {
+        loop {
+            let permit = self.acquire(lane).await;
+            match permit.execute(build(&self.client).build()?).await {
+                Err(Failure::RateLimited) => {}
+                result => return result,
+            }
+        }
+    }
+
     /// As [`Rest::call`], with the answer's body as it is.
     pub(crate) async fn bytes(&self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
         let method = request.method_ref().reqwest_method();
@@ -126,12 +153,17 @@ impl Permit<'_> {
     }
 
     /// Sends the request and returns the body of a successful answer.
-    pub(crate) async fn send(mut self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
+    pub(crate) async fn send(self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
         let rest = self.rest;
         let built = request.build(&rest.client, rest.http.token(), rest.http.proxy.as_deref());
-        let mut request = built
+        let request = built
             .map_err(|error| Failure::Transient(error.to_string()))?
             .build()?;
+        self.execute(request).await
+    }
+
+    async fn execute(mut self, mut request: reqwest::Request) -> Result<Vec<u8>, Failure> {
+        let rest = self.rest;
         if let Some(token) = request.headers_mut().get_mut(AUTHORIZATION) {
             token.set_sensitive(true);
         }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
 
 use super::Settings;
 use super::backoff::rare_delay;
+use super::managers::Seen;
 use super::requests::Requests;
 use super::rest::Rest;
 use super::server::hierarchy::GuildRoles;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) rest: Rest,
     /// Requests for members over the gateway.
     pub(crate) requests: Requests,
+    /// What those who manage a server are judged by.
+    pub(super) seen: Seen,
     /// The bot's user id, once it was asked for.
     pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
@@ -92,6 +95,7 @@ impl Shared {
         let shared = Self {
             rest: Rest::new(settings, token)?,
             requests: Requests::default(),
+            seen: Seen::default(),
             bot: OnceCell::new(),
             state: Mutex::default(),
             status,

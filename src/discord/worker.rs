@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderValue};
 use serenity::http::{LightMethod, Request, Route};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Report;
+use super::create::AUDIT_LOG_REASON;
 use super::error::{Failure, Reason};
 use super::limits::Lane;
 use super::rest::Permit;
@@ -23,8 +24,6 @@ use crate::text;
 
 /// How long a request under way may take after the stop.
 const LAST_REQUEST: Duration = Duration::from_secs(5);
-
-const AUDIT_LOG_REASON: HeaderName = HeaderName::from_static("x-audit-log-reason");
 
 /// Starts a worker for each server that has something to send, until `stop`.
 pub(crate) async fn deliver(

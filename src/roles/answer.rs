@@ -130,7 +130,7 @@ async fn planned(
     changes.dedup_by_key(|change| (change.action, change.guild, change.user, change.role));
     let pass = Pass {
         is_looked_at: &|_, _| true,
-        is_whole: &|_| true,
+        is_whole: &|_, _| true,
         holders: &|guild, role| people.holders(guild, role),
         policy: people.policy(),
         now: machine_time(),

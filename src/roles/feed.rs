@@ -54,6 +54,11 @@ impl Roles {
             self.people.set_gates(gates);
             self.gates_changed();
         }
+        if touched.merchants {
+            let store = self.store.clone();
+            self.merchant_modules = blocking(move || store.merchant_modules()).await?;
+            self.show_modules();
+        }
         if let Some(complete) = touched.complete {
             self.people.set_complete(complete);
         }
@@ -64,9 +69,9 @@ impl Roles {
     pub(super) async fn reload(&mut self) -> anyhow::Result<()> {
         let mut people = std::mem::take(&mut self.people);
         let store = self.store.clone();
-        self.people = blocking(move || {
+        (self.people, self.merchant_modules) = blocking(move || {
             load(&store, &mut people)?;
-            Ok(people)
+            Ok((people, store.merchant_modules()?))
         })
         .await?;
         self.gates_changed();
@@ -76,10 +81,7 @@ impl Roles {
 
     /// Other gates may ask about other modules and other servers.
     fn gates_changed(&mut self) {
-        let modules = self.people.modules();
-        self.inputs
-            .modules
-            .send_if_modified(|before| std::mem::replace(before, modules.clone()) != modules);
+        self.show_modules();
         let guilds = self.people.guilds();
         for guild in &guilds {
             self.discord.watch(*guild, &self.people.roles_of(*guild));
@@ -91,6 +93,15 @@ impl Roles {
             self.discord.watch(*guild, &Default::default());
         }
         self.watched = guilds;
+    }
+
+    /// Tells the follower which modules to follow.
+    fn show_modules(&self) {
+        let mut modules = self.people.modules();
+        modules.extend(&self.merchant_modules);
+        self.inputs
+            .modules
+            .send_if_modified(|before| std::mem::replace(before, modules.clone()) != modules);
     }
 
     pub(super) fn touch_everyone(&mut self) {

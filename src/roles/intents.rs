@@ -14,15 +14,16 @@ impl Roles {
         let store = self.store.clone();
         self.brake = blocking(move || {
             let now = machine_time();
-            let mut brake = Brake::holding(store.stopped()?);
-            for entry in store.made_since(Timestamp(now.0.saturating_sub(brake::WINDOW)))? {
-                brake.count(&entry.change, entry.at);
-            }
+            let oldest = Timestamp(now.0.saturating_sub(brake::WINDOW));
+            let made = store.made_since(oldest)?.into_iter().rev();
+            let mut removals: Vec<_> = made.map(|entry| (entry.at, entry.change)).collect();
             store.for_each_applied(|applied| {
-                if let Some(intent) = intent_of(applied) {
-                    brake.count(&intent.change, now);
-                }
+                removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
             })?;
+            let mut approvals = store.approvals()?;
+            approvals.retain(|approval| approval.at >= oldest);
+            let mut brake = Brake::holding(store.stopped()?);
+            brake.count(removals, approvals);
             Ok(brake)
         })
         .await?;

@@ -10,7 +10,7 @@ use super::tables::{
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, ended, forgotten, notices};
+use super::{Store, ended, forgotten, merchants, notices, servers, sessions};
 use crate::domain::{Applied, Approval, JournalEntry, UserId, Wallet};
 
 impl Store {
@@ -82,7 +82,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the links, `/verify` runs and journal of a member; how many wallets they had. Of roles that this program
+    /// Removes the links, `/verify` runs, sessions and journal of a member; how many wallets they had. Of roles that this program
     /// gave it stays that it did, until they are taken away, which no journal tells; then that is gone too.
     pub fn forget_member(&self, user: UserId) -> anyhow::Result<usize> {
         self.forget_requests(user)?;
@@ -113,7 +113,10 @@ impl Store {
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
             forget_approvals(&transaction, user)?;
+            servers::forget(&transaction, user)?;
+            merchants::forget(&transaction, user)?;
             notices::forget(&transaction, user)?;
+            sessions::end_of(&transaction, user)?;
             ended::forget(&transaction, user)?;
             if forgotten::forget_causes(&transaction, user)? {
                 transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
@@ -123,7 +126,7 @@ impl Store {
         transaction.commit()?;
         self.touched.put(Touched {
             members: [user].into(),
-            ..Touched::default()
+            ..merchants::touched()
         });
         Ok(wallets)
     }

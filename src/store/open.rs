@@ -16,9 +16,10 @@ use tracing::warn;
 
 use super::tables::{
     APPLIED, APPROVALS, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN,
-    GATES, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, META,
-    META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION,
-    SEEN_IN, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    GATES, HANDOVERS, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
+    MERCHANT_MODULES, MERCHANT_WALLETS, META, META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES,
+    ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SEEN_IN, SERVERS, SESSIONS, STOPPED, SUBSCRIPTIONS,
+    UNKNOWN_LOGS,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -266,6 +267,9 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(ENDED_LINKS)?;
         transaction.open_table(STOPPED)?;
         transaction.open_table(GATES)?;
+        transaction.open_table(SERVERS)?;
+        transaction.open_table(MERCHANT_WALLETS)?;
+        transaction.open_table(MERCHANT_MODULES)?;
         transaction.open_table(APPLIED)?;
         transaction.open_table(APPROVALS)?;
         transaction.open_table(JOURNAL)?;
@@ -274,6 +278,8 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(NEWEST_REQUEST)?;
         transaction.open_table(CHALLENGES)?;
         transaction.open_table(FORGET_AT)?;
+        transaction.open_table(SESSIONS)?;
+        transaction.open_table(HANDOVERS)?;
     }
     transaction.commit()?;
     Ok(())

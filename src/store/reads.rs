@@ -218,6 +218,20 @@ impl Store {
         row.map(|bytes| decode(bytes.value())).transpose()
     }
 
+    /// The plans of a module with their terms.
+    pub fn plans_of(&self, module: ModuleAddress) -> anyhow::Result<BTreeMap<PlanId, Plan>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(PLANS)?;
+        let (first, last) = scoped_bounds(module);
+        let rows = table.range::<&[u8; 52]>(&first..=&last)?;
+        rows.map(|row| {
+            let (key, value) = row?;
+            let (_, id) = split_scoped_key(key.value());
+            Ok((PlanId(id), decode::<KnownPlan>(value.value())?.plan))
+        })
+        .collect()
+    }
+
     /// Hands every plan to `each`.
     pub fn for_each_plan(
         &self,

@@ -90,6 +90,17 @@ pub(super) const STOPPED: TableDefinition<'_, (u64, u64), u64> = TableDefinition
 /// Gate id → postcard `Gate`.
 pub(super) const GATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("gates_v1");
 
+/// Guild → postcard `ServerRecord`: the servers that were connected by `/connect`.
+pub(super) const SERVERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("servers_v1");
+
+/// User → postcard `MerchantWallet`: the wallet that a merchant showed to be theirs.
+pub(super) const MERCHANT_WALLETS: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("merchant_wallets_v1");
+
+/// (User, module): modules that are a merchant's, followed also before they have a gate.
+pub(super) const MERCHANT_MODULES: TableDefinition<'_, (u64, &[u8; 20]), ()> =
+    TableDefinition::new("merchant_modules_v1");
+
 /// (Guild, user, role) → postcard (`AppliedState`, `Cause`, block of the decision): the roles that this program gave.
 pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
     TableDefinition::new("applied_v1");
@@ -122,3 +133,12 @@ pub(super) const CHALLENGES: TableDefinition<'_, &str, &[u8]> =
 /// (Unix seconds, key in `LINK_REQUESTS` or `CHALLENGES`): when a row may be forgotten.
 pub(super) const FORGET_AT: TableDefinition<'_, (u64, &[u8]), ()> =
     TableDefinition::new("forget_at_v1");
+
+/// SHA-256 of a session's id → postcard `Session`. The id itself is in the visitor's cookie alone.
+pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> =
+    TableDefinition::new("sessions_v1");
+
+/// Key in `LINK_REQUESTS` → SHA-256 of the code with which that link is continued in another browser, and the first Unix
+/// second in which it no longer works.
+pub(super) const HANDOVERS: TableDefinition<'_, &[u8; 32], (&[u8; 32], u64)> =
+    TableDefinition::new("handovers_v1");

@@ -28,6 +28,8 @@ pub struct Touched {
     pub members: BTreeSet<UserId>,
     /// Whether gates changed.
     pub gates: bool,
+    /// Whether the modules of merchants changed, which are followed also without a gate.
+    pub merchants: bool,
     /// The modules that are complete (read up to the cursor), when one became so or ceased to be. Told together with what
     /// makes them so: whoever believes in a complete module has all of its subscriptions.
     pub complete: Option<BTreeSet<ModuleAddress>>,
@@ -42,6 +44,7 @@ impl Touched {
     fn absorb(&mut self, newer: Self) {
         self.everything |= newer.everything;
         self.gates |= newer.gates;
+        self.merchants |= newer.merchants;
         self.complete = newer.complete.or(self.complete.take());
         self.members.extend(newer.members);
         self.subscriptions.extend(newer.subscriptions);
@@ -59,6 +62,7 @@ impl Touched {
                     .filter(|_| few)
                     .collect(),
                 gates: self.gates,
+                merchants: self.merchants,
                 ..Self::default()
             };
         }

@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{decode, encode, read};
 use super::links::{link_within, saw_within};
-use super::tables::{CHALLENGES, FORGET_AT, LINK_REQUESTS, LINKS, NEWEST_REQUEST};
+use super::tables::{CHALLENGES, FORGET_AT, HANDOVERS, LINK_REQUESTS, LINKS, NEWEST_REQUEST};
 use super::{LinkOutcome, Store};
 use crate::domain::{GuildId, Link, Timestamp, UserId, Wallet};
 
 /// How long a row outlives its expiry, so that a late visitor learns what happened. Seconds.
 const REMEMBERED: u64 = 3600;
+
+/// How long a used link's page shows its outcome after the link's time. Seconds.
+const OUTCOME: u64 = 600;
 
 /// Rows forgotten in one transaction: few enough that a new link does not wait for a rush of old ones.
 const FORGOTTEN_AT_ONCE: usize = 256;
@@ -94,6 +97,11 @@ impl LinkRequest {
     /// Whether it works at `now`.
     pub fn usable(&self, now: Timestamp) -> Usable {
         usable(self.state, self.expires_at, now)
+    }
+
+    /// Whether it linked a wallet so recently that its page still shows what came of it.
+    pub fn has_outcome(&self, now: Timestamp) -> bool {
+        self.state == RequestState::Used && now < self.expires_at.plus(OUTCOME)
     }
 }
 
@@ -259,6 +267,8 @@ impl Store {
                 }
             }
             requests.retain(|key, _| !gone.contains(key.as_slice()))?;
+            let mut handovers = transaction.open_table(HANDOVERS)?;
+            handovers.retain(|key, _| !gone.contains(key.as_slice()))?;
             let mut challenges = transaction.open_table(CHALLENGES)?;
             for row in challenges.iter()? {
                 let (nonce, value) = row?;
@@ -278,9 +288,10 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets the links and challenges whose time of remembrance is over at `now`; how many rows that were.
+    /// Forgets the links and challenges whose time of remembrance is over at `now`, and the sessions that have ended; how
+    /// many rows that were.
     pub fn forget_old(&self, now: Timestamp) -> anyhow::Result<usize> {
-        let mut forgotten = 0;
+        let mut forgotten = self.forget_ended_sessions(now)?;
         loop {
             let due = self.due(now)?;
             if due.is_empty() {
@@ -320,14 +331,19 @@ impl Store {
     }
 }
 
-fn remember_until(
+pub(super) fn remember_until(
     transaction: &WriteTransaction,
     expires_at: Timestamp,
     key: &[u8],
 ) -> anyhow::Result<()> {
-    let at = expires_at.plus(REMEMBERED).0;
+    let at = remembered_until(expires_at);
     transaction.open_table(FORGET_AT)?.insert((at, key), ())?;
     Ok(())
+}
+
+/// Until when what expires then is remembered, Unix seconds.
+pub(super) fn remembered_until(expires_at: Timestamp) -> u64 {
+    expires_at.plus(REMEMBERED).0
 }
 
 /// Removes the rows; how many there were.
@@ -336,9 +352,11 @@ fn forget(transaction: &WriteTransaction, due: &[(u64, Vec<u8>)]) -> anyhow::Res
     let mut requests = transaction.open_table(LINK_REQUESTS)?;
     let mut challenges = transaction.open_table(CHALLENGES)?;
     let mut newest = transaction.open_table(NEWEST_REQUEST)?;
+    let mut handovers = transaction.open_table(HANDOVERS)?;
     for (at, key) in due {
         forget_at.remove((*at, key.as_slice()))?;
         if let Ok(request) = <&[u8; 32]>::try_from(key.as_slice()) {
+            handovers.remove(request)?;
             let row: Option<LinkRequest> = read(requests.remove(request)?)?;
             if let Some(row) = row {
                 let of = (row.user.0, row.guild.0);

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// What counts as one address: a whole /64 of IPv6, which one household has.
-pub(super) fn household(address: IpAddr) -> IpAddr {
+/// Clients are limited per IPv4 address and per IPv6 /64, because a subscriber usually gets a whole /64.
+pub(super) fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
@@ -82,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn a_household_is_one_address() {
+    fn one_subscriber_is_one_address() {
         let one: IpAddr = "2001:db8::1".parse().unwrap();
         let other: IpAddr = "2001:db8::ffff:2".parse().unwrap();
-        assert_eq!(household(one), household(other));
+        assert_eq!(rate_limit_key(one), rate_limit_key(other));
         let mapped: IpAddr = "::ffff:1.2.3.4".parse().unwrap();
-        assert_eq!(household(mapped), IpAddr::from([1, 2, 3, 4]));
+        assert_eq!(rate_limit_key(mapped), IpAddr::from([1, 2, 3, 4]));
     }
 }

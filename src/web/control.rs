@@ -1,25 +1,23 @@
 //! What another process of the same person may ask the running service: the plan, which needs the locked store.
 //!
-//! The key lies in a file beside the store that only its owner can read; it is new at every start.
+//! Over a Unix socket beside the store, which only its owner can open: no route of the pages, and no key.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{DirBuilder, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use subtle::ConstantTimeEq as _;
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use super::link::fresh_secret;
 use crate::domain::{PlannedChanges, Question};
 
 /// How long `plan` waits for a service that does not know yet what it would change.
@@ -27,68 +25,79 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it asks in that time.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// The key to a running service, and the file in which it lies; the file goes when this is dropped.
+/// The bound socket.
 #[derive(Debug)]
-pub struct ControlKey {
-    secret: String,
+pub struct ControlSocket {
+    listener: UnixListener,
     path: PathBuf,
 }
 
-impl ControlKey {
-    /// Makes a new key and leaves it in `path` (mode 0600) together with the service's address.
+impl ControlSocket {
+    /// Binds the socket at `path`, in place of one that a crash left behind.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn leave(path: &Path, address: SocketAddr) -> anyhow::Result<Self> {
-        let secret = fresh_secret()?;
+    /// When it cannot be made: on a file system without sockets, or at a path that is too long for one.
+    pub fn bind(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
-        // A leftover of a crash may belong to someone else or be readable to others: it is never written into.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot replace {name}"));
-            }
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| writeln!(file, "{address}\n{secret}"))
-            .with_context(|| format!("cannot write {name}"))?;
+        // Made where only its owner can look, so that at no moment anybody else can open it.
+        let folder = path.with_extension("control-new");
+        remove(|| std::fs::remove_dir_all(&folder))
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot make {}", folder.display()))?;
+        let socket = folder.join("s");
+        let bound = UnixListener::bind(&socket).and_then(|listener| {
+            std::fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+            std::fs::rename(&socket, path)?;
+            Ok(listener)
+        });
+        // Empty by now, or of no use.
+        let _left_behind = std::fs::remove_dir_all(&folder);
         Ok(Self {
-            secret,
+            listener: bound.with_context(|| format!("cannot make the socket {name}"))?,
             path: path.to_owned(),
         })
     }
+
+    /// Answers until `stop`.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(
+        self,
+        questions: mpsc::Sender<Question>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Self { listener, path } = self;
+        let _removed = RemovedAtTheEnd(path);
+        let routes = Router::new()
+            .route("/plan", get(plan))
+            .with_state(questions);
+        axum::serve(listener, routes)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+            .context("the control socket failed")
+    }
 }
 
-impl Drop for ControlKey {
+struct RemovedAtTheEnd(PathBuf);
+
+impl Drop for RemovedAtTheEnd {
     fn drop(&mut self) {
-        // A file that stays behind opens nothing: the next start has another key.
-        let _left_behind = std::fs::remove_file(&self.path);
+        // A file that stays behind is replaced at the next start.
+        let _left_behind = std::fs::remove_file(&self.0);
     }
 }
 
-/// `GET /control/plan` for the holder of the key.
-pub fn router(key: Arc<ControlKey>, questions: mpsc::Sender<Question>) -> Router {
-    Router::new()
-        .route("/control/plan", get(plan))
-        .with_state((key, questions))
+/// Runs a removal; that there is nothing to remove is fine.
+fn remove(removal: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+    match removal() {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
-async fn plan(
-    State((key, questions)): State<(Arc<ControlKey>, mpsc::Sender<Question>)>,
-    headers: HeaderMap,
-) -> Response {
-    let given = headers
-        .get(AUTHORIZATION)
-        .map_or(&[][..], |value| value.as_bytes());
-    let expected = format!("Bearer {}", key.secret);
-    if !bool::from(given.ct_eq(expected.as_bytes())) {
-        return StatusCode::NOT_FOUND.into_response();
-    }
+async fn plan(State(questions): State<mpsc::Sender<Question>>) -> Response {
     let (answer, answered) = oneshot::channel();
     let asked = questions.send(Question::Plan { answer }).await;
     match (asked, answered.await) {
@@ -98,27 +107,24 @@ async fn plan(
     }
 }
 
-/// Asks the service whose key lies in `path` for its plan. One that has just started is given time to read the chain and
-/// the servers.
+/// Asks the service whose socket is at `path` for its plan. One that has just started is given time to read the chain and the
+/// servers.
 ///
 /// # Errors
 /// When no service answers there, or when it cannot say for too long; with its reason.
 pub async fn ask_for_plan(path: &Path) -> anyhow::Result<PlannedChanges> {
     let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("the service that holds the store left no key in {name}"))?;
-    let (address, secret) = text
-        .trim_end()
-        .split_once('\n')
-        .with_context(|| format!("{name} is damaged; restart the service"))?;
+    let client = reqwest::Client::builder()
+        .unix_socket(path)
+        .no_proxy()
+        .build()
+        .context("cannot set up the HTTP client")?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let answer = reqwest::Client::new()
-            .get(format!("http://{address}/control/plan"))
-            .bearer_auth(secret)
-            .send()
-            .await
-            .context("the running service does not answer")?;
+        let answer = client.get("http://localhost/plan").send().await;
+        let answer = answer.with_context(|| {
+            format!("the service that holds the store does not answer at {name}")
+        })?;
         if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
             return answer
                 .error_for_status()

@@ -19,11 +19,26 @@ pub(super) enum WebError {
     LinkExpired,
     LinkUsed,
     LinkReplaced,
+    /// For a link.
     SignInRequired,
+    NotSignedIn,
+    /// Or one that the visitor does not manage.
+    NoServer,
     OtherMember,
+    /// The code that continues a link in another browser.
+    HandoverOver,
     SignInDeclined,
     SignInStale,
     SignInFailed,
+    /// `web.sign_in = "none"`.
+    NoSignIn,
+    ConnectDeclined,
+    /// Discord did not say which server was chosen.
+    NoServerChosen,
+    /// In the server that was chosen.
+    NeedsManageServer,
+    /// The bot was removed from the server that was chosen, or the server deleted.
+    ServerGone,
     CrossOrigin,
     CsrfMissing,
     NotJson,
@@ -51,6 +66,9 @@ pub(super) enum WebError {
     NotFound,
     MethodNotAllowed,
     NotReady(&'static str),
+    /// `/metrics` and `/api/status`.
+    ForMonitors,
+    TookTooLong,
     Internal,
 }
 
@@ -62,11 +80,17 @@ impl WebError {
             Self::LinkExpired => "link_expired",
             Self::LinkUsed => "link_used",
             Self::LinkReplaced => "link_replaced",
-            Self::SignInRequired => "sign_in_required",
+            Self::SignInRequired | Self::NotSignedIn => "sign_in_required",
             Self::OtherMember => "other_member",
+            Self::HandoverOver => "handover_expired",
             Self::SignInDeclined => "sign_in_declined",
             Self::SignInStale => "sign_in_stale",
             Self::SignInFailed => "sign_in_failed",
+            Self::NoSignIn => "no_sign_in",
+            Self::ConnectDeclined => "connect_declined",
+            Self::NoServerChosen => "no_server_chosen",
+            Self::NeedsManageServer => "needs_manage_server",
+            Self::ServerGone => "server_gone",
             Self::CrossOrigin => "cross_origin",
             Self::CsrfMissing => "csrf_missing",
             Self::NotJson => "not_json",
@@ -96,26 +120,36 @@ impl WebError {
             Self::BotAbsent => "bot_absent",
             Self::TooManyWallets(_) => "too_many_wallets",
             Self::TooManyRequests(_) => "too_many_requests",
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::NoServer => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotReady(_) => "not_ready",
+            Self::ForMonitors => "monitor_token_required",
+            Self::TookTooLong => "took_too_long",
             Self::Internal => "internal",
         }
     }
 
     /// One sentence for a person.
     pub(super) fn message(self) -> String {
-        const AGAIN: &str = "Press Sign to get a fresh message, and sign that one unchanged.";
+        const AGAIN: &str = "Press \"Sign message\" to get a new one, and sign that one unchanged.";
         match self {
             Self::LinkUnknown => "This link is not known here; run /verify in your Discord server to get a new one.".to_owned(),
-            Self::LinkExpired => "This link was valid for 10 minutes and has expired; run /verify again to get a new one.".to_owned(),
+            Self::LinkExpired => "This link has expired; run /verify in your Discord server to get a new one.".to_owned(),
             Self::LinkUsed => "This link has already linked a wallet; run /verify again to link another.".to_owned(),
-            Self::LinkReplaced => "You ran /verify again, so this older link no longer works; use the newest one.".to_owned(),
+            Self::LinkReplaced => "You ran /verify again or went on in another browser, so this older link no longer works; use the newest one.".to_owned(),
             Self::SignInRequired => "Sign in with Discord first, as the member who ran /verify; your sign-in may have expired.".to_owned(),
+            Self::NotSignedIn => "Sign in with Discord first; your sign-in may have expired.".to_owned(),
+            Self::NoServer => "There is no such server, or you do not manage it; choose one of your servers in the dashboard.".to_owned(),
             Self::OtherMember => "This link was made for another Discord account; run /verify yourself, or sign in with the account that ran it.".to_owned(),
-            Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; open your link again to retry.".to_owned(),
-            Self::SignInStale => "This sign-in was started in another window or too long ago; open your link again to retry.".to_owned(),
-            Self::SignInFailed => "Discord did not confirm the sign-in; open your link again in a moment to retry.".to_owned(),
+            Self::HandoverOver => "The link for your wallet's browser works once and for two minutes, and is over; press \"Continue in a wallet's browser\" again for a new one, or sign in here.".to_owned(),
+            Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; sign in to try again.".to_owned(),
+            Self::SignInStale => "This sign-in began in another browser, such as the one inside the Discord app, or too long ago; sign in here to continue in this browser.".to_owned(),
+            Self::SignInFailed => "Discord did not confirm the sign-in; try again in a moment.".to_owned(),
+            Self::NoSignIn => "This service runs without a sign-in, so servers cannot be connected here; ask its operator to set it up (web.sign_in).".to_owned(),
+            Self::ConnectDeclined => "You did not add the bot, so no server was connected; choose a server to try again.".to_owned(),
+            Self::NoServerChosen => "Discord did not say which server you chose, so none was connected; choose it again.".to_owned(),
+            Self::NeedsManageServer => "You need the permission \"Manage Server\" in the server that you chose; ask its owner for it, or choose another server.".to_owned(),
+            Self::ServerGone => "The bot is not in the server that you chose: it was removed again, or the server was deleted; choose a server to add it to.".to_owned(),
             Self::CrossOrigin => "Another site sent this request, so it was refused; open your link and go on from there.".to_owned(),
             Self::CsrfMissing => "The request did not prove that it came from this page; reload the page and try again.".to_owned(),
             Self::NotJson => "Send the request as application/json.".to_owned(),
@@ -136,9 +170,9 @@ impl WebError {
             Self::Message(Mismatch::Statement) => format!("What the message says was changed. {AGAIN}"),
             Self::Message(Mismatch::Edited) => format!("The signed message differs from the one given out. {AGAIN}"),
             Self::NonceUsed => format!("This message was already used or replaced by a newer one. {AGAIN}"),
-            Self::SignatureMalformed => "This is not a signature that a wallet makes; press Sign and confirm in your wallet again.".to_owned(),
-            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press Sign again. If the connected one is a smart wallet that was never used on this network, it is not deployed yet: send a first transaction from it.".to_owned(),
-            Self::WalletNotDeployed(chain_id) => format!("There is no smart wallet at your address on this network (chain {chain_id}), and this signature could not create it there; send a first transaction from your wallet on this network, then press Sign again."),
+            Self::SignatureMalformed => "This is not a signature that a wallet makes; press \"Sign message\" and confirm in your wallet again.".to_owned(),
+            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press \"Sign message\" again. If the connected one is a smart wallet that was never used on this network, it is not deployed yet: send a first transaction from it.".to_owned(),
+            Self::WalletNotDeployed(chain_id) => format!("There is no smart wallet at your address on this network (chain {chain_id}), and this signature could not create it there; send a first transaction from your wallet on this network, then press \"Sign message\" again."),
             Self::RefusedByContract => "Your smart wallet did not confirm the signature; check that it is on the right network and sign again.".to_owned(),
             Self::WalletOutOfGas => "Your smart wallet used more gas to check the signature than a check may use (3 million), so it could not be confirmed; link another wallet, or tell those who run this server.".to_owned(),
             Self::ChainCannotCheck(chain_id) => format!("This network (chain {chain_id}) cannot run the check that smart wallets need, so only ordinary wallets can be linked."),
@@ -151,17 +185,28 @@ impl WebError {
             Self::NotFound => "There is nothing at this address; run /verify in your Discord server to get a link.".to_owned(),
             Self::MethodNotAllowed => "This address does not take such a request; open your link and go on from there.".to_owned(),
             Self::NotReady(why) => why.to_owned(),
+            Self::ForMonitors => "This is for monitors: ask from the machine itself, or send the token of AMSER_ROLES_MONITOR_TOKEN as bearer.".to_owned(),
+            Self::TookTooLong => "This took too long and was given up; try again in a moment.".to_owned(),
             Self::Internal => "Something went wrong on our side and nothing was linked; try again in a moment.".to_owned(),
         }
     }
 
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::LinkUnknown | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced => StatusCode::GONE,
-            Self::SignInRequired => StatusCode::UNAUTHORIZED,
-            Self::OtherMember | Self::CrossOrigin | Self::CsrfMissing => StatusCode::FORBIDDEN,
+            Self::LinkUnknown | Self::NotFound | Self::NoServer | Self::NoSignIn => {
+                StatusCode::NOT_FOUND
+            }
+            Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced | Self::HandoverOver => {
+                StatusCode::GONE
+            }
+            Self::SignInRequired | Self::NotSignedIn | Self::ForMonitors => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::OtherMember | Self::CrossOrigin | Self::CsrfMissing | Self::NeedsManageServer => {
+                StatusCode::FORBIDDEN
+            }
             Self::SignInDeclined
+            | Self::ConnectDeclined
             | Self::SignInStale
             | Self::BadRequest
             | Self::BadAddress
@@ -169,11 +214,12 @@ impl WebError {
             | Self::SignatureMalformed
             | Self::WalletNotDeployed(_)
             | Self::Message(Mismatch::NotSiwe) => StatusCode::BAD_REQUEST,
-            Self::SignInFailed => StatusCode::BAD_GATEWAY,
+            Self::SignInFailed | Self::NoServerChosen => StatusCode::BAD_GATEWAY,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge | Self::Message(Mismatch::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ChallengeMissing
             | Self::NonceUsed
+            | Self::ServerGone
             | Self::MemberLeft
             | Self::BotAbsent
             | Self::TooManyWallets(_) => StatusCode::CONFLICT,
@@ -184,6 +230,7 @@ impl WebError {
             Self::ChainUnavailable
             | Self::ChainCannotCheck(_)
             | Self::DiscordUnavailable
+            | Self::TookTooLong
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -218,6 +265,8 @@ impl IntoResponse for WebError {
         let body = json!({ "error": { "code": self.code(), "message": self.message() } });
         let mut response = Json(body).into_response();
         self.dress(&mut response);
+        // For `layers::show_refusals`.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -1,15 +1,20 @@
 //! What monitors ask: alive, ready, status and metrics. No address and no Discord id in any answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
-use axum::http::header::{CONNECTION, CONTENT_TYPE};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -18,12 +23,47 @@ use super::error::WebError;
 use super::ready::{Moment, age_of_newest, why_not_ready};
 use crate::domain::Checkpoint;
 
+/// For everyone.
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+}
+
+/// The numbers, which tell of the merchants' business. On the main listener [`may_watch`] stands before them.
+pub(super) fn numbers_router() -> Router<Arc<Site>> {
+    Router::new()
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
+}
+
+/// Lets the numbers be seen by whoever has the monitors' token, or asks from this machine without a proxy in between.
+pub(super) async fn may_watch(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.ip().to_canonical());
+    let headers = request.headers();
+    let is_forwarded = ["x-forwarded-for", "forwarded", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
+    let is_local = peer.is_some_and(|peer| peer.is_loopback()) && !is_forwarded;
+    let token = site.settings().monitor_token.as_ref();
+    if is_local || token.is_some_and(|token| brings(headers, token)) {
+        next.run(request).await
+    } else {
+        WebError::ForMonitors.into_response()
+    }
+}
+
+fn brings(headers: &HeaderMap, token: &SecretString) -> bool {
+    let given = headers
+        .get(AUTHORIZATION)
+        .map_or(&[][..], |value| value.as_bytes());
+    let expected = format!("Bearer {}", token.expose_secret());
+    given.ct_eq(expected.as_bytes()).into()
 }
 
 /// What answers before the store is open. Each connection is for one request, since the service itself takes the next one.
@@ -258,7 +298,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(super::super::serve(listener, while_starting(), stop));
+        let serving = tokio::spawn(super::super::serve(
+            listener,
+            while_starting(),
+            Vec::new(),
+            stop,
+        ));
         for (path, status) in [
             ("healthz", StatusCode::OK),
             ("readyz", StatusCode::SERVICE_UNAVAILABLE),

@@ -3,72 +3,146 @@
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Position;
 
-use super::address::{forwarded, household};
+use super::address::{forwarded, rate_limit_key};
 use super::error::WebError;
-use super::{Site, WalletConnect, view};
+use super::session::Visitor;
+use super::{SignIn, Site, WalletConnect, view};
+
+/// The content policies of our pages, made once.
+pub(super) struct Policies {
+    plain: HeaderValue,
+    /// For the dashboard, whose pages have forms that post to us.
+    with_forms: HeaderValue,
+}
+
+impl Policies {
+    pub(super) fn new(wallet_connect: Option<&WalletConnect>) -> Self {
+        Self {
+            plain: content_policy(wallet_connect, "'none'"),
+            with_forms: content_policy(None, "'self'"),
+        }
+    }
+}
 
 /// Only our own files; wallets' icons come as `data:` (EIP-6963). Where WalletConnect is offered, its relay too.
-fn content_policy(wallet_connect: Option<&WalletConnect>) -> HeaderValue {
+fn content_policy(wallet_connect: Option<&WalletConnect>, forms: &str) -> HeaderValue {
     let relay = wallet_connect.map_or_else(String::new, |offer| {
         // Up to the path: scheme, host and port.
         format!(" {}", &offer.relay_url[..Position::BeforePath])
     });
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{relay}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{relay}; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("a URL is ASCII")
 }
 
 /// Whether a person's browser is asking for a page, rather than a script for JSON.
-pub(super) fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET && accepts_page(headers)
+}
+
+/// Whether an answer is for a person's browser.
+pub(super) fn accepts_page(headers: &HeaderMap) -> bool {
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    method == Method::GET && accepts.is_some_and(|kinds| kinds.contains("text/html"))
+    accepts.is_some_and(|kinds| kinds.contains("text/html"))
 }
 
-/// A refusal as a page or as JSON.
-pub(super) fn refuse(error: WebError, as_page: bool) -> Response {
-    if as_page {
-        view::refusal(error)
-    } else {
-        error.into_response()
+/// Shows a refusal as a page where a person's browser asked for one: handlers and extractors answer with the error alone.
+pub(super) async fn show_refusals(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let as_page = wants_page(request.method(), request.headers());
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<WebError>() else {
+        return response;
+    };
+    if !as_page {
+        return response;
     }
+    // Its other headers stay: cookies, and when to come back.
+    let (about, body) = view::refusal(site.settings(), error).into_parts();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.extend(about.headers);
+    *response.body_mut() = body;
+    response
 }
 
-/// Whom a request comes from.
+/// Whom a request comes from: the peer, or whom our own reverse proxy names.
 fn client(site: &Site, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(address)| {
+        address.ip().to_canonical()
+    });
+    let settings = site.settings();
     let headers = request.headers().get_all("x-forwarded-for").iter();
     // What the client wrote may be no text; our proxies' entries behind it are.
     let headers: Vec<_> = headers
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
-    let headers = headers.iter().map(AsRef::as_ref);
-    let behind = forwarded(headers, site.settings().proxies);
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let address = behind.or(peer.map(|ConnectInfo(address)| address.ip()));
-    household(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    let is_proxy = settings
+        .trusted_proxies
+        .iter()
+        .any(|range| range.contains(&peer));
+    if settings.proxies > 0 && !is_proxy && !headers.is_empty() {
+        site.unknown_proxy.call_once(|| {
+            tracing::warn!(
+                %peer,
+                "X-Forwarded-For from an address outside web.trusted_proxies is not believed"
+            );
+        });
+    }
+    let proxies = if is_proxy { settings.proxies } else { 0 };
+    let behind = forwarded(headers.iter().map(AsRef::as_ref), proxies);
+    rate_limit_key(behind.unwrap_or(peer))
 }
 
-/// Turns away an address that asks too often.
+/// What a request costs of a client's allowance, where a page costs 1: more for what makes the chain and Discord be asked, less
+/// for what a page loads and polls by itself.
+pub(super) fn cost(method: &Method, route: &str) -> f64 {
+    match route {
+        "/verify/{token}/picture/{of}" => 0.2,
+        "/verify/{token}/standing" => 0.5,
+        route if method == Method::POST && route.starts_with("/verify/") => 3.0,
+        _ => 1.0,
+    }
+}
+
+/// Turns away who asks too often: a signed-in visitor by their own allowance, whatever the address, so that a crowd behind one
+/// address gets in; everyone else by the address's.
 pub(super) async fn limit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let address = client(&site, &request);
-    match site.addresses.take(address, Instant::now()) {
-        Ok(()) => next.run(request).await,
-        Err(wait) => refuse(
-            WebError::TooManyRequests(wait),
-            wants_page(request.method(), request.headers()),
-        ),
+    let (mut parts, body) = request.into_parts();
+    let visitor = match Visitor::from_request_parts(&mut parts, &site).await {
+        Ok(Visitor(session)) => session.map(|session| session.user),
+        Err(error) => return error.into_response(),
+    };
+    let route = parts.extensions.get::<MatchedPath>();
+    let cost = cost(&parts.method, route.map_or("", MatchedPath::as_str));
+    let now = Instant::now();
+    let taken = match (visitor, &site.settings().sign_in) {
+        (Some(user), _) => site.members.take(user, cost, now),
+        // Without a sign-in the whole cost is the member's whose link it is (`session::OwnLink`).
+        (None, SignIn::None) => site.addresses.take(address, cost.floor().min(1.0), now),
+        (None, _) => site.addresses.take(address, cost, now),
+    };
+    match taken {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(wait) => WebError::TooManyRequests(wait).into_response(),
     }
 }
 
@@ -78,12 +152,14 @@ pub(super) async fn protect(
     request: Request,
     next: Next,
 ) -> Response {
+    let has_forms = request.uri().path().starts_with("/dashboard");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        content_policy(site.settings().wallet_connect.as_ref()),
-    );
+    let policy = match has_forms {
+        true => &site.policies.with_forms,
+        false => &site.policies.plain,
+    };
+    headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
@@ -112,6 +188,22 @@ pub(super) async fn protect(
     response
 }
 
+/// Longer than any handler takes; event streams begin their answer at once.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Gives a handler up that takes too long.
+pub(super) async fn in_time(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    match tokio::time::timeout(LONGEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let route = route.as_ref().map_or("none", MatchedPath::as_str);
+            tracing::error!(route, "a request took too long");
+            WebError::TookTooLong.into_response()
+        }
+    }
+}
+
 /// Counts requests by route, never by path: a path may hold a token.
 pub(super) async fn count(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
@@ -128,13 +220,13 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
 }
 
 /// No such page.
-pub(super) async fn not_found(method: Method, headers: HeaderMap) -> Response {
-    refuse(WebError::NotFound, wants_page(&method, &headers))
+pub(super) async fn not_found() -> WebError {
+    WebError::NotFound
 }
 
 /// No such request to this page.
-pub(super) async fn method_not_allowed(method: Method, headers: HeaderMap) -> Response {
-    refuse(WebError::MethodNotAllowed, wants_page(&method, &headers))
+pub(super) async fn method_not_allowed() -> WebError {
+    WebError::MethodNotAllowed
 }
 
 /// A handler panicked: a bug, and no words of it for the visitor.

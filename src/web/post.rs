@@ -1,21 +1,20 @@
-//! What a page posts: JSON of bounded size, from our own page.
+//! What a page posts as JSON, of bounded size.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
-use axum::http::header::{CONTENT_TYPE, ORIGIN};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::Site;
 use super::error::WebError;
-use super::session::{has_csrf_token, read};
-use super::{Site, session};
 
 /// The message, the signature of a smart wallet that carries its deployment, and JSON's escapes.
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// A posted body, after every check that needs nothing but the request itself.
+/// A posted body. Where it comes from was looked at before (`same_origin`).
 pub(super) struct Posted<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Posted<T> {
@@ -26,7 +25,6 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Posted<T> {
         if !is_json(headers) {
             return Err(WebError::NotJson);
         }
-        comes_from_our_page(site, headers)?;
         let declared = text(headers, "content-length").and_then(|length| length.parse().ok());
         if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
             return Err(WebError::BodyTooLarge);
@@ -52,24 +50,4 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = text(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default();
     kind.trim().eq_ignore_ascii_case("application/json")
-}
-
-/// Refuses what another site made a browser send. Browsers name the origin of every post; a client that names none is
-/// believed if it carries no session, or the session's CSRF token with it.
-fn comes_from_our_page(site: &Site, headers: &HeaderMap) -> Result<(), WebError> {
-    if let Some(origin) = headers.get(ORIGIN) {
-        let ours = site.settings().public_url.origin().ascii_serialization();
-        return match origin.to_str() {
-            Ok(origin) if origin == ours => Ok(()),
-            _ => Err(WebError::CrossOrigin),
-        };
-    }
-    if text(headers, "sec-fetch-site").is_some_and(|from| from != "same-origin") {
-        return Err(WebError::CrossOrigin);
-    }
-    let session: Option<session::Session> = read(site, headers);
-    match session {
-        Some(session) if !has_csrf_token(site, headers, &session) => Err(WebError::CsrfMissing),
-        _ => Ok(()),
-    }
 }

@@ -3,16 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use url::{Host, Url};
 
 use super::Site;
-use crate::domain::{GuildId, MemberStanding, Question, RoleId, UserId, Wallet, checkout};
-use crate::store::Store;
+use super::link::under;
+use super::session::OwnLink;
+use super::terms::terms;
+use crate::domain::{
+    GateStanding, GuildId, MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
+    UserId, Wallet, checkout,
+};
+use crate::merchants::PlanRow;
+use crate::store::{LinkRequest, Store};
 
 /// Between one question and the next.
 const PAUSE: Duration = Duration::from_millis(40);
+
+/// How long names of servers, and names and prices of plans, are waited for.
+const NAMES_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A role on Discord.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,16 +37,18 @@ pub(super) struct NamedRole {
 /// What the page shows after linking.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Standing {
-    /// Roles that Discord shows on the member.
-    pub(super) roles: Vec<NamedRole>,
+    /// Roles that Discord shows on the member: those of the link's server first.
+    roles: Vec<NamedRole>,
     /// Roles that the member is entitled to and does not hold yet.
-    pub(super) pending: Vec<NamedRole>,
+    pending: Vec<NamedRole>,
+    /// The names of the other servers that these roles are in, as far as Discord tells.
+    servers: BTreeMap<GuildId, String>,
     /// Where to subscribe, if nothing in the link's server is open to the member and nothing there is in trouble.
-    pub(super) subscribe: Vec<Offer>,
+    subscribe: Vec<Offer>,
     /// Why roles cannot come at present.
-    pub(super) trouble: Vec<String>,
+    trouble: Vec<String>,
     /// The link's server was not read yet, so that nothing is known of its roles.
-    pub(super) unread: bool,
+    unread: bool,
 }
 
 /// What the roles' loop answered, and whether the link's server is left out for want of having been read.
@@ -45,13 +59,27 @@ pub(super) struct Settled {
 
 /// A plan that would open a role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Offer {
+struct Offer {
     /// The roles it opens, by name.
     roles: Vec<String>,
     /// The plan's id.
     plan_id: String,
+    /// The plan's name at amser, else "plan 1".
+    name: String,
+    /// What it costs, if that is known.
+    terms: Option<String>,
     /// The merchant's checkout.
     url: String,
+}
+
+/// Where plans are bought.
+struct Checkout<'a> {
+    /// With `{module}` and `{plan_id}`.
+    template: &'a str,
+    /// The page to come back to.
+    back: Option<&'a Url>,
+    /// What is known of the plans.
+    plans: &'a [PlanRow],
 }
 
 /// Asks until the roles' loop knows the wallet and the server that the visitor came from, and every role that the
@@ -98,47 +126,146 @@ fn is_pending(standing: &MemberStanding) -> bool {
     entitled.any(|gate| gate.trouble.is_none() && gate.roles.iter().any(|role| !role.held))
 }
 
-/// What to show of a standing to a visitor who came from `guild`.
-pub(super) fn shown(settled: &Settled, guild: GuildId, checkout_url: &str) -> Standing {
-    let Settled { standing, unread } = settled;
-    let mut held = BTreeMap::new();
-    let mut pending = BTreeMap::new();
-    let mut trouble = BTreeSet::new();
+/// What the page shows of an answer of [`settled`]. Names and prices come from elsewhere, so they are waited for
+/// [`NAMES_PATIENCE`] long.
+pub(super) async fn outcome(site: &Site, link: &OwnLink, settled: &Settled) -> Standing {
+    let LinkRequest { user, guild, .. } = link.request;
+    let modules = settled.offered(guild);
+    let plans = async {
+        if modules.is_empty() {
+            return Vec::new();
+        }
+        let plans = site.state.merchants.plans(&modules).await;
+        plans.unwrap_or_else(|error| {
+            tracing::debug!(%error, "plans are offered without names and prices");
+            Vec::new()
+        })
+    };
+    let plans = timeout(NAMES_PATIENCE, plans).await.unwrap_or_default();
+    let back = way_back(site, link);
+    let checkout = Checkout {
+        template: &site.settings().checkout_url,
+        back: back.as_ref(),
+        plans: &plans,
+    };
+    let mut standing = shown(settled, guild, &checkout);
+    let named = standing.roles.iter().chain(&standing.pending);
+    let others: BTreeSet<_> = named.map(|role| role.guild_id).collect();
+    let names = others.into_iter().filter(|other| *other != guild);
+    let names = names.map(async |other| {
+        let profile = site.profile(other, user).await.ok()?;
+        Some((other, profile.server_name))
+    });
+    let names = timeout(NAMES_PATIENCE, join_all(names)).await;
+    standing.servers = names.unwrap_or_default().into_iter().flatten().collect();
+    standing
+}
+
+/// The wallet page, for the checkout to lead back to: over https, or on this machine. Without a sign-in whoever has the link
+/// reads the member's roles, so it is not given to the checkout.
+fn way_back(site: &Site, link: &OwnLink) -> Option<Url> {
+    link.session.as_ref()?;
+    let path = format!("verify/{}", link.token.reveal());
+    let url = under(&site.settings().public_url, &path);
+    let is_taken = url.scheme() == "https"
+        || match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+    is_taken.then_some(url)
+}
+
+impl Settled {
+    /// The roles that Discord shows on the member, those of `guild` first.
+    pub(super) fn roles(&self, guild: GuildId) -> Vec<NamedRole> {
+        roles(&self.standing, guild, |_, role| role.held)
+    }
+
+    /// The modules whose plans are offered to a visitor who came from `guild`. In trouble, what was paid for may not be known
+    /// yet: nobody is to pay twice.
+    fn offered(&self, guild: GuildId) -> Vec<ModuleAddress> {
+        let here = || {
+            self.standing
+                .gates
+                .iter()
+                .filter(|gate| gate.guild == guild)
+        };
+        match here().all(|gate| !gate.entitled && gate.trouble.is_none()) {
+            true => BTreeSet::from_iter(here().map(|gate| gate.module))
+                .into_iter()
+                .collect(),
+            false => Vec::new(),
+        }
+    }
+}
+
+/// The roles for which `which` holds, each once, those of `guild` first.
+fn roles(
+    standing: &MemberStanding,
+    guild: GuildId,
+    which: impl Fn(&GateStanding, &RoleStanding) -> bool,
+) -> Vec<NamedRole> {
+    let mut found = BTreeMap::new();
     for gate in &standing.gates {
-        for role in &gate.roles {
-            let key = (gate.guild != guild, gate.guild, role.role);
+        for role in gate.roles.iter().filter(|role| which(gate, role)) {
             let named = NamedRole {
                 guild_id: gate.guild,
                 role_id: role.role,
                 name: role.name.clone(),
             };
-            if role.held {
-                held.insert(key, named);
-            } else if gate.entitled {
-                pending.insert(key, named);
-            }
-        }
-        if gate.guild == guild {
-            trouble.extend(gate.trouble.clone());
+            found.insert((gate.guild != guild, gate.guild, role.role), named);
         }
     }
+    found.into_values().collect()
+}
+
+/// What to show of a standing to a visitor who came from `guild`.
+fn shown(settled: &Settled, guild: GuildId, checkout: &Checkout<'_>) -> Standing {
+    let standing = &settled.standing;
     let here = || standing.gates.iter().filter(|gate| gate.guild == guild);
+    let trouble: BTreeSet<_> = here().filter_map(|gate| gate.trouble.clone()).collect();
+    let modules = settled.offered(guild);
     let mut subscribe = BTreeSet::new();
-    // In trouble, what was paid for may not be known yet: nobody is to pay twice.
-    if here().all(|gate| !gate.entitled && gate.trouble.is_none()) {
-        for gate in here() {
-            subscribe.extend(gate.plans.iter().map(|plan| Offer {
-                roles: gate.roles.iter().map(|role| role.name.clone()).collect(),
-                plan_id: plan.to_string(),
-                url: checkout(checkout_url, gate.module, plan),
-            }));
-        }
+    for gate in here().filter(|gate| modules.contains(&gate.module)) {
+        subscribe.extend(
+            gate.plans
+                .iter()
+                .filter_map(|plan| checkout.offer(gate, plan)),
+        );
     }
     Standing {
-        roles: held.into_values().collect(),
-        pending: pending.into_values().collect(),
+        roles: settled.roles(guild),
+        pending: roles(standing, guild, |gate, role| gate.entitled && !role.held),
+        servers: BTreeMap::new(),
         subscribe: subscribe.into_iter().collect(),
         trouble: trouble.into_iter().collect(),
-        unread: *unread,
+        unread: settled.unread,
+    }
+}
+
+impl Checkout<'_> {
+    /// `None` for a plan that is known to take no subscriptions.
+    fn offer(&self, gate: &GateStanding, plan: &PlanId) -> Option<Offer> {
+        let is_it = |row: &&PlanRow| row.module == gate.module && row.plan == *plan;
+        let row = self.plans.iter().find(is_it);
+        if row.is_some_and(|row| !row.active) {
+            return None;
+        }
+        let mut url = checkout(self.template, gate.module, plan);
+        if let (Some(back), Ok(mut parsed)) = (self.back, Url::parse(&url)) {
+            parsed
+                .query_pairs_mut()
+                .append_pair("redirect", back.as_str());
+            url = parsed.into();
+        }
+        Some(Offer {
+            roles: gate.roles.iter().map(|role| role.name.clone()).collect(),
+            plan_id: plan.to_string(),
+            name: row.map_or_else(|| format!("plan {plan}"), |row| row.name.clone()),
+            terms: row.map(terms),
+            url,
+        })
     }
 }

@@ -1,25 +1,24 @@
 //! The wallet page and its two posts: a text to sign, and the signature that links the wallet.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::error::{WebError, link_works, signature_holds};
-use super::layers::{refuse, wants_page};
 use super::link::{LINK_SECONDS, Token, fresh_secret};
 use super::params::LinkPath;
 use super::post::Posted;
-use super::session::{Session, Visitor};
+use super::profile::Profile;
+use super::session::{OwnLink, OwnLinkAnyState, OwnLinkPage};
 use super::siwe::{self, Mismatch, Terms};
-use super::standing::{NamedRole, Standing, settled, shown};
+use super::standing::{NamedRole, Standing, outcome, settled};
 use super::{SignIn, Site, view};
-use crate::domain::{Link, UserId, Wallet};
+use crate::domain::{Link, Timestamp, UserId, Wallet};
 use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
 
 /// How long a text to sign works, in seconds.
@@ -31,8 +30,12 @@ const LONGEST_SIGNATURE: usize = 16 * 1024;
 /// How long the answer to a signature waits for the roles.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a page may ask for its outcome after the link's time, in seconds.
-const OUTCOME_SECONDS: u64 = 600;
+/// How long a link works from when its member opened it, signed in, in seconds: a wallet must be found, and the owners of a
+/// contract wallet sign one after the other.
+const OPENED_SECONDS: u64 = 3600;
+
+/// Opening the page again within so many seconds does not extend the link again: each time costs an fsync.
+const EXTEND_AFTER: u64 = 60;
 
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()
@@ -43,72 +46,44 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/verify/{token}/picture/{of}", get(picture))
 }
 
-/// A link, whether it works or not, with what is known by its token.
-struct Opened {
-    key: [u8; 32],
-    request: LinkRequest,
-}
-
-async fn open(site: &Site, token: &str) -> Result<Opened, WebError> {
-    let key = Token::parse(token).ok_or(WebError::LinkUnknown)?.hash();
-    let request = site.with_store(move |store| store.request(&key)).await?;
-    Ok(Opened {
-        key,
-        request: request.ok_or(WebError::LinkUnknown)?,
-    })
-}
-
-async fn open_working(site: &Site, token: &str) -> Result<Opened, WebError> {
-    let opened = open(site, token).await?;
-    link_works(opened.request.usable(site.now()))?;
-    Ok(opened)
-}
-
-/// Refuses everyone but the member who ran `/verify`, where visitors can prove who they are.
-fn belongs_to(site: &Site, visitor: &Visitor, member: UserId) -> Result<(), WebError> {
-    match (&site.settings().sign_in, &visitor.0) {
-        (SignIn::TypeTheName, _) => Ok(()),
-        (SignIn::Discord { .. }, None) => Err(WebError::SignInRequired),
-        (SignIn::Discord { .. }, Some(Session { user, .. })) if *user == member => Ok(()),
-        (SignIn::Discord { .. }, Some(_)) => Err(WebError::OtherMember),
-    }
-}
-
-fn limit_member(site: &Site, member: UserId) -> Result<(), WebError> {
-    let taken = site.members.take(member, Instant::now());
-    taken.map_err(WebError::TooManyRequests)
-}
-
 async fn page(
     State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let shown = show(&site, &token, &visitor).await;
-    shown.unwrap_or_else(|error| refuse(error, wants_page(&method, &headers)))
-}
-
-async fn show(site: &Site, token: &str, visitor: &Visitor) -> Result<Response, WebError> {
-    let LinkRequest { user, guild, .. } = open_working(site, token).await?.request;
-    match belongs_to(site, visitor, user) {
-        Ok(()) => {}
-        Err(WebError::SignInRequired) => return Ok(view::sign_in(token)),
-        Err(WebError::OtherMember) => return Ok(view::other_member(token)),
-        Err(error) => return Err(error),
-    }
+    OwnLinkPage(link): OwnLinkPage,
+) -> Result<Response, WebError> {
+    let LinkRequest { user, guild, .. } = link.request;
     let profile = site.profile(guild, user).await?;
-    let csrf = visitor.0.as_ref().map(|session| session.csrf.as_str());
-    Ok(view::link(&view::LinkPage {
-        token,
+    let expires_at = extend(&site, &link).await?;
+    let linked = site.with_store(move |store| store.wallets_of(user)).await?;
+    let shown = view::LinkPage {
+        token: &link.token.reveal(),
         profile: &profile,
         guild,
-        csrf,
+        csrf: link.session.as_ref().map(|session| session.csrf.as_str()),
         chain_id: site.settings().chain_id,
-        types_name: matches!(site.settings().sign_in, SignIn::TypeTheName),
+        has_sign_in: link.session.is_some(),
+        is_used: link.request.state == RequestState::Used,
+        linked: &linked,
+        expires_at,
         wallet_connect: site.settings().wallet_connect.as_ref(),
-    }))
+    };
+    Ok(view::link(site.settings(), &shown))
+}
+
+/// Gives a signed-in member more time; until when the link works.
+async fn extend(site: &Site, link: &OwnLink) -> Result<Timestamp, WebError> {
+    let now = site.now();
+    let until = now.plus(OPENED_SECONDS);
+    let expires_at = link.request.expires_at;
+    if link.session.is_none()
+        || link.request.state == RequestState::Used
+        || expires_at.plus(EXTEND_AFTER) >= until
+    {
+        return Ok(expires_at);
+    }
+    let key = link.token.hash();
+    site.with_store(move |store| store.extend_request(&key, until, now))
+        .await?;
+    Ok(until)
 }
 
 #[derive(Deserialize)]
@@ -116,68 +91,48 @@ struct ChallengeRequest {
     address: String,
     /// What the visitor typed where there is no sign-in.
     discord_name: Option<String>,
+    /// For a wallet that takes longer to sign than an ordinary key: the text then lives as long as the link.
+    #[serde(default)]
+    for_contract: bool,
 }
 
 #[derive(Serialize)]
 struct ChallengeAnswer {
     message: String,
+    valid_seconds: u64,
+    /// The wallet is linked to another Discord account, which will lose it.
+    moves: bool,
 }
 
 async fn challenge(
     State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
+    OwnLink { token, request, .. }: OwnLink,
     Posted(body): Posted<ChallengeRequest>,
 ) -> Result<Json<ChallengeAnswer>, WebError> {
-    let Opened { key, request } = open_working(&site, &token).await?;
-    belongs_to(&site, &visitor, request.user)?;
-    limit_member(&site, request.user)?;
     let wallet: Wallet = body
         .address
         .trim()
         .parse()
         .map_err(|_| WebError::BadAddress)?;
-    let profile = site.profile(request.guild, request.user).await?;
-    let typed = body.discord_name.as_deref().map(str::trim);
-    if typed.is_some_and(|typed| {
-        !typed
-            .trim_start_matches('@')
-            .eq_ignore_ascii_case(&profile.username)
-    }) {
-        return Err(WebError::NameMismatch);
+    let user = request.user;
+    let profile = site.profile(request.guild, user).await?;
+    if matches!(site.settings().sign_in, SignIn::None) {
+        // The one thing that shows the visitor whose link this is.
+        let typed = body.discord_name.as_deref().unwrap_or_default();
+        let typed = typed.trim().trim_start_matches('@');
+        if !typed.eq_ignore_ascii_case(&profile.username) {
+            return Err(WebError::NameMismatch);
+        }
     }
-    let now = site.now();
-    let nonce = fresh_secret()?;
-    let expires_at = now.plus(CHALLENGE_SECONDS);
-    let message = siwe::write(&Terms {
-        public_url: &site.settings().public_url,
-        wallet,
-        statement: format!(
-            "Link this wallet to the Discord account {} (id {}) in the server {} (id {}). Signing is free and moves nothing.",
-            siwe::plain(&profile.username),
-            request.user,
-            siwe::plain(&profile.server_name),
-            request.guild,
-        ),
-        chain_id: site.settings().chain_id,
-        nonce: &nonce,
-        request_id: hex::encode(&key[..8]),
-        issued_at: now,
-        expires_at,
-    })?;
-    let challenge = Challenge {
-        request: key,
-        user: request.user,
-        nonce,
-        wallet,
-        message: message.clone(),
-        expires_at,
-        state: RequestState::Open,
-    };
+    let owner = site.with_store(move |store| store.link_of(wallet)).await?;
+    let moves = owner.is_some_and(|link| link.user != user);
+    let challenge = write_challenge(&site, &token, &request, &profile, wallet, &body, moves)?;
+    let (message, expires_at) = (challenge.message.clone(), challenge.expires_at);
     let limit = site.settings().links_per_member;
+    let now = site.now();
     let (full, usable) = site
         .with_store(move |store| {
-            if store.is_full(request.user, wallet, limit)? {
+            if store.is_full(user, wallet, limit)? {
                 return Ok((true, Usable::Yes));
             }
             Ok((false, store.put_challenge(&challenge, now)?))
@@ -187,7 +142,58 @@ async fn challenge(
         return Err(WebError::TooManyWallets(limit));
     }
     link_works(usable)?;
-    Ok(Json(ChallengeAnswer { message }))
+    Ok(Json(ChallengeAnswer {
+        message,
+        valid_seconds: expires_at.0.saturating_sub(now.0),
+        moves,
+    }))
+}
+
+fn write_challenge(
+    site: &Site,
+    token: &Token,
+    request: &LinkRequest,
+    profile: &Profile,
+    wallet: Wallet,
+    body: &ChallengeRequest,
+    moves: bool,
+) -> Result<Challenge, WebError> {
+    let now = site.now();
+    let nonce = fresh_secret()?;
+    let soon = now.plus(CHALLENGE_SECONDS);
+    let expires_at = match body.for_contract {
+        true => soon.max(request.expires_at),
+        false => soon,
+    };
+    let leaves = match moves {
+        true => " It leaves the Discord account that it is linked to now.",
+        false => "",
+    };
+    let message = siwe::write(&Terms {
+        public_url: &site.settings().public_url,
+        wallet,
+        statement: format!(
+            "Link this wallet to the Discord account {} (id {}), asked for in the server {} (id {}). It counts in every server that uses this bot.{leaves} Signing is free and moves nothing.",
+            siwe::plain(&profile.username),
+            request.user,
+            siwe::plain(&profile.server_name),
+            request.guild,
+        ),
+        chain_id: site.settings().chain_id,
+        nonce: &nonce,
+        request_id: hex::encode(&token.hash()[..8]),
+        issued_at: now,
+        expires_at,
+    })?;
+    Ok(Challenge {
+        request: token.hash(),
+        user: request.user,
+        nonce,
+        wallet,
+        message,
+        expires_at,
+        state: RequestState::Open,
+    })
 }
 
 #[derive(Deserialize)]
@@ -204,13 +210,10 @@ struct SignatureAnswer {
 
 async fn signature(
     State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
+    OwnLink { token, request, .. }: OwnLink,
     Posted(body): Posted<SignatureRequest>,
 ) -> Result<Json<SignatureAnswer>, WebError> {
-    let Opened { key, request } = open_working(&site, &token).await?;
-    belongs_to(&site, &visitor, request.user)?;
-    limit_member(&site, request.user)?;
+    let key = token.hash();
     let challenge = given_out(&site, &request, &body.message).await?;
     let signature = read_signature(&body.signature)?;
     let check = &site.state.wallets;
@@ -224,11 +227,11 @@ async fn signature(
     let (user, wallet) = (request.user, challenge.wallet);
     complete(&site, key, user, challenge, signature).await?;
     let standing = settled(&site, user, request.guild, Some(wallet), PATIENCE).await;
-    let checkout = &site.settings().checkout_url;
-    let standing = standing.map(|standing| shown(&standing, request.guild, checkout));
     Ok(Json(SignatureAnswer {
         address: wallet.to_string(),
-        roles: standing.map(|standing| standing.roles).unwrap_or_default(),
+        roles: standing
+            .map(|standing| standing.roles(request.guild))
+            .unwrap_or_default(),
     }))
 }
 
@@ -309,31 +312,26 @@ async fn complete(
 /// `GET /verify/{token}/standing`: what came of a link, for the page that used it. Waits for roles on their way.
 async fn standing(
     State(site): State<Arc<Site>>,
-    LinkPath(token): LinkPath<String>,
-    visitor: Visitor,
+    OwnLinkAnyState(link): OwnLinkAnyState,
 ) -> Result<Json<Standing>, WebError> {
-    let request = open(&site, &token).await?.request;
-    belongs_to(&site, &visitor, request.user)?;
-    if request.state != RequestState::Used || site.now() >= request.expires_at.plus(OUTCOME_SECONDS)
-    {
+    let request = &link.request;
+    if !request.has_outcome(site.now()) {
         return Err(WebError::LinkExpired);
     }
     let standing = settled(&site, request.user, request.guild, None, PATIENCE).await;
     let standing = standing.ok_or(WebError::NotReady(
         "The roles cannot be looked up right now; they arrive on their own.",
     ))?;
-    let checkout = &site.settings().checkout_url;
-    Ok(Json(shown(&standing, request.guild, checkout)))
+    Ok(Json(outcome(&site, &link, &standing).await))
 }
 
 /// `GET /verify/{token}/picture/{server|member}`: from Discord's CDN by way of us.
 async fn picture(
     State(site): State<Arc<Site>>,
-    LinkPath((token, of)): LinkPath<(String, String)>,
-    visitor: Visitor,
+    OwnLinkAnyState(OwnLink { request, .. }): OwnLinkAnyState,
+    LinkPath((_, of)): LinkPath<(String, String)>,
 ) -> Result<Response, WebError> {
-    let LinkRequest { user, guild, .. } = open(&site, &token).await?.request;
-    belongs_to(&site, &visitor, user)?;
+    let LinkRequest { user, guild, .. } = request;
     let url = match of.as_str() {
         "server" => site.profile(guild, user).await?.server_icon,
         "member" => site.profile(guild, user).await?.avatar,

@@ -1,276 +1,163 @@
-// Plays scenes on the wallet page in a real Chromium. Its one argument is JSON:
-//   { chromium, scene, link, visitor, visitorId, discord, rpc, account, relay, shots }
-// It prints one line of JSON with what was seen, or fails with what went wrong. Screenshots go to `shots`, if given.
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { chromium } from 'playwright-core'
+// Plays scenes on the wallet page in a real browser. Its one argument is JSON:
+//   { browser, scene, link, visitor, visitorId, discord, rpc, account, relay, project, chain, shots }
+// It prints one line of JSON with what was seen, or fails with what went wrong.
+import { elsewhere } from './elsewhere.mjs'
+import { DEADLINE, asked, freshPage, look, play } from './stage.mjs'
+import { installWallets, metal } from './wallets.mjs'
 
-const asked = JSON.parse(process.argv[2])
-const DEADLINE = 20_000
-
-/** A wallet that announces itself over EIP-6963 (or stands in window.ethereum) and signs with the chain's account. */
-function installWallets (wallets) {
-  const icon = (colour) => 'data:image/svg+xml,' + encodeURIComponent(
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" rx="2" fill="${colour}"/></svg>`)
-  const made = wallets.map(({ name, colour, account, chainId, legacy }, index) => {
-    const listeners = {}
-    const provider = {
-      accounts: [account],
-      refusal: null,
-      async request ({ method, params }) {
-        if (provider.refusal) throw provider.refusal
-        switch (method) {
-          case 'eth_accounts':
-          case 'eth_requestAccounts': return provider.accounts
-          case 'eth_chainId': return chainId
-          case 'personal_sign': return window.signWithAnvil(params[0], params[1])
-          default: throw Object.assign(new Error(method), { code: 4200 })
-        }
-      },
-      on (event, listener) { (listeners[event] ??= []).push(listener) },
-      removeListener (event, listener) { listeners[event] = (listeners[event] ?? []).filter((other) => other !== listener) },
-      emit (event, value) { for (const listener of listeners[event] ?? []) listener(value) }
-    }
-    if (legacy) window.ethereum = provider
-    else {
-      const info = { uuid: `00000000-0000-4000-8000-00000000000${index}`, name, icon: colour && icon(colour), rdns: `example.wallet${index}` }
-      const announce = () => window.dispatchEvent(new CustomEvent('eip6963:announceProvider', { detail: Object.freeze({ info, provider }) }))
-      window.addEventListener('eip6963:requestProvider', announce)
-      announce()
-    }
-    return provider
-  })
-  window.testWallets = made
-}
-
-async function rpc (method, params) {
-  const response = await fetch(asked.rpc, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
-  })
-  const { result, error } = await response.json()
-  if (error) throw new Error(`${method}: ${error.message}`)
-  return result
-}
-
-/** Chromium itself crashes at its start now and then on a busy machine; that is not what the scenes are about. */
-async function launch (options) {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await chromium.launch(options)
-    } catch (error) {
-      if (tries === 3) throw error
-    }
-  }
-}
-
-const browser = await launch({
-  executablePath: asked.chromium,
-  headless: true,
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'
-  ]
-})
-const context = await browser.newContext({ viewport: { width: 800, height: 900 } })
-context.setDefaultTimeout(DEADLINE)
-const page = await context.newPage()
-const problems = []
-const hosts = new Set()
-page.on('pageerror', (error) => problems.push(`page error: ${error.message}`))
-page.on('console', (line) => {
-  // The browser itself logs every answer of 4xx; those are asserted on through the page's own words.
-  if (line.type() === 'error' && !line.text().startsWith('Failed to load resource')) problems.push(`console: ${line.text()}`)
-})
-page.on('request', (request) => { if (!request.url().startsWith('data:')) hosts.add(new URL(request.url()).host) })
-await page.exposeFunction('signWithAnvil', (hex, account) => rpc('personal_sign', [hex, account]))
-
-async function shoot (name) {
-  if (!asked.shots) return
-  mkdirSync(asked.shots, { recursive: true })
-  for (const [kind, colorScheme, width] of [['light', 'light', 800], ['dark', 'dark', 800], ['360', 'light', 360], ['360-dark', 'dark', 360]]) {
-    await page.emulateMedia({ colorScheme })
-    await page.setViewportSize({ width, height: 900 })
-    await page.screenshot({ path: join(asked.shots, `${asked.scene}-${name}-${kind}.png`), fullPage: true })
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-    if (wide > 0) problems.push(`${name} at ${width} px scrolls sideways by ${wide} px`)
-  }
-  await page.emulateMedia({ colorScheme: 'light' })
-  await page.setViewportSize({ width: 800, height: 900 })
-}
-
+const page = await freshPage()
 const button = (name) => page.getByRole('button', { name, exact: true })
 const text = (id) => page.locator(`#${id}`).innerText()
 const shown = (id, pattern) => page.locator(`#${id}`).filter({ hasText: pattern, visible: true }).waitFor()
-const metal = (account = asked.account) => ({ name: 'Metal Wallet', colour: '#c60', account, chainId: '0x7a69' })
-
-/** A wallet in a browser of its own, made of the same library; it signs with the chain's account. */
-async function remoteWallet () {
-  const device = await browser.newContext({ bypassCSP: true })
-  device.setDefaultTimeout(DEADLINE)
-  const wallet = await device.newPage()
-  wallet.on('pageerror', (error) => problems.push(`wallet: ${error.message}`))
-  await wallet.exposeFunction('signWithAnvil', (hex, account) => rpc('personal_sign', [hex, account]))
-  await wallet.goto(new URL('/healthz', asked.link).href)
-  await wallet.evaluate(async ({ account, relay, project }) => {
-    const { quietClient } = await import('/assets/walletconnect.js')
-    const metadata = { name: 'Pocket Wallet', description: '', url: 'https://wallet.example', icons: [] }
-    const client = await quietClient({ projectId: project, relayUrl: relay, metadata })
-    window.seen = []
-    let session
-    window.pairWith = async (uri, chain, declines) => {
-      const proposed = new Promise((resolve) => client.once('session_proposal', resolve))
-      await client.pair({ uri })
-      const { id, params } = await proposed
-      window.seen.push(params.proposer.metadata.url)
-      if (declines) {
-        await client.reject({ id, reason: { code: 5000, message: 'User rejected.' } })
-        return
-      }
-      const eip155 = { accounts: [`eip155:${chain}:${account}`], methods: ['personal_sign'], events: ['accountsChanged', 'chainChanged'] }
-      const { topic, acknowledged } = await client.approve({ id, namespaces: { eip155 } })
-      session = topic
-      await acknowledged()
-    }
-    window.hangUp = () => client.disconnect({ topic: session, reason: { code: 6000, message: 'User disconnected.' } })
-    client.on('session_request', async ({ id, topic, params: { request } }) => {
-      window.seen.push(request.method)
-      const result = await window.signWithAnvil(...request.params)
-      await client.respond({ topic, response: { id, jsonrpc: '2.0', result } })
-    })
-    client.on('session_delete', () => window.seen.push('session_delete'))
-  }, asked)
-  return wallet
-}
+const ready = () => page.locator('#sign[aria-disabled="false"]').waitFor()
+const focused = () => page.evaluate(() => document.activeElement?.id)
+/** Does something in the page with its first wallet. */
+const wallet = (change, value) => page.evaluate(([change, value]) => {
+  const [first] = window.testWallets
+  if (change === 'refuse') first.refusal = value
+  else first.emit(change, value)
+}, [change, value])
 
 async function signIn () {
   await page.getByRole('link', { name: 'Sign in with Discord' }).click()
   await button(asked.visitor).click()
 }
 
+/** Comes to the wallet page, signed in. */
+async function arrive (...wallets) {
+  await installWallets(page, wallets)
+  await page.goto(asked.link)
+  await signIn()
+}
+
+async function linkWith (name) {
+  await button(name).click()
+  await ready()
+  await page.locator('#sign').click()
+}
+
 const scenes = {
   /** The whole way of a member with two wallets installed, with clicks as fast as the page allows. */
   async member () {
-    await page.addInitScript(installWallets, [metal(), { ...metal(), name: 'Other Wallet', colour: '#06c', chainId: '0x1' }])
-    const started = Date.now()
+    await installWallets(page, [metal(), { ...metal(), name: 'Other Wallet', colour: '#06c', chainId: '0x1' }])
     await page.goto(asked.link)
-    await shoot('1-sign-in')
-    const shot = Date.now()
+    await look(page, '1-sign-in')
     await signIn()
     await button('Metal Wallet').waitFor()
-    const waited = Date.now() - shot
-    await shoot('2-choose')
-    const chosen = Date.now()
+    await look(page, '2-choose')
+    const until = await page.locator('.facts time').innerText()
     await button('Metal Wallet').click()
-    await page.locator('#sign:enabled').waitFor()
-    const ready = Date.now() - chosen
+    await ready()
     await page.locator('#account summary').click()
     const message = await text('message')
-    await shoot('3-sign')
-    const signed = Date.now()
+    const valid = await text('valid')
+    await look(page, '3-sign')
     await button('Sign message').click()
     await shown('outcome', 'Subscriber')
-    const linked = Date.now() - signed
-    await shoot('4-done')
-    const focused = await page.evaluate(() => document.activeElement?.id)
-    return { message, focused, address: await text('done-address'), outcome: await text('outcome'), milliseconds: waited + ready + linked, all: Date.now() - started }
+    await page.locator('#news').filter({ hasText: 'You hold' }).waitFor()
+    await look(page, '4-done')
+    const seen = { message, valid, until, focused: await focused(), title: await page.title(), address: await text('done-address'), outcome: await text('outcome') }
+    // The checkout leads back here: what came of the link is shown again.
+    await page.reload()
+    await shown('outcome', 'Subscriber')
+    return seen
   },
 
   /** The same with nothing in between, for the time from opening the link to the role. */
   async quick () {
-    await page.addInitScript(installWallets, [metal()])
-    await context.addCookies([{ name: 'local_discord_user', value: asked.visitorId, url: asked.discord }])
+    await installWallets(page, [metal()])
+    await page.context().addCookies([{ name: 'local_discord_user', value: asked.visitorId, url: asked.discord }])
     const started = Date.now()
     await page.goto(asked.link)
     await page.getByRole('link', { name: 'Sign in with Discord' }).click()
     await button('Metal Wallet').click()
-    await page.locator('#sign:enabled').click()
+    await ready()
+    await page.locator('#sign').click()
     await shown('outcome', 'Subscriber')
     return { milliseconds: Date.now() - started }
   },
 
   /** A wallet without a subscription. */
   async unpaid () {
-    await page.addInitScript(installWallets, [metal()])
-    await page.goto(asked.link)
-    await signIn()
-    await button('Metal Wallet').click()
-    await button('Sign message').click()
+    await arrive(metal())
+    await linkWith('Metal Wallet')
     const subscribe = page.locator('#outcome a')
     await subscribe.waitFor()
-    await shoot('done')
-    return { outcome: await text('outcome'), subscribe: await subscribe.getAttribute('href') }
+    await look(page, 'done')
+    return { outcome: await text('outcome'), offer: await subscribe.innerText(), subscribe: await subscribe.getAttribute('href') }
   },
 
   /** The server's members were not read yet, and are not while the page asks. */
   async unread () {
-    await page.addInitScript(installWallets, [metal()])
-    await page.goto(asked.link)
-    await signIn()
-    await button('Metal Wallet').click()
-    await button('Sign message').click()
+    await arrive(metal())
+    await linkWith('Metal Wallet')
     await shown('outcome', 'Looking up your roles')
     await page.locator('#outcome').filter({ hasText: 'You can close this page' }).waitFor({ timeout: 2 * DEADLINE })
-    await shoot('done')
+    await look(page, 'done')
     return { outcome: await text('outcome') }
   },
 
   /** A role is paid for and cannot be given. */
   async trouble () {
-    await page.addInitScript(installWallets, [metal()])
-    await page.goto(asked.link)
-    await signIn()
-    await button('Metal Wallet').click()
-    await button('Sign message').click()
+    await arrive(metal())
+    await linkWith('Metal Wallet')
     await shown('outcome', 'You can close this page')
-    await shoot('done')
+    await look(page, 'done')
+    return { outcome: await text('outcome') }
+  },
+
+  /** A role of another server, given by hand. */
+  async elsewhereToo () {
+    await arrive(metal())
+    await linkWith('Metal Wallet')
+    await shown('outcome', 'Patron')
+    await look(page, 'done')
     return { outcome: await text('outcome') }
   },
 
   /** Declines, then switches the account, then the network, then disconnects, and links in the end. */
   async change () {
-    await page.addInitScript(installWallets, [metal(), { ...metal(), name: 'Plain Wallet', colour: null, chainId: '0x2105' }])
-    await page.goto(asked.link)
-    await signIn()
-    const wallet = (change) => page.evaluate(change)
-    await wallet(() => { testWallets[0].refusal = { code: 4001 } })
+    await arrive(metal(), { ...metal(), name: 'Plain Wallet', colour: null, chainId: '0x2105' })
+    await wallet('refuse', { code: 4001 })
     await button('Metal Wallet').click()
     await shown('problem', 'declined')
-    await shoot('declined')
+    await look(page, 'declined')
     const declined = await text('problem')
-    await wallet(() => { testWallets[0].refusal = null })
+    await wallet('refuse', null)
     await button('Plain Wallet').click()
-    await shown('network', '8453')
-    await shoot('network')
+    await shown('network', 'Base')
+    await look(page, 'network')
+    await button('Switch to network 31337').click()
+    await page.locator('#network').waitFor({ state: 'hidden' })
     await button('Other wallet').click()
     await button('Metal Wallet').click()
-    await page.locator('#sign:enabled').waitFor()
+    await ready()
     const before = await page.locator('#message').textContent()
-    const other = '0x' + '12'.repeat(20)
-    await page.evaluate((other) => testWallets[0].emit('accountsChanged', [other]), other)
+    await wallet('accountsChanged', ['0x' + '12'.repeat(20)])
     await shown('status', 'switched to another account')
     const switched = await page.locator('#message').textContent()
-    await page.evaluate(() => testWallets[0].emit('chainChanged', '0x1'))
-    await shown('network', 'Your wallet is on network 1')
-    await page.evaluate(() => testWallets[0].emit('chainChanged', '0x7a69'))
+    await wallet('chainChanged', '0x1')
+    await shown('network', 'Your wallet is on Ethereum')
+    await wallet('chainChanged', '0x7a69')
     await page.locator('#network').waitFor({ state: 'hidden' })
-    await page.evaluate(() => testWallets[0].emit('accountsChanged', []))
+    await wallet('accountsChanged', [])
     await shown('problem', 'disconnected')
+    await page.locator('#choose-title:focus').waitFor()
     await button('Metal Wallet').click()
-    await page.locator('#sign:enabled').waitFor()
-    await wallet(() => { testWallets[0].refusal = { code: -32002 } })
+    await ready()
+    await wallet('refuse', { code: -32002 })
     await button('Sign message').click()
     await shown('problem', 'already shows a request')
-    await wallet(() => { testWallets[0].refusal = null })
-    await page.locator('#sign:enabled').click()
+    await wallet('refuse', null)
+    await ready()
+    await page.locator('#sign').click()
     await shown('outcome', 'Subscriber')
     return { declined, changed: before !== switched, switched, outcome: await text('outcome') }
   },
 
-  /** Another account signs than the one that the page was told; then with the keyboard alone. */
+  /** With the keyboard alone; another account signs than the one that the page was told. */
   async keyboard () {
-    await page.addInitScript(installWallets, [{ ...metal(), legacy: true }])
+    await installWallets(page, [{ ...metal(), legacy: true }])
     await page.goto(asked.link)
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
@@ -278,45 +165,92 @@ const scenes = {
     await button('Browser wallet').waitFor()
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
-    await page.locator('#sign:enabled:focus').waitFor()
+    await page.locator('#sign[aria-disabled="false"]:focus').waitFor()
     await page.evaluate(() => { window.honest = window.signWithAnvil; window.signWithAnvil = async () => '0x' + '11'.repeat(65) })
     await page.keyboard.press('Enter')
     await shown('problem', /./)
     const refused = await text('problem')
-    await shoot('refused')
+    await look(page, 'refused')
     await page.evaluate(() => { window.signWithAnvil = window.honest })
-    await page.locator('#sign:enabled').waitFor()
-    await page.locator('#sign').focus()
+    // The button kept the focus while it waited.
+    await page.locator('#sign[aria-disabled="false"]:focus').waitFor()
     await page.keyboard.press('Enter')
     await shown('outcome', 'Subscriber')
+    await page.locator('#done-title:focus').waitFor()
     return { refused, outcome: await text('outcome') }
+  },
+
+  /** A wallet that inserts itself later than the page, and one that comes without a word. */
+  async late () {
+    await arrive({ ...metal(), legacy: 1_500, event: true })
+    await button('Browser wallet').waitFor()
+    const found = await text('searching')
+    const silent = await freshPage()
+    await installWallets(silent, [{ ...metal(), legacy: 1_500 }])
+    await silent.goto(asked.link)
+    await silent.getByRole('link', { name: 'Sign in with Discord' }).click()
+    await silent.getByRole('button', { name: asked.visitor, exact: true }).click()
+    await silent.getByRole('button', { name: 'Browser wallet', exact: true }).waitFor()
+    return { found }
   },
 
   /** No wallet at all. */
   async none () {
     await page.goto(asked.link)
     await signIn()
-    await shown('searching', 'no wallet')
+    await shown('searching', /no wallet/i)
     await page.locator('#phone summary').click()
-    await shoot('help')
-    return { help: await text('no-wallet'), app: await page.locator('#in-metamask').getAttribute('href') }
+    await look(page, 'help')
+    return { searching: await text('searching'), help: await text('no-wallet') }
+  },
+
+  /** The wallet belongs to another Discord account. */
+  async moves () {
+    await arrive(metal())
+    await button('Metal Wallet').click()
+    await shown('moves', 'another Discord account')
+    await button('Sign and move the wallet').waitFor()
+    await look(page, 'moves')
+    const message = await page.locator('#message').textContent()
+    await button('Sign and move the wallet').click()
+    await shown('outcome', 'Subscriber')
+    return { message }
+  },
+
+  /** A contract's owners take their time: the text lives as long as the link. Wallets that are linked are shown. */
+  async contract () {
+    await arrive({ ...metal(), code: '0x6001' }, { ...metal(), name: 'Delegated Wallet', code: '0xef0100' + '11'.repeat(20) })
+    await page.locator('#linked summary').click()
+    const linked = await text('linked')
+    const expiry = async (name) => {
+      await button(name).click()
+      await ready()
+      await shown('linked-already', 'already linked')
+      const message = await page.locator('#message').textContent()
+      await button('Other wallet').click()
+      const [, issued, ends] = message.match(/Issued At: (\S+)\nExpiration Time: (\S+)/)
+      return (Date.parse(ends) - Date.parse(issued)) / 1000
+    }
+    await look(page, 'linked')
+    return { linked, contract: await expiry('Metal Wallet'), key: await expiry('Delegated Wallet') }
   },
 
   /** Without Discord sign-in: the name is typed. */
   async typed () {
-    await page.addInitScript(installWallets, [metal()])
+    await installWallets(page, [metal()])
     await page.goto(asked.link)
-    await shoot('warning')
+    await look(page, 'warning')
     const warning = await text('name-check')
     await page.locator('#typed-name').fill('somebody else')
     await button('This is me').click()
     await shown('problem', 'not the name')
     await page.locator('#typed-name').fill(`@${asked.visitor}`)
     await page.keyboard.press('Enter')
-    await button('Metal Wallet').click()
-    await button('Sign message').click()
+    await page.locator('#choose-title:focus').waitFor()
+    const app = await page.locator('[data-opens]').first().getAttribute('href')
+    await linkWith('Metal Wallet')
     await shown('outcome', 'Subscriber')
-    return { warning, outcome: await text('outcome') }
+    return { warning, app, outcome: await text('outcome') }
   },
 
   /** A page that only says no. */
@@ -324,77 +258,15 @@ const scenes = {
     await page.goto(asked.link)
     if (await page.getByRole('link', { name: 'Sign in with Discord' }).count() > 0) await signIn()
     await page.locator('h1').waitFor()
-    await shoot('page')
+    await look(page, 'page')
     return { title: await page.locator('h1').innerText(), text: await page.locator('main').innerText() }
-  },
-
-  /** A wallet on another device scans, signs, and is left in the end; before that the visitor turns back once. */
-  async remote () {
-    const wallet = await remoteWallet()
-    await page.goto(asked.link)
-    await signIn()
-    await shown('searching', 'no wallet')
-    await shoot('choose')
-    await button('WalletConnect: a wallet on your phone').click()
-    await button('Copy the code').waitFor()
-    const abandoned = await page.locator('#open-wallet').getAttribute('href')
-    await button('Other wallet').click()
-    await button('WalletConnect: a wallet on your phone').click()
-    await page.locator(`#open-wallet:not([href="${abandoned}"])`).waitFor()
-    await page.locator('#code').evaluate((picture) => picture.decode())
-    await shoot('scan')
-    const code = await page.locator('#open-wallet').getAttribute('href')
-    await wallet.evaluate(([uri, chain]) => window.pairWith(uri, chain), [code, asked.chain])
-    await page.locator('#sign:enabled').waitFor()
-    const name = await text('account-name')
-    const message = await page.locator('#message').textContent()
-    await shoot('sign')
-    await button('Sign message').click()
-    await shown('outcome', 'Subscriber')
-    await wallet.waitForFunction(() => window.seen.includes('session_delete'))
-    return { name, message, seen: await wallet.evaluate(() => window.seen), address: await text('done-address'), outcome: await text('outcome') }
-  },
-
-  /** The wallet declines, then agrees and disconnects. */
-  async remoteDeclined () {
-    const wallet = await remoteWallet()
-    await page.goto(asked.link)
-    await signIn()
-    const scan = async (declines) => {
-      await button('WalletConnect: a wallet on your phone').click()
-      await button('Copy the code').waitFor()
-      const code = await page.locator('#open-wallet').getAttribute('href')
-      await wallet.evaluate(([uri, chain, declines]) => window.pairWith(uri, chain, declines), [code, asked.chain, declines])
-    }
-    await scan(true)
-    await shown('problem', 'declined')
-    const declined = await text('problem')
-    await scan(false)
-    await page.locator('#sign:enabled').waitFor()
-    await wallet.evaluate(() => window.hangUp())
-    await shown('problem', 'disconnected')
-    return { declined, disconnected: await text('problem'), chooses: await page.locator('#walletconnect').isVisible() }
-  },
-
-  /** The relay does not know the project, or cannot be reached. */
-  async remoteUnreachable () {
-    await page.goto(asked.link)
-    await signIn()
-    await button('WalletConnect: a wallet on your phone').click()
-    await shown('problem', 'relay did not answer')
-    await shoot('page')
-    // The browser's own line about the connection that the relay closed or refused.
-    problems.splice(0, problems.length, ...problems.filter((line) => !line.includes('WebSocket connection to')))
-    return { problem: await text('problem'), chooses: await page.locator('#walletconnect').isVisible() }
   },
 
   /** The link is used up in another window while the page is open. */
   async overtaken () {
-    await page.addInitScript(installWallets, [metal()])
-    await page.goto(asked.link)
-    await signIn()
+    await arrive(metal())
     await button('Metal Wallet').click()
-    await page.locator('#sign:enabled').waitFor()
+    await ready()
     const path = new URL(asked.link).pathname
     await page.evaluate(async ([path, account]) => {
       const csrf = document.getElementById('verify').dataset.csrf
@@ -408,18 +280,9 @@ const scenes = {
     }, [path, asked.account])
     await button('Sign message').click()
     await shown('problem', 'already linked')
-    await shoot('page')
-    return { problem: await text('problem') }
+    await look(page, 'page')
+    return { problem: await text('problem'), focused: await focused() }
   }
 }
 
-try {
-  const seen = await scenes[asked.scene]()
-  console.log(JSON.stringify({ ...seen, problems, hosts: [...hosts].sort() }))
-} catch (error) {
-  const body = await page.locator('body').innerText().catch(() => '')
-  console.error(`${error.message}\nproblems: ${problems.join('; ')}\nat ${page.url()}\n${body}`)
-  process.exitCode = 1
-} finally {
-  await browser.close()
-}
+await play({ ...scenes, ...elsewhere({ page, button, text, shown, ready, signIn, arrive }) }, page)

@@ -73,9 +73,9 @@ impl Story {
             status,
         };
         let token = SecretString::from(local.options().token);
-        let connected = discord::connect(settings, token, |_| NoCommands, channels, stop.clone());
-        let (discord, task) = connected.unwrap();
-        let task = Some(tokio::spawn(task));
+        let connected = discord::connect(settings, token, channels, stop.clone());
+        let (discord, connection) = connected.unwrap();
+        let task = Some(tokio::spawn(connection.run(NoCommands)));
         Self {
             local,
             guild,

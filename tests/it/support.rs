@@ -5,6 +5,7 @@ pub(crate) mod entitled;
 pub(crate) mod following;
 pub(crate) mod installation;
 pub(crate) mod life;
+pub(crate) mod merchants;
 pub(crate) mod oracle;
 pub(crate) mod relay;
 pub(crate) mod rpc_proxy;

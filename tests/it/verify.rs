@@ -1,7 +1,10 @@
 //! `/verify`: a member proves a wallet, and everything that is not that is refused with its own words.
 
+mod assets;
 mod away;
+mod connect;
 pub(crate) mod contract_wallets;
+mod crowd;
 mod failover;
 mod forgetting;
 mod health;
@@ -13,6 +16,7 @@ mod odd_wallets;
 mod pictures;
 mod posts;
 mod secrets;
+mod sessions;
 mod sign_in;
 pub(crate) mod site;
 mod slow;

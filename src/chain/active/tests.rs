@@ -1,7 +1,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use alloy::primitives::{B256, U256};
+use alloy::primitives::{Address, B256, Bytes, U256};
+use serde_json::{Value, json};
 
+use super::calls::{Returned, aggregate3Call};
 use super::*;
 use crate::chain::node::tests::fake::{CHAIN, Fake, Reply, error, result};
 use crate::domain::{PlanId, Timestamp, Wallet};

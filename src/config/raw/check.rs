@@ -1,17 +1,20 @@
 //! The checks beyond the file's shape, section by section.
 
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::primitives::Address;
+use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use url::Url;
 
 use super::{
-    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawWeb, line,
+    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawSignIn,
+    RawWeb, line,
 };
 use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
@@ -56,10 +59,27 @@ impl Source<'_> {
         }
     }
 
+    /// An address to which secrets are sent: on any other machine, over TLS.
     fn web_url(&self, url: Spanned<Url>, key: &str) -> Result<Url, ConfigError> {
         let is_web = matches!(url.get_ref().scheme(), "http" | "https");
         self.ensure(is_web, &url, key, "must begin with http:// or https://")?;
+        let is_safe = url.get_ref().scheme() == "https" || is_loopback(url.get_ref());
+        let message = "must begin with https://; http:// is for this machine alone (127.0.0.1, [::1], localhost)";
+        self.ensure(is_safe, &url, key, message)?;
         Ok(url.into_inner())
+    }
+
+    /// Addresses and ranges of addresses.
+    fn ranges(&self, texts: &[Spanned<String>], key: &str) -> Result<Vec<IpNet>, ConfigError> {
+        let range = |text: &Spanned<String>| {
+            let range = text.get_ref().parse().ok();
+            let range = range.or_else(|| Some(text.get_ref().parse::<IpAddr>().ok()?.into()));
+            range.ok_or_else(|| {
+                let message = "each must be an address or a range of addresses, like 10.0.0.0/8";
+                self.wrong(text.span(), key, message)
+            })
+        };
+        texts.iter().map(range).collect()
     }
 
     /// A contract's address. Capital letters must fit (EIP-55), so that a mistyped digit is noticed.
@@ -111,6 +131,15 @@ impl Source<'_> {
             return Err(self.wrong(template.span(), key, &message));
         }
         Ok(template.into_inner())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -259,6 +288,15 @@ fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
         let message = "must be the project's id from WalletConnect's dashboard, letters and digits alone (leave the key out to do without WalletConnect)";
         source.ensure(is_id, id, "web.walletconnect_project_id", message)?;
     }
+    if let Some(contact) = &raw.contact {
+        let is_said = !contact.get_ref().trim().is_empty();
+        source.ensure(is_said, contact, "web.contact", "say how you are reached")?;
+    }
+    if let Some(url) = &raw.privacy_url {
+        let is_web = matches!(url.get_ref().scheme(), "http" | "https");
+        let message = "must begin with https:// or http://";
+        source.ensure(is_web, url, "web.privacy_url", message)?;
+    }
     let proxies = match (&raw.proxy_hops, raw.behind_proxy) {
         (None, behind_proxy) => usize::from(behind_proxy),
         (Some(hops), behind_proxy) => {
@@ -274,7 +312,12 @@ fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
         public_url: source.web_url(raw.public_url, "web.public_url")?,
         rate_limit_per_minute: raw.rate_limit_per_minute.into_inner(),
         proxies,
+        trusted_proxies: source.ranges(raw.trusted_proxies.get_ref(), "web.trusted_proxies")?,
         links_per_member: raw.links_per_member.into_inner(),
+        signs_in: matches!(raw.sign_in, RawSignIn::Discord),
+        monitor_listen: raw.monitor_listen,
+        contact: raw.contact.map(Spanned::into_inner),
+        privacy_url: raw.privacy_url.map(Spanned::into_inner),
         wallet_connect: raw.walletconnect_project_id.map(|id| WalletConnect {
             project_id: id.into_inner(),
             relay_url: raw.walletconnect_relay_url.into_inner(),

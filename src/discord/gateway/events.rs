@@ -86,6 +86,8 @@ impl Events {
     /// A session begins; [`Events::up`] follows.
     pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
         self.connections(|_, connections| connections.bot = Some(ready.user.id));
+        let present = ready.guilds.iter().map(|guild| guild.id);
+        self.shared.seen.begin(shard, total, present);
         // The bot may have been removed while no session told of it.
         let known: Vec<_> = self.shared.look(|guilds| guilds.keys().copied().collect());
         for guild in known {
@@ -120,6 +122,7 @@ impl Events {
     }
 
     fn seen(&self, observation: Observation) {
+        self.forget_what_it_changes(&observation);
         match observation {
             Observation::GuildAvailable(guild)
             | Observation::RolesChanged(guild)
@@ -138,6 +141,21 @@ impl Events {
             | Observation::MemberLeft { .. } => {}
         }
         self.tell(observation);
+    }
+
+    /// Managers are judged by what Discord shows now.
+    fn forget_what_it_changes(&self, observation: &Observation) {
+        let seen = &self.shared.seen;
+        match observation {
+            Observation::GuildAvailable(guild) => seen.arrived(*guild),
+            Observation::GuildGone(guild) => seen.gone(*guild),
+            Observation::RolesChanged(guild) | Observation::RoleDeleted { guild, .. } => {
+                seen.changed(*guild);
+            }
+            Observation::MemberSeen { guild, user, .. }
+            | Observation::MemberLeft { guild, user } => seen.member_changed(*guild, *user),
+            Observation::Connected => {}
+        }
     }
 
     fn is_bot(&self, user: UserId) -> bool {

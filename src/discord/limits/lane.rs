@@ -76,6 +76,14 @@ impl Lane {
         }
     }
 
+    /// The same for a request with a visitor's own token, which Discord counts apart from all others.
+    pub(crate) fn of_visitor(self, visitor: u64) -> Self {
+        Self {
+            major: format!("{}/visitor {visitor}", self.major),
+            ..self
+        }
+    }
+
     /// Whether nobody waits for the answer.
     pub(super) fn is_patient(&self) -> bool {
         self.patient

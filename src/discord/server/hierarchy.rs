@@ -5,17 +5,22 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::domain::{GuildId, RoleId};
+use crate::domain::{GuildId, RoleId, UserId};
 
 /// <https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags>
-const ADMINISTRATOR: u64 = 1 << 3;
-const MANAGE_ROLES: u64 = 1 << 28;
+pub const ADMINISTRATOR: u64 = 1 << 3;
+/// "Manage Server".
+pub const MANAGE_GUILD: u64 = 1 << 5;
+/// "Manage Roles".
+pub const MANAGE_ROLES: u64 = 1 << 28;
 
 /// A server's roles as the bot sees them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuildRoles {
     /// The server's name.
     pub name: String,
+    /// Who owns it, and may do everything.
+    pub owner: UserId,
     /// Its roles; `@everyone` has the server's own id.
     pub roles: BTreeMap<RoleId, Role>,
     /// The roles that the bot holds, without `@everyone`.
@@ -29,6 +34,8 @@ pub struct GuildRoles {
 pub struct Role {
     /// Its name.
     pub name: String,
+    /// `0xRRGGBB`; 0 for none.
+    pub color: u32,
     /// Its place; higher is mightier.
     pub position: i64,
     /// Discord's permission bits.
@@ -110,17 +117,26 @@ impl GuildRoles {
 
     /// The bot's permissions in the whole server, as Discord's bits.
     pub fn permissions(&self, guild: GuildId) -> u64 {
+        self.permissions_with(guild, &self.held)
+    }
+
+    /// The permissions in the whole server of who holds these roles, as Discord's bits; an owner has all besides.
+    pub fn permissions_with(&self, guild: GuildId, held: &[RoleId]) -> u64 {
         let everyone = RoleId(guild.0);
         std::iter::once(&everyone)
-            .chain(&self.held)
+            .chain(held)
             .filter_map(|id| self.roles.get(id))
             .fold(0, |all, role| all | role.permissions)
     }
 
     /// The bot's highest role.
     pub fn highest(&self) -> Option<(RoleId, &Role)> {
-        let held = self
-            .held
+        self.highest_of(&self.held)
+    }
+
+    /// The highest of these roles.
+    pub fn highest_of(&self, held: &[RoleId]) -> Option<(RoleId, &Role)> {
+        let held = held
             .iter()
             .filter_map(|id| Some((*id, self.roles.get(id)?)));
         held.max_by_key(|(id, role)| rank(*id, role))
@@ -143,6 +159,7 @@ mod tests {
     fn role(name: &str, position: i64, permissions: u64) -> Role {
         Role {
             name: name.into(),
+            color: 0,
             position,
             permissions,
             given_by: None,
@@ -152,6 +169,7 @@ mod tests {
     fn roles() -> GuildRoles {
         GuildRoles {
             name: "Guild".into(),
+            owner: UserId(1),
             roles: BTreeMap::from([
                 (RoleId(GUILD.0), role("@everyone", 0, 0)),
                 (BOT, role("bot", 5, MANAGE_ROLES)),

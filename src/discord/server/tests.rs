@@ -247,12 +247,14 @@ fn a_stuck_server_holds_everything() {
 fn errors_that_the_roles_show_go_when_the_roles_show_no_more() {
     let role = |position| Role {
         name: "r".into(),
+        color: 0,
         position,
         permissions: 1 << 28,
         given_by: None,
     };
     let mut roles = GuildRoles {
         name: "G".into(),
+        owner: UserId(1),
         roles: BTreeMap::from([(RoleId(1), role(0)), (RoleId(5), role(3)), (ROLE, role(4))]),
         held: vec![RoleId(5)],
         owned: false,

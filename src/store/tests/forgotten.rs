@@ -8,7 +8,7 @@ use crate::domain::{
     RoleId, UserId,
 };
 use crate::store::tables::*;
-use crate::store::{Challenge, RequestState, Usable};
+use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Usable};
 
 /// Ids that nothing else in the store looks like.
 const USER: UserId = UserId(0xf123_4567_89ab_cdef);
@@ -84,6 +84,9 @@ fn dump(store: &Store) -> Vec<Row> {
         APPROVALS: u64 => &[u8],
         STOPPED: (u64, u64) => u64,
         GATES: u64 => &[u8],
+        SERVERS: u64 => &[u8],
+        MERCHANT_WALLETS: u64 => &[u8],
+        MERCHANT_MODULES: (u64, &[u8; 20]) => (),
         APPLIED: (u64, u64, u64) => &[u8],
         FORGOTTEN: u64 => (),
         JOURNAL: u64 => &[u8],
@@ -170,6 +173,17 @@ fn known() -> Store {
         removals: 12,
     };
     store.note_approval(&approval).unwrap();
+    let (by, at) = (USER, Timestamp(61));
+    let connected = ServerRecord { by, at };
+    store.connect_server(GUILD, connected).unwrap();
+    let shown = MerchantWallet {
+        wallet: WALLET,
+        at,
+        message: format!("text with {NONCE}"),
+        signature: SIGNATURE.to_vec(),
+    };
+    store.set_merchant_wallet(USER, &shown).unwrap();
+    store.add_merchant_modules(USER, &[module(1)]).unwrap();
     let (request, expires_at) = ([6; 32], Timestamp(700));
     store
         .open_request(&request, USER, GUILD, expires_at)
@@ -219,6 +233,9 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "APPLIED",
         "SEEN_IN",
         "APPROVALS",
+        "SERVERS",
+        "MERCHANT_WALLETS",
+        "MERCHANT_MODULES",
     ] {
         assert!(before.contains(&table), "{table} of {before:?}");
     }

@@ -1,16 +1,17 @@
-// Bundles page.mjs and what it imports into ../assets/walletconnect.js, and the licences of all that into
-// ../assets/walletconnect.licenses.txt; `--check` only says whether both are up to date.
+// Bundles page.mjs and what it imports into ../assets/walletconnect.js, qr.mjs into ../assets/qr.js, and the licences of all
+// that into ../assets/walletconnect.licenses.txt; `--check` only says whether they are up to date.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const assets = join(here, '..', 'assets')
 
-const { outputFiles: [bundle], metafile } = await build({
+const { outputFiles, metafile } = await build({
   absWorkingDir: here,
-  entryPoints: ['page.mjs'],
+  entryPoints: { walletconnect: 'page.mjs', qr: 'qr.mjs' },
+  outdir: assets,
   bundle: true,
   minify: true,
   format: 'esm',
@@ -25,7 +26,7 @@ const { outputFiles: [bundle], metafile } = await build({
 
 /** Folders of the packages that are in the bundle. */
 const folders = new Set()
-for (const file of Object.keys(Object.values(metafile.outputs)[0].inputs)) {
+for (const file of Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs))) {
   const inside = file.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)
   if (inside) folders.add(inside[0])
 }
@@ -40,7 +41,7 @@ const licences = [...folders].sort().map((folder) => {
 })
 
 const wanted = {
-  'walletconnect.js': bundle.text,
+  ...Object.fromEntries(outputFiles.map(({ path, text }) => [basename(path), text])),
   'walletconnect.licenses.txt': `${licences.join(`\n\n${'-'.repeat(80)}\n\n`).replaceAll('\r', '')}\n`
 }
 let drifted = false

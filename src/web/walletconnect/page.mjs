@@ -3,7 +3,6 @@
 // 2.21.8 is the newest release under the Apache licence; later ones may not be passed on, which this repository does.
 import { Core } from '@walletconnect/core'
 import { SignClient } from '@walletconnect/sign-client'
-import { encode } from 'uqr'
 
 /** Keeps nothing beyond the page, where the library would write keys into the browser's storage. */
 class Memory {
@@ -27,14 +26,6 @@ export async function quietClient ({ projectId, relayUrl, metadata }) {
   return SignClient.init({ core, projectId, metadata, storage, logger: 'silent' })
 }
 
-/** A QR code as a picture's address: black on white with a quiet zone, whatever the page's colours are. */
-function picture (text) {
-  const { data, size } = encode(text, { ecc: 'L', border: 4 })
-  const squares = data.flatMap((row, y) => row.flatMap((dark, x) => dark ? [`M${x} ${y}h1v1h-1z`] : []))
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h${size}v${size}H0z"/><path d="${squares.join('')}"/></svg>`
-  return `data:image/svg+xml,${encodeURIComponent(svg)}`
-}
-
 /** Rejects when the promise takes longer; the relay may be out of reach, and the library tries on for ever. */
 function within (milliseconds, promise) {
   let timer
@@ -50,11 +41,17 @@ function account (caip10) {
   return { chain: Number(chain), address }
 }
 
+/** The library takes 5 minutes to 7 days, and 5 minutes if nothing is said. */
+const expiry = (seconds) => Math.min(Math.max(seconds, 300), 604_800)
+
+/** The library's own error, without a code, when a wallet did not answer in that time. */
+const isLate = (error) => error?.code === undefined && /expired/i.test(error?.message ?? '')
+
 /** One client for the page: the library shares its core between clients, and each would answer every message. */
 let shared = null
 
 /**
- * Pairs with a wallet. `show({ uri, picture })` is called as soon as there is something to scan; resolves to the
+ * Pairs with a wallet. `show(uri)` is called as soon as there is something to scan; resolves to the
  * provider once the wallet has agreed. Aborting `signal` ends it at any time, and the session with it.
  */
 export async function pair ({ projectId, relayUrl, chain, metadata, signal, show }) {
@@ -78,7 +75,7 @@ export async function pair ({ projectId, relayUrl, chain, metadata, signal, show
     optionalNamespaces: { eip155: { chains, methods: ['personal_sign'], events } }
   }))
   signal.throwIfAborted()
-  show({ uri, picture: picture(uri) })
+  show(uri)
   try {
     session = await approval()
   } catch (error) {
@@ -116,14 +113,18 @@ export async function pair ({ projectId, relayUrl, chain, metadata, signal, show
     name: String(session.peer.metadata.name || 'Your wallet').slice(0, 60),
     on (name, listener) { listeners.set(name, [...listeners.get(name) ?? [], listener]) },
     removeListener (name, listener) { listeners.set(name, (listeners.get(name) ?? []).filter((other) => other !== listener)) },
-    async request ({ method, params }) {
+    /** `seconds`: how long the wallet may take. */
+    async request ({ method, params, seconds }) {
       switch (method) {
         case 'eth_requestAccounts': return addresses()
         case 'eth_chainId': return accounts()[0]?.chain ?? chain
         case 'personal_sign': {
           const signer = params[1].toLowerCase()
           const { chain: on } = accounts().find((one) => one.address.toLowerCase() === signer) ?? accounts()[0]
-          return client.request({ topic: session.topic, chainId: `eip155:${on}`, request: { method, params } })
+          const asked = client.request({
+            topic: session.topic, chainId: `eip155:${on}`, request: { method, params }, expiry: expiry(seconds)
+          })
+          return asked.catch((error) => { throw isLate(error) ? Object.assign(new Error('late'), { code: 'expired' }) : error })
         }
         default: throw Object.assign(new Error(method), { code: 4200 })
       }

@@ -1,16 +1,17 @@
 //! `plan` says what the next pass would change, with a running service and without, and changes nothing.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use amser_roles::domain::{GuildId, Link, PlannedChanges, Question, Timestamp, Wallet};
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
 use amser_roles::store::Store;
-use amser_roles::web::control::{self, ControlKey};
+use amser_roles::web::control::{self, ControlSocket};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::installation::{Installation, gate, signal};
 use crate::support::scene::Scene;
@@ -138,21 +139,20 @@ async fn a_server_that_cannot_be_read_is_told_beside_the_plan_for_the_others() {
     assert!(sentence.contains("cannot read"), "{sentence}");
 }
 
-/// A service's control route over questions that the test answers.
-async fn service(key_path: &Path) -> mpsc::Receiver<Question> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let key = ControlKey::leave(key_path, listener.local_addr().unwrap()).unwrap();
+/// A service's control socket over questions that the test answers.
+fn service(path: &Path) -> (mpsc::Receiver<Question>, DropGuard) {
+    let socket = ControlSocket::bind(path).unwrap();
     let (questions, asked) = mpsc::channel(1);
-    let routes = control::router(Arc::new(key), questions);
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    asked
+    let stop = CancellationToken::new();
+    tokio::spawn(socket.serve(questions, stop.clone()));
+    (asked, stop.drop_guard())
 }
 
 #[tokio::test]
 async fn a_service_that_does_not_know_yet_is_asked_until_it_does() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("key");
-    let mut asked = service(&path).await;
+    let path = folder.path().join("socket");
+    let (mut asked, _stop) = service(&path);
     let plan = PlannedChanges {
         at_block: 7,
         changes: Vec::new(),
@@ -172,21 +172,41 @@ async fn a_service_that_does_not_know_yet_is_asked_until_it_does() {
 }
 
 #[tokio::test]
-async fn without_the_key_there_is_no_plan() {
+async fn the_socket_is_its_owners_alone_and_replaces_one_that_a_crash_left_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("key");
-    let mut asked = service(&path).await;
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (address, key) = text.trim_end().split_once('\n').unwrap();
-    let url = format!("http://{address}/control/plan");
-    let client = reqwest::Client::new();
-    let wrong = [None, Some(""), Some("x"), Some(&key[1..])];
-    for token in wrong {
-        let mut request = client.get(&url);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
+    let path = folder.path().join("store.control");
+    // As after a kill: the file stays, and nobody answers.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let refused = control::ask_for_plan(&path).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("does not answer"),
+        "{refused:#}"
+    );
+    let (mut asked, stop) = service(&path);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let answering = async {
+        match asked.recv().await {
+            Some(Question::Plan { answer }) => answer.send(Err("later".to_owned())).unwrap(),
+            other => panic!("{other:?}"),
         }
-        assert_eq!(request.send().await.unwrap().status(), 404);
+        match asked.recv().await {
+            // Dropped, as by a service that stops.
+            Some(Question::Plan { answer: _ }) => {}
+            other => panic!("{other:?}"),
+        }
+        drop(stop);
+    };
+    let (refused, ()) = tokio::join!(control::ask_for_plan(&path), answering);
+    assert!(refused.is_err());
+    let deadline = Instant::now() + DEADLINE;
+    while path.exists() {
+        assert!(
+            Instant::now() < deadline,
+            "the socket goes with the service"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(asked.try_recv().is_err(), "nothing was asked");
 }

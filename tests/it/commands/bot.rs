@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 
-use amser_roles::abi::Layouts;
-use amser_roles::chain::{
-    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY, Views,
-};
+use amser_roles::chain::Views;
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
 use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Timestamp};
@@ -21,20 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{GENESIS, PUBLIC_URL};
-
-/// Nothing answers for the contracts.
-fn no_chain() -> ChainConfig {
-    ChainConfig {
-        rpc_urls: Vec::new(),
-        chain_id: 31_337,
-        confirmations: 0,
-        start_block: None,
-        second_look_every: SECOND_LOOK_EVERY,
-        deployment_within: DEPLOYMENT_WITHIN,
-        layouts: Layouts::built_in(),
-        failure_reasons: FAILURE_REASONS.into(),
-    }
-}
+use crate::support::merchants::{no_chain, without_chain};
 
 /// The program's Discord side; it stops when dropped.
 pub(super) struct Bot {
@@ -66,11 +50,26 @@ pub(super) fn start(
     let (questions, asked) = mpsc::channel(1_000);
     let (status, status_seen) = watch::channel(DiscordStatus::default());
     let (links, slow) = (store.clone(), Arc::clone(slow));
+    let channels = Channels {
+        observations: observed,
+        reports: reported,
+        status: status.clone(),
+    };
+    let token = SecretString::from(local.options().token);
+    let (discord, connection) = discord::connect(settings, token, channels, stop.clone()).unwrap();
     let mut services = commands::Services {
         store: store.clone(),
         chain: chain.clone(),
         discord: status_seen.clone(),
-        questions,
+        questions: questions.clone(),
+        merchants: without_chain(
+            store,
+            &discord,
+            chain,
+            &status_seen,
+            &questions,
+            Arc::new(|| Timestamp(GENESIS)),
+        ),
         new_link: Arc::new(move |user, guild| {
             let _when_free = slow.lock().unwrap();
             let url = PUBLIC_URL.parse().unwrap();
@@ -81,19 +80,7 @@ pub(super) fn start(
         per_minute,
     };
     adapt(&mut services);
-    let channels = Channels {
-        observations: observed,
-        reports: reported,
-        status: status.clone(),
-    };
-    let (discord, connection) = discord::connect(
-        settings,
-        SecretString::from(local.options().token),
-        move |discord| commands::framework(discord, application, services),
-        channels,
-        stop.clone(),
-    )
-    .unwrap();
+    let connection = connection.run(commands::framework(&discord, application, services));
     let connection = Some(tokio::spawn(connection));
     tokio::spawn(commands::keep_registered(
         discord.clone(),

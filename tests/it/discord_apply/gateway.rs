@@ -178,15 +178,9 @@ async fn a_refused_token_is_one_sentence() {
     };
     let token = SecretString::from("another.token.than-the-right-one");
     let stop = CancellationToken::new();
-    let (_discord, task) = discord::connect(
-        settings(&local),
-        token,
-        |_| NoCommands,
-        channels.clone(),
-        stop.clone(),
-    )
-    .unwrap();
-    let error = tokio::time::timeout(DEADLINE, task)
+    let connected = discord::connect(settings(&local), token, channels.clone(), stop.clone());
+    let (_discord, connection) = connected.unwrap();
+    let error = tokio::time::timeout(DEADLINE, connection.run(NoCommands))
         .await
         .unwrap()
         .unwrap_err();
@@ -198,7 +192,6 @@ async fn a_refused_token_is_one_sentence() {
         let result = discord::connect(
             settings(&local),
             unfit.into(),
-            |_| NoCommands,
             channels.clone(),
             stop.clone(),
         );

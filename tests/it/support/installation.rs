@@ -31,6 +31,7 @@ pub(crate) struct Ended {
 pub(crate) struct Installation {
     folder: tempfile::TempDir,
     token: String,
+    client_secret: String,
 }
 
 impl Installation {
@@ -44,6 +45,7 @@ impl Installation {
         let installation = Self {
             folder: tempfile::tempdir().unwrap(),
             token: discord.options().token,
+            client_secret: discord.options().client_secret,
         };
         let store = installation.store_path().display().to_string();
         let text = configuration(setting, chain, discord, &store);
@@ -75,7 +77,8 @@ impl Installation {
             .arg(name)
             .arg("--config")
             .arg(self.config_path())
-            .env("AMSER_ROLES_DISCORD_TOKEN", &self.token);
+            .env("AMSER_ROLES_DISCORD_TOKEN", &self.token)
+            .env("AMSER_ROLES_DISCORD_CLIENT_SECRET", &self.client_secret);
         command
     }
 

@@ -73,6 +73,7 @@ impl Service {
         let config = Config::parse(config, "the story's configuration", []).unwrap();
         let secrets = Secrets {
             discord_token: Some(discord.options().token.into()),
+            discord_client_secret: Some(discord.options().client_secret.into()),
             ..Secrets::default()
         };
         let stop = CancellationToken::new();

@@ -95,10 +95,10 @@ async fn pictures_are_for_the_member_alone() {
     let mut eve = site.member("eve").await;
     for of in ["server", "member"] {
         let path = format!("{link}/picture/{of}");
-        let refused = answer(nobody.get(&path).await).await;
+        let refused = answer(nobody.load(&path).await).await;
         let expected = (401, "sign_in_required");
         assert_eq!((refused.0, code(&refused).as_str()), expected);
-        let refused = answer(eve.browser.get(&path).await).await;
+        let refused = answer(eve.browser.load(&path).await).await;
         assert_eq!((refused.0, code(&refused).as_str()), (403, "other_member"));
     }
     assert!(asked.lock().unwrap().is_empty());
@@ -119,7 +119,7 @@ async fn an_unknown_link_or_picture_is_not_found() {
         (format!("{link}/picture/Server"), "not_found"),
         (format!("{link}/picture/..%2fserver"), "not_found"),
     ] {
-        let refused = answer(ada.browser.get(&path).await).await;
+        let refused = answer(ada.browser.load(&path).await).await;
         assert_eq!(
             (refused.0, code(&refused).as_str()),
             (404, expected),
@@ -158,7 +158,7 @@ async fn what_is_no_picture_is_not_passed_on() {
         let site = site(at.clone(), at).await;
         let mut ada = site.member("ada").await;
         let path = format!("{}/picture/server", site.verify(ada.id));
-        let answered = ada.browser.get(&path).await;
+        let answered = ada.browser.load(&path).await;
         assert_eq!(answered.headers()["cache-control"], "no-store", "{name}");
         let refused = answer(answered).await;
         assert_eq!(

@@ -166,7 +166,7 @@ async fn a_session_ends_after_an_hour() {
 }
 
 #[tokio::test]
-async fn without_a_secret_the_page_says_whose_account_it_is_and_the_name_is_typed() {
+async fn without_a_sign_in_the_page_says_whose_account_it_is_and_the_name_is_typed() {
     let setup = Setup {
         sign_in: false,
         ..Setup::default()
@@ -189,6 +189,8 @@ async fn without_a_secret_the_page_says_whose_account_it_is_and_the_name_is_type
     assert_eq!((answer.0, code(&answer).as_str()), (400, "name_mismatch"));
     let right = json!({ "address": address, "discord_name": " @Ada " });
     assert_eq!(browser.post(&path, &right).await.0, 200);
-    // A script has nobody to ask.
+    let unsaid = browser.post(&path, &json!({ "address": address })).await;
+    assert_eq!((unsaid.0, code(&unsaid).as_str()), (400, "name_mismatch"));
+    browser.name = Some("ada".to_owned());
     assert_eq!(browser.link(&link, &wallet("ada's")).await.0, 200);
 }

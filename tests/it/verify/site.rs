@@ -2,15 +2,17 @@
 //! subscriptions in place of the roles' loop.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
+use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
-    MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict,
-    Timestamp, UserId, Wallet,
+    Link, MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
+    SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -27,6 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::visitor::Browser;
+use crate::support::merchants::without_chain;
 
 /// Where the clock starts.
 pub(crate) const START: u64 = 1_800_000_000;
@@ -39,6 +42,7 @@ pub(crate) struct Setup {
     pub(crate) links_per_member: usize,
     pub(crate) rate_limit_per_minute: u32,
     pub(crate) proxies: usize,
+    pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
@@ -57,6 +61,7 @@ impl Default for Setup {
             links_per_member: 5,
             rate_limit_per_minute: 10_000,
             proxies: 0,
+            trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
             provider: None,
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
@@ -75,6 +80,8 @@ pub(crate) struct World {
     pub(crate) slow: AtomicBool,
     /// Whether the server's members were not read yet.
     pub(crate) unread: AtomicBool,
+    /// Whether the member holds a role of a gate in another server as well.
+    pub(crate) elsewhere: AtomicBool,
     /// Why the role cannot come; it is not held then.
     pub(crate) trouble: Mutex<Option<String>>,
 }
@@ -125,24 +132,44 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let sign_in = if setup.sign_in {
         SignIn::Discord {
             client_id: options.application_id.to_string(),
-            client_secret: SecretString::from(options.client_secret.clone()),
             api_url: Url::parse(&discord.base_url()).unwrap(),
         }
     } else {
-        SignIn::TypeTheName
+        SignIn::None
     };
     let names = discord.clone();
     let now = Arc::clone(&clock);
+    let clock_seen: web::Clock = Arc::new(move || Timestamp(now.load(Ordering::Relaxed)));
+    let settings = Settings {
+        application_id: NonZeroU64::new(options.application_id.get()).unwrap(),
+        api_url: Url::parse(&discord.base_url()).unwrap(),
+        members_intent: MembersIntent::Used,
+    };
+    let token = SecretString::from(options.token.clone());
+    let rest = Discord::new(&settings, &token, watch::Sender::default()).unwrap();
+    let merchants = without_chain(
+        &setup.store,
+        &rest,
+        &chain,
+        &discord_seen,
+        &questions,
+        Arc::clone(&clock_seen),
+    );
     let state = WebState {
         settings: WebSettings {
             public_url: url.clone(),
             links_per_member: setup.links_per_member,
             rate_limit_per_minute: setup.rate_limit_per_minute,
             proxies: setup.proxies,
+            trusted_proxies: setup.trusted_proxies.clone(),
+            monitor_token: Some("monitors' token".into()),
+            monitors_apart: false,
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
             wallet_connect: setup.wallet_connect,
+            contact: Some("help@club.example".to_owned()),
+            privacy_url: Some(Url::parse("https://club.example/privacy").unwrap()),
         },
         cookie_key: Key::generate(),
         store: setup.store.clone(),
@@ -155,12 +182,17 @@ pub(crate) async fn start(setup: Setup) -> Running {
         },
         questions,
         wallets: checker(setup.provider),
-        profiles: Arc::new(move |_, user| {
+        profiles: Arc::new(move |of, user| {
             let username = names.user_name(user);
             let (server_icon, avatar) = setup.pictures.clone().unzip();
+            let server_name = if of == guild {
+                "Café Club"
+            } else {
+                "Second Club"
+            };
             Box::pin(async move {
                 Ok(Profile {
-                    server_name: "Café Club".to_owned(),
+                    server_name: server_name.to_owned(),
                     server_icon,
                     member_name: format!("{username} the First"),
                     username,
@@ -168,10 +200,12 @@ pub(crate) async fn start(setup: Setup) -> Running {
                 })
             })
         }),
+        merchants,
+        redeem: redeemer(&options, &rest),
         metrics: PrometheusBuilder::new()
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
-        clock: Arc::new(move || Timestamp(now.load(Ordering::Relaxed))),
+        clock: clock_seen,
     };
     let standing = Standings {
         store: setup.store.clone(),
@@ -182,7 +216,12 @@ pub(crate) async fn start(setup: Setup) -> Running {
     };
     tokio::spawn(standing.answer(asked));
     let stop = CancellationToken::new();
-    let serving = web::serve(listener, web::router(state).unwrap(), stop.clone());
+    let serving = web::serve(
+        listener,
+        web::router(state).unwrap(),
+        setup.trusted_proxies,
+        stop.clone(),
+    );
     tokio::spawn(async move { serving.await.unwrap() });
     Running {
         url,
@@ -199,6 +238,18 @@ pub(crate) async fn start(setup: Setup) -> Running {
         pending,
         _stop: stop.drop_guard(),
     }
+}
+
+fn redeemer(options: &Options, discord: &Discord) -> web::RedeemCode {
+    let application = OauthApplication {
+        id: NonZeroU64::new(options.application_id.get()).unwrap(),
+        secret: options.client_secret.clone().into(),
+    };
+    let discord = discord.clone();
+    Arc::new(move |code| {
+        let (discord, application) = (discord.clone(), application.clone());
+        Box::pin(async move { discord.redeem(&application, &code).await })
+    })
 }
 
 fn checker(provider: Option<RootProvider>) -> SignatureCheck {
@@ -260,12 +311,32 @@ impl Standings {
                 now: Timestamp(START),
                 gates: match self.world.unread.load(Ordering::Relaxed) {
                     true => Vec::new(),
-                    false => vec![self.gate(entitled, role)],
+                    false => self.gates(entitled, role),
                 },
             };
             // Whoever asked may have given up.
             let _ = answer.send(standing);
         }
+    }
+
+    fn gates(&self, entitled: bool, role: RoleStanding) -> Vec<GateStanding> {
+        let here = self.gate(entitled, role);
+        let patron = RoleStanding {
+            role: RoleId(9),
+            name: "Patron".to_owned(),
+            held: true,
+        };
+        let elsewhere = GateStanding {
+            gate: GateId(2),
+            guild: GuildId(2),
+            roles: vec![patron],
+            ..here.clone()
+        };
+        let also = self.world.elsewhere.load(Ordering::Relaxed);
+        [here]
+            .into_iter()
+            .chain(also.then_some(elsewhere))
+            .collect()
     }
 
     fn gate(&self, entitled: bool, role: RoleStanding) -> GateStanding {
@@ -323,6 +394,17 @@ impl Running {
             origin: GateOrigin::Config,
         };
         self.store.put_gate(&gate).unwrap();
+    }
+
+    /// Links a wallet as if its owner had signed.
+    pub(crate) fn link(&self, user: UserId, wallet: Wallet) {
+        let link = Link {
+            user,
+            wallet,
+            linked_at: self.now(),
+            proof: None,
+        };
+        self.store.link(&link, 5).unwrap();
     }
 
     pub(crate) fn subscribe(&self, wallet: Address) {

@@ -21,7 +21,7 @@ async fn serve(stop: &CancellationToken) -> (SocketAddr, JoinHandle<std::io::Res
     let routes = Router::new().route("/echo", post(async |body: Bytes| body));
     (
         address,
-        tokio::spawn(web::serve(listener, routes, stop.clone())),
+        tokio::spawn(web::serve(listener, routes, Vec::new(), stop.clone())),
     )
 }
 

@@ -27,6 +27,8 @@ pub(crate) fn code(answer: &Answer) -> String {
 pub(crate) struct Browser {
     pub(crate) base: Url,
     pub(crate) cookies: BTreeMap<String, String>,
+    /// What is typed where there is no sign-in.
+    pub(crate) name: Option<String>,
     http: reqwest::Client,
 }
 
@@ -39,6 +41,7 @@ impl Browser {
         Self {
             base: base.clone(),
             cookies: BTreeMap::new(),
+            name: None,
             http,
         }
     }
@@ -84,6 +87,11 @@ impl Browser {
         self.send(request).await
     }
 
+    /// Loads what a page shows, as its pictures and scripts do.
+    pub(crate) async fn load(&mut self, path: &str) -> reqwest::Response {
+        self.send(self.http.get(self.address(path))).await
+    }
+
     pub(crate) fn request(&self, path: &str) -> reqwest::RequestBuilder {
         self.http.post(self.address(path))
     }
@@ -120,7 +128,7 @@ impl Browser {
 
     /// The text to sign for a wallet.
     pub(crate) async fn challenge(&mut self, link: &str, wallet: Address) -> String {
-        let body = json!({ "address": wallet.to_string() });
+        let body = json!({ "address": wallet.to_string(), "discord_name": self.name });
         let (status, answer) = self.post(&format!("{link}/challenge"), &body).await;
         assert_eq!(status, 200, "{answer}");
         answer["message"].as_str().unwrap().to_owned()

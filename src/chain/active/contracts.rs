@@ -1,0 +1,181 @@
+//! What else contracts say of themselves: whose a module is, where a merchant's module is, its plans, and a token's facts.
+
+use alloy::primitives::{Address, U256};
+use alloy::sol;
+
+use super::Views;
+use super::calls::{At, Call, Outcome};
+use crate::abi::SubscriptionModule::getPlanCall;
+use crate::domain::{ModuleAddress, Plan, PlanId, Wallet};
+
+/// The factory's id of subscription modules.
+const SUBSCRIPTION_MODULE: u64 = 0;
+/// Characters of a token's symbol that are shown.
+const LONGEST_SYMBOL: usize = 16;
+/// More decimals than any real token has.
+const MOST_DECIMALS: u8 = 36;
+
+sol! {
+    function merchant() view returns (address merchant);
+    function moduleOf(address merchant, uint256 moduleId) view returns (address module);
+    function decimals() view returns (uint8 decimals);
+    function symbol() view returns (string symbol);
+}
+
+/// How amounts of a token are written; `None` where it does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Its decimals.
+    pub decimals: Option<u8>,
+    /// Its symbol.
+    pub symbol: Option<String>,
+}
+
+impl Views {
+    /// The merchant of each of these contracts at the newest confirmed block; `None` for one that was no module there.
+    ///
+    /// # Errors
+    /// When no node with that block answers.
+    pub async fn merchants_of(
+        &self,
+        modules: &[ModuleAddress],
+    ) -> anyhow::Result<Vec<Option<Wallet>>> {
+        let calls: Vec<_> = modules
+            .iter()
+            .map(|module| Call::new(module.0, &merchantCall {}))
+            .collect();
+        let outcomes = self.at_confirmed(&calls).await?;
+        let merchant = |outcome: &Outcome| outcome.read::<merchantCall>();
+        let merchant = outcomes.iter().map(merchant);
+        Ok(merchant
+            .map(|merchant| merchant.filter(|one| !one.is_zero()).map(Wallet))
+            .collect())
+    }
+
+    /// The merchant's subscription module by the factory's word at the newest block.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn module_of(
+        &self,
+        factory: Address,
+        merchant: Wallet,
+    ) -> anyhow::Result<Option<ModuleAddress>> {
+        let call = moduleOfCall {
+            merchant: merchant.0,
+            moduleId: U256::from(SUBSCRIPTION_MODULE),
+        };
+        let outcomes = self.at_latest(&[Call::new(factory, &call)]).await?;
+        let module = outcomes
+            .first()
+            .and_then(|outcome| outcome.read::<moduleOfCall>());
+        Ok(module.filter(|module| !module.is_zero()).map(ModuleAddress))
+    }
+
+    /// The plans with these ids that the module has at the newest block.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn plans_of(
+        &self,
+        module: ModuleAddress,
+        ids: &[PlanId],
+    ) -> anyhow::Result<Vec<(PlanId, Plan)>> {
+        let calls: Vec<_> = ids
+            .iter()
+            .map(|id| Call::new(module.0, &getPlanCall { planId: id.0 }))
+            .collect();
+        let outcomes = self.at_latest(&calls).await?;
+        let terms = |(id, outcome): (&PlanId, &Outcome)| match outcome {
+            Outcome::Said(answer) => Some((*id, self.shared.layouts.plan(answer).ok()?)),
+            Outcome::Refused => None,
+        };
+        Ok(ids.iter().zip(&outcomes).filter_map(terms).collect())
+    }
+
+    /// How amounts of these tokens are written.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn tokens(&self, tokens: &[Address]) -> anyhow::Result<Vec<TokenFacts>> {
+        let both = |token: &Address| {
+            [
+                Call::new(*token, &decimalsCall {}),
+                Call::new(*token, &symbolCall {}),
+            ]
+        };
+        let calls: Vec<_> = tokens.iter().flat_map(both).collect();
+        let outcomes = self.at_latest(&calls).await?;
+        let facts = |pair: &[Outcome]| TokenFacts {
+            decimals: pair
+                .first()
+                .and_then(|outcome| outcome.read::<decimalsCall>())
+                .filter(|decimals| *decimals <= MOST_DECIMALS),
+            symbol: pair
+                .get(1)
+                .and_then(|outcome| outcome.read::<symbolCall>())
+                .filter(|symbol| is_symbol(symbol)),
+        };
+        Ok(outcomes.chunks(2).map(facts).collect())
+    }
+}
+
+/// Whether a token's symbol can be shown: anyone can deploy a token that calls itself anything.
+pub(crate) fn is_symbol(symbol: &str) -> bool {
+    let is_shown = |letter: char| letter.is_ascii_graphic() || letter == '₮';
+    !symbol.is_empty() && symbol.chars().count() <= LONGEST_SYMBOL && symbol.chars().all(is_shown)
+}
+
+impl Views {
+    /// The outcomes of these calls at the newest confirmed block.
+    async fn at_confirmed(&self, calls: &[Call]) -> anyhow::Result<Vec<Outcome>> {
+        let confirmed = self.shared.status.borrow().confirmed;
+        let block = confirmed.ok_or_else(|| anyhow::anyhow!("no block is confirmed yet"))?;
+        let (endpoint, node) = self.node_with(block).await.map_err(anyhow::Error::msg)?;
+        let asked = async {
+            let at = At::block(&node, block).await?;
+            let outcomes = at.call(&node, calls).await?;
+            at.check(&node, block).await?;
+            Ok(outcomes)
+        };
+        let asked = asked.await;
+        asked.map_err(|error| anyhow::anyhow!(endpoint.failed(&error)))
+    }
+
+    /// The outcomes of these calls at the newest block of the most preferred node that answers.
+    async fn at_latest(&self, calls: &[Call]) -> anyhow::Result<Vec<Outcome>> {
+        let mut why = "rpc_urls is empty".to_owned();
+        for endpoint in &self.shared.nodes {
+            let asked = async {
+                let node = endpoint.connect(self.shared.chain_id).await?;
+                At::latest(&node).await?.call(&node, calls).await
+            };
+            match asked.await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(error) => why = endpoint.failed(&error),
+            }
+        }
+        anyhow::bail!(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_that_could_mislead_is_not_shown() {
+        for shown in ["USDC", "USD₮0", "stETH"] {
+            assert!(is_symbol(shown), "{shown}");
+        }
+        for hidden in [
+            "",
+            "US DC",
+            "USDC\u{202e}",
+            "ＵＳＤＣ",
+            "A".repeat(17).as_str(),
+        ] {
+            assert!(!is_symbol(hidden), "{hidden}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Who a visitor is: the code that Discord gave their browser is redeemed, and the token used once and revoked.
+//!
+//! Every request counts against the bot's own limits: Discord counts refused ones per address, whoever sent them.
+//! <https://discord.com/developers/docs/topics/oauth2>
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::RequestBuilder;
+use reqwest::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::timeout;
+use url::form_urlencoded;
+
+use super::Discord;
+use super::error::Failure;
+use super::limits::Lane;
+use super::rest::Rest;
+use crate::domain::{GuildId, SignInCode, SignedInVisitor, UserId};
+
+/// How long a visitor waits for Discord.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Administrator and Manage Server.
+const MANAGES: u64 = 1 << 3 | 1 << 5;
+
+/// The application that visitors sign in to.
+#[derive(Clone, Debug)]
+pub struct OauthApplication {
+    /// Its id.
+    pub id: NonZeroU64,
+    /// Its OAuth secret.
+    pub secret: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: SecretToken,
+    #[serde(default)]
+    scope: String,
+    guild: Option<TokenGuild>,
+}
+
+/// Prints nothing of itself.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+struct SecretToken(SecretString);
+
+impl From<String> for SecretToken {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenGuild {
+    id: GuildId,
+}
+
+#[derive(Deserialize)]
+struct CurrentUser {
+    id: UserId,
+}
+
+#[derive(Deserialize)]
+struct UserGuild {
+    id: GuildId,
+    #[serde(default)]
+    owner: bool,
+    permissions: String,
+}
+
+impl UserGuild {
+    fn is_managed(&self) -> bool {
+        let permissions: u64 = self.permissions.parse().unwrap_or(0);
+        self.owner || permissions & MANAGES != 0
+    }
+}
+
+impl Discord {
+    /// Redeems a code: who the visitor is, and which servers they manage if they allowed to tell. The token is revoked.
+    ///
+    /// # Errors
+    /// When Discord refuses the code (the text has OAuth's error code) or does not answer in time.
+    pub async fn redeem(
+        &self,
+        application: &OauthApplication,
+        code: &SignInCode,
+    ) -> anyhow::Result<SignedInVisitor> {
+        let rest = &self.shared.rest;
+        let token = timeout(PATIENCE, exchange(rest, application, code)).await;
+        let token = token.context("Discord did not exchange the code in time")??;
+        let visitor = timeout(PATIENCE, look(rest, &token)).await;
+        let (discord, application) = (self.clone(), application.clone());
+        // The visitor need not wait for this.
+        tokio::spawn(async move {
+            let revoked = revoke(&discord.shared.rest, &application, &token.access_token);
+            match timeout(PATIENCE, revoked).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a used access token is not revoked"),
+                Err(_) => tracing::warn!("a used access token is not revoked in time"),
+            }
+        });
+        Ok(visitor.context("Discord did not say in time who signed in")??)
+    }
+}
+
+async fn exchange(
+    rest: &Rest,
+    application: &OauthApplication,
+    code: &SignInCode,
+) -> Result<Token, Failure> {
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.code.expose_secret()),
+        ("redirect_uri", &code.redirect_uri),
+        ("code_verifier", code.verifier.expose_secret()),
+    ];
+    let url = rest.url("api/oauth2/token");
+    let lane = Lane::of("POST", &url);
+    let answer = rest
+        .send_built(&lane, |client| post(client.post(&url), application, &form))
+        .await?;
+    read(&answer)
+}
+
+async fn look(rest: &Rest, token: &Token) -> Result<SignedInVisitor, Failure> {
+    let me: CurrentUser = ask(rest, token, "api/v10/users/@me").await?;
+    let may_see_guilds = token.scope.split(' ').any(|scope| scope == "guilds");
+    let guilds: Vec<UserGuild> = match may_see_guilds {
+        true => ask(rest, token, "api/v10/users/@me/guilds").await?,
+        false => Vec::new(),
+    };
+    let managed = guilds.iter().filter(|guild| guild.is_managed());
+    Ok(SignedInVisitor {
+        user: me.id,
+        manages: managed.map(|guild| guild.id).collect(),
+        invited_to: token.guild.as_ref().map(|guild| guild.id),
+    })
+}
+
+async fn ask<T: serde::de::DeserializeOwned>(
+    rest: &Rest,
+    token: &Token,
+    path: &str,
+) -> Result<T, Failure> {
+    let url = rest.url(path);
+    // Discord has a bucket per visitor here.
+    let lane = Lane::of("GET", &url).of_visitor(rand::random());
+    let answer = rest
+        .send_built(&lane, |client| {
+            client
+                .get(&url)
+                .bearer_auth(token.access_token.0.expose_secret())
+        })
+        .await?;
+    read(&answer)
+}
+
+/// Ends the token and, with it, all that the visitor allowed.
+async fn revoke(
+    rest: &Rest,
+    application: &OauthApplication,
+    token: &SecretToken,
+) -> Result<(), Failure> {
+    let form = [
+        ("token", token.0.expose_secret()),
+        ("token_type_hint", "access_token"),
+    ];
+    let url = rest.url("api/oauth2/token/revoke");
+    let lane = Lane::of("POST", &url);
+    rest.send_built(&lane, |client| post(client.post(&url), application, &form))
+        .await?;
+    Ok(())
+}
+
+/// A form that the application itself sends.
+fn post(
+    request: RequestBuilder,
+    application: &OauthApplication,
+    form: &[(&str, &str)],
+) -> RequestBuilder {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    request
+        .basic_auth(application.id, Some(application.secret.expose_secret()))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(form)
+}
+
+/// An answer that is not what it should be may hold a token, so nothing of it is quoted.
+fn read<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(answer)
+        .map_err(|_| Failure::Transient("Discord's answer to a sign-in cannot be read".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_owns_or_may_manage_a_server_manages_it() {
+        let is_managed = |owner, permissions: &str| {
+            let guild = UserGuild {
+                id: GuildId(1),
+                owner,
+                permissions: permissions.to_owned(),
+            };
+            guild.is_managed()
+        };
+        assert!(is_managed(true, "0") && is_managed(false, "8") && is_managed(false, "32"));
+        assert!(!is_managed(false, "268435456") && !is_managed(false, "nonsense"));
+    }
+
+    #[test]
+    fn a_token_answer_names_the_server_that_the_bot_was_added_to() {
+        let token: Token = read(
+            br#"{"access_token":"a","scope":"bot identify","guild":{"id":"7","name":"Club"}}"#,
+        )
+        .unwrap();
+        assert_eq!(token.guild.map(|guild| guild.id), Some(GuildId(7)));
+        let token: Token = read(br#"{"access_token":"a","scope":"identify"}"#).unwrap();
+        assert!(token.guild.is_none());
+        let odd = read::<Token>(br#"{"token":"secret"}"#).err().unwrap();
+        assert!(!odd.to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,111 @@
+//! What merchants and the managers of servers may do: for the dashboard, its JSON and `/amser setup`.
+//!
+//! | question | file |
+//! |---|---|
+//! | who manages a server, what a gate may not give | `rights` |
+//! | which servers are connected | `servers` |
+//! | which roles can be given, and a new one | `roles` |
+//! | the merchant's wallet and the modules that are theirs | `wallet` |
+//! | plans with names and prices | `plans` |
+
+mod plans;
+mod refusal;
+mod rights;
+mod roles;
+mod servers;
+mod wallet;
+
+use std::sync::Arc;
+
+use alloy::primitives::Address;
+use tokio::sync::{mpsc, watch};
+
+pub use self::plans::PlanRow;
+pub use self::refusal::Refusal;
+pub use self::rights::{Manager, dangerous, raises_its_maker};
+pub use self::roles::RoleRow;
+pub use self::servers::Server;
+use crate::amser_api::AmserApi;
+use crate::chain::Views;
+use crate::discord::Discord;
+use crate::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
+use crate::store::Store;
+
+/// What [`Merchants`] works with.
+pub struct Inputs {
+    /// Gates, wallets, plans and the journal.
+    pub store: Store,
+    /// Reads servers, members and roles.
+    pub discord: Discord,
+    /// The follower's view of the chain.
+    pub chain: watch::Receiver<ChainStatus>,
+    /// Standing errors and what is known of each server.
+    pub discord_status: watch::Receiver<DiscordStatus>,
+    /// To the loop that decides about roles.
+    pub questions: mpsc::Sender<Question>,
+    /// Asks contracts.
+    pub views: Views,
+    /// `amser.factory`: where a wallet's module is looked up.
+    pub factory: Option<Address>,
+    /// Names of plans.
+    pub api: AmserApi,
+    /// `[policy]`, which a server's settings fall back to.
+    pub policy: Policy,
+    /// The machine's clock.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// The handle; cheap to clone.
+#[derive(Clone)]
+pub struct Merchants {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inputs: Inputs,
+    owners: wallet::Owners,
+    tokens: plans::Tokens,
+}
+
+impl Merchants {
+    /// Asks nobody yet.
+    pub fn new(inputs: Inputs) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                inputs,
+                owners: wallet::Owners::default(),
+                tokens: plans::Tokens::default(),
+            }),
+        }
+    }
+
+    fn inputs(&self) -> &Inputs {
+        &self.shared.inputs
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.inputs().clock)()
+    }
+
+    /// Works on the store, off the async threads.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let store = self.inputs().store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.map_err(|error| Refusal::Internal(error.into()))?
+            .map_err(Refusal::Internal)
+    }
+}
+
+impl std::fmt::Debug for Merchants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Merchants").finish_non_exhaustive()
+    }
+}
+
+/// Until the bodies follow.
+fn unbuilt() -> Refusal {
+    Refusal::Internal(anyhow::anyhow!("not built yet"))
+}

@@ -1,0 +1,168 @@
+//! Plans as a merchant chooses them: from the chain, named by amser's API where it answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use alloy::primitives::{Address, U256};
+use futures_util::future::join_all;
+
+use super::wallet::asked;
+use super::{Merchants, Refusal};
+use crate::amser_api::NamedPlan;
+use crate::cache::Cache;
+use crate::chain::{TokenFacts, is_symbol};
+use crate::domain::{ModuleAddress, Plan, PlanId};
+
+/// Ids that are tried on a module whose events are not read yet: plans are numbered from 1 on, and some from 0.
+const FIRST_IDS: std::ops::Range<u64> = 0..20;
+/// How long a token's facts are kept; they do not change.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Tokens that are remembered.
+const MOST_TOKENS: usize = 2_000;
+
+/// A plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRow {
+    /// Its module.
+    pub module: ModuleAddress,
+    /// Its id there.
+    pub plan: PlanId,
+    /// Its name at amser, else "Plan 1".
+    pub name: String,
+    /// Price per interval, in the token's smallest unit.
+    pub price: U256,
+    /// ERC-20 in which it is paid.
+    pub token: Address,
+    /// The token's decimals, where known.
+    pub decimals: Option<u8>,
+    /// The token's symbol, where known.
+    pub symbol: Option<String>,
+    /// Seconds between payments.
+    pub interval: u64,
+    /// Whether it can be subscribed to.
+    pub active: bool,
+}
+
+/// What tokens said of themselves.
+pub(super) struct Tokens(Cache<Address, TokenFacts>);
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self(Cache::new(MOST_TOKENS, |_| KEPT))
+    }
+}
+
+impl Merchants {
+    /// The plans of these modules, by module and id. Those of a module whose events are not read yet are asked of the
+    /// module itself. Names, and how prices are written, are missing where nobody answers.
+    ///
+    /// # Errors
+    /// When the store cannot be read; [`Refusal::NodeUnavailable`] where a module had to be asked.
+    pub async fn plans(&self, modules: &[ModuleAddress]) -> Result<Vec<PlanRow>, Refusal> {
+        let modules: BTreeSet<_> = modules.iter().copied().collect();
+        let each = modules.into_iter().map(|module| self.plans_of(module));
+        let each = join_all(each).await.into_iter();
+        let plans: Vec<_> = each.collect::<Result<Vec<_>, _>>()?.concat();
+        let tokens = self
+            .tokens(plans.iter().map(|row| row.token).collect())
+            .await;
+        let row = |mut row: PlanRow| {
+            let facts = tokens.get(&row.token).cloned().unwrap_or_default();
+            // The API's word is second to the token's own.
+            row.decimals = facts.decimals.or(row.decimals);
+            row.symbol = facts.symbol.or(row.symbol);
+            row
+        };
+        Ok(plans.into_iter().map(row).collect())
+    }
+
+    async fn plans_of(&self, module: ModuleAddress) -> Result<Vec<PlanRow>, Refusal> {
+        let known = self.with_store(move |store| {
+            let is_complete = store.complete_modules()?.contains(&module);
+            Ok((store.plans_of(module)?, is_complete))
+        });
+        let (known, named) = tokio::join!(known, self.inputs().api.plans(module));
+        let (mut plans, is_complete) = known?;
+        let named = named.unwrap_or_default();
+        if !is_complete {
+            let ids = FIRST_IDS.map(PlanId::from);
+            let ids: BTreeSet<PlanId> = ids.chain(named.iter().map(|plan| plan.plan)).collect();
+            let unknown: Vec<_> = ids
+                .into_iter()
+                .filter(|id| !plans.contains_key(id))
+                .collect();
+            plans.extend(asked(self.inputs().views.plans_of(module, &unknown)).await?);
+        }
+        let row = |(plan, terms)| row(module, plan, &terms, &named);
+        Ok(plans.into_iter().map(row).collect())
+    }
+
+    /// What these tokens say of themselves; those that could not be asked are missing.
+    async fn tokens(&self, tokens: BTreeSet<Address>) -> BTreeMap<Address, TokenFacts> {
+        let cache = &self.shared.tokens.0;
+        let mut known = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for token in tokens {
+            match cache.kept(&token) {
+                Some(facts) => _ = known.insert(token, facts),
+                None => unknown.push(token),
+            }
+        }
+        if !unknown.is_empty()
+            && let Ok(facts) = asked(self.inputs().views.tokens(&unknown)).await
+        {
+            for (token, facts) in unknown.into_iter().zip(facts) {
+                cache.put(token, facts.clone());
+                known.insert(token, facts);
+            }
+        }
+        known
+    }
+}
+
+/// A plan as the chain and the API tell of it.
+fn row(module: ModuleAddress, plan: PlanId, terms: &Plan, named: &[NamedPlan]) -> PlanRow {
+    let told = named.iter().find(|named| named.plan == plan);
+    let name = told.and_then(|told| told.name.clone());
+    PlanRow {
+        module,
+        plan,
+        name: name.unwrap_or_else(|| format!("Plan {plan}")),
+        price: terms.price,
+        token: terms.token,
+        decimals: told.and_then(|told| told.decimals),
+        symbol: told
+            .and_then(|told| told.symbol.clone())
+            .filter(|symbol| is_symbol(symbol)),
+        interval: terms.interval,
+        active: terms.active,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_has_the_terms_of_the_chain_and_the_name_of_the_api() {
+        let terms = Plan {
+            token: Address::repeat_byte(3),
+            price: U256::from(9_990_000),
+            interval: 2_592_000,
+            grace_period: 86_400,
+            active: true,
+        };
+        let named = NamedPlan {
+            plan: PlanId::from(7),
+            name: Some("Gold".to_owned()),
+            decimals: Some(6),
+            symbol: Some("not a symbol".to_owned()),
+        };
+        let module = ModuleAddress(Address::repeat_byte(1));
+        let gold = row(module, PlanId::from(7), &terms, &[named.clone()]);
+        assert_eq!((gold.name.as_str(), gold.price), ("Gold", terms.price));
+        assert_eq!((gold.decimals, gold.symbol), (Some(6), None));
+        let other = row(module, PlanId::from(8), &terms, &[named]);
+        assert_eq!((other.name.as_str(), other.decimals), ("Plan 8", None));
+    }
+}

@@ -1,0 +1,155 @@
+//! Which servers are connected, and which of them a user manages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::{Manager, Merchants, Refusal};
+use crate::domain::{GuildId, UserId};
+use crate::store::ServerRecord;
+
+/// Servers of one user that are looked at at the same time.
+const AT_ONCE: usize = 8;
+/// Servers that are looked at although nothing but a request tells whether the user manages them, or whether the bot is
+/// there: a few of them on an installation of one merchant, and not all of those of an installation of hundreds.
+const ON_SUSPICION: usize = 10;
+
+/// A server that a user manages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its id.
+    pub guild: GuildId,
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected by `/connect` or has a gate.
+    pub connected: bool,
+}
+
+/// What the store says of all servers.
+struct Known {
+    connected: BTreeMap<GuildId, ServerRecord>,
+    gated: BTreeSet<GuildId>,
+}
+
+impl Known {
+    fn is_connected(&self, guild: GuildId) -> bool {
+        self.connected.contains_key(&guild) || self.gated.contains(&guild)
+    }
+}
+
+impl Merchants {
+    /// The servers that the user manages and the bot is in: of these candidates, which Discord named at the sign-in, and of
+    /// the connected ones; by name. Of a connected server that is no candidate it may be unknown until it is opened.
+    ///
+    /// # Errors
+    /// When the store cannot be read. A server that Discord does not show now is left out.
+    pub async fn servers(
+        &self,
+        user: UserId,
+        candidates: &[GuildId],
+    ) -> Result<Vec<Server>, Refusal> {
+        let known = self.known_servers().await?;
+        let discord = &self.inputs().discord;
+        let candidates: BTreeSet<GuildId> = candidates.iter().copied().collect();
+        let mut wanted = BTreeSet::new();
+        let mut suspected = Vec::new();
+        for guild in &candidates {
+            match discord.is_in(*guild) {
+                Some(true) => _ = wanted.insert(*guild),
+                None => suspected.push(*guild),
+                Some(false) => {}
+            }
+        }
+        suspected.truncate(ON_SUSPICION);
+        let connected = known.connected.keys().chain(&known.gated).copied();
+        let others: BTreeSet<GuildId> = connected
+            .filter(|guild| !candidates.contains(guild) && discord.is_in(*guild) != Some(false))
+            .collect();
+        let is_few = others.len() <= ON_SUSPICION;
+        for guild in others {
+            let record = known.connected.get(&guild);
+            if is_few || record.is_some_and(|record| record.by == user) {
+                wanted.insert(guild);
+            }
+        }
+        wanted.extend(suspected);
+        let seen = stream::iter(wanted)
+            .map(async |guild| (guild, self.managed_name(guild, user).await))
+            .buffer_unordered(AT_ONCE);
+        let mut servers: Vec<Server> = seen
+            .filter_map(async |(guild, name)| {
+                Some(Server {
+                    guild,
+                    name: name?,
+                    connected: known.is_connected(guild),
+                })
+            })
+            .collect()
+            .await;
+        servers.sort_by(|one, other| (&one.name, one.guild).cmp(&(&other.name, other.guild)));
+        Ok(servers)
+    }
+
+    /// The name of a server that the user manages; `None` where they do not, or Discord does not say.
+    async fn managed_name(&self, guild: GuildId, user: UserId) -> Option<String> {
+        self.manager(guild, user).await.ok()?;
+        let server = self.inputs().discord.server(guild).await.ok()??;
+        Some(server.name.clone())
+    }
+
+    async fn known_servers(&self) -> Result<Known, Refusal> {
+        self.with_store(|store| {
+            let gates = store.gates()?;
+            Ok(Known {
+                connected: store.connected_servers()?,
+                gated: gates.iter().map(|gate| gate.guild).collect(),
+            })
+        })
+        .await
+    }
+
+    /// A server's name, for one of its managers.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where the bot is not in it, [`Refusal::DiscordUnavailable`] where it cannot be read.
+    pub async fn server_name(&self, manager: &Manager) -> Result<String, Refusal> {
+        let server = self.inputs().discord.server(manager.guild).await?;
+        Ok(server.ok_or(Refusal::NotFound)?.name.clone())
+    }
+
+    /// Whether a server is connected by `/connect` or has a gate.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn is_connected(&self, guild: GuildId) -> Result<bool, Refusal> {
+        Ok(self.known_servers().await?.is_connected(guild))
+    }
+
+    /// Connects a server to which Discord says that the bot was added: it is shown to its managers. Connecting again changes
+    /// nothing. Noted in the server's journal.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where the bot is not in it or the user does not manage it; [`Refusal::DiscordUnavailable`].
+    pub async fn connect(&self, guild: GuildId, by: UserId) -> Result<(), Refusal> {
+        // The gateway may tell of it a moment later.
+        self.inputs().discord.arrived(guild);
+        let manager = self.manager(guild, by).await?;
+        let at = self.now();
+        self.with_store(move |store| {
+            let by = manager.user;
+            store.connect_server(manager.guild, ServerRecord { by, at })
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Disconnects a server: its dashboard gates go. With `remove_roles` the roles that were given go too, and the brake does
+    /// not stop that; else they stay and are forgotten. Connecting again starts empty.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn disconnect(&self, manager: &Manager, remove_roles: bool) -> Result<(), Refusal> {
+        let _ = (manager, remove_roles);
+        Err(super::unbuilt())
+    }
+}

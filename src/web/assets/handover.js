@@ -1,0 +1,56 @@
+// Continuing in a wallet's own browser: by a one-time code of the signed-in member, or, where there is no sign-in, by this
+// page's own address.
+import { ask, byId, complain, copy, quiet, say, turnPage } from './page.js'
+import { picture } from './qr.js'
+import { explain, words } from './words.js'
+
+/** An app that opens hides this page within this time, in milliseconds. */
+const APP_OPENS = 1_500
+
+let address = location.href
+let isOver = null
+
+function fill () {
+  const values = { bare: address.replace(/^https?:\/\//, ''), url: encodeURIComponent(address), origin: encodeURIComponent(location.origin) }
+  for (const app of document.querySelectorAll('[data-opens]')) {
+    app.href = app.dataset.opens.replace(/\{(\w+)\}/g, (_, name) => values[name])
+  }
+}
+
+async function handOver (csrf) {
+  quiet()
+  say(words.preparingLink)
+  try {
+    const offered = await ask(`${location.pathname}/handover`, {}, csrf)
+    address = offered.url
+    const until = Date.now() + offered.valid_seconds * 1000
+    fill()
+    byId('handover-code').src = picture(address)
+    byId('handover-until').textContent = words.handed(until)
+    byId('browsers').hidden = false
+    say(words.handed(until))
+    clearTimeout(isOver)
+    isOver = setTimeout(() => {
+      turnPage([byId('browsers')], [], byId('hand-over'))
+      say(words.handedOver)
+    }, until - Date.now())
+  } catch (error) {
+    say('')
+    complain(explain(error))
+  }
+}
+
+/** Makes the ways work; `came()` is called whenever the visitor is back here after a hand-over. */
+export function offerHandover ({ csrf, came }) {
+  const button = byId('hand-over')
+  fill()
+  button?.addEventListener('click', () => handOver(csrf))
+  byId('copy').addEventListener('click', () => copy(address, words.linkCopied, button ? words.handedCopyFailed : words.linkNotCopied))
+  document.addEventListener('click', ({ target }) => {
+    if (!target.closest('[data-opens], [data-scheme]')) return
+    setTimeout(() => { if (document.visibilityState === 'visible') say(words.appMissing) }, APP_OPENS)
+  })
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible' && isOver) came()
+  })
+}

@@ -1,0 +1,80 @@
+// What came of a link: the member's roles, asked for until they have arrived.
+import { ask, byId, element } from './page.js'
+import { words } from './words.js'
+
+/** Each answer waits for roles on their way, so this is half a minute at the most. */
+const MOST_QUESTIONS = 10
+
+const list = (roles, kind) => element('ul', { className: `roles ${kind}` }, ...roles.map((role) => element('li', {}, role.name)))
+
+/** The roles of this server, then those of each other one under its name. */
+function byServer (roles, { guild, servers, kind }) {
+  const parts = []
+  const here = roles.filter((role) => role.guild_id === guild)
+  if (here.length > 0) parts.push(list(here, kind))
+  for (const other of new Set(roles.map((role) => role.guild_id))) {
+    if (other === guild) continue
+    parts.push(element('p', { className: 'fine' }, words.inServer(servers[other] ?? words.otherServer)))
+    parts.push(list(roles.filter((role) => role.guild_id === other), kind))
+  }
+  return parts
+}
+
+/** One sentence: the news that assistive technology announces. What is seen in the lists below is only heard here. */
+function news ({ roles, pending, subscribe, trouble, unread }, waiting) {
+  if (waiting) return [words.lookingUp]
+  if (roles.length > 0) {
+    const names = element('span', { className: 'unseen' }, ` ${roles.map((role) => role.name).join(', ')}`)
+    return [words.holds(roles), names]
+  }
+  if (pending.length > 0) return [words.arrive]
+  if (unread) return [words.unread]
+  if (subscribe.length > 0) return [words.unpaid]
+  return [trouble.length > 0 ? words.arrive : words.nothing]
+}
+
+function details ({ roles, pending, subscribe, servers, trouble }, guild) {
+  const parts = byServer(roles, { guild, servers, kind: '' })
+  if (pending.length > 0) parts.push(element('p', {}, words.pending), ...byServer(pending, { guild, servers, kind: 'pending' }))
+  for (const sentence of trouble) parts.push(element('p', { className: 'note' }, sentence))
+  if (roles.length > 0 && subscribe.length > 0) parts.push(element('p', {}, words.unpaid))
+  for (const offer of subscribe) {
+    if (!/^https?:\/\//i.test(offer.url)) continue
+    const link = element('a', { className: 'button main', href: offer.url, rel: 'noreferrer' }, words.subscribe(offer))
+    parts.push(element('p', {}, link))
+  }
+  return parts
+}
+
+/** Shows the section, and asks until nothing is on its way any more. `known` are roles that were told of before. */
+export async function showOutcome ({ guild, known }) {
+  let shown = ''
+  const show = (standing, waiting) => {
+    const now = JSON.stringify([standing, waiting])
+    // What is announced already is not announced again.
+    if (now === shown) return
+    shown = now
+    byId('held').replaceChildren(...details(standing, guild))
+    byId('news').replaceChildren(...news(standing, waiting))
+  }
+  const nothing = { roles: known, pending: [], subscribe: [], servers: {}, trouble: [], unread: false }
+  document.title = words.doneTitle
+  show(nothing, known.length === 0)
+  for (let times = 1; ; times++) {
+    const asked = Date.now()
+    let standing
+    try {
+      standing = await ask(`${location.pathname}/standing`)
+    } catch {
+      show({ ...nothing, trouble: [words.notShown] }, false)
+      return
+    }
+    // Roles in trouble do not come while the page waits.
+    const isOpen = (standing.unread || standing.pending.length > 0) && standing.trouble.length === 0
+    const waiting = isOpen && times < MOST_QUESTIONS
+    show(standing, waiting)
+    if (!waiting) return
+    // One that comes at once is not asked for again at once.
+    await new Promise((resolve) => setTimeout(resolve, asked + 1000 - Date.now()))
+  }
+}

@@ -1,0 +1,60 @@
+// What the scripts of a page share: finding and making elements, telling the visitor something, and asking the server.
+import { Refusal, words } from './words.js'
+
+export const byId = (id) => document.getElementById(id)
+
+export function element (name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties)
+  made.append(...children)
+  return made
+}
+
+/** Both regions are always rendered: assistive technology announces a change only of what it already knows. */
+function tell (id, text) {
+  const region = byId(id)
+  region.textContent = text
+  if (text) region.scrollIntoView({ block: 'nearest' })
+}
+export const say = (text) => tell('status', text)
+export const complain = (text) => tell('problem', text)
+export const quiet = () => { say(''); complain('') }
+
+/**
+ * Hides and shows, and keeps the focus: where the focused element is hidden, `next` gets it (a heading or a message with
+ * tabindex -1). Without this the focus falls back to the start of the page.
+ */
+export function turnPage (hidden, shown, next) {
+  const held = document.activeElement
+  for (const part of hidden) if (part) part.hidden = true
+  for (const part of shown) if (part) part.hidden = false
+  if (held?.closest('[hidden]')) next.focus()
+}
+
+/** Asks the server under this page's own address; refusals are thrown with the server's sentence. */
+export async function ask (path, body, csrf) {
+  const options = { credentials: 'same-origin', headers: { accept: 'application/json' } }
+  if (body) {
+    options.method = 'POST'
+    options.headers['content-type'] = 'application/json'
+    if (csrf) options.headers['x-csrf-token'] = csrf
+    options.body = JSON.stringify(body)
+  }
+  let response, answer
+  try {
+    response = await fetch(path, options)
+    answer = await response.json()
+  } catch {
+    throw new Refusal('offline', words.offline)
+  }
+  if (response.ok) return answer
+  throw new Refusal(answer?.error?.code, answer?.error?.message ?? words.broken)
+}
+
+export async function copy (text, copied, failed) {
+  try {
+    await navigator.clipboard.writeText(text)
+    say(copied)
+  } catch {
+    complain(failed)
+  }
+}

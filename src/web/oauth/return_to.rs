@@ -1,0 +1,94 @@
+//! Where a visitor goes after the sign-in: a closed set, so that nobody can be sent anywhere else.
+
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::web::error::WebError;
+use crate::web::link::under;
+use crate::web::{WebSettings, view};
+
+/// Longer pages of ours there are none.
+const LONGEST: usize = 512;
+
+/// Where the sign-in leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ReturnTo {
+    /// To the wallet page, by the link's token.
+    Link(String),
+    /// To a page of the dashboard, by path and query.
+    Page(String),
+    /// To the dashboard of the server that was chosen for the bot.
+    Connect,
+    /// To a page that says that the visitor is signed in.
+    Home,
+}
+
+impl ReturnTo {
+    /// A page of the dashboard, by an address relative to ours.
+    pub(super) fn page(public_url: &Url, next: &str) -> Result<Self, WebError> {
+        let url = public_url.join(next).ok().filter(|url| {
+            let is_ours = url.origin() == public_url.origin() && next.starts_with('/');
+            let path = url.path();
+            is_ours && (path == "/dashboard" || path.starts_with("/dashboard/"))
+        });
+        let url = url.filter(|_| next.len() <= LONGEST);
+        let mut url = url.ok_or(WebError::NotFound)?;
+        url.set_fragment(None);
+        Ok(Self::Page(url[url::Position::BeforePath..].to_owned()))
+    }
+
+    /// The way there; not for [`ReturnTo::Connect`], which leads to a server that is only known later.
+    pub(super) fn respond(&self, settings: &WebSettings) -> Response {
+        match self {
+            Self::Link(token) => {
+                let url = under(&settings.public_url, &format!("verify/{token}"));
+                Redirect::to(url.as_str()).into_response()
+            }
+            Self::Page(path) => Redirect::to(path).into_response(),
+            Self::Connect => Redirect::to("/dashboard").into_response(),
+            Self::Home => view::signed_in(settings),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_our_own_dashboard_are_returned_to() {
+        let ours = Url::parse("https://roles.example").unwrap();
+        let page = |next: &str| match ReturnTo::page(&ours, next) {
+            Ok(ReturnTo::Page(path)) => Some(path),
+            _ => None,
+        };
+        for next in [
+            "/dashboard",
+            "/dashboard/",
+            "/dashboard/7",
+            "/dashboard/7/members?filter=waiting&query=a%20b",
+        ] {
+            assert_eq!(page(next).as_deref(), Some(next));
+        }
+        assert_eq!(page("/dashboard/7#x").as_deref(), Some("/dashboard/7"));
+        let long = format!("/dashboard/{}", "a".repeat(LONGEST));
+        for next in [
+            "",
+            "dashboard",
+            "//evil.example/dashboard",
+            "/\\evil.example/dashboard",
+            "\\\\evil.example/dashboard",
+            "https://evil.example/dashboard",
+            "https://roles.example/dashboard",
+            "/dashboard/../oauth/login",
+            "/dashboard/%2e%2e/oauth/login",
+            "/dashboards",
+            "/verify/x",
+            "javascript:alert(1)",
+            long.as_str(),
+        ] {
+            assert_eq!(page(next), None, "{next}");
+        }
+    }
+}

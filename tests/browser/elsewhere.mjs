@@ -1,0 +1,113 @@
+// Scenes in which the wallet, or the sign-in, is in another browser or on another device.
+import { asked, freshPage, look, problems } from './stage.mjs'
+import { installWallets, metal, remoteWallet } from './wallets.mjs'
+
+export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
+  /** A wallet on another device scans, signs, and is left in the end; before that the visitor turns back once. */
+  async remote () {
+    const wallet = await remoteWallet()
+    await page.goto(asked.link)
+    await signIn()
+    await shown('searching', 'no wallet')
+    await look(page, 'choose')
+    await button('WalletConnect: a wallet on your phone').click()
+    await button('Copy the code').waitFor()
+    const abandoned = await page.locator('#open-wallet').getAttribute('href')
+    await button('Other wallet').click()
+    await button('WalletConnect: a wallet on your phone').click()
+    await page.locator(`#open-wallet:not([href="${abandoned}"])`).waitFor()
+    await page.locator('#code').evaluate((picture) => picture.decode())
+    await look(page, 'scan')
+    const app = await page.getByRole('link', { name: 'Rainbow' }).getAttribute('href')
+    const code = await page.locator('#open-wallet').getAttribute('href')
+    await wallet.evaluate(([uri, chain]) => window.pairWith(uri, chain), [code, asked.chain])
+    await ready()
+    const name = await text('account-name')
+    const message = await page.locator('#message').textContent()
+    await look(page, 'sign')
+    await button('Sign message').click()
+    await shown('outcome', 'Subscriber')
+    await wallet.waitForFunction(() => window.seen.includes('session_delete'))
+    const seconds = await wallet.evaluate(() => window.expiry - Date.now() / 1000)
+    return { name, message, app: app === `rainbow://wc?uri=${encodeURIComponent(code)}`, seconds, seen: await wallet.evaluate(() => window.seen), address: await text('done-address'), outcome: await text('outcome') }
+  },
+
+  /** The wallet declines, then agrees and disconnects. */
+  async remoteDeclined () {
+    const wallet = await remoteWallet()
+    await page.goto(asked.link)
+    await signIn()
+    const scan = async (declines) => {
+      await button('WalletConnect: a wallet on your phone').click()
+      await button('Copy the code').waitFor()
+      const code = await page.locator('#open-wallet').getAttribute('href')
+      await wallet.evaluate(([uri, chain, declines]) => window.pairWith(uri, chain, declines), [code, asked.chain, declines])
+    }
+    await scan(true)
+    await shown('problem', 'declined')
+    const declined = await text('problem')
+    await scan(false)
+    await ready()
+    await wallet.evaluate(() => window.hangUp())
+    await shown('problem', 'disconnected')
+    return { declined, disconnected: await text('problem'), chooses: await page.locator('#walletconnect').isVisible() }
+  },
+
+  /** The relay does not know the project, or cannot be reached. */
+  async remoteUnreachable () {
+    await page.goto(asked.link)
+    await signIn()
+    await button('WalletConnect: a wallet on your phone').click()
+    await shown('problem', 'relay did not answer')
+    await look(page, 'page')
+    // The browser's own line about the connection that the relay closed or refused.
+    problems.splice(0, problems.length, ...problems.filter((line) => !line.includes('WebSocket connection to')))
+    return { problem: await text('problem'), chooses: await page.locator('#walletconnect').isVisible() }
+  },
+
+  /** From the phone's browser to the wallet's: no sign-in there, once, and for this link alone; back here the page knows. */
+  async handover () {
+    await page.goto(asked.link)
+    await signIn()
+    await page.locator('#phone summary').click()
+    await button('Continue in a wallet\'s browser').click()
+    await shown('status', 'works once')
+    await page.locator('#handover-code').evaluate((picture) => picture.decode())
+    await look(page, 'offered')
+    const app = await page.getByRole('link', { name: 'Trust Wallet' }).getAttribute('href')
+    const url = new URL(app).searchParams.get('url')
+    const wallets = await freshPage()
+    await installWallets(wallets, [metal()])
+    await wallets.goto(url)
+    await look(wallets, 'wallet')
+    const asks = await wallets.locator('main').innerText()
+    await wallets.getByRole('button', { name: `Yes, continue as @${asked.visitor}` }).click()
+    await wallets.getByRole('button', { name: 'Metal Wallet' }).click()
+    await wallets.locator('#sign[aria-disabled="false"]').click()
+    await wallets.locator('#outcome').filter({ hasText: 'Subscriber' }).waitFor()
+    const dashboard = await wallets.evaluate(async () => (await fetch('/api/v1/logout', { method: 'POST' })).status)
+    const thief = await freshPage()
+    await thief.goto(url)
+    const again = await thief.locator('h1').innerText()
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
+    await shown('outcome', 'Subscriber')
+    return { app, asks, again, dashboard, outcome: await text('outcome') }
+  },
+
+  /** The sign-in begins in one browser and comes back in another, as from inside the Discord app. */
+  async inApp () {
+    await page.goto(asked.link)
+    await page.getByRole('link', { name: 'Sign in with Discord' }).click()
+    await button(asked.visitor).waitFor()
+    const other = await freshPage()
+    await other.goto(page.url())
+    await other.getByRole('button', { name: asked.visitor, exact: true }).click()
+    await other.getByRole('link', { name: 'Sign in in this browser' }).waitFor()
+    await look(other, 'other')
+    const said = await other.locator('main').innerText()
+    await other.getByRole('link', { name: 'Sign in in this browser' }).click()
+    await other.getByRole('button', { name: asked.visitor, exact: true }).click()
+    await other.getByRole('heading', { name: 'Choose your wallet' }).waitFor()
+    return { said }
+  }
+})

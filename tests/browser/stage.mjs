@@ -1,0 +1,95 @@
+// What every browser test has: a browser, a page whose errors and requests are noted, and a look at a state of the page that
+// finds what scrolls sideways and what axe-core has against it.
+//
+// A script's one argument is JSON with at least { browser: { name: 'chromium' | 'firefox', path }, scene, shots }.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { chromium, firefox } from 'playwright-core'
+
+export const asked = JSON.parse(process.argv[2])
+export const DEADLINE = 20_000
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** Browsers crash at their start now and then on a busy machine; that is not what the scenes are about. */
+async function launch () {
+  const { name, path } = asked.browser
+  const start = () => name === 'firefox'
+    ? firefox.launch({ executablePath: path, channel: 'moz-firefox', headless: true })
+    : chromium.launch({
+      executablePath: path,
+      headless: true,
+      args: [
+        '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+        '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'
+      ]
+    })
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start()
+    } catch (error) {
+      if (tries === 3) throw error
+    }
+  }
+}
+
+export const browser = await launch()
+/** What went wrong, in sentences; a test fails if there is anything. */
+export const problems = []
+/** Whom pages asked. */
+export const hosts = new Set()
+
+/** A page in a browser of its own: no cookie is shared with another. */
+export async function freshPage (options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options })
+  context.setDefaultTimeout(DEADLINE)
+  const page = await context.newPage()
+  page.on('pageerror', (error) => problems.push(`page error: ${error.message}`))
+  page.on('console', (line) => {
+    // The browser itself logs every answer of 4xx; those are asserted on through the page's own words.
+    if (line.type() === 'error' && !line.text().startsWith('Failed to load resource')) problems.push(`console: ${line.text()}`)
+  })
+  page.on('request', (request) => { if (!request.url().startsWith('data:')) hosts.add(new URL(request.url()).host) })
+  return page
+}
+
+/** axe-core's violations, in sentences. It is evaluated by the debugger, to which the page's policy does not apply. */
+async function violations (page) {
+  await page.evaluate(`if (!window.axe) { ${axe} }`)
+  return page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { resultTypes: ['violations'], preload: false })
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`)
+  })
+}
+
+/** Looks at a state of the page in light and dark, on a phone and on a wide screen; screenshots go to `asked.shots`, if given. */
+export async function look (page, name) {
+  for (const [kind, colorScheme, width] of [['light', 'light', 1440], ['dark', 'dark', 1440], ['360', 'light', 360], ['360-dark', 'dark', 360]]) {
+    await page.emulateMedia({ colorScheme })
+    await page.setViewportSize({ width, height: 900 })
+    for (const violation of await violations(page)) problems.push(`${name} (${kind}) ${violation}`)
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+    if (wide > 0) problems.push(`${name} at ${width} px scrolls sideways by ${wide} px`)
+    if (!asked.shots) continue
+    mkdirSync(asked.shots, { recursive: true })
+    // Hiding the caret is done with an inline style, which the page's policy refuses in Firefox.
+    await page.screenshot({ path: join(asked.shots, `${asked.scene}-${name}-${kind}.png`), fullPage: true, caret: 'initial' })
+  }
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.setViewportSize({ width: 1440, height: 900 })
+}
+
+/** Plays the scene that was asked for and prints what it saw as one line of JSON; or fails with what stands on `page`. */
+export async function play (scenes, page) {
+  try {
+    const seen = await scenes[asked.scene]()
+    console.log(JSON.stringify({ ...seen, problems, hosts: [...hosts].sort() }))
+  } catch (error) {
+    const body = await page.locator('body').innerText().catch(() => '')
+    console.error(`${error.message}\nproblems: ${problems.join('; ')}\nat ${page.url()}\n${body}`)
+    process.exitCode = 1
+  } finally {
+    await browser.close()
+  }
+}

@@ -1,0 +1,56 @@
+//! What merchants and managers of servers may do, where no chain and no API of amser's is there to ask.
+
+use std::sync::Arc;
+
+use amser_roles::abi::Layouts;
+use amser_roles::amser_api::AmserApi;
+use amser_roles::chain::{
+    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY, Views,
+};
+use amser_roles::discord::Discord;
+use amser_roles::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
+use amser_roles::merchants::{Inputs, Merchants};
+use amser_roles::store::Store;
+use tokio::sync::{mpsc, watch};
+
+/// Nothing answers for the contracts.
+pub(crate) fn no_chain() -> ChainConfig {
+    ChainConfig {
+        rpc_urls: Vec::new(),
+        chain_id: 31_337,
+        confirmations: 0,
+        start_block: None,
+        second_look_every: SECOND_LOOK_EVERY,
+        deployment_within: DEPLOYMENT_WITHIN,
+        layouts: Layouts::built_in(),
+        failure_reasons: FAILURE_REASONS.into(),
+    }
+}
+
+/// An API that is never reached.
+pub(crate) fn no_api() -> AmserApi {
+    AmserApi::new(&"http://127.0.0.1:9".parse().unwrap(), 31_337, None).unwrap()
+}
+
+/// The handle.
+pub(crate) fn without_chain(
+    store: &Store,
+    discord: &Discord,
+    chain: &watch::Receiver<ChainStatus>,
+    discord_status: &watch::Receiver<DiscordStatus>,
+    questions: &mpsc::Sender<Question>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+) -> Merchants {
+    Merchants::new(Inputs {
+        store: store.clone(),
+        discord: discord.clone(),
+        chain: chain.clone(),
+        discord_status: discord_status.clone(),
+        questions: questions.clone(),
+        views: Views::new(&no_chain(), chain.clone()),
+        factory: None,
+        api: no_api(),
+        policy: Policy::default(),
+        clock,
+    })
+}
