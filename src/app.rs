@@ -1,6 +1,7 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 pub mod once;
+mod reload;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::amser_api::AmserApi;
+use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::merchants::{self, Merchants};
@@ -72,9 +74,9 @@ async fn open_while_alive(
 /// See [`crate::store::StoreError`].
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let store = open_bound(config).await?;
-    let gates = config.gates.clone();
+    let (gates, servers) = (config.gates.clone(), config.servers.clone());
     tokio::task::spawn_blocking(move || {
-        store.set_config_gates(&gates)?;
+        store.set_config(&gates, &servers, machine_time())?;
         Ok(store)
     })
     .await?
@@ -120,6 +122,7 @@ pub async fn serve(
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
+    let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
     let (reports_sender, reports) = mpsc::channel(QUEUE);
     let (questions_sender, questions) = mpsc::channel(QUEUE);
@@ -148,7 +151,7 @@ pub async fn serve(
             config.chain.chain_id,
             secrets.api_key.clone(),
         )?,
-        policy: config.policy,
+        policy: policy.clone(),
         clock: web::machine_clock(),
     });
     let services = command_services(
@@ -182,12 +185,13 @@ pub async fn serve(
     let keeping = roles::run(
         store.clone(),
         discord.clone(),
-        config.policy,
+        policy,
         inputs,
         parts_stop.clone(),
     );
     let control = control(&config, questions_sender.clone(), parts_stop.clone());
     let notices = store.clone();
+    let reloaded = store.clone();
     let forgetting = web::keep_forgetting(
         store.clone(),
         web::machine_clock(),
@@ -212,6 +216,7 @@ pub async fn serve(
         merchants,
         metrics,
         clock: web::machine_clock(),
+        stop: parts_stop.clone(),
     };
     let monitoring = monitoring(&config, state.clone(), parts_stop.clone()).await?;
     let serving = web::serve(
@@ -233,6 +238,12 @@ pub async fn serve(
         discord_status_sender,
         parts_stop.clone(),
     );
+    let reloading = reload::at_each_hangup(
+        config.file.clone(),
+        reloaded,
+        policy_sender,
+        parts_stop.clone(),
+    );
     let mut parts = JoinSet::new();
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
@@ -250,6 +261,7 @@ pub async fn serve(
         upkeep.await;
         ("the upkeep of the metrics", Ok(()))
     });
+    parts.spawn(async move { ("the reading of the configuration", reloading.await) });
     parts.spawn(async move { ("notices about moved wallets", telling.await) });
     parts.spawn(async move {
         registering.await;

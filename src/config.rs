@@ -4,6 +4,7 @@ mod environment;
 mod raw;
 mod secrets;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use url::Url;
 pub use secrets::Secrets;
 
 use crate::chain::ChainConfig;
-use crate::domain::{Gate, MembersIntent, Policy};
+use crate::domain::{Gate, GuildId, MembersIntent, Policy, ServerSettings};
 use crate::web::WalletConnect;
 
 /// Everything the program needs to know, checked.
@@ -34,6 +35,10 @@ pub struct Config {
     pub policy: Policy,
     /// `[[gates]]`.
     pub gates: Vec<Gate>,
+    /// `[[servers]]`.
+    pub servers: BTreeMap<GuildId, ServerSettings>,
+    /// The file that it was read from, to be read again at a SIGHUP.
+    pub file: Option<PathBuf>,
 }
 
 /// amser's API and pages.
@@ -107,7 +112,11 @@ impl Config {
             ))
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse_in(folder, &text, &name.to_string(), environment::variables()?)
+        let config = Self::parse_in(folder, &text, &name.to_string(), environment::variables()?)?;
+        Ok(Self {
+            file: Some(path.to_owned()),
+            ..config
+        })
     }
 
     /// Checks `text`, overridden by the `AMSER_ROLES__…` among `variables`. Relative paths begin at the working folder.

@@ -45,7 +45,8 @@ pub use profile::MemberProfile;
 pub use server::hierarchy;
 
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleId, UserId,
+    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId,
+    UserId,
 };
 use crate::text;
 use shared::Shared;
@@ -226,6 +227,22 @@ impl Discord {
         }
     }
 
+    /// Changes a role now, past the queue: for tests that a person waits for. `reason` goes to the server's audit log.
+    ///
+    /// # Errors
+    /// See [`Failure`]; never a rate limit.
+    pub async fn change_now(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        role: RoleId,
+        action: RoleAction,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let request = worker::role_request(action, guild, user, role, &format!("amser: {reason}"));
+        self.shared.rest.bytes(request).await.map(drop)
+    }
+
     /// Stops sending a change that is not wanted any more; it may have been made.
     pub fn withdraw(&self, guild: GuildId, user: UserId, role: RoleId) {
         let withdraw = |state: &mut shared::Guild| state.queue.withdraw(user, role);
@@ -238,6 +255,12 @@ impl Discord {
             let roles = guilds.get(&guild)?.roles.as_ref()?;
             Some(roles.roles.get(&role)?.name.clone())
         })
+    }
+
+    /// What keeps the bot from giving and taking a role, as the server's roles were last read; `None` also where they were not.
+    pub fn obstacle(&self, guild: GuildId, role: RoleId) -> Option<hierarchy::Obstacle> {
+        let roles = self.shared.look(|guilds| guilds.get(&guild)?.roles.clone());
+        roles?.obstacle(guild, role)
     }
 
     /// Sends any request of serenity's through the limits, again after each 429.

@@ -2,39 +2,48 @@
 //!
 //! No I/O and no async. Everything is ordered, so that plans are stable and tests can compare exactly.
 
+mod act;
 mod active;
 mod counts;
 mod event;
 mod gate;
 mod id;
+mod member;
+mod preview;
 mod proof;
 mod question;
 mod role;
 mod rules;
+mod server;
 mod sign_in;
 mod status;
 mod subscription;
 
+pub use act::{Act, ActEntry, Happened};
 pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
 pub use event::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
-pub use gate::{Gate, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
+pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use id::{
-    GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    ChannelId, GateId, GuildId, ModuleAddress, PlanId, RoleId, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
+pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
+pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;
 pub use question::{
-    Approved, GateStanding, MemberStanding, PlannedChanges, Question, RoleStanding,
+    Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
 };
 pub use role::{
-    Applied, AppliedState, Approval, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
+    Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
     RoleAction, RoleChange,
 };
 pub use rules::Rules;
+pub use server::ServerSettings;
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
 pub use subscription::{Mark, Plan, Subscription};

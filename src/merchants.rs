@@ -7,24 +7,40 @@
 //! | which roles can be given, and a new one | `roles` |
 //! | the merchant's wallet and the modules that are theirs | `wallet` |
 //! | plans with names and prices | `plans` |
+//! | gates: make, change, delete, undo | `gates` |
+//! | what a gate would change | `preview` |
+//! | members, stopped removals | `members` |
+//! | what happened, and its numbers day by day | `journal`, `series` |
+//! | a gate tried on the caller | `test` |
+//! | a server's own policy and channels | `settings` |
 
+mod gates;
+mod journal;
+mod members;
 mod plans;
+mod preview;
 mod refusal;
 mod rights;
 mod roles;
+mod series;
 mod servers;
+mod settings;
+mod test;
 mod wallet;
 
 use std::sync::Arc;
 
 use alloy::primitives::Address;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::journal::{JournalPage, JournalRow};
 pub use self::plans::PlanRow;
 pub use self::refusal::Refusal;
 pub use self::rights::{Manager, dangerous, raises_its_maker};
 pub use self::roles::RoleRow;
+pub use self::series::{Day, Latency, Series};
 pub use self::servers::Server;
+pub use self::test::{TestOutcome, TestedRole};
 use crate::amser_api::AmserApi;
 use crate::chain::Views;
 use crate::discord::Discord;
@@ -50,7 +66,7 @@ pub struct Inputs {
     /// Names of plans.
     pub api: AmserApi,
     /// `[policy]`, which a server's settings fall back to.
-    pub policy: Policy,
+    pub policy: watch::Receiver<Policy>,
     /// The machine's clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -87,6 +103,22 @@ impl Merchants {
         (self.inputs().clock)()
     }
 
+    /// `[policy]`: what a server follows where it sets nothing.
+    pub fn default_policy(&self) -> Policy {
+        *self.inputs().policy.borrow()
+    }
+
+    /// Asks the loop that decides about roles.
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.inputs().questions.send(question(answer)).await;
+        asked.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())
+    }
+
     /// Works on the store, off the async threads.
     async fn with_store<T: Send + 'static>(
         &self,
@@ -97,6 +129,11 @@ impl Merchants {
         done.map_err(|error| Refusal::Internal(error.into()))?
             .map_err(Refusal::Internal)
     }
+}
+
+/// The answer never came: the loop is gone.
+fn stopping() -> Refusal {
+    Refusal::Internal(anyhow::anyhow!("the service is stopping"))
 }
 
 impl std::fmt::Debug for Merchants {

@@ -160,13 +160,19 @@ impl From<&Subscription> for Gist {
     }
 }
 
+/// The end of the paid window and its grace; `None` where nothing was ever paid, or the plan is not known.
+pub fn paid_until(gist: Gist, plan: Option<&Plan>) -> Option<Timestamp> {
+    let (paid_at, plan) = (gist.last_paid_at?, plan?);
+    Some(paid_at.plus(plan.interval).plus(plan.grace_period))
+}
+
 /// The access rule (PROTOCOL.md, "When a subscriber has access") under the merchant's policy.
 ///
 /// ```text
 /// open at now  ⇔  paid once  ∧  last_paid_at + interval + grace + leeway ≥ now  ∧  nothing that the policy revokes on
 /// ```
 pub fn access(gist: Gist, plan: Option<&Plan>, blocked: bool, policy: &Policy) -> Access {
-    let (Some(paid_at), Some(plan)) = (gist.last_paid_at, plan) else {
+    let Some(paid_until) = paid_until(gist, plan) else {
         return Access::NeverPaid;
     };
     let revokes = |happened: bool, on_lapse: OnLapse| happened && on_lapse == OnLapse::Revoke;
@@ -179,7 +185,6 @@ pub fn access(gist: Gist, plan: Option<&Plan>, blocked: bool, policy: &Policy) -
     } else if revokes(gist.failed, policy.payment_failed) {
         Access::Shut(Lapse::PaymentFailed)
     } else {
-        let paid_until = paid_at.plus(plan.interval).plus(plan.grace_period);
         Access::Until(paid_until.plus(policy.expiry_leeway))
     }
 }

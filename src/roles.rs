@@ -11,9 +11,11 @@ pub mod confirm;
 pub mod desired;
 mod feed;
 mod intents;
+mod members;
 mod observe;
 pub mod people;
 pub mod plan;
+mod preview;
 mod reading;
 mod standing;
 mod tick;
@@ -36,6 +38,7 @@ use crate::store::Store;
 use asking::Confirming;
 use brake::Brake;
 use people::People;
+use preview::Previews;
 use reading::Reading;
 
 pub use answer::plan_once;
@@ -69,14 +72,14 @@ pub struct Inputs {
     pub views: Views,
 }
 
-/// Runs until `stop`.
+/// Runs until `stop`. `policy` is `[policy]`, which may change.
 ///
 /// # Errors
 /// When the store cannot be read or written.
 pub async fn run(
     store: Store,
     discord: Discord,
-    policy: Policy,
+    policy: watch::Receiver<Policy>,
     inputs: Inputs,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -95,6 +98,8 @@ struct Roles {
     reading: Reading,
     confirming: Confirming,
     brake: Brake,
+    policy: watch::Receiver<Policy>,
+    previews: Previews,
     /// What the brake holds, as it was shown last.
     held_back: BTreeMap<(GuildId, RoleId), HeldBack>,
     /// The servers that matter.
@@ -120,14 +125,17 @@ impl Roles {
     async fn load(
         store: Store,
         discord: Discord,
-        policy: Policy,
+        mut policy: watch::Receiver<Policy>,
         inputs: Inputs,
     ) -> anyhow::Result<Self> {
+        let now_in_force = *policy.borrow_and_update();
         let mut roles = Self {
             store,
             discord,
             inputs,
-            people: People::new(policy),
+            people: People::new(now_in_force),
+            policy,
+            previews: Previews::default(),
             merchant_modules: BTreeSet::new(),
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
@@ -177,6 +185,11 @@ impl Roles {
                 Some(answers) = self.confirming.asking.join_next() => {
                     self.take_answers(answers.context("asking the contracts failed")?);
                 }
+                // Whoever sets the policy may be gone: then it stays.
+                Ok(()) = self.policy.changed() => {
+                    let policy = *self.policy.borrow_and_update();
+                    self.set_policy(policy).await?;
+                }
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = sleep_until(read_at) => {}
                 _ = count.tick() => {
@@ -187,6 +200,7 @@ impl Roles {
             }
             self.tick().await?;
             self.tell_synced();
+            self.tell_previews();
         }
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod acts;
 mod codec;
 mod ended;
 mod forgotten;
+mod gates;
 mod handover;
+mod history;
 mod ingest;
+mod journal;
+mod last_event;
 mod ledger;
 mod links;
 mod member;
@@ -21,8 +26,10 @@ mod reset;
 mod rollback;
 mod servers;
 mod sessions;
+mod settings;
 mod tables;
 mod touched;
+mod used;
 mod verify;
 
 use std::path::Path;
@@ -32,6 +39,7 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use gates::GateRefusal;
 pub use links::LinkOutcome;
 pub use merchants::MerchantWallet;
 pub use notices::Notice;

@@ -44,6 +44,7 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::Reorganised { .. } => "the chain was reorganised and the payment is gone".to_owned(),
         Cause::NoSubscription => "no subscription backs this role".to_owned(),
         Cause::GateRemoved => "the gate for this role was changed or removed".to_owned(),
+        Cause::ManagerAct => "a manager removed the gate for this role".to_owned(),
         Cause::ManualRole => "given by hand, but this role needs a subscription".to_owned(),
         Cause::Drift => "corrected after a check against the chain".to_owned(),
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
@@ -226,6 +227,7 @@ mod tests {
             Cause::Unlinked,
             Cause::WalletMoved,
             Cause::Forgotten,
+            Cause::ManagerAct,
         ];
         for cause in causes {
             let reason = audit_reason(&cause);

@@ -1,9 +1,11 @@
 //! Everything that is served over HTTP: the wallet page, Discord sign-in, health, status and metrics.
 
 mod address;
+mod api;
 mod assets;
 mod blocking;
 pub mod control;
+mod dashboard;
 mod error;
 mod handover;
 mod health;
@@ -38,6 +40,7 @@ use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
@@ -151,6 +154,8 @@ pub struct WebState {
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
     pub clock: Clock,
+    /// Ends streams of events, which would hold up a stop.
+    pub stop: CancellationToken,
 }
 
 /// The state with what only the pages know.
@@ -190,22 +195,26 @@ pub fn machine_clock() -> Clock {
 /// When the HTTP client cannot be made, or the public URL is none that a browser can open.
 pub fn router(state: WebState) -> anyhow::Result<Router> {
     let site = site(state)?;
+    let guarded = |routes: Router<Arc<Site>>| {
+        routes
+            .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
+            .layer(from_fn_with_state(Arc::clone(&site), layers::limit))
+    };
     let limited = Router::new()
         .merge(verify::router())
         .merge(handover::router())
         .merge(oauth::router())
-        .merge(session::router())
-        .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
-        .layer(from_fn_with_state(Arc::clone(&site), layers::limit));
+        .merge(dashboard::router());
+    let scripts = session::router().merge(api::router());
     // Pages refuse with pages; health, status and the API with JSON, whatever a browser says that it accepts.
     let pages = Router::new()
-        .merge(limited)
+        .merge(guarded(limited))
         .merge(assets::router())
         .route("/", get(front))
         .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&site), layers::show_refusals));
-    let mut routes = pages.merge(health::router());
+    let mut routes = pages.merge(guarded(scripts)).merge(health::router());
     if !site.settings().monitors_apart {
         let may_watch = from_fn_with_state(Arc::clone(&site), health::may_watch);
         routes = routes.merge(health::numbers_router().layer(may_watch));

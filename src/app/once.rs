@@ -73,7 +73,13 @@ pub async fn plan(
         opened => opened?,
     };
     let token = discord_token(secrets)?;
-    // A plan does not change the stored gates.
+    // A plan does not change the stored gates and settings.
+    let mut settings = config.servers.clone();
+    for guild in store.all_settings()?.into_keys() {
+        let (_, own) = store.settings(guild)?;
+        let fixed = settings.entry(guild).or_default();
+        *fixed = fixed.over(own);
+    }
     let mut gates = store.gates()?;
     gates.retain(|gate| gate.origin != GateOrigin::Config);
     gates.extend(config.gates.iter().cloned());
@@ -81,5 +87,5 @@ pub async fn plan(
     follow_to(config, store.clone(), modules, None, stop).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
-    roles::plan_once(&store, &discord, config.policy, gates).await
+    roles::plan_once(&store, &discord, config.policy, gates, &settings).await
 }

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::running::Data;
-use crate::domain::{Applied, Approval, JournalEntry, Link, LinkEnd, UserId, Wallet};
-use crate::store::{Challenge, LinkRequest, Notice, RequestState, Session, Store};
+use crate::domain::{ActEntry, Applied, GuildId, JournalEntry, Link, LinkEnd, UserId, Wallet};
+use crate::store::{
+    Challenge, LinkRequest, MerchantWallet, Notice, RequestState, ServerRecord, Session, Store,
+};
 use crate::text;
 
 /// The name of the attached file.
@@ -34,9 +36,10 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let notices = store.notices_of(user)?;
     let notices: Vec<_> = notices.iter().map(notice).collect();
     let seen_in = store.seen_in(user)?;
-    let mut approvals = store.approvals()?;
-    approvals.retain(|approval| approval.by == user);
-    let approvals: Vec<_> = approvals.iter().map(approval).collect();
+    let acts: Vec<_> = store.acts_by(user)?.iter().map(act).collect();
+    let mut connected = store.connected_servers()?;
+    connected.retain(|_, server| server.by == user);
+    let connected: Vec<_> = connected.iter().map(connected_server).collect();
     let ended = store.ended_links_of(user)?;
     let ended: Vec<_> = ended.iter().map(ended_link).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
@@ -52,7 +55,10 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "moved_wallets_to_tell": notices,
         "ended_links": ended,
         "seen_in": seen_in,
-        "approvals": approvals,
+        "merchant_wallet": store.merchant_wallet(user)?.as_ref().map(merchant_wallet),
+        "merchant_modules": store.modules_of_merchant(user)?,
+        "connected_servers": connected,
+        "acts": acts,
         "roles": roles,
         "journal": journal,
     }))
@@ -65,6 +71,19 @@ fn link(link: &Link) -> Value {
         "message": link.proof.as_ref().map(|(message, _)| message),
         "signature": link.proof.as_ref().map(|(_, signature)| format!("0x{}", hex::encode(signature))),
     })
+}
+
+fn merchant_wallet(shown: &MerchantWallet) -> Value {
+    json!({
+        "wallet": shown.wallet,
+        "shown_at": shown.at.to_string(),
+        "message": shown.message,
+        "signature": format!("0x{}", hex::encode(&shown.signature)),
+    })
+}
+
+fn connected_server((guild, server): (&GuildId, &ServerRecord)) -> Value {
+    json!({ "guild_id": guild, "at": server.at.to_string() })
 }
 
 fn request(request: &LinkRequest) -> Value {
@@ -101,12 +120,11 @@ fn notice(notice: &Notice) -> Value {
     })
 }
 
-fn approval(approval: &Approval) -> Value {
+fn act(entry: &ActEntry) -> Value {
     json!({
-        "at": approval.at.to_string(),
-        "guild_id": approval.guild,
-        "role_id": approval.role,
-        "removals": approval.removals,
+        "at": entry.at.to_string(),
+        "guild_id": entry.guild,
+        "act": entry.act,
     })
 }
 

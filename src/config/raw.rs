@@ -13,7 +13,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::chain::FAILURE_REASONS;
-use crate::domain::{GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
+use crate::domain::{ChannelId, GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
 pub(super) use check::check;
 
 #[derive(Deserialize)]
@@ -31,6 +31,8 @@ pub(super) struct Raw {
     policy: RawPolicy,
     #[serde(default)]
     gates: Vec<RawGate>,
+    #[serde(default)]
+    servers: Vec<RawServer>,
 }
 
 #[derive(Deserialize)]
@@ -219,6 +221,20 @@ struct RawGate {
     #[serde(default, rename = "match")]
     matching: GateMatch,
     role_ids: Spanned<BTreeSet<RoleId>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section, [[servers]]")]
+struct RawServer {
+    guild_id: Spanned<GuildId>,
+    log_channel: Option<ChannelId>,
+    alert_channel: Option<ChannelId>,
+    member_notices: Option<bool>,
+    payment_failed: Option<OnLapse>,
+    paused: Option<OnLapse>,
+    cancelled: Option<OnLapse>,
+    manual_roles: Option<ManualRoles>,
+    expiry_leeway: Option<u64>,
 }
 
 /// Whether the lines of a text are those of the user's file.

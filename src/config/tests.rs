@@ -3,7 +3,9 @@
 use alloy::primitives::keccak256;
 
 use super::Config;
-use crate::domain::MembersIntent;
+use crate::domain::{
+    ChannelId, GateId, GuildId, ManualRoles, MembersIntent, OnLapse, ServerSettings,
+};
 
 const GOOD: &str = include_str!("../../config.toml");
 
@@ -305,4 +307,47 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
         let told = set(&[(variable, value)]).unwrap_err();
         assert!(told.contains(variable), "{told}");
     }
+}
+
+fn servers(entries: &str) -> Result<Config, String> {
+    parse(&format!("{GOOD}\n{entries}"))
+}
+
+#[test]
+fn a_servers_own_settings_are_read() {
+    let entry = "[[servers]]\nguild_id = \"7\"\nlog_channel = \"8\"\nmember_notices = true\n\
+        payment_failed = \"keep_until_expiry\"\nmanual_roles = \"claim\"\nexpiry_leeway = 60\n";
+    let config = servers(entry).unwrap();
+    let expected = ServerSettings {
+        log_channel: Some(ChannelId(8)),
+        member_notices: Some(true),
+        payment_failed: Some(OnLapse::KeepUntilExpiry),
+        manual_roles: Some(ManualRoles::Claim),
+        expiry_leeway: Some(60),
+        ..ServerSettings::default()
+    };
+    assert_eq!(config.servers, [(GuildId(7), expected)].into());
+    assert!(parse(GOOD).unwrap().servers.is_empty());
+    let twice = servers(&format!("{entry}{entry}")).unwrap_err();
+    assert!(
+        twice.contains("servers[1].guild_id") && twice.contains("line"),
+        "{twice}"
+    );
+    for (bad, blamed) in [
+        ("guild_id = \"x\"", "not a Discord id"),
+        ("log_channel = \"8\"", "guild_id"),
+        ("guild_id = \"7\"\ncolour = 1", "colour"),
+    ] {
+        let error = servers(&format!("[[servers]]\n{bad}\n")).unwrap_err();
+        assert!(error.contains(blamed), "{error}");
+    }
+}
+
+#[test]
+fn a_gate_of_the_file_has_no_id_that_the_dashboard_could_give() {
+    let gate = "[[gates]]\nguild_id = \"7\"\nmodule = \"0x0000000000000000000000000000000000000001\"\n\
+        plan_ids = [1]\nrole_ids = [\"9\"]\n";
+    let config = servers(gate).unwrap();
+    assert!(config.gates[0].id.0 >= GateId::FIRST_OF_CONFIG);
+    assert_eq!(servers(gate).unwrap().gates, config.gates);
 }

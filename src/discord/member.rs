@@ -9,6 +9,8 @@ use crate::domain::{RoleId, UserId};
 pub struct SeenMember {
     /// Who.
     pub user: UserId,
+    /// Nickname, else display name, else username.
+    pub name: String,
     /// All roles, without `@everyone`.
     pub roles: Vec<RoleId>,
     /// Rules of the server not accepted yet.
@@ -18,10 +20,22 @@ pub struct SeenMember {
 /// The fields of Discord's member object that matter; everything else in it is skipped.
 #[derive(Deserialize)]
 pub(crate) struct MemberBody {
-    user: UserBody,
+    user: NamedUser,
+    #[serde(default)]
+    nick: Option<String>,
     roles: Vec<RoleId>,
     #[serde(default)]
     pending: bool,
+}
+
+/// A user with their names.
+#[derive(Deserialize)]
+struct NamedUser {
+    id: UserId,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    global_name: Option<String>,
 }
 
 /// As much of Discord's user object.
@@ -34,12 +48,14 @@ impl From<MemberBody> for SeenMember {
     fn from(
         MemberBody {
             user,
+            nick,
             roles,
             pending,
         }: MemberBody,
     ) -> Self {
         Self {
             user: user.id,
+            name: nick.or(user.global_name).unwrap_or(user.username),
             roles,
             pending,
         }

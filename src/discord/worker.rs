@@ -19,7 +19,7 @@ use super::rest::Permit;
 use super::server::{End, Next, scope};
 use super::shared::{Shared, Step, snowflake};
 use crate::clock::sleep_until;
-use crate::domain::{GuildId, RoleAction, RoleChange};
+use crate::domain::{GuildId, RoleAction, RoleChange, RoleId, UserId};
 use crate::text;
 
 /// How long a request under way may take after the stop.
@@ -221,16 +221,34 @@ fn end(
 }
 
 fn request(change: &RoleChange) -> Request<'static> {
-    let method = match change.action {
+    let reason = text::audit_reason(&change.cause);
+    role_request(
+        change.action,
+        change.guild,
+        change.user,
+        change.role,
+        &reason,
+    )
+}
+
+/// The request for one role change, with a reason for the server's audit log.
+pub(super) fn role_request(
+    action: RoleAction,
+    guild: GuildId,
+    user: UserId,
+    role: RoleId,
+    reason: &str,
+) -> Request<'static> {
+    let method = match action {
         RoleAction::Grant => LightMethod::Put,
         RoleAction::Revoke => LightMethod::Delete,
     };
     let route = Route::GuildMemberRole {
-        guild_id: snowflake(change.guild.0).into(),
-        user_id: snowflake(change.user.0).into(),
-        role_id: snowflake(change.role.0).into(),
+        guild_id: snowflake(guild.0).into(),
+        user_id: snowflake(user.0).into(),
+        role_id: snowflake(role.0).into(),
     };
-    let reason = HeaderValue::try_from(text::audit_reason(&change.cause)).ok();
+    let reason = HeaderValue::try_from(reason).ok();
     let headers: HeaderMap = reason
         .map(|reason| (AUDIT_LOG_REASON, reason))
         .into_iter()

@@ -25,6 +25,47 @@ pub struct Gate {
     pub origin: GateOrigin,
 }
 
+impl Gate {
+    /// Whether the draft asks for the same and gives the same.
+    pub fn says(&self, draft: &GateDraft) -> bool {
+        (self.module, self.matching) == (draft.module, draft.matching)
+            && (&self.plans, &self.roles) == (&draft.plans, &draft.roles)
+    }
+}
+
+impl GateId {
+    /// The ids of config.toml's gates begin here; those of the dashboard are below.
+    pub const FIRST_OF_CONFIG: u64 = 1 << 63;
+}
+
+/// A gate that somebody is about to make or change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GateDraft {
+    /// The merchant's module.
+    pub module: ModuleAddress,
+    /// The plans.
+    pub plans: BTreeSet<PlanId>,
+    /// How many of the plans are needed.
+    pub matching: GateMatch,
+    /// The roles to hold.
+    pub roles: BTreeSet<RoleId>,
+}
+
+impl GateDraft {
+    /// The gate of the dashboard with this id.
+    pub fn into_gate(self, id: GateId, guild: GuildId) -> Gate {
+        Gate {
+            id,
+            guild,
+            module: self.module,
+            plans: self.plans,
+            matching: self.matching,
+            roles: self.roles,
+            origin: GateOrigin::Dashboard,
+        }
+    }
+}
+
 /// Where to subscribe to a plan: the merchant's checkout, with `{module}` and `{plan_id}` filled in.
 pub fn checkout(template: &str, module: ModuleAddress, plan: &PlanId) -> String {
     template

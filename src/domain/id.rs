@@ -157,6 +157,10 @@ snowflake! {
     RoleId
 }
 snowflake! {
+    /// A Discord channel's snowflake.
+    ChannelId
+}
+snowflake! {
     /// A gate's id: stable for the same gate across restarts.
     GateId
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 use super::{
-    Cause, Gate, GateId, GuildId, ModuleAddress, PlanId, RoleChange, RoleId, SubscriptionId,
-    Timestamp, UserId, Wallet,
+    Cause, Gate, GateId, GuildId, MemberPage, MemberState, ModuleAddress, PlanId, Preview,
+    RoleChange, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 
 /// A question with the way back for its answer. A dropped answer means that the service is stopping.
@@ -42,6 +42,59 @@ pub enum Question {
         /// The answer.
         answer: oneshot::Sender<Approved>,
     },
+    /// What would change if the server's gates were these. Nothing is changed.
+    Preview {
+        /// The server.
+        guild: GuildId,
+        /// All gates that it would have.
+        gates: Vec<Gate>,
+        /// The one of them that is new or changed.
+        draft: GateId,
+        /// Everyone who holds a role of the draft, with all their roles; `None` where the member list cannot be read.
+        holders: Option<BTreeMap<UserId, Vec<RoleId>>>,
+        /// The answer, or in one sentence what is not known yet.
+        answer: oneshot::Sender<Result<Preview, String>>,
+    },
+    /// A page of a server's members.
+    Members {
+        /// The server.
+        guild: GuildId,
+        /// Which of them.
+        query: MembersQuery,
+        /// The answer.
+        answer: oneshot::Sender<MemberPage>,
+    },
+    /// What these people are called in a server; who was not read is left out.
+    Names {
+        /// The server.
+        guild: GuildId,
+        /// Who.
+        users: BTreeSet<UserId>,
+        /// The answer.
+        answer: oneshot::Sender<BTreeMap<UserId, String>>,
+    },
+    /// Removes a server's dashboard gates and settings.
+    Disconnect {
+        /// The server.
+        guild: GuildId,
+        /// The manager.
+        by: UserId,
+        /// Whether the roles that were given go too; else they stay and are forgotten.
+        remove_roles: bool,
+        /// Told when it is stored.
+        answer: oneshot::Sender<()>,
+    },
+}
+
+/// Which members of a server are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembersQuery {
+    /// Those in this state alone.
+    pub filter: Option<MemberState>,
+    /// Part of a name, or an id; empty: everyone.
+    pub text: String,
+    /// [`MemberPage::next`] of the page before.
+    pub after: Option<String>,
 }
 
 /// The answer to [`Question::Approve`].

@@ -129,13 +129,15 @@ pub enum Cause {
     WalletMoved,
     /// The member asked to be forgotten.
     Forgotten,
+    /// A manager deleted the gate that gave the role, took a change of it back, or disconnected the server.
+    ManagerAct,
 }
 
 /// What a removal is concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Evidence {
-    /// Somebody did something about the wallet or the account on our own pages.
-    MemberAct,
+    /// Somebody did something on our own pages: a member about a wallet or the account, a manager about a gate.
+    PersonAct,
     /// An event on the chain.
     ChainEvent,
     /// Something is not there (any more): a payment, a subscription, a gate. A node, a backup or a person who leaves
@@ -147,7 +149,9 @@ impl Cause {
     /// What a removal for this cause is concluded from.
     pub fn evidence(&self) -> Evidence {
         match self {
-            Self::Unlinked | Self::WalletMoved | Self::Forgotten => Evidence::MemberAct,
+            Self::Unlinked | Self::WalletMoved | Self::Forgotten | Self::ManagerAct => {
+                Evidence::PersonAct
+            }
             Self::Paid { .. }
             | Self::Resumed { .. }
             | Self::PaymentFailed { .. }
@@ -160,6 +164,21 @@ impl Cause {
             | Self::GateRemoved
             | Self::ManualRole
             | Self::Drift => Evidence::Absence,
+        }
+    }
+}
+
+impl Cause {
+    /// The event that it names, if it names one.
+    pub fn mark(&self) -> Option<Mark> {
+        match self {
+            Self::Paid { mark, .. }
+            | Self::Resumed { mark, .. }
+            | Self::PaymentFailed { mark, .. }
+            | Self::Paused { mark, .. }
+            | Self::Cancelled { mark, .. }
+            | Self::Blocked { mark, .. } => Some(*mark),
+            _ => None,
         }
     }
 }
@@ -288,21 +307,6 @@ pub struct Intent {
     pub block: u64,
     /// Whether the member paid or verified just now, and so goes before everyone else.
     pub just_now: bool,
-}
-
-/// A person let the stopped removals of a role through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Approval {
-    /// When (machine clock).
-    pub at: Timestamp,
-    /// The server.
-    pub guild: GuildId,
-    /// The role.
-    pub role: RoleId,
-    /// The manager.
-    pub by: UserId,
-    /// How many members lose the role by it.
-    pub removals: u64,
 }
 
 /// One line of the journal of role changes.

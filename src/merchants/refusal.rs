@@ -48,6 +48,9 @@ pub enum Refusal {
     /// The gate is the operator's.
     #[error("This gate is set in config.toml; only the operator of the bot can change it.")]
     FromConfig,
+    /// The setting is the operator's.
+    #[error("This setting is made in config.toml; only the operator of the bot can change it.")]
+    SettingFromConfig,
     /// No removals of the role are stopped.
     #[error("No removals of this role are waiting for an approval.")]
     NothingHeld,
@@ -81,7 +84,7 @@ impl Refusal {
             Self::AboveYou { .. } => "role_above_you",
             Self::NeedsManageRoles => "needs_manage_roles",
             Self::NothingToUndo => "nothing_to_undo",
-            Self::FromConfig => "set_in_config",
+            Self::FromConfig | Self::SettingFromConfig => "set_in_config",
             Self::NothingHeld => "nothing_held",
             Self::Invalid(_) => "invalid",
             Self::NodeUnavailable => "node_unavailable",
@@ -96,9 +99,11 @@ impl Refusal {
         match self {
             Self::NotFound => 404,
             Self::AboveYou { .. } | Self::NeedsManageRoles => 403,
-            Self::Dangerous { .. } | Self::NothingToUndo | Self::FromConfig | Self::NothingHeld => {
-                409
-            }
+            Self::Dangerous { .. }
+            | Self::NothingToUndo
+            | Self::FromConfig
+            | Self::SettingFromConfig
+            | Self::NothingHeld => 409,
             Self::NoWallet
             | Self::ForeignModule
             | Self::NotAnAddress

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Manager, Merchants, Refusal};
 use crate::discord::hierarchy::GuildRoles;
 use crate::discord::{Failure, NewRole};
-use crate::domain::{GuildId, RoleId};
+use crate::domain::{Act, ActEntry, GuildId, RoleId};
 use crate::text;
 
 /// Characters of a role's name that Discord takes.
@@ -96,12 +96,30 @@ impl Merchants {
             .find(|row| row.role == role)
             .and_then(|row| row.why_not);
         match why_not {
-            None => Ok(role),
+            None => {
+                self.note_made(manager, role, name).await?;
+                Ok(role)
+            }
             Some(why) => Err(Refusal::NotManageable {
                 role: name.to_owned(),
                 why,
             }),
         }
+    }
+}
+
+impl Merchants {
+    async fn note_made(&self, manager: &Manager, role: RoleId, name: &str) -> Result<(), Refusal> {
+        let entry = ActEntry {
+            at: self.now(),
+            guild: manager.guild,
+            by: Some(manager.user),
+            act: Act::RoleMade {
+                role,
+                name: name.to_owned(),
+            },
+        };
+        self.with_store(move |store| store.note_act(&entry)).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, stream};
 
 use super::{Manager, Merchants, Refusal};
-use crate::domain::{GuildId, UserId};
+use crate::domain::{GuildId, Question, UserId};
 use crate::store::ServerRecord;
 
 /// Servers of one user that are looked at at the same time.
@@ -149,7 +149,13 @@ impl Merchants {
     /// # Errors
     /// When the store cannot be written.
     pub async fn disconnect(&self, manager: &Manager, remove_roles: bool) -> Result<(), Refusal> {
-        let _ = (manager, remove_roles);
-        Err(super::unbuilt())
+        let (guild, by) = (manager.guild, manager.user);
+        self.ask(|answer| Question::Disconnect {
+            guild,
+            by,
+            remove_roles,
+            answer,
+        })
+        .await
     }
 }

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::brake::{Brake, Pass};
 use super::cause::to_changes;
-use super::feed::load;
+use super::feed::{load, rules};
 use super::people::People;
 use super::plan::plan;
+use super::preview::Asked;
 use super::standing::standing;
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
-    Approval, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question, RoleChange,
-    RoleId, Timestamp, UserId,
+    Act, ActEntry, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question,
+    RoleChange, RoleId, ServerSettings, Timestamp, UserId,
 };
 use crate::store::Store;
 
@@ -54,6 +55,40 @@ impl Roles {
             } => {
                 let _gone = answer.send(self.approve(guild, role, by).await?);
             }
+            Question::Preview {
+                guild,
+                gates,
+                draft,
+                holders,
+                answer,
+            } => self.preview(Asked::new(guild, gates, draft, holders, answer)),
+            Question::Members {
+                guild,
+                query,
+                answer,
+            } => {
+                let _gone = answer.send(self.members(guild, &query, now).await?);
+            }
+            Question::Names {
+                guild,
+                users,
+                answer,
+            } => {
+                let named = users.into_iter().filter_map(|user| {
+                    let name = self.people.name(guild, user)?;
+                    Some((user, name.to_owned()))
+                });
+                let _gone = answer.send(named.collect());
+            }
+            Question::Disconnect {
+                guild,
+                by,
+                remove_roles,
+                answer,
+            } => {
+                self.disconnect(guild, by, remove_roles).await?;
+                let _gone = answer.send(());
+            }
         }
         Ok(())
     }
@@ -75,16 +110,43 @@ impl Roles {
         }
         self.show_held_back();
         tracing::info!(%guild, %role, %by, removals, "a stopped mass removal was approved");
-        let approval = Approval {
+        let entry = ActEntry {
             at: machine_time(),
             guild,
-            role,
-            by,
-            removals: removals as u64,
+            by: Some(by),
+            act: Act::Approved {
+                role,
+                removals: removals as u64,
+            },
         };
         let store = self.store.clone();
-        blocking(move || store.note_approval(&approval)).await?;
+        blocking(move || store.note_act(&entry)).await?;
         Ok(Approved::Released { removals })
+    }
+
+    /// Removes a server's dashboard gates and settings; here, because the roles that are not ours any more must not be part
+    /// of a plan that is being carried out.
+    async fn disconnect(
+        &mut self,
+        guild: GuildId,
+        by: UserId,
+        remove_roles: bool,
+    ) -> anyhow::Result<()> {
+        let store = self.store.clone();
+        let at = machine_time();
+        blocking(move || store.disconnect(guild, !remove_roles, by, at)).await?;
+        tracing::info!(%guild, %by, remove_roles, "a server was disconnected");
+        if remove_roles {
+            return Ok(());
+        }
+        let seated = self.people.seated(guild);
+        let ours =
+            seated.flat_map(|(user, seat)| seat.applied.iter().map(move |(role, _)| (user, *role)));
+        for (user, role) in ours.collect::<Vec<_>>() {
+            self.people.set_applied(guild, user, role, None);
+            self.discord.withdraw(guild, user, role);
+        }
+        Ok(())
     }
 
     /// What stands in the way of changes; or why it cannot be said yet what a full pass would change.
@@ -132,15 +194,15 @@ async fn planned(
         is_looked_at: &|_, _| true,
         is_whole: &|_, _| true,
         holders: &|guild, role| people.holders(guild, role),
-        policy: people.policy(),
+        policy: people.default_policy(),
         now: machine_time(),
     };
     brake.clone().hold_back(&mut changes, &pass);
     Ok(changes)
 }
 
-/// What the next pass would change under these gates, without a running service: reads the store, and everyone of interest
-/// in every server with a gate. Of a server that cannot be read, the reason is told instead.
+/// What the next pass would change under these gates and settings, without a running service: reads the store, and everyone
+/// of interest in every server with a gate. Of a server that cannot be read, the reason is told instead.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -149,12 +211,14 @@ pub async fn plan_once(
     discord: &Discord,
     policy: Policy,
     gates: Vec<Gate>,
+    settings: &BTreeMap<GuildId, ServerSettings>,
 ) -> anyhow::Result<PlannedChanges> {
     let mut people = People::new(policy);
     let reading = store.clone();
+    let rules = rules(gates, settings, &policy);
     let (mut people, cursor) = blocking(move || {
         load(&reading, &mut people)?;
-        people.set_gates(gates);
+        people.set_all_rules(rules);
         Ok((people, reading.cursor()?))
     })
     .await?;
@@ -180,7 +244,7 @@ pub async fn plan_once(
 
 /// Reads everyone of interest in a server.
 async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow::Result<()> {
-    if people.policy().manual_roles == ManualRoles::Claim {
+    if people.policy(guild).manual_roles == ManualRoles::Claim {
         let mut after = UserId(0);
         loop {
             let (page, is_full) = discord.page_of_members(guild, after).await?;

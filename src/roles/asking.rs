@@ -182,18 +182,25 @@ fn removal(
     (guild, user, role): Key,
     now: Timestamp,
 ) -> Removal<'_, impl Fn(&ActiveQuestion) -> Access> {
-    let gates = people.gates(guild).iter();
+    let rules = people.rules(guild);
     let known = move |question: &ActiveQuestion| {
         let held = people.holdings().of(question.wallet).iter();
         let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
-        let accesses = asked.map(|one| (people.access(question.wallet, one), one.id));
+        let accesses = asked.map(|one| {
+            (
+                people
+                    .holdings()
+                    .access(question.wallet, one, &rules.policy),
+                one.id,
+            )
+        });
         // The newest subscription is the one that the contract answers for: who cancelled one may have made another.
         accesses
             .max_by_key(|(access, id)| (access.is_open(now), *id))
             .map_or(Access::NeverPaid, |(access, _)| access)
     };
     Removal {
-        gates: gates.filter(|gate| gate.roles.contains(&role)).collect(),
+        gates: rules.gates_of(role).collect(),
         wallets: people.wallets(user),
         known,
         now,

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Approval, Evidence, GuildId, HeldBack, Policy, RoleAction, RoleChange, RoleId, Timestamp,
-    UserId,
+    Evidence, GuildId, HeldBack, Policy, RoleAction, RoleChange, RoleId, Timestamp, UserId,
 };
 
 /// Removals are counted over this time, in seconds of the machine's clock.
@@ -13,6 +12,17 @@ pub const WINDOW: u64 = 3_600;
 
 /// A role of one server.
 type Key = (GuildId, RoleId);
+
+/// A person let the stopped removals of a role through.
+#[derive(Clone, Copy, Debug)]
+pub struct Approval {
+    /// When (machine clock).
+    pub at: Timestamp,
+    /// Of which role.
+    pub of: (GuildId, RoleId),
+    /// How many members lost the role by it.
+    pub removals: u64,
+}
 
 /// What was removed of each role lately, and what is stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +80,7 @@ impl Brake {
     ) {
         let mut approved: BTreeMap<Key, Approval> = approvals
             .into_iter()
-            .map(|approval| ((approval.guild, approval.role), approval))
+            .map(|approval| (approval.of, approval))
             .collect();
         for (at, change) in removals.into_iter().filter(|(_, one)| counts(one)) {
             let key = (change.guild, change.role);

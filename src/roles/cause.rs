@@ -32,6 +32,7 @@ pub fn to_changes(
 fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<Cause> {
     Ok(match decision.because {
         Because::NoGate => Cause::GateRemoved,
+        Because::ByOrder => Cause::ManagerAct,
         Because::ByHand => Cause::ManualRole,
         Because::Left(end) => end.into(),
         Because::Forgotten => Cause::Forgotten,

@@ -2,8 +2,8 @@
 
 use super::people::{Holding, People};
 use crate::domain::{
-    Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, RoleId, SubscriptionId, Timestamp, UserId,
-    Wallet,
+    Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, Policy, RoleId, SubscriptionId, Timestamp,
+    UserId, Wallet,
 };
 use crate::projection::Access;
 
@@ -28,6 +28,8 @@ pub enum Because {
     },
     /// No gate gives this role any more.
     NoGate,
+    /// A manager ended the gate that gave it.
+    ByOrder,
     /// The role was given by hand and the gates claim their roles.
     ByHand,
     /// A wallet with a subscription that a gate of the role asks for left the member.
@@ -36,16 +38,18 @@ pub enum Because {
     Forgotten,
 }
 
-/// Whether a gate is open to the owner of these wallets, and by which subscription: the one that lasts longest.
+/// Whether a gate is open to the owner of these wallets under its server's policy, and by which subscription: the one that
+/// lasts longest.
 pub fn entitlement(
     people: &People,
+    policy: &Policy,
     gate: &Gate,
     wallets: &[Wallet],
     now: Timestamp,
 ) -> Option<Because> {
     let best = |held: &mut dyn Iterator<Item = (Wallet, &Holding)>| {
         held.filter_map(|(wallet, holding)| {
-            let access = people.access(wallet, holding);
+            let access = people.holdings().access(wallet, holding, policy);
             access.is_open(now).then_some((access, wallet, holding))
         })
         .max_by_key(|(access, _, holding)| (*access, holding.id))
@@ -93,7 +97,7 @@ fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
 }
 
 /// Why a role that this program gave is not deserved any more. What the member did comes first: that a wallet left whose
-/// subscription is open; then the last subscription that gave the role and ended. One that is still open ended nothing:
+/// subscription is open; then what a manager ordered; then the last subscription that gave the role and ended. One that is still open ended nothing:
 /// where there are only such, the gate asks for something else than it did.
 pub fn why_lost(
     people: &People,
@@ -108,18 +112,24 @@ pub fn why_lost(
     {
         return Because::Forgotten;
     }
-    let gates = people.gates(guild).iter();
-    let gates: Vec<_> = gates.filter(|gate| gate.roles.contains(&role)).collect();
+    let rules = people.rules(guild);
+    let gates: Vec<_> = rules.gates_of(role).collect();
     if gates.is_empty() {
-        return Because::NoGate;
+        return match rules.ended_gates_of(role).next() {
+            Some(_) => Because::ByOrder,
+            None => Because::NoGate,
+        };
     }
     let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
         let held = gates
             .iter()
             .flat_map(|gate| holdings_of(people, gate, wallets));
-        held.map(|(wallet, holding)| (people.access(wallet, holding), wallet, *holding))
-            .filter(|(access, ..)| *access != Access::NeverPaid)
-            .collect()
+        held.map(|(wallet, holding)| {
+            let access = people.holdings().access(wallet, holding, &rules.policy);
+            (access, wallet, *holding)
+        })
+        .filter(|(access, ..)| *access != Access::NeverPaid)
+        .collect()
     };
     let left = |is_enough: &dyn Fn(Access) -> bool| {
         let is_it = |wallet: &Wallet| {
@@ -138,7 +148,16 @@ pub fn why_lost(
         .iter()
         .filter(|(access, ..)| !access.is_open(now))
         .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access));
+    // An undo leaves the role with another gate, which the member may never have paid for.
+    let by_order = || {
+        let entitles = |gate| entitlement(people, &rules.policy, gate, wallets, now).is_some();
+        rules
+            .ended_gates_of(role)
+            .any(entitles)
+            .then_some(Because::ByOrder)
+    };
     left(&|access| access.is_open(now))
+        .or_else(by_order)
         .or_else(|| ended.map(|(access, wallet, holding)| because(*wallet, holding, *access)))
         .or_else(|| left(&|_| true))
         .unwrap_or(match held.is_empty() {

@@ -1,10 +1,10 @@
 //! Keeps the picture in step with the store: filled at the start, fed with what each commit touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::people::People;
+use super::people::{People, ServerRules};
 use super::{Roles, blocking};
-use crate::domain::ReadingState;
+use crate::domain::{Gate, GuildId, Policy, ReadingState, ServerSettings};
 use crate::store::{Store, Touched};
 
 impl Roles {
@@ -48,12 +48,7 @@ impl Roles {
                 self.people.set_seen_in(user, guild);
             }
         }
-        if touched.gates {
-            let store = self.store.clone();
-            let gates = blocking(move || store.gates()).await?;
-            self.people.set_gates(gates);
-            self.gates_changed();
-        }
+        self.feed_servers(touched.servers).await?;
         if touched.merchants {
             let store = self.store.clone();
             self.merchant_modules = blocking(move || store.merchant_modules()).await?;
@@ -79,20 +74,69 @@ impl Roles {
         Ok(())
     }
 
+    /// Feeds the picture with what these servers ask for now.
+    async fn feed_servers(&mut self, servers: BTreeSet<GuildId>) -> anyhow::Result<()> {
+        if servers.is_empty() {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        let policy = *self.people.default_policy();
+        let (servers, mut rules) = blocking(move || {
+            let rules = stored_rules(&store, &policy, Some(&servers))?;
+            Ok((servers, rules))
+        })
+        .await?;
+        for guild in servers {
+            let rules = rules.remove(&guild).unwrap_or_else(|| ServerRules {
+                policy,
+                ..ServerRules::default()
+            });
+            self.people.set_rules(guild, rules);
+            self.reading.want_list(&self.people, guild);
+            self.show_server(guild);
+        }
+        self.show_modules();
+        Ok(())
+    }
+
+    /// Takes another `[policy]`.
+    pub(super) async fn set_policy(&mut self, policy: Policy) -> anyhow::Result<()> {
+        if policy == *self.people.default_policy() {
+            return Ok(());
+        }
+        tracing::info!("the policy changed");
+        self.people.set_default_policy(policy);
+        let store = self.store.clone();
+        let all = blocking(move || stored_rules(&store, &policy, None)).await?;
+        self.people.set_all_rules(all);
+        for guild in self.people.guilds() {
+            self.reading.want_list(&self.people, guild);
+        }
+        self.touch_everyone();
+        Ok(())
+    }
+
     /// Other gates may ask about other modules and other servers.
     fn gates_changed(&mut self) {
         self.show_modules();
         let guilds = self.people.guilds();
-        for guild in &guilds {
-            self.discord.watch(*guild, &self.people.roles_of(*guild));
-            if self.people.seated(*guild).next().is_none() {
-                self.discord.show_reading(*guild, ReadingState::Done);
-            }
+        for guild in self.watched.union(&guilds).copied().collect::<Vec<_>>() {
+            self.show_server(guild);
         }
-        for guild in self.watched.difference(&guilds) {
-            self.discord.watch(*guild, &Default::default());
+    }
+
+    /// Lets Discord's side know which roles of a server matter, if any do.
+    fn show_server(&mut self, guild: GuildId) {
+        if !self.people.is_of_interest(guild) {
+            self.watched.remove(&guild);
+            self.discord.watch(guild, &Default::default());
+            return;
         }
-        self.watched = guilds;
+        self.watched.insert(guild);
+        self.discord.watch(guild, &self.people.roles_of(guild));
+        if self.people.seated(guild).next().is_none() {
+            self.discord.show_reading(guild, ReadingState::Done);
+        }
     }
 
     /// Tells the follower which modules to follow.
@@ -108,6 +152,55 @@ impl Roles {
         self.progress.full_pass = true;
         self.people.touch_everyone();
     }
+}
+
+/// What servers ask for, by the store: all of them, or these.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn stored_rules(
+    store: &Store,
+    default: &Policy,
+    only: Option<&BTreeSet<GuildId>>,
+) -> anyhow::Result<BTreeMap<GuildId, ServerRules>> {
+    let settings = store.all_settings()?;
+    let mut all = rules(store.gates()?, &settings, default);
+    all.retain(|guild, _| only.is_none_or(|only| only.contains(guild)));
+    for guild in store.servers_with_acts()? {
+        if only.is_none_or(|only| only.contains(&guild)) {
+            let ended = store.ended_gates(guild)?;
+            if !ended.is_empty() {
+                let own = settings.get(&guild).copied().unwrap_or_default();
+                let rules = all.entry(guild).or_insert_with(|| ServerRules {
+                    policy: own.policy(default),
+                    ..ServerRules::default()
+                });
+                rules.ended = ended;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What servers with these gates and settings ask for.
+pub(super) fn rules(
+    gates: Vec<Gate>,
+    settings: &BTreeMap<GuildId, ServerSettings>,
+    default: &Policy,
+) -> BTreeMap<GuildId, ServerRules> {
+    let mut all = BTreeMap::<_, ServerRules>::new();
+    let new = |policy| ServerRules {
+        policy,
+        ..ServerRules::default()
+    };
+    for (guild, own) in settings {
+        all.insert(*guild, new(own.policy(default)));
+    }
+    for gate in gates {
+        let rules = all.entry(gate.guild).or_insert_with(|| new(*default));
+        rules.gates.push(gate);
+    }
+    all
 }
 
 /// Fills a picture from the store; what was seen on Discord stays.
@@ -145,7 +238,8 @@ pub(super) fn load(store: &Store, people: &mut People) -> anyhow::Result<()> {
     })?;
     store.for_each_forgotten(|user| people.set_forgotten(user, true))?;
     store.for_each_seen_in(|user, guild| people.set_seen_in(user, guild))?;
-    people.set_gates(store.gates()?);
+    let policy = *people.default_policy();
+    people.set_all_rules(stored_rules(store, &policy, None)?);
     people.set_complete(complete);
     people.tidy_everyone();
     Ok(())

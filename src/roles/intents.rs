@@ -2,11 +2,13 @@
 
 use tracing::{info, warn};
 
-use super::brake::{self, Brake};
+use super::brake::{self, Approval, Brake};
 use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
-use crate::domain::{Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
+use crate::domain::{
+    Act, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
+};
 
 impl Roles {
     /// Lets the brake know what was stopped and let through before the start.
@@ -20,8 +22,19 @@ impl Roles {
             store.for_each_applied(|applied| {
                 removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
             })?;
-            let mut approvals = store.approvals()?;
-            approvals.retain(|approval| approval.at >= oldest);
+            let mut approvals = Vec::new();
+            for guild in store.servers_with_acts()? {
+                let acts = store.acts(guild, usize::MAX)?.into_iter();
+                let recent = acts.take_while(|entry| entry.at >= oldest);
+                approvals.extend(recent.filter_map(|entry| match entry.act {
+                    Act::Approved { role, removals } => Some(Approval {
+                        at: entry.at,
+                        of: (guild, role),
+                        removals,
+                    }),
+                    _ => None,
+                }));
+            }
             let mut brake = Brake::holding(store.stopped()?);
             brake.count(removals, approvals);
             Ok(brake)

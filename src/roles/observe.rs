@@ -89,6 +89,9 @@ impl Roles {
                         .map(|one| (one.roles.as_slice(), one.pending));
                     self.people.read(guild, *user, shown, asked);
                 }
+                for member in shown.iter().filter_map(|(_, shown)| shown.as_ref()) {
+                    self.people.set_name(guild, member.user, &member.name);
+                }
                 None
             }
             Read::People(users, Err(error)) => {
@@ -113,6 +116,7 @@ impl Roles {
                         member.pending,
                         asked,
                     );
+                    self.people.set_name(guild, member.user, &member.name);
                 }
                 None
             }

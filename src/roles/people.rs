@@ -7,6 +7,7 @@
 
 mod feed;
 mod holdings;
+mod rules;
 mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 pub use holdings::{Holding, Holdings};
+pub use rules::ServerRules;
 pub use seat::{Presence, Seat};
+
+use rules::Rules;
 
 use crate::domain::{
     Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleId, Timestamp, UserId, Wallet,
@@ -47,9 +51,7 @@ impl Person {
 #[derive(Debug, Default)]
 pub struct People {
     holdings: Holdings,
-    gates: FxHashMap<GuildId, Vec<Gate>>,
-    /// The servers whose gates ask about a module.
-    asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
+    rules: Rules,
     /// Modules that have been read up to the cursor at least once; of others it is not known who subscribed.
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
@@ -64,6 +66,8 @@ pub struct People {
     unread: Vec<(GuildId, UserId)>,
     /// Servers that people were seen in with nothing else speaking for it: worth storing.
     sightings: Vec<(UserId, GuildId)>,
+    /// What people are called in a server, as last read.
+    names: FxHashMap<(GuildId, UserId), Box<str>>,
     /// Counts what was heard from Discord.
     news: u64,
 }
@@ -72,14 +76,25 @@ impl People {
     /// An empty picture under a policy.
     pub fn new(policy: Policy) -> Self {
         Self {
-            holdings: Holdings::new(policy),
+            rules: Rules::new(policy),
+            holdings: Holdings::new(policy.expiry_leeway),
             ..Self::default()
         }
     }
 
-    /// The policy in force.
-    pub fn policy(&self) -> &Policy {
-        &self.holdings.policy
+    /// The policy of servers that set none.
+    pub fn default_policy(&self) -> &Policy {
+        self.rules.policy()
+    }
+
+    /// What a server asks for.
+    pub fn rules(&self, guild: GuildId) -> &ServerRules {
+        self.rules.of(guild)
+    }
+
+    /// The policy of a server.
+    pub fn policy(&self, guild: GuildId) -> &Policy {
+        &self.rules(guild).policy
     }
 
     /// What the wallets hold.
@@ -87,42 +102,45 @@ impl People {
         &self.holdings
     }
 
-    /// What a holding of `wallet` gives, before the clock is asked.
-    pub fn access(&self, wallet: Wallet, holding: &Holding) -> crate::projection::Access {
-        self.holdings.access(wallet, holding)
-    }
-
     /// The gates of a server.
     pub fn gates(&self, guild: GuildId) -> &[Gate] {
-        self.gates.get(&guild).map_or(&[], Vec::as_slice)
+        &self.rules(guild).gates
     }
 
     /// How many gates there are.
     pub fn gate_count(&self) -> u64 {
-        self.gates.values().map(|gates| gates.len() as u64).sum()
+        self.rules.gate_count()
     }
 
-    /// How many subscriptions give access at `now`.
+    /// How many subscriptions give access at `now`, under the policy of servers that set none.
     pub fn open_count(&self, now: Timestamp) -> u64 {
-        self.holdings.open_count(now)
+        self.holdings.open_count(self.default_policy(), now)
     }
 
     /// The modules that gates ask about.
     pub fn modules(&self) -> BTreeSet<ModuleAddress> {
-        self.asking.keys().copied().collect()
+        self.rules.modules()
     }
 
     /// Servers that have a gate, or roles given by one that is gone.
     pub fn guilds(&self) -> BTreeSet<GuildId> {
-        let mut guilds: BTreeSet<_> = self.gates.keys().copied().collect();
+        let mut guilds = self.rules.gated().clone();
         let others = self.servers.keys().filter(|guild| !guilds.contains(guild));
-        let ours = others.filter(|guild| {
-            self.seated(**guild)
-                .any(|(_, seat)| !seat.applied.is_empty())
-        });
-        let ours: Vec<_> = ours.copied().collect();
+        let ours: Vec<_> = others
+            .filter(|guild| self.has_ours(**guild))
+            .copied()
+            .collect();
         guilds.extend(ours);
         guilds
+    }
+
+    /// Whether a server has a gate, or roles given by one that is gone.
+    pub fn is_of_interest(&self, guild: GuildId) -> bool {
+        self.rules.gated().contains(&guild) || self.has_ours(guild)
+    }
+
+    fn has_ours(&self, guild: GuildId) -> bool {
+        self.seated(guild).any(|(_, seat)| !seat.applied.is_empty())
     }
 
     /// Whether all events of the module up to the cursor are known.
@@ -132,9 +150,8 @@ impl People {
 
     /// Whether a gate of the server owns this role whoever gave it.
     pub fn is_claimed(&self, guild: GuildId, role: RoleId) -> bool {
-        let mut gates = self.gates(guild).iter();
-        self.policy().manual_roles == ManualRoles::Claim
-            && gates.any(|gate| gate.roles.contains(&role))
+        let rules = self.rules(guild);
+        rules.policy.manual_roles == ManualRoles::Claim && rules.gates_of(role).next().is_some()
     }
 
     /// Someone of interest.
@@ -187,11 +204,6 @@ impl People {
     /// Whether something speaks for a person being in a server besides that it has gates: a role of ours there, or a
     /// subscription to one of its plans. They are read first.
     pub fn concerns(&self, user: UserId, guild: GuildId) -> bool {
-        let asks = |module: &ModuleAddress| {
-            self.asking
-                .get(module)
-                .is_some_and(|asking| asking.contains(&guild))
-        };
         self.person(user).is_some_and(|person| {
             person
                 .seat(guild)
@@ -199,9 +211,19 @@ impl People {
                 || person.wallets.iter().any(|wallet| {
                     let held = self.holdings.of(*wallet).iter();
                     held.map(|holding| holding.module)
-                        .any(|module| asks(&module))
+                        .any(|module| self.rules.asks(guild, module))
                 })
         })
+    }
+
+    /// What a person is called in a server; `None` where they were not read.
+    pub fn name(&self, guild: GuildId, user: UserId) -> Option<&str> {
+        self.names.get(&(guild, user)).map(AsRef::as_ref)
+    }
+
+    /// The member who linked a wallet.
+    pub fn owner(&self, wallet: Wallet) -> Option<UserId> {
+        self.owners.get(&wallet).copied()
     }
 
     /// How much was heard from Discord so far: what is asked now is newer than what was heard before.

@@ -12,7 +12,7 @@
 use smallvec::SmallVec;
 
 use super::desired::{Because, entitlement, why_lost};
-use super::people::{People, Person, Presence, Seat};
+use super::people::{People, Person, Presence, Seat, ServerRules};
 use crate::domain::{AppliedState, GuildId, ManualRoles, RoleAction, RoleId, Timestamp, UserId};
 
 /// One change that should be made. Orders by action first: grants before revokes.
@@ -60,6 +60,7 @@ pub fn plan(
         for seat in &person.seats {
             let check = Check {
                 people,
+                rules: people.rules(seat.guild),
                 person,
                 seat,
                 user,
@@ -80,6 +81,8 @@ pub fn plan(
 /// One person in one server.
 struct Check<'a> {
     people: &'a People,
+    /// What the server asks for.
+    rules: &'a ServerRules,
     person: &'a Person,
     seat: &'a Seat,
     user: UserId,
@@ -91,6 +94,7 @@ impl Check<'_> {
     fn check(&self, plan: &mut Plan) {
         let Self {
             people,
+            rules,
             person,
             seat,
             ..
@@ -100,10 +104,12 @@ impl Check<'_> {
         }
         let mut wanted: SmallVec<[RoleId; 4]> = SmallVec::new();
         let mut unknown: SmallVec<[RoleId; 4]> = SmallVec::new();
-        for gate in people.gates(seat.guild) {
+        for gate in &rules.gates {
             if !people.is_complete(gate.module) {
                 unknown.extend(gate.roles.iter().copied());
-            } else if let Some(because) = entitlement(people, gate, &person.wallets, self.now) {
+            } else if let Some(because) =
+                entitlement(people, &rules.policy, gate, &person.wallets, self.now)
+            {
                 for role in &gate.roles {
                     if !wanted.contains(role) {
                         wanted.push(*role);
@@ -136,7 +142,7 @@ impl Check<'_> {
     /// The member is entitled to the role.
     fn wanted(&self, role: RoleId, because: Because, plan: &mut Plan) {
         let is_held = self.seat.held.contains(&role);
-        let leave = self.people.policy().manual_roles == ManualRoles::Leave;
+        let leave = self.rules.policy.manual_roles == ManualRoles::Leave;
         let grant = match (self.seat.state(role), self.seat.presence) {
             (Some(AppliedState::Granting), _) | (Some(_), Presence::Absent) => false,
             // Whatever is seen: the removal may have been sent.

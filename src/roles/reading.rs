@@ -132,7 +132,13 @@ impl Reading {
         for (user, _) in people.seated(guild) {
             self.want(tier(people, guild, user), guild, user);
         }
-        if people.policy().manual_roles == ManualRoles::Claim && !people.gates(guild).is_empty() {
+        self.want_list(people, guild);
+    }
+
+    /// The whole member list is to be read, if the server's gates claim their roles.
+    pub(super) fn want_list(&mut self, people: &People, guild: GuildId) {
+        let rules = people.rules(guild);
+        if rules.policy.manual_roles == ManualRoles::Claim && !rules.gates.is_empty() {
             self.pages.insert(guild, UserId(0));
         }
     }
@@ -153,6 +159,11 @@ impl Reading {
         !self.under_way.contains_key(&guild)
             && !self.pages.contains_key(&guild)
             && self.due.keys().all(|(_, other)| *other != guild)
+    }
+
+    /// Whether Discord did not let the server be read when it was tried last.
+    pub(super) fn is_unreadable(&self, guild: GuildId) -> bool {
+        self.unreadable.contains_key(&guild) || self.gone.contains(&guild)
     }
 
     /// Someone who paid or verified just now is read first wherever they were not read yet.

@@ -33,7 +33,8 @@ pub(super) async fn standing(
     let mut seats: Vec<_> = seats.filter(|seat| seat.is_there()).collect();
     seats.sort_unstable_by_key(|seat| seat.guild);
     for seat in seats {
-        for gate in people.gates(seat.guild) {
+        let rules = people.rules(seat.guild);
+        for gate in &rules.gates {
             let role = |role: &RoleId| RoleStanding {
                 role: *role,
                 name: discord
@@ -43,7 +44,7 @@ pub(super) async fn standing(
             };
             let mut subscriptions = Vec::new();
             for (wallet, holding) in holdings_of(people, gate, wallets) {
-                let access = people.access(wallet, holding);
+                let access = people.holdings().access(wallet, holding, &rules.policy);
                 accesses.push(access);
                 subscriptions.push(subscription(people, wallet, holding, access, now));
             }
@@ -52,7 +53,7 @@ pub(super) async fn standing(
                 guild: gate.guild,
                 module: gate.module,
                 plans: gate.plans.iter().copied().collect(),
-                entitled: entitlement(people, gate, wallets, now).is_some(),
+                entitled: entitlement(people, &rules.policy, gate, wallets, now).is_some(),
                 roles: gate.roles.iter().map(role).collect(),
                 subscriptions,
                 trouble: trouble(people, status, gate),

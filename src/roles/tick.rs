@@ -187,7 +187,7 @@ impl Roles {
                 is_whole && reading.is_read(guild) && !confirming.awaits_any(guild, role)
             },
             holders: &|guild, role| people.holders(guild, role),
-            policy: people.policy(),
+            policy: people.default_policy(),
             now: machine_time(),
         };
         self.brake.hold_back(changes, &pass);

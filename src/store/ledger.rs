@@ -1,71 +1,19 @@
-//! Gates, the roles that this program gave, and the journal of every role change.
+//! The roles that this program gave, what is still to be done to them, and what the brake stopped.
 
 use std::collections::BTreeMap;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::Store;
 use super::codec::{decode, encode};
 use super::forgotten::{self, Row, forgotten_row, state_of};
-use super::tables::{APPLIED, APPROVALS, GATES, JOURNAL, MEMBER_JOURNAL, STOPPED};
-use super::touched::Touched;
+use super::tables::{APPLIED, STOPPED};
+use super::{Store, journal};
 use crate::domain::{
-    Applied, AppliedState, Approval, Gate, GateId, GateOrigin, GuildId, Intent, JournalEntry,
-    Outcome, RoleChange, RoleId, Timestamp, UserId,
+    Applied, AppliedState, GuildId, Intent, JournalEntry, Outcome, RoleChange, RoleId, Timestamp,
+    UserId,
 };
 
 impl Store {
-    /// All gates, in the order of their ids.
-    pub fn gates(&self) -> anyhow::Result<Vec<Gate>> {
-        let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(GATES)?;
-        table.iter()?.map(|row| decode(row?.1.value())).collect()
-    }
-
-    /// Makes the gates of `config.toml` those given; gates made elsewhere stay.
-    pub fn set_config_gates(&self, gates: &[Gate]) -> anyhow::Result<()> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut table = transaction.open_table(GATES)?;
-            let mut former = Vec::new();
-            for row in table.iter()? {
-                let (id, gate) = row?;
-                if decode::<Gate>(gate.value())?.origin == GateOrigin::Config {
-                    former.push(id.value());
-                }
-            }
-            for id in former {
-                table.remove(id)?;
-            }
-            for gate in gates {
-                table.insert(gate.id.0, encode(gate).as_slice())?;
-            }
-        }
-        transaction.commit()?;
-        self.touched.put(gates_touched());
-        Ok(())
-    }
-
-    /// Adds a gate or replaces the one with its id.
-    pub fn put_gate(&self, gate: &Gate) -> anyhow::Result<()> {
-        let transaction = self.database.begin_write()?;
-        transaction
-            .open_table(GATES)?
-            .insert(gate.id.0, encode(gate).as_slice())?;
-        transaction.commit()?;
-        self.touched.put(gates_touched());
-        Ok(())
-    }
-
-    /// Removes a gate; whether there was one.
-    pub fn remove_gate(&self, id: GateId) -> anyhow::Result<bool> {
-        let transaction = self.database.begin_write()?;
-        let removed = transaction.open_table(GATES)?.remove(id.0)?.is_some();
-        transaction.commit()?;
-        self.touched.put(gates_touched());
-        Ok(removed)
-    }
-
     /// Makes intents durable; call before the first request leaves.
     pub fn intend(&self, intents: &[Intent]) -> anyhow::Result<()> {
         let rows = intents
@@ -106,7 +54,7 @@ impl Store {
             return Ok(());
         }
         let transaction = self.database.begin_write()?;
-        append_journal(&transaction, entries)?;
+        journal::append(&transaction, entries)?;
         {
             let mut table = transaction.open_table(APPLIED)?;
             for entry in entries {
@@ -166,27 +114,6 @@ impl Store {
         forgotten::let_go(&transaction, changes.iter().map(|change| change.user))?;
         transaction.commit()?;
         Ok(())
-    }
-
-    /// Notes who let stopped removals of a role through, when (machine clock), and how many. They are stopped no more.
-    pub fn note_approval(&self, approval: &Approval) -> anyhow::Result<()> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut table = transaction.open_table(APPROVALS)?;
-            let sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
-            table.insert(sequence, encode(approval).as_slice())?;
-            let mut stopped = transaction.open_table(STOPPED)?;
-            stopped.remove((approval.guild.0, approval.role.0))?;
-        }
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// All approvals, oldest first.
-    pub fn approvals(&self) -> anyhow::Result<Vec<Approval>> {
-        let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(APPROVALS)?;
-        table.iter()?.map(|row| decode(row?.1.value())).collect()
     }
 
     /// Forgets that these roles were given by this program, because they are not held any more.
@@ -260,23 +187,6 @@ impl Store {
         Ok(())
     }
 
-    /// The journal's role changes that were made since `from` (machine clock), newest first.
-    pub fn made_since(&self, from: Timestamp) -> anyhow::Result<Vec<JournalEntry>> {
-        let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(JOURNAL)?;
-        let mut made = Vec::new();
-        for row in table.iter()?.rev() {
-            let entry: JournalEntry = decode(row?.1.value())?;
-            if entry.at < from {
-                break;
-            }
-            if entry.outcome == Outcome::Done {
-                made.push(entry);
-            }
-        }
-        Ok(made)
-    }
-
     /// Hands every role that this program gave to `each`.
     pub fn for_each_applied(&self, mut each: impl FnMut(Applied)) -> anyhow::Result<()> {
         let transaction = self.database.begin_read()?;
@@ -294,14 +204,6 @@ impl Store {
             });
         }
         Ok(())
-    }
-
-    /// The newest `limit` journal entries, newest first.
-    pub fn journal(&self, limit: usize) -> anyhow::Result<Vec<JournalEntry>> {
-        let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(JOURNAL)?;
-        let rows = table.iter()?.rev().take(limit);
-        rows.map(|row| decode(row?.1.value())).collect()
     }
 }
 
@@ -326,30 +228,8 @@ fn state_in(
     row.map(|row| state_of(row.value())).transpose()
 }
 
-fn gates_touched() -> Touched {
-    Touched {
-        gates: true,
-        ..Touched::default()
-    }
-}
-
 fn key(change: &RoleChange) -> (u64, u64, u64) {
     (change.guild.0, change.user.0, change.role.0)
-}
-
-fn append_journal(transaction: &WriteTransaction, entries: &[JournalEntry]) -> anyhow::Result<()> {
-    let mut table = transaction.open_table(JOURNAL)?;
-    let mut sequence = table.last()?.map_or(0, |(key, _)| key.value() + 1);
-    for entry in entries {
-        if forgotten::is_forgotten(transaction, entry.change.user)? {
-            continue;
-        }
-        table.insert(sequence, encode(entry).as_slice())?;
-        let mut by_member = transaction.open_table(MEMBER_JOURNAL)?;
-        by_member.insert((entry.change.user.0, sequence), ())?;
-        sequence += 1;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

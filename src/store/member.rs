@@ -1,17 +1,16 @@
 //! Everything that is stored about one member: to show it, and to forget it.
 
 use alloy::primitives::Address;
-use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable as _};
 
-use super::codec::{decode, encode};
+use super::codec::decode;
 use super::tables::{
-    APPROVALS, CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL,
-    MEMBER_WALLETS, SEEN_IN,
+    CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, SEEN_IN,
 };
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
-use super::{Store, ended, forgotten, merchants, notices, servers, sessions};
-use crate::domain::{Applied, Approval, JournalEntry, UserId, Wallet};
+use super::{Store, acts, ended, forgotten, journal, merchants, notices, servers, sessions};
+use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
     /// The newest `limit` journal entries of a member, newest first.
@@ -99,20 +98,10 @@ impl Store {
                 members.remove((user.0, &wallet.0.0.0))?;
                 links.remove(&wallet.0.0.0)?;
             }
-            let mut journal = transaction.open_table(JOURNAL)?;
-            let mut by_member = transaction.open_table(MEMBER_JOURNAL)?;
-            let mut sequences = Vec::new();
-            for row in by_member.range((user.0, 0)..=(user.0, u64::MAX))? {
-                let (key, _) = row?;
-                sequences.push(key.value().1);
-            }
-            for sequence in sequences {
-                journal.remove(sequence)?;
-                by_member.remove((user.0, sequence))?;
-            }
+            journal::forget(&transaction, user)?;
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
-            forget_approvals(&transaction, user)?;
+            acts::forget(&transaction, user)?;
             servers::forget(&transaction, user)?;
             merchants::forget(&transaction, user)?;
             notices::forget(&transaction, user)?;
@@ -130,23 +119,4 @@ impl Store {
         });
         Ok(wallets)
     }
-}
-
-/// That stopped removals were approved stays, but not by whom.
-fn forget_approvals(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
-    let mut approvals = transaction.open_table(APPROVALS)?;
-    let mut rows = Vec::new();
-    for row in approvals.iter()? {
-        let (key, value) = row?;
-        let approval: Approval = decode(value.value())?;
-        if approval.by == user {
-            rows.push((key.value(), approval));
-        }
-    }
-    for (key, approval) in rows {
-        let by = UserId(0);
-        let nameless = encode(&Approval { by, ..approval });
-        approvals.insert(key, nameless.as_slice())?;
-    }
-    Ok(())
 }

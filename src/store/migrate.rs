@@ -4,11 +4,18 @@ use alloy::primitives::Address;
 use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::acts;
 use super::codec::{decode, encode, read};
 use super::ingest::thin;
-use super::tables::{CHALLENGES, HEADERS, LINK_REQUESTS, META, META_CURSOR, MODULES};
+use super::tables::{
+    CHALLENGES, HEADERS, JOURNAL, LINK_REQUESTS, META, META_CURSOR, META_SEQUENCE, MODULES,
+    SERVER_JOURNAL,
+};
 use super::verify::{Challenge, LinkRequest, RequestState};
-use crate::domain::{Checkpoint, ModuleRecord, Position, Synced, Timestamp, Wallet};
+use crate::domain::{
+    Act, ActEntry, Checkpoint, GuildId, JournalEntry, ModuleRecord, Position, RoleId, Synced,
+    Timestamp, UserId, Wallet,
+};
 
 /// Version 1: nonce → postcard [`ChallengeV1`].
 const CHALLENGES_V1: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("challenges_v1");
@@ -98,6 +105,51 @@ pub(super) fn from_version_2(transaction: &WriteTransaction) -> anyhow::Result<(
     transaction.delete_table(MODULES_V1)?;
     transaction.delete_table(SUBSCRIPTIONS_V1)?;
     transaction.delete_table(PLANS_V1)?;
+    Ok(())
+}
+
+/// Versions 1 to 3: sequence → postcard [`ApprovalV1`].
+const APPROVALS_V1: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("approvals_v1");
+
+/// A mass removal that a manager let through.
+#[derive(Serialize, Deserialize)]
+struct ApprovalV1 {
+    at: Timestamp,
+    guild: GuildId,
+    role: RoleId,
+    by: UserId,
+    removals: u64,
+}
+
+/// From version 3: the journal is found by server, and approvals are acts among others.
+pub(super) fn from_version_3(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    {
+        let journal = transaction.open_table(JOURNAL)?;
+        let mut by_server = transaction.open_table(SERVER_JOURNAL)?;
+        let mut next = 0;
+        for row in journal.iter()? {
+            let (sequence, entry) = row?;
+            let entry: JournalEntry = decode(entry.value())?;
+            by_server.insert((entry.change.guild.0, sequence.value()), ())?;
+            next = sequence.value() + 1;
+        }
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(META_SEQUENCE, u64::to_le_bytes(next).as_slice())?;
+    }
+    for row in transaction.open_table(APPROVALS_V1)?.iter()? {
+        let old: ApprovalV1 = decode(row?.1.value())?;
+        let entry = ActEntry {
+            at: old.at,
+            guild: old.guild,
+            by: Some(old.by),
+            act: Act::Approved {
+                role: old.role,
+                removals: old.removals,
+            },
+        };
+        acts::append(transaction, &entry)?;
+    }
+    transaction.delete_table(APPROVALS_V1)?;
     Ok(())
 }
 

@@ -15,11 +15,11 @@ use redb::{
 use tracing::warn;
 
 use super::tables::{
-    APPLIED, APPROVALS, BATCHES, BLOCKED, CHALLENGES, ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN,
-    GATES, HANDOVERS, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS,
-    MERCHANT_MODULES, MERCHANT_WALLETS, META, META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES,
-    ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SEEN_IN, SERVERS, SESSIONS, STOPPED, SUBSCRIPTIONS,
-    UNKNOWN_LOGS,
+    ACTS, APPLIED, BATCHES, BLOCKED, CHALLENGES, CONFIG_SETTINGS, ENDED_LINKS, EVENTS, FORGET_AT,
+    FORGOTTEN, GATES, HANDOVERS, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL,
+    MEMBER_WALLETS, MERCHANT_MODULES, MERCHANT_WALLETS, META, META_SCHEMA, MODULES, NEWEST_REQUEST,
+    NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SEEN_IN, SERVER_JOURNAL, SERVER_SETTINGS,
+    SERVERS, SESSIONS, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -245,6 +245,9 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
     if version < 3 {
         migrate::from_version_2(&transaction)?;
     }
+    if version < 4 {
+        migrate::from_version_3(&transaction)?;
+    }
     {
         transaction
             .open_table(META)?
@@ -271,9 +274,12 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(MERCHANT_WALLETS)?;
         transaction.open_table(MERCHANT_MODULES)?;
         transaction.open_table(APPLIED)?;
-        transaction.open_table(APPROVALS)?;
+        transaction.open_table(ACTS)?;
+        transaction.open_table(SERVER_SETTINGS)?;
+        transaction.open_table(CONFIG_SETTINGS)?;
         transaction.open_table(JOURNAL)?;
         transaction.open_table(MEMBER_JOURNAL)?;
+        transaction.open_table(SERVER_JOURNAL)?;
         transaction.open_table(LINK_REQUESTS)?;
         transaction.open_table(NEWEST_REQUEST)?;
         transaction.open_table(CHALLENGES)?;

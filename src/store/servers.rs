@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::Store;
 use super::codec::{decode, encode};
 use super::tables::SERVERS;
-use crate::domain::{GuildId, Timestamp, UserId};
+use super::{Store, acts};
+use crate::domain::{Act, ActEntry, GuildId, Timestamp, UserId};
 
 /// How a server was connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct ServerRecord {
 }
 
 impl Store {
-    /// Connects a server; whether it was not connected before.
+    /// Connects a server; whether it was not connected before. Noted in its journal.
     pub fn connect_server(&self, guild: GuildId, record: ServerRecord) -> anyhow::Result<bool> {
         let transaction = self.database.begin_write()?;
         let is_new = {
@@ -28,6 +28,13 @@ impl Store {
             let is_new = table.get(guild.0)?.is_none();
             if is_new {
                 table.insert(guild.0, encode(&record).as_slice())?;
+                let entry = ActEntry {
+                    at: record.at,
+                    guild,
+                    by: Some(record.by),
+                    act: Act::Connected,
+                };
+                acts::append(&transaction, &entry)?;
             }
             is_new
         };

@@ -4,7 +4,7 @@ use redb::TableDefinition;
 
 /// The layout below. A file with a newer version is refused; an older one is brought up to it (`migrate.rs`). A table that
 /// is added needs no new version: opening makes it.
-pub(super) const SCHEMA_VERSION: u32 = 3;
+pub(super) const SCHEMA_VERSION: u32 = 4;
 
 /// `META`: the schema version, 4 bytes little-endian.
 pub(super) const META_SCHEMA: &str = "schema_version";
@@ -18,6 +18,9 @@ pub(super) const META_FINALIZED: &str = "finalized";
 pub(super) const META_FOLD: &str = "fold";
 /// `META`: the fork block of the newest rollback, 8 bytes little-endian.
 pub(super) const META_LAST_FORK: &str = "last_fork";
+
+/// `META`: the next number of the journal, 8 bytes little-endian.
+pub(super) const META_SEQUENCE: &str = "journal_sequence";
 
 /// Name → value, as the `META_…` constants say.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta_v1");
@@ -105,18 +108,30 @@ pub(super) const MERCHANT_MODULES: TableDefinition<'_, (u64, &[u8; 20]), ()> =
 pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
     TableDefinition::new("applied_v1");
 
-/// Sequence → postcard `Approval`: mass removals that a person let through.
-pub(super) const APPROVALS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("approvals_v1");
+/// (Guild, number in the journal) → postcard `ActEntry`: what managers did.
+pub(super) const ACTS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("acts_v1");
+
+/// Guild → postcard `ServerSettings` of its managers.
+pub(super) const SERVER_SETTINGS: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("server_settings_v1");
+
+/// Guild → postcard `ServerSettings` of config.toml.
+pub(super) const CONFIG_SETTINGS: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("config_settings_v1");
 
 /// Users who asked to be forgotten while roles of theirs are still to be taken away: of these nothing is journaled.
 pub(super) const FORGOTTEN: TableDefinition<'_, u64, ()> = TableDefinition::new("forgotten_v1");
 
-/// Sequence → postcard `JournalEntry`.
+/// Number in the journal → postcard `JournalEntry`.
 pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal_v1");
 
 /// (User, sequence): the journal of one member.
 pub(super) const MEMBER_JOURNAL: TableDefinition<'_, (u64, u64), ()> =
     TableDefinition::new("member_journal_v1");
+
+/// (Guild, number): the role changes of one server.
+pub(super) const SERVER_JOURNAL: TableDefinition<'_, (u64, u64), ()> =
+    TableDefinition::new("server_journal_v1");
 
 /// SHA-256 of a `/verify` link's token → postcard `LinkRequest`. The token itself is nowhere.
 pub(super) const LINK_REQUESTS: TableDefinition<'_, &[u8; 32], &[u8]> =

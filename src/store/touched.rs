@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::Store;
 use crate::domain::{
-    Mark, ModuleAddress, Plan, PlanId, Subscription, SubscriptionId, UserId, Wallet,
+    GuildId, Mark, ModuleAddress, Plan, PlanId, Subscription, SubscriptionId, UserId, Wallet,
 };
 
 /// Beyond this many entries a reader is better off with everything (and an absent reader costs no memory).
@@ -26,8 +26,8 @@ pub struct Touched {
     pub blocked: BTreeMap<(ModuleAddress, Wallet), Option<Mark>>,
     /// Members whose links changed.
     pub members: BTreeSet<UserId>,
-    /// Whether gates changed.
-    pub gates: bool,
+    /// Servers whose gates or settings changed.
+    pub servers: BTreeSet<GuildId>,
     /// Whether the modules of merchants changed, which are followed also without a gate.
     pub merchants: bool,
     /// The modules that are complete (read up to the cursor), when one became so or ceased to be. Told together with what
@@ -41,9 +41,17 @@ impl Touched {
         *self == Self::default()
     }
 
+    /// The gates or the settings of these servers changed.
+    pub(super) fn in_servers(servers: impl IntoIterator<Item = GuildId>) -> Self {
+        Self {
+            servers: servers.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     fn absorb(&mut self, newer: Self) {
         self.everything |= newer.everything;
-        self.gates |= newer.gates;
+        self.servers.extend(newer.servers);
         self.merchants |= newer.merchants;
         self.complete = newer.complete.or(self.complete.take());
         self.members.extend(newer.members);
@@ -61,7 +69,7 @@ impl Touched {
                     .into_iter()
                     .filter(|_| few)
                     .collect(),
-                gates: self.gates,
+                servers: std::mem::take(&mut self.servers),
                 merchants: self.merchants,
                 ..Self::default()
             };
@@ -112,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_and_gates_are_told_beside_everything() {
+    fn members_and_servers_are_told_beside_everything() {
         let inbox = Inbox::default();
         let of = |members: std::ops::Range<u64>| Touched {
             members: members.map(UserId).collect(),
@@ -121,12 +129,13 @@ mod tests {
         inbox.put(of(0..1));
         inbox.put(Touched {
             everything: true,
-            gates: true,
+            servers: [GuildId(3)].into(),
             ..Touched::default()
         });
         inbox.put(of(1..2));
         let told = std::mem::take(&mut *inbox.content.lock().unwrap());
-        assert!(told.everything && told.gates);
+        assert!(told.everything);
+        assert_eq!(told.servers, [GuildId(3)].into());
         assert_eq!(told.members, [UserId(0), UserId(1)].into());
         // A reader that never comes costs no memory.
         inbox.put(of(0..MOST_ENTRIES as u64 + 1));

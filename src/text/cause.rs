@@ -52,6 +52,9 @@ pub(crate) fn cause(cause: &Cause, whose: &str) -> String {
             format!("the wallet of {whose} subscription was linked to another Discord account")
         }
         Cause::Forgotten => format!("{whose} data was deleted on request"),
+        Cause::ManagerAct => {
+            "a manager of the server removed the rule that gave this role".to_owned()
+        }
     }
 }
 

@@ -26,7 +26,13 @@ const ICON: &str = "icon.svg";
 
 /// Name, type and content of every file. `walletconnect.js` and `qr.js` are generated (src/web/walletconnect), the former
 /// loaded only by visitors who choose it; the licences of what they bundle must be passed on with them.
-const FILES: [(&str, &str, &[u8]); 12] = [
+const FILES: [(&str, &str, &[u8]); 14] = [
+    ("dashboard.css", CSS, include_bytes!("assets/dashboard.css")),
+    (
+        "dashboard.js",
+        SCRIPT,
+        include_bytes!("assets/dashboard.js"),
+    ),
     ("page.css", CSS, include_bytes!("assets/page.css")),
     ("handover.js", SCRIPT, include_bytes!("assets/handover.js")),
     ("outcome.js", SCRIPT, include_bytes!("assets/outcome.js")),

@@ -22,6 +22,20 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Site>> for LinkPath<T> {
     }
 }
 
+/// A query in which keys may be repeated, as forms with several checkboxes send them.
+pub(super) struct AskedList<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Site>> for AskedList<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, WebError> {
+        let query = axum_extra::extract::Query::from_request_parts(parts, site).await;
+        query
+            .map(|axum_extra::extract::Query(query)| Self(query))
+            .map_err(|_| WebError::BadRequest)
+    }
+}
+
 /// The query.
 pub(super) struct Asked<T>(pub(super) T);
 

@@ -236,7 +236,7 @@ async fn signature(
 }
 
 /// The challenge that a text answers, if it is the one given out to this link.
-async fn given_out(
+pub(super) async fn given_out(
     site: &Site,
     request: &LinkRequest,
     message: &str,
@@ -263,7 +263,7 @@ async fn given_out(
     }
 }
 
-fn read_signature(text: &str) -> Result<Vec<u8>, WebError> {
+pub(super) fn read_signature(text: &str) -> Result<Vec<u8>, WebError> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     if digits.len() > 2 * LONGEST_SIGNATURE {
         return Err(WebError::SignatureMalformed);

@@ -13,14 +13,9 @@ use crate::domain::GuildId;
 
 pub(super) use link::{LinkPage, handover_over, link, take_over};
 
-/// A whole page: head, `inner` and the footer. `scripts` are files of `assets`. Addresses begin at the root, which is ours
+/// A whole page: head, `inner` and the footer. `files` are styles and scripts of `assets`. Addresses begin at the root, which is ours
 /// (`web.public_url` has no path): a refusal may stand at any depth.
-pub(super) fn frame(
-    settings: &WebSettings,
-    title: &str,
-    scripts: &[&str],
-    inner: &Markup,
-) -> Markup {
+pub(super) fn frame(settings: &WebSettings, title: &str, files: &[&str], inner: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -32,7 +27,10 @@ pub(super) fn frame(
                 title { (title) }
                 link rel="icon" href=(assets::path("icon.svg")) type="image/svg+xml";
                 link rel="stylesheet" href=(assets::path("page.css"));
-                @for script in scripts { script type="module" src=(assets::path(script)) {} }
+                @for file in files {
+                    @if file.ends_with(".css") { link rel="stylesheet" href=(assets::path(file)); }
+                    @else { script type="module" src=(assets::path(file)) {} }
+                }
             }
             body { (inner) (footer(settings)) }
         }

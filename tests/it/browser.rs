@@ -28,14 +28,14 @@ use crate::verify::site::{CHAIN_ID, Running, Setup, start};
 
 /// Which browser plays a scene.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Chromium,
     Firefox,
 }
 
 impl Kind {
     /// The browser found on this machine, as the scripts take it.
-    fn find(self) -> Value {
+    pub(crate) fn find(self) -> Value {
         let (name, programs) = match self {
             Self::Chromium => (
                 "chromium",

@@ -132,7 +132,9 @@ impl Story {
         let paid = *gates[0].roles.first().unwrap();
         let store = Store::in_memory().unwrap();
         store.add_module(module(), 0, Address::ZERO).unwrap();
-        store.set_config_gates(&gates).unwrap();
+        store
+            .set_config(&gates, &Default::default(), Timestamp(0))
+            .unwrap();
         let (chain, chain_seen) = watch::channel(ChainStatus::default());
         let slow = Arc::new(Mutex::new(()));
         let bot = start(&local, &store, &chain_seen, &slow, per_minute, |_| {});

@@ -6,6 +6,7 @@
 )]
 
 mod abi_drift;
+mod api;
 mod backfill;
 mod browser;
 mod chaos;
@@ -13,6 +14,7 @@ mod command_line;
 mod commands;
 mod contracts;
 mod crash;
+mod dashboard;
 mod discord_apply;
 mod evidence;
 mod faults;

@@ -20,4 +20,4 @@ mod sessions;
 mod sign_in;
 pub(crate) mod site;
 mod slow;
-mod visitor;
+pub(crate) mod visitor;

@@ -1,5 +1,6 @@
 //! The checks beyond the file's shape, section by section.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -13,13 +14,15 @@ use toml::Spanned;
 use url::Url;
 
 use super::{
-    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawSignIn,
-    RawWeb, line,
+    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawServer,
+    RawSignIn, RawWeb, line,
 };
 use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
-use crate::domain::{Gate, GateId, GateOrigin, MembersIntent, ModuleAddress, PlanId, Policy};
+use crate::domain::{
+    Gate, GateId, GateOrigin, GuildId, MembersIntent, ModuleAddress, PlanId, Policy, ServerSettings,
+};
 use crate::web::WalletConnect;
 
 /// More would put off every role for most of a day.
@@ -168,6 +171,8 @@ pub(in crate::config) fn check(
         store_path: raw.store.path.into_inner(),
         policy: policy(&source, raw.policy)?,
         gates: gates(&source, raw.gates)?,
+        servers: servers(&source, raw.servers)?,
+        file: None,
     })
 }
 
@@ -360,7 +365,32 @@ fn gates(source: &Source<'_>, raw: Vec<RawGate>) -> Result<Vec<Gate>, ConfigErro
     Ok(gates)
 }
 
-/// A gate of the file has no id of its own: its content is its identity, so that it is the same gate after a restart.
+fn servers(
+    source: &Source<'_>,
+    raw: Vec<RawServer>,
+) -> Result<BTreeMap<GuildId, ServerSettings>, ConfigError> {
+    let mut servers = BTreeMap::new();
+    for (index, raw) in raw.into_iter().enumerate() {
+        let settings = ServerSettings {
+            log_channel: raw.log_channel,
+            alert_channel: raw.alert_channel,
+            member_notices: raw.member_notices,
+            payment_failed: raw.payment_failed,
+            paused: raw.paused,
+            cancelled: raw.cancelled,
+            manual_roles: raw.manual_roles,
+            expiry_leeway: raw.expiry_leeway,
+        };
+        let is_first = servers.insert(*raw.guild_id.get_ref(), settings).is_none();
+        let key = format!("servers[{index}].guild_id");
+        let message = "this server has an entry already; put both into one";
+        source.ensure(is_first, &raw.guild_id, &key, message)?;
+    }
+    Ok(servers)
+}
+
+/// A gate of the file has no id of its own: its content is its identity, so that it is the same gate after a restart. No gate
+/// of the dashboard has such an id.
 fn to_gate(raw: RawGate, module: ModuleAddress) -> Gate {
     let mut gate = Gate {
         id: GateId(0),
@@ -379,6 +409,6 @@ fn to_gate(raw: RawGate, module: ModuleAddress) -> Gate {
     let content = serde_json::to_vec(&gate).expect("a gate always serialises");
     let hash = Sha256::digest(content);
     let start = hash.first_chunk().expect("a SHA-256 hash has 32 bytes");
-    gate.id = GateId(u64::from_be_bytes(*start));
+    gate.id = GateId(u64::from_be_bytes(*start) | GateId::FIRST_OF_CONFIG);
     gate
 }

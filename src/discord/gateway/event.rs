@@ -192,6 +192,7 @@ fn member_seen(guild: GuildId, member: MemberBody) -> Observation {
         user,
         roles,
         pending,
+        ..
     } = member.into();
     Observation::MemberSeen {
         guild,
@@ -262,10 +263,11 @@ mod tests {
 
     #[test]
     fn a_chunk_tells_who_is_there_and_who_is_not() {
-        let chunk = r#"{"guild_id":"7","members":[{"user":{"id":"5"},"roles":[],"pending":true}],
+        let chunk = r#"{"guild_id":"7","members":[{"user":{"id":"5","username":"a","global_name":"Ada"},"nick":null,"roles":[],"pending":true}],
             "chunk_index":0,"chunk_count":1,"not_found":["6"],"nonce":"12"}"#;
         let member = SeenMember {
             user: UserId(5),
+            name: "Ada".to_owned(),
             roles: vec![],
             pending: true,
         };

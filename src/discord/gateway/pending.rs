@@ -149,6 +149,7 @@ mod tests {
     fn member(user: u64) -> (UserId, Option<SeenMember>) {
         let seen = SeenMember {
             user: UserId(user),
+            name: String::new(),
             roles: vec![],
             pending: false,
         };

@@ -1,11 +1,13 @@
 //! How the picture is kept: filled from the store, then fed with what was committed and what was seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Holdings, LOOK_EVERYWHERE, People, Person, Presence, Seat};
+use rustc_hash::FxHashSet;
+
+use super::{LOOK_EVERYWHERE, People, Person, Presence, Seat, ServerRules};
 use crate::domain::{
-    AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, RoleAction, RoleChange,
-    RoleId, Subscription, SubscriptionId, UserId, Wallet,
+    AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, RoleAction,
+    RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
 };
 
 /// From the store.
@@ -23,7 +25,7 @@ impl People {
         }
         let owner = concerned[1].and_then(|wallet| self.owners.get(&wallet).copied());
         if let Some(user) = owner {
-            for guild in self.asking.get(&module).cloned().unwrap_or_default() {
+            for guild in self.rules.asking(module).collect::<Vec<_>>() {
                 self.seat(user, guild);
             }
         }
@@ -82,20 +84,76 @@ impl People {
         }
     }
 
-    /// Sets all gates. Everyone is looked at again.
+    /// Sets all gates, under the policy of servers that set none. Everyone is looked at again.
     pub fn set_gates(&mut self, gates: Vec<Gate>) {
-        self.gates.clear();
-        self.asking.clear();
+        let policy = *self.default_policy();
+        let mut all = BTreeMap::<_, ServerRules>::new();
         for gate in gates {
-            self.asking
-                .entry(gate.module)
-                .or_default()
-                .insert(gate.guild);
-            self.gates.entry(gate.guild).or_default().push(gate);
+            let rules = all.entry(gate.guild).or_insert_with(|| ServerRules {
+                policy,
+                ..ServerRules::default()
+            });
+            rules.gates.push(gate);
         }
+        self.set_all_rules(all);
+    }
+
+    /// Sets what all servers ask for. Everyone is looked at again.
+    pub fn set_all_rules(&mut self, all: BTreeMap<GuildId, ServerRules>) {
+        self.rules.set_all(all);
+        self.holdings.set_leeways(self.rules.leeways());
         for user in self.everyone().collect::<Vec<_>>() {
             self.find_seats(user);
             self.touch(user);
+        }
+    }
+
+    /// Sets what one server asks for. Those in it are looked at again.
+    pub fn set_rules(&mut self, guild: GuildId, rules: ServerRules) {
+        self.rules.set(guild, rules);
+        self.holdings.set_leeways(self.rules.leeways());
+        if self.rules.gated().len() <= LOOK_EVERYWHERE {
+            for user in self.everyone().collect::<Vec<_>>() {
+                self.find_seats(user);
+            }
+        } else {
+            let gates = self.gates(guild).iter();
+            for module in gates.map(|gate| gate.module).collect::<BTreeSet<_>>() {
+                self.seat_subscribers(guild, module);
+            }
+        }
+        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
+            self.touch(user);
+        }
+    }
+
+    /// Sets what one server asks for, for a plan that changes nothing: nobody is looked at. What it asked for before.
+    pub fn swap_rules(&mut self, guild: GuildId, rules: ServerRules) -> ServerRules {
+        self.rules.set(guild, rules)
+    }
+
+    /// Sets the policy of servers that set none. What servers set themselves is set with their rules.
+    pub fn set_default_policy(&mut self, policy: Policy) {
+        self.rules.set_policy(policy);
+    }
+
+    /// Gives every linked subscriber of a module a seat in a server.
+    pub fn seat_subscribers(&mut self, guild: GuildId, module: ModuleAddress) {
+        let subscribers = self.holdings.subscribers(module);
+        let owners: Vec<_> = subscribers
+            .filter_map(|wallet| self.owner(wallet))
+            .collect();
+        for user in owners {
+            self.seat(user, guild);
+        }
+    }
+
+    /// Sets what a person is called in a server.
+    pub fn set_name(&mut self, guild: GuildId, user: UserId, name: &str) {
+        let is_seated = |seated: &FxHashSet<UserId>| seated.contains(&user);
+        let is_news = !name.is_empty() && self.name(guild, user) != Some(name);
+        if is_news && self.servers.get(&guild).is_some_and(is_seated) {
+            self.names.insert((guild, user), name.into());
         }
     }
 
@@ -140,10 +198,10 @@ impl People {
     pub fn clear_stored(&mut self) {
         let persons = std::mem::take(&mut self.persons);
         *self = Self {
-            holdings: Holdings::new(*self.policy()),
             servers: std::mem::take(&mut self.servers),
+            names: std::mem::take(&mut self.names),
             news: self.news,
-            ..Self::default()
+            ..Self::new(*self.default_policy())
         };
         for (user, mut person) in persons {
             person.wallets.clear();
@@ -170,14 +228,11 @@ impl People {
             return;
         }
         let mut guilds = BTreeSet::new();
-        if self.gates.len() <= LOOK_EVERYWHERE {
-            guilds.extend(self.gates.keys().copied());
+        if self.rules.gated().len() <= LOOK_EVERYWHERE {
+            guilds.extend(self.rules.gated());
         } else {
             let held = wallets.iter().flat_map(|wallet| self.holdings.of(*wallet));
-            guilds.extend(
-                held.filter_map(|one| self.asking.get(&one.module))
-                    .flatten(),
-            );
+            guilds.extend(held.flat_map(|one| self.rules.asking(one.module)));
         }
         for guild in guilds {
             self.seat(user, guild);
@@ -228,6 +283,7 @@ impl People {
     }
 
     fn leave_server(&mut self, guild: GuildId, user: UserId) {
+        self.names.remove(&(guild, user));
         if let Some(seated) = self.servers.get_mut(&guild) {
             seated.remove(&user);
             if seated.is_empty() {
@@ -244,7 +300,7 @@ impl People {
         let is_new = |person: &Person| person.seat(guild).is_none();
         let is_of_interest = match self.persons.get(&user) {
             Some(person) if is_new(person) => {
-                let has_gates = self.gates.contains_key(&guild);
+                let has_gates = self.rules.gated().contains(&guild);
                 self.sightings.extend(has_gates.then_some((user, guild)));
                 has_gates
             }
@@ -342,6 +398,17 @@ impl People {
             self.set_applied(guild, user, role, left);
         }
         self.touch(user);
+    }
+
+    /// Forgets those who were seen for the sake of a plan that changes nothing, where they are of no interest.
+    pub fn forget_strangers(&mut self, strangers: &BTreeSet<UserId>) {
+        for user in strangers {
+            self.tidy(*user);
+            if !self.persons.contains_key(user) {
+                self.dirty.remove(user);
+                self.unread.retain(|(_, unread)| unread != user);
+            }
+        }
     }
 
     /// A role was deleted: nobody holds it any more.

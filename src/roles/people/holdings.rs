@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use alloy::primitives::Address;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
@@ -26,23 +27,41 @@ pub struct Holding {
 /// Everything that wallets hold.
 #[derive(Debug, Default)]
 pub struct Holdings {
-    pub(super) policy: Policy,
     plans: FxHashMap<(ModuleAddress, PlanId), Plan>,
     blocked: FxHashSet<(ModuleAddress, Wallet)>,
     held: FxHashMap<Wallet, SmallVec<[Holding; 1]>>,
     holders: FxHashMap<(ModuleAddress, SubscriptionId), Wallet>,
-    /// When which wallet's access ends, from the clock on; may hold moments that a later payment has moved.
+    /// When which wallet's paid time and its grace end; may hold moments that a later payment has moved. Access ends there,
+    /// or a server's leeway later.
     ends: BTreeSet<(Timestamp, Wallet)>,
+    /// The leeways of all servers, each once; never empty.
+    leeways: BTreeSet<u64>,
     /// When the ends were looked at last.
     clock: Timestamp,
 }
 
 impl Holdings {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(leeway: u64) -> Self {
         Self {
-            policy,
+            leeways: [leeway].into(),
             ..Self::default()
         }
+    }
+
+    /// Sets the leeways of all servers.
+    pub(super) fn set_leeways(&mut self, leeways: BTreeSet<u64>) {
+        if self.leeways != leeways {
+            self.leeways = leeways;
+            // A longer one opens again what is not among the ends any more.
+            self.note_ends(|_| true);
+        }
+    }
+
+    /// The wallets that subscribed to a module, each at least once.
+    pub fn subscribers(&self, module: ModuleAddress) -> impl Iterator<Item = Wallet> {
+        let held = self.held.iter();
+        let of_module = held.filter(move |(_, held)| held.iter().any(|one| one.module == module));
+        of_module.map(|(wallet, _)| *wallet)
     }
 
     /// Everything that a wallet has subscribed to.
@@ -60,20 +79,21 @@ impl Holdings {
         self.holders.len() as u64
     }
 
-    /// What a holding of `wallet` gives, before the clock is asked.
-    pub fn access(&self, wallet: Wallet, holding: &Holding) -> Access {
+    /// What a holding of `wallet` gives under a policy, before the clock is asked.
+    pub fn access(&self, wallet: Wallet, holding: &Holding, policy: &Policy) -> Access {
         projection::access(
             holding.gist,
             self.plan(holding.module, holding.plan),
             self.blocked.contains(&(holding.module, wallet)),
-            &self.policy,
+            policy,
         )
     }
 
-    pub(super) fn open_count(&self, now: Timestamp) -> u64 {
+    pub(super) fn open_count(&self, policy: &Policy, now: Timestamp) -> u64 {
         let holdings = self.held.iter();
         let of_wallets = holdings.flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, one)));
-        let open = of_wallets.filter(|(wallet, one)| self.access(*wallet, one).is_open(now));
+        let open =
+            of_wallets.filter(|(wallet, one)| self.access(*wallet, one, policy).is_open(now));
         open.count() as u64
     }
 
@@ -132,29 +152,38 @@ impl Holdings {
     pub(super) fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {
         if blocked {
             self.blocked.insert((module, wallet));
-            return;
-        }
-        self.blocked.remove(&(module, wallet));
-        for holding in self.of(wallet).to_vec() {
-            self.note_end(wallet, &holding);
+        } else {
+            self.blocked.remove(&(module, wallet));
         }
     }
 
-    /// The wallets whose access ended since the last call. A clock that went back ends what it ended before once more.
-    pub(super) fn take_ended(&mut self, now: Timestamp) -> Vec<Wallet> {
-        if now < std::mem::replace(&mut self.clock, now) {
+    /// The wallets whose access ended since the last call, in any server. A clock that went back ends what it ended before
+    /// once more.
+    pub(super) fn take_ended(&mut self, now: Timestamp) -> BTreeSet<Wallet> {
+        let before = std::mem::replace(&mut self.clock, now);
+        if now < before {
             self.note_ends(|_| true);
         }
-        let mut ended = Vec::new();
-        while let Some((_, wallet)) = self.ends.first().filter(|(at, _)| *at < now) {
-            ended.push(*wallet);
-            self.ends.pop_first();
+        let at = |clock: Timestamp, leeway| {
+            (
+                Timestamp(clock.0.saturating_sub(leeway)),
+                Wallet(Address::ZERO),
+            )
+        };
+        let mut ended = BTreeSet::new();
+        for leeway in &self.leeways {
+            let (from, to) = (at(before.min(now), *leeway), at(now, *leeway));
+            ended.extend(self.ends.range(from..to).map(|(_, wallet)| *wallet));
         }
+        let longest = self.leeways.last().copied().unwrap_or_default();
+        let still = self.ends.split_off(&at(now, longest));
+        self.ends = still;
         ended
     }
 
     fn note_end(&mut self, wallet: Wallet, holding: &Holding) {
-        if let Access::Until(at) = self.access(wallet, holding) {
+        let plan = self.plan(holding.module, holding.plan);
+        if let Some(at) = projection::paid_until(holding.gist, plan) {
             self.ends.insert((at, wallet));
         }
     }

@@ -195,3 +195,101 @@ fn what_was_heard_while_a_change_was_under_way_and_does_not_show_it_is_read_agai
             .is_empty()
     );
 }
+
+/// A subscription of the wallet that is paid until this moment, grace included.
+fn paid_until(people: &mut People, wallet: Wallet, until: u64) {
+    let terms = crate::domain::Plan {
+        token: Address::ZERO,
+        price: alloy::primitives::U256::ONE,
+        interval: 100,
+        grace_period: 0,
+        active: true,
+    };
+    people.set_plan(MODULE, PlanId::from(1), Some(terms));
+    let subscription = Subscription {
+        subscriber: Some((wallet, PlanId::from(1))),
+        last_paid_at: Some(Timestamp(until - 100)),
+        ..Subscription::default()
+    };
+    people.set_subscription(MODULE, SubscriptionId::from(1), Some(&subscription));
+}
+
+fn with_leeway(people: &mut People, guild: GuildId, expiry_leeway: u64) {
+    let rules = ServerRules {
+        policy: Policy {
+            expiry_leeway,
+            ..Policy::default()
+        },
+        ..people.rules(guild).clone()
+    };
+    people.set_rules(guild, rules);
+}
+
+#[test]
+fn who_lapses_is_looked_at_when_each_servers_own_leeway_is_over() {
+    let mut people = people(ManualRoles::Adopt, 2);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    paid_until(&mut people, wallet(9), 1_000);
+    with_leeway(&mut people, GuildId(2), 50);
+    people.take_dirty(Timestamp(900));
+    let mut looked_at = |now| people.take_dirty(Timestamp(now)).contains_key(&ADA);
+    let moments = [1_000, 1_001, 1_002, 1_050, 1_051, 1_052];
+    assert_eq!(
+        moments.map(&mut looked_at),
+        [false, true, false, false, true, false]
+    );
+    // A longer one opens access again, and ends once more.
+    with_leeway(&mut people, GUILD, 300);
+    let mut looked_at = |now| people.take_dirty(Timestamp(now)).contains_key(&ADA);
+    let moments = [1_052, 1_300, 1_301, 1_302];
+    assert_eq!(moments.map(&mut looked_at), [true, false, true, false]);
+}
+
+#[test]
+fn a_clock_that_went_back_ends_access_once_more() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    paid_until(&mut people, wallet(9), 1_000);
+    people.take_dirty(Timestamp(1_001));
+    people.take_dirty(Timestamp(990));
+    assert!(people.take_dirty(Timestamp(1_000)).is_empty());
+    assert!(people.take_dirty(Timestamp(1_001)).contains_key(&ADA));
+}
+
+#[test]
+fn a_change_of_one_servers_gates_concerns_those_in_it_alone() {
+    let mut people = people(ManualRoles::Adopt, 50);
+    let grace = UserId(8);
+    for (user, byte, guild) in [(ADA, 9, 1), (grace, 10, 2)] {
+        people.set_wallets(user, vec![wallet(byte)]);
+        people.see(GuildId(guild), user, &[], false);
+    }
+    drop(people.take_dirty(Timestamp(1)));
+    people.set_rules(GUILD, ServerRules::default());
+    assert_eq!(
+        people.take_dirty(Timestamp(1)).keys().collect::<Vec<_>>(),
+        [&ADA]
+    );
+    assert_eq!(people.gate_count(), 49);
+    assert!(!people.modules().contains(&MODULE));
+    assert_eq!(people.gates(GUILD), []);
+}
+
+#[test]
+fn a_new_gate_finds_its_linked_subscribers_also_among_many_servers() {
+    let mut people = people(ManualRoles::Adopt, 50);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    paid_until(&mut people, wallet(9), 1_000);
+    assert_eq!(seats(&people, ADA), [GUILD].into());
+    let new = GuildId(77);
+    let gate = Gate {
+        guild: new,
+        ..people.gates(GUILD)[0].clone()
+    };
+    let rules = ServerRules {
+        gates: vec![gate],
+        ..ServerRules::default()
+    };
+    people.set_rules(new, rules);
+    assert_eq!(seats(&people, ADA), [GUILD, new].into());
+}

@@ -3,6 +3,7 @@
 mod intents;
 mod laws;
 mod left;
+mod servers;
 
 use std::collections::BTreeSet;
 

@@ -3,9 +3,7 @@
 use alloy::primitives::{B256, U256};
 
 use super::*;
-use crate::domain::{
-    ChainEvent, EventKind, GuildId, ModuleAddress, Plan, PlanId, SubscriptionId, UserId,
-};
+use crate::domain::{ChainEvent, EventKind, Happened, ModuleAddress, Plan, PlanId, SubscriptionId};
 use crate::store::Store;
 use crate::store::codec::{event_key, pack, scoped_key};
 use crate::store::tables::{EVENTS, META_SCHEMA, PLANS_READ};
@@ -173,5 +171,64 @@ fn stores_of_versions_1_and_2_keep_their_place_and_fold_their_events_again() {
         assert!(!transaction.delete_table(PLANS_V1).unwrap());
         let meta = transaction.open_table(META).unwrap();
         assert!(meta.get(META_UNSURE).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_store_of_version_3_is_found_by_server_and_its_approvals_are_acts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = Store::open(&path).unwrap();
+    let (guild, role, user) = (GuildId(7), RoleId(9), UserId(5));
+    let entry = JournalEntry {
+        at: Timestamp(5),
+        block: 3,
+        change: crate::domain::RoleChange {
+            action: crate::domain::RoleAction::Grant,
+            guild,
+            user,
+            role,
+            cause: crate::domain::Cause::NoSubscription,
+        },
+        outcome: crate::domain::Outcome::Done,
+    };
+    store.settle(std::slice::from_ref(&entry)).unwrap();
+    drop(store);
+    let database = redb::Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.delete_table(SERVER_JOURNAL).unwrap();
+    {
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.remove(META_SEQUENCE).unwrap();
+        meta.insert(META_SCHEMA, 3_u32.to_le_bytes().as_slice())
+            .unwrap();
+        let old = ApprovalV1 {
+            at: Timestamp(8),
+            guild,
+            role,
+            by: user,
+            removals: 12,
+        };
+        let mut approvals = transaction.open_table(APPROVALS_V1).unwrap();
+        approvals.insert(0, encode(&old).as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+
+    for _ in 0..2 {
+        let store = Store::open(&path).unwrap();
+        let happened = store.happened_in(guild, u64::MAX, 10).unwrap();
+        let removals = 12;
+        let act = ActEntry {
+            at: Timestamp(8),
+            guild,
+            by: Some(user),
+            act: Act::Approved { role, removals },
+        };
+        let expected = [Happened::Act(act), Happened::Role(entry.clone())];
+        assert_eq!(
+            happened.into_iter().map(|(_, one)| one).collect::<Vec<_>>(),
+            expected
+        );
     }
 }

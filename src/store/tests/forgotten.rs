@@ -4,8 +4,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
 
 use super::*;
 use crate::domain::{
-    Approval, Cause, GuildId, Intent, JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange,
-    RoleId, UserId,
+    Act, ActEntry, Cause, GuildId, Intent, JournalEntry, Link, Mark, Outcome, RoleAction,
+    RoleChange, RoleId, UserId,
 };
 use crate::store::tables::*;
 use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Usable};
@@ -81,7 +81,10 @@ fn dump(store: &Store) -> Vec<Row> {
         NOTICES: (u64, &[u8; 20]) => u64,
         ENDED_LINKS: (u64, &[u8; 20]) => bool,
         SEEN_IN: (u64, u64) => (),
-        APPROVALS: u64 => &[u8],
+        ACTS: (u64, u64) => &[u8],
+        SERVER_SETTINGS: u64 => &[u8],
+        CONFIG_SETTINGS: u64 => &[u8],
+        SERVER_JOURNAL: (u64, u64) => (),
         STOPPED: (u64, u64) => u64,
         GATES: u64 => &[u8],
         SERVERS: u64 => &[u8],
@@ -165,14 +168,16 @@ fn known() -> Store {
     link(&store, USER, moved);
     link(&store, OTHER, moved);
     store.saw(&[(USER, GUILD), (OTHER, GUILD)]).unwrap();
-    let approval = Approval {
+    let approval = ActEntry {
         at: Timestamp(60),
         guild: GUILD,
-        role: ROLE,
-        by: USER,
-        removals: 12,
+        by: Some(USER),
+        act: Act::Approved {
+            role: ROLE,
+            removals: 12,
+        },
     };
-    store.note_approval(&approval).unwrap();
+    store.note_act(&approval).unwrap();
     let (by, at) = (USER, Timestamp(61));
     let connected = ServerRecord { by, at };
     store.connect_server(GUILD, connected).unwrap();
@@ -232,7 +237,7 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "NOTICES",
         "APPLIED",
         "SEEN_IN",
-        "APPROVALS",
+        "ACTS",
         "SERVERS",
         "MERCHANT_WALLETS",
         "MERCHANT_MODULES",

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::domain::{
-    AppliedState, Cause, Gate, GateId, GateMatch, GateOrigin, GuildId, JournalEntry, Link, Mark,
-    ModuleRecord, Outcome, RoleAction, RoleChange, RoleId, Synced, UserId,
+    Act, ActEntry, AppliedState, Cause, ChannelId, Gate, GateId, GateMatch, GateOrigin, GuildId,
+    JournalEntry, Link, ManualRoles, Mark, ModuleRecord, OnLapse, Outcome, RoleAction, RoleChange,
+    RoleId, ServerSettings, Synced, UserId,
 };
 use crate::store::codec::{self, KnownPlan};
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
@@ -96,6 +97,7 @@ fn causes() -> Vec<Cause> {
         Cause::Unlinked,
         Cause::WalletMoved,
         Cause::Forgotten,
+        Cause::ManagerAct,
     ]
 }
 
@@ -282,11 +284,64 @@ fn member_lines(lines: &mut Lines) {
     lines.value("challenge", challenge);
 }
 
+/// What is stored about servers.
+fn server_lines(lines: &mut Lines) {
+    let settings = ServerSettings {
+        log_channel: Some(ChannelId(8)),
+        alert_channel: Some(ChannelId(9)),
+        member_notices: Some(true),
+        payment_failed: Some(OnLapse::Revoke),
+        paused: Some(OnLapse::KeepUntilExpiry),
+        cancelled: None,
+        manual_roles: Some(ManualRoles::Claim),
+        expiry_leeway: Some(300),
+    };
+    lines.value("server_settings", settings);
+    let gate = Gate {
+        id: GateId(4),
+        guild: GuildId(2),
+        module: module(1),
+        plans: [PlanId::from(3)].into(),
+        matching: GateMatch::Any,
+        roles: [RoleId(6)].into(),
+        origin: GateOrigin::Dashboard,
+    };
+    let role = RoleId(6);
+    for act in [
+        Act::Connected,
+        Act::Disconnected { remove_roles: true },
+        Act::Gate {
+            before: None,
+            after: Some(gate),
+            is_undo: true,
+        },
+        Act::Settings {
+            before: ServerSettings::default(),
+            after: settings,
+        },
+        Act::RoleMade {
+            role,
+            name: "Gold".to_owned(),
+        },
+        Act::Approved { role, removals: 12 },
+        Act::Tested { gate: GateId(4) },
+    ] {
+        let entry = ActEntry {
+            at: Timestamp(5),
+            guild: GuildId(2),
+            by: Some(UserId(1)),
+            act,
+        };
+        lines.value("act", entry);
+    }
+}
+
 #[test]
 fn stored_values_keep_their_bytes() {
     let mut lines = Lines::default();
     chain_lines(&mut lines);
     member_lines(&mut lines);
+    server_lines(&mut lines);
     for (now, golden) in lines.0.lines().zip(GOLDEN.lines()) {
         assert_eq!(now, golden);
     }

@@ -98,7 +98,7 @@ pub(super) fn start(
         modules: watch::Sender::new(BTreeSet::new()),
         views: Views::new(&no_chain(), chain.clone()),
     };
-    let policy = Policy::default();
+    let policy = watch::channel(Policy::default()).1;
     tokio::spawn(roles::run(
         store.clone(),
         discord.clone(),

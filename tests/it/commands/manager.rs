@@ -1,6 +1,6 @@
 //! `/amser …`, and the permanent button.
 
-use amser_roles::domain::UserId;
+use amser_roles::domain::{Timestamp, UserId};
 use amser_roles::sandbox::discord::{Button, Fault, LocalDiscord, NoReply, Route, Times};
 use serde_json::json;
 
@@ -294,7 +294,10 @@ async fn a_manager_has_the_server_read_again_and_hears_what_came_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_gates_is_not_read() {
     let story = Story::begin().await;
-    story.store.set_config_gates(&[]).unwrap();
+    story
+        .store
+        .set_config(&[], &Default::default(), Timestamp(0))
+        .unwrap();
     let owner = story.local.owner(story.club).unwrap();
     let asked = ("amser sync", [].as_slice());
     let told = story.until_says(story.club, owner, asked, "needs a subscription yet");

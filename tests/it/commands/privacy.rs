@@ -121,7 +121,7 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         "moved_wallets_to_tell",
         "ended_links",
         "seen_in",
-        "approvals",
+        "acts",
         "roles",
         "journal",
     ] {

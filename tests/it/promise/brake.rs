@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy::primitives::U256;
-use amser_roles::domain::{GateId, GateMatch, GuildId, RoleId};
+use amser_roles::domain::{Act, GateId, GateMatch, GuildId, RoleId};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
 use amser_roles::sandbox::discord::{LocalDiscord, Reply};
 use serde_json::{Value, json};
@@ -206,19 +206,10 @@ async fn a_stopped_mass_removal_is_let_through_by_a_manager_and_it_is_noted_who_
         stage.until(*person, guild, role, false).await;
         assert!(stage.has_role(*person), "elsewhere nothing is let through");
     }
-    let approvals = stage.store.approvals().unwrap();
-    let noted: Vec<_> = approvals
-        .iter()
-        .map(|approval| {
-            (
-                approval.guild,
-                approval.role,
-                approval.by,
-                approval.removals,
-            )
-        })
-        .collect();
-    assert_eq!(noted, [(guild, role, owner, 6)]);
+    let acts = stage.store.acts(guild, 10).unwrap();
+    let noted: Vec<_> = acts.iter().map(|act| (act.by, act.act.clone())).collect();
+    let approved = Act::Approved { role, removals: 6 };
+    assert_eq!(noted, [(Some(owner), approved)]);
     let stopped = stage.store.stopped().unwrap();
     assert_eq!(stopped, Default::default(), "nor after a restart");
 }

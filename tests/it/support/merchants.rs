@@ -50,7 +50,7 @@ pub(crate) fn without_chain(
         views: Views::new(&no_chain(), chain.clone()),
         factory: None,
         api: no_api(),
-        policy: Policy::default(),
+        policy: watch::channel(Policy::default()).1,
         clock,
     })
 }

@@ -155,6 +155,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         &questions,
         Arc::clone(&clock_seen),
     );
+    let stop = CancellationToken::new();
     let state = WebState {
         settings: WebSettings {
             public_url: url.clone(),
@@ -206,6 +207,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
         clock: clock_seen,
+        stop: stop.clone(),
     };
     let standing = Standings {
         store: setup.store.clone(),
@@ -215,7 +217,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
     };
     tokio::spawn(standing.answer(asked));
-    let stop = CancellationToken::new();
     let serving = web::serve(
         listener,
         web::router(state).unwrap(),

@@ -93,7 +93,15 @@ impl Browser {
     }
 
     pub(crate) fn request(&self, path: &str) -> reqwest::RequestBuilder {
-        self.http.post(self.address(path))
+        self.request_with(reqwest::Method::POST, path)
+    }
+
+    pub(crate) fn request_with(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
+        self.http.request(method, self.address(path))
     }
 
     /// Posts JSON as the page does.

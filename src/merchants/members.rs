@@ -1,0 +1,50 @@
+//! A server's members, and the removals that wait for a manager.
+
+use super::{Manager, Merchants, Refusal};
+use crate::domain::{Approved, MemberPage, MemberState, MembersQuery, Question, RoleId};
+
+impl Merchants {
+    /// A page of the server's members: subscribers of its plans, and who holds roles of ours. `query`: part of a name, or the
+    /// beginning of an id; `after`: what the page before gave as `next`.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] while the service stops.
+    pub async fn members(
+        &self,
+        manager: &Manager,
+        filter: Option<MemberState>,
+        query: &str,
+        after: Option<&str>,
+    ) -> Result<MemberPage, Refusal> {
+        let guild = manager.guild;
+        let query = MembersQuery {
+            filter,
+            text: query.to_owned(),
+            after: after.map(str::to_owned),
+        };
+        self.ask(|answer| Question::Members {
+            guild,
+            query,
+            answer,
+        })
+        .await
+    }
+
+    /// Lets the stopped removals of a role through, once; how many.
+    ///
+    /// # Errors
+    /// [`Refusal::NothingHeld`].
+    pub async fn approve(&self, manager: &Manager, role: RoleId) -> Result<usize, Refusal> {
+        let (guild, by) = (manager.guild, manager.user);
+        let approved = self.ask(|answer| Question::Approve {
+            guild,
+            role,
+            by,
+            answer,
+        });
+        match approved.await? {
+            Approved::Released { removals } => Ok(removals),
+            Approved::NothingHeld => Err(Refusal::NothingHeld),
+        }
+    }
+}

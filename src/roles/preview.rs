@@ -1,0 +1,232 @@
+//! What a gate would change, before it is made: the real plan, made with the server's gates swapped for a moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::oneshot;
+
+use super::Roles;
+use super::desired::entitlement;
+use super::people::{People, ServerRules};
+use super::plan::{Decision, plan};
+use crate::domain::{
+    Gate, GateId, GuildId, Holders, ManualRoles, Named, Preview, RoleAction, RoleId, Timestamp,
+    UserId,
+};
+
+/// Everyone who holds a role of the draft, with all their roles; `None` where the member list cannot be read.
+type Listed = Option<BTreeMap<UserId, Vec<RoleId>>>;
+
+/// A preview that was asked for.
+pub(super) struct Asked {
+    guild: GuildId,
+    gates: Vec<Gate>,
+    draft: GateId,
+    listed: Listed,
+    answer: oneshot::Sender<Result<Preview, String>>,
+    /// Whether the linked subscribers were given seats, and so are read.
+    is_seated: bool,
+}
+
+impl Asked {
+    pub(super) fn new(
+        guild: GuildId,
+        gates: Vec<Gate>,
+        draft: GateId,
+        listed: Listed,
+        answer: oneshot::Sender<Result<Preview, String>>,
+    ) -> Self {
+        Self {
+            guild,
+            gates,
+            draft,
+            listed,
+            answer,
+            is_seated: false,
+        }
+    }
+
+    fn draft(&self) -> Option<&Gate> {
+        self.gates.iter().find(|gate| gate.id == self.draft)
+    }
+}
+
+/// The previews that wait for something to be read.
+#[derive(Default)]
+pub(super) struct Previews {
+    waiting: Vec<Asked>,
+}
+
+impl Roles {
+    /// Takes a question; the answer follows in [`Self::tell_previews`].
+    pub(super) fn preview(&mut self, asked: Asked) {
+        self.previews.waiting.push(asked);
+    }
+
+    /// Answers the previews for which all is read.
+    pub(super) fn tell_previews(&mut self) {
+        for mut asked in std::mem::take(&mut self.previews.waiting) {
+            // Whoever asked may have gone.
+            if asked.answer.is_closed() {
+                continue;
+            }
+            match self.is_known(&mut asked) {
+                Ok(true) => {
+                    let listed = asked.listed.take();
+                    let preview = look_ahead(
+                        &mut self.people,
+                        asked.guild,
+                        asked.gates,
+                        asked.draft,
+                        listed.as_ref(),
+                        self.progress.last_now,
+                    );
+                    let _gone = asked.answer.send(Ok(preview));
+                }
+                Ok(false) => self.previews.waiting.push(asked),
+                Err(sentence) => {
+                    let _gone = asked.answer.send(Err(sentence));
+                }
+            }
+        }
+    }
+
+    /// Whether everything that the preview depends on was read; or why that is not to be expected soon.
+    fn is_known(&mut self, asked: &mut Asked) -> Result<bool, String> {
+        let Some(module) = asked.draft().map(|gate| gate.module) else {
+            return Err("The gate is not among those of the server.".to_owned());
+        };
+        if !self.progress.reached_tip || !self.people.is_complete(module) {
+            let chain = self.inputs.chain.borrow();
+            return match chain.unread_modules.get(&module).or(chain.trouble.as_ref()) {
+                Some(trouble) => Err(format!("This module can't be read right now: {trouble}")),
+                None => Ok(false),
+            };
+        }
+        if !asked.is_seated {
+            asked.is_seated = true;
+            self.people.seat_subscribers(asked.guild, module);
+            self.read_on();
+        }
+        if self.reading.is_read(asked.guild) {
+            return Ok(true);
+        }
+        match self.reading.is_unreadable(asked.guild) {
+            true => Err("Discord doesn't let the bot read this server's members.".to_owned()),
+            false => Ok(false),
+        }
+    }
+}
+
+/// What would change if the server's gates were these. The picture is as before afterwards.
+fn look_ahead(
+    people: &mut People,
+    guild: GuildId,
+    gates: Vec<Gate>,
+    draft: GateId,
+    listed: Option<&BTreeMap<UserId, Vec<RoleId>>>,
+    now: Timestamp,
+) -> Preview {
+    let planned_already = planned(people, guild, now);
+    let draft = gates.iter().find(|gate| gate.id == draft).cloned();
+    let rules = ServerRules {
+        gates,
+        ..people.rules(guild).clone()
+    };
+    let before = people.swap_rules(guild, rules);
+    let strangers = see_strangers(people, guild, listed);
+    let mut changes = planned(people, guild, now);
+    let holders = draft.map(|draft| holders(people, &draft, listed, now));
+    people.swap_rules(guild, before);
+    people.forget_strangers(&strangers);
+    changes.retain(|change| !planned_already.contains(change));
+    let named = |action| -> Vec<Named> {
+        let of_action = changes.iter().filter(|(of, ..)| *of == action);
+        let mut named: Vec<_> = of_action
+            .map(|(_, user, role)| Named {
+                name: people
+                    .name(guild, *user)
+                    .map_or_else(|| user.to_string(), str::to_owned),
+                user: *user,
+                role: *role,
+            })
+            .collect();
+        named.sort_unstable();
+        named
+    };
+    let holders = holders.unwrap_or_default();
+    Preview {
+        grants: named(RoleAction::Grant),
+        revokes: named(RoleAction::Revoke),
+        held_already: holders.paying + holders.lapsed + holders.not_linked,
+        holders,
+        uncounted: None,
+    }
+}
+
+/// The role changes in one server that the planner wants.
+fn planned(
+    people: &People,
+    guild: GuildId,
+    now: Timestamp,
+) -> BTreeSet<(RoleAction, UserId, RoleId)> {
+    let seated = people.seated(guild).map(|(user, _)| (user, false));
+    let changes = plan(people, seated, now).changes.into_iter();
+    let here = changes.filter(|change| change.guild == guild);
+    here.map(
+        |Decision {
+             action, user, role, ..
+         }| (action, user, role),
+    )
+    .collect()
+}
+
+/// Where the server claims its roles, the planner must know everyone who holds one.
+fn see_strangers(
+    people: &mut People,
+    guild: GuildId,
+    listed: Option<&BTreeMap<UserId, Vec<RoleId>>>,
+) -> BTreeSet<UserId> {
+    let mut strangers = BTreeSet::new();
+    if people.policy(guild).manual_roles == ManualRoles::Claim {
+        for (user, roles) in listed.into_iter().flatten() {
+            if people.person(*user).is_none() {
+                people.see(guild, *user, roles, false);
+                strangers.insert(*user);
+            }
+        }
+    }
+    strangers
+}
+
+/// Who holds a role of the gate already: of everyone where the member list was read, else of those of interest.
+fn holders(
+    people: &People,
+    gate: &Gate,
+    listed: Option<&BTreeMap<UserId, Vec<RoleId>>>,
+    now: Timestamp,
+) -> Holders {
+    let users: BTreeSet<UserId> = match listed {
+        Some(listed) => listed.keys().copied().collect(),
+        None => {
+            let holds = |role: &RoleId| gate.roles.contains(role);
+            let seated = people.seated(gate.guild);
+            let holding = seated.filter(|(_, seat)| seat.held.iter().any(holds));
+            holding.map(|(user, _)| user).collect()
+        }
+    };
+    let policy = people.policy(gate.guild);
+    let mut holders = Holders::default();
+    for user in users {
+        let wallets = people.wallets(user);
+        let count = match entitlement(people, policy, gate, wallets, now) {
+            Some(_) => &mut holders.paying,
+            None if wallets.is_empty() => &mut holders.not_linked,
+            None => &mut holders.lapsed,
+        };
+        *count += 1;
+    }
+    holders
+}
+
+#[cfg(test)]
+mod tests;

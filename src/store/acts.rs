@@ -1,0 +1,108 @@
+//! What managers did in a server, and the journal's numbering, which acts and role changes share.
+
+use std::collections::BTreeSet;
+
+use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+
+use super::Store;
+use super::codec::{decode, encode};
+use super::tables::{ACTS, META, META_SEQUENCE, STOPPED};
+use crate::domain::{Act, ActEntry, GuildId, UserId};
+
+impl Store {
+    /// Notes an act in its server's journal. An approval also ends the stop of its role's removals.
+    pub fn note_act(&self, entry: &ActEntry) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        append(&transaction, entry)?;
+        if let Act::Approved { role, .. } = entry.act {
+            let mut stopped = transaction.open_table(STOPPED)?;
+            stopped.remove((entry.guild.0, role.0))?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The acts in a server, newest first, at most `limit`.
+    pub fn acts(&self, guild: GuildId, limit: usize) -> anyhow::Result<Vec<ActEntry>> {
+        let transaction = self.database.begin_read()?;
+        newest(&transaction.open_table(ACTS)?, guild)?
+            .take(limit)
+            .collect()
+    }
+
+    /// The servers in which anything was done.
+    pub fn servers_with_acts(&self) -> anyhow::Result<BTreeSet<GuildId>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(ACTS)?;
+        let mut servers = BTreeSet::new();
+        let mut from = 0;
+        while let Some(row) = table.range((from, 0)..)?.next() {
+            let (guild, _) = row?.0.value();
+            servers.insert(GuildId(guild));
+            match guild.checked_add(1) {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        Ok(servers)
+    }
+
+    /// The acts of one person, in every server, oldest first. Reads all acts: for rare questions.
+    pub fn acts_by(&self, user: UserId) -> anyhow::Result<Vec<ActEntry>> {
+        let transaction = self.database.begin_read()?;
+        let mut found = Vec::new();
+        for row in transaction.open_table(ACTS)?.iter()? {
+            let entry: ActEntry = decode(row?.1.value())?;
+            if entry.by == Some(user) {
+                found.push(entry);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The acts in a server, newest first.
+pub(super) fn newest<'a>(
+    table: &'a impl redb::ReadableTable<(u64, u64), &'static [u8]>,
+    guild: GuildId,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<ActEntry>> + 'a> {
+    let rows = table.range((guild.0, 0)..=(guild.0, u64::MAX))?;
+    Ok(rows.rev().map(|row| decode(row?.1.value())))
+}
+
+/// Appends an act to its server's journal.
+pub(super) fn append(transaction: &WriteTransaction, entry: &ActEntry) -> anyhow::Result<()> {
+    let sequence = next_sequence(transaction)?;
+    let mut acts = transaction.open_table(ACTS)?;
+    acts.insert((entry.guild.0, sequence), encode(entry).as_slice())?;
+    Ok(())
+}
+
+/// The next number of the journal; none is given twice.
+pub(super) fn next_sequence(transaction: &WriteTransaction) -> anyhow::Result<u64> {
+    let mut meta = transaction.open_table(META)?;
+    let next = meta
+        .get(META_SEQUENCE)?
+        .and_then(|bytes| Some(u64::from_le_bytes(bytes.value().try_into().ok()?)))
+        .unwrap_or(0);
+    meta.insert(META_SEQUENCE, (next + 1).to_le_bytes().as_slice())?;
+    Ok(next)
+}
+
+/// What was done stays, but not by whom. Reads all acts.
+pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
+    let mut acts = transaction.open_table(ACTS)?;
+    let mut rows = Vec::new();
+    for row in acts.iter()? {
+        let (key, value) = row?;
+        let entry: ActEntry = decode(value.value())?;
+        if entry.by == Some(user) {
+            rows.push((key.value(), entry));
+        }
+    }
+    for (key, entry) in rows {
+        let by = Some(UserId(0));
+        acts.insert(key, encode(&ActEntry { by, ..entry }).as_slice())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! How a server stands: the chain, the queue, and everything that is wrong.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::super::Site;
+use super::super::ready::age_of_newest;
+use super::Failure;
+use crate::domain::{Gate, GuildId, ModuleAddress, ReadingState, RoleId, Timestamp};
+
+/// A server's status, of what belongs to it alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::web) struct Status {
+    pub(in crate::web) chain: Chain,
+    pub(in crate::web) discord: Discord,
+    /// The newest event of the server's modules.
+    pub(in crate::web) last_event: Option<LastEvent>,
+    /// Events of the server's modules that wait for confirmations.
+    pub(in crate::web) pending_confirmations: usize,
+    pub(in crate::web) queue: Queue,
+    /// What does not work, each with what to do.
+    pub(in crate::web) failing: Vec<Failing>,
+    /// Removals that wait for an approval.
+    pub(in crate::web) held_back: Vec<Stopped>,
+    /// How often a contract contradicted the followed events, since the start.
+    pub(in crate::web) disagreements: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::web) struct Chain {
+    pub(in crate::web) head: Option<u64>,
+    pub(in crate::web) confirmed: Option<u64>,
+    /// The age of the newest block, seconds.
+    pub(in crate::web) lag_seconds: Option<u64>,
+    /// Whether everything up to the newest confirmed block is read. Before that, no role is taken.
+    pub(in crate::web) at_tip: bool,
+    pub(in crate::web) trouble: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::web) struct Discord {
+    pub(in crate::web) connected: bool,
+    /// Whether the server's members were read since the start; `null` where nothing asks for them yet.
+    pub(in crate::web) members_read: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::web) struct LastEvent {
+    pub(in crate::web) block: u64,
+    pub(in crate::web) time: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(in crate::web) struct Queue {
+    /// Role changes decided and not acknowledged.
+    pub(in crate::web) changes: usize,
+    /// How long the last of them will wait.
+    pub(in crate::web) wait_seconds: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::web) struct Failing {
+    /// `null`: the whole server.
+    pub(in crate::web) role_id: Option<RoleId>,
+    pub(in crate::web) message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::web) struct Stopped {
+    pub(in crate::web) role_id: RoleId,
+    pub(in crate::web) removals: usize,
+    pub(in crate::web) holders: usize,
+    pub(in crate::web) since: Timestamp,
+}
+
+/// The status of a server with these gates.
+pub(in crate::web) async fn of(
+    site: &Site,
+    guild: GuildId,
+    gates: &[Gate],
+) -> Result<Status, Failure> {
+    let modules: BTreeSet<ModuleAddress> = gates.iter().map(|gate| gate.module).collect();
+    let followed = modules.clone();
+    let last_event = site
+        .with_store(move |store| store.last_event(&followed))
+        .await?;
+    let last_event = last_event.map(|(block, time)| LastEvent { block, time });
+    let chain = site.state.chain.borrow().clone();
+    let discord = site.state.discord.borrow();
+    let server = discord.servers.get(&guild);
+    let mut failing: Vec<_> = discord
+        .failing
+        .iter()
+        .filter(|((of, _), _)| *of == guild)
+        .map(|((_, role_id), message)| Failing {
+            role_id: *role_id,
+            message: message.clone(),
+        })
+        .collect();
+    if let Some(ReadingState::Failed(message)) = server.map(|server| &server.reading) {
+        failing.push(Failing {
+            role_id: None,
+            message: message.clone(),
+        });
+    }
+    let unread = chain.unread_modules.iter();
+    failing.extend(
+        unread
+            .filter(|(module, _)| modules.contains(module))
+            .map(|(module, why)| Failing {
+                role_id: None,
+                message: format!("The module {module} cannot be read: {why}"),
+            }),
+    );
+    failing.dedup();
+    let held_back = server.iter().flat_map(|server| {
+        server.held_back.iter().map(|(role_id, held)| Stopped {
+            role_id: *role_id,
+            removals: held.removals,
+            holders: held.holders,
+            since: held.since,
+        })
+    });
+    let pending = chain.pending.iter();
+    Ok(Status {
+        discord: Discord {
+            connected: discord.connected,
+            members_read: server.map(|server| server.reading == ReadingState::Done),
+        },
+        last_event,
+        pending_confirmations: pending
+            .filter(|event| modules.contains(&event.module))
+            .count(),
+        queue: server.map_or_else(Queue::default, |server| Queue {
+            changes: server.queued,
+            wait_seconds: server.queue_wait.as_secs(),
+        }),
+        failing,
+        held_back: held_back.collect(),
+        disagreements: chain.disagreements,
+        chain: Chain {
+            head: chain.head.map(|block| block.number),
+            confirmed: chain.confirmed.map(|block| block.number),
+            lag_seconds: age_of_newest(&chain, site.now()),
+            at_tip: chain.at_tip,
+            trouble: chain.trouble.clone(),
+        },
+    })
+}

@@ -1,0 +1,158 @@
+//! Why a role came or went, for a server's manager.
+
+use alloy::primitives::B256;
+use maud::{Markup, html};
+
+use super::format::short;
+use crate::domain::{Cause, FailureReason, MemberState};
+
+/// One sentence without a full stop.
+pub(in crate::web) fn sentence(cause: &Cause) -> String {
+    match cause {
+        Cause::Paid { plan, until, .. } => format!("plan {plan} is paid until {}", day(*until)),
+        Cause::Resumed { until, .. } => {
+            format!(
+                "the subscription was resumed and is paid until {}",
+                day(*until)
+            )
+        }
+        Cause::ExpiredAt { at, .. } => format!(
+            "the paid time and its grace ended on {}, and no payment followed",
+            day(*at)
+        ),
+        Cause::PaymentFailed { reason, .. } => {
+            format!("a payment failed because {}", failure(*reason))
+        }
+        Cause::Paused { .. } => "the subscription is paused".to_owned(),
+        Cause::Cancelled { .. } => "the subscription is cancelled".to_owned(),
+        Cause::Blocked { .. } => "the merchant blocked the subscriber's wallet".to_owned(),
+        Cause::Reorganised { fork_block } => format!(
+            "the payment is gone, because the chain replaced its blocks after block {fork_block}"
+        ),
+        Cause::NoSubscription => "no linked wallet holds a subscription".to_owned(),
+        Cause::ManualRole => {
+            "it was given by hand, and this server keeps it for subscribers".to_owned()
+        }
+        Cause::Drift => "a check against the chain corrected it".to_owned(),
+        Cause::Unlinked => "the member unlinked the wallet".to_owned(),
+        Cause::WalletMoved => "the wallet was linked to another Discord account".to_owned(),
+        Cause::Forgotten => "the member asked to be forgotten".to_owned(),
+        Cause::ManagerAct => "a manager removed or took back the mapping of this role".to_owned(),
+        Cause::GateRemoved => "the mapping of this role was changed or removed".to_owned(),
+    }
+}
+
+/// The transaction that a cause stands on, if it stands on one.
+pub(in crate::web) fn transaction(cause: &Cause) -> Option<B256> {
+    match cause {
+        Cause::Paid { mark, .. }
+        | Cause::Resumed { mark, .. }
+        | Cause::PaymentFailed { mark, .. }
+        | Cause::Paused { mark, .. }
+        | Cause::Cancelled { mark, .. }
+        | Cause::Blocked { mark, .. } => Some(mark.transaction),
+        _ => None,
+    }
+}
+
+fn day(at: crate::domain::Timestamp) -> String {
+    let text = at.to_string();
+    text.get(..10).unwrap_or(&text).to_owned()
+}
+
+/// After "because".
+fn failure(reason: FailureReason) -> String {
+    match reason.name() {
+        Some("Expired") => "the permission to charge has ended".to_owned(),
+        Some("Exhausted") => "the permission to charge is used up".to_owned(),
+        Some("InsufficientAllowance") => "the wallet's token allowance is too low".to_owned(),
+        Some("InsufficientBalance") => "the wallet's balance is too low".to_owned(),
+        Some("TransferFailed") => "the token refused the transfer".to_owned(),
+        Some("WindowMissed") => "the time for the charge was missed".to_owned(),
+        Some(name) => format!("the protocol says {name}"),
+        None => format!("of reason {}", reason.0),
+    }
+}
+
+/// A transaction as a link where a block explorer of the chain is known, else its hash.
+pub(super) fn receipt(chain_id: u64, transaction: B256) -> Markup {
+    html! {
+        @match explorer(chain_id) {
+            Some(base) => {
+                a href={ (base) "/tx/" (transaction) } rel="noreferrer" { code { (short(transaction)) } }
+            }
+            None => code title=(transaction) { (short(transaction)) },
+        }
+    }
+}
+
+/// The block explorer that is usual on a chain.
+fn explorer(chain_id: u64) -> Option<&'static str> {
+    Some(match chain_id {
+        1 => "https://etherscan.io",
+        10 => "https://optimistic.etherscan.io",
+        56 => "https://bscscan.com",
+        100 => "https://gnosisscan.io",
+        137 => "https://polygonscan.com",
+        8_453 => "https://basescan.org",
+        42_161 => "https://arbiscan.io",
+        43_114 => "https://snowtrace.io",
+        84_532 => "https://sepolia.basescan.org",
+        11_155_111 => "https://sepolia.etherscan.io",
+        _ => return None,
+    })
+}
+
+/// A member's state in a few words.
+pub(super) fn state_name(state: MemberState) -> &'static str {
+    match state {
+        MemberState::Active => "Active",
+        MemberState::Grace => "In grace",
+        MemberState::Failed => "Payment failed",
+        MemberState::Paused => "Paused",
+        MemberState::Cancelled => "Cancelled",
+        MemberState::Lapsed => "Lapsed",
+        MemberState::Unpaid => "Not paid",
+        MemberState::NotLinked => "Wallet not linked",
+        MemberState::NotInServer => "Not in the server",
+        MemberState::RoleTooLow => "Role too low",
+        MemberState::RoleGone => "Role deleted",
+        MemberState::Waiting => "On its way",
+    }
+}
+
+/// What helps, where anything does.
+pub(super) fn state_help(state: MemberState) -> Option<&'static str> {
+    Some(match state {
+        MemberState::Unpaid => "Subscribed, and the first payment has not come yet.",
+        MemberState::NotLinked => {
+            "Paid, but no Discord account has linked the wallet: ask them to run /verify."
+        }
+        MemberState::NotInServer => "Paid and linked; the role comes when they join the server.",
+        MemberState::RoleTooLow => "Drag the bot's role above this one in Server Settings → Roles.",
+        MemberState::RoleGone => "The role was deleted on Discord: change the mapping.",
+        MemberState::Waiting => "The change is decided, and Discord has not confirmed it yet.",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_a_link_only_where_an_explorer_is_known() {
+        let hash = B256::repeat_byte(0xab);
+        let known = receipt(8_453, hash).into_string();
+        assert!(known.contains(&format!("https://basescan.org/tx/{hash}")));
+        let local = receipt(31_337, hash).into_string();
+        assert!(!local.contains("href") && local.contains(&hash.to_string()));
+    }
+
+    #[test]
+    fn every_state_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> =
+            MemberState::ALL.into_iter().map(state_name).collect();
+        assert_eq!(names.len(), MemberState::ALL.len());
+    }
+}

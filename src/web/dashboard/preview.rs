@@ -1,0 +1,265 @@
+//! What a mapping changes, by name, before it is saved; and the saving.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum_extra::extract::Form;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::super::Site;
+use super::super::api::Failure;
+use super::super::params::AskedList;
+use super::super::session::Managing;
+use super::context::{Context, Plans, Roles};
+use super::format::counted;
+use super::gates::plan_names;
+use super::mapping::Fields;
+use super::shell::{self, Tab};
+use crate::domain::{
+    Gate, GateDraft, GateId, GateOrigin, ManualRoles, Named, Preview, RoleId, ServerSettings,
+};
+use crate::merchants::Refusal;
+
+/// Names that are shown before the list has to be opened.
+const NAMES_SHOWN: usize = 12;
+
+pub(super) fn router() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/dashboard/{guild_id}/gates/preview", get(preview))
+        .route("/dashboard/{guild_id}/gates/save", post(save))
+}
+
+async fn preview(
+    State(site): State<Arc<Site>>,
+    managing: Managing,
+    AskedList(fields): AskedList<Fields>,
+) -> Response {
+    let shown = show(Arc::clone(&site), managing, fields).await;
+    shell::or_refusal(&site, shown)
+}
+
+async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Response, Failure> {
+    let context = Context::load(site, managing).await?;
+    let back = format!("{}?{}", context.path("gates/map"), fields.query());
+    let replaces = fields.replaces()?;
+    let draft = match fields.draft() {
+        Ok(draft) => draft,
+        Err(refusal) => return Ok(shell::refused(&context.site, &refusal.into(), &back)),
+    };
+    let (roles, plans) = tokio::join!(context.roles(), context.plans());
+    let shown = match context
+        .merchants()
+        .preview(&context.manager, &draft, replaces)
+        .await
+    {
+        Ok(shown) => Ok(shown),
+        // Nobody can be counted yet, and nobody loses a role before everything is read: the mapping can be saved.
+        Err(Refusal::NotRead(why)) => Err(why),
+        Err(refusal) => return Ok(shell::refused(&context.site, &refusal.into(), &back)),
+    };
+    let settings = context.merchants().settings(context.guild()).await?;
+    let inner = html! {
+        section.panel {
+            p.sentence { (sentence(&draft, &roles, &plans)) }
+            @match &shown {
+                Ok(shown) => (changes(shown, &roles)),
+                Err(why) => p { (why) " You can save the mapping now; members get their roles as soon as everything is read." },
+            }
+        }
+        form method="post" action=(context.path("gates/save")) {
+            @for (name, value) in fields.pairs() { input type="hidden" name=(name) value=(value); }
+            @if let Ok(shown) = &shown { (adoption(shown, settings)) }
+            div.row {
+                button.button.main type="submit" { "Save" }
+                a.button.quiet href=(back) { "Change something" }
+                a.button.quiet href=(Tab::Gates.path(context.guild())) { "Cancel" }
+            }
+        }
+    };
+    Ok(shell::page(&context, Tab::Gates, "Preview", &inner))
+}
+
+fn sentence(draft: &GateDraft, roles: &Roles, plans: &Plans) -> Markup {
+    let gate = Gate {
+        id: GateId(0),
+        guild: crate::domain::GuildId(0),
+        module: draft.module,
+        plans: draft.plans.clone(),
+        matching: draft.matching,
+        roles: draft.roles.clone(),
+        origin: GateOrigin::Dashboard,
+    };
+    html! {
+        strong { (plan_names(&gate, plans)) } " gives "
+        @for role in &draft.roles { (roles.label(*role)) " " }
+    }
+}
+
+/// "Gives Gold to 12 members", with their names.
+fn changes(preview: &Preview, roles: &Roles) -> Markup {
+    html! {
+        @if preview.grants.is_empty() && preview.revokes.is_empty() {
+            p { "Nobody's roles change now. Members get the role from their next payment or when they link their wallet." }
+        }
+        (by_role(&preview.grants, roles, "Gives", "to"))
+        (by_role(&preview.revokes, roles, "Takes", "from"))
+    }
+}
+
+fn by_role(changes: &[Named], roles: &Roles, verb: &str, preposition: &str) -> Markup {
+    let mut of_role = BTreeMap::<RoleId, Vec<&str>>::new();
+    for change in changes {
+        of_role.entry(change.role).or_default().push(&change.name);
+    }
+    html! {
+        @for (role, names) in &of_role {
+            p { (verb) " " (roles.label(*role)) " " (preposition) " " strong { (counted(names.len() as u64, "member")) } ":" }
+            @let (shown, rest) = names.split_at(names.len().min(NAMES_SHOWN));
+            ul.names { @for name in shown { li { (name) } } }
+            @if !rest.is_empty() {
+                details {
+                    summary { "and " (counted(rest.len() as u64, "more")) }
+                    ul.names { @for name in rest { li { (name) } } }
+                }
+            }
+        }
+    }
+}
+
+/// Who holds the roles already, and what shall become of that.
+fn adoption(preview: &Preview, settings: ServerSettings) -> Markup {
+    let holders = preview.holders;
+    let now = settings.manual_roles.unwrap_or_default();
+    let choice = |value: &'static str, is: ManualRoles, text: Markup| {
+        html! {
+            li { label {
+                input type="radio" name="manual_roles" value=(value) checked[now == is];
+                span { (text) }
+            } }
+        }
+    };
+    html! {
+        @if preview.held_already > 0 {
+            fieldset.panel {
+                legend { (counted(preview.held_already, "member")) " hold this role already" }
+                p {
+                    (counted(holders.paying, "member")) " paying, "
+                    (counted(holders.lapsed, "member")) " with a linked wallet and not paying, "
+                    (counted(holders.not_linked, "member")) " without a linked wallet."
+                }
+                @if let Some(why) = &preview.uncounted { p.fine { (why) } }
+                p { "What shall happen to roles that were given by hand? This holds for the whole server." }
+                ul.choices {
+                    (choice("adopt", ManualRoles::Adopt, html! { strong { "Adopt" } ": who pays keeps it, and loses it when the subscription ends. Others keep it." }))
+                    (choice("leave", ManualRoles::Leave, html! { strong { "Leave" } ": a role given by hand is never taken." }))
+                    (choice("claim", ManualRoles::Claim, html! {
+                        strong { "Claim" } ": only who pays may hold it. It is taken from the "
+                        (counted(holders.lapsed + holders.not_linked, "member")) " who do not pay."
+                    }))
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+struct Save {
+    #[serde(default)]
+    gate: String,
+    module: String,
+    #[serde(default)]
+    plan: Vec<String>,
+    #[serde(default, rename = "match")]
+    matching: String,
+    #[serde(default)]
+    role: Vec<String>,
+    manual_roles: Option<ManualRoles>,
+    /// Roles with dangerous permissions are meant: asked on a page of its own.
+    confirm: Option<String>,
+}
+
+async fn save(
+    State(site): State<Arc<Site>>,
+    managing: Managing,
+    Form(form): Form<Save>,
+) -> Response {
+    let manager = managing.0.clone();
+    let here = Tab::Gates.path(manager.guild);
+    let fields = Fields::new(form.gate, form.module, form.plan, form.matching, form.role);
+    let saved = put(
+        &site,
+        &manager,
+        &fields,
+        form.manual_roles,
+        form.confirm.is_some(),
+    )
+    .await;
+    match saved {
+        Ok(gate) => shell::done(&format!("{here}?done=saved#gate-{gate}")),
+        Err(refusal @ Refusal::Dangerous { .. }) => {
+            match Context::load(Arc::clone(&site), managing).await {
+                Ok(context) => ask_again(&context, &fields, form.manual_roles, &refusal),
+                Err(failure) => shell::refused(&site, &failure, &here),
+            }
+        }
+        Err(refusal) => shell::refused(&site, &refusal.into(), &here),
+    }
+}
+
+async fn put(
+    site: &Site,
+    manager: &crate::merchants::Manager,
+    fields: &Fields,
+    manual_roles: Option<ManualRoles>,
+    confirm: bool,
+) -> Result<GateId, Refusal> {
+    let merchants = &site.state.merchants;
+    let gate = merchants
+        .put_gate(manager, fields.draft()?, fields.replaces()?, confirm)
+        .await?;
+    if manual_roles.is_some() {
+        let settings = merchants.settings(manager.guild).await?;
+        if settings.manual_roles.unwrap_or_default() != manual_roles.unwrap_or_default() {
+            let settings = ServerSettings {
+                manual_roles,
+                ..settings
+            };
+            merchants.set_settings(manager, settings).await?;
+        }
+    }
+    Ok(gate)
+}
+
+fn ask_again(
+    context: &Context,
+    fields: &Fields,
+    manual_roles: Option<ManualRoles>,
+    refusal: &Refusal,
+) -> Response {
+    let manual_roles = match manual_roles {
+        None => None,
+        Some(ManualRoles::Adopt) => Some("adopt"),
+        Some(ManualRoles::Leave) => Some("leave"),
+        Some(ManualRoles::Claim) => Some("claim"),
+    };
+    let inner = html! {
+        section.panel.warn role="alert" { p { (refusal) } }
+        form method="post" action=(context.path("gates/save")) {
+            @for (name, value) in fields.pairs() { input type="hidden" name=(name) value=(value); }
+            @if let Some(choice) = manual_roles { input type="hidden" name="manual_roles" value=(choice); }
+            input type="hidden" name="confirm" value="1";
+            div.row {
+                button.button.danger type="submit" { "Yes, every subscriber shall have these permissions" }
+                a.button.main href={ (context.path("gates/map")) "?" (fields.query()) } { "Choose another role" }
+            }
+        }
+    };
+    let mut response = shell::page(context, Tab::Gates, "This role is powerful", &inner);
+    *response.status_mut() = axum::http::StatusCode::CONFLICT;
+    response
+}

@@ -1,0 +1,166 @@
+// Plays scenes on the merchant's pages in a real Chromium. Its one argument is JSON:
+//   { browser, scene, dashboard, server, visitor, visitorId, serverName, rpc, account, shots }
+// It prints one line of JSON with what was seen, or fails with what went wrong.
+import { asked, browser, freshPage, look, play, problems } from './stage.mjs'
+import { installWallets, metal } from './wallets.mjs'
+
+const page = await freshPage()
+let clicks = 0
+
+/** Everything that a person clicks goes through here. */
+async function click (role, name, on = page) {
+  clicks++
+  await on.getByRole(role, { name }).first().click()
+}
+
+const shows = (text) => page.getByText(text).first().waitFor()
+const heading = (name) => page.getByRole('heading', { name, level: 1 }).waitFor()
+
+async function signIn (on = page) {
+  await on.goto(`${asked.dashboard}`)
+  await on.getByRole('link', { name: 'Sign in with Discord' }).click()
+  await on.getByRole('button', { name: asked.visitor, exact: true }).click()
+  await on.waitForURL(asked.dashboard)
+}
+
+async function rpc (method, params = []) {
+  const answer = await fetch(asked.rpc, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
+  })
+  return (await answer.json()).result
+}
+
+await play({
+  /** From the first page to a mapping that was tried, as a merchant who sees this for the first time. */
+  async merchant () {
+    await installWallets(page, [metal()])
+    const started = Date.now()
+    await page.goto(asked.dashboard)
+    await look(page, '1-first')
+    await click('link', 'Add to your Discord server')
+    await click('button', asked.visitor)
+    await click('button', asked.serverName)
+    await page.waitForURL(asked.server)
+    await page.getByRole('button', { name: 'Sign with Metal Wallet' }).waitFor()
+    await look(page, '2-connected')
+    await click('button', 'Sign with Metal Wallet')
+    await shows('Your wallet is connected.')
+    await look(page, '3-plans')
+    await click('button', /^Create the role/)
+    await heading('Preview')
+    await look(page, '4-preview')
+    await click('button', 'Save')
+    await shows('Saved.')
+    await look(page, '5-mapped')
+    await click('button', 'Test on me')
+    await shows('It works.')
+    await look(page, '6-tested')
+    return { clicks, milliseconds: Date.now() - started }
+  },
+
+  /** Every page of a server that has much to show. */
+  async pages () {
+    await signIn()
+    await look(page, '1-servers')
+    await page.goto(asked.server)
+    await heading('Status')
+    await page.getByText('The numbers').first().click()
+    await look(page, '2-status')
+    await page.getByRole('link', { name: 'Plans and roles' }).click()
+    await heading('Plans and roles')
+    await look(page, '3-gates')
+    await page.getByRole('link', { name: 'Change' }).first().click()
+    await heading('Change a mapping')
+    await page.getByText('Roles that the bot cannot give').click()
+    await look(page, '4-map')
+    await page.getByRole('button', { name: 'Preview' }).click()
+    await heading('Preview')
+    await look(page, '5-preview')
+    await page.goto(`${asked.server}/gates`)
+    await page.getByRole('link', { name: 'Remove' }).first().click()
+    await heading('Remove a mapping')
+    await look(page, '6-remove')
+    await page.getByRole('link', { name: 'Members' }).click()
+    await heading('Members')
+    const rows = await page.getByRole('row').count()
+    await look(page, '7-members')
+    await page.getByRole('link', { name: 'Next page' }).click()
+    await page.getByLabel('State').selectOption('not_linked')
+    await page.getByRole('button', { name: 'Search' }).click()
+    await shows('Wallet not linked')
+    const filtered = await page.getByRole('row').count()
+    await look(page, '8-filtered')
+    await page.getByRole('link', { name: 'Journal' }).click()
+    await heading('Journal')
+    await look(page, '9-journal')
+    await page.getByRole('link', { name: 'Settings' }).click()
+    await heading('Settings')
+    await look(page, '10-settings')
+    await page.getByRole('group', { name: 'What happens when a member cancels?' }).getByLabel(/^Keep the role until/).check()
+    await page.getByRole('button', { name: 'Save the settings' }).click()
+    await shows('Saved. The new settings apply from now on.')
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.goto(asked.dashboard)
+    await page.getByRole('link', { name: 'Add to your Discord server' }).waitFor()
+    return { rows, filtered }
+  },
+
+  /** What changes is shown while the page is open, without a reload. */
+  async live () {
+    await signIn()
+    await page.goto(asked.server)
+    const block = page.locator('#live dd').nth(1)
+    const before = await block.innerText()
+    await page.evaluate(() => { window.notReloaded = true })
+    await page.waitForFunction(() => performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/events')) || true)
+    // The stream is open once its first event came; blocks after that are news.
+    const mining = setInterval(() => rpc('evm_mine'), 500)
+    try {
+      await page.waitForFunction((old) => document.querySelectorAll('#live dd')[1].innerText !== old, before, { timeout: 40_000 })
+    } finally {
+      clearInterval(mining)
+    }
+    return { before, after: await block.innerText(), kept: await page.evaluate(() => window.notReloaded === true) }
+  },
+
+  /** The keyboard alone, from the first link to the last field of a form. */
+  async keyboard () {
+    await signIn()
+    await page.goto(`${asked.server}/gates`)
+    await page.keyboard.press('Tab')
+    const first = await page.evaluate(() => document.activeElement.textContent)
+    await page.keyboard.press('Enter')
+    const seen = []
+    for (let step = 0; step < 40; step++) {
+      await page.keyboard.press('Tab')
+      const at = await page.evaluate(() => {
+        const element = document.activeElement
+        const { outlineStyle, outlineWidth } = getComputedStyle(element)
+        return { text: (element.textContent || element.name).trim(), visible: outlineStyle !== 'none' && outlineWidth !== '0px' || element.tagName === 'BODY' }
+      })
+      if (!at.visible) problems.push(`the focus on "${at.text}" is not seen`)
+      seen.push(at.text)
+    }
+    return { first, seen }
+  },
+
+  /** Without script: the same pages, the same forms. */
+  async noscript () {
+    const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 800, height: 900 } })
+    const plain = await context.newPage()
+    plain.setDefaultTimeout(20_000)
+    await signIn(plain)
+    await plain.goto(`${asked.server}/gates`)
+    await click('button', /^Create the role/, plain)
+    await click('button', 'Save', plain)
+    await plain.getByText('Saved.').first().waitFor()
+    await click('button', 'Test on me', plain)
+    await plain.getByText('It works.').waitFor()
+    await plain.getByRole('link', { name: 'Back to plans and roles' }).click()
+    await click('button', 'Undo the last change', plain)
+    await plain.getByText('The last change was taken back.').waitFor()
+    return { clicks }
+  }
+}, page)

@@ -1,0 +1,5 @@
+//! `/api/v1`, as scripts drive it.
+
+mod isolation;
+mod merchant;
+mod stream;

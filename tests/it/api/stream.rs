@@ -1,0 +1,59 @@
+//! The status as server-sent events.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::support::shop::{DEADLINE, Shop};
+use crate::verify::visitor::Browser;
+
+/// The lines of a stream of events, until it ends.
+async fn open(browser: &mut Browser, path: &str) -> impl Stream<Item = String> + Unpin + use<> {
+    let request = browser
+        .request_with(reqwest::Method::GET, path)
+        .header("accept", "text/event-stream");
+    let answer = browser.send(request).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    assert_eq!(answer.headers()["x-accel-buffering"], "no");
+    let chunks = answer.bytes_stream().map(|chunk| {
+        let chunk = chunk.unwrap_or_default();
+        String::from_utf8(chunk.to_vec()).unwrap()
+    });
+    Box::pin(chunks)
+}
+
+/// The next event's status.
+async fn next(events: &mut (impl Stream<Item = String> + Unpin)) -> Value {
+    let event = async {
+        loop {
+            let text = events.next().await.expect("the stream goes on");
+            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
+    };
+    timeout(DEADLINE, event).await.expect("an event comes")
+}
+
+#[tokio::test]
+async fn a_snapshot_comes_first_then_what_changes_and_the_stop_ends_the_stream_at_once() {
+    let shop = Shop::open().await;
+    let mut browser = shop.merchant().await;
+    let mut events = open(&mut browser, &shop.path("/events")).await;
+    let first = next(&mut events).await;
+    let block = first["chain"]["confirmed"].as_u64().unwrap();
+    assert_eq!(first["discord"]["connected"], true);
+    shop.chain.mine(3).await.unwrap();
+    let mut seen = first;
+    while seen["chain"]["confirmed"].as_u64().unwrap() < block + 3 {
+        seen = next(&mut events).await;
+    }
+    shop.stop.cancel();
+    let ended = async { while events.next().await.is_some() {} };
+    timeout(Duration::from_secs(20), ended)
+        .await
+        .expect("the stop ends it");
+}

@@ -1,0 +1,4 @@
+//! The merchant's pages.
+
+mod browser;
+mod forms;

@@ -1,0 +1,195 @@
+//! The pages without script: what a browser sends, and where it ends.
+
+use alloy::primitives::Address;
+use reqwest::Method;
+
+use crate::support::shop::Shop;
+use crate::verify::visitor::{Browser, location, sign};
+
+/// A page's text; every page is drawn whole and with forms that may post to us alone.
+async fn page(browser: &mut Browser, path: &str) -> String {
+    let answer = browser.get(path).await;
+    let status = answer.status();
+    let policy = answer.headers()["content-security-policy"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let text = answer.text().await.unwrap();
+    assert_eq!(status, 200, "{path}: {text}");
+    assert!(policy.contains("form-action 'self'"), "{path}: {policy}");
+    assert!(
+        !text.contains("style=\"") && !text.contains("<style"),
+        "{path}"
+    );
+    text
+}
+
+/// Posts a form as a browser does.
+async fn post(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> reqwest::Response {
+    let origin = browser.base.origin().ascii_serialization();
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
+    let request = browser
+        .request_with(Method::POST, path)
+        .header("accept", "text/html")
+        .header("origin", origin)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body);
+    browser.send(request).await
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_in_one_sentence_what_this_is_and_where_to_begin() {
+    let shop = Shop::open().await;
+    let mut browser = Browser::new(&shop.url);
+    let text = page(&mut browser, "/dashboard").await;
+    assert!(
+        text.contains("href=\"/connect\"") && text.contains("Add to your Discord server"),
+        "{text}"
+    );
+    assert!(!text.contains("Café Club"));
+}
+
+#[tokio::test]
+async fn a_merchant_maps_a_plan_by_forms_alone() {
+    let shop = Shop::open().await;
+    let mut browser = shop.signed_in(shop.merchant).await;
+    let away = browser
+        .get(&format!("/connect?guild_id={}", shop.guild))
+        .await;
+    let back = browser.visit_discord(&location(&away), shop.merchant).await;
+    let home = location(&browser.get(&back).await);
+    let text = page(&mut browser, &home).await;
+    assert!(
+        text.contains("connect the wallet that owns your plans"),
+        "{text}"
+    );
+    // The wallet, by a signature that is pasted.
+    let key = &shop.merchant_key;
+    let address = key.address().to_string();
+    let next = format!("/dashboard/{}/gates", shop.guild);
+    let shown = post(
+        &mut browser,
+        "/dashboard/wallet/challenge",
+        &[("address", &address), ("next", &next)],
+    )
+    .await;
+    let shown = shown.text().await.unwrap();
+    let message = shown
+        .split_once("readonly>")
+        .unwrap()
+        .1
+        .split_once("</textarea>")
+        .unwrap()
+        .0;
+    let message = message.replace("&#39;", "'").replace("&amp;", "&");
+    let signature = format!("0x{}", hex::encode(sign(key, &message)));
+    let sent = message.replace('\n', "\r\n");
+    let fields = [
+        ("message", sent.as_str()),
+        ("signature", &signature),
+        ("next", &next),
+    ];
+    let done = post(&mut browser, "/dashboard/wallet/signature", &fields).await;
+    assert_eq!(done.status(), 303);
+    let text = page(&mut browser, &location(&done)).await;
+    assert!(
+        text.contains("Your wallet is connected.") && text.contains("Create the role"),
+        "{text}"
+    );
+    // The plan, by a role that is made for it.
+    let (module, plan) = (shop.module.to_string(), shop.plan.to_string());
+    let fields = [("name", "Gold Club"), ("module", &module), ("plan", &plan)];
+    let made = post(&mut browser, &format!("{next}/role"), &fields).await;
+    assert_eq!(made.status(), 303);
+    let preview = location(&made);
+    let text = page(&mut browser, &preview).await;
+    assert!(
+        text.contains("Gold Club") && text.contains("Save"),
+        "{text}"
+    );
+    let role = preview.split_once("role=").unwrap().1.to_owned();
+    let fields = [
+        ("module", module.as_str()),
+        ("plan", &plan),
+        ("role", &role),
+    ];
+    let saved = post(&mut browser, &format!("{next}/save"), &fields).await;
+    assert_eq!(saved.status(), 303);
+    let text = page(&mut browser, &location(&saved)).await;
+    assert!(
+        text.contains("In force") && text.contains("Gold Club"),
+        "{text}"
+    );
+    let gate = shop.store.gates().unwrap()[0].id;
+    let tested = post(&mut browser, &format!("{next}/{gate}/test"), &[]).await;
+    let text = tested.text().await.unwrap();
+    assert!(text.contains("It works."), "{text}");
+    // What happened is told on every page.
+    let ada = shop.subscriber("ada").await;
+    shop.until(ada, role.parse().unwrap(), true).await;
+    let server = format!("/dashboard/{}", shop.guild);
+    for (path, part) in [
+        (server.clone(), "Everything works."),
+        (format!("{server}/members"), "ada"),
+        (format!("{server}/journal"), "made the role Gold Club"),
+        (
+            format!("{server}/settings"),
+            "What happens when a member cancels?",
+        ),
+        ("/dashboard".to_owned(), "Works"),
+    ] {
+        let text = page(&mut browser, &path).await;
+        assert!(text.contains(part), "{path}: {text}");
+    }
+    let removed = post(&mut browser, &format!("{next}/{gate}/delete"), &[]).await;
+    assert!(location(&removed).ends_with("?done=deleted"));
+    shop.until(ada, role.parse().unwrap(), false).await;
+    let undone = post(&mut browser, &format!("{server}/undo"), &[]).await;
+    assert!(location(&undone).ends_with("?done=undone"));
+    shop.until(ada, role.parse().unwrap(), true).await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_on_a_page_with_a_way_back() {
+    let shop = Shop::open().await;
+    let mut browser = shop.merchant().await;
+    let gates = format!("/dashboard/{}/gates", shop.guild);
+    let none = Address::repeat_byte(0x11).to_string();
+    let answer = browser.get(&format!("{gates}/map?module={none}")).await;
+    assert_eq!(answer.status(), 422);
+    let answer = post(&mut browser, &format!("{gates}/save"), &[("module", &none)]).await;
+    assert_eq!(answer.status(), 422);
+    let text = answer.text().await.unwrap();
+    assert!(
+        text.contains("This was not done") && text.contains(&gates),
+        "{text}"
+    );
+    let server = format!("/dashboard/{}", shop.guild);
+    let fields = [("expiry_leeway", "soon"), ("cancelled", "revoke")];
+    let answer = post(&mut browser, &format!("{server}/settings"), &fields).await;
+    assert_eq!(answer.status(), 422);
+    let fields = [
+        ("cancelled", "keep_until_expiry"),
+        ("member_notices", "yes"),
+    ];
+    let answer = post(&mut browser, &format!("{server}/settings"), &fields).await;
+    assert!(location(&answer).ends_with("?done=settings"));
+    let text = page(&mut browser, &location(&answer)).await;
+    assert!(
+        text.contains("value=\"keep_until_expiry\" checked"),
+        "{text}"
+    );
+    // Without the tick nothing is disconnected.
+    let answer = post(
+        &mut browser,
+        &format!("{server}/disconnect"),
+        &[("remove_roles", "no"), ("sure", "")],
+    )
+    .await;
+    assert!(location(&answer).ends_with("/settings"));
+    let fields = [("remove_roles", "no"), ("sure", "yes")];
+    let answer = post(&mut browser, &format!("{server}/disconnect"), &fields).await;
+    assert!(location(&answer).ends_with("?done=disconnected"));
+}
