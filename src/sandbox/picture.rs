@@ -91,10 +91,11 @@ impl Painter {
     async fn merchant(&mut self, world: &World) -> anyhow::Result<Merchant> {
         let service = world.public_url().to_string();
         let store = world.store.clone();
-        let club = world.club;
-        let mapped = tokio::task::spawn_blocking(move || {
-            let gates = store.gates()?;
-            anyhow::Ok(gates.into_iter().any(|gate| gate.guild == club))
+        let (club, merchant) = (world.club, world.merchant);
+        let (wallet, mapped) = tokio::task::spawn_blocking(move || {
+            let wallet = store.merchant_wallet(merchant)?.is_some();
+            let mapped = store.gates()?.into_iter().any(|gate| gate.guild == club);
+            anyhow::Ok((wallet, mapped))
         })
         .await??;
         self.given |= world.discord.bot_gave_in(club);
@@ -102,7 +103,7 @@ impl Painter {
             name: world.discord.user_name(world.merchant),
             server: world.discord.guild_name(club).unwrap_or_default(),
             bot_is_there: world.discord.bot_role(club).is_some(),
-            wallet: mapped,
+            wallet,
             mapped,
             given: self.given,
             open: format!("{service}sandbox/as/{}?to={{}}", world.merchant),

@@ -66,6 +66,42 @@ const scenes = {
     return { given, receipt }
   },
 
+  /** From the first page to a plan that opens a role in a server of one's own, and a member who gets it. */
+  async merchant () {
+    await page.goto(new URL('/merchant', asked.sandbox).href)
+    await now('Connect your server')
+    await look(page, '1-start')
+    const started = Date.now()
+    let clicks = 0
+    const click = async (on, role, name) => {
+      clicks++
+      await on.getByRole(role, { name }).first().click()
+    }
+    clicks++
+    const shop = await opened(step.getByRole('link', { name: 'Connect a server' }))
+    await click(shop, 'button', "Mona's Club")
+    await now('Prove that the plans are yours')
+    await click(shop, 'button', /^Sign with Sandbox wallet of mona/)
+    await now('Let the plan open a role')
+    await click(shop, 'button', /^Create the role/)
+    await shop.getByRole('heading', { name: 'Preview', level: 1 }).waitFor()
+    await click(shop, 'button', 'Save')
+    await now('See that it works')
+    await click(shop, 'button', 'Test on me')
+    await shop.getByText('It works.').first().waitFor()
+    const milliseconds = Date.now() - started
+    await look(page, '2-mapped')
+    await step.getByRole('link', { name: 'Be a member' }).click()
+    await page.locator('.member').first().getByRole('button', { name: 'Link without signing' }).click()
+    await page.locator('.member').first().getByRole('button', { name: 'Subscribe' }).click()
+    await page.locator('.member').first().getByRole('button', { name: 'Pay', exact: true }).click()
+    await page.locator('#log .granted').filter({ hasText: "in Mona's Club" }).filter({ hasText: 'ada' }).waitFor()
+    await page.getByRole('link', { name: 'Be the merchant' }).click()
+    await page.getByText('That was all of it').waitFor()
+    await look(page, '3-over')
+    return { clicks, milliseconds }
+  },
+
   /** Somebody who types a command finds its options in lists; the focus is never lost; a stop is told. */
   async hands () {
     await page.goto(new URL('/member', asked.sandbox).href)
