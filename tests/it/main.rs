@@ -28,5 +28,6 @@ mod other_nodes;
 mod promise;
 mod reorg;
 mod rights;
+mod sandbox;
 mod support;
 mod verify;
