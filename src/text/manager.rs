@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{about, chain_note, count, moment, plain, unreadable};
 use super::grant;
-use super::plan::{PlanRows, plan_name};
+use super::plan::{PlanRows, is_named, plan_name};
 use crate::domain::{
     Approved, ChainStatus, Gate, GateMatch, GateOrigin, Grant, HeldBack, MembersIntent,
     ReadingState, RoleId, ServerStatus, SyncOutcome, UserId, Wallet,
@@ -166,7 +166,7 @@ fn rule(gate: &Gate, known: &PlanRows) -> String {
     let plans: Vec<_> = gate
         .plans
         .iter()
-        .map(|plan| match known.contains_key(&(gate.module, *plan)) {
+        .map(|plan| match is_named(gate.module, *plan, known) {
             true => format!("{} (plan {plan})", plan_name(gate.module, *plan, known)),
             false => format!("plan {plan}"),
         })

@@ -26,6 +26,12 @@ pub(crate) fn plan_name(module: ModuleAddress, plan: PlanId, rows: &PlanRows) ->
         .map_or_else(|| format!("plan {plan}"), |row| plain(&row.name))
 }
 
+/// Whether the plan has a name of its own.
+pub(crate) fn is_named(module: ModuleAddress, plan: PlanId, rows: &PlanRows) -> bool {
+    let row = rows.get(&(module, plan));
+    row.is_some_and(|row| row.name != format!("Plan {plan}"))
+}
+
 /// What a plan costs and how often.
 pub(crate) fn terms(row: &PlanRow) -> String {
     format!("{} {}", amount(row), every(row.interval))

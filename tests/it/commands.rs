@@ -5,12 +5,15 @@ mod approve;
 mod bot;
 mod busy;
 mod direct;
+mod grant;
 mod log;
 mod manager;
 mod member;
+mod menu;
 mod moved;
 mod privacy;
 mod registration;
+mod setup;
 mod status;
 
 use std::collections::BTreeSet;
@@ -315,6 +318,15 @@ impl Story {
         self.bot.stop.cancel();
         let ended = self.bot.connection.take().unwrap().await;
         ended.unwrap().unwrap();
+        self.start_with(adapt).await;
+    }
+
+    /// The program begins again after its stop.
+    async fn start_again(&mut self) {
+        self.start_with(|_| {}).await;
+    }
+
+    async fn start_with(&mut self, adapt: impl FnOnce(&mut Services)) {
         self.bot = start(
             &self.local,
             &self.store,

@@ -186,7 +186,12 @@ async fn members_are_not_offered_managers_commands_and_are_refused_if_a_server_o
     assert!(put.status().is_success(), "{}", put.text().await.unwrap());
     let member = [("member", json!(story.user.to_string()))];
     let both = [member[0].clone(), ("role", json!(story.paid.to_string()))];
-    let asked: [(&str, &[_]); 7] = [
+    let mut given = both.to_vec();
+    given.push(("days", json!(7)));
+    given.push(("reason", json!("thanks")));
+    let asked: [(&str, &[_]); 9] = [
+        ("amser setup", &[]),
+        ("amser grant", &given),
         ("amser gates", &[]),
         ("amser approve", &both[1..]),
         ("amser check", &[]),

@@ -123,6 +123,7 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         "ended_links",
         "seen_in",
         "acts",
+        "given_for_a_time",
         "roles",
         "journal",
     ] {

@@ -1,0 +1,166 @@
+//! `/amser setup` over the whole service and a real chain: a form, a preview, a gate.
+
+use amser_roles::domain::{GuildId, PlanId, RoleId, Timestamp, UserId, Wallet};
+use amser_roles::sandbox::chain::wallet;
+use amser_roles::sandbox::discord::{Form, NewRole, NoReply, Reply};
+use amser_roles::store::MerchantWallet;
+use serenity::model::Permissions;
+
+use super::DEADLINE;
+use crate::support::scene::TERMS;
+use crate::support::stage::Stage;
+
+const SET_UP: &str = "Set it up";
+
+/// The server's owner, who has not shown a wallet yet.
+fn owner(stage: &Stage) -> UserId {
+    stage.discord.owner(stage.guild).unwrap()
+}
+
+fn show_wallet(stage: &Stage, user: UserId) {
+    let shown = MerchantWallet {
+        wallet: Wallet(wallet("merchant").address()),
+        at: Timestamp(1),
+        message: "the signed text".to_owned(),
+        signature: vec![0xab; 65],
+    };
+    stage.store.set_merchant_wallet(user, &shown).unwrap();
+}
+
+async fn run(stage: &Stage, user: UserId) -> Result<Reply, NoReply> {
+    let guild: GuildId = stage.guild;
+    stage
+        .discord
+        .run_command(guild, user, "amser setup", &[])
+        .await
+}
+
+/// Asks until a form with this plan comes: its plans are read from the chain first. Also the choice of that plan.
+async fn form(stage: &Stage, plan: PlanId) -> (Form, String) {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let answer = run(stage, owner(stage)).await;
+        if let Err(NoReply::Form(form)) = &answer {
+            let options = &form.labels[0]["component"]["options"];
+            let name = format!("Plan {plan}");
+            let mut options = options.as_array().unwrap().iter();
+            if let Some(option) = options.find(|option| option["label"] == name.as_str()) {
+                let value = option["value"].as_str().unwrap().to_owned();
+                return ((**form).clone(), value);
+            }
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{answer:?}");
+    }
+}
+
+async fn submit(stage: &Stage, form: &Form, plan: &str, role: Option<RoleId>) -> Reply {
+    let role = role.map(|role| role.to_string());
+    let roles: Vec<_> = role.iter().map(String::as_str).collect();
+    let given: [(&str, &[&str]); 2] = [("plan", &[plan]), ("role", &roles)];
+    let owner = owner(stage);
+    let sent = stage.discord.submit_form(stage.guild, owner, form, &given);
+    let reply = sent.await.unwrap();
+    assert!(reply.message.ephemeral, "{reply:?}");
+    reply
+}
+
+async fn press(stage: &Stage, user: UserId, reply: &Reply, label: &str) -> Reply {
+    let mut buttons = reply.message.buttons.iter();
+    let button = buttons.find(|button| button.label == label);
+    let id = button.unwrap().custom_id.as_deref().unwrap();
+    let pressed = stage
+        .discord
+        .click_button(stage.guild, user, reply.message.id, id);
+    pressed.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_maps_a_plan_to_a_new_role_without_leaving_discord() {
+    let stage = Stage::open().await;
+    let owner = owner(&stage);
+    let reply = run(&stage, owner).await.unwrap();
+    let page = format!("<http://127.0.0.1:1/dashboard/{}>", stage.guild);
+    assert!(reply.text().contains(&page), "{reply:?}");
+
+    show_wallet(&stage, owner);
+    let plan = stage.chain.create_plan(stage.module, TERMS).await.unwrap();
+    let ada = stage.join("ada").await;
+    stage.pay_for(ada, stage.module, plan).await;
+    stage.barrier().await;
+    let (form, choice) = form(&stage, PlanId(plan)).await;
+    assert_eq!(form.title, "Give a role to subscribers");
+    let before = stage.store.gates().unwrap().len();
+    let preview = submit(&stage, &form, &choice, None).await;
+    let told = preview.text();
+    assert!(
+        told.contains(&format!("a new role **Plan {plan}**.")),
+        "{told}"
+    );
+    assert!(told.contains("Now it goes to 1 member."), "{told}");
+    assert!(told.contains("Gets it: ada."), "{told}");
+    assert_eq!(
+        stage.store.gates().unwrap().len(),
+        before,
+        "nothing is made"
+    );
+
+    let stranger = stage.newcomer("stranger");
+    let refused = press(&stage, stranger.user, &preview, SET_UP).await;
+    assert!(refused.text().contains("Manage Server"), "{refused:?}");
+    let done = press(&stage, owner, &preview, SET_UP).await;
+    assert!(done.text().starts_with("Done."), "{done:?}");
+    let gates = stage.store.gates().unwrap();
+    let made = gates.iter().find(|gate| gate.plans.contains(&PlanId(plan)));
+    let role = *made.unwrap().roles.first().unwrap();
+    stage.until(ada, stage.guild, role, true).await;
+    let again = press(&stage, owner, &preview, SET_UP).await;
+    let already = format!("gives <@&{role}> already");
+    assert!(again.text().contains(&already), "{again:?}");
+    assert_eq!(stage.store.gates().unwrap(), gates);
+    let closed = stage.discord.submit_form(stage.guild, owner, &form, &[]);
+    assert!(matches!(closed.await, Err(NoReply::NotOffered(_))));
+    stage.assert_no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dangerous_role_is_asked_about_twice_and_one_that_cannot_be_given_is_refused() {
+    let stage = Stage::open().await;
+    let owner = owner(&stage);
+    show_wallet(&stage, owner);
+    let plan = stage.chain.create_plan(stage.module, TERMS).await.unwrap();
+    stage.barrier().await;
+    let role = |name: &str, permissions| {
+        let new = NewRole {
+            permissions,
+            ..NewRole::named(name)
+        };
+        stage.discord.add_role_with(stage.guild, new).unwrap()
+    };
+    let sheriff = role("Sheriff", Permissions::KICK_MEMBERS);
+    let (first, choice) = form(&stage, PlanId(plan)).await;
+    let preview = submit(&stage, &first, &choice, Some(sheriff)).await;
+    let told = preview.text();
+    assert!(told.contains(&format!("get <@&{sheriff}>.")), "{told}");
+    let question = press(&stage, owner, &preview, SET_UP).await;
+    let told = question.text();
+    assert!(
+        told.contains("\"Sheriff\" carries \"Kick Members\""),
+        "{told}"
+    );
+    let has_gate = |role| {
+        let gates = stage.store.gates().unwrap();
+        gates.iter().any(|gate| gate.roles.contains(&role))
+    };
+    assert!(!has_gate(sheriff));
+    let sure = "Give subscribers these permissions";
+    let done = press(&stage, owner, &question, sure).await;
+    assert!(done.text().starts_with("Done."), "{done:?}");
+    assert!(has_gate(sheriff));
+
+    let bot_role = stage.discord.bot_role(stage.guild).unwrap();
+    let (second, choice) = form(&stage, PlanId(plan)).await;
+    let refused = submit(&stage, &second, &choice, Some(bot_role)).await;
+    assert!(refused.text().contains("can't give"), "{refused:?}");
+    assert_eq!(refused.message.buttons, []);
+    stage.assert_no_violations();
+}
