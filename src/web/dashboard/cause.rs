@@ -38,21 +38,17 @@ pub(in crate::web) fn sentence(cause: &Cause) -> String {
         Cause::WalletMoved => "the wallet was linked to another Discord account".to_owned(),
         Cause::Forgotten => "the member asked to be forgotten".to_owned(),
         Cause::ManagerAct => "a manager removed or took back the mapping of this role".to_owned(),
+        Cause::Granted { until, .. } => format!("a manager gave it until {}", day(*until)),
+        Cause::GrantEnded { at, .. } => {
+            format!("the time for which a manager gave it ended on {}", day(*at))
+        }
         Cause::GateRemoved => "the mapping of this role was changed or removed".to_owned(),
     }
 }
 
 /// The transaction that a cause stands on, if it stands on one.
 pub(in crate::web) fn transaction(cause: &Cause) -> Option<B256> {
-    match cause {
-        Cause::Paid { mark, .. }
-        | Cause::Resumed { mark, .. }
-        | Cause::PaymentFailed { mark, .. }
-        | Cause::Paused { mark, .. }
-        | Cause::Cancelled { mark, .. }
-        | Cause::Blocked { mark, .. } => Some(mark.transaction),
-        _ => None,
-    }
+    cause.mark().map(|mark| mark.transaction)
 }
 
 fn day(at: Timestamp) -> String {
