@@ -16,7 +16,8 @@ pub(crate) use command::{
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
 pub(crate) use grant::{
-    cannot_give, grant_above_you, grant_dangerous, grant_ended, granted, no_grant, not_a_member,
+    cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
+    no_such_role, not_a_member,
 };
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,

@@ -76,6 +76,20 @@ pub(crate) fn cannot_give(why: &str) -> String {
     format!("I can't give this role. {}", plain(why))
 }
 
+/// The role is gone.
+pub(crate) fn no_such_role(role: &str) -> String {
+    format!("This server has no role **{}** any more.", plain(role))
+}
+
+/// Beneath `/status`: what the member was given. With each the names of the role and of its server.
+pub(crate) fn given_to_you(grants: &[(Grant, String, String)]) -> Vec<String> {
+    let lines = grants.iter().map(|(grant, role, guild)| {
+        let (role, guild) = (plain(role), plain(guild));
+        format!("**{role}** in **{guild}** is given to you for a time, {}", terms(grant))
+    });
+    lines.collect()
+}
+
 /// Beneath `/amser gates`: what is given for a time.
 pub(crate) fn grants(grants: &[Grant]) -> Vec<String> {
     if grants.is_empty() {
