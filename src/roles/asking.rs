@@ -60,6 +60,13 @@ impl Confirming {
         here.any(|(_, _, awaited)| *awaited == role)
     }
 
+    /// How many removals in the server wait because no node could say; `None` while a node is still to answer.
+    pub(super) fn unconfirmed(&self, guild: GuildId) -> Option<usize> {
+        let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
+        let here = self.awaited.range((guild, UserId(0), RoleId(0))..=last);
+        Some(here.count()).filter(|count| *count == 0 || self.unanswered > 0)
+    }
+
     /// What was confirmed does not hold any more: away from the tip there may have been payments that are not read yet.
     pub(super) fn forget_confirmed(&mut self) {
         self.confirmed.clear();
