@@ -28,13 +28,15 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open(roles: &[&str]) -> Self {
-        Self::on(Stage::open().await, roles).await
+        Self::on(Box::pin(Stage::open()).await, roles).await
     }
 
     pub(crate) async fn on(stage: Stage, roles: &[&str]) -> Self {
         let (guild, roles) = new_guild(&stage.discord, "Shop", roles);
         let owner = stage.discord.owner(guild).unwrap();
         let merchants = stage.merchants().await;
+        // The chain is followed, so that contracts can be asked.
+        stage.barrier().await;
         let own = Wallet(wallet("merchant").address());
         let proof = (String::new(), Vec::new());
         let modules = merchants.set_wallet(owner, own, proof).await.unwrap();

@@ -3,7 +3,8 @@
 use alloy::primitives::U256;
 use amser_roles::domain::{GateDraft, GateId, GuildId, RoleId, UserId};
 use amser_roles::merchants::Refusal;
-use amser_roles::sandbox::discord::{NewRole, Permissions};
+use amser_roles::sandbox::discord::NewRole;
+use serenity::model::Permissions;
 
 use super::{Shop, draft};
 use crate::support::scene::new_module;
@@ -29,11 +30,11 @@ async fn only_plans_of_ones_own_module_and_roles_that_can_be_given_make_a_gate()
     let plan = shop.stage.plan;
     let refused = refusal(&shop, shop.draft(plan, &[])).await;
     assert!(matches!(refused, Refusal::Invalid(_)), "{refused:?}");
-    let above = shop
-        .stage
-        .discord
-        .add_role(shop.guild, "Above the bot")
-        .unwrap();
+    let discord = &shop.stage.discord;
+    let above = discord.add_role(shop.guild, "Above the bot").unwrap();
+    let bot = discord.bot_role(shop.guild).unwrap();
+    let order = [gold[0], bot, above];
+    discord.set_role_order(shop.guild, &order).unwrap();
     for bad in [above, RoleId(4), RoleId(shop.guild.0)] {
         let refused = refusal(&shop, shop.draft(plan, &[bad])).await;
         assert!(
@@ -90,14 +91,10 @@ fn staff(shop: &Shop, name: &str, permissions: Permissions, below: bool) -> User
     };
     let role = discord.add_role_with(shop.guild, new).unwrap();
     let bot = discord.bot_role(shop.guild).unwrap();
-    let mut order = vec![role];
-    match below {
-        true => order.extend(&shop.roles),
-        false => order
-            .splice(0..0, shop.roles.iter().copied())
-            .for_each(drop),
-    }
-    order.push(bot);
+    let order = match below {
+        true => [role, shop.roles[0], bot],
+        false => [shop.roles[0], role, bot],
+    };
     discord.set_role_order(shop.guild, &order).unwrap();
     let user = discord.add_user(name);
     discord.add_member(shop.guild, user).unwrap();
