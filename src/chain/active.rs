@@ -185,7 +185,9 @@ impl Endpoint {
         if let Some(node) = known {
             return Ok(node);
         }
-        let node = Arc::new(Node::connect(&self.url, chain_id, PATIENCE).await?);
+        // Boxed, because the state of a connection in the making is large and would be part of every future that asks.
+        let connected = Box::pin(Node::connect(&self.url, chain_id, PATIENCE));
+        let node = Arc::new(connected.await?);
         *lock(&self.node) = Some(Arc::clone(&node));
         Ok(node)
     }
