@@ -7,8 +7,8 @@ use super::pending;
 use super::running::{Asked, Commands, Data};
 use crate::clock::machine_time;
 use crate::domain::{
-    Gate, GateStanding, Grant, GuildId, MemberStanding, Question, ReadingState, RoleId, RoleStanding,
-    UserId,
+    Gate, GateStanding, Grant, GuildId, MemberStanding, Question, ReadingState, RoleId,
+    RoleStanding, UserId,
 };
 use crate::text;
 
@@ -114,6 +114,7 @@ pub(super) async fn status(
     let pending = commands
         .with_store(move |store| pending::of(store, &wallets, &news, confirmations))
         .await?;
+    let given = commands.given_to(user).await?;
     let guild_name = |guild| commands.discord.guild_name(guild);
     let queue_wait = |guild| {
         let status = commands.services.discord.borrow();
@@ -130,6 +131,6 @@ pub(super) async fn status(
         checkout_url: &commands.services.checkout_url,
     };
     let mut lines = vec![text::status(&status)];
-    lines.extend(text::given_to_you(&commands.given_to(user).await?));
+    lines.extend(text::given_to_you(&given));
     Ok(Answer::text(lines.join("\n")))
 }

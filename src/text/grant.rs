@@ -1,8 +1,7 @@
 //! `/amser grant`, and what was given for a time.
 
 use super::cause::manager;
-use super::command::{moment, plain};
-use super::manager::mention;
+use super::command::{mention, moment, plain};
 use crate::domain::{Grant, RoleId, Timestamp, UserId};
 
 /// Grants that `/amser gates` lists.
@@ -85,7 +84,10 @@ pub(crate) fn no_such_role(role: &str) -> String {
 pub(crate) fn given_to_you(grants: &[(Grant, String, String)]) -> Vec<String> {
     let lines = grants.iter().map(|(grant, role, guild)| {
         let (role, guild) = (plain(role), plain(guild));
-        format!("**{role}** in **{guild}** is given to you for a time, {}", terms(grant))
+        format!(
+            "**{role}** in **{guild}** is given to you for a time, {}",
+            terms(grant)
+        )
     });
     lines.collect()
 }
