@@ -10,18 +10,19 @@ mod setup;
 mod status;
 
 pub(crate) use command::{
-    Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_wallet,
-    not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,
+    Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_gates,
+    no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,
     permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
 pub(crate) use grant::{
-    cannot_give, grant_above_you, grant_dangerous, grant_ended, granted, no_grant, not_a_member,
+    cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
+    no_such_role, not_a_member,
 };
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
-    closed_thread, gates, managers_only, no_gates, nothing_held, posted, still_reading, synced,
-    whois, wrong_channel,
+    closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
+    wrong_channel,
 };
 pub(crate) use plan::{PlanRows, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};

@@ -105,7 +105,7 @@ async fn objection(
         Some(row) => Some(text::cannot_give(
             row.why_not.as_deref().unwrap_or_default(),
         )),
-        None => Some(text::cannot_give("")),
+        None => Some(text::no_such_role(&wanted.name)),
     })
 }
 

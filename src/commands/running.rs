@@ -68,6 +68,7 @@ pub(super) struct Commands {
 /// A command that costs many requests, or one that Discord may refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Costly {
+    Setup,
     Sync,
     VerifyMessage,
 }

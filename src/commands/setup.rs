@@ -15,7 +15,7 @@ use super::answer::Answer;
 use super::choice::{Choice, ChosenPlan};
 use super::grants::said;
 use super::ids::{self, SETUP_FORM};
-use super::running::{Asked, Commands, Context, Data, ephemeral, manages, refuse};
+use super::running::{Asked, Commands, Context, Costly, Data, ephemeral, manages, refuse};
 use crate::domain::{
     Gate, GateDraft, GateId, GateMatch, GateOrigin, PlanRow, Preview, Question, RoleId, checkout,
 };
@@ -170,6 +170,9 @@ pub(super) async fn submitted(
     let work = async move {
         match plan {
             Some(plan) => {
+                if let Err(too_often) = commands.count(asked.guild, Costly::Setup) {
+                    return Ok(too_often);
+                }
                 let confirm = false;
                 let choice = Choice {
                     plan,

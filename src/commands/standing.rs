@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::pending;
 use super::running::{Asked, Commands, Data};
+use crate::clock::machine_time;
 use crate::domain::{
-    Gate, GateStanding, GuildId, MemberStanding, Question, ReadingState, RoleId, RoleStanding,
-    UserId,
+    Gate, GateStanding, Grant, GuildId, MemberStanding, Question, ReadingState, RoleId,
+    RoleStanding, UserId,
 };
 use crate::text;
 
@@ -48,6 +49,20 @@ impl Commands {
             Some(ReadingState::Failed(_)) => Some(text::Unread::Failed),
             None | Some(ReadingState::NotYet) => Some(text::Unread::NotYet),
         }
+    }
+
+    /// What a member was given for a time and has now, with the names of the role and of its server.
+    async fn given_to(&self, user: UserId) -> anyhow::Result<Vec<(Grant, String, String)>> {
+        let now = machine_time();
+        let mut grants = self.with_store(move |store| store.grants_of(user)).await?;
+        grants.retain(|grant| grant.terms.until > now);
+        let named = grants.into_iter().map(|grant| {
+            let role = self.discord.role_name(grant.guild, grant.role);
+            let role = role.unwrap_or_else(|| grant.role.to_string());
+            let guild = self.discord.guild_name(grant.guild);
+            (grant, role, guild)
+        });
+        Ok(named.collect())
     }
 
     /// Where a member who has linked no wallet and has these roles stands at a gate.
@@ -99,6 +114,7 @@ pub(super) async fn status(
     let pending = commands
         .with_store(move |store| pending::of(store, &wallets, &news, confirmations))
         .await?;
+    let given = commands.given_to(user).await?;
     let guild_name = |guild| commands.discord.guild_name(guild);
     let queue_wait = |guild| {
         let status = commands.services.discord.borrow();
@@ -114,5 +130,7 @@ pub(super) async fn status(
         guild_name: &guild_name,
         checkout_url: &commands.services.checkout_url,
     };
-    Ok(Answer::text(text::status(&status)))
+    let mut lines = vec![text::status(&status)];
+    lines.extend(text::given_to_you(&given));
+    Ok(Answer::text(lines.join("\n")))
 }

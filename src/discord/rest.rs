@@ -100,7 +100,8 @@ impl Rest {
         &self,
         request: Request<'_>,
     ) -> Result<T, Failure> {
-        let body = self.bytes(request).await?;
+        // On the heap: a request is large, and futures that wait for one within one another would hold it again and again.
+        let body = Box::pin(self.bytes(request)).await?;
         serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{ChainStatus, Link, Timestamp, Wallet};
+use crate::domain::{ChainStatus, Link, RoleId, Timestamp, Wallet};
 
 /// Text of others inside of ours, with nothing that Discord would take for formatting or a mention.
 pub(crate) fn plain(text: &str) -> String {
@@ -23,6 +23,16 @@ pub(crate) fn moment(at: Timestamp) -> String {
         return at.to_string();
     }
     format!("<t:{0}:f> (<t:{0}:R>)", at.0)
+}
+
+/// A role as Discord shows it: by its name of today.
+pub(crate) fn mention(role: RoleId) -> String {
+    format!("<@&{role}>")
+}
+
+/// The server has no gates.
+pub(crate) fn no_gates() -> String {
+    "No role of this server needs a subscription yet.".to_owned()
 }
 
 /// Enough of an address to know it by.

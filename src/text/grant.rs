@@ -1,8 +1,7 @@
 //! `/amser grant`, and what was given for a time.
 
 use super::cause::manager;
-use super::command::{moment, plain};
-use super::manager::mention;
+use super::command::{mention, moment, plain};
 use crate::domain::{Grant, RoleId, Timestamp, UserId};
 
 /// Grants that `/amser gates` lists.
@@ -74,6 +73,23 @@ pub(crate) fn grant_dangerous(role: &str, permissions: &[&str]) -> String {
 /// Discord does not let the bot give the role; one sentence on why.
 pub(crate) fn cannot_give(why: &str) -> String {
     format!("I can't give this role. {}", plain(why))
+}
+
+/// The role is gone.
+pub(crate) fn no_such_role(role: &str) -> String {
+    format!("This server has no role **{}** any more.", plain(role))
+}
+
+/// Beneath `/status`: what the member was given. With each the names of the role and of its server.
+pub(crate) fn given_to_you(grants: &[(Grant, String, String)]) -> Vec<String> {
+    let lines = grants.iter().map(|(grant, role, guild)| {
+        let (role, guild) = (plain(role), plain(guild));
+        format!(
+            "**{role}** in **{guild}** is given to you for a time, {}",
+            terms(grant)
+        )
+    });
+    lines.collect()
 }
 
 /// Beneath `/amser gates`: what is given for a time.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::{about, chain_note, count, moment, plain, unreadable};
+use super::command::{about, chain_note, count, mention, moment, no_gates, plain, unreadable};
 use super::grant;
 use super::plan::{PlanRows, is_named, plan_name};
 use crate::domain::{
@@ -13,16 +13,6 @@ use crate::domain::{
 /// A command from someone who does not manage the server.
 pub(crate) fn managers_only() -> String {
     "Only members with the permission \"Manage Server\" can do this.".to_owned()
-}
-
-/// The server has no gates.
-pub(crate) fn no_gates() -> String {
-    "No role of this server needs a subscription yet.".to_owned()
-}
-
-/// A role as Discord shows it: by its name of today.
-pub(super) fn mention(role: RoleId) -> String {
-    format!("<@&{role}>")
 }
 
 /// What `/amser check` is told from.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{U256, utils::format_units};
 
-use super::command::{count, plain};
-use super::manager::mention;
+use super::command::{count, mention, no_gates, plain};
 use crate::domain::{Gate, GateMatch, ModuleAddress, PlanId, PlanRow, checkout};
 
 /// Plans by what identifies them.
@@ -77,7 +76,7 @@ pub(crate) fn plans(
     is_stuck: &dyn Fn(&Gate) -> bool,
 ) -> String {
     if gates.is_empty() {
-        return "No role of this server needs a subscription yet.".to_owned();
+        return no_gates();
     }
     let mut lines = Vec::new();
     for gate in gates {

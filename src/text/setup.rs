@@ -1,7 +1,6 @@
 //! `/amser setup`.
 
-use super::command::{count, plain};
-use super::manager::mention;
+use super::command::{count, mention, plain};
 use super::plan::terms;
 use crate::domain::{Holders, Named, PlanRow, Preview, RoleId};
 

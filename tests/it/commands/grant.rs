@@ -125,6 +125,9 @@ async fn a_manager_gives_a_role_for_a_time_that_everyone_concerned_reads_of_and_
     let listed = story.run_as(story.club, owner, "amser gates", &[]).await;
     let line = format!("• <@&{}> to <@{user}>, by <@{owner}> until", story.paid);
     assert!(listed.text().contains(&line), "{listed:?}");
+    let status = story.run("status", &[]).await;
+    let line = "**Supporter** in **Club \\*7\\*** is given to you for a time";
+    assert!(status.text().contains(line), "{status:?}");
     let export = story.run("privacy export", &[]).await;
     let (_, content) = &export.message.files[0];
     let all: Value = serde_json::from_slice(content).unwrap();

@@ -1,8 +1,10 @@
 //! `/amser setup` over the whole service and a real chain: a form, a preview, a gate.
 
+use std::time::Duration;
+
 use amser_roles::domain::{GuildId, PlanId, RoleId, Timestamp, UserId, Wallet};
 use amser_roles::sandbox::chain::wallet;
-use amser_roles::sandbox::discord::{Form, NewRole, NoReply, Reply};
+use amser_roles::sandbox::discord::{Form, LocalDiscord, NewRole, NoReply, Reply};
 use amser_roles::store::MerchantWallet;
 use serenity::model::Permissions;
 
@@ -11,6 +13,25 @@ use crate::support::scene::TERMS;
 use crate::support::stage::Stage;
 
 const SET_UP: &str = "Set it up";
+
+/// A stage whose commands are registered.
+async fn open() -> Stage {
+    let stage = Stage::open().await;
+    let registered = |local: &LocalDiscord| !local.commands(None).is_empty();
+    let waited = stage
+        .discord
+        .wait_until("the commands are registered", DEADLINE, registered);
+    waited.await.unwrap();
+    // The gateway's session can come later.
+    let by = owner(&stage);
+    let ask = || stage.discord.run_command(stage.guild, by, "plans", &[]);
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while let Err(NoReply::NotConnected) = ask().await {
+        assert!(tokio::time::Instant::now() < deadline, "never connected");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage
+}
 
 /// The server's owner, who has not shown a wallet yet.
 fn owner(stage: &Stage) -> UserId {
@@ -74,9 +95,9 @@ async fn press(stage: &Stage, user: UserId, reply: &Reply, label: &str) -> Reply
     pressed.await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_merchant_maps_a_plan_to_a_new_role_without_leaving_discord() {
-    let stage = Stage::open().await;
+    let stage = open().await;
     let owner = owner(&stage);
     let reply = run(&stage, owner).await.unwrap();
     let page = format!("<http://127.0.0.1:1/dashboard/{}>", stage.guild);
@@ -122,9 +143,9 @@ async fn a_merchant_maps_a_plan_to_a_new_role_without_leaving_discord() {
     stage.assert_no_violations();
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_dangerous_role_is_asked_about_twice_and_one_that_cannot_be_given_is_refused() {
-    let stage = Stage::open().await;
+    let stage = open().await;
     let owner = owner(&stage);
     show_wallet(&stage, owner);
     let plan = stage.chain.create_plan(stage.module, TERMS).await.unwrap();
