@@ -57,7 +57,7 @@ const scenes = {
     await page.locator('#news').filter({ hasText: 'You hold' }).waitFor()
     await look(page, '4-done')
     const seen = { message, valid, until, focused: await focused(), title: await page.title(), address: await text('done-address'), outcome: await text('outcome') }
-    // The checkout leads back here: what came of the link is shown again.
+    // What came of the link is shown again; the checkout leads back to the same address.
     await page.reload()
     await shown('outcome', 'Subscriber')
     return seen

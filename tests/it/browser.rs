@@ -114,7 +114,7 @@ async fn a_wallet_without_a_subscription_is_shown_where_to_subscribe() {
     let mut checkout = format!("https://app.amser.io/subscribe/{}/7", stage.site.module)
         .parse::<Url>()
         .unwrap();
-    let back = stage.site.url.join(&link).unwrap();
+    let back = stage.site.url.join(&format!("{link}?outcome=1")).unwrap();
     checkout
         .query_pairs_mut()
         .append_pair("redirect", back.as_str());
