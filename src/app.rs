@@ -25,7 +25,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::{chain, commands, discord, roles, wallet, web};
+use crate::{chain, commands, discord, roles, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -216,7 +216,6 @@ pub async fn serve(
         merchants,
         metrics,
         clock: web::machine_clock(),
-        stop: parts_stop.clone(),
     };
     let monitoring = pages::monitoring(&config, state.clone(), parts_stop.clone()).await?;
     let serving = web::serve(

@@ -41,7 +41,6 @@ use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
@@ -155,8 +154,6 @@ pub struct WebState {
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
     pub clock: Clock,
-    /// Ends streams of events, which would hold up a stop.
-    pub stop: CancellationToken,
 }
 
 /// The state with what only the pages know.

@@ -1,11 +1,10 @@
 //! What surrounds every request: security headers, time, counting, and answers where there is no handler.
 
 use std::any::Any;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, FromRequestParts as _, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -15,10 +14,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Position;
 
-use super::address::{forwarded, rate_limit_key};
 use super::error::WebError;
-use super::session::Visitor;
-use super::{SignIn, Site, WalletConnect, view};
+use super::{Site, WalletConnect, view};
 
 /// The content policies of our pages, made once.
 pub(super) struct Policies {

@@ -195,7 +195,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
         clock: clock_seen,
-        stop: stop.clone(),
     };
     let standing = Standings {
         store: setup.store.clone(),
