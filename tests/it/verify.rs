@@ -24,3 +24,4 @@ mod sign_in;
 pub(crate) mod site;
 mod slow;
 pub(crate) mod visitor;
+mod world;

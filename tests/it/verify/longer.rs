@@ -68,9 +68,9 @@ async fn a_text_lives_ten_minutes_and_for_a_contract_as_long_as_the_link() {
 async fn a_wallet_of_somebody_else_is_said_to_move() {
     let site = start(Setup::default()).await;
     let mut ada = site.member("ada").await;
-    let eve = site.discord.add_user("eve");
+    let grace = site.discord.add_user("grace");
     let signer = wallet("ada's");
-    site.link(eve, Wallet(signer.address()));
+    site.link(grace, Wallet(signer.address()));
     let link = site.verify(ada.id);
     let body = json!({ "address": signer.address().to_string() });
     let path = format!("{link}/challenge");
@@ -86,7 +86,7 @@ async fn a_wallet_of_somebody_else_is_said_to_move() {
         "{message}"
     );
     // Not whose it is now.
-    assert!(!message.contains("eve") && !message.contains(&eve.to_string()));
+    assert!(!message.contains("grace") && !message.contains(&grace.to_string()));
     let signature = sign(&signer, message);
     assert_eq!(ada.browser.answer(&link, message, &signature).await.0, 200);
     let newer = site.verify(ada.id);
@@ -101,7 +101,7 @@ async fn the_page_of_a_used_link_shows_its_member_what_came_of_it() {
     let mut eve = site.member("eve").await;
     let link = site.verify(ada.id);
     assert_eq!(ada.browser.link(&link, &wallet("ada's")).await.0, 200);
-    let back = format!("{link}?subscription_id=1&tx_hash=0x00");
+    let back = format!("{link}?outcome=1&subscription_id=1&tx_hash=0x00");
     let page = ada.browser.get(&back).await;
     assert_eq!(page.status(), 200);
     assert!(page.text().await.unwrap().contains("data-used"));
