@@ -141,8 +141,3 @@ impl std::fmt::Debug for Merchants {
         f.debug_struct("Merchants").finish_non_exhaustive()
     }
 }
-
-/// Until the bodies follow.
-fn unbuilt() -> Refusal {
-    Refusal::Internal(anyhow::anyhow!("not built yet"))
-}
