@@ -177,9 +177,9 @@ impl Endpoint {
         if let Some(node) = known {
             return Ok(node);
         }
-        // Boxed, because the state of a connection in the making is large and would be part of every future that asks.
-        let connected = Box::pin(Node::connect(&self.url, chain_id, PATIENCE));
-        let node = Arc::new(connected.await?);
+        // On the heap: what a new connection does is large, and rarely done.
+        let connecting = Box::pin(Node::connect(&self.url, chain_id, PATIENCE));
+        let node = Arc::new(connecting.await?);
         *lock(&self.node) = Some(Arc::clone(&node));
         Ok(node)
     }

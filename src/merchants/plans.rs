@@ -159,7 +159,12 @@ mod tests {
             symbol: Some("not a symbol".to_owned()),
         };
         let module = ModuleAddress(Address::repeat_byte(1));
-        let gold = row(module, PlanId::from(7), &terms, &[named.clone()]);
+        let gold = row(
+            module,
+            PlanId::from(7),
+            &terms,
+            std::slice::from_ref(&named),
+        );
         assert_eq!((gold.name.as_str(), gold.price), ("Gold", terms.price));
         assert_eq!((gold.decimals, gold.symbol), (Some(6), None));
         let other = row(module, PlanId::from(8), &terms, &[named]);
