@@ -185,7 +185,9 @@ impl Endpoint {
         if let Some(node) = known {
             return Ok(node);
         }
-        let node = Arc::new(Node::connect(&self.url, chain_id, PATIENCE).await?);
+        // On the heap: what a new connection does is large, and rarely done.
+        let connecting = Box::pin(Node::connect(&self.url, chain_id, PATIENCE));
+        let node = Arc::new(connecting.await?);
         *lock(&self.node) = Some(Arc::clone(&node));
         Ok(node)
     }

@@ -118,16 +118,18 @@ impl Discord {
         if self.is_in(guild) == Some(false) {
             return Ok(None);
         }
-        let read = async {
+        let read = Box::pin(async {
             let fetched = in_time(&shared.seen.readings, shared.fetch_roles(guild)).await;
             match fetched {
                 Ok(roles) => Ok(Some(Arc::new(roles))),
-                Err(failure) if failure.reason() == Some(Reason::Guild) => Ok(None),
-                // The bot has left between the two requests of a reading.
-                Err(failure) if failure.reason() == Some(Reason::Member) => Ok(None),
+                // That the bot itself is no member: it left between the two requests of a reading.
+                Err(failure) if is_absence(&failure) => {
+                    shared.seen.present().remove(&guild);
+                    Ok(None)
+                }
                 Err(failure) => Err(failure),
             }
-        };
+        });
         shared.seen.servers.get(guild, read).await
     }
 
@@ -138,12 +140,17 @@ impl Discord {
     /// When Discord refuses, or does not answer within ten seconds.
     pub async fn held_by(&self, guild: GuildId, user: UserId) -> Result<Held, Failure> {
         let shared = &self.shared;
-        let read = async {
+        let read = Box::pin(async {
             let member = in_time(&shared.seen.readings, get_one(shared, guild, user)).await?;
             Ok(member.map(|member| member.roles.into()))
-        };
+        });
         shared.seen.members.get((guild, user), read).await
     }
+}
+
+/// Whether Discord says that the bot is not in the server.
+fn is_absence(failure: &Failure) -> bool {
+    matches!(failure.reason(), Some(Reason::Guild | Reason::Member))
 }
 
 /// Reads within the time that a page waits, when it is its turn.

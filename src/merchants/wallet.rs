@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use super::{Merchants, Refusal};
 use crate::cache::Cache;
 use crate::domain::{ModuleAddress, UserId, Wallet};
@@ -39,21 +41,22 @@ fn lifetime<T>(known: &Option<T>) -> Duration {
     }
 }
 
-/// Waits for the nodes as long as a page may.
-pub(super) async fn asked<T>(
-    asking: impl Future<Output = anyhow::Result<T>>,
-) -> Result<T, Refusal> {
-    let answer = tokio::time::timeout(TIME_TO_ASK, asking).await;
-    answer
-        .map_err(anyhow::Error::from)
-        .flatten()
-        .map_err(|error| {
+/// Waits for the nodes as long as a page may. On the heap: what a connection does is large, and stands deep inside what a
+/// page does.
+pub(super) fn asked<'a, T: 'a>(
+    asking: impl Future<Output = anyhow::Result<T>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, Refusal>> {
+    Box::pin(async move {
+        let answer = tokio::time::timeout(TIME_TO_ASK, asking).await;
+        let answer = answer.map_err(anyhow::Error::from).flatten();
+        answer.map_err(|error| {
             tracing::debug!(
                 error = format!("{error:#}"),
                 "no node answered a merchant's question"
             );
             Refusal::NodeUnavailable
         })
+    })
 }
 
 impl Merchants {

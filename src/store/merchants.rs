@@ -54,6 +54,11 @@ impl Store {
         user: UserId,
         modules: &[ModuleAddress],
     ) -> anyhow::Result<bool> {
+        // Each page asks, and a page must not wait for whoever is writing.
+        let known = self.modules_of_merchant(user)?;
+        if modules.iter().all(|module| known.contains(module)) {
+            return Ok(false);
+        }
         let transaction = self.database.begin_write()?;
         let is_new = {
             let mut table = transaction.open_table(MERCHANT_MODULES)?;

@@ -27,5 +27,6 @@ mod modules;
 mod other_nodes;
 mod promise;
 mod reorg;
+mod rights;
 mod support;
 mod verify;
