@@ -53,6 +53,26 @@ async fn without_a_token_it_says_where_to_put_it() {
 }
 
 #[tokio::test]
+async fn without_a_client_secret_it_starts_only_where_that_is_wanted() {
+    let (installation, _scene, _discord) = installation().await;
+    let mut without = installation.command("run");
+    without.env_remove("AMSER_ROLES_DISCORD_CLIENT_SECRET");
+    let refused = crate::support::installation::end(&mut without).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.errors.contains("AMSER_ROLES_DISCORD_CLIENT_SECRET"));
+    assert!(refused.errors.contains("web.sign_in"));
+    let text = std::fs::read_to_string(installation.config_path()).unwrap();
+    installation.configure(&text.replace("[web]\n", "[web]\nsign_in = \"none\"\n"));
+    let mut service = installation.start();
+    wait("it is warned of", || {
+        log(&installation.log_path()).contains("NOBODY PROVES WHO THEY ARE")
+    })
+    .await;
+    signal(&service, "TERM").await;
+    assert!(service.wait().await.unwrap().success());
+}
+
+#[tokio::test]
 async fn a_role_that_is_not_there_is_said_once_in_the_log() {
     let (installation, scene, discord) = installation().await;
     let (guild, _) = new_guild(&discord, "Elsewhere", &[]);

@@ -118,6 +118,7 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         "wallets",
         "verify_links",
         "texts_to_sign",
+        "sign_ins",
         "moved_wallets_to_tell",
         "ended_links",
         "seen_in",
