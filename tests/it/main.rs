@@ -19,6 +19,7 @@ mod discord_apply;
 mod evidence;
 mod faults;
 mod follow;
+mod gates;
 mod latency;
 mod load;
 mod local_chain;

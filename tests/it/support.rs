@@ -12,6 +12,7 @@ pub(crate) mod relay;
 pub(crate) mod rig;
 pub(crate) mod rpc_proxy;
 pub(crate) mod scene;
+pub(crate) mod service;
 pub(crate) mod shop;
 pub(crate) mod stage;
 

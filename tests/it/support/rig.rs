@@ -55,6 +55,7 @@ pub(crate) struct Rig {
     pub(crate) discord: Discord,
     pub(crate) merchants: Merchants,
     pub(crate) chain: watch::Receiver<ChainStatus>,
+    _still: Option<watch::Sender<ChainStatus>>,
     _stop: DropGuard,
 }
 
@@ -93,11 +94,16 @@ impl Rig {
         let (shown, chain) = watch::channel(ChainStatus::default());
         let (modules, wanted) = watch::channel(BTreeSet::new());
         let views = Views::new(&setup.chain, chain.clone());
-        if !setup.chain.rpc_urls.is_empty() {
-            let doubts = views.doubts();
-            let (config, store) = (setup.chain, store.clone());
-            tokio::spawn(follow(config, store, wanted, doubts, shown, stop.clone()));
-        }
+        // Without a chain its status stays as it is, for as long as the roles' loop looks at it.
+        let still = match setup.chain.rpc_urls.is_empty() {
+            true => Some(shown),
+            false => {
+                let doubts = views.doubts();
+                let (config, store) = (setup.chain, store.clone());
+                tokio::spawn(follow(config, store, wanted, doubts, shown, stop.clone()));
+                None
+            }
+        };
         let policy = watch::channel(Policy::default()).1;
         let merchants = Merchants::new(Inputs {
             store: store.clone(),
@@ -137,6 +143,7 @@ impl Rig {
             discord,
             merchants,
             chain,
+            _still: still,
             _stop: stop.drop_guard(),
         }
     }
