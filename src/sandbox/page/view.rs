@@ -254,7 +254,7 @@ fn merchant(world: &World) -> Markup {
         .values()
         .filter(|guild| guild.owner == user)
         .collect();
-    let Some(first) = owned.first() else {
+    let (Some(first), Some(last)) = (owned.first(), owned.last()) else {
         return everyone(world);
     };
     html! {
