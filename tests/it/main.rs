@@ -29,5 +29,6 @@ mod other_nodes;
 mod promise;
 mod reorg;
 mod rights;
+mod sandbox;
 mod support;
 mod verify;
