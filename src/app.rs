@@ -115,7 +115,8 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    start(config, secrets, store, listener, stop)?
+    start(config, secrets, store, listener, stop)
+        .await?
         .until_stopped()
         .await
 }
@@ -143,7 +144,7 @@ impl Started {
 ///
 /// # Errors
 /// When a part cannot be set up; one sentence that says what to do.
-pub fn start(
+pub async fn start(
     config: Config,
     secrets: Secrets,
     store: Store,

@@ -60,6 +60,7 @@ pub(crate) fn router(discord: LocalDiscord) -> Router {
         .route("/member", get(member))
         .route("/merchant", get(merchant))
         .route("/checkout", get(checkout::show).post(checkout::buy))
+        .route("/v0/modules/{module}/plans", get(checkout::plans))
         .route("/channels/{*place}", get(back))
         .route("/assets/page.css", get(css))
         .route("/assets/page.js", get(script))

@@ -5,13 +5,13 @@ use alloy::primitives::U256;
 use anyhow::Context as _;
 
 use super::chain::Head;
-use super::discord::{Person, Picture, PlanOffer};
+use super::discord::{Does, Offer, Person, Picture, PlanOffer};
 use super::guide::{
     Member, Merchant, Progress, Status, Subscribed, ends_by, lines, member_steps, merchant_steps,
     offers, terms,
 };
 use super::words::{moment, span};
-use super::world::{CONFIRMATIONS, World};
+use super::world::{CONFIRMATIONS, PLAN_NAME, World};
 use crate::clock::machine_time;
 use crate::domain::{ModuleAddress, SubscriptionId, UserId};
 
@@ -62,7 +62,11 @@ impl Painter {
                 ),
                 format!("Sells {}.", terms(&world.plan.to_string(), &plan)),
             ],
-            offers: Vec::new(),
+            offers: vec![Offer {
+                label: "Open the dashboard".to_owned(),
+                says: "The merchant's pages, signed in as the merchant".to_owned(),
+                what: Does::Open(merchant.open.replace("{}", "/dashboard")),
+            }],
             steps: merchant_steps(&merchant),
         };
         people.insert(world.merchant, seller);
@@ -77,6 +81,7 @@ impl Painter {
             plans: vec![PlanOffer {
                 module: world.module.to_string(),
                 plan_id: world.plan.to_string(),
+                name: PLAN_NAME.to_owned(),
                 terms: terms(&world.plan.to_string(), &plan),
             }],
             merchant: Some(world.merchant),

@@ -213,7 +213,7 @@ impl Links {
         let name = |user| world.discord.user_name(user);
         for (wallet, user) in &now {
             if self.0.get(wallet) != Some(user) {
-                let text = format!("**{}** linked the wallet `{wallet}`.", name(*user));
+                let text = format!("**{}** linked the wallet {}.", name(*user), short(wallet));
                 world.discord.happened(Happening::Person, text);
             }
         }
@@ -229,6 +229,12 @@ impl Links {
         self.0 = now;
         Ok(())
     }
+}
+
+/// A wallet's address, as much of it as is needed to know it again.
+fn short(wallet: &Wallet) -> String {
+    let address = wallet.to_string();
+    format!("`{}…{}`", &address[..6], &address[address.len() - 4..])
 }
 
 /// "The newest 5 blocks were replaced…", or that there was nothing in them.

@@ -38,6 +38,8 @@ const TERMS: PlanTerms = PlanTerms {
     interval: 24 * 3_600,
     grace_period: 2 * 3_600,
 };
+/// What amser's API would call it.
+pub const PLAN_NAME: &str = "Gold";
 /// The members of the sandbox's servers.
 const PEOPLE: [&str; 4] = ["ada", "grace", "linus", "margaret"];
 /// The merchant, who owns the servers and the plan.
@@ -136,12 +138,13 @@ impl World {
         let store_path = folder.0.join("sandbox.redb");
         let text = format!(
             "[chain]\nrpc_urls = [{:?}]\nchain_id = {}\nconfirmations = {CONFIRMATIONS}\n\
-             [amser]\ncheckout_url = \"{}/checkout?module={{module}}&plan={{plan_id}}\"\nfactory = \"{}\"\n\
+             [amser]\napi_url = {:?}\ncheckout_url = \"{}/checkout?module={{module}}&plan={{plan_id}}\"\nfactory = \"{}\"\n\
              [discord]\napplication_id = \"{}\"\napi_url = {:?}\n\
              [web]\npublic_url = {public_url:?}\nrate_limit_per_minute = 6000\n[store]\npath = {:?}\n\
              [[gates]]\nguild_id = \"{guild}\"\nmodule = \"{module}\"\nplan_ids = [{plan}]\nrole_ids = [\"{role}\"]\n",
             chain.ws_url(),
             chain.chain_id,
+            discord.base_url(),
             discord.base_url(),
             chain.factory,
             options.application_id,

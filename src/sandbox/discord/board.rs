@@ -94,6 +94,8 @@ pub struct PlanOffer {
     pub module: String,
     /// The plan's id.
     pub plan_id: String,
+    /// Its name, as amser's API knows it.
+    pub name: String,
     /// Price, interval and grace.
     pub terms: String,
 }

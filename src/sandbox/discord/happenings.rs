@@ -1,5 +1,6 @@
 //! What is written on the board.
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::board::{Happening, InBlock, Line, Picture};
 use super::handle::LocalDiscord;
@@ -43,7 +44,7 @@ impl World {
             .and_then(|guild| guild.roles.get(&role))
             .map_or("?", |role| &role.name);
         let because = reason
-            .map(|reason| format!(": {}", reason.trim_start_matches("amser: ")))
+            .map(|reason| format!(": {}", for_people(reason)))
             .unwrap_or_default();
         let (kind, text) = if given {
             let text = format!("The bot gave **{name}** the role **{role}** in {server}{because}");
@@ -55,6 +56,16 @@ impl World {
         };
         self.happened(kind, text);
     }
+}
+
+/// The audit log's reason as the page shows it: without the prefix of the bot, and times for the reader's own clock.
+fn for_people(reason: &str) -> String {
+    let words = reason.trim_start_matches("amser: ").split(' ');
+    let words = words.map(|word| match OffsetDateTime::parse(word, &Rfc3339) {
+        Ok(time) => format!("<t:{}:f>", time.unix_timestamp()),
+        Err(_) => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 impl LocalDiscord {
@@ -104,5 +115,19 @@ impl LocalDiscord {
     pub fn has_typed(&self, user: UserId, command: &str) -> bool {
         let typed = (user, command.to_owned());
         self.shared.read(|world| world.board.typed.contains(&typed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_shown_with_times_for_the_readers_clock() {
+        assert_eq!(
+            for_people("amser: plan 1 paid until 1970-01-02T00:16:40Z"),
+            "plan 1 paid until <t:87400:f>"
+        );
+        assert_eq!(for_people("given by hand"), "given by hand");
     }
 }

@@ -1,11 +1,14 @@
-//! The merchant's checkout, as the sandbox has one: it subscribes, pays the first time, and leads back.
+//! The merchant's checkout, as the sandbox has one: it subscribes, pays the first time, and leads back. Beside it what
+//! amser's API would say of the plans.
+use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::action::Action;
@@ -37,6 +40,34 @@ fn frame(title: &str, inner: &Markup) -> Markup {
     }
 }
 
+/// Decimals of the sandbox's token.
+const DECIMALS: u8 = 6;
+
+/// `GET /v0/modules/{module}/plans`: as much of amser's API as the service asks. It answers once the chain is there.
+pub(super) async fn plans(
+    State(discord): State<LocalDiscord>,
+    Path(module): Path<String>,
+) -> Result<Json<Value>, StatusCode> {
+    let plans = discord
+        .shared
+        .read(|world| world.board.picture.plans.clone());
+    if plans.is_empty() {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let of_module = plans
+        .iter()
+        .filter(|plan| plan.module.eq_ignore_ascii_case(&module));
+    let named = of_module.map(|plan| {
+        json!({
+            "plan_id_on_chain": plan.plan_id,
+            "name": plan.name,
+            "token_decimals": DECIMALS,
+            "token_symbol": "USD",
+        })
+    });
+    Ok(Json(named.collect()))
+}
+
 /// `GET /checkout`
 pub(super) async fn show(
     State(discord): State<LocalDiscord>,
@@ -62,7 +93,7 @@ fn page(world: &World, order: &Order, payer: Option<UserId>, trouble: Option<&st
         .filter(|user| Some(**user) != picture.merchant);
     let inner = html! {
         @if let Some(why) = trouble { p.notice role="alert" { (why) } }
-        p { @if let Some(plan) = plan { (plan.terms) "." } @else { "Plan " (order.plan) " of this merchant." } }
+        p { @if let Some(plan) = plan { strong { (plan.name) } " · " (plan.terms) "." } @else { "Plan " (order.plan) " of this merchant." } }
         p.quiet { "The wallet allows the payments, and the first one is made at once. The sandbox gives it the tokens." }
         form method="post" action="/checkout" {
             input type="hidden" name="module" value=(order.module);

@@ -40,7 +40,10 @@ impl Names for Reader<'_> {
         let (Some(user), false) = (self.user, service.is_empty()) else {
             return url.to_owned();
         };
-        if let Some(path) = url.strip_prefix(service) {
+        if let Some(path) = url
+            .strip_prefix(service)
+            .filter(|path| !path.starts_with("/sandbox/"))
+        {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair("to", path);
             return format!("{service}/sandbox/as/{user}?{}", query.finish());

@@ -206,4 +206,6 @@ events.addEventListener("error", () => {
   connection.textContent = stopped;
   connection.className = "connection off";
   document.body.classList.add("stopped");
+  const bot = document.querySelector("#facts dd");
+  if (bot) bot.textContent = "stopped";
 });

@@ -183,9 +183,33 @@ fn clock(world: &World) -> Markup {
 
 fn everyone(world: &World) -> Markup {
     html! {
+        @if world.board.picture.merchant.is_some() { (ways()) }
         @for guild in world.guilds.values() { (guild_section(world, guild)) }
         @if world.guilds.is_empty() { p.notice { "There is no server yet." } }
         (clock(world))
+    }
+}
+
+/// What this is, for who has read nothing.
+fn ways() -> Markup {
+    html! {
+        section.ways aria-labelledby="ways-title" {
+            h2 #ways-title { "What do you want to see?" }
+            p {
+                "People pay for a subscription on a blockchain; the bot gives them a role on Discord, and takes it when they stop "
+                "paying. Here both are on your machine, so that you can try all of it in minutes."
+            }
+            ul {
+                li {
+                    a.button href="/member" { "Be a member" }
+                    span.quiet { "Link a wallet, pay, get a role; then see it go and come back." }
+                }
+                li {
+                    a.button href="/merchant" { "Be the merchant" }
+                    span.quiet { "Connect your server, let your plan open a role, and see that it works." }
+                }
+            }
+        }
     }
 }
 
@@ -230,12 +254,12 @@ fn merchant(world: &World) -> Markup {
         .values()
         .filter(|guild| guild.owner == user)
         .collect();
-    let Some(first) = owned.first() else {
+    let (Some(first), Some(last)) = (owned.first(), owned.last()) else {
         return everyone(world);
     };
     html! {
-        (guide(world, first.id, user, "Be the merchant"))
-        @for guild in &owned {
+        (guide(world, last.id, user, "Be the merchant"))
+        @for guild in owned.iter().rev() {
             section.guild id=(format!("guild-{}", guild.id)) aria-labelledby=(format!("name-{}", guild.id)) {
                 (guild_head(world, guild))
                 ul.holders {
@@ -257,7 +281,7 @@ fn person(world: &World, guild: &Guild, user: UserId) -> Markup {
     let name = shape::user_name(world, user);
     html! {
         @if let Some(member) = member {
-            ul.members { (card(world, guild, user, member)) }
+            ul.members.alone { (card(world, guild, user, member)) }
         } @else {
             p.notice {
                 (name) " is not in " (guild.name) ". "
@@ -317,7 +341,11 @@ fn guild_head(world: &World, guild: &Guild) -> Markup {
                 (crate::sandbox::words::count(count, "member"))
                 @if !present { " · " strong { "the bot is not here" } }
             }
-            ul.roles aria-label="Roles, highest first" { @for (id, role) in ordered(guild) { (chip(guild, id, role)) } }
+            @if guild.roles.len() > 1 {
+                ul.roles aria-label="Roles, highest first" {
+                    @for (id, role) in ordered(guild) { (chip(guild, id, role)) }
+                }
+            }
         }
     }
 }

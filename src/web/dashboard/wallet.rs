@@ -79,7 +79,7 @@ pub(super) fn panel(owned: &Owned, next: &str) -> Markup {
         } @else {
             section.panel.lead aria-labelledby="wallet-title" {
                 h2 #wallet-title { "Connect the wallet that owns your plans" }
-                p { "It is the wallet with which you made your plans on amser. You sign one message; that is free and moves nothing." }
+                p { "It is the wallet with which you made your plans on amser. You sign one message; that is free and moves nothing. Then you choose a role for each plan." }
                 (connect(next))
             }
         }

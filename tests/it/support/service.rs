@@ -33,7 +33,7 @@ impl Service {
         let (started, merchants) = watch::channel(None);
         let task = tokio::spawn(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let service = app::start(config, secrets, store, listener, ended)?;
+            let service = app::start(config, secrets, store, listener, ended).await?;
             started.send_replace(Some(service.merchants.clone()));
             service.until_stopped().await
         });
