@@ -26,6 +26,7 @@ mod active;
 mod block;
 mod compare;
 mod config;
+mod context;
 mod doubts;
 mod error;
 mod follow;
@@ -44,6 +45,7 @@ mod unsaved;
 mod writer;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -61,10 +63,9 @@ pub use self::config::{
 pub use self::doubts::Doubts;
 
 use self::config::Goal;
-use self::error::SessionError;
+use self::context::Context;
 use self::node::Pool;
 use self::plans::Plans;
-use self::state::Context;
 use self::writer::Writer;
 use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
@@ -83,11 +84,11 @@ pub async fn follow(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let preparing = prepare(config, store, modules, doubts, status, Goal::Follow);
-    let mut context = tokio::select! {
+    let context = tokio::select! {
         context = preparing => context?,
         () = stop.cancelled() => return Ok(()),
     };
-    follow::run(&mut context, &stop).await
+    follow::run(&context, &stop).await
 }
 
 /// Follows up to block `to` (at most, and by default, the confirmed tip) and returns.
@@ -107,15 +108,15 @@ pub async fn index(
     let (status, _) = channel(ChainStatus::default());
     let goal = Goal::Index {
         to,
-        progress: Box::new(progress),
+        progress: Arc::new(progress),
     };
     let doubts = Doubts::default();
     let preparing = prepare(config, store.clone(), modules, doubts, status, goal);
-    let mut context = tokio::select! {
+    let context = tokio::select! {
         context = preparing => context?,
         () = stop.cancelled() => bail!("stopped before anything was read"),
     };
-    follow::run(&mut context, &stop).await?;
+    follow::run(&context, &stop).await?;
     let cursor = store.cursor()?;
     if stop.is_cancelled() {
         let at = cursor.map_or(0, |cursor| cursor.number);
@@ -150,19 +151,17 @@ async fn prepare(
     let pool = Pool::new(&config.rpc_urls, config.chain_id);
     pool.refuse_wrong_chain().await?;
     let (bound, chain_id) = (store.clone(), config.chain_id);
-    tokio::task::spawn_blocking(move || bound.bind_chain(chain_id)).await??;
-    let plans = Plans::of(store.clone(), config.layouts.clone())
-        .await
-        .map_err(|error| match error {
-            SessionError::Store(error) => error,
-            other => anyhow::anyhow!("{other:?}"),
-        })?;
+    let layouts = Arc::clone(&config.layouts);
+    let late_plans = tokio::task::spawn_blocking(move || {
+        bound.bind_chain(chain_id)?;
+        bound.plans_without_terms()
+    });
     Ok(Context {
-        writer: Writer::start(store.clone(), config.layouts.clone())?,
-        config,
+        plans: Plans::new(store.clone(), Arc::clone(&layouts), late_plans.await??),
+        writer: Writer::start(store.clone(), layouts)?,
+        config: Arc::new(config),
         goal,
         store,
-        plans,
         pool,
         wanted,
         doubts,

@@ -6,7 +6,6 @@
 mod failures;
 mod join;
 mod register;
-mod reset;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,20 +13,19 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::error::{SessionError, blocking};
-use super::history::{self, FirstCommit, Interrupted, Stretch};
+use super::compare::compare;
+use super::context::Context;
+use super::error::{SessionError, read_store};
+use super::history::{self, ConfirmedRange};
 use super::node::{Chosen, Node};
-use super::plans::Plans;
 use super::processors::Processors;
-use super::state::{Context, Followed};
-use super::writer::Writer;
-use crate::abi::Layouts;
+use super::state::Followed;
 use crate::clock::sleep_until;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
 use self::failures::Failures;
-pub(super) use self::register::{NotReadable, Registered, register};
-pub(super) use self::reset::read_again;
+pub(super) use self::join::correct;
+pub(super) use self::register::{Registered, register};
 
 /// Modules that are registered at the same time.
 pub(super) const REGISTERED_AT_ONCE: usize = 8;
@@ -37,21 +35,22 @@ const WATCHED_AT_ONCE: usize = 500;
 const GROUPS_AT_ONCE: usize = 4;
 /// What a task has come to.
 pub(super) enum Done {
-    /// A module was registered, or cannot be.
-    Registered(ModuleAddress, Result<Registered, NotReadable>),
-    /// The past of a group was read, with its processors, or that was interrupted.
-    Read(BTreeSet<ModuleAddress>, Result<Processors, Interrupted>),
+    /// A module was registered, or cannot be; `None`: there is no such module.
+    Registered(ModuleAddress, Result<Option<Registered>, SessionError>),
+    /// The past of a group was read, with its processors, or could not be.
+    Read(BTreeSet<ModuleAddress>, Result<Processors, SessionError>),
+    /// The last of the histories was compared with another node's.
+    Compared(Result<(), SessionError>),
 }
 
-/// The modules on their way, with one node.
+/// The modules on their way, with one node, and the histories that are compared with another one's.
 pub(super) struct Joins {
-    node: Arc<Node>,
-    /// The node's place in the order of preference.
-    place: usize,
+    chosen: Chosen,
     tasks: JoinSet<Done>,
     registering: BTreeSet<ModuleAddress>,
     reading: BTreeSet<ModuleAddress>,
     groups: usize,
+    comparing: bool,
     failures: Failures,
     /// Modules that are registered and not watched yet: many are taken in at once, since each time the unconfirmed blocks
     /// are read again.
@@ -64,12 +63,12 @@ impl Joins {
     /// Nothing is on its way yet.
     pub(super) fn new(chosen: &Chosen) -> Self {
         Self {
-            node: Arc::clone(&chosen.node),
-            place: chosen.place,
+            chosen: chosen.clone(),
             tasks: JoinSet::new(),
             registering: BTreeSet::new(),
             reading: BTreeSet::new(),
             groups: 0,
+            comparing: false,
             failures: Failures::default(),
             registered: Vec::new(),
             waiting: true,
@@ -94,17 +93,17 @@ impl Joins {
     /// Brings the watched modules in line with the wanted ones and sets tasks going.
     pub(super) async fn update(
         &mut self,
-        context: &mut Context,
+        context: &Context,
         followed: &mut Followed,
     ) -> Result<(), SessionError> {
-        let is_settled = followed.joining.is_empty()
-            && context.wanted.borrow().len() == followed.processors.len();
-        if is_settled && !context.wanted.has_changed().unwrap_or(false) && !self.waiting {
+        let watched = followed.processors.modules();
+        let is_settled = context.wanted.borrow().iter().copied().eq(watched);
+        if is_settled && followed.joining.is_empty() && !self.waiting {
             return Ok(());
         }
-        let wanted = context.wanted.borrow_and_update().clone();
+        let wanted = context.wanted.borrow().clone();
         self.failures.keep_only(&wanted);
-        if followed.keep_only(&wanted) {
+        if followed.retain(|module| wanted.contains(module)) {
             self.abort(context).await?;
         }
         let candidates: Vec<_> = wanted
@@ -136,20 +135,29 @@ impl Joins {
         let room = REGISTERED_AT_ONCE.saturating_sub(self.registering.len());
         self.waiting = candidates.len() > room;
         for module in candidates.into_iter().take(room) {
-            self.register(context, followed, module);
+            self.registering.insert(module);
+            let head = followed.window.tip().number;
+            let (node, context) = (Arc::clone(&self.chosen.node), context.clone());
+            self.tasks.spawn(async move {
+                let registered = register(&context, &node, module, head).await;
+                Done::Registered(module, registered)
+            });
         }
         self.read_groups(context, followed, unread).await
     }
 
-    fn register(&mut self, context: &Context, followed: &Followed, module: ModuleAddress) {
-        self.registering.insert(module);
-        let head = followed.window.tip().number;
-        let (node, writer) = (Arc::clone(&self.node), context.writer.clone());
-        let (store, config) = (context.store.clone(), context.config.clone());
-        self.tasks.spawn(async move {
-            let registered = register(&node, &store, &writer, &config, module, head).await;
-            Done::Registered(module, registered)
-        });
+    /// Compares the last of the histories, unless one is compared already.
+    pub(super) fn compare(&mut self, context: &Context, followed: &Followed) {
+        if !self.comparing
+            && let Some(history) = followed.histories.last().cloned()
+        {
+            self.comparing = true;
+            let (context, chosen) = (context.clone(), self.chosen.clone());
+            let processors = followed.processors.clone();
+            self.tasks.spawn(async move {
+                Done::Compared(compare(context, chosen, processors, history).await)
+            });
+        }
     }
 
     /// Sets groups out whose past is to be read from the same block on.
@@ -162,8 +170,7 @@ impl Joins {
         if unread.is_empty() {
             return Ok(());
         }
-        let store = context.store.clone();
-        let mut records = blocking(move || store.modules()).await?;
+        let mut records = read_store(&context.store, |store| store.modules()).await?;
         let mut groups: BTreeMap<(Checkpoint, Option<u64>), BTreeMap<_, _>> = BTreeMap::new();
         for module in unread {
             let (Some(record), Some(joining)) =
@@ -184,12 +191,10 @@ impl Joins {
             }
             self.groups += 1;
             self.reading.extend(group.keys());
-            let (node, writer) = (Arc::clone(&self.node), context.writer.clone());
-            let (plans, layouts) = (context.plans.clone(), Arc::clone(&context.config.layouts));
+            let (node, context) = (Arc::clone(&self.chosen.node), context.clone());
             self.tasks.spawn(async move {
                 let modules = group.keys().copied().collect();
-                let read =
-                    read_past(&node, &writer, &plans, layouts, &group, read_to, target).await;
+                let read = read_past(&context, &node, &group, read_to, target).await;
                 Done::Read(modules, read)
             });
         }
@@ -213,6 +218,7 @@ impl Joins {
                                 self.reading.retain(|module| !modules.contains(module));
                                 self.groups -= 1;
                             }
+                            Done::Compared(_) => self.comparing = false,
                         }
                         return Some(done);
                     }
@@ -227,53 +233,41 @@ impl Joins {
     }
 
     /// Stops all tasks; nothing of them reaches the store afterwards.
-    pub(super) async fn abort(&mut self, context: &Context) -> Result<(), SessionError> {
+    pub(super) async fn abort(&mut self, context: &Context) -> anyhow::Result<()> {
         self.tasks.shutdown().await;
         self.registering.clear();
         self.registered.clear();
         self.reading.clear();
         self.groups = 0;
+        self.comparing = false;
         context.writer.settle().await
     }
 }
 
 /// Reads the past of a group up to `target`, from the block after `read_to`, or from its first one's start.
 async fn read_past(
+    context: &Context,
     node: &Arc<Node>,
-    writer: &Writer,
-    plans: &Plans,
-    layouts: Arc<Layouts>,
     group: &BTreeMap<ModuleAddress, ModuleRecord>,
     read_to: Option<u64>,
-    target: Checkpoint,
-) -> Result<Processors, Interrupted> {
+    to: Checkpoint,
+) -> Result<Processors, SessionError> {
     let starts = group.values().map(|record| record.start_block);
     let from = read_to.map_or_else(|| starts.min().unwrap_or_default(), |read_to| read_to + 1);
-    let mut processors = Processors::of(layouts, group);
+    let mut processors = Processors::of(Arc::clone(&context.config.layouts), group);
     processors.rewind(from.saturating_sub(1));
-    if from <= target.number {
-        let stretch = Stretch {
-            from,
-            to: target,
-            moves_cursor: false,
-            first: FirstCommit::default(),
+    if from <= to.number {
+        let next = None;
+        let range = ConfirmedRange { from, to, next };
+        let committed = |to: Checkpoint, events| {
+            debug!(
+                modules = group.len(),
+                at = to.number,
+                events,
+                "modules catch up"
+            );
         };
-        history::read(
-            node,
-            writer,
-            plans,
-            &mut processors,
-            stretch,
-            |to, events| {
-                debug!(
-                    modules = group.len(),
-                    at = to.number,
-                    events,
-                    "modules catch up"
-                );
-            },
-        )
-        .await?;
+        history::read(context, node, &mut processors, range, committed).await?;
     }
     Ok(processors)
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use super::context::Context;
 use super::error::SessionError;
 use super::node::{Node, RpcError};
-use super::processors::{Processors, Taken};
+use super::processors::Processors;
 use super::range::RangeReader;
-use super::state::{Context, Followed};
+use super::state::Followed;
 use crate::domain::{ChainEvent, Checkpoint, EventKind};
 
 /// Blocks that are looked at again, at least.
@@ -52,16 +53,14 @@ pub(super) async fn look(
         let start = piece.from;
         seen.ends.push(piece.end);
         match processors.take(piece.events) {
-            Taken::Events(events) => seen.events.extend(events),
-            Taken::AskAgain { from, before } => {
-                seen.events.extend(before);
-                seen.changed_at = Some(from);
-                break;
+            Ok(taken) => {
+                seen.events.extend(taken.events);
+                seen.changed_at = taken.again_from;
             }
-            Taken::WrongStart { .. } | Taken::Hostile(_) => {
-                seen.changed_at = Some(start);
-                break;
-            }
+            Err(_) => seen.changed_at = Some(start),
+        }
+        if seen.changed_at.is_some() {
+            break;
         }
     }
     Ok(seen)
@@ -95,11 +94,8 @@ pub(super) async fn compare(
     let is_update =
         |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
     let updates = missed.iter().filter(is_update);
-    let changed_at = updates
-        .map(|event| event.position.block)
-        .chain(seen.changed_at)
-        .min();
-    if let Some(block) = changed_at {
+    let updated_at = updates.map(|event| event.position.block);
+    if let Some(block) = updated_at.chain(seen.changed_at).min() {
         warn!(
             block,
             "the node had a block before its logs, with a new payment processor; following it again"

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use tokio::sync::oneshot;
 
-use super::error::SessionError;
 use super::unknown::UnknownWarnings;
 use crate::abi::Layouts;
 use crate::domain::Batch;
@@ -48,7 +47,7 @@ impl Writer {
     pub(super) fn submit<T, F>(
         &self,
         step: F,
-    ) -> impl Future<Output = Result<T, SessionError>> + Send + use<T, F>
+    ) -> impl Future<Output = anyhow::Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
@@ -66,7 +65,7 @@ impl Writer {
         let queued = self.jobs.send(job).ok().context(gone);
         async move {
             queued?;
-            Ok(result.await.context(gone)??)
+            result.await.context(gone)?
         }
     }
 
@@ -74,7 +73,7 @@ impl Writer {
     pub(super) fn ingest(
         &self,
         batch: Batch,
-    ) -> impl Future<Output = Result<(), SessionError>> + Send + use<> {
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         let (events, commits) = (Arc::clone(&self.events), Arc::clone(&self.commits));
         let added = batch.events.len() as u64;
         self.warnings
@@ -90,7 +89,7 @@ impl Writer {
     }
 
     /// Returns when everything that was queued before has happened.
-    pub(super) async fn settle(&self) -> Result<(), SessionError> {
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
         self.submit(|_| Ok(())).await
     }
 
@@ -126,9 +125,7 @@ mod tests {
     async fn a_failed_step_fails_alone() {
         let writer = Writer::start(Store::in_memory().unwrap(), Layouts::built_in()).unwrap();
         let failed = writer.submit(|_| -> anyhow::Result<()> { anyhow::bail!("no room") });
-        assert!(
-            matches!(failed.await, Err(SessionError::Store(error)) if error.to_string() == "no room")
-        );
+        assert_eq!(failed.await.unwrap_err().to_string(), "no room");
         assert!(writer.settle().await.is_ok());
     }
 }

@@ -112,7 +112,7 @@ impl Failures {
     }
 
     /// A contract that names ever new processors is not read again.
-    pub(super) fn hostile(&mut self, module: ModuleAddress) {
+    pub(super) fn too_many_processors(&mut self, module: ModuleAddress) {
         warn!(%module, "the module names ever new payment processors; it is not followed any more");
         let failed = self.entry(module);
         failed.is_final = true;

@@ -3,11 +3,10 @@
 use alloy::primitives::{Address, address};
 use tracing::{info, warn};
 
-use crate::chain::config::ChainConfig;
-use crate::chain::error::{SessionError, blocking};
+use crate::chain::context::Context;
+use crate::chain::error::{SessionError, read_store};
 use crate::chain::node::read::{self, Viewed};
 use crate::chain::node::{Node, RpcError};
-use crate::chain::writer::Writer;
 use crate::domain::{ModuleAddress, ModuleRecord, Synced};
 use crate::store::Store;
 
@@ -15,21 +14,6 @@ use crate::store::Store;
 const PROBES: u64 = 8;
 /// Permit2, at the same address on every chain of the protocol, and older than it (PROTOCOL.md).
 const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
-
-/// Why a module cannot be read.
-#[derive(Debug)]
-pub(in crate::chain) enum NotReadable {
-    /// There is no contract at its address, or none that answers as a module does.
-    NoContract,
-    /// The attempt failed.
-    Session(SessionError),
-}
-
-impl<E: Into<SessionError>> From<E> for NotReadable {
-    fn from(error: E) -> Self {
-        Self::Session(error.into())
-    }
-}
 
 /// A module that the store knows from now on.
 #[derive(Debug)]
@@ -41,34 +25,35 @@ pub(in crate::chain) struct Registered {
 }
 
 /// Registers a module, or finds the store's record of it; where the configured start differs from it, the module's history
-/// begins again there.
+/// begins again there. `None`: there is no contract at its address, or none that answers as a module does.
 pub(in crate::chain) async fn register(
+    context: &Context,
     node: &Node,
-    store: &Store,
-    writer: &Writer,
-    config: &ChainConfig,
     module: ModuleAddress,
     head: u64,
-) -> Result<Registered, NotReadable> {
-    let known = store.clone();
-    let known = blocking(move || Ok(known.modules()?.remove(&module))).await?;
+) -> Result<Option<Registered>, SessionError> {
+    let known = move |store: &Store| Ok(store.modules()?.remove(&module));
+    let known = read_store(&context.store, known).await?;
     let now = processor_at(node, module, None).await?;
     if let Some(record) = known {
-        let record = updated(writer, config, module, record, now).await?;
+        let record = updated(context, module, record, now).await?;
         let last = record.processor_updates.last();
         let before = last.map_or(record.initial_processor, |(_, processor)| *processor);
         let processor = now.unwrap_or(before);
-        return Ok(Registered { record, processor });
-    }
-    if !read::has_code(node, module.0, None).await? {
-        return Err(NotReadable::NoContract);
+        return Ok(Some(Registered { record, processor }));
     }
     let Some(now) = now else {
-        return Err(NotReadable::NoContract);
+        return Ok(None);
     };
-    let (start_block, seen_at) = match config.start_block {
+    if !read::has_code(node, module.0, None).await? {
+        return Ok(None);
+    }
+    let (start_block, seen_at) = match context.config.start_block {
         Some(start) => (start, start),
-        None => deployment(node, config.deployment_within, module.0, now, head).await?,
+        None => {
+            let within = context.config.deployment_within;
+            deployment(node, within, module.0, now, head).await?
+        }
     };
     // Where the node has no state of that block any more: the present one. If that is not the one it had then, the first
     // `PaymentProcessorUpdated` says so, and the module is read again.
@@ -78,29 +63,35 @@ pub(in crate::chain) async fn register(
         Err(_) => now,
     };
     info!(%module, start_block, processor = %initial_processor, "a module is new");
-    writer
-        .submit(move |store| store.add_module(module, start_block, initial_processor))
-        .await?;
-    let record = ModuleRecord {
+    let add = context
+        .writer
+        .submit(move |store| store.add_module(module, start_block, initial_processor));
+    add.await?;
+    Ok(Some(Registered {
+        record: unread(start_block, initial_processor),
+        processor: now,
+    }))
+}
+
+/// The record of a module of which nothing was read.
+fn unread(start_block: u64, initial_processor: Address) -> ModuleRecord {
+    ModuleRecord {
         start_block,
         synced: Synced::To(None),
         initial_processor,
         processor_updates: Vec::new(),
-    };
-    let processor = now;
-    Ok(Registered { record, processor })
+    }
 }
 
 /// The record as it is to be from now on. Its history begins again with another configured start; and where it says that
 /// the module had no processor and the module says otherwise by now: a node that lagged may have said so.
 async fn updated(
-    writer: &Writer,
-    config: &ChainConfig,
+    context: &Context,
     module: ModuleAddress,
     record: ModuleRecord,
     now: Option<Address>,
-) -> Result<ModuleRecord, NotReadable> {
-    let start_block = config.start_block.unwrap_or(record.start_block);
+) -> Result<ModuleRecord, SessionError> {
+    let start_block = context.config.start_block.unwrap_or(record.start_block);
     let mut initial_processor = record.initial_processor;
     if start_block != record.start_block {
         warn!(
@@ -115,15 +106,11 @@ async fn updated(
     } else {
         return Ok(record);
     }
-    writer
-        .submit(move |store| store.reset_module(module, start_block, initial_processor))
-        .await?;
-    Ok(ModuleRecord {
-        start_block,
-        synced: Synced::To(None),
-        initial_processor,
-        processor_updates: Vec::new(),
-    })
+    let reset = context
+        .writer
+        .submit(move |store| store.reset_module(module, start_block, initial_processor));
+    reset.await?;
+    Ok(unread(start_block, initial_processor))
 }
 
 /// A block before which the contract has no history, and a block at which it exists.

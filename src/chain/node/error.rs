@@ -137,6 +137,11 @@ impl RpcError {
         }
     }
 
+    /// Whether the error is about the node, whatever it is asked.
+    pub(crate) fn is_about_node(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::WrongChain { .. })
+    }
+
     /// Classifies a JSON-RPC error object. `retry_after` is the HTTP header's, if there was one.
     pub fn from_answer(answer: &ErrorAnswer, retry_after: Option<Duration>) -> Self {
         text::classify(Refusal {

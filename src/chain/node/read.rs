@@ -1,4 +1,4 @@
-//! Single reads: headers, code, and the contracts' views.
+//! Reads: headers, code, and the contracts' views.
 
 use alloy::primitives::{Address, B256, Bytes, U64};
 use alloy::sol_types::SolCall;
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::connection::Node;
 use super::error::RpcError;
-pub(crate) use super::header::Header;
-pub(crate) use super::headers::{header_at, headers_at};
+use super::header::{Header, expect_number};
+use super::many::{Answers, many};
 use crate::abi::{Layouts, PlanAnswerError, SubscriptionModule};
 use crate::domain::{ModuleAddress, Plan, PlanId};
 
@@ -20,6 +20,38 @@ pub(crate) async fn latest(node: &Node) -> Result<Option<Header>, RpcError> {
 pub(crate) async fn finalized(node: &Node) -> Result<Option<Header>, RpcError> {
     node.call("eth_getBlockByNumber", ("finalized", false))
         .await
+}
+
+/// The block with this number on the node's present chain; `None` where the node does not have it.
+pub(crate) async fn header_at(node: &Node, number: u64) -> Result<Option<Header>, RpcError> {
+    let params = (U64::from(number), false);
+    expect_number(node.call("eth_getBlockByNumber", params).await?, number)
+}
+
+/// The same for a block that the node must have.
+pub(crate) async fn known_header(node: &Node, number: u64) -> Result<Header, RpcError> {
+    let header = header_at(node, number).await?;
+    header.ok_or_else(|| missing(number))
+}
+
+/// A node does not have a block, not yet or not any more.
+pub(crate) fn missing(number: u64) -> RpcError {
+    RpcError::unavailable(format!("it does not have block {number}"))
+}
+
+/// The blocks with these numbers on the node's present chain, in ascending order. Blocks that the node does not have are
+/// left out.
+///
+/// # Errors
+/// When the node answers for some of them with an error, or limits the rate for longer than its patience.
+pub(crate) async fn headers_at(node: &Node, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
+    let call = |number: &u64| (*number, json!([U64::from(*number), false]));
+    let calls = numbers.iter().map(call).collect();
+    let answers: Answers<Option<Header>> = many(node, "eth_getBlockByNumber", calls).await?;
+    let headers = answers
+        .into_iter()
+        .map(|(number, header)| expect_number(header?, number));
+    headers.filter_map(Result::transpose).collect()
 }
 
 /// The block with this hash; `None` where the node does not have it.
