@@ -105,7 +105,7 @@ impl LogDecoder {
         let Some(emitter) = watched.roles.get(&log.address).copied() else {
             return Decoded::NotOurs;
         };
-        let data = log.data.bytes(&mut self.data);
+        let data = log.data(&mut self.data);
         let fields = data.and_then(|data| watched.layouts.read(log.topics(), data));
         let decoded = fields.and_then(|fields| match emitter {
             Emitter::Module => module_event(&fields).map(|kind| (log.address, kind)),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::clock::sleep_until;
 use crate::domain::{ActiveQuestion, ModuleAddress};
 
 /// How soon a module's blocks are read again for a second time; then after twice as long, and so on.
@@ -56,15 +57,9 @@ impl Doubts {
             if next.is_some_and(|at| at <= Instant::now()) {
                 return;
             }
-            let wait = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = self.shared.raised.notified() => {}
-                () = wait => {}
+                () = sleep_until(next) => {}
             }
         }
     }

@@ -180,31 +180,18 @@ impl FilterPart {
     /// Two parts that together ask for the same, or `None` when nothing is left to split: by address, else by first, else
     /// by second topic.
     pub fn halves(&self) -> Option<(Self, Self)> {
-        fn split<T: Clone>(list: &[T]) -> Option<(Vec<T>, Vec<T>)> {
-            let (left, right) = list.split_at(list.len() / 2);
-            (list.len() > 1).then(|| (left.to_vec(), right.to_vec()))
+        fn half<T>(list: &mut Vec<T>) -> Option<Vec<T>> {
+            (list.len() > 1).then(|| list.split_off(list.len() / 2))
         }
-        let with = |change: &dyn Fn(&mut Self, bool)| {
-            let (mut left, mut right) = (self.clone(), self.clone());
-            change(&mut left, true);
-            change(&mut right, false);
-            (left, right)
-        };
-        if let Some((left, right)) = split(&self.addresses) {
-            return Some(with(&|part, is_left| {
-                part.addresses
-                    .clone_from(if is_left { &left } else { &right });
-            }));
+        let (mut left, mut right) = (self.clone(), self.clone());
+        if let Some(half) = half(&mut left.addresses) {
+            right.addresses = half;
+        } else if let Some(half) = half(&mut left.topic0) {
+            right.topic0 = half;
+        } else {
+            right.topic1 = half(&mut left.topic1)?;
         }
-        if let Some((left, right)) = split(&self.topic0) {
-            return Some(with(&|part, is_left| {
-                part.topic0.clone_from(if is_left { &left } else { &right });
-            }));
-        }
-        let (left, right) = split(&self.topic1)?;
-        Some(with(&|part, is_left| {
-            part.topic1.clone_from(if is_left { &left } else { &right });
-        }))
+        Some((left, right))
     }
 }
 

@@ -8,7 +8,7 @@ mod scan;
 
 use std::ops::ControlFlow;
 
-pub use object::{Data, Log};
+pub use object::Log;
 use scan::{Cursor, Stop};
 use serde::Deserialize;
 use serde_json::value::{RawValue, Value, to_raw_value};
@@ -96,8 +96,6 @@ enum Body {
     Batch,
     /// One answer, where a batch's were expected.
     InsteadOfBatch,
-    /// The `result` alone.
-    Bare,
 }
 
 /// The answer that is being read.
@@ -133,10 +131,10 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    fn with(state: State, body: Body) -> Self {
+    fn with(body: Body) -> Self {
         Self {
             carry: Vec::new(),
-            state,
+            state: State::Start,
             body,
             current: Current::default(),
             logs: None,
@@ -147,17 +145,12 @@ impl Decoder {
 
     /// For the body of an `eth_getLogs` answer.
     pub fn logs() -> Self {
-        Self::with(State::Start, Body::Answer)
+        Self::with(Body::Answer)
     }
 
     /// For the body of the answers to `eth_getLogs` (id [`LOGS_ID`]) and a call for one header (id [`HEADER_ID`]).
     pub fn logs_and_header() -> Self {
-        Self::with(State::Start, Body::Batch)
-    }
-
-    /// For an input that is the `result` alone, as a websocket client hands it out.
-    pub fn bare() -> Self {
-        Self::with(State::Result, Body::Bare)
+        Self::with(Body::Batch)
     }
 
     /// Reads the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding for
@@ -309,14 +302,14 @@ impl Decoder {
                         _ if value == b"null" => Shape::Null,
                         _ => return Err(Stop::Malformed("the result is not a list")),
                     });
-                    self.end_result()?;
+                    self.state = State::Member;
                 }
             }
             State::Logs => match next {
                 b',' => cursor.advance(),
                 b']' => {
                     cursor.advance();
-                    self.end_result()?;
+                    self.state = State::Member;
                 }
                 _ => {
                     if on_log(&object::log(cursor)?).is_break() {
@@ -329,14 +322,6 @@ impl Decoder {
             State::Done => cursor.advance(),
         }
         Ok(Step::Ate(cursor.position()))
-    }
-
-    fn end_result(&mut self) -> Result<(), Stop> {
-        if self.body == Body::Bare {
-            return self.end_answer();
-        }
-        self.state = State::Member;
-        Ok(())
     }
 
     /// Files the answer that was just read under the call that it belongs to.
@@ -390,4 +375,4 @@ enum Step {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -116,7 +116,7 @@ impl Plans {
                     read.push((module, plan, terms));
                     continue;
                 }
-                Ok(Err(trouble)) => trouble.to_string(),
+                Ok(Err(trouble)) => trouble,
                 Err(error) if self.is_worth_another_try((module, plan), &error) => {
                     failed = failed.or(Some(error));
                     continue;

@@ -133,7 +133,10 @@ async fn follow_with(
                 }
             },
             further = end_of(&mut peek) => if let Some(better) = further {
-                leave_behind(context, chosen, &better);
+                let rpc = better.node.host();
+                warn!(rpc, "the node in use lags behind another one");
+                let error = RpcError::unavailable("it lags behind another node");
+                context.pool.failed(chosen, true, &error);
                 return Ok(Some(better));
             },
             // A look that failed is taken again with the next one.
@@ -265,11 +268,4 @@ fn look_around(
     let (pool, current) = (context.pool.clone(), chosen.place);
     let beyond = followed.window.tip().number + 2;
     async move { pool.ahead_of(current, beyond).await }.boxed()
-}
-
-fn leave_behind(context: &Context, chosen: &Chosen, better: &Chosen) {
-    let rpc = better.node.host();
-    warn!(rpc, "the node in use lags behind another one");
-    let error = RpcError::unavailable("it lags behind another node");
-    context.pool.failed(chosen, true, &error);
 }

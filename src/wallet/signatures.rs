@@ -162,7 +162,8 @@ impl Signatures {
         let endpoint = &self.endpoints[place];
         let asking = async {
             let node = endpoint.connect(self.chain_id).await?;
-            check_signature(&node.provider(), self.chain_id, reached, text).await
+            let ask = |method, params| node.ask(method, params);
+            check_signature(ask, self.chain_id, reached, text).await
         };
         let answer = timeout(ANSWER_WITHIN, asking).await.unwrap_or_else(|_| {
             Err(CheckError::Node(RpcError::Timeout {

@@ -218,11 +218,11 @@ impl RpcError {
         }
     }
 
-    /// Classifies a failure of an alloy transport.
+    /// Classifies a failure of alloy's websocket client.
     pub fn from_transport(error: &alloy::transports::TransportError) -> Self {
         use alloy::transports::{RpcError as Transport, TransportErrorKind};
         match error {
-            // Our own HTTP transport has already said what it means.
+            // Said where the connection is made.
             Transport::Transport(TransportErrorKind::Custom(cause)) => cause
                 .downcast_ref::<Self>()
                 .cloned()
@@ -234,12 +234,6 @@ impl RpcError {
                 ..Refusal::default()
             }),
             Transport::NullResp => Self::unavailable("it answered null"),
-            Transport::Transport(TransportErrorKind::HttpError(error)) => {
-                match StatusCode::from_u16(error.status) {
-                    Ok(status) => Self::from_status(status, None, error.body.as_bytes()),
-                    Err(_) => Self::unavailable("it answered with an invalid HTTP status"),
-                }
-            }
             Transport::Transport(TransportErrorKind::BackendGone) => {
                 Self::unavailable("the connection is gone")
             }

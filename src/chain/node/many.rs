@@ -37,15 +37,11 @@ pub(in crate::chain) async fn many<T: RpcRecv>(
     let Some(http) = node.http().filter(|_| calls.len() > 1) else {
         return one_by_one(node, method, &calls).await;
     };
-    let mut calls = calls.into_iter();
-    let mut batches: Vec<Calls> = Vec::new();
-    loop {
-        let batch: Calls = calls.by_ref().take(PER_BATCH).collect();
-        if batch.is_empty() {
-            break;
-        }
-        batches.push(batch);
-    }
+    let calls: Vec<_> = calls.into_iter().collect();
+    let batches = calls
+        .chunks(PER_BATCH)
+        .map(|batch| batch.iter().cloned().collect());
+    let batches: Vec<Calls> = batches.collect();
     let answers: Vec<Answers<T>> = stream::iter(batches)
         .map(|calls| in_batches(node, http, method, calls))
         .buffered(BATCHES_AT_ONCE)

@@ -8,7 +8,7 @@ use super::connection::Node;
 use super::error::RpcError;
 use super::header::{Header, expect_number};
 use super::many::{Answers, many};
-use crate::abi::{Layouts, PlanAnswerError, SubscriptionModule};
+use crate::abi::{Layouts, SubscriptionModule};
 use crate::domain::{ModuleAddress, Plan, PlanId};
 
 /// The newest block, where the node knows one.
@@ -90,37 +90,22 @@ pub(crate) async fn payment_processor(
     view(node, module, &call, block).await
 }
 
-/// Why `getPlan` gave no terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PlanTrouble {
-    #[error("getPlan({plan}) of {module} reverts")]
-    Refused { module: ModuleAddress, plan: PlanId },
-    #[error("getPlan({plan}) of {module} {error}")]
-    Answer {
-        module: ModuleAddress,
-        plan: PlanId,
-        error: PlanAnswerError,
-    },
-}
-
-/// A plan's terms, by `getPlan` at this block (`None`: at the newest).
+/// A plan's terms, by `getPlan` at this block (`None`: at the newest); or a sentence on why it gave none.
 pub(crate) async fn plan(
     node: &Node,
     layouts: &Layouts,
     module: ModuleAddress,
     plan: PlanId,
     block: Option<u64>,
-) -> Result<Result<Plan, PlanTrouble>, RpcError> {
+) -> Result<Result<Plan, String>, RpcError> {
     let call = SubscriptionModule::getPlanCall { planId: plan.0 };
-    let Some(answer) = call_view(node, module, &call, block).await? else {
-        return Ok(Err(PlanTrouble::Refused { module, plan }));
+    let answer = call_view(node, module, &call, block).await?;
+    let trouble = match answer.map(|answer| layouts.plan(&answer)) {
+        Some(Ok(terms)) => return Ok(Ok(terms)),
+        Some(Err(error)) => error.to_string(),
+        None => "reverts".to_owned(),
     };
-    let terms = layouts.plan(&answer);
-    Ok(terms.map_err(|error| PlanTrouble::Answer {
-        module,
-        plan,
-        error,
-    }))
+    Ok(Err(format!("getPlan({plan}) of {module} {trouble}")))
 }
 
 async fn view<C: SolCall>(
