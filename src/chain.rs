@@ -3,10 +3,10 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | the way of everything: choose a node, catch up, follow the tip | `follow` |
-//! | a new head, its blocks, what goes on beside | `tip`, `block` |
+//! | choose a node, catch up, follow the tip, and what ends a session | `follow` |
+//! | a new head, its blocks, and what runs beside | `tip`, `block` |
 //! | a reorganisation: the path to the followed chain, the fork, what a node may undo | `reorg` |
-//! | where the following begins after a start | `start` |
+//! | where following begins after a start | `start` |
 //! | how a module is registered and joins | `modules` |
 //! | whose logs count: the rule of processors | `processors` |
 //! | what a provider's limit does to ranges | `range` |
@@ -40,7 +40,6 @@ mod second_look;
 mod start;
 mod state;
 mod tip;
-mod unknown;
 mod unsaved;
 mod writer;
 

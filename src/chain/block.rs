@@ -1,5 +1,4 @@
-//! The logs of single blocks, by hash. A node may show a block before its logs: that an answer was empty is checked later,
-//! by the second look (`second_look.rs`).
+//! The logs of single blocks, by hash. Empty answers are checked later, by `second_look`.
 
 use alloy::primitives::{B256, b256};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -22,7 +21,7 @@ const NO_TRANSACTIONS: B256 =
 const TRIES: u32 = 7;
 /// Blocks that are read at the same time.
 const AT_ONCE: usize = 8;
-/// From so many blocks on, their logs are asked for by one range first.
+/// The least number of blocks whose logs are asked for by one range first.
 const MANY: usize = 4;
 
 /// What one block says about the watched contracts.
@@ -77,8 +76,7 @@ pub(super) async fn logs_of(
     stream::iter(reads).buffered(AT_ONCE).try_collect().await
 }
 
-/// What the header excludes need not be asked for. Some chains fill in no bloom; an empty one says something only of a
-/// block without transactions.
+/// Whether the header leaves room for logs of ours. A bloom of zeros proves nothing: some chains fill in none.
 fn may_have_logs(header: &Header, filter: &LogFilter) -> bool {
     match header.logs_bloom {
         Some(bloom) if !bloom.is_zero() => filter.may_be_in(&bloom),

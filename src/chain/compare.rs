@@ -1,8 +1,6 @@
-//! A history that one node has told is compared with another node's, beside the tip: a node that has lost logs answers
-//! without an error. What only the other one has, on blocks that both have, is stored. Where there is one node alone, the
-//! end of the history is read again some times: behind one URL there may be a node that is minutes behind the others, and
-//! answers for blocks that it does not have yet as if nothing had happened in them. What a module contradicts is read
-//! again from every node.
+//! Compares the history that was read from one node with another node's: a node that has lost logs answers without an
+//! error. Events that only the other node has, on blocks that both have, are stored. With a single URL, the end of the
+//! history is read again: one of the nodes behind it may be minutes late and answer `[]` for blocks that it does not have.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the follower is told, and what it tells of its way.
+//! The follower's configuration, and its progress reports.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub struct IndexReport {
 pub(super) enum Goal {
     /// The stop signal.
     Follow,
-    /// Having come to a block (by default the confirmed tip).
+    /// Reaching a block (by default the confirmed tip).
     Index {
         to: Option<u64>,
         progress: Arc<dyn Fn(Progress) + Send + Sync>,

@@ -1,5 +1,4 @@
-//! Raw log → [`ChainEvent`]. Whether a processor's log counts at its position is decided later, in chain order
-//! (`processors.rs`): logs are decoded on several cores, in no order.
+//! Raw log → [`ChainEvent`], on several cores, in no order. `processors` decides later, in chain order, which count.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Where a contract says that a wallet has access and the followed events say that it has not. Somebody left a payment out:
-//! the blocks in question are read again, from every node (`compare`).
+//! Wallets that have access according to the contract and not according to the events: a node left a payment out. The
+//! blocks in question are read again, from every node (`compare`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,7 +30,7 @@ struct Shared {
 /// One module.
 #[derive(Debug, Default)]
 struct Doubted {
-    /// What its blocks are still to be read again for.
+    /// The wallets for which its blocks must be read again.
     questions: BTreeSet<ActiveQuestion>,
     /// Not before this moment.
     not_before: Option<Instant>,

@@ -1,6 +1,7 @@
-//! Why a step of following failed, and reads of the store off the async threads.
+//! Why a step of following failed, and work off the follower's own task.
 
 use anyhow::Context as _;
+use tokio::task::JoinError;
 
 use super::node::RpcError;
 use super::processors::ProcessorError;
@@ -45,4 +46,15 @@ pub(super) async fn read_store<T: Send + 'static>(
     let store = store.clone();
     let result = tokio::task::spawn_blocking(move || read(&store)).await;
     Ok(result.context("a read of the store was interrupted")??)
+}
+
+/// What a task came to; `None` if it was aborted. Panics if the task did.
+pub(super) fn unless_aborted<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended {
+        Ok(ended) => Some(ended),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        },
+    }
 }

@@ -1,5 +1,5 @@
-//! THE loop: choose a node → find the followed place on its chain → read history up to near its head → follow the tip. What
-//! fails ends the session with that node; the place in the chain stays.
+//! THE loop: choose a node → find the followed block on its chain → read history up to near its head → follow the tip. Any
+//! failure ends the session with that node; what is followed stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ use crate::store::Store;
 
 /// A tip that was seen longer ago than this is looked for again before an index ends.
 const STALE: Duration = Duration::from_secs(10);
-/// How long a step that is under way when the stop comes may take to end by itself.
+/// How long a step that is running at the stop may take to finish.
 const GRACE: Duration = Duration::from_secs(2);
 /// After this many retries because the chain moved, without progress, the node is blamed.
 const MOST_MOVES: u32 = 20;
 /// Pause before a chain that moved while it was read is read again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long an index waits for a node that can be used: whoever started it is told then, instead of waiting for ever.
+/// How long an index waits for a usable node before it fails.
 const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Follows until `stop`, or until the goal is reached.
@@ -207,7 +207,7 @@ fn tell_progress(context: &Context, log: &mut ProgressLog, from: u64, at: u64, t
     }
 }
 
-/// Follows the last blocks up to the goal, and takes in the modules that are not there yet.
+/// Follows the last blocks up to the goal, and lets the remaining modules join.
 async fn finish_index(
     context: &Context,
     chosen: &Chosen,
@@ -247,7 +247,7 @@ async fn finish_index(
     Ok(())
 }
 
-/// The newest block, or the one that the goal is to come to.
+/// The newest block, or the last one of the goal.
 async fn goal(context: &Context, node: &Node) -> Result<Header, SessionError> {
     let latest = heads::newest(node).await?;
     let Goal::Index { to, .. } = &context.goal else {
@@ -261,8 +261,7 @@ async fn goal(context: &Context, node: &Node) -> Result<Header, SessionError> {
     Ok(read::known_header(node, to).await?)
 }
 
-/// The node failed: says so, and lets the pool decide what comes next. Ends an index that has been failing for too long
-/// without storing anything.
+/// The node failed: reports it, and lets the pool choose again. Ends an index that has stored nothing for too long.
 fn leave(
     context: &Context,
     chosen: &Chosen,
@@ -288,7 +287,7 @@ fn leave(
     }
 }
 
-/// Returns when no node could be used for too long; never for the service, which waits for better days.
+/// Returns when an index has waited too long for a node; never for the service.
 async fn out_of_patience(goal: &Goal) {
     match goal {
         Goal::Follow => std::future::pending().await,

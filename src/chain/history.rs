@@ -24,8 +24,8 @@ use crate::domain::{Batch, ChainEvent, Checkpoint, Coverage, ModuleAddress, Unkn
 
 /// Events in one commit, at least: it costs an fsync.
 const LEAST_PER_COMMIT: usize = 80_000;
-/// Events in one commit, about, at most. A commit rewrites most pages of the events' table, whose rows stand by
-/// subscription: a few large commits cost a fraction of many small ones. But they are held until then.
+/// Events in one commit, about, at most. Rows are ordered by subscription, so a commit rewrites most pages of the table: a
+/// few large commits cost a fraction of many small ones.
 const MOST_PER_COMMIT: usize = 160_000;
 /// The same while the tip is followed beside it: a long commit would make the tip's wait.
 const MOST_PER_COMMIT_BESIDE: usize = 4_000;
@@ -116,7 +116,7 @@ async fn read_parts(
             continue;
         };
         let wanted = u32::try_from(room_for(part.events.len())).unwrap_or(u32::MAX);
-        // Without room, or anybody to take the part, storing has failed; its error is the one to report.
+        // A closed semaphore or channel: storing failed, and reports it.
         let Ok(taken) = room.acquire_many(wanted).await else {
             return Ok(());
         };
@@ -133,8 +133,8 @@ fn is_worth_another_try(error: &RpcError) -> bool {
     !error.is_about_node() && !matches!(error, RpcError::Pruned { .. })
 }
 
-/// The events of a piece that count. Where a module has a new processor, the reader is sent back to that block; `None` when
-/// that is the first one.
+/// The events of a piece that count. A module's new processor sends the reader back to its block; `None` if that is the
+/// piece's first.
 async fn counted(
     node: &Node,
     piece: Piece,
@@ -174,8 +174,7 @@ struct Storing<'a, C> {
 }
 
 impl<C: FnMut(Checkpoint, usize) + Send> Storing<'_, C> {
-    /// Stores what arrives, many parts in one commit, while the next ones are read: one batch is made up and verified
-    /// while the one before it is being stored.
+    /// Stores what arrives, many parts in one commit; the next batch is verified while one is being stored.
     async fn store(
         &mut self,
         mut arrived: mpsc::UnboundedReceiver<Part>,
@@ -259,8 +258,7 @@ impl<C: FnMut(Checkpoint, usize) + Send> Storing<'_, C> {
     }
 }
 
-/// Makes sure that the chain has not changed below the target since the reading began, and that the logs were this
-/// chain's: the last block of which some were seen must be on it.
+/// Checks that the target is still on the chain, and that the last block of which logs were seen is too.
 async fn verify(
     node: &Node,
     target: Checkpoint,

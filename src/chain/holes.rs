@@ -1,5 +1,5 @@
-//! Holes that show in what is stored: subscriptions and plans whose creation was not read, and modules of which nothing was
-//! read though they have plans. A node that has dropped its receipts answers for old blocks as if nothing had happened there.
+//! Holes that show in what is stored: subscriptions and plans whose creation was not read, and modules with plans but
+//! without events. A node that has dropped old receipts answers `[]` for their blocks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Holes {
     pub(super) orphans: u64,
 }
 
-/// Asks the modules without a single event for their first plan, which counts as an orphan if there is one, and counts.
+/// Asks the modules without events for their first plan, which is an orphan if there is one, and counts the orphans.
 /// `read_to` is the block up to which all of them were read: what came later is no hole.
 pub(super) async fn look(
     context: Context,

@@ -1,7 +1,6 @@
-//! Streaming decoder of `eth_getLogs` answers: reads body chunks as they arrive and hands out each log as soon as its
-//! last byte is there. It borrows from the chunk, never builds JSON values and never holds more than one log.
-//! Tolerates any key order, whitespace, unknown keys, error answers and a `null` result. It also reads a batch of two
-//! answers, in any order: the logs, and the header of the range's last block, whose text it keeps.
+//! Streaming decoder of `eth_getLogs` answers: hands out each log as soon as its last byte has arrived. It borrows from the
+//! chunk, builds no JSON values and holds one log at most. It also reads a batch of two answers in any order: the logs, and
+//! the header of the range's last block, whose text it keeps.
 
 mod object;
 mod scan;
@@ -107,7 +106,7 @@ struct Current {
     error: Option<ErrorAnswer>,
 }
 
-/// A result, by which it is told what was asked where the id is not known yet.
+/// A result; its shape says which call it answers where the id is not known yet.
 #[derive(Debug)]
 enum Shape {
     Null,
@@ -153,8 +152,7 @@ impl Decoder {
         Self::with(Body::Batch)
     }
 
-    /// Reads the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding for
-    /// good: what follows is not looked at.
+    /// Reads the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding.
     ///
     /// # Errors
     /// When the bytes are no answer, or a log lacks a part.
@@ -202,11 +200,10 @@ impl Decoder {
         }
     }
 
-    /// The body has ended: was it whole, and was it what was asked for? Returns the text of the header: `None` where none
-    /// was asked for, or where the node does not have the block.
+    /// The body has ended. Returns the header's text: `None` where none was asked for, or the node does not have the block.
     ///
     /// # Errors
-    /// When it was not: the node's own error, `null` for the logs, half an answer, or a batch of which one half is missing.
+    /// The node's own error, `null` for the logs, half an answer, or a batch of which one half is missing.
     pub fn finish(self) -> Result<Option<Box<[u8]>>, LogsError> {
         match (self.error, self.body) {
             (Some(error), Body::InsteadOfBatch) => return Err(LogsError::Batch(error)),

@@ -1,7 +1,6 @@
-//! How a module is taken in. It is registered (where its history begins, which processor it had there), watched at the
-//! tip from the next block on, and its past is read beside, up to where the watching began; several together as a group.
-//! One commit then stores what the tip has seen of it meanwhile, and it moves with the cursor from there on: a gap cannot
-//! arise.
+//! How a module joins. It is registered (its first block, its processor there), watched at the tip from the next block on,
+//! and its past up to that block is read beside the tip, several modules as a group. One commit then stores what the tip
+//! has seen of it meanwhile, and it moves with the cursor from there on: there can be no gap.
 
 mod failures;
 mod join;
@@ -15,7 +14,7 @@ use tracing::debug;
 
 use super::compare::compare;
 use super::context::Context;
-use super::error::{SessionError, read_store};
+use super::error::{SessionError, read_store, unless_aborted};
 use super::history::{self, ConfirmedRange};
 use super::node::{Chosen, Node};
 use super::processors::Processors;
@@ -29,11 +28,11 @@ pub(super) use self::register::{Registered, register};
 
 /// Modules that are registered at the same time.
 pub(super) const REGISTERED_AT_ONCE: usize = 8;
-/// Modules that are taken in at once, at most.
+/// Modules that begin to be watched at once, at most.
 const WATCHED_AT_ONCE: usize = 500;
 /// Groups whose past is read at the same time.
 const GROUPS_AT_ONCE: usize = 4;
-/// What a task has come to.
+/// A task's result.
 pub(super) enum Done {
     /// A module was registered, or cannot be; `None`: there is no such module.
     Registered(ModuleAddress, Result<Option<Registered>, SessionError>),
@@ -43,7 +42,7 @@ pub(super) enum Done {
     Compared(Result<(), SessionError>),
 }
 
-/// The modules on their way, with one node, and the histories that are compared with another one's.
+/// The modules that join, read from one node, and the history that is compared with another node's.
 pub(super) struct Joins {
     chosen: Chosen,
     tasks: JoinSet<Done>,
@@ -52,15 +51,14 @@ pub(super) struct Joins {
     groups: usize,
     comparing: bool,
     failures: Failures,
-    /// Modules that are registered and not watched yet: many are taken in at once, since each time the unconfirmed blocks
-    /// are read again.
+    /// Modules that are registered and not watched yet: watching more costs a second reading of the unconfirmed blocks.
     registered: Vec<(ModuleAddress, Registered)>,
     /// Whether a wanted module waits for its turn.
     waiting: bool,
 }
 
 impl Joins {
-    /// Nothing is on its way yet.
+    /// Nothing is started yet.
     pub(super) fn new(chosen: &Chosen) -> Self {
         Self {
             chosen: chosen.clone(),
@@ -129,8 +127,7 @@ impl Joins {
         if candidates.is_empty() && (unread.is_empty() || self.groups == GROUPS_AT_ONCE) {
             return Ok(());
         }
-        // What a module is read up to must be stored, or a crash would leave it ahead of the cursor; and what was undone,
-        // or left, must have been before it is read again.
+        // What a module is read up to must be stored first, or a crash would leave it ahead of the cursor.
         followed.save(context).await?;
         let room = REGISTERED_AT_ONCE.saturating_sub(self.registering.len());
         self.waiting = candidates.len() > room;
@@ -207,28 +204,20 @@ impl Joins {
         let has_room = self.registering.len() < REGISTERED_AT_ONCE && self.groups < GROUPS_AT_ONCE;
         let retry = self.failures.next_try().filter(|_| has_room);
         loop {
-            tokio::select! {
-                Some(finished) = self.tasks.join_next() => match finished {
-                    Ok(done) => {
-                        match &done {
-                            Done::Registered(module, _) => {
-                                self.registering.remove(module);
-                            }
-                            Done::Read(modules, _) => {
-                                self.reading.retain(|module| !modules.contains(module));
-                                self.groups -= 1;
-                            }
-                            Done::Compared(_) => self.comparing = false,
-                        }
-                        return Some(done);
-                    }
-                    Err(error) => match error.try_into_panic() {
-                        Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(_) => continue,
-                    },
-                },
+            let done = tokio::select! {
+                Some(ended) = self.tasks.join_next() => unless_aborted(ended),
                 () = sleep_until(retry) => return None,
+            };
+            match &done {
+                None => continue,
+                Some(Done::Registered(module, _)) => drop(self.registering.remove(module)),
+                Some(Done::Read(modules, _)) => {
+                    self.reading.retain(|module| !modules.contains(module));
+                    self.groups -= 1;
+                }
+                Some(Done::Compared(_)) => self.comparing = false,
             }
+            return done;
         }
     }
 

@@ -14,7 +14,7 @@ use crate::abi::Layouts;
 use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
 use crate::store::Store;
 
-/// Failures in a row of a plan's reading, each of which ends the session with its node, before it is read later.
+/// Failures in a row of reading a plan, each of which ends the session, before it is read later.
 const MOST_FAILURES: u32 = 3;
 /// How often it is looked whether there are plans that could not be read.
 const IDLE: Duration = Duration::from_secs(1);
@@ -100,8 +100,7 @@ impl Plans {
         .await
     }
 
-    /// Reads plans from their modules: all of them, before the first failure is told. A contract whose view fails again
-    /// and again is read later instead, or it would hold up all others.
+    /// Reads plans from their modules. A plan that fails again and again is read later, or it would hold up all others.
     async fn read(
         &self,
         node: &Node,

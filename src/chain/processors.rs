@@ -1,5 +1,5 @@
-//! The rule of whose logs count, for ranges and for single blocks alike (a block is a range of one): a module's own, and
-//! those of the processor that was the module's at the log's position. Pure.
+//! Whose logs count, in ranges and single blocks alike: a module's own, and those of the processor that the module had at
+//! the log's position. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::filter::LogFilter;
 use crate::abi::Layouts;
 use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position};
 
-/// Processors that one module may have had. A contract that names more is taken for hostile: each costs a second reading
-/// of its block, and a place in every later question.
+/// Processors that one module may have had. Each costs a second reading of its block and a part of every later query, so a
+/// contract that names more is taken for hostile.
 const MOST_PROCESSORS: usize = 16;
 
 /// One watched module.
@@ -67,7 +67,7 @@ pub enum ProcessorError {
         /// The processor it had up to its first update.
         actual: Address,
     },
-    /// This module named so many processors that it must be dropped.
+    /// The module named too many processors and must be dropped.
     TooMany(ModuleAddress),
 }
 
@@ -204,8 +204,8 @@ impl Processors {
             };
             let module = log.event.module;
             let is_first = watched.updates.is_empty() && !seen.contains_key(&module);
-            // The zero address emits nothing: an initial "update" from it contradicts nothing. A later update that
-            // contradicts the one before it is the contract's own affair: reading it all again would bring the same.
+            // An initial update from the zero address contradicts nothing. Where a later update contradicts the one
+            // before it, reading everything again would bring the same.
             if is_first && previous != watched.initial && previous != Address::ZERO {
                 let actual = previous;
                 return Err(ProcessorError::WrongStart { module, actual });

@@ -1,5 +1,5 @@
-//! Long ranges of blocks, read as many short ones: sized to what the provider allows, several in flight, handed out in
-//! order, none skipped, and none believed without the header of its end from the node that answered it.
+//! Long ranges of blocks, read as many short ones, sized to what the provider allows. None is skipped, and none is believed
+//! without the header of its end from the node that answered it.
 
 mod collect;
 mod one;

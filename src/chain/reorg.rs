@@ -18,11 +18,11 @@ use super::error::SessionError;
 use super::node::{Header, Node, read};
 use crate::store::Store;
 
-/// The path from the followed chain up to a new head: its blocks, oldest first, on top of so many unconfirmed blocks that
-/// stay.
+/// The path from the followed chain up to a new head: how many unconfirmed blocks stay, and the blocks on top of them, oldest
+/// first.
 ///
 /// # Errors
-/// When confirmed blocks are not on the node's chain any more: the next session goes back to where it left the followed one.
+/// When confirmed blocks are not on the node's chain any more: the next session begins by finding the fork.
 pub(super) async fn path(
     node: &Node,
     store: &Store,

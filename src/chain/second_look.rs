@@ -1,5 +1,5 @@
-//! The second look: the newest blocks are read once more by range and compared with what was followed. A node may show a
-//! block before its logs, and answer that there are none; nothing else tells that from a block without logs.
+//! The second look: the newest blocks are read once more by range and compared with what was followed. A node may have a
+//! block before its logs, and answer `[]`: only asking again tells that from a block without logs.
 
 use std::sync::Arc;
 
@@ -26,8 +26,7 @@ pub(super) struct Seen {
     changed_at: Option<u64>,
 }
 
-/// What to read: up to the tip, and from the first block that only one look has seen, or further down. So each block is
-/// looked at twice at least, however fast the chain is.
+/// What to read: from the first block that fewer than two looks have seen, or further down, to the tip.
 pub(super) fn blocks(followed: &Followed) -> Option<(u64, u64)> {
     let tip = followed.window.tip().number;
     let from = (tip + 1).saturating_sub(BLOCKS).min(followed.looked.0 + 1);
@@ -66,8 +65,8 @@ pub(super) async fn look(
     Ok(seen)
 }
 
-/// Takes in what was missed: added to the unconfirmed blocks and to what joining modules wait with, or stored. Says whether
-/// confirmed blocks must be followed again instead.
+/// Adds missed events to the unconfirmed blocks, to joining modules, or to the store. Says whether blocks must be followed
+/// again instead.
 pub(super) async fn compare(
     context: &Context,
     followed: &mut Followed,

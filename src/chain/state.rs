@@ -98,8 +98,7 @@ impl Followed {
         self.looked = (self.looked.0.min(number), self.looked.1.min(number));
     }
 
-    /// Watches only the modules that `keep` names; the others stay behind from the next commit on. Says whether there were
-    /// any.
+    /// Watches only the modules that `keep` names; the others are behind from the next commit on. Says whether there are any.
     pub(super) fn retain(&mut self, keep: impl Fn(&ModuleAddress) -> bool) -> bool {
         let dropped = self.processors.retain(&keep);
         let next = &mut self.unsaved.next;

@@ -1,8 +1,7 @@
-//! The tip, block by block: a new head, the path to it, its blocks' events, what that confirms; and everything that goes on
-//! beside it.
+//! The tip, block by block: a new head, the path to it, its blocks' events, what that confirms; and what runs beside it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -22,11 +21,11 @@ use super::progress;
 use super::reorg::{self, window::Block};
 use super::second_look;
 use super::state::Followed;
-use crate::clock::sleep_until;
+use crate::clock::{machine_time, sleep_until};
 
 /// A head that jumps back further than this makes another node, if one is further, the better choice at once.
 const BACK: u64 = 2;
-/// Every so many-th second look reads all remembered blocks again: a node behind the same URL may be minutes late.
+/// Every tenth second look reads all remembered blocks again: a node behind the same URL may be minutes late.
 const LONG_LOOK: u32 = 10;
 /// How often the newest finalized block is asked for.
 const FINALIZED_EVERY: Duration = Duration::from_secs(60);
@@ -46,7 +45,7 @@ pub(super) async fn follow(
 ) -> Result<Option<Chosen>, SessionError> {
     let mut joins = Joins::new(chosen);
     let ended = follow_with(context, chosen, followed, head, &mut joins, stop).await;
-    // What is under way beside may be about blocks that the next session undoes.
+    // The next session may undo blocks that these tasks have read.
     joins.abort(context).await?;
     ended
 }
@@ -71,7 +70,7 @@ async fn follow_with(
     let mut better = std::pin::pin!(context.pool.better_than(chosen.place, is_usable));
     let mut late_plans = std::pin::pin!(context.plans.read_late(node, &context.writer));
     let second_look_every = context.config.second_look_every;
-    // What is under way beside, and when it was begun last.
+    // What runs beside, and when it was started last.
     let (mut peek, mut look, mut finalized, mut holes_look) = (None, None, None, None);
     let (mut looks, mut looked_at) = (0, Instant::now());
     let mut asked_finalized: Option<Instant> = None;
@@ -191,7 +190,7 @@ async fn follow_with(
     }
 }
 
-/// The end of what may be under way. Cancel safe.
+/// The result of what runs, if anything does; else pending. Cancel safe.
 async fn end_of<T>(running: &mut Option<BoxFuture<'_, T>>) -> T {
     let ended = match running {
         Some(running) => running.await,
@@ -245,10 +244,8 @@ async fn read_blocks(
 }
 
 fn check_clock(context: &Context, head: &Header) -> Result<(), SessionError> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let ahead = Duration::from_secs(head.timestamp.0).saturating_sub(now);
+    let ahead = head.timestamp.0.saturating_sub(machine_time().0);
+    let ahead = Duration::from_secs(ahead);
     if context.config.is_local() || ahead <= MOST_AHEAD {
         return Ok(());
     }

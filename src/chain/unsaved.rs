@@ -1,5 +1,4 @@
-//! What is confirmed and not stored yet: blocks without events, which are worth a commit only now and then, and what the
-//! next commit has to say once.
+//! What is confirmed and not stored yet: blocks without events, which are worth a commit only now and then.
 
 use std::time::{Duration, Instant};
 

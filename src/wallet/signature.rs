@@ -1,11 +1,9 @@
 //! One question to one node: did this wallet sign this text?
 //!
 //! A contract is asked through `contracts/SignatureValidator.sol`, which bounds its gas and turns whatever it does into
-//! one byte. An error of the call is therefore always the node's, and never an answer. The chain's id comes with that
-//! byte, out of the same call: a URL that leads to another chain since the last question cannot slip in between. So does
-//! the time of the block that was asked: a node that lags behind would let the key sign that its wallet has since put
-//! away. Not the block's number, which the EVM of Arbitrum and its like takes from the parent chain; and not
-//! `eth_blockNumber` beside the call, which another node behind the same URL may answer.
+//! one byte: an error of the call is always the node's. The chain id and the block's time come with that byte, out of the
+//! same call, since another node behind the same URL may answer the next one. A node that lags would accept a key that the
+//! wallet has removed since. The block's number would not do: on Arbitrum the EVM takes it from the parent chain.
 
 use alloy::network::TransactionBuilder as _;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256, eip191_hash_message};
@@ -77,7 +75,8 @@ pub enum CheckError {
     Node(#[from] RpcError),
 }
 
-/// Checks a signature on the chain `chain_id`; `ask` makes a JSON-RPC call. Does not time out by itself. Never [`SignatureVerdict::Unavailable`].
+/// Checks a signature on the chain `chain_id`; `ask` makes one JSON-RPC call, and has no timeout. Never returns
+/// [`SignatureVerdict::Unavailable`].
 ///
 /// # Errors
 /// When the node did not answer, is on another chain, or lags behind `reached`: nothing is known then.

@@ -19,8 +19,8 @@ use crate::domain::{ChainStatus, SignatureVerdict, Wallet};
 /// Connecting to a node and asking it may take this long together.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 
-/// The pause after the first round of questions. It doubles after each round, up to the time of a block: a node that lags,
-/// or one of several behind the same URL, has caught up by then.
+/// The pause after the first round of questions. It doubles after each round, up to the block time: a node that lags has
+/// caught up by then.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The time of a block where the follower has not learned it; that of Base.

@@ -53,7 +53,7 @@ impl From<&RpcLog> for Owned {
 }
 
 /// Reads a log as a node sends it.
-pub(in crate::chain) fn read<T>(log: &RpcLog, mut read: impl FnMut(&Log<'_>) -> T) -> T {
+pub(crate) fn read<T>(log: &RpcLog, mut read: impl FnMut(&Log<'_>) -> T) -> T {
     let mut value = None;
     let mut decoder = Decoder::logs();
     let body = answer(std::slice::from_ref(log));

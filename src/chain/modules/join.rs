@@ -1,4 +1,4 @@
-//! The end of a module's way: what a task has come to is taken in, and a module whose past is stored moves with the cursor.
+//! Takes the results of tasks: a module whose past is stored moves with the cursor.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::chain::state::{Followed, Joining};
 use crate::domain::{ChainEvent, ModuleAddress};
 
 impl Joins {
-    /// Takes what a task has come to. Says whether the unconfirmed blocks must be read again, because more is watched.
-    pub(in crate::chain) async fn take(
+    /// Takes a task's result. Says whether the unconfirmed blocks must be read again, because more is watched.
+    pub(crate) async fn take(
         &mut self,
         context: &Context,
         followed: &mut Followed,
@@ -174,8 +174,8 @@ impl Joins {
         Ok(())
     }
 
-    /// The node does not let a module be read. That alone is no reason to leave it: the others are followed on. But where
-    /// another node has not refused it yet, that one is asked.
+    /// The node refused to read a module. Another node is tried if there is one that has not refused it yet; otherwise the
+    /// other modules are followed on.
     fn refused(
         &mut self,
         context: &Context,
@@ -201,7 +201,7 @@ impl Joins {
 
 /// A module had another processor than was thought when it was first read, and is read again; or it names more processors
 /// than any honest one, and is not followed any more.
-pub(in crate::chain) async fn correct(
+pub(crate) async fn correct(
     context: &Context,
     followed: &mut Followed,
     error: ProcessorError,

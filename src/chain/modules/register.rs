@@ -1,12 +1,13 @@
 //! Registers a module: finds where its history begins and which processor it had there.
 
 use alloy::primitives::{Address, address};
+use alloy::sol_types::SolCall as _;
 use tracing::{info, warn};
 
+use crate::abi::SubscriptionModule::paymentProcessorCall;
 use crate::chain::context::Context;
 use crate::chain::error::{SessionError, read_store};
-use crate::chain::node::read::{self, Viewed};
-use crate::chain::node::{Node, RpcError};
+use crate::chain::node::{Node, RpcError, read};
 use crate::domain::{ModuleAddress, ModuleRecord, Synced};
 use crate::store::Store;
 
@@ -17,16 +18,16 @@ const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
 
 /// A module that the store knows from now on.
 #[derive(Debug)]
-pub(in crate::chain) struct Registered {
+pub(crate) struct Registered {
     /// What the store knows of it.
-    pub(in crate::chain) record: ModuleRecord,
+    pub(crate) record: ModuleRecord,
     /// Its processor at the newest block.
-    pub(in crate::chain) processor: Address,
+    pub(crate) processor: Address,
 }
 
 /// Registers a module, or finds the store's record of it; where the configured start differs from it, the module's history
 /// begins again there. `None`: there is no contract at its address, or none that answers as a module does.
-pub(in crate::chain) async fn register(
+pub(crate) async fn register(
     context: &Context,
     node: &Node,
     module: ModuleAddress,
@@ -73,7 +74,7 @@ pub(in crate::chain) async fn register(
     }))
 }
 
-/// The record of a module of which nothing was read.
+/// The record of a module that was not read yet.
 fn unread(start_block: u64, initial_processor: Address) -> ModuleRecord {
     ModuleRecord {
         start_block,
@@ -83,8 +84,8 @@ fn unread(start_block: u64, initial_processor: Address) -> ModuleRecord {
     }
 }
 
-/// The record as it is to be from now on. Its history begins again with another configured start; and where it says that
-/// the module had no processor and the module says otherwise by now: a node that lagged may have said so.
+/// The record from now on. The module's history begins again if another start is configured, or if it has a processor after
+/// all: a node that lagged may have answered that it had none.
 async fn updated(
     context: &Context,
     module: ModuleAddress,
@@ -115,8 +116,8 @@ async fn updated(
 
 /// A block before which the contract has no history, and a block at which it exists.
 ///
-/// A node that keeps no old state may say so, or answer that there was no code. Neither is evidence: the search ends at a
-/// block without code only if another contract, which is older, had code there.
+/// A node without old state may answer that there was no code. So the search ends at a block without code only if another
+/// contract, which is older, had code there.
 async fn deployment(
     node: &Node,
     within: u64,
@@ -188,20 +189,20 @@ fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
     (without, with)
 }
 
-/// The module's processor at a block (`None`: at the newest). `None` where the contract does not answer: a node that has
-/// just got it may not know it well enough.
+/// The module's processor at a block (`None`: at the newest). `None` where the contract does not answer.
 async fn processor_at(
     node: &Node,
     module: ModuleAddress,
     block: Option<u64>,
 ) -> Result<Option<Address>, RpcError> {
-    match read::payment_processor(node, module, block).await? {
-        Viewed::Value(processor) => Ok(Some(processor)),
-        Viewed::Refused if block.is_none() => {
+    let call = paymentProcessorCall {};
+    match read::call_view(node, module, &call, block).await? {
+        Some(answer) => Ok(paymentProcessorCall::abi_decode_returns_validate(&answer).ok()),
+        None if block.is_none() => {
             warn!(%module, "the contract has no paymentProcessor(); only its own events will be seen");
             Ok(Some(Address::ZERO))
         }
-        Viewed::Refused | Viewed::Nothing => Ok(None),
+        None => Ok(None),
     }
 }
 

@@ -85,7 +85,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Fails when the node is on another chain, now: what answers behind a URL may be exchanged without a word.
+    /// Fails when the node is on another chain now: a URL may lead to another node than before.
     pub(crate) async fn check_chain(&self) -> Result<(), RpcError> {
         let actual: U64 = self.call("eth_chainId", [(); 0]).await?;
         if actual.to::<u64>() == self.chain_id {
@@ -205,11 +205,8 @@ impl Node {
         }
     }
 
-    /// Reads the logs that `query` asks for, each handed out as it arrives, until `on_log` breaks off; and, where `end`
-    /// names a block, that block's header from the same node: over HTTP in one JSON-RPC batch with the logs, over a
-    /// websocket on the same connection.
-    ///
-    /// One attempt: waits for the node's quiet time before, notes the quiet time that a refusal asks for.
+    /// One attempt to read logs, each handed out as it arrives, until `on_log` breaks off; and, where `end` names a block,
+    /// that block's header from the same node: in one batch with the logs, or on the same websocket.
     ///
     /// # Errors
     /// What the node refused, or why it could not be asked. Logs that were handed out before count for nothing then.
@@ -264,8 +261,8 @@ impl Node {
         }
     }
 
-    /// The error as it may be shown, with the reason why the websocket is closed where that made the call fail. An answer
-    /// too large for it means too many logs, for the calls that were under way (`is_for_logs`).
+    /// The error without keys, and with the reason why the websocket is closed. A message too large for it means too many
+    /// logs if logs were asked for (`is_for_logs`).
     pub(super) fn explain(&self, error: RpcError, is_for_logs: bool) -> RpcError {
         match (error, self.end.get()) {
             (RpcError::Unavailable { .. }, Some(closed)) if closed.is_too_large && is_for_logs => {
@@ -291,8 +288,7 @@ impl Node {
         if matches!(self.transport, Transport::Http(_)) {
             return None;
         }
-        // Many plans allow few connections, and some close the second one only when it is used. Whether the node is gone
-        // altogether, the first call says.
+        // Many plans allow few connections. Whether the node is gone altogether, the first call says.
         match websocket::subscribe_heads(&self.url, CALL_TIMEOUT).await {
             Ok(heads) => heads,
             Err(error) => {
@@ -302,8 +298,7 @@ impl Node {
         }
     }
 
-    /// Keeps what the answer to a call, sent at `sent`, says about the rate of calls: it holds for all calls on the node,
-    /// not for the refused one alone.
+    /// Keeps what the answer to a call, sent at `sent`, says about the rate of calls: it holds for all calls on the node.
     pub(super) fn note(&self, sent: Instant, error: Option<&RpcError>) {
         match error {
             None => self.quiet().answered(sent),

@@ -203,15 +203,9 @@ impl RpcError {
 
     /// Classifies a failure of the HTTP client. The URL, which may hold a key, is left out.
     pub fn from_client(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        if error.is_timeout() {
+        let is_timeout = error.is_timeout();
+        let message = format!("{:#}", anyhow::Error::new(error.without_url()));
+        if is_timeout {
             Self::Timeout { message }
         } else {
             Self::Unavailable { message }

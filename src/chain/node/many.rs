@@ -1,4 +1,4 @@
-//! Many calls of one method: in batches over HTTP, of which what was answered is kept; else several at the same time.
+//! Many calls of one method: in batches over HTTP, else several at the same time.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -21,15 +21,15 @@ const BATCHES_AT_ONCE: usize = 4;
 const CALLS_AT_ONCE: usize = 8;
 
 /// The parameters of each call, by a number of the caller's.
-pub(in crate::chain) type Calls = BTreeMap<u64, Value>;
+pub(crate) type Calls = BTreeMap<u64, Value>;
 /// What was answered to each call; what a contract refused ([`RpcError::Refused`]) is an answer too.
-pub(in crate::chain) type Answers<T> = BTreeMap<u64, Result<T, RpcError>>;
+pub(crate) type Answers<T> = BTreeMap<u64, Result<T, RpcError>>;
 
 /// The answers to all of these calls of `method`.
 ///
 /// # Errors
 /// When the node answers to some of them with an error of its own, or limits the rate for longer than its patience.
-pub(in crate::chain) async fn many<T: RpcRecv>(
+pub(crate) async fn many<T: RpcRecv>(
     node: &Node,
     method: &'static str,
     calls: Calls,

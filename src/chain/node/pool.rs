@@ -1,4 +1,4 @@
-//! The nodes of `rpc_urls`, in order of preference: the first that works is used, a preferred one is gone back to.
+//! The nodes of `rpc_urls`, in order of preference: the first that works is used, until a preferred one works again.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(crate) struct Pool {
 struct Slot {
     url: Url,
     reconnect: Reconnect,
-    /// Slower: it fails soon each time it is gone back to, though it connects.
+    /// Slower: for a node that connects, but fails soon after.
     relapse: Reconnect,
     trouble: Option<String>,
     /// The connection by which the chain id was checked at the start, until it is used.
@@ -68,8 +68,7 @@ impl Pool {
         }
     }
 
-    /// Refuses when every URL answers with another chain id. One that does not answer is given the benefit of the doubt:
-    /// it may be down for now.
+    /// Refuses when every URL answers with another chain id. One that does not answer may be down for now.
     pub(crate) async fn refuse_wrong_chain(&self) -> anyhow::Result<()> {
         let mut wrong = None;
         for place in 0..self.len() {
@@ -90,7 +89,7 @@ impl Pool {
         )
     }
 
-    /// The most preferred node that connects now; waits and tries again for ever. `report` is told why there is none.
+    /// The most preferred node that connects; retries until there is one. `report` hears why there is none.
     pub(crate) async fn choose(&self, report: impl Fn(&str)) -> Chosen {
         let mut said = Instant::now();
         loop {
@@ -118,8 +117,7 @@ impl Pool {
         }
     }
 
-    /// The node in use failed: it is not chosen again before its schedule allows. `worked` says that it had come to
-    /// the tip.
+    /// The node in use failed: it is not chosen again before its schedule allows. `worked`: it had come to the tip.
     pub(crate) fn failed(&self, chosen: &Chosen, worked: bool, error: &RpcError) {
         let is_alone = self.len() == 1;
         {
@@ -134,8 +132,8 @@ impl Pool {
         self.note_failure(chosen.place, error);
     }
 
-    /// Waits until a node preferred to `current` connects and `is_usable` says so. Its height does not decide: a preferred
-    /// node that contradicts the one in use is gone back to. Never returns when `current` is the preferred one.
+    /// Waits until a node preferred to `current` connects and is usable. Its height does not decide: a preferred node that
+    /// contradicts the one in use is gone back to. Never returns when `current` is the preferred one.
     pub(crate) async fn better_than(
         &self,
         current: usize,
@@ -176,7 +174,7 @@ impl Pool {
         None
     }
 
-    /// Other nodes than `current` that connect now, in order of preference, at most so many.
+    /// Other nodes than `current` that connect now, in order of preference, at most `most`.
     pub(crate) async fn others(&self, current: usize, most: usize) -> Vec<Arc<Node>> {
         let mut others = Vec::new();
         for place in self.ready_until(self.len()) {

@@ -69,27 +69,6 @@ pub(crate) async fn has_code(
     Ok(!code.is_empty())
 }
 
-/// What a contract answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Viewed<T> {
-    /// This.
-    Value(T),
-    /// The contract refused the call, or failed in it.
-    Refused,
-    /// Nothing that can be decoded: the node does not have the contract yet, or it is another contract.
-    Nothing,
-}
-
-/// The module's processor at a block (`None`: at the newest).
-pub(crate) async fn payment_processor(
-    node: &Node,
-    module: ModuleAddress,
-    block: Option<u64>,
-) -> Result<Viewed<Address>, RpcError> {
-    let call = SubscriptionModule::paymentProcessorCall {};
-    view(node, module, &call, block).await
-}
-
 /// A plan's terms, by `getPlan` at this block (`None`: at the newest); or a sentence on why it gave none.
 pub(crate) async fn plan(
     node: &Node,
@@ -108,20 +87,8 @@ pub(crate) async fn plan(
     Ok(Err(format!("getPlan({plan}) of {module} {trouble}")))
 }
 
-async fn view<C: SolCall>(
-    node: &Node,
-    module: ModuleAddress,
-    call: &C,
-    block: Option<u64>,
-) -> Result<Viewed<C::Return>, RpcError> {
-    let answer = call_view(node, module, call, block).await?;
-    Ok(answer.map_or(Viewed::Refused, |answer| {
-        C::abi_decode_returns_validate(&answer).map_or(Viewed::Nothing, Viewed::Value)
-    }))
-}
-
-/// The bytes of the answer; `None` where the contract refuses the call.
-async fn call_view<C: SolCall>(
+/// The bytes that a contract's view answers at a block (`None`: at the newest); `None` where the contract refuses the call.
+pub(crate) async fn call_view<C: SolCall>(
     node: &Node,
     module: ModuleAddress,
     call: &C,

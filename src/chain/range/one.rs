@@ -10,17 +10,14 @@ use crate::chain::node::{Header, Node, RpcError, read};
 
 /// A range that was read.
 #[derive(Debug)]
-pub(in crate::chain) struct Read {
+pub(crate) struct Read {
     /// Its last block; earlier than asked for when there was too much.
-    pub(in crate::chain) end: Header,
-    pub(in crate::chain) collected: Collected,
-    pub(super) bytes: u64,
-    pub(super) logs: u64,
-    pub(super) foreign: u64,
+    pub(crate) end: Header,
+    pub(crate) collected: Collected,
 }
 
-/// Reads `from..=to`, or a shorter range from the same start; about so many events are expected.
-pub(in crate::chain) async fn read(
+/// Reads `from..=to`, or a shorter range from the same start. `expected`: about how many events it holds.
+pub(crate) async fn read(
     node: &Node,
     filter: &LogFilter,
     from: u64,
@@ -35,7 +32,9 @@ pub(in crate::chain) async fn read(
     let mut queries: Vec<LogQuery> = filter.queries(blocks).collect();
     while let Some(query) = queries.pop() {
         answers += 1;
-        match ask(node, &query.over(from, to), to, &mut collector).await {
+        let blocks = Blocks::Range(from, to);
+        let query = LogQuery { blocks, ..query };
+        match ask(node, &query, to, &mut collector).await {
             Ok(header) => to = agreed(&mut end, header, &mut collector, to)?,
             // One block that alone is too much: nothing is left to split but the filter. An error in unknown words may
             // mean the same.
@@ -68,7 +67,7 @@ async fn ask(
         flow
     };
     let answer = node.logs(query, Some(to), &mut take).await?;
-    collector.bytes += answer.bytes;
+    collector.add_bytes(answer.bytes);
     match answer.end {
         // What follows the cut was not read.
         _ if was_cut => Ok(None),
@@ -104,7 +103,6 @@ async fn finish(
     to: u64,
     answers: usize,
 ) -> Result<Read, RpcError> {
-    let (bytes, logs, foreign) = (collector.bytes, collector.logs, collector.foreign);
     let mut collected = collector.finish(answers)?;
     let end = match end {
         Some(end) => end,
@@ -118,13 +116,7 @@ async fn finish(
         return Err(changed(end.number));
     }
     add_timestamps(node, &mut collected).await?;
-    Ok(Read {
-        end,
-        collected,
-        bytes,
-        logs,
-        foreign,
-    })
+    Ok(Read { end, collected })
 }
 
 /// Fetches the timestamps that events need and the node did not send along with their logs.
@@ -139,26 +131,20 @@ async fn add_timestamps(node: &Node, collected: &mut Collected) -> Result<(), Rp
         return Ok(());
     }
     let headers = read::headers_at(node, &numbers).await?;
-    for block in &mut collected.blocks {
-        let Ok(at) = headers.binary_search_by_key(&block.number, |header| header.number) else {
-            continue;
-        };
-        if headers[at].hash != block.hash {
+    let header_of = |number: u64| {
+        let at = headers.binary_search_by_key(&number, |header| header.number);
+        at.ok().map(|at| &headers[at])
+    };
+    for block in &collected.blocks {
+        if header_of(block.number).is_some_and(|header| header.hash != block.hash) {
             return Err(changed(block.number));
         }
-        block.timestamp = Some(headers[at].timestamp);
     }
     let events = collected.events.iter_mut().map(|log| &mut log.event);
     for event in events.filter(|event| needs_timestamp(event)) {
         let number = event.position.block;
-        let at = collected
-            .blocks
-            .binary_search_by_key(&number, |block| block.number);
-        event.timestamp = at.ok().and_then(|at| collected.blocks[at].timestamp);
-        if event.timestamp.is_none() {
-            let message = format!("the header of block {number} is missing");
-            return Err(RpcError::unavailable(message));
-        }
+        let header = header_of(number).ok_or_else(|| read::missing(number))?;
+        event.timestamp = Some(header.timestamp);
     }
     Ok(())
 }

@@ -5,14 +5,13 @@ use crate::chain::node::{Node, read};
 use crate::domain::Checkpoint;
 use crate::store::Store;
 
-/// Stored headers that are looked through first; then so many times as many, and so on.
+/// How many stored headers the search reads first, how that grows, and up to what.
 const FIRST_PAGE: usize = 8;
 const GROWTH: usize = 8;
 const LARGEST_PAGE: usize = 4_096;
 
-/// Whether the node's chain differs from the followed one at a height that both have: the only evidence of a
-/// reorganisation that a chain of another height can give. `known` is the newest followed block up to the node's head,
-/// where it is not in the store yet.
+/// Whether the node's chain differs from the followed one at a height that both have: being shorter proves nothing. `known`
+/// is the newest followed block up to the node's head, if it is not in the store yet.
 pub(super) async fn contradicts(
     node: &Node,
     store: &Store,
@@ -33,8 +32,8 @@ pub(super) async fn contradicts(
 }
 
 /// The newest followed block that the node's chain has too, at `from` or below; `None` when it has not one of them.
-/// `unsaved` are followed blocks that are not stored yet, newest first. If the node has one block, it has all below it: the
-/// oldest of a page says whether the fork is in that page, and halves of the page say where.
+/// `unsaved` are followed blocks that are not stored yet, newest first. A node that has a block has all below it: so the
+/// oldest block of a page says whether the fork is in that page.
 pub(super) async fn find_fork(
     node: &Node,
     store: &Store,

@@ -12,8 +12,8 @@ use crate::chain::state::Followed;
 use crate::domain::Checkpoint;
 use crate::store::Store;
 
-/// Compares the newest followed confirmed block with the node's chain: it may have changed while nobody looked.
-pub(in crate::chain) async fn check(
+/// Compares the newest confirmed block with the node's chain, which may have changed since the last session.
+pub(crate) async fn check(
     context: &Context,
     node: &Node,
     followed: &mut Followed,
@@ -34,8 +34,7 @@ pub(in crate::chain) async fn check(
     recover(context, node, followed).await
 }
 
-/// Goes back to the newest followed block that is on the node's chain; what lies above it is undone with the next commit,
-/// which brings the new chain.
+/// Goes back to the newest followed block that is on the node's chain; the next commit undoes what lies above it.
 ///
 /// # Errors
 /// When the node is at fault: it has none of the followed blocks, or another block than a finalized one.
@@ -94,8 +93,8 @@ async fn recover(
     Ok(())
 }
 
-/// Not one stored block is on this chain. Local chains are wiped at will: everything is read again, from the first block on,
-/// by which the brake on mass removals knows it.
+/// No stored block is on this chain: a local one was wiped. Everything is read again from block 0, by which the brake on mass
+/// removals knows it.
 async fn start_over(node: &Node) -> Result<Checkpoint, SessionError> {
     warn!(
         "the local chain was started over: everything is read again, and roles that it does not account for wait for approval"
@@ -103,9 +102,9 @@ async fn start_over(node: &Node) -> Result<Checkpoint, SessionError> {
     Ok(read::known_header(node, 0).await?.checkpoint())
 }
 
-/// Whether a preferred node is to be gone back to: it has the newest confirmed block, or contradicts it. One that is only
-/// behind, on the same chain, is waited for.
-pub(in crate::chain) async fn is_worth_returning_to(
+/// Whether to go back to a preferred node: it has the newest confirmed block, or another chain. One that is only behind is
+/// waited for.
+pub(crate) async fn is_worth_returning_to(
     node: &Node,
     store: &Store,
     confirmed: Option<Checkpoint>,
