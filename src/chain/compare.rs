@@ -77,7 +77,7 @@ pub(super) async fn compare(
                     wallets,
                     rpc = node.host(),
                     other_rpc,
-                    "the node left events out; stored what was missed: use an archive node, one that keeps old receipts, or a later chain.start_block"
+                    "the node left events out: its history has holes; stored what was missed. Use an archive of receipts, or a later chain.start_block"
                 );
             }
             Err(SessionError::Rpc(error)) => {

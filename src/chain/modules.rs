@@ -23,8 +23,7 @@ use crate::clock::sleep_until;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
 use self::failures::Failures;
-pub(super) use self::join::correct;
-pub(super) use self::register::{Registered, register};
+pub(super) use self::register::{Registered, correct, register};
 
 /// Modules that are registered at the same time.
 pub(super) const REGISTERED_AT_ONCE: usize = 8;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tracing::{info, warn};
 
 use super::failures::MOST_FAILURES;
+use super::register::correct;
 use super::{Done, Joins, WATCHED_AT_ONCE};
 use crate::chain::compare::History;
 use crate::chain::config::Goal;
@@ -197,30 +198,4 @@ impl Joins {
         self.failures.give_up(module, error);
         Ok(())
     }
-}
-
-/// A module had another processor than was thought when it was first read, and is read again; or it names more processors
-/// than any honest one, and is not followed any more.
-pub(crate) async fn correct(
-    context: &Context,
-    followed: &mut Followed,
-    error: ProcessorError,
-) -> anyhow::Result<()> {
-    let (module, actual) = match error {
-        ProcessorError::WrongStart { module, actual } => (module, actual),
-        ProcessorError::TooMany(module) => {
-            followed.drop_module(module);
-            return Ok(());
-        }
-    };
-    warn!(%module, processor = %actual, "the module had another payment processor before; reading it again");
-    followed.drop_module(module);
-    followed.unsaved.next.left.retain(|left| *left != module);
-    context.plans.forget(module);
-    let reset = context.writer.submit(move |store| {
-        let record = store.modules()?.remove(&module);
-        let start = record.map_or(0, |record| record.start_block);
-        store.reset_module(module, start, actual)
-    });
-    reset.await
 }

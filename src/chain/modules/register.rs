@@ -1,4 +1,4 @@
-//! Registers a module: finds where its history begins and which processor it had there.
+//! Registers a module: finds where its history begins and which processor it had there; and corrects that later.
 
 use alloy::primitives::{Address, address};
 use alloy::sol_types::SolCall as _;
@@ -8,6 +8,8 @@ use crate::abi::SubscriptionModule::paymentProcessorCall;
 use crate::chain::context::Context;
 use crate::chain::error::{SessionError, read_store};
 use crate::chain::node::{Node, RpcError, read};
+use crate::chain::processors::ProcessorError;
+use crate::chain::state::Followed;
 use crate::domain::{ModuleAddress, ModuleRecord, Synced};
 use crate::store::Store;
 
@@ -112,6 +114,32 @@ async fn updated(
         .submit(move |store| store.reset_module(module, start_block, initial_processor));
     reset.await?;
     Ok(unread(start_block, initial_processor))
+}
+
+/// A module had another processor than was thought when it was first read, and is read again; or it names more processors
+/// than any honest one, and is not followed any more.
+pub(crate) async fn correct(
+    context: &Context,
+    followed: &mut Followed,
+    error: ProcessorError,
+) -> anyhow::Result<()> {
+    let (module, actual) = match error {
+        ProcessorError::WrongStart { module, actual } => (module, actual),
+        ProcessorError::TooMany(module) => {
+            followed.drop_module(module);
+            return Ok(());
+        }
+    };
+    warn!(%module, processor = %actual, "the module had another payment processor before; reading it again");
+    followed.drop_module(module);
+    followed.unsaved.next.left.retain(|left| *left != module);
+    context.plans.forget(module);
+    let reset = context.writer.submit(move |store| {
+        let record = store.modules()?.remove(&module);
+        let start = record.map_or(0, |record| record.start_block);
+        store.reset_module(module, start, actual)
+    });
+    reset.await
 }
 
 /// A block before which the contract has no history, and a block at which it exists.

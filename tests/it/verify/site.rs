@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
-use amser_roles::chain::node::RpcError;
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
     MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding, SignatureVerdict,
@@ -226,7 +225,7 @@ pub(crate) async fn verdict(
     };
     let ask = |method: &'static str, params: serde_json::Value| async move {
         let answer = provider.raw_request(method.into(), params).await;
-        answer.map_err(|error| RpcError::from_transport(&error))
+        answer.map_err(|error| amser_roles::chain::node::RpcError::from_transport(&error))
     };
     let checked = check_signature(ask, CHAIN_ID, Reached::default(), text).await;
     checked.unwrap_or_else(|error| match error {
