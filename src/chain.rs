@@ -3,10 +3,10 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | the way of everything: choose a node, catch up, follow the tip | `follow` |
-//! | a new head, its blocks, what goes on beside | `tip`, `block` |
+//! | choose a node, catch up, follow the tip, and what ends a session | `follow` |
+//! | a new head, its blocks, and what runs beside | `tip`, `block` |
 //! | a reorganisation: the path to the followed chain, the fork, what a node may undo | `reorg` |
-//! | where the following begins after a start | `start` |
+//! | where following begins after a start | `start` |
 //! | how a module is registered and joins | `modules` |
 //! | whose logs count: the rule of processors | `processors` |
 //! | what a provider's limit does to ranges | `range` |
@@ -26,6 +26,7 @@ mod active;
 mod block;
 mod compare;
 mod config;
+mod context;
 mod doubts;
 mod error;
 mod follow;
@@ -39,11 +40,11 @@ mod second_look;
 mod start;
 mod state;
 mod tip;
-mod unknown;
 mod unsaved;
 mod writer;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -62,10 +63,9 @@ pub use self::config::{
 pub use self::doubts::Doubts;
 
 use self::config::Goal;
-use self::error::SessionError;
+use self::context::Context;
 use self::node::Pool;
 use self::plans::Plans;
-use self::state::Context;
 use self::writer::Writer;
 use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
@@ -84,11 +84,11 @@ pub async fn follow(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let preparing = prepare(config, store, modules, doubts, status, Goal::Follow);
-    let mut context = tokio::select! {
+    let context = tokio::select! {
         context = preparing => context?,
         () = stop.cancelled() => return Ok(()),
     };
-    follow::run(&mut context, &stop).await
+    follow::run(&context, &stop).await
 }
 
 /// Follows up to block `to` (at most, and by default, the confirmed tip) and returns.
@@ -108,15 +108,15 @@ pub async fn index(
     let (status, _) = channel(ChainStatus::default());
     let goal = Goal::Index {
         to,
-        progress: Box::new(progress),
+        progress: Arc::new(progress),
     };
     let doubts = Doubts::default();
     let preparing = prepare(config, store.clone(), modules, doubts, status, goal);
-    let mut context = tokio::select! {
+    let context = tokio::select! {
         context = preparing => context?,
         () = stop.cancelled() => bail!("stopped before anything was read"),
     };
-    follow::run(&mut context, &stop).await?;
+    follow::run(&context, &stop).await?;
     let cursor = store.cursor()?;
     if stop.is_cancelled() {
         let at = cursor.map_or(0, |cursor| cursor.number);
@@ -151,19 +151,17 @@ async fn prepare(
     let pool = Pool::new(&config.rpc_urls, config.chain_id);
     pool.refuse_wrong_chain().await?;
     let (bound, chain_id) = (store.clone(), config.chain_id);
-    tokio::task::spawn_blocking(move || bound.bind_chain(chain_id)).await??;
-    let plans = Plans::of(store.clone(), config.layouts.clone())
-        .await
-        .map_err(|error| match error {
-            SessionError::Store(error) => error,
-            other => anyhow::anyhow!("{other:?}"),
-        })?;
+    let layouts = Arc::clone(&config.layouts);
+    let late_plans = tokio::task::spawn_blocking(move || {
+        bound.bind_chain(chain_id)?;
+        bound.plans_without_terms()
+    });
     Ok(Context {
-        writer: Writer::start(store.clone(), config.layouts.clone())?,
-        config,
+        plans: Plans::new(store.clone(), Arc::clone(&layouts), late_plans.await??),
+        writer: Writer::start(store.clone(), layouts)?,
+        config: Arc::new(config),
         goal,
         store,
-        plans,
         pool,
         wanted,
         doubts,

@@ -11,7 +11,7 @@ const MOST_TOPICS: usize = 4;
 
 /// Where a word sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum WordPosition {
     /// Nowhere.
     Absent,
     /// Topic n; 0 is the event's own.
@@ -26,8 +26,8 @@ pub(crate) struct Layout {
     topic: B256,
     topics: usize,
     event: KnownEvent,
-    places: [Place; FIELDS],
-    checks: Box<[(Place, Check)]>,
+    positions: [WordPosition; FIELDS],
+    checks: Box<[(WordPosition, Check)]>,
     /// Bytes of the data's head.
     head: usize,
     /// Whether more may follow the head.
@@ -49,7 +49,7 @@ impl Layout {
     /// A half-sentence on the first needed field that the event lacks.
     pub(super) fn of(event: &Event, wanted: &Wanted) -> Result<Self, String> {
         let mut leaves: Vec<Leaf> = Vec::new();
-        let mut places = Vec::new();
+        let mut positions = Vec::new();
         let mut topics = 1_u8;
         if event.num_topics() > MOST_TOPICS {
             return Err("it has more than three indexed parameters".to_owned());
@@ -57,7 +57,7 @@ impl Layout {
         for input in event.inputs.iter().filter(|input| input.indexed) {
             if let Some(leaf) = indexed(&Parameter::from(input)) {
                 leaves.push(leaf);
-                places.push(Place::Topic(topics));
+                positions.push(WordPosition::Topic(topics));
             }
             topics += 1;
         }
@@ -66,24 +66,24 @@ impl Layout {
         for leaf in head.leaves {
             let word = u32::try_from(leaf.word).map_err(|_| "it is too long".to_owned())?;
             leaves.push(leaf);
-            places.push(Place::Word(word));
+            positions.push(WordPosition::Word(word));
         }
-        let mut by_field = [Place::Absent; FIELDS];
+        let mut by_field = [WordPosition::Absent; FIELDS];
         for field in wanted.fields.iter().chain(wanted.optional) {
             match find(*field, &leaves) {
-                Some(found) => by_field[*field as usize] = places[found],
+                Some(found) => by_field[*field as usize] = positions[found],
                 None if wanted.fields.contains(field) => return Err(lacks(*field, &leaves)),
                 None => {}
             }
         }
-        let checks = leaves.iter().zip(&places);
+        let checks = leaves.iter().zip(&positions);
         Ok(Self {
             topic: event.selector(),
             topics: usize::from(topics),
             event: wanted.event,
-            places: by_field,
+            positions: by_field,
             checks: checks
-                .filter_map(|(leaf, place)| Some((*place, leaf.check?)))
+                .filter_map(|(leaf, position)| Some((*position, leaf.check?)))
                 .collect(),
             head: head.words.saturating_mul(WORD),
             is_dynamic: head.is_dynamic,
@@ -102,7 +102,7 @@ impl Layout {
 
     /// Whether both read every log alike.
     pub(super) fn reads_like(&self, other: &Self) -> bool {
-        self.event == other.event && self.places == other.places
+        self.event == other.event && self.positions == other.positions
     }
 
     /// The log's fields, if every word of it is a value of its type.
@@ -116,8 +116,10 @@ impl Layout {
             topics,
             data,
         };
-        let is_valid = |(place, check): &(Place, Check)| {
-            fields.word(*place).is_some_and(|word| check.passes(word))
+        let is_valid = |(position, check): &(WordPosition, Check)| {
+            fields
+                .word(*position)
+                .is_some_and(|word| check.passes(word))
         };
         (fits && self.checks.iter().all(is_valid)).then_some(fields)
     }
@@ -153,14 +155,14 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, field: Field) -> Option<&'a [u8; WORD]> {
-        self.word(self.layout.places[field as usize])
+        self.word(self.layout.positions[field as usize])
     }
 
-    fn word(&self, place: Place) -> Option<&'a [u8; WORD]> {
-        match place {
-            Place::Absent => None,
-            Place::Topic(topic) => self.topics.get(usize::from(topic)).map(|topic| &topic.0),
-            Place::Word(word) => self.data.get(word as usize * WORD..)?.first_chunk(),
+    fn word(&self, position: WordPosition) -> Option<&'a [u8; WORD]> {
+        match position {
+            WordPosition::Absent => None,
+            WordPosition::Topic(topic) => self.topics.get(usize::from(topic)).map(|topic| &topic.0),
+            WordPosition::Word(word) => self.data.get(word as usize * WORD..)?.first_chunk(),
         }
     }
 }

@@ -22,7 +22,7 @@ const LONGEST_PERIOD: u64 = 31_557_600_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PlanLayout {
     /// The word of each of [`PLAN_FIELDS`].
-    places: [usize; PLAN_FIELDS.len()],
+    words_of: [usize; PLAN_FIELDS.len()],
     checks: Vec<(usize, Check)>,
     words: usize,
     is_dynamic: bool,
@@ -113,14 +113,14 @@ impl PlanLayout {
             }
             _ => (flat, false),
         };
-        let mut places = [0; PLAN_FIELDS.len()];
-        for (place, field) in places.iter_mut().zip(PLAN_FIELDS) {
+        let mut words_of = [0; PLAN_FIELDS.len()];
+        for (word, field) in words_of.iter_mut().zip(PLAN_FIELDS) {
             let found = find(field, &head.leaves).ok_or_else(|| lacks(field, &head.leaves))?;
-            *place = head.leaves[found].word;
+            *word = head.leaves[found].word;
         }
         let checks = head.leaves.iter();
         Ok(Self {
-            places,
+            words_of,
             checks: checks
                 .filter_map(|leaf| Some((leaf.word, leaf.check?)))
                 .collect(),
@@ -148,7 +148,7 @@ impl PlanLayout {
         }
         let at = |field: Field| {
             let index = PLAN_FIELDS.iter().position(|other| *other == field)?;
-            word(self.places[index])
+            word(self.words_of[index])
         };
         let seconds = |field, least| {
             let seconds = u64::try_from(U256::from_be_bytes(*at(field)?)).ok()?;

@@ -1,7 +1,4 @@
-//! The logs of single blocks, by hash. A node may show a block before its logs: that an answer was empty is checked later,
-//! by the second look (`second_look.rs`).
-
-use std::collections::HashMap;
+//! The logs of single blocks, by hash. Empty answers are checked later, by `second_look`.
 
 use alloy::primitives::{B256, b256};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,7 +11,7 @@ use super::logs::Log;
 use super::node::Header;
 use super::node::reconnect::Reconnect;
 use super::node::{Node, RpcError, read};
-use super::range::{Collected, Collector, count_unknown};
+use super::range::{self, Collected, Collector, count_unknown};
 use crate::domain::UnknownLogs;
 
 /// The root of an empty list of transactions (the hash of RLP's empty string).
@@ -24,7 +21,7 @@ const NO_TRANSACTIONS: B256 =
 const TRIES: u32 = 7;
 /// Blocks that are read at the same time.
 const AT_ONCE: usize = 8;
-/// From so many blocks on, their logs are asked for by one range first.
+/// The least number of blocks whose logs are asked for by one range first.
 const MANY: usize = 4;
 
 /// What one block says about the watched contracts.
@@ -79,8 +76,7 @@ pub(super) async fn logs_of(
     stream::iter(reads).buffered(AT_ONCE).try_collect().await
 }
 
-/// What the header excludes need not be asked for. Some chains fill in no bloom; an empty one says something only of a
-/// block without transactions.
+/// Whether the header leaves room for logs of ours. A bloom of zeros proves nothing: some chains fill in none.
 fn may_have_logs(header: &Header, filter: &LogFilter) -> bool {
     match header.logs_bloom {
         Some(bloom) if !bloom.is_zero() => filter.may_be_in(&bloom),
@@ -98,39 +94,23 @@ async fn logs_by_range(
     let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
         return Ok(Vec::new());
     };
-    let blocks = Blocks::Range(first.number, last.number);
-    let mut collector = Collector::new(filter.watched().clone(), blocks);
-    let mut answers = 0;
-    for query in filter.queries(blocks) {
-        let mut take = |log: &Log<'_>| collector.take(log);
-        let answer = node.logs(&query, Some(last.number), &mut take).await?;
-        answers += 1;
-        if answer.end.is_none_or(|end| end.hash != last.hash)
-            || collector.end_answer()? != Some(last.number)
-        {
-            return Err(moved());
-        }
+    let read = range::read(node, filter, first.number, last.number, 0).await?;
+    if read.end.hash != last.hash {
+        return Err(moved());
     }
-    let collected = collector.finish(answers)?;
-    let numbers: HashMap<u64, usize> = headers
-        .iter()
-        .map(|header| header.number)
-        .zip(0..)
-        .collect();
+    // The headers are linked: their numbers follow each other.
+    let index = |number: u64| usize::try_from(number - first.number).unwrap_or(usize::MAX);
     let mut parts: Vec<Collected> = headers.iter().map(|_| Collected::default()).collect();
-    for block in &collected.blocks {
-        let header = numbers.get(&block.number).map(|index| &headers[*index]);
-        if header.is_none_or(|header| header.hash != block.hash) {
+    for block in &read.collected.blocks {
+        if headers[index(block.number)].hash != block.hash {
             return Err(moved());
         }
     }
-    for log in collected.events {
-        let index = numbers.get(&log.event.position.block).ok_or_else(moved)?;
-        parts[*index].events.push(log);
+    for log in read.collected.events {
+        parts[index(log.event.position.block)].events.push(log);
     }
-    for log in collected.unknown {
-        let index = numbers.get(&log.position.block).ok_or_else(moved)?;
-        parts[*index].unknown.push(log);
+    for log in read.collected.unknown {
+        parts[index(log.position.block)].unknown.push(log);
     }
     let blocks = parts.into_iter().zip(headers);
     Ok(blocks

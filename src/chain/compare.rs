@@ -1,8 +1,6 @@
-//! A history that one node has told is compared with another node's, beside the tip: a node that has lost logs answers
-//! without an error. What only the other one has, on blocks that both have, is taken. Where there is one node alone, the
-//! end of the history is read again some times: behind one URL there may be a node that is minutes behind the others, and
-//! answers for blocks that it does not have yet as if nothing had happened in them. And what a module
-//! contradicts is read again from every node.
+//! Compares the history that was read from one node with another node's: a node that has lost logs answers without an
+//! error. Events that only the other node has, on blocks that both have, are stored. With a single URL, the end of the
+//! history is read again: one of the nodes behind it may be minutes late and answer `[]` for blocks that it does not have.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,11 +8,11 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::error::{SessionError, blocking};
-use super::node::{Chosen, Node, Pool, RpcError, read};
-use super::processors::{Processors, Taken};
+use super::context::Context;
+use super::error::{SessionError, read_store};
+use super::node::{Chosen, Node, RpcError, read};
+use super::processors::Processors;
 use super::range::RangeReader;
-use super::writer::Writer;
 use crate::domain::{ActiveQuestion, ChainEvent, Checkpoint, EventKind, ModuleAddress};
 use crate::store::Store;
 
@@ -33,128 +31,63 @@ pub(super) struct History {
     pub(super) doubted: BTreeSet<ActiveQuestion>,
 }
 
-impl History {
-    /// What is to be read again of a module that contradicts its events.
-    pub(super) fn doubted(
-        module: ModuleAddress,
-        doubted: BTreeSet<ActiveQuestion>,
-        to: Checkpoint,
-    ) -> Self {
-        Self {
-            modules: [module].into(),
-            from: 0,
-            to,
-            doubted,
-        }
-    }
-}
-
-/// Reads a history from another node than the `chosen` one, and stores what that one did not tell; without another node
-/// its end, from the same one.
+/// Reads a history again, from another node than the `chosen` one where there is one, and stores what is missing of it.
 pub(super) async fn compare(
-    pool: Pool,
+    context: Context,
     chosen: Chosen,
-    store: Store,
-    writer: Writer,
     processors: Processors,
-    history: History,
-    look_every: Duration,
+    mut history: History,
 ) -> Result<(), SessionError> {
     let Chosen { node, place, .. } = chosen;
-    if !history.doubted.is_empty() {
-        return read_doubted(&pool, place, &node, &store, &writer, processors, history).await;
-    }
-    let Some(other) = pool.another(place).await else {
-        return read_end_again(&node, &store, &writer, &processors, history, look_every).await;
-    };
-    let read = read_missing(&node, &other, &store, &writer, processors, &history).await;
-    match read {
-        Ok(0) => info!(
-            from = history.from,
-            to = history.to.number,
-            other = other.host(),
-            "two nodes tell the same history"
-        ),
-        Ok(events) => warn!(
-            events,
-            node = node.host(),
-            other = other.host(),
-            "the node's history has holes; stored what another node has: use an archive of receipts, or a later chain.start_block"
-        ),
-        Err(SessionError::Rpc(error)) => {
-            info!(other = other.host(), %error, "a history could not be compared with another node's");
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
-async fn read_end_again(
-    node: &Arc<Node>,
-    store: &Store,
-    writer: &Writer,
-    processors: &Processors,
-    mut history: History,
-    look_every: Duration,
-) -> Result<(), SessionError> {
-    history.from = history.from.max(history.to.number.saturating_sub(END));
-    for intervals in END_AFTER {
-        tokio::time::sleep(look_every * intervals).await;
-        match read_missing(node, node, store, writer, processors.clone(), &history).await {
-            Ok(0) => {}
-            Ok(events) => warn!(
-                events,
-                node = node.host(),
-                "the node had blocks before their logs; stored what was missed of the history's end"
-            ),
-            Err(SessionError::Rpc(error)) => {
-                info!(%error, "the end of a history could not be read again");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Reads on from the last payments that are known of those who are in doubt, from every node: the one in use may tell more
-/// than it did.
-async fn read_doubted(
-    pool: &Pool,
-    place: usize,
-    node: &Arc<Node>,
-    store: &Store,
-    writer: &Writer,
-    processors: Processors,
-    mut history: History,
-) -> Result<(), SessionError> {
-    let (known, doubted) = (store.clone(), history.doubted.clone());
-    history.from = blocking(move || known.last_known_payment(&doubted)).await?;
-    let mut others = vec![Arc::clone(node)];
-    others.extend(pool.others(place).await);
-    let mut found = 0;
-    for other in others {
-        let processors = processors.clone();
-        match read_missing(node, &other, store, writer, processors, &history).await {
-            Ok(events) => found += events,
-            Err(SessionError::Rpc(error)) => {
-                info!(other = other.host(), %error, "doubted blocks could not be read again");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let (module, wallets) = (history.modules.first(), history.doubted.len());
-    let module = module.map(tracing::field::display);
-    let (from, to) = (history.from, history.to.number);
-    if found > 0 {
-        warn!(
-            module,
-            wallets,
-            from,
-            to,
-            events = found,
-            "the node left payments out that the module knows of; stored what was missed"
-        );
+    let doubted = history.doubted.clone();
+    let wallets = doubted.len();
+    let mut reads: Vec<(Duration, Arc<Node>)> = Vec::new();
+    if !doubted.is_empty() {
+        // From the last payments that are known on, and also from the node in use: it may tell more than it did.
+        let payment = move |store: &Store| store.last_known_payment(&doubted);
+        history.from = read_store(&context.store, payment).await?;
+        let others = context.pool.others(place, usize::MAX).await;
+        let all = [Arc::clone(&node)].into_iter().chain(others);
+        reads.extend(all.map(|other| (Duration::ZERO, other)));
+    } else if let Some(other) = context.pool.others(place, 1).await.pop() {
+        reads.push((Duration::ZERO, other));
     } else {
+        history.from = history.from.max(history.to.number.saturating_sub(END));
+        let every = context.config.second_look_every;
+        reads.extend(END_AFTER.map(|intervals| (every * intervals, Arc::clone(&node))));
+    }
+    let (from, to) = (history.from, history.to.number);
+    let mut found = 0;
+    for (after, other) in reads {
+        tokio::time::sleep(after).await;
+        let other_rpc = other.host();
+        match read_missing(&context, &node, &other, processors.clone(), &history).await {
+            Ok(0) => info!(
+                from,
+                to,
+                rpc = other_rpc,
+                "a history was read again: nothing was missing"
+            ),
+            Ok(events) => {
+                found += events;
+                warn!(
+                    events,
+                    from,
+                    to,
+                    wallets,
+                    rpc = node.host(),
+                    other_rpc,
+                    "the node left events out: its history has holes; stored what was missed. Use an archive of receipts, or a later chain.start_block"
+                );
+            }
+            Err(SessionError::Rpc(error)) => {
+                info!(rpc = other_rpc, %error, "a history could not be read again");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if wallets > 0 && found == 0 {
+        let module = history.modules.first().map(tracing::field::display);
         warn!(
             module,
             wallets,
@@ -166,15 +99,15 @@ async fn read_doubted(
     Ok(())
 }
 
+/// Reads a history from the `other` node and stores what is missing of it. Returns how many events those were.
 async fn read_missing(
+    context: &Context,
     node: &Arc<Node>,
     other: &Arc<Node>,
-    store: &Store,
-    writer: &Writer,
     mut processors: Processors,
     history: &History,
 ) -> Result<usize, SessionError> {
-    processors.keep_only(&history.modules);
+    processors.retain(|module| history.modules.contains(module));
     processors.rewind(history.from.saturating_sub(1));
     for module in &history.modules {
         processors.watch_from(module, history.from);
@@ -191,47 +124,35 @@ async fn read_missing(
                 return Err(RpcError::unavailable("it has other blocks").into());
             }
         }
-        let events = match processors.take(piece.events) {
-            Taken::Events(events) => events,
-            Taken::AskAgain { from, before } => {
-                reader.restart(from, &processors.filter());
-                before
-            }
-            Taken::WrongStart { module, .. } | Taken::Hostile(module) => {
-                return Err(RpcError::unavailable(format!(
-                    "it tells other processors of {module}"
-                ))
-                .into());
-            }
-        };
-        added += store_missing(store, writer, events).await?;
+        let taken = processors.take(piece.events).map_err(|error| {
+            RpcError::unavailable(format!("it tells of other processors: {error:?}"))
+        })?;
+        if let Some(block) = taken.again_from {
+            reader.restart(block, &processors.filter());
+        }
+        if !taken.events.is_empty() {
+            added += store_missing(context, taken.events).await?;
+        }
     }
     Ok(added)
 }
 
-async fn store_missing(
-    store: &Store,
-    writer: &Writer,
-    events: Vec<ChainEvent>,
-) -> Result<usize, SessionError> {
-    if events.is_empty() {
-        return Ok(0);
-    }
-    let store = store.clone();
-    let missing = blocking(move || store.missing(&events)).await?;
+async fn store_missing(context: &Context, events: Vec<ChainEvent>) -> Result<usize, SessionError> {
+    let missing = read_store(&context.store, move |store| store.missing(&events)).await?;
     let is_update =
-        |event: &ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
-    if let Some(update) = missing.iter().find(|event| is_update(event)) {
-        let (module, block) = (update.module, update.position.block);
+        |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
+    if let Some(update) = missing.iter().find(is_update) {
         return Err(RpcError::unavailable(format!(
-            "it tells of a new payment processor of {module} in block {block}, which the other does not"
+            "it tells of a new payment processor of {} in block {}, which the other does not",
+            update.module, update.position.block
         ))
         .into());
     }
-    match missing.is_empty() {
-        true => Ok(0),
-        false => writer.submit(move |store| mend(store, missing)).await,
+    if missing.is_empty() {
+        return Ok(0);
     }
+    let mend = move |store: &Store| mend(store, missing);
+    Ok(context.writer.submit(mend).await?)
 }
 
 /// Stores what is missing of the modules that are still stored so far: one may have begun again since the reading began.

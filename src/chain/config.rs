@@ -1,7 +1,6 @@
-//! What the follower is told, and what it tells of its way.
+//! The follower's configuration, and its progress reports.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,23 +59,15 @@ pub struct IndexReport {
 }
 
 /// What ends the following.
+#[derive(Clone)]
 pub(super) enum Goal {
     /// The stop signal.
     Follow,
-    /// Having come to a block (by default the confirmed tip).
+    /// Reaching a block (by default the confirmed tip).
     Index {
         to: Option<u64>,
-        progress: Box<dyn Fn(Progress) + Send + Sync>,
+        progress: Arc<dyn Fn(Progress) + Send + Sync>,
     },
-}
-
-impl fmt::Debug for Goal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Follow => "Follow",
-            Self::Index { .. } => "Index",
-        })
-    }
 }
 
 /// How far a long reading has come.

@@ -1,5 +1,4 @@
-//! Raw log → [`ChainEvent`]. Whether a processor's log counts at its position is decided later, in chain order
-//! (`processors.rs`): logs are decoded on several cores, in no order.
+//! Raw log → [`ChainEvent`], on several cores, in no order. `processors` decides later, in chain order, which count.
 
 use std::sync::Arc;
 
@@ -105,7 +104,7 @@ impl LogDecoder {
         let Some(emitter) = watched.roles.get(&log.address).copied() else {
             return Decoded::NotOurs;
         };
-        let data = log.data.bytes(&mut self.data);
+        let data = log.data(&mut self.data);
         let fields = data.and_then(|data| watched.layouts.read(log.topics(), data));
         let decoded = fields.and_then(|fields| match emitter {
             Emitter::Module => module_event(&fields).map(|kind| (log.address, kind)),

@@ -1,5 +1,5 @@
-//! Where a contract says that a wallet has access and the followed events say that it has not. Somebody left a payment out:
-//! the blocks in question are read again, from every node (`compare`).
+//! Wallets that have access according to the contract and not according to the events: a node left a payment out. The
+//! blocks in question are read again, from every node (`compare`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::clock::sleep_until;
 use crate::domain::{ActiveQuestion, ModuleAddress};
 
 /// How soon a module's blocks are read again for a second time; then after twice as long, and so on.
@@ -29,7 +30,7 @@ struct Shared {
 /// One module.
 #[derive(Debug, Default)]
 struct Doubted {
-    /// What its blocks are still to be read again for.
+    /// The wallets for which its blocks must be read again.
     questions: BTreeSet<ActiveQuestion>,
     /// Not before this moment.
     not_before: Option<Instant>,
@@ -56,15 +57,9 @@ impl Doubts {
             if next.is_some_and(|at| at <= Instant::now()) {
                 return;
             }
-            let wait = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = self.shared.raised.notified() => {}
-                () = wait => {}
+                () = sleep_until(next) => {}
             }
         }
     }

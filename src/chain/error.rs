@@ -1,16 +1,21 @@
-//! Why a step of following was not made, and steps of the store that run off the async threads.
+//! Why a step of following failed, and work off the follower's own task.
 
 use anyhow::Context as _;
+use tokio::task::JoinError;
 
 use super::node::RpcError;
+use super::processors::ProcessorError;
+use crate::store::Store;
 
-/// Why a step was not made.
+/// Why a step failed.
 #[derive(Debug)]
 pub(super) enum SessionError {
     /// The node failed, or gave an answer that cannot be believed.
     Rpc(RpcError),
     /// The chain moved while it was read; reading again gives a consistent answer.
     Moved(String),
+    /// A module was read with the wrong processors.
+    Processors(ProcessorError),
     /// The store failed: nothing can be done here.
     Store(anyhow::Error),
 }
@@ -21,16 +26,35 @@ impl From<RpcError> for SessionError {
     }
 }
 
+impl From<ProcessorError> for SessionError {
+    fn from(error: ProcessorError) -> Self {
+        Self::Processors(error)
+    }
+}
+
 impl From<anyhow::Error> for SessionError {
     fn from(error: anyhow::Error) -> Self {
         Self::Store(error)
     }
 }
 
-/// Runs a reading step of the store off the async threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    step: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+/// Reads from the store off the async threads.
+pub(super) async fn read_store<T: Send + 'static>(
+    store: &Store,
+    read: impl FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
 ) -> Result<T, SessionError> {
-    let result = tokio::task::spawn_blocking(step).await;
-    Ok(result.context("a step of the store was interrupted")??)
+    let store = store.clone();
+    let result = tokio::task::spawn_blocking(move || read(&store)).await;
+    Ok(result.context("a read of the store was interrupted")??)
+}
+
+/// What a task came to; `None` if it was aborted. Panics if the task did.
+pub(super) fn unless_aborted<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended {
+        Ok(ended) => Some(ended),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        },
+    }
 }

@@ -1,5 +1,4 @@
-//! Which logs to ask for, the `eth_getLogs` calls that ask for them, and what a block's bloom says before they are asked.
-//! Pure.
+//! Which logs to ask for: the parameters of `eth_getLogs`, and whether a block's bloom rules them out. Pure.
 
 use std::sync::Arc;
 
@@ -11,8 +10,8 @@ use crate::abi::Layouts;
 
 /// Most addresses (or topics at one position) in one call; geth's default limit is 1,000.
 const ADDRESSES_PER_CALL: usize = 500;
-/// With more modules than this the node is asked by topic alone, and picking out what is ours is done here: one call per
-/// block, however many modules there are. Logs with topics that no ABI knows are not seen then.
+/// With more modules than this, logs are asked for by topic alone and picked out here: one call per block. Logs with unknown
+/// topics are not seen then.
 const MOST_MODULES_BY_ADDRESS: usize = 200;
 
 /// The blocks of a query.
@@ -60,27 +59,16 @@ impl LogQuery {
         if !self.part.addresses.is_empty() {
             filter.insert("address".into(), json!(self.part.addresses));
         }
-        let position = |topics: &Vec<B256>| match topics.is_empty() {
+        let topics = [&self.part.topic0, &self.part.topic1];
+        let position = |topics: &&Vec<B256>| match topics.is_empty() {
             true => Value::Null,
             false => json!(topics),
         };
-        let topics = match (&self.part.topic0, &self.part.topic1) {
-            (first, second) if !second.is_empty() => vec![position(first), position(second)],
-            (first, _) if !first.is_empty() => vec![position(first)],
-            _ => vec![],
-        };
-        if !topics.is_empty() {
-            filter.insert("topics".into(), Value::Array(topics));
+        if let Some(last) = topics.iter().rposition(|topics| !topics.is_empty()) {
+            let topics = topics[..=last].iter().map(position).collect();
+            filter.insert("topics".into(), topics);
         }
         json!([filter])
-    }
-
-    /// The same question about other blocks.
-    pub fn over(&self, from: u64, to: u64) -> Self {
-        Self {
-            blocks: Blocks::Range(from, to),
-            ..self.clone()
-        }
     }
 }
 
@@ -95,8 +83,7 @@ pub struct LogFilter {
 }
 
 impl LogFilter {
-    /// All logs of the modules and processors, whatever their topics, so that unknown topics are seen; with very many
-    /// modules, all logs with known topics, whoever emitted them.
+    /// All logs of the modules and processors, unknown topics included; with very many modules, all logs with known topics.
     pub fn combined(
         layouts: Arc<Layouts>,
         modules: Vec<Address>,
@@ -119,8 +106,7 @@ impl LogFilter {
         }
     }
 
-    /// The same, but of the processors only what is about the modules: for a processor that serves many other merchants,
-    /// whose logs would outnumber ours.
+    /// The same, but processors' logs only about these modules: for a processor that serves many other merchants.
     pub fn separate(&self) -> Self {
         if self.modules.len() > MOST_MODULES_BY_ADDRESS {
             return self.clone();
@@ -177,34 +163,20 @@ fn by_address(addresses: &[Address]) -> Vec<FilterPart> {
 }
 
 impl FilterPart {
-    /// Two parts that together ask for the same, or `None` when nothing is left to split: by address, else by first, else
-    /// by second topic.
+    /// Two parts that together ask for the same: by address, else by first, else by second topic. `None`: nothing to split.
     pub fn halves(&self) -> Option<(Self, Self)> {
-        fn split<T: Clone>(list: &[T]) -> Option<(Vec<T>, Vec<T>)> {
-            let (left, right) = list.split_at(list.len() / 2);
-            (list.len() > 1).then(|| (left.to_vec(), right.to_vec()))
+        fn half<T>(list: &mut Vec<T>) -> Option<Vec<T>> {
+            (list.len() > 1).then(|| list.split_off(list.len() / 2))
         }
-        let with = |change: &dyn Fn(&mut Self, bool)| {
-            let (mut left, mut right) = (self.clone(), self.clone());
-            change(&mut left, true);
-            change(&mut right, false);
-            (left, right)
-        };
-        if let Some((left, right)) = split(&self.addresses) {
-            return Some(with(&|part, is_left| {
-                part.addresses
-                    .clone_from(if is_left { &left } else { &right });
-            }));
+        let (mut left, mut right) = (self.clone(), self.clone());
+        if let Some(half) = half(&mut left.addresses) {
+            right.addresses = half;
+        } else if let Some(half) = half(&mut left.topic0) {
+            right.topic0 = half;
+        } else {
+            right.topic1 = half(&mut left.topic1)?;
         }
-        if let Some((left, right)) = split(&self.topic0) {
-            return Some(with(&|part, is_left| {
-                part.topic0.clone_from(if is_left { &left } else { &right });
-            }));
-        }
-        let (left, right) = split(&self.topic1)?;
-        Some(with(&|part, is_left| {
-            part.topic1.clone_from(if is_left { &left } else { &right });
-        }))
+        Some((left, right))
     }
 }
 

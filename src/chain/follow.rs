@@ -1,5 +1,5 @@
-//! THE loop: choose a node → find the followed place on its chain → read history up to near its head → follow the tip. What
-//! fails ends the session with that node; the place in the chain stays.
+//! THE loop: choose a node → find the followed block on its chain → read history up to near its head → follow the tip. Any
+//! failure ends the session with that node; what is followed stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,35 +11,35 @@ use tracing::{debug, info};
 
 use super::compare::History;
 use super::config::{Goal, Progress, ProgressLog};
+use super::context::Context;
 use super::error::SessionError;
-use super::history::{self, Interrupted, Stretch};
+use super::history::{self, ConfirmedRange};
 use super::holes;
 use super::modules::{self, Joins};
-use super::node::Header;
-use super::node::{Chosen, Node, RpcError, heads, read};
+use super::node::{Chosen, Header, Node, RpcError, heads, read};
 use super::reorg::{self, window::Window};
 use super::start;
-use super::state::{Context, Followed};
-use super::tip::{self, End};
-use super::{progress, second_look};
+use super::state::Followed;
+use super::{progress, second_look, tip};
+use crate::domain::Checkpoint;
 use crate::store::Store;
 
 /// A tip that was seen longer ago than this is looked for again before an index ends.
 const STALE: Duration = Duration::from_secs(10);
-/// How long a step that is under way when the stop comes may take to end by itself.
+/// How long a step that is running at the stop may take to finish.
 const GRACE: Duration = Duration::from_secs(2);
 /// After this many retries because the chain moved, without progress, the node is blamed.
 const MOST_MOVES: u32 = 20;
 /// Pause before a chain that moved while it was read is read again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long an index waits for a node that can be used: whoever started it is told then, instead of waiting for ever.
+/// How long an index waits for a usable node before it fails.
 const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Follows until `stop`, or until the goal is reached.
 ///
 /// # Errors
 /// When the store fails; for an index, when no node could be used for a minute.
-pub(super) async fn run(context: &mut Context, stop: &CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn run(context: &Context, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut followed: Option<Followed> = None;
     let mut next = None;
     // How often in a row the chain moved under the reading, without progress, and from where.
@@ -50,10 +50,8 @@ pub(super) async fn run(context: &mut Context, stop: &CancellationToken) -> anyh
         let chosen = match next.take() {
             Some(chosen) => chosen,
             None => {
-                let status = &context.status;
-                let choosing = context
-                    .pool
-                    .choose(|trouble| progress::report(status, trouble));
+                let report = |trouble: &str| progress::report(&context.status, trouble);
+                let choosing = context.pool.choose(report);
                 tokio::select! {
                     chosen = choosing => chosen,
                     () = stop.cancelled() => return Ok(()),
@@ -70,27 +68,27 @@ pub(super) async fn run(context: &mut Context, stop: &CancellationToken) -> anyh
             () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => return Ok(()),
         };
         match ended {
-            Ok(End::Stopped) => return Ok(()),
-            Ok(End::Better(chosen)) => next = Some(chosen),
-            Err(SessionError::Rpc(error)) => {
-                leave(context, &chosen, &error);
-                check_patience(context, &mut failing)?;
-            }
+            Ok(None) => return Ok(()),
+            Ok(better) => next = better,
+            Err(SessionError::Rpc(error)) => leave(context, &chosen, &error, &mut failing)?,
             Err(SessionError::Moved(why)) => {
                 debug!(why, "reading again from what is stored");
                 let at = followed.as_ref().map(|followed| followed.window.base());
-                moves = if moves.1 == at {
-                    (moves.0 + 1, at)
-                } else {
-                    (1, at)
-                };
+                let before = if moves.1 == at { moves.0 } else { 0 };
+                moves = (before + 1, at);
                 if moves.0 > MOST_MOVES {
-                    leave(context, &chosen, &RpcError::unavailable(why));
-                    check_patience(context, &mut failing)?;
+                    let error = RpcError::unavailable(why);
+                    leave(context, &chosen, &error, &mut failing)?;
                 } else {
                     tokio::time::sleep(PAUSE).await;
                     next = Some(chosen);
                 }
+            }
+            Err(SessionError::Processors(error)) => {
+                if let Some(followed) = &mut followed {
+                    modules::correct(context, followed, error).await?;
+                }
+                next = Some(chosen);
             }
             Err(SessionError::Store(error)) => return Err(error),
         }
@@ -99,19 +97,19 @@ pub(super) async fn run(context: &mut Context, stop: &CancellationToken) -> anyh
 
 /// Follows on one node for as long as that works.
 async fn session(
-    context: &mut Context,
+    context: &Context,
     chosen: &Chosen,
-    place: &mut Option<Followed>,
+    followed: &mut Option<Followed>,
     stop: &CancellationToken,
-) -> Result<End, SessionError> {
+) -> Result<Option<Chosen>, SessionError> {
     let node = &chosen.node;
     // What an earlier session was storing when it failed must be seen before anything is read again.
     context.writer.settle().await?;
     let mut head = goal(context, node).await?;
-    let is_new = place.is_none();
-    let followed = match place {
+    let is_new = followed.is_none();
+    let followed = match followed {
         Some(followed) => followed,
-        None => place.insert(start::start(context, node, &head).await?),
+        None => followed.insert(start::start(context, node, &head).await?),
     };
     if !followed.unsaved.has_cursor && progress::is_far(context, followed, &head) {
         context.writer.submit(Store::postpone_folds).await?;
@@ -134,7 +132,9 @@ async fn session(
     context.writer.submit(Store::fold_postponed).await?;
     match context.goal {
         Goal::Follow => tip::follow(context, chosen, followed, head, stop).await,
-        Goal::Index { .. } => finish_index(context, chosen, followed, head).await,
+        Goal::Index { .. } => finish_index(context, chosen, followed, head)
+            .await
+            .map(|()| None),
     }
 }
 
@@ -151,7 +151,7 @@ async fn catch_up(
     let end = progress::range_end(context, head);
     let to = match followed.range_end.take() {
         Some(known) if known.number == end => known.checkpoint(),
-        _ => reorg::known_header(node, end).await?,
+        _ => read::known_header(node, end).await?.checkpoint(),
     };
     let base = followed.window.base();
     // The unconfirmed blocks are read again as part of the range.
@@ -164,67 +164,56 @@ async fn catch_up(
         return Ok(());
     }
     // What joins is read from its own place on, with the modules at the cursor watched from the new one.
-    let joining: Vec<_> = followed.joining.keys().copied().collect();
-    for module in joining {
-        followed.drop_module(module);
-    }
+    let joining: BTreeSet<_> = followed.joining.keys().copied().collect();
+    followed.retain(|module| !joining.contains(module));
     let from = base.number + 1;
-    let stretch = Stretch {
+    let range = ConfirmedRange {
         from,
         to,
-        moves_cursor: true,
-        first: followed.unsaved.next.clone(),
+        next: Some(followed.unsaved.next.clone()),
     };
     let (window, unsaved) = (&mut followed.window, &mut followed.unsaved);
-    let (writer, status) = (&context.writer, &context.status);
     let mut log = ProgressLog::begin();
-    let committed = |at: crate::domain::Checkpoint, _| {
+    let committed = |at: Checkpoint, _| {
         *window = Window::new(at);
         unsaved.clear();
-        status.send_modify(|status| status.confirmed = Some(at));
-        let progress = Progress {
-            from,
-            at: at.number,
-            to: to.number,
-            events: writer.events_stored(),
-        };
-        match &context.goal {
-            Goal::Follow => log.note(progress),
-            Goal::Index { progress: tell, .. } => tell(progress),
-        }
+        context
+            .status
+            .send_modify(|status| status.confirmed = Some(at));
+        tell_progress(context, &mut log, from, at.number, to.number);
     };
-    let processors = &mut followed.processors;
-    let read = history::read(node, writer, &context.plans, processors, stretch, committed).await;
-    match read {
-        Ok(()) => {
-            let modules = followed.processors.modules().collect();
-            followed.histories.push(History {
-                modules,
-                from,
-                to,
-                doubted: BTreeSet::new(),
-            });
-            Ok(())
-        }
-        Err(Interrupted::Session(error)) => Err(error),
-        Err(Interrupted::WrongStart(module, actual)) => {
-            modules::read_again(context, followed, module, actual).await?;
-            Err(SessionError::Moved("a module is to be read again".into()))
-        }
-        Err(Interrupted::Hostile(module)) => {
-            followed.drop_module(module);
-            Err(SessionError::Moved("a module was dropped".into()))
-        }
+    history::read(context, node, &mut followed.processors, range, committed).await?;
+    followed.histories.push(History {
+        modules: followed.processors.modules().collect(),
+        from,
+        to,
+        doubted: BTreeSet::new(),
+    });
+    Ok(())
+}
+
+/// Everything up to block `at` of `from..=to` is stored.
+fn tell_progress(context: &Context, log: &mut ProgressLog, from: u64, at: u64, to: u64) {
+    let events = context.writer.events_stored();
+    let progress = Progress {
+        from,
+        at,
+        to,
+        events,
+    };
+    match &context.goal {
+        Goal::Follow => log.note(progress),
+        Goal::Index { progress: tell, .. } => tell(progress),
     }
 }
 
-/// Follows the last blocks up to the goal, and takes in the modules that are not there yet.
+/// Follows the last blocks up to the goal, and lets the remaining modules join.
 async fn finish_index(
-    context: &mut Context,
+    context: &Context,
     chosen: &Chosen,
     followed: &mut Followed,
     head: Header,
-) -> Result<End, SessionError> {
+) -> Result<(), SessionError> {
     let node = &chosen.node;
     let mut joins = Joins::new(chosen);
     let from = followed.window.base().number + 1;
@@ -233,10 +222,7 @@ async fn finish_index(
         if progress::is_far(context, followed, &head) {
             return Err(SessionError::Moved("far behind the goal".into()));
         }
-        let step = tip::advance(context, node, followed, &head).await?;
-        if !tip::is_done(step, context, node, followed, &mut joins).await? {
-            continue;
-        }
+        tip::advance(context, node, followed, &head).await?;
         // There may be no later run that looks again.
         if !looked && let Some(blocks) = second_look::blocks(followed) {
             let seen = second_look::look(node.clone(), followed.processors.clone(), blocks).await?;
@@ -252,26 +238,16 @@ async fn finish_index(
         }
     }
     followed.save(context).await?;
-    let (store, writer) = (context.store.clone(), context.writer.clone());
-    let (layouts, modules) = (context.config.layouts.clone(), followed.maybe_empty());
-    let read_to = followed.window.base().number;
-    let holes = holes::look(node.clone(), store, writer, layouts, modules, read_to).await?;
+    let (modules, at) = (followed.maybe_empty(), followed.window.base().number);
+    let holes = holes::look(context.clone(), node.clone(), modules, at).await?;
     if holes.orphans > 0 {
         holes::warn_of(holes.orphans);
     }
-    if let Goal::Index { progress, .. } = &context.goal {
-        let at = followed.window.base().number;
-        progress(Progress {
-            from,
-            at,
-            to: at,
-            events: context.writer.events_stored(),
-        });
-    }
-    Ok(End::Stopped)
+    tell_progress(context, &mut ProgressLog::begin(), from, at, at);
+    Ok(())
 }
 
-/// The newest block, or the one that the goal is to come to.
+/// The newest block, or the last one of the goal.
 async fn goal(context: &Context, node: &Node) -> Result<Header, SessionError> {
     let latest = heads::newest(node).await?;
     let Goal::Index { to, .. } = &context.goal else {
@@ -282,13 +258,16 @@ async fn goal(context: &Context, node: &Node) -> Result<Header, SessionError> {
     if to == latest.number {
         return Ok(latest);
     }
-    let header = read::header_at(node, to).await?;
-    let missing = || RpcError::unavailable(format!("it does not have block {to}"));
-    Ok(header.ok_or_else(missing)?)
+    Ok(read::known_header(node, to).await?)
 }
 
-/// The node failed: says so, and lets the pool decide what comes next.
-fn leave(context: &Context, chosen: &Chosen, error: &RpcError) {
+/// The node failed: reports it, and lets the pool choose again. Ends an index that has stored nothing for too long.
+fn leave(
+    context: &Context,
+    chosen: &Chosen,
+    error: &RpcError,
+    failing: &mut Option<(u64, Instant)>,
+) -> anyhow::Result<()> {
     let trouble = format!("{}: {error}", chosen.node.host());
     progress::report(&context.status, &trouble);
     let mut worked = false;
@@ -297,9 +276,18 @@ fn leave(context: &Context, chosen: &Chosen, error: &RpcError) {
         status.set_at_tip(false, Instant::now());
     });
     context.pool.failed(chosen, worked, error);
+    let commits = context.writer.commits();
+    let since = match failing {
+        Some((before, since)) if *before == commits => *since,
+        _ => failing.insert((commits, Instant::now())).1,
+    };
+    match &context.goal {
+        Goal::Index { .. } if since.elapsed() > INDEX_PATIENCE => Err(unusable(context)),
+        _ => Ok(()),
+    }
 }
 
-/// Returns when no node could be used for too long; never for the service, which waits for better days.
+/// Returns when an index has waited too long for a node; never for the service.
 async fn out_of_patience(goal: &Goal) {
     match goal {
         Goal::Follow => std::future::pending().await,
@@ -307,30 +295,12 @@ async fn out_of_patience(goal: &Goal) {
     }
 }
 
-/// Ends an index that has been failing for too long without storing anything.
-fn check_patience(context: &Context, failing: &mut Option<(u64, Instant)>) -> anyhow::Result<()> {
-    let commits = context.writer.commits();
-    match failing {
-        Some((before, since)) if *before == commits => {
-            if matches!(context.goal, Goal::Index { .. }) && since.elapsed() > INDEX_PATIENCE {
-                return Err(unusable(context));
-            }
-        }
-        _ => *failing = Some((commits, Instant::now())),
-    }
-    Ok(())
-}
-
 fn unusable(context: &Context) -> anyhow::Error {
     info!("giving up: no node can be used");
+    let trouble = context.status.borrow().trouble.clone();
     anyhow!(
         "no node of chain.rpc_urls could be used for {} seconds ({})",
         INDEX_PATIENCE.as_secs(),
-        context
-            .status
-            .borrow()
-            .trouble
-            .as_deref()
-            .unwrap_or("none answered"),
+        trouble.as_deref().unwrap_or("none answered"),
     )
 }

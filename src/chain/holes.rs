@@ -1,19 +1,16 @@
-//! Holes that show in what is stored: subscriptions and plans whose creation was not read, and modules of which nothing was
-//! read though they have plans. A node that has dropped its receipts answers for old blocks as if nothing had happened there.
+//! Holes that show in what is stored: subscriptions and plans whose creation was not read, and modules with plans but
+//! without events. A node that has dropped old receipts answers `[]` for their blocks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use alloy::primitives::U256;
 use futures_util::{StreamExt, stream};
 use tracing::{debug, warn};
 
-use super::error::{SessionError, blocking};
+use super::context::Context;
+use super::error::{SessionError, read_store};
 use super::node::{Node, read};
-use super::writer::Writer;
-use crate::abi::Layouts;
-use crate::domain::{ModuleAddress, PlanId};
-use crate::store::Store;
+use crate::domain::{ModuleAddress, Plan, PlanId};
 
 /// Ids that a module may have given to its first plan.
 const FIRST_PLANS: [u64; 2] = [1, 0];
@@ -29,21 +26,18 @@ pub(super) struct Holes {
     pub(super) orphans: u64,
 }
 
-/// Asks the modules without a single event for their first plan, which counts as an orphan if there is one, and counts.
+/// Asks the modules without events for their first plan, which is an orphan if there is one, and counts the orphans.
 /// `read_to` is the block up to which all of them were read: what came later is no hole.
 pub(super) async fn look(
+    context: Context,
     node: Arc<Node>,
-    store: Store,
-    writer: Writer,
-    layouts: Arc<Layouts>,
     modules: Vec<ModuleAddress>,
     read_to: u64,
 ) -> Result<Holes, SessionError> {
-    let read_store = store.clone();
-    let (mut settled, empty) = blocking(move || {
+    let (mut settled, empty) = read_store(&context.store, move |store| {
         let (mut with, mut without) = (BTreeSet::new(), Vec::new());
         for module in modules {
-            match read_store.has_events(module)? {
+            match store.has_events(module)? {
                 true => drop(with.insert(module)),
                 false => without.push(module),
             }
@@ -51,10 +45,8 @@ pub(super) async fn look(
         Ok((with, without))
     })
     .await?;
-    let asked: Vec<_> = empty
-        .iter()
-        .map(|module| first_plan(&node, &layouts, *module, read_to))
-        .collect();
+    let ask = |module: &ModuleAddress| first_plan(&context, &node, *module, read_to);
+    let asked: Vec<_> = empty.iter().map(ask).collect();
     let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let mut plans = Vec::new();
     for (module, answer) in empty.into_iter().zip(answers) {
@@ -68,23 +60,24 @@ pub(super) async fn look(
         warn!(%module, %plan, "the module has a plan, but no event of it was read");
     }
     if !plans.is_empty() {
-        writer
-            .submit(move |store| store.learn_plans(&plans))
-            .await?;
+        let learning = context
+            .writer
+            .submit(move |store| store.learn_plans(&plans));
+        learning.await?;
     }
-    let orphans = blocking(move || store.orphans()).await?;
+    let orphans = read_store(&context.store, |store| store.orphans()).await?;
     Ok(Holes { settled, orphans })
 }
 
 /// The module's first plan, if it has one; `None` where the node did not say.
 async fn first_plan(
+    context: &Context,
     node: &Node,
-    layouts: &Layouts,
     module: ModuleAddress,
     read_to: u64,
-) -> Option<Option<(PlanId, crate::domain::Plan)>> {
-    for id in FIRST_PLANS {
-        let id = PlanId(U256::from(id));
+) -> Option<Option<(PlanId, Plan)>> {
+    let layouts = &context.config.layouts;
+    for id in FIRST_PLANS.map(PlanId::from) {
         match read::plan(node, layouts, module, id, Some(read_to)).await {
             // Some contracts answer zeros for a plan that they do not have.
             Ok(Ok(plan)) if plan.interval > 0 => return Some(Some((id, plan))),

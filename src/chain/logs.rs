@@ -1,14 +1,13 @@
-//! Streaming decoder of `eth_getLogs` answers: reads body chunks as they arrive and hands out each log as soon as its
-//! last byte is there. It borrows from the chunk, never builds JSON values and never holds more than one log.
-//! Tolerates any key order, whitespace, unknown keys, error answers and a `null` result. It also reads a batch of two
-//! answers, in any order: the logs, and the header of the range's last block, whose text it keeps.
+//! Streaming decoder of `eth_getLogs` answers: hands out each log as soon as its last byte has arrived. It borrows from the
+//! chunk, builds no JSON values and holds one log at most. It also reads a batch of two answers in any order: the logs, and
+//! the header of the range's last block, whose text it keeps.
 
 mod object;
 mod scan;
 
 use std::ops::ControlFlow;
 
-pub use object::{Data, Log};
+pub use object::Log;
 use scan::{Cursor, Stop};
 use serde::Deserialize;
 use serde_json::value::{RawValue, Value, to_raw_value};
@@ -96,8 +95,6 @@ enum Body {
     Batch,
     /// One answer, where a batch's were expected.
     InsteadOfBatch,
-    /// The `result` alone.
-    Bare,
 }
 
 /// The answer that is being read.
@@ -109,7 +106,7 @@ struct Current {
     error: Option<ErrorAnswer>,
 }
 
-/// A result, by which it is told what was asked where the id is not known yet.
+/// A result; its shape says which call it answers where the id is not known yet.
 #[derive(Debug)]
 enum Shape {
     Null,
@@ -133,10 +130,10 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    fn with(state: State, body: Body) -> Self {
+    fn with(body: Body) -> Self {
         Self {
             carry: Vec::new(),
-            state,
+            state: State::Start,
             body,
             current: Current::default(),
             logs: None,
@@ -147,21 +144,15 @@ impl Decoder {
 
     /// For the body of an `eth_getLogs` answer.
     pub fn logs() -> Self {
-        Self::with(State::Start, Body::Answer)
+        Self::with(Body::Answer)
     }
 
     /// For the body of the answers to `eth_getLogs` (id [`LOGS_ID`]) and a call for one header (id [`HEADER_ID`]).
     pub fn logs_and_header() -> Self {
-        Self::with(State::Start, Body::Batch)
+        Self::with(Body::Batch)
     }
 
-    /// For an input that is the `result` alone, as a websocket client hands it out.
-    pub fn bare() -> Self {
-        Self::with(State::Result, Body::Bare)
-    }
-
-    /// Reads the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding for
-    /// good: what follows is not looked at.
+    /// Reads the next bytes. `on_log` is called for every log that they complete; its `Break` ends the decoding.
     ///
     /// # Errors
     /// When the bytes are no answer, or a log lacks a part.
@@ -209,11 +200,10 @@ impl Decoder {
         }
     }
 
-    /// The body has ended: was it whole, and was it what was asked for? Returns the text of the header: `None` where none
-    /// was asked for, or where the node does not have the block.
+    /// The body has ended. Returns the header's text: `None` where none was asked for, or the node does not have the block.
     ///
     /// # Errors
-    /// When it was not: the node's own error, `null` for the logs, half an answer, or a batch of which one half is missing.
+    /// The node's own error, `null` for the logs, half an answer, or a batch of which one half is missing.
     pub fn finish(self) -> Result<Option<Box<[u8]>>, LogsError> {
         match (self.error, self.body) {
             (Some(error), Body::InsteadOfBatch) => return Err(LogsError::Batch(error)),
@@ -309,14 +299,14 @@ impl Decoder {
                         _ if value == b"null" => Shape::Null,
                         _ => return Err(Stop::Malformed("the result is not a list")),
                     });
-                    self.end_result()?;
+                    self.state = State::Member;
                 }
             }
             State::Logs => match next {
                 b',' => cursor.advance(),
                 b']' => {
                     cursor.advance();
-                    self.end_result()?;
+                    self.state = State::Member;
                 }
                 _ => {
                     if on_log(&object::log(cursor)?).is_break() {
@@ -329,14 +319,6 @@ impl Decoder {
             State::Done => cursor.advance(),
         }
         Ok(Step::Ate(cursor.position()))
-    }
-
-    fn end_result(&mut self) -> Result<(), Stop> {
-        if self.body == Body::Bare {
-            return self.end_answer();
-        }
-        self.state = State::Member;
-        Ok(())
     }
 
     /// Files the answer that was just read under the call that it belongs to.
@@ -390,4 +372,4 @@ enum Step {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,12 +1,10 @@
-//! How a module is taken in. It is registered (where its history begins, which processor it had there), watched at the
-//! tip from the next block on, and its past is read beside, up to where the watching began; several together as a group.
-//! One commit then stores what the tip has seen of it meanwhile, and it moves with the cursor from there on: a gap cannot
-//! arise.
+//! How a module joins. It is registered (its first block, its processor there), watched at the tip from the next block on,
+//! and its past up to that block is read beside the tip, several modules as a group. One commit then stores what the tip
+//! has seen of it meanwhile, and it moves with the cursor from there on: there can be no gap.
 
 mod failures;
 mod join;
 mod register;
-mod reset;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,62 +12,60 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::error::{SessionError, blocking};
-use super::history::{self, FirstCommit, Interrupted, Stretch};
+use super::compare::compare;
+use super::context::Context;
+use super::error::{SessionError, read_store, unless_aborted};
+use super::history::{self, ConfirmedRange};
 use super::node::{Chosen, Node};
-use super::plans::Plans;
 use super::processors::Processors;
-use super::state::{Context, Followed};
-use super::writer::Writer;
-use crate::abi::Layouts;
+use super::state::Followed;
 use crate::clock::sleep_until;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
 use self::failures::Failures;
-pub(super) use self::register::{NotReadable, Registered, register};
-pub(super) use self::reset::read_again;
+pub(super) use self::register::{Registered, correct, register};
 
 /// Modules that are registered at the same time.
 pub(super) const REGISTERED_AT_ONCE: usize = 8;
-/// Modules that are taken in at once, at most.
+/// Modules that begin to be watched at once, at most.
 const WATCHED_AT_ONCE: usize = 500;
 /// Groups whose past is read at the same time.
 const GROUPS_AT_ONCE: usize = 4;
-/// What a task has come to.
+/// A task's result.
 pub(super) enum Done {
-    /// A module was registered, or cannot be.
-    Registered(ModuleAddress, Result<Registered, NotReadable>),
-    /// The past of a group was read, with its processors, or that was interrupted.
-    Read(BTreeSet<ModuleAddress>, Result<Processors, Interrupted>),
+    /// A module was registered, or cannot be; `None`: there is no such module.
+    Registered(ModuleAddress, Result<Option<Registered>, SessionError>),
+    /// The past of a group was read, with its processors, or could not be.
+    Read(BTreeSet<ModuleAddress>, Result<Processors, SessionError>),
+    /// The last of the histories was compared with another node's.
+    Compared(Result<(), SessionError>),
 }
 
-/// The modules on their way, with one node.
+/// The modules that join, read from one node, and the history that is compared with another node's.
 pub(super) struct Joins {
-    node: Arc<Node>,
-    /// The node's place in the order of preference.
-    place: usize,
+    chosen: Chosen,
     tasks: JoinSet<Done>,
     registering: BTreeSet<ModuleAddress>,
     reading: BTreeSet<ModuleAddress>,
     groups: usize,
+    comparing: bool,
     failures: Failures,
-    /// Modules that are registered and not watched yet: many are taken in at once, since each time the unconfirmed blocks
-    /// are read again.
+    /// Modules that are registered and not watched yet: watching more costs a second reading of the unconfirmed blocks.
     registered: Vec<(ModuleAddress, Registered)>,
     /// Whether a wanted module waits for its turn.
     waiting: bool,
 }
 
 impl Joins {
-    /// Nothing is on its way yet.
+    /// Nothing is started yet.
     pub(super) fn new(chosen: &Chosen) -> Self {
         Self {
-            node: Arc::clone(&chosen.node),
-            place: chosen.place,
+            chosen: chosen.clone(),
             tasks: JoinSet::new(),
             registering: BTreeSet::new(),
             reading: BTreeSet::new(),
             groups: 0,
+            comparing: false,
             failures: Failures::default(),
             registered: Vec::new(),
             waiting: true,
@@ -94,17 +90,17 @@ impl Joins {
     /// Brings the watched modules in line with the wanted ones and sets tasks going.
     pub(super) async fn update(
         &mut self,
-        context: &mut Context,
+        context: &Context,
         followed: &mut Followed,
     ) -> Result<(), SessionError> {
-        let is_settled = followed.joining.is_empty()
-            && context.wanted.borrow().len() == followed.processors.len();
-        if is_settled && !context.wanted.has_changed().unwrap_or(false) && !self.waiting {
+        let watched = followed.processors.modules();
+        let is_settled = context.wanted.borrow().iter().copied().eq(watched);
+        if is_settled && followed.joining.is_empty() && !self.waiting {
             return Ok(());
         }
-        let wanted = context.wanted.borrow_and_update().clone();
+        let wanted = context.wanted.borrow().clone();
         self.failures.keep_only(&wanted);
-        if followed.keep_only(&wanted) {
+        if followed.retain(|module| wanted.contains(module)) {
             self.abort(context).await?;
         }
         let candidates: Vec<_> = wanted
@@ -130,26 +126,34 @@ impl Joins {
         if candidates.is_empty() && (unread.is_empty() || self.groups == GROUPS_AT_ONCE) {
             return Ok(());
         }
-        // What a module is read up to must be stored, or a crash would leave it ahead of the cursor; and what was undone,
-        // or left, must have been before it is read again.
+        // What a module is read up to must be stored first, or a crash would leave it ahead of the cursor.
         followed.save(context).await?;
         let room = REGISTERED_AT_ONCE.saturating_sub(self.registering.len());
         self.waiting = candidates.len() > room;
         for module in candidates.into_iter().take(room) {
-            self.register(context, followed, module);
+            self.registering.insert(module);
+            let head = followed.window.tip().number;
+            let (node, context) = (Arc::clone(&self.chosen.node), context.clone());
+            self.tasks.spawn(async move {
+                let registered = register(&context, &node, module, head).await;
+                Done::Registered(module, registered)
+            });
         }
         self.read_groups(context, followed, unread).await
     }
 
-    fn register(&mut self, context: &Context, followed: &Followed, module: ModuleAddress) {
-        self.registering.insert(module);
-        let head = followed.window.tip().number;
-        let (node, writer) = (Arc::clone(&self.node), context.writer.clone());
-        let (store, config) = (context.store.clone(), context.config.clone());
-        self.tasks.spawn(async move {
-            let registered = register(&node, &store, &writer, &config, module, head).await;
-            Done::Registered(module, registered)
-        });
+    /// Compares the last of the histories, unless one is compared already.
+    pub(super) fn compare(&mut self, context: &Context, followed: &Followed) {
+        if !self.comparing
+            && let Some(history) = followed.histories.last().cloned()
+        {
+            self.comparing = true;
+            let (context, chosen) = (context.clone(), self.chosen.clone());
+            let processors = followed.processors.clone();
+            self.tasks.spawn(async move {
+                Done::Compared(compare(context, chosen, processors, history).await)
+            });
+        }
     }
 
     /// Sets groups out whose past is to be read from the same block on.
@@ -162,8 +166,7 @@ impl Joins {
         if unread.is_empty() {
             return Ok(());
         }
-        let store = context.store.clone();
-        let mut records = blocking(move || store.modules()).await?;
+        let mut records = read_store(&context.store, |store| store.modules()).await?;
         let mut groups: BTreeMap<(Checkpoint, Option<u64>), BTreeMap<_, _>> = BTreeMap::new();
         for module in unread {
             let (Some(record), Some(joining)) =
@@ -184,12 +187,10 @@ impl Joins {
             }
             self.groups += 1;
             self.reading.extend(group.keys());
-            let (node, writer) = (Arc::clone(&self.node), context.writer.clone());
-            let (plans, layouts) = (context.plans.clone(), Arc::clone(&context.config.layouts));
+            let (node, context) = (Arc::clone(&self.chosen.node), context.clone());
             self.tasks.spawn(async move {
                 let modules = group.keys().copied().collect();
-                let read =
-                    read_past(&node, &writer, &plans, layouts, &group, read_to, target).await;
+                let read = read_past(&context, &node, &group, read_to, target).await;
                 Done::Read(modules, read)
             });
         }
@@ -202,78 +203,59 @@ impl Joins {
         let has_room = self.registering.len() < REGISTERED_AT_ONCE && self.groups < GROUPS_AT_ONCE;
         let retry = self.failures.next_try().filter(|_| has_room);
         loop {
-            tokio::select! {
-                Some(finished) = self.tasks.join_next() => match finished {
-                    Ok(done) => {
-                        match &done {
-                            Done::Registered(module, _) => {
-                                self.registering.remove(module);
-                            }
-                            Done::Read(modules, _) => {
-                                self.reading.retain(|module| !modules.contains(module));
-                                self.groups -= 1;
-                            }
-                        }
-                        return Some(done);
-                    }
-                    Err(error) => match error.try_into_panic() {
-                        Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(_) => continue,
-                    },
-                },
+            let done = tokio::select! {
+                Some(ended) = self.tasks.join_next() => unless_aborted(ended),
                 () = sleep_until(retry) => return None,
+            };
+            match &done {
+                None => continue,
+                Some(Done::Registered(module, _)) => drop(self.registering.remove(module)),
+                Some(Done::Read(modules, _)) => {
+                    self.reading.retain(|module| !modules.contains(module));
+                    self.groups -= 1;
+                }
+                Some(Done::Compared(_)) => self.comparing = false,
             }
+            return done;
         }
     }
 
     /// Stops all tasks; nothing of them reaches the store afterwards.
-    pub(super) async fn abort(&mut self, context: &Context) -> Result<(), SessionError> {
+    pub(super) async fn abort(&mut self, context: &Context) -> anyhow::Result<()> {
         self.tasks.shutdown().await;
         self.registering.clear();
         self.registered.clear();
         self.reading.clear();
         self.groups = 0;
+        self.comparing = false;
         context.writer.settle().await
     }
 }
 
 /// Reads the past of a group up to `target`, from the block after `read_to`, or from its first one's start.
 async fn read_past(
+    context: &Context,
     node: &Arc<Node>,
-    writer: &Writer,
-    plans: &Plans,
-    layouts: Arc<Layouts>,
     group: &BTreeMap<ModuleAddress, ModuleRecord>,
     read_to: Option<u64>,
-    target: Checkpoint,
-) -> Result<Processors, Interrupted> {
+    to: Checkpoint,
+) -> Result<Processors, SessionError> {
     let starts = group.values().map(|record| record.start_block);
     let from = read_to.map_or_else(|| starts.min().unwrap_or_default(), |read_to| read_to + 1);
-    let mut processors = Processors::of(layouts, group);
+    let mut processors = Processors::of(Arc::clone(&context.config.layouts), group);
     processors.rewind(from.saturating_sub(1));
-    if from <= target.number {
-        let stretch = Stretch {
-            from,
-            to: target,
-            moves_cursor: false,
-            first: FirstCommit::default(),
+    if from <= to.number {
+        let next = None;
+        let range = ConfirmedRange { from, to, next };
+        let committed = |to: Checkpoint, events| {
+            debug!(
+                modules = group.len(),
+                at = to.number,
+                events,
+                "modules catch up"
+            );
         };
-        history::read(
-            node,
-            writer,
-            plans,
-            &mut processors,
-            stretch,
-            |to, events| {
-                debug!(
-                    modules = group.len(),
-                    at = to.number,
-                    events,
-                    "modules catch up"
-                );
-            },
-        )
-        .await?;
+        history::read(context, node, &mut processors, range, committed).await?;
     }
     Ok(processors)
 }

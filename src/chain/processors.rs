@@ -1,5 +1,5 @@
-//! The rule of whose logs count, for ranges and for single blocks alike (a block is a range of one): a module's own, and
-//! those of the processor that was the module's at the log's position. Pure.
+//! Whose logs count, in ranges and single blocks alike: a module's own, and those of the processor that the module had at
+//! the log's position. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::filter::LogFilter;
 use crate::abi::Layouts;
 use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position};
 
-/// Processors that one module may have had. A contract that names more is taken for hostile: each costs a second reading
-/// of its block, and a place in every later question.
+/// Processors that one module may have had. Each costs a second reading of its block and a part of every later query, so a
+/// contract that names more is taken for hostile.
 const MOST_PROCESSORS: usize = 16;
 
 /// One watched module.
@@ -47,28 +47,28 @@ pub struct Processors {
     filter: Arc<LogFilter>,
 }
 
-/// What became of some logs.
+/// The events among some logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// The events that count, in chain order.
-    Events(Vec<ChainEvent>),
-    /// A module has a processor whose logs were not asked for; they are from now on. From this block on everything must be
-    /// asked for again. These events, from before it, count and were taken; nothing else was.
-    AskAgain {
-        /// The block of the update.
-        from: u64,
-        /// The events before it.
-        before: Vec<ChainEvent>,
-    },
-    /// This module was read with the wrong processor from its start on. Nothing was taken.
+pub struct Taken {
+    /// Those that count, in chain order.
+    pub events: Vec<ChainEvent>,
+    /// In this block a module got a processor whose logs were not asked for; they are from now on. `events` ends before
+    /// this block: everything from it on must be asked for again.
+    pub again_from: Option<u64>,
+}
+
+/// Why the logs of a module cannot be taken. Nothing was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessorError {
+    /// The module was read with the wrong processor from its start on.
     WrongStart {
         /// Which module.
         module: ModuleAddress,
         /// The processor it had up to its first update.
         actual: Address,
     },
-    /// This module named so many processors that it must be dropped. Nothing was taken.
-    Hostile(ModuleAddress),
+    /// The module named too many processors and must be dropped.
+    TooMany(ModuleAddress),
 }
 
 impl Processors {
@@ -87,7 +87,7 @@ impl Processors {
 
     /// Watches these modules.
     pub fn new(layouts: Arc<Layouts>, modules: BTreeMap<ModuleAddress, WatchedModule>) -> Self {
-        let filter = Arc::new(filter(&layouts, &modules, []));
+        let filter = filter(&layouts, &modules, []);
         Self {
             layouts,
             modules,
@@ -110,11 +110,6 @@ impl Processors {
         self.modules.get(module)
     }
 
-    /// How many modules are watched.
-    pub fn len(&self) -> usize {
-        self.modules.len()
-    }
-
     /// Whether nothing is watched.
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
@@ -123,28 +118,17 @@ impl Processors {
     /// Watches these modules, too.
     pub fn add(&mut self, modules: impl IntoIterator<Item = (ModuleAddress, WatchedModule)>) {
         self.modules.extend(modules);
-        self.filter = Arc::new(filter(&self.layouts, &self.modules, []));
+        self.filter = filter(&self.layouts, &self.modules, []);
     }
 
-    /// Watches only those modules that are in `wanted`; says which are not watched any more.
-    pub fn keep_only(&mut self, wanted: &BTreeSet<ModuleAddress>) -> Vec<ModuleAddress> {
-        let dropped: Vec<_> = self
-            .modules()
-            .filter(|module| !wanted.contains(module))
-            .collect();
-        for module in &dropped {
-            self.modules.remove(module);
-        }
+    /// Watches only the modules that `keep` names; returns the others.
+    pub fn retain(&mut self, keep: impl Fn(&ModuleAddress) -> bool) -> Vec<ModuleAddress> {
+        let dropped: Vec<_> = self.modules().filter(|module| !keep(module)).collect();
         if !dropped.is_empty() {
-            self.filter = Arc::new(filter(&self.layouts, &self.modules, []));
+            self.modules.retain(|module, _| keep(module));
+            self.filter = filter(&self.layouts, &self.modules, []);
         }
         dropped
-    }
-
-    /// Stops watching a module.
-    pub fn remove(&mut self, module: &ModuleAddress) {
-        self.modules.remove(module);
-        self.filter = Arc::new(filter(&self.layouts, &self.modules, []));
     }
 
     /// The logs of a watched module count from this block on.
@@ -162,28 +146,24 @@ impl Processors {
     }
 
     /// Takes the logs of the next blocks, in chain order.
-    pub fn take(&mut self, logs: Vec<Emitted>) -> Taken {
-        let ends_before = match self.surprise(&logs) {
-            None => return Taken::Events(self.count(logs)),
-            Some(Surprise::NewProcessors(block)) => block,
-            Some(Surprise::WrongStart { module, actual }) => {
-                return Taken::WrongStart { module, actual };
-            }
-            Some(Surprise::Hostile(module)) => return Taken::Hostile(module),
-        };
-        let mut before = logs;
-        let cut = before.partition_point(|log| log.event.position.block < ends_before);
-        let again = before.split_off(cut);
-        let before = self.count(before);
-        let new = again
-            .iter()
-            .take_while(|log| log.event.position.block == ends_before)
-            .filter_map(|log| self.update(log).map(|(_, current)| current));
-        self.filter = Arc::new(filter(&self.layouts, &self.modules, new));
-        Taken::AskAgain {
-            from: ends_before,
-            before,
+    ///
+    /// # Errors
+    /// When a module's processors are not those that its logs were read with.
+    pub fn take(&mut self, mut logs: Vec<Emitted>) -> Result<Taken, ProcessorError> {
+        let again_from = self.first_new(&logs)?;
+        if let Some(from) = again_from {
+            let cut = logs.partition_point(|log| log.event.position.block < from);
+            let again = logs.split_off(cut);
+            let new = again
+                .iter()
+                .take_while(|log| log.event.position.block == from)
+                .filter_map(|log| self.update(log).map(|(_, _, current)| current));
+            self.filter = filter(&self.layouts, &self.modules, new);
         }
+        Ok(Taken {
+            events: self.count(logs),
+            again_from,
+        })
     }
 
     /// The logs that count, in order; remembers the updates among them.
@@ -205,63 +185,51 @@ impl Processors {
         counts.collect()
     }
 
-    /// The previous and the new processor of an update that counts.
-    fn update(&self, log: &Emitted) -> Option<(Address, Address)> {
+    /// The module, and the previous and the new processor, of an update that counts.
+    fn update(&self, log: &Emitted) -> Option<(&WatchedModule, Address, Address)> {
         let EventKind::PaymentProcessorUpdated { previous, current } = log.event.kind else {
             return None;
         };
         let module = self.modules.get(&log.event.module)?;
         let counts = log.emitter == log.event.module.0 && log.event.position.block >= module.from;
-        counts.then_some((previous, current))
+        counts.then_some((module, previous, current))
     }
 
-    /// The first thing among these logs for which they cannot be taken as they are.
-    fn surprise(&self, logs: &[Emitted]) -> Option<Surprise> {
+    /// The first block in which a module gets a processor whose logs are not asked for.
+    fn first_new(&self, logs: &[Emitted]) -> Result<Option<u64>, ProcessorError> {
         let mut seen: BTreeMap<ModuleAddress, BTreeSet<Address>> = BTreeMap::new();
         for log in logs {
-            let Some((previous, current)) = self.update(log) else {
+            let Some((watched, previous, current)) = self.update(log) else {
                 continue;
             };
             let module = log.event.module;
-            let watched = self.modules.get(&module)?;
             let is_first = watched.updates.is_empty() && !seen.contains_key(&module);
-            // The zero address emits nothing: an initial "update" from it contradicts nothing. A later update that
-            // contradicts the one before it is the contract's own affair: reading it all again would bring the same.
+            // An initial update from the zero address contradicts nothing. Where a later update contradicts the one
+            // before it, reading everything again would bring the same.
             if is_first && previous != watched.initial && previous != Address::ZERO {
                 let actual = previous;
-                return Some(Surprise::WrongStart { module, actual });
+                return Err(ProcessorError::WrongStart { module, actual });
             }
             let processors = seen
                 .entry(module)
                 .or_insert_with(|| watched.all().collect());
             processors.insert(current);
             if processors.len() > MOST_PROCESSORS {
-                return Some(Surprise::Hostile(module));
+                return Err(ProcessorError::TooMany(module));
             }
-            // The zero address emits nothing, so nothing is missing of it.
             if current != Address::ZERO && !self.filter.asks_for_processor(&current) {
-                return Some(Surprise::NewProcessors(log.event.position.block));
+                return Ok(Some(log.event.position.block));
             }
         }
-        None
+        Ok(None)
     }
-}
-
-enum Surprise {
-    /// In this block.
-    NewProcessors(u64),
-    WrongStart {
-        module: ModuleAddress,
-        actual: Address,
-    },
-    Hostile(ModuleAddress),
 }
 
 fn filter(
     layouts: &Arc<Layouts>,
     modules: &BTreeMap<ModuleAddress, WatchedModule>,
     more: impl IntoIterator<Item = Address>,
-) -> LogFilter {
+) -> Arc<LogFilter> {
     let addresses = modules.keys().map(|module| module.0).collect();
     let processors: BTreeSet<Address> = modules
         .values()
@@ -269,11 +237,12 @@ fn filter(
         .chain(more)
         .filter(|processor| *processor != Address::ZERO)
         .collect();
-    LogFilter::combined(
+    let processors = processors.into_iter().collect();
+    Arc::new(LogFilter::combined(
         Arc::clone(layouts),
         addresses,
-        processors.into_iter().collect(),
-    )
+        processors,
+    ))
 }
 
 #[cfg(test)]

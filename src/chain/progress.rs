@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch::Sender;
 
+use super::context::Context;
 use super::modules::Joins;
 use super::node::Header;
-use super::state::{Context, Followed};
+use super::state::Followed;
 use crate::domain::ChainStatus;
 
 /// The newest blocks are read one by one by their hashes, never by range.

@@ -1,5 +1,5 @@
-//! Long ranges of blocks, read as many short ones: sized to what the provider allows, several in flight, handed out in
-//! order, none skipped, and none believed without the header of its end from the node that answered it.
+//! Long ranges of blocks, read as many short ones, sized to what the provider allows. None is skipped, and none is believed
+//! without the header of its end from the node that answered it.
 
 mod collect;
 mod one;
@@ -7,5 +7,6 @@ mod reader;
 mod size;
 
 pub use self::collect::{Collected, Collector, SeenBlock, UnknownLog, count_unknown};
+pub(super) use self::one::read;
 pub use self::reader::{IN_FLIGHT, Piece, RangeReader};
 pub use self::size::RangeSize;

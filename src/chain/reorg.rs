@@ -10,58 +10,48 @@ use std::collections::HashMap;
 use alloy::primitives::B256;
 use tracing::info;
 
-pub(super) use self::fork::contradicts;
-pub(super) use self::recover::{check, is_worth_returning_to, known_header, recover};
+pub(super) use self::recover::{check, is_worth_returning_to};
 
+use self::fork::contradicts;
 use self::window::{Meeting, Window};
 use super::error::SessionError;
-use super::node::Header;
-use super::node::{Node, read};
+use super::node::{Header, Node, read};
+use crate::store::Store;
 
-/// The path from a new head down to the followed chain.
-#[derive(Debug)]
-pub(super) enum Path {
-    /// Everything on it is followed already.
-    Known,
-    /// These blocks, oldest first, on top of so many unconfirmed blocks that stay.
-    Onto(usize, Vec<Header>),
-    /// The node has another block at the height of a confirmed one.
-    BelowConfirmed,
-    /// The head is below the confirmed tip, on whatever chain.
-    Lower,
-}
-
-/// Finds the path from `head` down to the followed blocks.
+/// The path from the followed chain up to a new head: how many unconfirmed blocks stay, and the blocks on top of them, oldest
+/// first.
+///
+/// # Errors
+/// When confirmed blocks are not on the node's chain any more: the next session begins by finding the fork.
 pub(super) async fn path(
     node: &Node,
+    store: &Store,
     window: &Window,
     head: &Header,
-) -> Result<Path, SessionError> {
-    if window
-        .at(head.number)
-        .is_some_and(|at| at.hash == head.hash)
-    {
-        // Also a head that jumped back on the same chain: the blocks above it are most likely still to come again.
-        return Ok(Path::Known);
+) -> Result<(usize, Vec<Header>), SessionError> {
+    let reorganised = || SessionError::Moved("confirmed blocks were reorganised".into());
+    let nothing_new = (window.unconfirmed().count(), Vec::new());
+    let known = window.at(head.number);
+    // Also a head that jumped back on the same chain: the blocks above it are most likely still to come again.
+    if known.is_some_and(|known| known.hash == head.hash) {
+        return Ok(nothing_new);
     }
     if head.number < window.base().number {
-        return Ok(Path::Lower);
+        return match contradicts(node, store, known, head.number).await? {
+            true => Err(reorganised()),
+            false => Ok(nothing_new),
+        };
     }
     let missing: Vec<u64> = (window.tip().number + 1..head.number).collect();
-    let mut known: HashMap<B256, Header> = match missing.is_empty() {
-        true => HashMap::new(),
-        false => {
-            let headers = read::headers_at(node, &missing).await?;
-            let by_hash = headers.into_iter().map(|header| (header.hash, header));
-            by_hash.collect()
-        }
-    };
+    let missing = read::headers_at(node, &missing).await?;
+    let missing = missing.into_iter().map(|header| (header.hash, header));
+    let mut missing: HashMap<B256, Header> = missing.collect();
     let mut path = vec![head.clone()];
     loop {
         let lowest = &path[path.len() - 1];
         let (parent, number) = (lowest.parent_hash, lowest.number.checked_sub(1));
         let Some(number) = number else {
-            return Ok(Path::BelowConfirmed);
+            return Err(reorganised());
         };
         match window.meets(number, parent) {
             Meeting::At(stay) => {
@@ -70,12 +60,12 @@ pub(super) async fn path(
                     info!(dropped, "unconfirmed blocks were reorganised");
                 }
                 path.reverse();
-                return Ok(Path::Onto(stay, path));
+                return Ok((stay, path));
             }
-            Meeting::Reorganised => return Ok(Path::BelowConfirmed),
+            Meeting::Reorganised => return Err(reorganised()),
             Meeting::Below => {}
         }
-        let header = match known.remove(&parent) {
+        let header = match missing.remove(&parent) {
             Some(header) => Some(header),
             None => read::header_of(node, parent).await?,
         };

@@ -1,15 +1,16 @@
-//! The second look: the newest blocks are read once more by range and compared with what was followed. A node may show a
-//! block before its logs, and answer that there are none; nothing else tells that from a block without logs.
+//! The second look: the newest blocks are read once more by range and compared with what was followed. A node may have a
+//! block before its logs, and answer `[]`: only asking again tells that from a block without logs.
 
 use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use super::context::Context;
 use super::error::SessionError;
 use super::node::{Node, RpcError};
-use super::processors::{Processors, Taken};
+use super::processors::Processors;
 use super::range::RangeReader;
-use super::state::{Context, Followed};
+use super::state::Followed;
 use crate::domain::{ChainEvent, Checkpoint, EventKind};
 
 /// Blocks that are looked at again, at least.
@@ -25,8 +26,7 @@ pub(super) struct Seen {
     changed_at: Option<u64>,
 }
 
-/// What to read: up to the tip, and from the first block that only one look has seen, or further down. So each block is
-/// looked at twice at least, however fast the chain is.
+/// What to read: from the first block that fewer than two looks have seen, or further down, to the tip.
 pub(super) fn blocks(followed: &Followed) -> Option<(u64, u64)> {
     let tip = followed.window.tip().number;
     let from = (tip + 1).saturating_sub(BLOCKS).min(followed.looked.0 + 1);
@@ -52,23 +52,21 @@ pub(super) async fn look(
         let start = piece.from;
         seen.ends.push(piece.end);
         match processors.take(piece.events) {
-            Taken::Events(events) => seen.events.extend(events),
-            Taken::AskAgain { from, before } => {
-                seen.events.extend(before);
-                seen.changed_at = Some(from);
-                break;
+            Ok(taken) => {
+                seen.events.extend(taken.events);
+                seen.changed_at = taken.again_from;
             }
-            Taken::WrongStart { .. } | Taken::Hostile(_) => {
-                seen.changed_at = Some(start);
-                break;
-            }
+            Err(_) => seen.changed_at = Some(start),
+        }
+        if seen.changed_at.is_some() {
+            break;
         }
     }
     Ok(seen)
 }
 
-/// Takes in what was missed: added to the unconfirmed blocks and to what joining modules wait with, or stored. Says whether
-/// confirmed blocks must be followed again instead.
+/// Adds missed events to the unconfirmed blocks, to joining modules, or to the store. Says whether blocks must be followed
+/// again instead.
 pub(super) async fn compare(
     context: &Context,
     followed: &mut Followed,
@@ -95,11 +93,8 @@ pub(super) async fn compare(
     let is_update =
         |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
     let updates = missed.iter().filter(is_update);
-    let changed_at = updates
-        .map(|event| event.position.block)
-        .chain(seen.changed_at)
-        .min();
-    if let Some(block) = changed_at {
+    let updated_at = updates.map(|event| event.position.block);
+    if let Some(block) = updated_at.chain(seen.changed_at).min() {
         warn!(
             block,
             "the node had a block before its logs, with a new payment processor; following it again"

@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, stream};
 use tracing::info;
 
-use super::error::{SessionError, blocking};
-use super::modules::{NotReadable, REGISTERED_AT_ONCE, register};
-use super::node::Header;
-use super::node::{Node, RpcError, read};
+use super::context::Context;
+use super::error::{SessionError, read_store};
+use super::modules::{REGISTERED_AT_ONCE, register};
+use super::node::{Header, Node, read};
 use super::processors::Processors;
 use super::progress;
-use super::reorg::known_header;
 use super::reorg::window::{KEPT, Window};
-use super::state::{Context, Followed};
+use super::state::Followed;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
-/// Finds the place to begin.
+/// Where to begin.
 pub(super) async fn start(
-    context: &mut Context,
+    context: &Context,
     node: &Node,
     head: &Header,
 ) -> Result<Followed, SessionError> {
-    let store = context.store.clone();
-    let (cursor, known, finalized) =
-        blocking(move || Ok((store.cursor()?, store.modules()?, store.finalized()?))).await?;
+    let (cursor, known, finalized) = read_store(&context.store, |store| {
+        Ok((store.cursor()?, store.modules()?, store.finalized()?))
+    })
+    .await?;
     let mut followed = match cursor {
         Some(cursor) => resume(context, cursor, known).await?,
         None => begin(context, node, head).await?,
@@ -35,11 +35,11 @@ pub(super) async fn start(
 
 /// Goes on at the cursor. Modules that are not at it join like new ones.
 async fn resume(
-    context: &mut Context,
+    context: &Context,
     cursor: Checkpoint,
     known: BTreeMap<ModuleAddress, ModuleRecord>,
 ) -> Result<Followed, SessionError> {
-    let wanted = context.wanted.borrow_and_update().clone();
+    let wanted = context.wanted.borrow().clone();
     let start_block = context.config.start_block;
     let (watched, left): (BTreeMap<_, _>, BTreeMap<_, _>) = known
         .into_iter()
@@ -50,8 +50,7 @@ async fn resume(
                 && start_block.is_none_or(|start| start == record.start_block)
                 && !record.is_without_processor()
         });
-    let store = context.store.clone();
-    let (below, events) = blocking(move || {
+    let (below, events) = read_store(&context.store, move |store| {
         let below = store.headers_below(cursor.number.saturating_sub(1), KEPT)?;
         let oldest = cursor.number.saturating_sub(KEPT as u64);
         Ok((below, store.events_after(oldest)?))
@@ -70,36 +69,21 @@ async fn resume(
 }
 
 /// Begins before the first block of the first module.
-async fn begin(
-    context: &mut Context,
-    node: &Node,
-    head: &Header,
-) -> Result<Followed, SessionError> {
-    let wanted = context.wanted.borrow_and_update().clone();
-    let (store, writer, config) = (&context.store, &context.writer, &context.config);
+async fn begin(context: &Context, node: &Node, head: &Header) -> Result<Followed, SessionError> {
+    let wanted = context.wanted.borrow().clone();
     let mut records = BTreeMap::new();
     let mut registered = stream::iter(wanted)
-        .map(|module| async move {
-            let registered = register(node, store, writer, config, module, head.number).await;
-            (module, registered)
-        })
+        .map(|module| async move { (module, register(context, node, module, head.number).await) })
         .buffer_unordered(REGISTERED_AT_ONCE);
     while let Some((module, registered)) = registered.next().await {
         match registered {
-            Ok(registered) => {
-                records.insert(module, registered.record);
-            }
+            Ok(Some(registered)) => drop(records.insert(module, registered.record)),
             // These are tried again with the modules that come later: one contract must not hold up the others.
-            Err(NotReadable::NoContract) => {}
-            Err(NotReadable::Session(SessionError::Rpc(error)))
-                if !matches!(
-                    error,
-                    RpcError::RateLimited { .. } | RpcError::WrongChain { .. }
-                ) => {}
-            Err(NotReadable::Session(error)) => return Err(error),
+            Ok(None) => {}
+            Err(SessionError::Rpc(error)) if !error.is_about_node() => {}
+            Err(error) => return Err(error),
         }
     }
-    drop(registered);
     let confirmed = head.number.saturating_sub(context.confirmations());
     let starts = records.values().map(|record| record.start_block);
     let base = match starts.min() {
@@ -108,11 +92,9 @@ async fn begin(
         Some(start) => start.saturating_sub(1).min(confirmed),
     };
     let end = progress::range_end(context, head);
-    let range_end = async {
-        let header = read::header_at(node, end).await;
-        header.map_err(SessionError::from)
-    };
-    let (base, range_end) = futures_util::try_join!(known_header(node, base), range_end)?;
+    let base = read::known_header(node, base);
+    let (base, range_end) = futures_util::try_join!(base, read::header_at(node, end))?;
+    let base = base.checkpoint();
     info!(
         block = base.number,
         modules = records.len(),

@@ -1,53 +1,19 @@
-//! Where the follower is and what of it is not stored yet, and what every step needs besides.
+//! Where the follower is and what of it is not stored yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch::{Receiver, Sender};
-
 use super::compare::History;
-use super::config::{ChainConfig, Goal};
-use super::doubts::Doubts;
+use super::context::Context;
 use super::error::SessionError;
-use super::node::Header;
-use super::node::{Node, Pool};
-use super::plans::Plans;
+use super::node::{Header, Node};
 use super::processors::Processors;
 use super::reorg::window::Window;
 use super::unsaved::Unsaved;
-use super::writer::Writer;
-use crate::domain::{
-    Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, ModuleAddress, UnknownLogs,
-};
-use crate::store::Store;
+use crate::domain::{Batch, ChainEvent, Checkpoint, ModuleAddress};
 
 /// How long a new chain that is lower than the old confirmed one is waited for before its end counts as the tip.
 const CATCH_UP: Duration = Duration::from_secs(600);
-
-/// What every step needs.
-pub(super) struct Context {
-    pub(super) config: ChainConfig,
-    pub(super) goal: Goal,
-    pub(super) store: Store,
-    pub(super) writer: Writer,
-    pub(super) plans: Plans,
-    pub(super) pool: Pool,
-    /// The modules that gates ask about.
-    pub(super) wanted: Receiver<BTreeSet<ModuleAddress>>,
-    /// What contracts contradict.
-    pub(super) doubts: Doubts,
-    pub(super) status: Sender<ChainStatus>,
-}
-
-impl Context {
-    /// Blocks on top of an event's block before it counts; the goal of an index is confirmed already.
-    pub(super) fn confirmations(&self) -> u64 {
-        match self.goal {
-            Goal::Follow => self.config.confirmations,
-            Goal::Index { .. } => 0,
-        }
-    }
-}
 
 /// A module that is watched at the tip while its past is read beside.
 #[derive(Clone, Debug)]
@@ -132,34 +98,29 @@ impl Followed {
         self.looked = (self.looked.0.min(number), self.looked.1.min(number));
     }
 
-    /// Watches only the wanted modules; the others stay behind from the next commit on. Says whether there were any.
-    pub(super) fn keep_only(&mut self, wanted: &BTreeSet<ModuleAddress>) -> bool {
-        let dropped = self.processors.keep_only(wanted);
+    /// Watches only the modules that `keep` names; the others are behind from the next commit on. Says whether there are any.
+    pub(super) fn retain(&mut self, keep: impl Fn(&ModuleAddress) -> bool) -> bool {
+        let dropped = self.processors.retain(&keep);
+        let next = &mut self.unsaved.next;
         for module in &dropped {
-            self.forget(*module);
+            // One that never came to the cursor has not left it.
+            if self.joining.remove(module).is_none() {
+                match next.joined.iter().position(|joined| joined == module) {
+                    Some(index) => drop(next.joined.remove(index)),
+                    None => next.left.push(*module),
+                }
+            }
+            self.not_empty.remove(module);
+        }
+        for block in self.window.unconfirmed_mut() {
+            block.events.retain(|event| keep(&event.module));
         }
         !dropped.is_empty()
     }
 
     /// Stops watching a module.
     pub(super) fn drop_module(&mut self, module: ModuleAddress) {
-        self.processors.remove(&module);
-        self.forget(module);
-    }
-
-    fn forget(&mut self, module: ModuleAddress) {
-        let next = &mut self.unsaved.next;
-        // One that never came to the cursor has not left it.
-        if self.joining.remove(&module).is_none() {
-            match next.joined.iter().position(|joined| *joined == module) {
-                Some(index) => drop(next.joined.remove(index)),
-                None => next.left.push(module),
-            }
-        }
-        self.not_empty.remove(&module);
-        for block in self.window.unconfirmed_mut() {
-            block.events.retain(|event| event.module != module);
-        }
+        self.retain(|other| *other != module);
     }
 
     /// The modules at the cursor that `holes` has not looked at yet.
@@ -178,10 +139,8 @@ impl Followed {
         node: &Node,
     ) -> Result<(), SessionError> {
         let confirmations = context.confirmations();
-        let mut headers: Vec<Checkpoint> = Vec::new();
-        let mut events: Vec<ChainEvent> = Vec::new();
-        let mut later: Vec<ChainEvent> = Vec::new();
-        let mut unknown: Vec<UnknownLogs> = Vec::new();
+        let (mut headers, mut later) = (Vec::new(), Vec::new());
+        let (mut events, mut unknown) = (Vec::new(), Vec::new());
         for block in self.window.confirmable(confirmations) {
             headers.push(block.header.checkpoint());
             for event in &block.events {
@@ -198,8 +157,10 @@ impl Followed {
         if events.is_empty() && unknown.is_empty() && !self.unsaved.has_news() {
             self.unsaved.keep(headers);
         } else {
-            self.commit(context, node, to, events, unknown, &headers)
-                .await?;
+            let mut batch = self.batch(to, events);
+            batch.headers.extend(headers);
+            batch.unknown = unknown;
+            self.commit(context, node, batch).await?;
         }
         for event in later {
             if let Some(joining) = self.joining.get_mut(&event.module) {
@@ -216,17 +177,23 @@ impl Followed {
         Ok(())
     }
 
-    /// Stores events up to `to`, with the eventless blocks before them.
+    /// What the next commit up to `to` holds: these events, with the eventless blocks before them.
+    pub(super) fn batch(&self, to: Checkpoint, events: Vec<ChainEvent>) -> Batch {
+        Batch {
+            events,
+            headers: self.unsaved.headers.clone(),
+            finalized: self.finalized,
+            ..self.unsaved.next.clone().batch(to)
+        }
+    }
+
+    /// Stores the next commit.
     pub(super) async fn commit(
         &mut self,
         context: &Context,
         node: &Node,
-        to: Checkpoint,
-        events: Vec<ChainEvent>,
-        unknown: Vec<UnknownLogs>,
-        headers: &[Checkpoint],
+        batch: Batch,
     ) -> Result<(), SessionError> {
-        let batch = self.batch(to, events, unknown, headers);
         context.plans.ingest(node, &context.writer, batch).await?;
         self.unsaved.clear();
         Ok(())
@@ -234,42 +201,12 @@ impl Followed {
 
     /// Stores the eventless blocks, and what else the next commit has to say, now.
     pub(super) async fn save(&mut self, context: &Context) -> Result<(), SessionError> {
-        if self.unsaved.has_cursor && self.unsaved.due().is_none() {
-            return Ok(());
+        if !self.unsaved.has_cursor || self.unsaved.due().is_some() {
+            let batch = self.batch(self.window.base(), Vec::new());
+            context.writer.ingest(batch).await?;
+            self.unsaved.clear();
         }
-        let batch = self.batch(self.window.base(), Vec::new(), Vec::new(), &[]);
-        context.writer.ingest(batch).await?;
-        self.unsaved.clear();
         Ok(())
-    }
-
-    fn batch(
-        &self,
-        to: Checkpoint,
-        events: Vec<ChainEvent>,
-        unknown: Vec<UnknownLogs>,
-        headers: &[Checkpoint],
-    ) -> Batch {
-        let next = self.unsaved.next.clone();
-        Batch {
-            rollback_to: next.rollback_to,
-            to,
-            coverage: Coverage::Cursor {
-                joined: next.joined,
-                left: next.left,
-            },
-            events,
-            plans: Vec::new(),
-            headers: self
-                .unsaved
-                .headers
-                .iter()
-                .chain(headers)
-                .copied()
-                .collect(),
-            unknown,
-            finalized: self.finalized,
-        }
     }
 
     /// A node has shown its newest finalized block. Only one that is followed counts.

@@ -1,10 +1,8 @@
-//! What is confirmed and not stored yet: blocks without events, which are worth a commit only now and then, and what the
-//! next commit has to say once.
+//! What is confirmed and not stored yet: blocks without events, which are worth a commit only now and then.
 
 use std::time::{Duration, Instant};
 
-use super::history::FirstCommit;
-use crate::domain::Checkpoint;
+use crate::domain::{Batch, Checkpoint, Coverage, ModuleAddress};
 
 /// Blocks without events are saved at the latest after this.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -17,8 +15,43 @@ pub(super) struct Unsaved {
     since: Instant,
     /// Whether the store has a cursor.
     pub(super) has_cursor: bool,
-    /// What the next commit says once.
-    pub(super) next: FirstCommit,
+    pub(super) next: NextCommit,
+}
+
+/// What the next commit says once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NextCommit {
+    pub(super) rollback_to: Option<u64>,
+    pub(super) joined: Vec<ModuleAddress>,
+    pub(super) left: Vec<ModuleAddress>,
+}
+
+impl NextCommit {
+    /// A batch that says so and moves the cursor to `to`; nothing else is in it yet.
+    pub(super) fn batch(self, to: Checkpoint) -> Batch {
+        let coverage = Coverage::Cursor {
+            joined: self.joined,
+            left: self.left,
+        };
+        Batch {
+            rollback_to: self.rollback_to,
+            ..batch(to, coverage)
+        }
+    }
+}
+
+/// A batch up to `to` without anything in it.
+pub(super) fn batch(to: Checkpoint, coverage: Coverage) -> Batch {
+    Batch {
+        rollback_to: None,
+        to,
+        coverage,
+        events: Vec::new(),
+        plans: Vec::new(),
+        headers: Vec::new(),
+        unknown: Vec::new(),
+        finalized: None,
+    }
 }
 
 impl Unsaved {
@@ -27,7 +60,7 @@ impl Unsaved {
             headers: Vec::new(),
             since: Instant::now(),
             has_cursor,
-            next: FirstCommit::default(),
+            next: NextCommit::default(),
         }
     }
 
@@ -36,22 +69,12 @@ impl Unsaved {
         *self = Self::new(true);
     }
 
-    /// Blocks that were confirmed and are not stored yet, newest first.
-    pub(super) fn headers(&self) -> Vec<Checkpoint> {
-        self.headers.iter().rev().copied().collect()
-    }
-
     /// Whether there is something that must be told with the very next commit.
     pub(super) fn has_news(&self) -> bool {
-        let FirstCommit {
-            rollback_to,
-            joined,
-            left,
-        } = &self.next;
-        rollback_to.is_some() || !joined.is_empty() || !left.is_empty()
+        self.next != NextCommit::default()
     }
 
-    /// Confirmed blocks without events: worth a commit only now and then.
+    /// Keeps confirmed blocks without events.
     pub(super) fn keep(&mut self, headers: impl IntoIterator<Item = Checkpoint>) {
         if self.headers.is_empty() {
             self.since = Instant::now();

@@ -1,28 +1,36 @@
-//! The one thread that writes what was read from the chain. Its queue is the only order: what is submitted happens, one
-//! thing after another, whether anybody still waits for it or not.
+//! The one thread that writes what was read from the chain. What is submitted happens in order, whether or not the caller
+//! still waits for it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
+use alloy::primitives::{Address, B256};
 use anyhow::Context;
 use tokio::sync::oneshot;
+use tracing::warn;
 
-use super::error::SessionError;
-use super::unknown::UnknownWarnings;
 use crate::abi::Layouts;
-use crate::domain::Batch;
+use crate::domain::{Batch, UnknownLogs};
 use crate::store::Store;
+
+/// A contract can make up any number of topics; after so many warnings the counters alone tell the rest.
+const MOST_WARNINGS: usize = 200;
 
 /// What to do; answers by itself.
 type Job = Box<dyn FnOnce() + Send>;
+/// Emitters and topics of logs.
+type Warned = BTreeSet<(Address, B256)>;
 
 /// The way to the thread, which ends with the last clone of this.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     store: Store,
     jobs: mpsc::Sender<Job>,
-    warnings: Arc<Mutex<UnknownWarnings>>,
+    layouts: Arc<Layouts>,
+    /// The unknown logs that were warned of.
+    warned: Arc<Mutex<Warned>>,
     events: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
 }
@@ -37,7 +45,8 @@ impl Writer {
             .context("starting the thread that writes the store")?;
         Ok(Self {
             store,
-            warnings: Arc::new(Mutex::new(UnknownWarnings::new(layouts))),
+            layouts,
+            warned: Arc::default(),
             jobs,
             events: Arc::default(),
             commits: Arc::default(),
@@ -48,7 +57,7 @@ impl Writer {
     pub(super) fn submit<T, F>(
         &self,
         step: F,
-    ) -> impl Future<Output = Result<T, SessionError>> + Send + use<T, F>
+    ) -> impl Future<Output = anyhow::Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
@@ -66,7 +75,7 @@ impl Writer {
         let queued = self.jobs.send(job).ok().context(gone);
         async move {
             queued?;
-            Ok(result.await.context(gone)??)
+            result.await.context(gone)?
         }
     }
 
@@ -74,13 +83,10 @@ impl Writer {
     pub(super) fn ingest(
         &self,
         batch: Batch,
-    ) -> impl Future<Output = Result<(), SessionError>> + Send + use<> {
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         let (events, commits) = (Arc::clone(&self.events), Arc::clone(&self.commits));
         let added = batch.events.len() as u64;
-        self.warnings
-            .lock()
-            .expect("never poisoned: no panic while held")
-            .warn(&batch.unknown);
+        self.warn_of(&batch.unknown);
         self.submit(move |store| {
             store.ingest(batch)?;
             events.fetch_add(added, Ordering::Relaxed);
@@ -89,8 +95,18 @@ impl Writer {
         })
     }
 
+    /// Warns once of each address and topic that cannot be read, with what to do.
+    fn warn_of(&self, unknown: &[UnknownLogs]) {
+        let warned = self.warned.lock();
+        let mut warned = warned.expect("never poisoned: no panic while held");
+        for UnknownLogs { address, topic, .. } in new_among(&mut warned, unknown) {
+            let explanation = self.layouts.explain(&topic);
+            warn!(%address, %topic, "a followed contract's logs cannot be read: {explanation}");
+        }
+    }
+
     /// Returns when everything that was queued before has happened.
-    pub(super) async fn settle(&self) -> Result<(), SessionError> {
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
         self.submit(|_| Ok(())).await
     }
 
@@ -103,6 +119,13 @@ impl Writer {
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
+}
+
+fn new_among(warned: &mut Warned, unknown: &[UnknownLogs]) -> Vec<UnknownLogs> {
+    let is_new = |logs: &&UnknownLogs| {
+        warned.len() < MOST_WARNINGS && warned.insert((logs.address, logs.topic))
+    };
+    unknown.iter().filter(is_new).copied().collect()
 }
 
 #[cfg(test)]
@@ -126,9 +149,25 @@ mod tests {
     async fn a_failed_step_fails_alone() {
         let writer = Writer::start(Store::in_memory().unwrap(), Layouts::built_in()).unwrap();
         let failed = writer.submit(|_| -> anyhow::Result<()> { anyhow::bail!("no room") });
-        assert!(
-            matches!(failed.await, Err(SessionError::Store(error)) if error.to_string() == "no room")
-        );
+        assert_eq!(failed.await.unwrap_err().to_string(), "no room");
         assert!(writer.settle().await.is_ok());
+    }
+
+    #[test]
+    fn each_address_and_topic_is_warned_of_once_and_a_flood_ends() {
+        let logs = |address: u8, topic: u8| UnknownLogs {
+            address: Address::repeat_byte(address),
+            topic: B256::repeat_byte(topic),
+            count: 1,
+        };
+        let mut warned = Warned::new();
+        let first = [logs(1, 1), logs(1, 2), logs(1, 1)];
+        assert_eq!(new_among(&mut warned, &first), first[..2]);
+        assert_eq!(
+            new_among(&mut warned, &[logs(1, 2), logs(2, 2)]),
+            [logs(2, 2)]
+        );
+        let flood: Vec<_> = (0..=255).map(|topic| logs(3, topic)).collect();
+        assert_eq!(new_among(&mut warned, &flood).len(), MOST_WARNINGS - 3);
     }
 }

@@ -1,22 +1,19 @@
 //! One question to one node: did this wallet sign this text?
 //!
 //! A contract is asked through `contracts/SignatureValidator.sol`, which bounds its gas and turns whatever it does into
-//! one byte. An error of the call is therefore always the node's, and never an answer. The chain's id comes with that
-//! byte, out of the same call: a URL that leads to another chain since the last question cannot slip in between. So does
-//! the time of the block that was asked: a node that lags behind would let the key sign that its wallet has since put
-//! away. Not the block's number, which the EVM of Arbitrum and its like takes from the parent chain; and not
-//! `eth_blockNumber` beside the call, which another node behind the same URL may answer.
+//! one byte: an error of the call is always the node's. The chain id and the block's time come with that byte, out of the
+//! same call, since another node behind the same URL may answer the next one. A node that lags would accept a key that the
+//! wallet has removed since. The block's number would not do: on Arbitrum the EVM takes it from the parent chain.
 
-use alloy::network::{Ethereum, TransactionBuilder as _};
-use alloy::primitives::{Address, B256, TxKind, U256, eip191_hash_message};
-use alloy::providers::Provider;
+use alloy::network::TransactionBuilder as _;
+use alloy::primitives::{Address, B256, Bytes, TxKind, U256, eip191_hash_message};
 use alloy::rpc::types::TransactionRequest;
 use alloy_sol_types::SolConstructor as _;
+use serde_json::{Value, json};
 
 use super::envelope::Envelope;
 use crate::abi::SignatureValidator;
 use crate::chain::node::RpcError;
-use crate::chain::node::connection::understand;
 use crate::domain::{ChainStatus, Checkpoint, SignatureVerdict, Timestamp, Wallet};
 
 /// Gas of the whole call: enough for the validator's own limits, and below the 2^24 that a node may insist on (EIP-7825).
@@ -78,16 +75,20 @@ pub enum CheckError {
     Node(#[from] RpcError),
 }
 
-/// Checks a signature on the chain `chain_id`. Does not time out by itself. Never [`SignatureVerdict::Unavailable`].
+/// Checks a signature on the chain `chain_id`; `ask` makes one JSON-RPC call, and has no timeout. Never returns
+/// [`SignatureVerdict::Unavailable`].
 ///
 /// # Errors
 /// When the node did not answer, is on another chain, or lags behind `reached`: nothing is known then.
-pub async fn check_signature(
-    provider: &impl Provider<Ethereum>,
+pub async fn check_signature<F>(
+    ask: impl Fn(&'static str, Value) -> F,
     chain_id: u64,
     reached: Reached,
     text: SignedText<'_>,
-) -> Result<SignatureVerdict, CheckError> {
+) -> Result<SignatureVerdict, CheckError>
+where
+    F: Future<Output = Result<Bytes, RpcError>> + Send,
+{
     let hash = eip191_hash_message(text.message);
     let envelope = Envelope::open(text.signature);
     let signer = envelope.signer(&hash);
@@ -96,14 +97,12 @@ pub async fn check_signature(
         return Ok(SignatureVerdict::Valid);
     }
     let without_contract = envelope.verdict_without_contract(&hash);
-    let called = provider
-        .call(question(text.wallet.0, hash, envelope))
-        .latest();
-    let answer = match called.await.map_err(|error| understand(&error)) {
+    let call = json!([question(text.wallet.0, hash, envelope), "latest"]);
+    let answer = match ask("eth_call", call).await {
         Ok(answer) => answer,
         Err(error) if is_unknown_opcode(&error) => {
-            let code = provider.get_code_at(text.wallet.0).latest().await;
-            return match code.map_err(|error| understand(&error))?.is_empty() {
+            let code = ask("eth_getCode", json!([text.wallet.0, "latest"]));
+            return match code.await?.is_empty() {
                 true => Ok(without_contract),
                 false => Err(CheckError::CannotRun {
                     message: error.to_string(),

@@ -19,8 +19,8 @@ use crate::domain::{ChainStatus, SignatureVerdict, Wallet};
 /// Connecting to a node and asking it may take this long together.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 
-/// The pause after the first round of questions. It doubles after each round, up to the time of a block: a node that lags,
-/// or one of several behind the same URL, has caught up by then.
+/// The pause after the first round of questions. It doubles after each round, up to the block time: a node that lags has
+/// caught up by then.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The time of a block where the follower has not learned it; that of Base.
@@ -162,7 +162,8 @@ impl Signatures {
         let endpoint = &self.endpoints[place];
         let asking = async {
             let node = endpoint.connect(self.chain_id).await?;
-            check_signature(&node.provider(), self.chain_id, reached, text).await
+            let ask = |method, params| node.ask(method, params);
+            check_signature(ask, self.chain_id, reached, text).await
         };
         let answer = timeout(ANSWER_WITHIN, asking).await.unwrap_or_else(|_| {
             Err(CheckError::Node(RpcError::Timeout {

@@ -87,15 +87,11 @@ async fn reader(made: &Made, node: &LogNode) -> RangeReader {
 /// What counts of a piece; the reader is sent back to where a module has a new processor.
 fn take(piece: Piece, reader: &mut RangeReader, processors: &mut Processors) -> Stretch {
     let (from, mut to) = (piece.from, piece.end.number);
-    let events = match processors.take(piece.events) {
-        Taken::Events(events) => events,
-        Taken::AskAgain { from, before } => {
-            reader.restart(from, &processors.filter());
-            to = from - 1;
-            before
-        }
-        other => panic!("{other:?}"),
-    };
+    let Taken { events, again_from } = processors.take(piece.events).unwrap();
+    if let Some(from) = again_from {
+        reader.restart(from, &processors.filter());
+        to = from - 1;
+    }
     Stretch { from, to, events }
 }
 

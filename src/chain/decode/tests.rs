@@ -4,6 +4,7 @@ use alloy::sol_types::SolEvent;
 
 use super::*;
 use crate::abi::{PaymentProcessor, SubscriptionModule};
+use crate::chain::logs::tests::read;
 
 const MODULE: Address = Address::repeat_byte(0x11);
 const PROCESSOR: Address = Address::repeat_byte(0x22);
@@ -26,8 +27,9 @@ fn log(address: Address, data: LogData) -> RpcLog {
 }
 
 fn decode(address: Address, data: LogData) -> Decoded {
-    let log = log(address, data);
-    LogDecoder::default().decode(&Log::from_rpc(&log).unwrap(), &watched())
+    read(&log(address, data), |log| {
+        LogDecoder::default().decode(log, &watched())
+    })
 }
 
 fn kind(decoded: Decoded) -> EventKind {
@@ -297,7 +299,7 @@ fn a_failure_and_a_new_expiry_need_their_blocks_timestamp_and_no_other_event_doe
     for (address, data, _) in every_event() {
         let mut log = log(address, data);
         log.block_timestamp = None;
-        let decoded = LogDecoder::default().decode(&Log::from_rpc(&log).unwrap(), &watched());
+        let decoded = read(&log, |log| LogDecoder::default().decode(log, &watched()));
         let Decoded::Event(event) = decoded else {
             panic!("{decoded:?}");
         };

@@ -4,15 +4,15 @@ use alloy::primitives::{Address, B256, hex};
 
 use super::scan::{Cursor, Stop};
 
-/// One log. `data` borrows from the answer; all else is decoded.
+/// One log. Its data borrows from the answer; all else is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log<'a> {
     /// Who emitted it.
     pub address: Address,
     topics: [B256; 4],
     topic_count: u8,
-    /// What was not indexed.
-    pub data: Data<'a>,
+    /// Hex digits, without `0x`.
+    data: &'a [u8],
     /// Block number.
     pub block_number: u64,
     /// Block hash.
@@ -27,56 +27,17 @@ pub struct Log<'a> {
     pub removed: bool,
 }
 
-/// A log's data, as hex text or as bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Data<'a> {
-    /// Hex digits, without `0x`.
-    Hex(&'a [u8]),
-    /// Bytes.
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Data<'a> {
-    /// The bytes, decoded into `buffer` where they are hex; `None` where the text is not hex.
-    pub fn bytes<'b>(&self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]>
-    where
-        'a: 'b,
-    {
-        match *self {
-            Self::Hex(digits) => {
-                buffer.resize(digits.len() / 2, 0);
-                hex::decode_to_slice(digits, buffer).ok()?;
-                Some(buffer)
-            }
-            Self::Bytes(bytes) => Some(bytes),
-        }
-    }
-}
-
-impl<'a> Log<'a> {
+impl Log<'_> {
     /// The topics, the event's signature hash first.
     pub fn topics(&self) -> &[B256] {
         &self.topics[..usize::from(self.topic_count)]
     }
 
-    /// The same from alloy's type; `None` for a pending log, which has no place in the chain yet.
-    pub fn from_rpc(log: &'a alloy::rpc::types::Log) -> Option<Self> {
-        let mut topics = [B256::ZERO; 4];
-        for (slot, topic) in topics.iter_mut().zip(log.topics()) {
-            *slot = *topic;
-        }
-        Some(Self {
-            address: log.address(),
-            topics,
-            topic_count: u8::try_from(log.topics().len().min(4)).ok()?,
-            data: Data::Bytes(&log.data().data),
-            block_number: log.block_number?,
-            block_hash: log.block_hash?,
-            block_timestamp: log.block_timestamp.filter(|at| *at > 0),
-            transaction_hash: log.transaction_hash?,
-            log_index: u32::try_from(log.log_index?).ok()?,
-            removed: log.removed,
-        })
+    /// What was not indexed, decoded into `buffer`; `None` where the text is not hex.
+    pub fn data<'b>(&self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        buffer.resize(self.data.len() / 2, 0);
+        hex::decode_to_slice(self.data, buffer).ok()?;
+        Some(buffer)
     }
 }
 
@@ -101,7 +62,7 @@ pub(super) fn log<'a>(cursor: &mut Cursor<'a>) -> Result<Log<'a>, Stop> {
         address: Address::ZERO,
         topics: [B256::ZERO; 4],
         topic_count: 0,
-        data: Data::Hex(&[]),
+        data: &[],
         block_number: 0,
         block_hash: B256::ZERO,
         block_timestamp: None,
@@ -136,7 +97,7 @@ pub(super) fn log<'a>(cursor: &mut Cursor<'a>) -> Result<Log<'a>, Stop> {
             }
             b"data" => {
                 let text = cursor.plain_string()?;
-                log.data = Data::Hex(text.strip_prefix(b"0x").unwrap_or(text));
+                log.data = text.strip_prefix(b"0x").unwrap_or(text);
                 seen |= 1 << 2;
             }
             b"blockNumber" => {

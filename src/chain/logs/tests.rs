@@ -21,7 +21,7 @@ impl Owned {
         Self {
             address: log.address,
             topics: log.topics().to_vec(),
-            data: log.data.bytes(&mut Vec::new()).unwrap().to_vec(),
+            data: log.data(&mut Vec::new()).unwrap().to_vec(),
             place: (
                 log.block_number,
                 log.block_hash,
@@ -32,6 +32,38 @@ impl Owned {
             ),
         }
     }
+}
+
+impl From<&RpcLog> for Owned {
+    fn from(log: &RpcLog) -> Self {
+        Self {
+            address: log.address(),
+            topics: log.topics().to_vec(),
+            data: log.data().data.to_vec(),
+            place: (
+                log.block_number.unwrap(),
+                log.block_hash.unwrap(),
+                log.block_timestamp.filter(|at| *at > 0),
+                log.transaction_hash.unwrap(),
+                u32::try_from(log.log_index.unwrap()).unwrap(),
+                log.removed,
+            ),
+        }
+    }
+}
+
+/// Reads a log as a node sends it.
+pub(crate) fn read<T>(log: &RpcLog, mut read: impl FnMut(&Log<'_>) -> T) -> T {
+    let mut value = None;
+    let mut decoder = Decoder::logs();
+    let body = answer(std::slice::from_ref(log));
+    let _ = decoder
+        .feed(body.as_bytes(), &mut |log| {
+            value = Some(read(log));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    value.expect("the log was handed out")
 }
 
 fn decode_by(mut decoder: Decoder, body: &[u8], cuts: &[usize]) -> Result<Vec<Owned>, LogsError> {
@@ -184,16 +216,6 @@ fn a_break_ends_the_decoding() {
     assert_eq!(taken, 2);
 }
 
-#[test]
-fn a_bare_result_is_read_without_its_envelope() {
-    let logs = [sample(1, 0), sample(4, 1)];
-    let text = serde_json::to_string(&logs).unwrap();
-    let decoded = decode_by(Decoder::bare(), text.as_bytes(), &[]).unwrap();
-    assert_eq!(decoded, decode(&answer(&logs)).unwrap());
-    let null = decode_by(Decoder::bare(), b"null ", &[]);
-    assert!(matches!(null, Err(LogsError::Null)), "{null:?}");
-}
-
 /// The answers to a batch, in either order, with the ids in front or behind.
 fn batch(logs: &[RpcLog], header: &str, header_first: bool, ids_behind: bool) -> String {
     let logs = serde_json::to_string(logs).unwrap();
@@ -293,7 +315,7 @@ proptest! {
         let body = json!({"jsonrpc": "2.0", "id": 1, "result": logs});
         let body = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
         let typed: Vec<RpcLog> = serde_json::from_value(serde_json::from_str::<Value>(&body).unwrap()["result"].take()).unwrap();
-        let typed: Vec<Owned> = typed.iter().map(|log| Owned::of(&Log::from_rpc(log).unwrap())).collect();
+        let typed: Vec<Owned> = typed.iter().map(Owned::from).collect();
         prop_assert_eq!(decode_by(Decoder::logs(), body.as_bytes(), &cuts).unwrap(), typed);
     }
 
@@ -309,11 +331,11 @@ proptest! {
             body[at] = byte;
         }
         let cut = cut.index(body.len());
-        let decoders = [Decoder::logs(), Decoder::logs_and_header(), Decoder::bare()];
+        let decoders = [Decoder::logs(), Decoder::logs_and_header()];
         for mut decoder in decoders {
             for chunk in [&body[..cut], &body[cut..]] {
                 let fed = decoder.feed(chunk, &mut |log| {
-                    let _ = log.data.bytes(&mut Vec::new());
+                    let _ = log.data(&mut Vec::new());
                     ControlFlow::Continue(())
                 });
                 if fed.is_err() {
@@ -326,7 +348,7 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(body in prop::collection::vec(prop::sample::select(b"{}[]\",:\\0x1anulresutogsdt ".to_vec()), 0..200)) {
-        for mut decoder in [Decoder::logs(), Decoder::logs_and_header(), Decoder::bare()] {
+        for mut decoder in [Decoder::logs(), Decoder::logs_and_header()] {
             let _ = decoder.feed(&body, &mut |_| ControlFlow::Continue(()));
             let _ = decoder.finish();
         }

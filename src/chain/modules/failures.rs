@@ -94,7 +94,7 @@ impl Failures {
         debug!(%module, why, ?wait, "a module is read again");
     }
 
-    /// The node did not let a module be read. It is tried again; says how often in a row that happened.
+    /// The node refused to read a module. It is tried again; returns how often in a row it failed.
     pub(super) fn refused(&mut self, module: ModuleAddress, error: &RpcError) -> u32 {
         let failed = self.entry(module);
         let wait = failed.retry.failed(None);
@@ -103,17 +103,17 @@ impl Failures {
         failed.times
     }
 
-    /// No node lets it be read: it is complained about once, and the others go on.
+    /// No node can read it: it is reported once, and the other modules are followed on.
     pub(super) fn give_up(&mut self, module: ModuleAddress, error: &RpcError) {
         self.entry(module).sentence.get_or_insert_with(|| {
-            warn!(%module, %error, "no node lets this module be read; trying on beside the others");
-            format!("Module {module} cannot be read from the chain at the moment; it is tried again by itself.")
+            warn!(%module, %error, "no node can read this module; retrying while the others are followed");
+            format!("Module {module} cannot be read from the chain at the moment; retrying automatically.")
         });
     }
 
-    /// A contract that names ever new processors is not read again.
-    pub(super) fn hostile(&mut self, module: ModuleAddress) {
-        warn!(%module, "the module names ever new payment processors; it is not followed any more");
+    /// A contract that replaces its processor again and again is dropped for good.
+    pub(super) fn too_many_processors(&mut self, module: ModuleAddress) {
+        warn!(%module, "the module has replaced its payment processor too often; it is not followed any more");
         let failed = self.entry(module);
         failed.is_final = true;
         failed.sentence = Some(format!(

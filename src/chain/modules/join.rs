@@ -1,25 +1,24 @@
-//! The end of a module's way: what a task has come to is taken in, and a module whose past is stored moves with the cursor.
+//! Takes the results of tasks: a module whose past is stored moves with the cursor.
 
 use std::collections::BTreeSet;
 
 use tracing::{info, warn};
 
 use super::failures::MOST_FAILURES;
-use super::register::NotReadable;
-use super::reset::read_again;
+use super::register::correct;
 use super::{Done, Joins, WATCHED_AT_ONCE};
 use crate::chain::compare::History;
 use crate::chain::config::Goal;
+use crate::chain::context::Context;
 use crate::chain::error::SessionError;
-use crate::chain::history::Interrupted;
 use crate::chain::node::RpcError;
-use crate::chain::processors::{Processors, WatchedModule};
-use crate::chain::state::{Context, Followed, Joining};
+use crate::chain::processors::{ProcessorError, Processors, WatchedModule};
+use crate::chain::state::{Followed, Joining};
 use crate::domain::{ChainEvent, ModuleAddress};
 
 impl Joins {
-    /// Takes what a task has come to. Says whether the unconfirmed blocks must be read again, because more is watched.
-    pub(in crate::chain) async fn take(
+    /// Takes a task's result. Says whether the unconfirmed blocks must be read again, because more is watched.
+    pub(crate) async fn take(
         &mut self,
         context: &Context,
         followed: &mut Followed,
@@ -28,27 +27,32 @@ impl Joins {
         match done {
             Done::Registered(module, result) => {
                 match result {
-                    Ok(registered) => self.registered.push((module, registered)),
-                    Err(error) => self.not_readable(context, followed, module, error)?,
+                    Ok(Some(registered)) => self.registered.push((module, registered)),
+                    Ok(None) => self.failures.missing(module),
+                    Err(error) => {
+                        let modules = [module].into();
+                        self.failed(context, followed, &modules, error).await?;
+                    }
                 }
                 let is_last = self.registering.is_empty() && !self.waiting;
                 let is_time = is_last || self.registered.len() >= WATCHED_AT_ONCE;
-                if self.registered.is_empty() || !is_time {
-                    return Ok(false);
+                if !self.registered.is_empty() && is_time {
+                    self.watch(followed);
+                    return Ok(true);
                 }
-                self.watch(followed);
-                Ok(true)
             }
             Done::Read(modules, Ok(past)) => {
                 self.join(context, followed, &modules, &past).await?;
-                Ok(false)
             }
-            Done::Read(modules, Err(interrupted)) => {
-                self.interrupted(context, followed, &modules, interrupted)
-                    .await?;
-                Ok(false)
+            Done::Read(modules, Err(error)) => {
+                self.failed(context, followed, &modules, error).await?;
+            }
+            Done::Compared(compared) => {
+                compared?;
+                followed.histories.pop();
             }
         }
+        Ok(false)
     }
 
     /// Watches what was registered from the next block on.
@@ -104,17 +108,12 @@ impl Joins {
         };
         events.sort_by_key(|event| event.position);
         followed.unsaved.next.joined.extend(&joined);
-        let base = followed.window.base();
-        let stored = followed
-            .commit(context, &self.node, base, events, Vec::new(), &[])
-            .await;
+        let batch = followed.batch(followed.window.base(), events);
+        let stored = followed.commit(context, &self.chosen.node, batch).await;
         if stored.is_err() {
             // The past is stored, so another try is short.
-            followed
-                .unsaved
-                .next
-                .joined
-                .retain(|module| !joined.contains(module));
+            let next = &mut followed.unsaved.next;
+            next.joined.retain(|module| !joined.contains(module));
         }
         stored?;
         for module in &joined {
@@ -141,71 +140,43 @@ impl Joins {
                 },
             );
         }
-        info!(modules = joined.len(), at = base.number, "modules joined");
+        let at = followed.window.base().number;
+        info!(modules = joined.len(), at, "modules joined");
         Ok(())
     }
 
-    async fn interrupted(
+    /// These modules could not be read. What the others suffer from too ends the session.
+    async fn failed(
         &mut self,
         context: &Context,
         followed: &mut Followed,
         modules: &BTreeSet<ModuleAddress>,
-        interrupted: Interrupted,
+        error: SessionError,
     ) -> Result<(), SessionError> {
-        match interrupted {
-            Interrupted::Session(SessionError::Moved(why)) => {
+        match error {
+            SessionError::Moved(why) => {
                 for module in modules {
                     self.failures.moved(*module, &why);
                 }
-                Ok(())
             }
-            Interrupted::Session(SessionError::Rpc(error)) => {
+            SessionError::Rpc(error) => {
                 for module in modules {
                     self.refused(context, followed, *module, &error)?;
                 }
-                Ok(())
             }
-            Interrupted::Session(error) => Err(error),
-            Interrupted::WrongStart(module, actual) => {
-                read_again(context, followed, module, actual).await
+            SessionError::Processors(error) => {
+                correct(context, followed, error).await?;
+                if let ProcessorError::TooMany(module) = error {
+                    self.failures.too_many_processors(module);
+                }
             }
-            Interrupted::Hostile(module) => {
-                self.drop_hostile(followed, module);
-                Ok(())
-            }
-        }
-    }
-
-    /// A module that names more processors than any honest one is not followed any more.
-    pub(in crate::chain) fn drop_hostile(
-        &mut self,
-        followed: &mut Followed,
-        module: ModuleAddress,
-    ) {
-        followed.drop_module(module);
-        self.failures.hostile(module);
-    }
-
-    fn not_readable(
-        &mut self,
-        context: &Context,
-        followed: &mut Followed,
-        module: ModuleAddress,
-        not_readable: NotReadable,
-    ) -> Result<(), SessionError> {
-        match not_readable {
-            NotReadable::NoContract => self.failures.missing(module),
-            NotReadable::Session(SessionError::Moved(why)) => self.failures.moved(module, &why),
-            NotReadable::Session(SessionError::Rpc(error)) => {
-                self.refused(context, followed, module, &error)?;
-            }
-            NotReadable::Session(error) => return Err(error),
+            SessionError::Store(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// The node does not let a module be read. That alone is no reason to leave it: the others are followed on. But where
-    /// another node has not refused it yet, that one is asked.
+    /// The node refused to read a module. Another node is tried if there is one that has not refused it yet; otherwise the
+    /// other modules are followed on.
     fn refused(
         &mut self,
         context: &Context,
@@ -213,19 +184,14 @@ impl Joins {
         module: ModuleAddress,
         error: &RpcError,
     ) -> Result<(), SessionError> {
-        // These are about the node, not about the module.
-        let is_general = matches!(
-            error,
-            RpcError::RateLimited { .. } | RpcError::WrongChain { .. }
-        );
-        if is_general {
+        if error.is_about_node() {
             return Err(error.clone().into());
         }
         if self.failures.refused(module, error) < MOST_FAILURES {
             return Ok(());
         }
         let refused = followed.refused.entry(module).or_default();
-        let is_news = refused.insert(self.place) && refused.len() < context.pool.len();
+        let is_news = refused.insert(self.chosen.place) && refused.len() < context.pool.len();
         if is_news || matches!(context.goal, Goal::Index { .. }) {
             return Err(error.clone().into());
         }

@@ -1,13 +1,15 @@
-//! Registers a module: finds where its history begins and which processor it had there.
+//! Registers a module: finds where its history begins and which processor it had there; and corrects that later.
 
 use alloy::primitives::{Address, address};
+use alloy::sol_types::SolCall as _;
 use tracing::{info, warn};
 
-use crate::chain::config::ChainConfig;
-use crate::chain::error::{SessionError, blocking};
-use crate::chain::node::read::{self, Viewed};
-use crate::chain::node::{Node, RpcError};
-use crate::chain::writer::Writer;
+use crate::abi::SubscriptionModule::paymentProcessorCall;
+use crate::chain::context::Context;
+use crate::chain::error::{SessionError, read_store};
+use crate::chain::node::{Node, RpcError, read};
+use crate::chain::processors::ProcessorError;
+use crate::chain::state::Followed;
 use crate::domain::{ModuleAddress, ModuleRecord, Synced};
 use crate::store::Store;
 
@@ -16,59 +18,45 @@ const PROBES: u64 = 8;
 /// Permit2, at the same address on every chain of the protocol, and older than it (PROTOCOL.md).
 const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
 
-/// Why a module cannot be read.
-#[derive(Debug)]
-pub(in crate::chain) enum NotReadable {
-    /// There is no contract at its address, or none that answers as a module does.
-    NoContract,
-    /// The attempt failed.
-    Session(SessionError),
-}
-
-impl<E: Into<SessionError>> From<E> for NotReadable {
-    fn from(error: E) -> Self {
-        Self::Session(error.into())
-    }
-}
-
 /// A module that the store knows from now on.
 #[derive(Debug)]
-pub(in crate::chain) struct Registered {
+pub(crate) struct Registered {
     /// What the store knows of it.
-    pub(in crate::chain) record: ModuleRecord,
+    pub(crate) record: ModuleRecord,
     /// Its processor at the newest block.
-    pub(in crate::chain) processor: Address,
+    pub(crate) processor: Address,
 }
 
 /// Registers a module, or finds the store's record of it; where the configured start differs from it, the module's history
-/// begins again there.
-pub(in crate::chain) async fn register(
+/// begins again there. `None`: there is no contract at its address, or none that answers as a module does.
+pub(crate) async fn register(
+    context: &Context,
     node: &Node,
-    store: &Store,
-    writer: &Writer,
-    config: &ChainConfig,
     module: ModuleAddress,
     head: u64,
-) -> Result<Registered, NotReadable> {
-    let known = store.clone();
-    let known = blocking(move || Ok(known.modules()?.remove(&module))).await?;
+) -> Result<Option<Registered>, SessionError> {
+    let known = move |store: &Store| Ok(store.modules()?.remove(&module));
+    let known = read_store(&context.store, known).await?;
     let now = processor_at(node, module, None).await?;
     if let Some(record) = known {
-        let record = updated(writer, config, module, record, now).await?;
+        let record = updated(context, module, record, now).await?;
         let last = record.processor_updates.last();
         let before = last.map_or(record.initial_processor, |(_, processor)| *processor);
         let processor = now.unwrap_or(before);
-        return Ok(Registered { record, processor });
-    }
-    if !read::has_code(node, module.0, None).await? {
-        return Err(NotReadable::NoContract);
+        return Ok(Some(Registered { record, processor }));
     }
     let Some(now) = now else {
-        return Err(NotReadable::NoContract);
+        return Ok(None);
     };
-    let (start_block, seen_at) = match config.start_block {
+    if !read::has_code(node, module.0, None).await? {
+        return Ok(None);
+    }
+    let (start_block, seen_at) = match context.config.start_block {
         Some(start) => (start, start),
-        None => deployment(node, config.deployment_within, module.0, now, head).await?,
+        None => {
+            let within = context.config.deployment_within;
+            deployment(node, within, module.0, now, head).await?
+        }
     };
     // Where the node has no state of that block any more: the present one. If that is not the one it had then, the first
     // `PaymentProcessorUpdated` says so, and the module is read again.
@@ -78,29 +66,35 @@ pub(in crate::chain) async fn register(
         Err(_) => now,
     };
     info!(%module, start_block, processor = %initial_processor, "a module is new");
-    writer
-        .submit(move |store| store.add_module(module, start_block, initial_processor))
-        .await?;
-    let record = ModuleRecord {
+    let add = context
+        .writer
+        .submit(move |store| store.add_module(module, start_block, initial_processor));
+    add.await?;
+    Ok(Some(Registered {
+        record: unread(start_block, initial_processor),
+        processor: now,
+    }))
+}
+
+/// The record of a module that was not read yet.
+fn unread(start_block: u64, initial_processor: Address) -> ModuleRecord {
+    ModuleRecord {
         start_block,
         synced: Synced::To(None),
         initial_processor,
         processor_updates: Vec::new(),
-    };
-    let processor = now;
-    Ok(Registered { record, processor })
+    }
 }
 
-/// The record as it is to be from now on. Its history begins again with another configured start; and where it says that
-/// the module had no processor and the module says otherwise by now: a node that lagged may have said so.
+/// The record from now on. The module's history begins again if another start is configured, or if it has a processor after
+/// all: a node that lagged may have answered that it had none.
 async fn updated(
-    writer: &Writer,
-    config: &ChainConfig,
+    context: &Context,
     module: ModuleAddress,
     record: ModuleRecord,
     now: Option<Address>,
-) -> Result<ModuleRecord, NotReadable> {
-    let start_block = config.start_block.unwrap_or(record.start_block);
+) -> Result<ModuleRecord, SessionError> {
+    let start_block = context.config.start_block.unwrap_or(record.start_block);
     let mut initial_processor = record.initial_processor;
     if start_block != record.start_block {
         warn!(
@@ -115,21 +109,43 @@ async fn updated(
     } else {
         return Ok(record);
     }
-    writer
-        .submit(move |store| store.reset_module(module, start_block, initial_processor))
-        .await?;
-    Ok(ModuleRecord {
-        start_block,
-        synced: Synced::To(None),
-        initial_processor,
-        processor_updates: Vec::new(),
-    })
+    let reset = context
+        .writer
+        .submit(move |store| store.reset_module(module, start_block, initial_processor));
+    reset.await?;
+    Ok(unread(start_block, initial_processor))
+}
+
+/// A module had another processor than was thought when it was first read, and is read again; or it names more processors
+/// than any honest one, and is not followed any more.
+pub(crate) async fn correct(
+    context: &Context,
+    followed: &mut Followed,
+    error: ProcessorError,
+) -> anyhow::Result<()> {
+    let (module, actual) = match error {
+        ProcessorError::WrongStart { module, actual } => (module, actual),
+        ProcessorError::TooMany(module) => {
+            followed.drop_module(module);
+            return Ok(());
+        }
+    };
+    warn!(%module, processor = %actual, "the module had another payment processor before; reading it again");
+    followed.drop_module(module);
+    followed.unsaved.next.left.retain(|left| *left != module);
+    context.plans.forget(module);
+    let reset = context.writer.submit(move |store| {
+        let record = store.modules()?.remove(&module);
+        let start = record.map_or(0, |record| record.start_block);
+        store.reset_module(module, start, actual)
+    });
+    reset.await
 }
 
 /// A block before which the contract has no history, and a block at which it exists.
 ///
-/// A node that keeps no old state may say so, or answer that there was no code. Neither is evidence: the search ends at a
-/// block without code only if another contract, which is older, had code there.
+/// A node without old state may answer that there was no code. So the search ends at a block without code only if another
+/// contract, which is older, had code there.
 async fn deployment(
     node: &Node,
     within: u64,
@@ -201,20 +217,20 @@ fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
     (without, with)
 }
 
-/// The module's processor at a block (`None`: at the newest). `None` where the contract does not answer: a node that has
-/// just got it may not know it well enough.
+/// The module's processor at a block (`None`: at the newest). `None` where the contract does not answer.
 async fn processor_at(
     node: &Node,
     module: ModuleAddress,
     block: Option<u64>,
 ) -> Result<Option<Address>, RpcError> {
-    match read::payment_processor(node, module, block).await? {
-        Viewed::Value(processor) => Ok(Some(processor)),
-        Viewed::Refused if block.is_none() => {
+    let call = paymentProcessorCall {};
+    match read::call_view(node, module, &call, block).await? {
+        Some(answer) => Ok(paymentProcessorCall::abi_decode_returns_validate(&answer).ok()),
+        None if block.is_none() => {
             warn!(%module, "the contract has no paymentProcessor(); only its own events will be seen");
             Ok(Some(Address::ZERO))
         }
-        Viewed::Refused | Viewed::Nothing => Ok(None),
+        None => Ok(None),
     }
 }
 

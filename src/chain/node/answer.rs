@@ -1,7 +1,7 @@
 //! One JSON-RPC answer, as providers really send it: `"error": null` beside a result is a result, and `"result": null` beside an
 //! error is the error. Alloy's own types refuse both.
 
-use alloy::rpc::json_rpc::{ErrorPayload, Id, Response, ResponsePacket, ResponsePayload};
+use alloy::rpc::json_rpc::{ErrorPayload, Id, Response, ResponsePayload};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -95,15 +95,6 @@ impl From<Answer> for Response {
         Self {
             id: answer.id,
             payload,
-        }
-    }
-}
-
-impl From<Body> for ResponsePacket {
-    fn from(body: Body) -> Self {
-        match body {
-            Body::One(answer) => Self::Single(answer.into()),
-            Body::Batch(answers) => Self::Batch(answers.into_iter().map(Into::into).collect()),
         }
     }
 }

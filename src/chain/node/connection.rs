@@ -5,17 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use alloy::network::Ethereum;
 use alloy::primitives::U64;
-use alloy::providers::{DynProvider, Provider, RootProvider};
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
-use alloy::transports::TransportError;
 use tracing::info;
 use url::Url;
 
 pub(crate) use super::address::host;
 use super::address::without_keys;
+use super::answer::Body;
 use super::error::RpcError;
 use super::quiet::Quiet;
 use super::reconnect::Reconnect;
@@ -38,8 +36,7 @@ pub struct Node {
     /// May hold a key.
     url: Url,
     host: String,
-    client: RpcClient,
-    http: Option<HttpTransport>,
+    transport: Transport,
     /// Why the websocket is closed, once it is.
     end: End,
     chain_id: u64,
@@ -48,9 +45,14 @@ pub struct Node {
     refuses_batches: AtomicBool,
 }
 
+enum Transport {
+    Http(HttpTransport),
+    Websocket(RpcClient),
+}
+
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the client nor the transport: their URL may hold a key.
+        // Not the transport: its URL may hold a key.
         f.debug_struct("Node")
             .field("host", &self.host)
             .finish_non_exhaustive()
@@ -65,17 +67,14 @@ impl Node {
     /// When it cannot be reached, or is on another chain.
     pub async fn connect(url: &Url, chain_id: u64, patience: Duration) -> Result<Self, RpcError> {
         let end = End::default();
-        let (client, http) = if matches!(url.scheme(), "ws" | "wss") {
-            (websocket::connect(url, &end).await?, None)
-        } else {
-            let http = HttpTransport::new(url)?;
-            (RpcClient::new(http.clone(), false), Some(http))
+        let transport = match url.scheme() {
+            "ws" | "wss" => Transport::Websocket(websocket::connect(url, &end).await?),
+            _ => Transport::Http(HttpTransport::new(url)?),
         };
         let node = Self {
             url: url.clone(),
             host: host(url),
-            client,
-            http,
+            transport,
             end,
             chain_id,
             patience,
@@ -86,9 +85,9 @@ impl Node {
         Ok(node)
     }
 
-    /// Fails when the node is on another chain, now: what answers behind a URL may be exchanged without a word.
+    /// Fails when the node is on another chain now: a URL may lead to another node than before.
     pub(crate) async fn check_chain(&self) -> Result<(), RpcError> {
-        let actual: U64 = self.call("eth_chainId", ()).await?;
+        let actual: U64 = self.call("eth_chainId", [(); 0]).await?;
         if actual.to::<u64>() == self.chain_id {
             return Ok(());
         }
@@ -100,7 +99,7 @@ impl Node {
 
     /// Whether the node has this block, now.
     pub(crate) async fn is_at(&self, height: u64) -> bool {
-        let number: Result<U64, RpcError> = self.call("eth_blockNumber", ()).await;
+        let number: Result<U64, RpcError> = self.call("eth_blockNumber", [(); 0]).await;
         number.is_ok_and(|number| number.to::<u64>() >= height)
     }
 
@@ -116,7 +115,10 @@ impl Node {
 
     /// The HTTP transport; `None` over a websocket.
     pub(super) fn http(&self) -> Option<&HttpTransport> {
-        self.http.as_ref()
+        match &self.transport {
+            Transport::Http(http) => Some(http),
+            Transport::Websocket(_) => None,
+        }
     }
 
     /// Whether the node was seen to refuse batches of calls.
@@ -134,9 +136,33 @@ impl Node {
         }
     }
 
-    /// An alloy provider on the same connection, for requests that the caller times and retries itself.
-    pub(crate) fn provider(&self) -> DynProvider {
-        RootProvider::<Ethereum>::new(self.client.clone()).erased()
+    /// One attempt at a call, without a limit of time: for callers that time and try again themselves.
+    pub(crate) async fn ask<R: RpcRecv>(
+        &self,
+        method: &'static str,
+        params: impl RpcSend,
+    ) -> Result<R, RpcError> {
+        let answer = self.request(method, params).await.flatten();
+        answer.map_err(|error| self.explain(error, false))
+    }
+
+    /// The node's answer, or why it could not be asked.
+    async fn request<R: RpcRecv>(
+        &self,
+        method: &'static str,
+        params: impl RpcSend,
+    ) -> Result<Result<R, RpcError>, RpcError> {
+        match &self.transport {
+            Transport::Http(http) => match http.ask(&stream::call(1, method, params)).await? {
+                Body::One(answer) if answer.outcome.is_err() => Ok(answer.into_result()),
+                Body::One(answer) => answer.into_result().map(Ok),
+                Body::Batch(_) => Err(RpcError::unavailable("it answered one call with a list")),
+            },
+            Transport::Websocket(client) => {
+                let answer = client.request(method, params).await;
+                Ok(answer.map_err(|error| RpcError::from_transport(&error)))
+            }
+        }
     }
 
     /// One call. Waits out rate limits within the node's patience; over HTTP a lost request is tried again.
@@ -151,15 +177,13 @@ impl Node {
         loop {
             self.wait_out_quiet_since(started).await?;
             let sent = Instant::now();
-            let request = self.client.request::<P, R>(method, params.clone());
+            let request = self.request(method, params.clone());
             let (answer, is_answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
-                Ok(Ok(answer)) => (Ok(answer), true),
-                Ok(Err(error)) => {
-                    let said = self.explain(understand(&error), false);
-                    (Err(said), error.is_error_resp())
-                }
+                Ok(Ok(answer)) => (answer, true),
+                Ok(Err(error)) => (Err(error), false),
                 Err(_) => (Err(RpcError::timed_out(method)), false),
             };
+            let answer = answer.map_err(|error| self.explain(error, false));
             self.note(sent, answer.as_ref().err());
             let error = match answer {
                 Ok(answer) => return Ok(answer),
@@ -169,9 +193,9 @@ impl Node {
                 continue;
             }
             // An answer is an answer; only a request that was lost on the way is sent again.
-            let tries = match self.http.is_some() && !is_answered {
-                true => tries_of_lost(&error, self.patience),
-                false => 1,
+            let tries = match is_answered {
+                true => 1,
+                false => tries_of_lost(&error, self.patience),
             };
             failures += 1;
             if failures >= tries {
@@ -181,11 +205,8 @@ impl Node {
         }
     }
 
-    /// Reads the logs that `query` asks for, each handed out as it arrives, until `on_log` breaks off; and, where `end`
-    /// names a block, that block's header from the same node: over HTTP in one JSON-RPC batch with the logs, over a
-    /// websocket on the same connection.
-    ///
-    /// One attempt: waits for the node's quiet time before, notes the quiet time that a refusal asks for.
+    /// One attempt to read logs, each handed out as it arrives, until `on_log` breaks off; and, where `end` names a block,
+    /// that block's header from the same node: in one batch with the logs, or on the same websocket.
     ///
     /// # Errors
     /// What the node refused, or why it could not be asked. Logs that were handed out before count for nothing then.
@@ -198,9 +219,9 @@ impl Node {
         self.wait_out_quiet().await?;
         let sent = Instant::now();
         let was_open = self.end.get().is_none();
-        let answer = match &self.http {
-            Some(http) => self.logs_over_http(http, query, end, on_log).await,
-            None => stream::by_websocket(&self.client, query, end, on_log).await,
+        let answer = match &self.transport {
+            Transport::Http(http) => self.logs_over_http(http, query, end, on_log).await,
+            Transport::Websocket(client) => stream::by_websocket(client, query, end, on_log).await,
         };
         let answer = answer.map_err(|error| self.explain(error, was_open));
         self.note(sent, answer.as_ref().err());
@@ -240,8 +261,8 @@ impl Node {
         }
     }
 
-    /// The error as it may be shown, with the reason why the websocket is closed where that made the call fail. An answer
-    /// too large for it means too many logs, for the calls that were under way (`is_for_logs`).
+    /// The error without keys, and with the reason why the websocket is closed. A message too large for it means too many
+    /// logs if logs were asked for (`is_for_logs`).
     pub(super) fn explain(&self, error: RpcError, is_for_logs: bool) -> RpcError {
         match (error, self.end.get()) {
             (RpcError::Unavailable { .. }, Some(closed)) if closed.is_too_large && is_for_logs => {
@@ -264,9 +285,10 @@ impl Node {
     /// Nagle's algorithm on, as anvil does: it holds a head back until the answer before is acknowledged, and the kernel
     /// delays that acknowledgement by 40 ms on a connection that is also written to.
     pub(crate) async fn subscribe_heads(&self) -> Option<PushedHeads> {
-        self.client.pubsub_frontend()?;
-        // Many plans allow few connections, and some close the second one only when it is used. Whether the node is gone
-        // altogether, the first call says.
+        if matches!(self.transport, Transport::Http(_)) {
+            return None;
+        }
+        // Many plans allow few connections. Whether the node is gone altogether, the first call says.
         match websocket::subscribe_heads(&self.url, CALL_TIMEOUT).await {
             Ok(heads) => heads,
             Err(error) => {
@@ -276,8 +298,7 @@ impl Node {
         }
     }
 
-    /// Keeps what the answer to a call, sent at `sent`, says about the rate of calls: it holds for all calls on the node,
-    /// not for the refused one alone.
+    /// Keeps what the answer to a call, sent at `sent`, says about the rate of calls: it holds for all calls on the node.
     pub(super) fn note(&self, sent: Instant, error: Option<&RpcError>) {
         match error {
             None => self.quiet().answered(sent),
@@ -332,11 +353,6 @@ fn tries_of_lost(error: &RpcError, patience: Duration) -> u32 {
         RpcError::Unavailable { .. } => TRIES,
         _ => 1,
     }
-}
-
-/// What a transport's error means; our own HTTP transport has already said.
-pub(crate) fn understand(error: &TransportError) -> RpcError {
-    RpcError::from_transport(error)
 }
 
 #[cfg(test)]

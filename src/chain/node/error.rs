@@ -137,6 +137,11 @@ impl RpcError {
         }
     }
 
+    /// Whether the error is about the node, whatever it is asked.
+    pub(crate) fn is_about_node(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::WrongChain { .. })
+    }
+
     /// Classifies a JSON-RPC error object. `retry_after` is the HTTP header's, if there was one.
     pub fn from_answer(answer: &ErrorAnswer, retry_after: Option<Duration>) -> Self {
         text::classify(Refusal {
@@ -198,26 +203,20 @@ impl RpcError {
 
     /// Classifies a failure of the HTTP client. The URL, which may hold a key, is left out.
     pub fn from_client(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        if error.is_timeout() {
+        let is_timeout = error.is_timeout();
+        let message = format!("{:#}", anyhow::Error::new(error.without_url()));
+        if is_timeout {
             Self::Timeout { message }
         } else {
             Self::Unavailable { message }
         }
     }
 
-    /// Classifies a failure of an alloy transport.
+    /// Classifies a failure of alloy's websocket client.
     pub fn from_transport(error: &alloy::transports::TransportError) -> Self {
         use alloy::transports::{RpcError as Transport, TransportErrorKind};
         match error {
-            // Our own HTTP transport has already said what it means.
+            // Said where the connection is made.
             Transport::Transport(TransportErrorKind::Custom(cause)) => cause
                 .downcast_ref::<Self>()
                 .cloned()
@@ -229,12 +228,6 @@ impl RpcError {
                 ..Refusal::default()
             }),
             Transport::NullResp => Self::unavailable("it answered null"),
-            Transport::Transport(TransportErrorKind::HttpError(error)) => {
-                match StatusCode::from_u16(error.status) {
-                    Ok(status) => Self::from_status(status, None, error.body.as_bytes()),
-                    Err(_) => Self::unavailable("it answered with an invalid HTTP status"),
-                }
-            }
             Transport::Transport(TransportErrorKind::BackendGone) => {
                 Self::unavailable("the connection is gone")
             }

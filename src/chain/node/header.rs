@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::error::RpcError;
 use crate::domain::{Checkpoint, Timestamp};
 
-/// The parts of a block header that following needs; whatever else a chain adds or leaves out does not matter.
+/// The parts of a block header that following needs; chains differ in the others.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawHeader")]
 pub struct Header {

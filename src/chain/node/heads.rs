@@ -1,6 +1,5 @@
-//! New heads, as early as the node shows them: a push over a websocket or the moment at which the next block is due is a
-//! reason to look. A pushed header is used only where it extends the followed chain by one block, so that nothing need be
-//! asked; for anything else the node's newest block is read.
+//! New heads, as early as the node shows them. A push over a websocket, or the time at which the next block is due, is a
+//! reason to read the newest block; a pushed header is used itself only if it extends the followed chain by one block.
 
 use std::time::{Duration, Instant};
 
@@ -58,11 +57,11 @@ impl Heads {
         self.pace.period()
     }
 
-    /// Waits for a head that was not the last one shown, and may be lower, of a node whose blocks up to `tip` are followed.
-    /// `None` when there was nothing new for longer than the block time: another node may be further. Cancel safe.
+    /// Waits for a head that is not the last one shown, and may be lower; `tip` is the newest followed block. `None` when
+    /// there was nothing new for longer than the block time: another node may be further. Cancel safe.
     ///
     /// # Errors
-    /// When the node cannot be asked, or its subscription ended and no new one is to be had.
+    /// When the node cannot be asked, or its subscription ended and it allows no new one.
     pub(crate) async fn next(
         &mut self,
         node: &Node,
@@ -146,8 +145,7 @@ pub(crate) async fn newest(node: &Node) -> Result<Header, RpcError> {
     newest.ok_or_else(|| RpcError::unavailable("it answered null for the newest block"))
 }
 
-/// The heads that were pushed since the last look, at least one; `None` when the subscription ended. Never returns where
-/// there is none.
+/// The heads pushed since the last look, at least one; `None` when the subscription ended. Pending without a subscription.
 async fn pushed(heads: Option<&mut PushedHeads>) -> Option<Vec<Header>> {
     let Some(heads) = heads else {
         return std::future::pending().await;

@@ -1,4 +1,4 @@
-//! Many calls of one method: in batches over HTTP, of which what was answered is kept; else several at the same time.
+//! Many calls of one method: in batches over HTTP, else several at the same time.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -21,15 +21,15 @@ const BATCHES_AT_ONCE: usize = 4;
 const CALLS_AT_ONCE: usize = 8;
 
 /// The parameters of each call, by a number of the caller's.
-pub(in crate::chain) type Calls = BTreeMap<u64, Value>;
+pub(crate) type Calls = BTreeMap<u64, Value>;
 /// What was answered to each call; what a contract refused ([`RpcError::Refused`]) is an answer too.
-pub(in crate::chain) type Answers<T> = BTreeMap<u64, Result<T, RpcError>>;
+pub(crate) type Answers<T> = BTreeMap<u64, Result<T, RpcError>>;
 
 /// The answers to all of these calls of `method`.
 ///
 /// # Errors
 /// When the node answers to some of them with an error of its own, or limits the rate for longer than its patience.
-pub(in crate::chain) async fn many<T: RpcRecv>(
+pub(crate) async fn many<T: RpcRecv>(
     node: &Node,
     method: &'static str,
     calls: Calls,
@@ -37,15 +37,11 @@ pub(in crate::chain) async fn many<T: RpcRecv>(
     let Some(http) = node.http().filter(|_| calls.len() > 1) else {
         return one_by_one(node, method, &calls).await;
     };
-    let mut calls = calls.into_iter();
-    let mut batches: Vec<Calls> = Vec::new();
-    loop {
-        let batch: Calls = calls.by_ref().take(PER_BATCH).collect();
-        if batch.is_empty() {
-            break;
-        }
-        batches.push(batch);
-    }
+    let calls: Vec<_> = calls.into_iter().collect();
+    let batches = calls
+        .chunks(PER_BATCH)
+        .map(|batch| batch.iter().cloned().collect());
+    let batches: Vec<Calls> = batches.collect();
     let answers: Vec<Answers<T>> = stream::iter(batches)
         .map(|calls| in_batches(node, http, method, calls))
         .buffered(BATCHES_AT_ONCE)

@@ -1,9 +1,9 @@
-//! The nodes of `rpc_urls`, in order of preference: the first that works is used, a preferred one is gone back to.
+//! The nodes of `rpc_urls`, in order of preference: the first that works is used, until a preferred one works again.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use futures_util::future::BoxFuture;
 use tracing::{debug, info, warn};
 use url::Url;
@@ -32,7 +32,7 @@ pub(crate) struct Pool {
 struct Slot {
     url: Url,
     reconnect: Reconnect,
-    /// Slower: it fails soon each time it is gone back to, though it connects.
+    /// Slower: for a node that connects, but fails soon after.
     relapse: Reconnect,
     trouble: Option<String>,
     /// The connection by which the chain id was checked at the start, until it is used.
@@ -68,8 +68,7 @@ impl Pool {
         }
     }
 
-    /// Refuses when every URL answers with another chain id. One that does not answer is given the benefit of the doubt:
-    /// it may be down for now.
+    /// Refuses when every URL answers with another chain id. One that does not answer may be down for now.
     pub(crate) async fn refuse_wrong_chain(&self) -> anyhow::Result<()> {
         let mut wrong = None;
         for place in 0..self.len() {
@@ -82,27 +81,22 @@ impl Pool {
                 Err(_) => return Ok(()),
             }
         }
-        match wrong {
-            Some((place, actual)) => bail!(
-                "the node at {} is on chain {actual}, but chain_id is {}: correct rpc_urls or chain_id",
-                host(&self.slots()[place].url),
-                self.chain_id
-            ),
-            None => bail!("rpc_urls is empty"),
-        }
+        let (place, actual) = wrong.context("rpc_urls is empty")?;
+        bail!(
+            "the node at {} is on chain {actual}, but chain_id is {}: correct rpc_urls or chain_id",
+            host(&self.slots()[place].url),
+            self.chain_id
+        )
     }
 
-    /// The most preferred node that connects now; waits and tries again for ever. `report` is told why there is none.
+    /// The most preferred node that connects; retries until there is one. `report` hears why there is none.
     pub(crate) async fn choose(&self, report: impl Fn(&str)) -> Chosen {
         let mut said = Instant::now();
         loop {
             for place in self.ready_until(self.len()) {
-                match self.connect(place).await {
-                    Ok(node) => {
-                        info!(rpc = node.host(), place, "RPC node in use");
-                        return chosen(place, node);
-                    }
-                    Err(error) => self.note_failure(place, &error),
+                if let Some(chosen) = self.try_connect(place).await {
+                    info!(rpc = chosen.node.host(), place, "RPC node in use");
+                    return chosen;
                 }
             }
             let troubles: Vec<_> = self
@@ -118,12 +112,12 @@ impl Pool {
                     said = Instant::now();
                 }
             }
-            self.next_try_until(self.len()).await;
+            self.wait_for(self.len(), |slot| slot.reconnect.not_before())
+                .await;
         }
     }
 
-    /// The node in use failed: it is not chosen again before its schedule allows. `worked` says that it had come to
-    /// the tip.
+    /// The node in use failed: it is not chosen again before its schedule allows. `worked`: it had come to the tip.
     pub(crate) fn failed(&self, chosen: &Chosen, worked: bool, error: &RpcError) {
         let is_alone = self.len() == 1;
         {
@@ -138,32 +132,31 @@ impl Pool {
         self.note_failure(chosen.place, error);
     }
 
-    /// Waits until a node preferred to `current` connects and `is_usable` says so. Its height does not decide: a preferred
-    /// node that contradicts the one in use is gone back to. Never returns when `current` is the preferred one.
+    /// Waits until a node preferred to `current` connects and is usable. Its height does not decide: a preferred node that
+    /// contradicts the one in use is gone back to. Never returns when `current` is the preferred one.
     pub(crate) async fn better_than(
         &self,
         current: usize,
         is_usable: impl Fn(Arc<Node>) -> BoxFuture<'static, bool>,
     ) -> Chosen {
         loop {
-            self.next_return_until(current).await;
+            let not_before =
+                |slot: &Slot| slot.reconnect.not_before().max(slot.relapse.not_before());
+            self.wait_for(current, not_before).await;
             for place in self.ready_until(current) {
                 if self.slots()[place].relapse.not_before().is_some() {
                     continue;
                 }
-                match self.connect(place).await {
-                    Ok(node) => {
-                        let chosen = chosen(place, node);
-                        if is_usable(Arc::clone(&chosen.node)).await {
-                            let rpc = chosen.node.host();
-                            info!(rpc, place, "back to a preferred RPC node");
-                            return chosen;
-                        }
-                        let error = RpcError::unavailable("it lags behind the node in use");
-                        self.note_failure(place, &error);
-                    }
-                    Err(error) => self.note_failure(place, &error),
+                let Some(chosen) = self.try_connect(place).await else {
+                    continue;
+                };
+                if is_usable(Arc::clone(&chosen.node)).await {
+                    let rpc = chosen.node.host();
+                    info!(rpc, place, "back to a preferred RPC node");
+                    return chosen;
                 }
+                let error = RpcError::unavailable("it lags behind the node in use");
+                self.note_failure(place, &error);
             }
         }
     }
@@ -171,45 +164,25 @@ impl Pool {
     /// Another node than `current` that already has block `beyond`; each is tried once, in order of preference.
     pub(crate) async fn ahead_of(&self, current: usize, beyond: u64) -> Option<Chosen> {
         for place in self.ready_until(self.len()) {
-            if place == current {
-                continue;
-            }
-            match self.connect(place).await {
-                Ok(node) => {
-                    if node.is_at(beyond).await {
-                        return Some(chosen(place, node));
-                    }
-                }
-                Err(error) => self.note_failure(place, &error),
+            if place != current
+                && let Some(chosen) = self.try_connect(place).await
+                && chosen.node.is_at(beyond).await
+            {
+                return Some(chosen);
             }
         }
         None
     }
 
-    /// Another node than `current`, in order of preference; `None` when no other connects now.
-    pub(crate) async fn another(&self, current: usize) -> Option<Arc<Node>> {
-        for place in self.ready_until(self.len()) {
-            if place == current {
-                continue;
-            }
-            match self.connect(place).await {
-                Ok(node) => return Some(Arc::new(node)),
-                Err(error) => self.note_failure(place, &error),
-            }
-        }
-        None
-    }
-
-    /// Every other node than `current` that connects now, in order of preference.
-    pub(crate) async fn others(&self, current: usize) -> Vec<Arc<Node>> {
+    /// Other nodes than `current` that connect now, in order of preference, at most `most`.
+    pub(crate) async fn others(&self, current: usize, most: usize) -> Vec<Arc<Node>> {
         let mut others = Vec::new();
         for place in self.ready_until(self.len()) {
-            if place == current {
-                continue;
-            }
-            match self.connect(place).await {
-                Ok(node) => others.push(Arc::new(node)),
-                Err(error) => self.note_failure(place, &error),
+            if place != current
+                && others.len() < most
+                && let Some(chosen) = self.try_connect(place).await
+            {
+                others.push(chosen.node);
             }
         }
         others
@@ -234,17 +207,6 @@ impl Pool {
     }
 
     /// Returns when one of the first `count` endpoints may be tried.
-    async fn next_try_until(&self, count: usize) {
-        self.wait_for(count, |slot| slot.reconnect.not_before())
-            .await;
-    }
-
-    /// Returns when one of the first `count` endpoints may be gone back to.
-    async fn next_return_until(&self, count: usize) {
-        let not_before = |slot: &Slot| slot.reconnect.not_before().max(slot.relapse.not_before());
-        self.wait_for(count, not_before).await;
-    }
-
     async fn wait_for(&self, count: usize, not_before: impl Fn(&Slot) -> Option<Instant>) {
         if count == 0 {
             return std::future::pending().await;
@@ -253,6 +215,21 @@ impl Pool {
         let next = self.slots()[..count].iter().map(not_before).min().flatten();
         if let Some(at) = next {
             tokio::time::sleep_until(at.into()).await;
+        }
+    }
+
+    /// Connects, or notes why that failed.
+    async fn try_connect(&self, place: usize) -> Option<Chosen> {
+        match self.connect(place).await {
+            Ok(node) => Some(Chosen {
+                place,
+                node: Arc::new(node),
+                since: Instant::now(),
+            }),
+            Err(error) => {
+                self.note_failure(place, &error);
+                None
+            }
         }
     }
 
@@ -287,13 +264,5 @@ impl Pool {
             warn!(rpc = host, place, %error, ?wait, "RPC node failed");
         }
         slot.trouble = Some(trouble);
-    }
-}
-
-fn chosen(place: usize, node: Node) -> Chosen {
-    Chosen {
-        place,
-        node: Arc::new(node),
-        since: Instant::now(),
     }
 }

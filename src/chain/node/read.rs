@@ -1,4 +1,4 @@
-//! Single reads: headers, code, and the contracts' views.
+//! Reads: headers, code, and the contracts' views.
 
 use alloy::primitives::{Address, B256, Bytes, U64};
 use alloy::sol_types::SolCall;
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::connection::Node;
 use super::error::RpcError;
-pub(crate) use super::header::Header;
-pub(crate) use super::headers::{header_at, headers_at};
-use crate::abi::{Layouts, PlanAnswerError, SubscriptionModule};
+use super::header::{Header, expect_number};
+use super::many::{Answers, many};
+use crate::abi::{Layouts, SubscriptionModule};
 use crate::domain::{ModuleAddress, Plan, PlanId};
 
 /// The newest block, where the node knows one.
@@ -20,6 +20,38 @@ pub(crate) async fn latest(node: &Node) -> Result<Option<Header>, RpcError> {
 pub(crate) async fn finalized(node: &Node) -> Result<Option<Header>, RpcError> {
     node.call("eth_getBlockByNumber", ("finalized", false))
         .await
+}
+
+/// The block with this number on the node's present chain; `None` where the node does not have it.
+pub(crate) async fn header_at(node: &Node, number: u64) -> Result<Option<Header>, RpcError> {
+    let params = (U64::from(number), false);
+    expect_number(node.call("eth_getBlockByNumber", params).await?, number)
+}
+
+/// The same for a block that the node must have.
+pub(crate) async fn known_header(node: &Node, number: u64) -> Result<Header, RpcError> {
+    let header = header_at(node, number).await?;
+    header.ok_or_else(|| missing(number))
+}
+
+/// A node does not have a block, not yet or not any more.
+pub(crate) fn missing(number: u64) -> RpcError {
+    RpcError::unavailable(format!("it does not have block {number}"))
+}
+
+/// The blocks with these numbers on the node's present chain, in ascending order. Blocks that the node does not have are
+/// left out.
+///
+/// # Errors
+/// When the node answers for some of them with an error, or limits the rate for longer than its patience.
+pub(crate) async fn headers_at(node: &Node, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
+    let call = |number: &u64| (*number, json!([U64::from(*number), false]));
+    let calls = numbers.iter().map(call).collect();
+    let answers: Answers<Option<Header>> = many(node, "eth_getBlockByNumber", calls).await?;
+    let headers = answers
+        .into_iter()
+        .map(|(number, header)| expect_number(header?, number));
+    headers.filter_map(Result::transpose).collect()
 }
 
 /// The block with this hash; `None` where the node does not have it.
@@ -37,74 +69,26 @@ pub(crate) async fn has_code(
     Ok(!code.is_empty())
 }
 
-/// What a contract answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Viewed<T> {
-    /// This.
-    Value(T),
-    /// The contract refused the call, or failed in it.
-    Refused,
-    /// Nothing that can be decoded: the node does not have the contract yet, or it is another contract.
-    Nothing,
-}
-
-/// The module's processor at a block (`None`: at the newest).
-pub(crate) async fn payment_processor(
-    node: &Node,
-    module: ModuleAddress,
-    block: Option<u64>,
-) -> Result<Viewed<Address>, RpcError> {
-    let call = SubscriptionModule::paymentProcessorCall {};
-    view(node, module, &call, block).await
-}
-
-/// Why `getPlan` gave no terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PlanTrouble {
-    #[error("getPlan({plan}) of {module} reverts")]
-    Refused { module: ModuleAddress, plan: PlanId },
-    #[error("getPlan({plan}) of {module} {error}")]
-    Answer {
-        module: ModuleAddress,
-        plan: PlanId,
-        error: PlanAnswerError,
-    },
-}
-
-/// A plan's terms, by `getPlan` at this block (`None`: at the newest).
+/// A plan's terms, by `getPlan` at this block (`None`: at the newest); or a sentence on why it gave none.
 pub(crate) async fn plan(
     node: &Node,
     layouts: &Layouts,
     module: ModuleAddress,
     plan: PlanId,
     block: Option<u64>,
-) -> Result<Result<Plan, PlanTrouble>, RpcError> {
+) -> Result<Result<Plan, String>, RpcError> {
     let call = SubscriptionModule::getPlanCall { planId: plan.0 };
-    let Some(answer) = call_view(node, module, &call, block).await? else {
-        return Ok(Err(PlanTrouble::Refused { module, plan }));
+    let answer = call_view(node, module, &call, block).await?;
+    let trouble = match answer.map(|answer| layouts.plan(&answer)) {
+        Some(Ok(terms)) => return Ok(Ok(terms)),
+        Some(Err(error)) => error.to_string(),
+        None => "reverts".to_owned(),
     };
-    let terms = layouts.plan(&answer);
-    Ok(terms.map_err(|error| PlanTrouble::Answer {
-        module,
-        plan,
-        error,
-    }))
+    Ok(Err(format!("getPlan({plan}) of {module} {trouble}")))
 }
 
-async fn view<C: SolCall>(
-    node: &Node,
-    module: ModuleAddress,
-    call: &C,
-    block: Option<u64>,
-) -> Result<Viewed<C::Return>, RpcError> {
-    let answer = call_view(node, module, call, block).await?;
-    Ok(answer.map_or(Viewed::Refused, |answer| {
-        C::abi_decode_returns_validate(&answer).map_or(Viewed::Nothing, Viewed::Value)
-    }))
-}
-
-/// The bytes of the answer; `None` where the contract refuses the call.
-async fn call_view<C: SolCall>(
+/// The bytes that a contract's view answers at a block (`None`: at the newest); `None` where the contract refuses the call.
+pub(crate) async fn call_view<C: SolCall>(
     node: &Node,
     module: ModuleAddress,
     call: &C,

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use alloy::primitives::U64;
 use alloy::rpc::client::RpcClient;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -119,9 +120,9 @@ pub(super) async fn by_websocket(
         bytes: text.len() as u64,
         end: None,
     };
-    let mut decoder = Decoder::bare();
-    // The closing space lets a bare `null` end.
-    for chunk in [text, b" "] {
+    let mut decoder = Decoder::logs();
+    // The client has taken the answer's envelope off.
+    for chunk in [br#"{"result":"#, text, b"}"] {
         if decoder.feed(chunk, on_log)?.is_break() {
             return Ok(answer);
         }
@@ -164,14 +165,11 @@ fn logs_call(query: &LogQuery) -> Value {
 }
 
 fn header_call(number: u64) -> Value {
-    call(
-        HEADER_ID,
-        "eth_getBlockByNumber",
-        json!([U64::from(number), false]),
-    )
+    let params = (U64::from(number), false);
+    call(HEADER_ID, "eth_getBlockByNumber", params)
 }
 
 /// A JSON-RPC call.
-pub(super) fn call(id: u64, method: &str, params: Value) -> Value {
+pub(super) fn call(id: u64, method: &str, params: impl Serialize) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }

@@ -1,16 +1,10 @@
-//! JSON-RPC over HTTP, as an alloy transport.
-//!
-//! Alloy's own drops `Retry-After` when the error has a JSON-RPC body, and puts the whole URL, which may hold a key, into
-//! its errors and spans.
+//! JSON-RPC over HTTP. Unlike alloy's transport it keeps `Retry-After` also where the error has a JSON-RPC body, streams
+//! answers, and never names the whole URL, which may hold a key.
 
 use std::ops::Deref;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
-use alloy::transports::{TransportError, TransportErrorKind, TransportFut, TransportResult};
 use serde::Serialize;
-use tower_service::Service;
 use url::Url;
 
 use super::address::is_loopback;
@@ -68,11 +62,6 @@ impl HttpTransport {
         }
         Body::read(&bytes)
     }
-
-    async fn send(self, packet: RequestPacket) -> TransportResult<ResponsePacket> {
-        let answered = self.ask(&packet).await;
-        answered.map(Into::into).map_err(TransportErrorKind::custom)
-    }
 }
 
 /// The response, where its status is a success; else what the refusal means.
@@ -102,18 +91,4 @@ pub(super) async fn next_chunk(
             message: format!("the answer paused for {} s", NEXT_BYTE.as_secs()),
         })?
         .map_err(RpcError::from_client)
-}
-
-impl Service<RequestPacket> for HttpTransport {
-    type Response = ResponsePacket;
-    type Error = TransportError;
-    type Future = TransportFut<'static>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, packet: RequestPacket) -> TransportFut<'static> {
-        Box::pin(self.clone().send(packet))
-    }
 }

@@ -29,7 +29,7 @@ use super::answer::Answer;
 use super::error::{RpcError, retry_after};
 use super::transport::CONNECT_TIMEOUT;
 
-/// A websocket that lost its other side without a word is closed after at most two of these.
+/// A websocket whose other side stopped answering is closed after at most two of these.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// The largest message in bytes: a full answer of 10,000 logs is about 10 MB.
 const LARGEST_MESSAGE: usize = 256 << 20;
@@ -45,10 +45,10 @@ pub(super) struct Closed {
     pub(super) is_too_large: bool,
 }
 
-/// The connection's end, once it has come.
+/// Why the connection is closed, once it is.
 pub(super) type End = Arc<OnceLock<Closed>>;
 
-/// A client on a new websocket, whose end is told to `end`.
+/// A client on a new websocket; `end` is set when it is closed.
 pub(super) async fn connect(url: &Url, end: &End) -> Result<RpcClient, RpcError> {
     let connecting = RpcClient::connect_pubsub(OneConnection {
         url: url.clone(),
@@ -65,7 +65,7 @@ pub(super) async fn connect(url: &Url, end: &End) -> Result<RpcClient, RpcError>
 /// New heads as a node pushes them.
 pub(crate) struct PushedHeads {
     pub(crate) subscription: RawSubscription,
-    /// Closed when nobody holds it.
+    /// Closed when dropped.
     _connection: RpcClient,
 }
 
@@ -167,7 +167,7 @@ async fn serve(mut socket: Socket, mut interface: ConnectionInterface, end: End)
     }
 }
 
-/// Carries messages both ways until nobody asks any more, or the connection ends.
+/// Carries messages both ways until the client is dropped or the connection ends.
 async fn run(socket: &mut Socket, interface: &mut ConnectionInterface) -> Result<(), Closed> {
     let mut awaits_pong = false;
     let mut ping_at = Instant::now() + KEEPALIVE;

@@ -52,6 +52,13 @@ fn failure(block: u64, log_index: u32, emitter: Address) -> Emitted {
     emitted(MODULE, block, log_index, emitter, kind)
 }
 
+/// The events of logs that are taken whole.
+fn whole(processors: &mut Processors, logs: Vec<Emitted>) -> Vec<ChainEvent> {
+    let taken = processors.take(logs).unwrap();
+    assert_eq!(taken.again_from, None, "every processor is asked for");
+    taken.events
+}
+
 fn places(events: &[ChainEvent]) -> Vec<(u64, u32)> {
     let places = events.iter().map(|event| event.position);
     places.map(|at| (at.block, at.log_index)).collect()
@@ -64,14 +71,10 @@ fn read(processors: &mut Processors, logs: &[Emitted], cut: usize) -> Vec<ChainE
     for part in [first, second] {
         let mut part = part.to_vec();
         loop {
-            match processors.take(part.clone()) {
-                Taken::Events(taken) => break events.extend(taken),
-                Taken::AskAgain { from, before } => {
-                    events.extend(before);
-                    part.retain(|log| log.event.position.block >= from);
-                }
-                surprise => panic!("{surprise:?}"),
-            }
+            let taken = processors.take(part.clone()).unwrap();
+            events.extend(taken.events);
+            let Some(from) = taken.again_from else { break };
+            part.retain(|log| log.event.position.block >= from);
         }
     }
     events
@@ -80,7 +83,6 @@ fn read(processors: &mut Processors, logs: &[Emitted], cut: usize) -> Vec<ChainE
 #[test]
 fn only_the_processor_at_the_position_counts() {
     let mut processors = watching(0);
-    processors.take(vec![]);
     let logs = vec![
         failure(5, 0, FIRST),
         failure(5, 1, STRANGER),
@@ -88,9 +90,8 @@ fn only_the_processor_at_the_position_counts() {
         failure(6, 1, FIRST),
         failure(6, 2, SECOND),
     ];
-    let Taken::Events(events) = processors.take(logs) else {
-        panic!("both processors are asked for: the other module has the second one");
-    };
+    // The other module has the second one.
+    let events = whole(&mut processors, logs);
     assert_eq!(places(&events), [(5, 0), (6, 0), (6, 2)]);
 }
 
@@ -103,19 +104,16 @@ fn a_new_processor_is_asked_for_from_its_block_on() {
         update(7, 4, STRANGER, Address::ZERO),
         failure(8, 0, FIRST),
     ];
-    let Taken::AskAgain { from, before } = processors.take(logs.clone()) else {
-        panic!("the new processor's logs are missing");
-    };
-    assert_eq!((from, places(&before)), (7, vec![(5, 0)]));
+    let taken = processors.take(logs.clone()).unwrap();
+    assert_eq!(taken.again_from, Some(7));
+    assert_eq!(places(&taken.events), [(5, 0)]);
     assert!(processors.filter().asks_for_processor(&STRANGER));
     // Nothing of block 7 was taken in yet.
     assert_eq!(
         processors.get(&MODULE).map(|module| module.updates.len()),
         Some(0)
     );
-    let Taken::Events(events) = processors.take(logs[1..].to_vec()) else {
-        panic!("everything is asked for");
-    };
+    let events = whole(&mut processors, logs[1..].to_vec());
     assert_eq!(
         places(&events),
         [(7, 3), (7, 4)],
@@ -127,17 +125,17 @@ fn a_new_processor_is_asked_for_from_its_block_on() {
 fn a_first_update_from_another_processor_is_a_wrong_start() {
     let mut processors = watching(0);
     let taken = processors.take(vec![failure(5, 0, FIRST), update(6, 0, STRANGER, SECOND)]);
-    let wrong = Taken::WrongStart {
+    let wrong = ProcessorError::WrongStart {
         module: MODULE,
         actual: STRANGER,
     };
-    assert_eq!(taken, wrong);
+    assert_eq!(taken, Err(wrong));
     // An initial one from nothing is none, and later ones are the contract's affair.
     let logs = vec![
         update(6, 0, Address::ZERO, SECOND),
         update(7, 0, STRANGER, FIRST),
     ];
-    assert!(matches!(processors.take(logs), Taken::Events(events) if events.len() == 2));
+    assert_eq!(whole(&mut processors, logs).len(), 2);
 }
 
 #[test]
@@ -156,12 +154,11 @@ fn a_module_that_names_ever_new_processors_is_dropped() {
     let mut rest = updates;
     for asked in 0.. {
         match processors.take(rest.clone()) {
-            Taken::AskAgain { from, .. } => rest.retain(|log| log.event.position.block >= from),
-            Taken::Hostile(module) => {
-                assert_eq!(module, MODULE);
+            Ok(taken) => rest.retain(|log| Some(log.event.position.block) >= taken.again_from),
+            Err(error) => {
+                assert_eq!(error, ProcessorError::TooMany(MODULE));
                 return assert!(asked < MOST_PROCESSORS, "{asked}");
             }
-            other => panic!("{other:?}"),
         }
     }
 }
@@ -174,9 +171,7 @@ fn logs_below_a_modules_first_block_are_read_elsewhere() {
         failure(5, 1, FIRST),
         failure(6, 0, FIRST),
     ];
-    let Taken::Events(events) = processors.take(logs) else {
-        panic!("the update is below");
-    };
+    let events = whole(&mut processors, logs);
     assert_eq!(places(&events), [(6, 0)]);
 }
 

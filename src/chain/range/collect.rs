@@ -9,7 +9,7 @@ use crate::chain::decode::{Decoded, Emitted, LogDecoder, Watched};
 use crate::chain::filter::Blocks;
 use crate::chain::logs::Log;
 use crate::chain::node::RpcError;
-use crate::domain::{Position, Timestamp, UnknownLogs};
+use crate::domain::{Position, UnknownLogs};
 
 /// Events after which a range is cut at the last complete block, so that a spike does not fill the memory.
 const MOST_EVENTS: usize = 16_384;
@@ -21,8 +21,6 @@ pub struct SeenBlock {
     pub number: u64,
     /// The hash that the logs named.
     pub hash: B256,
-    /// The timestamp that the logs named, if they did.
-    pub timestamp: Option<Timestamp>,
 }
 
 /// A log of a watched address that the ABI does not know.
@@ -43,15 +41,7 @@ pub struct Collector {
     decoder: LogDecoder,
     /// What may be answered. A range's end moves down when an answer is cut.
     asked: Blocks,
-    /// Bytes of the answers' bodies.
-    pub bytes: u64,
-    /// Logs received, foreign ones included.
-    pub logs: u64,
-    /// Of these, logs of watched processors about others' modules.
-    pub foreign: u64,
-    events: Vec<Emitted>,
-    unknown: Vec<UnknownLog>,
-    blocks: Vec<SeenBlock>,
+    collected: Collected,
     /// Whether the logs came in chain order so far, none of them twice.
     ordered: bool,
     /// Events of earlier answers.
@@ -70,6 +60,12 @@ pub struct Collected {
     pub unknown: Vec<UnknownLog>,
     /// The blocks of which logs were seen, in order.
     pub blocks: Vec<SeenBlock>,
+    /// Bytes of the answers' bodies.
+    pub bytes: u64,
+    /// Logs received, foreign ones included.
+    pub logs: u64,
+    /// Of these, logs of watched processors about others' modules.
+    pub foreign: u64,
 }
 
 impl Collector {
@@ -79,12 +75,7 @@ impl Collector {
             watched,
             decoder: LogDecoder::default(),
             asked: blocks,
-            bytes: 0,
-            logs: 0,
-            foreign: 0,
-            events: Vec::new(),
-            unknown: Vec::new(),
-            blocks: Vec::new(),
+            collected: Collected::default(),
             ordered: true,
             before_answer: 0,
             reached: None,
@@ -93,14 +84,19 @@ impl Collector {
         }
     }
 
-    /// Makes room for about so many events at once: growing step by step would touch twice the memory.
+    /// Adds an answer's bytes.
+    pub fn add_bytes(&mut self, bytes: u64) {
+        self.collected.bytes += bytes;
+    }
+
+    /// Reserves room for about this many events: growing step by step would touch twice the memory.
     pub fn expect(&mut self, events: usize) {
-        self.events.reserve(events.min(MOST_EVENTS));
+        self.collected.events.reserve(events.min(MOST_EVENTS));
     }
 
     /// Takes one log. `Break` when no more are wanted.
     pub fn take(&mut self, log: &Log<'_>) -> ControlFlow<()> {
-        self.logs += 1;
+        self.collected.logs += 1;
         if log.removed {
             return ControlFlow::Continue(());
         }
@@ -121,7 +117,7 @@ impl Collector {
             Some((block, _))
                 if log.block_number > block
                     && self.ordered
-                    && self.events.len() - self.before_answer >= MOST_EVENTS =>
+                    && self.collected.events.len() - self.before_answer >= MOST_EVENTS =>
             {
                 self.complete_to = Some(block);
                 return ControlFlow::Break(());
@@ -131,11 +127,11 @@ impl Collector {
         self.reached = Some(position);
         self.see_block(log);
         match self.decoder.decode(log, &self.watched) {
-            Decoded::Event(event) => self.events.push(Emitted {
+            Decoded::Event(event) => self.collected.events.push(Emitted {
                 emitter: log.address,
                 event,
             }),
-            Decoded::Unknown => self.unknown.push(UnknownLog {
+            Decoded::Unknown => self.collected.unknown.push(UnknownLog {
                 position: Position {
                     block: log.block_number,
                     log_index: log.log_index,
@@ -143,7 +139,7 @@ impl Collector {
                 address: log.address,
                 topic: log.topics().first().copied().unwrap_or_default(),
             }),
-            Decoded::Foreign => self.foreign += 1,
+            Decoded::Foreign => self.collected.foreign += 1,
             Decoded::NotOurs => {}
         }
         match self.trouble {
@@ -158,7 +154,7 @@ impl Collector {
     }
 
     fn see_block(&mut self, log: &Log<'_>) {
-        if let Some(last) = self.blocks.last()
+        if let Some(last) = self.collected.blocks.last()
             && last.number == log.block_number
         {
             if last.hash != log.block_hash {
@@ -166,10 +162,9 @@ impl Collector {
             }
             return;
         }
-        self.blocks.push(SeenBlock {
+        self.collected.blocks.push(SeenBlock {
             number: log.block_number,
             hash: log.block_hash,
-            timestamp: log.block_timestamp.map(Timestamp),
         });
     }
 
@@ -182,7 +177,7 @@ impl Collector {
             *to = end;
         }
         self.reached = None;
-        self.before_answer = self.events.len();
+        self.before_answer = self.collected.events.len();
         match self.asked {
             Blocks::Range(_, to) => Ok(Some(to)),
             Blocks::Hash(_) => Ok(None),
@@ -200,44 +195,41 @@ impl Collector {
         if !self.ordered || answers > 1 {
             self.sort()?;
         }
+        let mut collected = self.collected;
         if let Blocks::Range(_, to) = self.asked {
-            let keep = self
-                .events
-                .partition_point(|log| log.event.position.block <= to);
-            self.events.truncate(keep);
-            self.blocks.retain(|block| block.number <= to);
-            self.unknown.retain(|log| log.position.block <= to);
+            let events = &mut collected.events;
+            events.truncate(events.partition_point(|log| log.event.position.block <= to));
+            collected.blocks.retain(|block| block.number <= to);
+            collected.unknown.retain(|log| log.position.block <= to);
         }
         // They may wait for long.
-        self.events.shrink_to_fit();
-        Ok(Collected {
-            events: self.events,
-            unknown: self.unknown,
-            blocks: self.blocks,
-        })
+        collected.events.shrink_to_fit();
+        Ok(collected)
     }
 
-    /// Brings everything into chain order and drops what was served twice. Two logs at one place that differ are a
-    /// contradiction: one of them would be lost.
+    /// Sorts everything into chain order and drops duplicates. Two different logs at one position are a contradiction.
     fn sort(&mut self) -> Result<(), RpcError> {
-        self.events.sort_by_key(|log| log.event.position);
-        self.events.dedup();
-        self.unknown.sort_by_key(|log| (log.position, log.topic));
-        self.unknown.dedup();
-        self.blocks.sort_by_key(|block| block.number);
-        self.blocks.dedup();
-        let blocks = self.blocks.windows(2);
-        if let Some(pair) = blocks
-            .into_iter()
-            .find(|pair| pair[0].number == pair[1].number)
-        {
+        let Collected {
+            events,
+            unknown,
+            blocks,
+            ..
+        } = &mut self.collected;
+        events.sort_by_key(|log| log.event.position);
+        events.dedup();
+        unknown.sort_by_key(|log| (log.position, log.topic));
+        unknown.dedup();
+        blocks.sort_by_key(|block| block.number);
+        blocks.dedup();
+        let mut pairs = blocks.windows(2);
+        if let Some(pair) = pairs.find(|pair| pair[0].number == pair[1].number) {
             return Err(RpcError::unavailable(two_hashes(pair[0].number)));
         }
-        let events = self.events.iter().map(|log| log.event.position);
-        let unknown = self.unknown.iter().map(|log| log.position);
-        let mut places: Vec<Position> = events.chain(unknown).collect();
-        places.sort();
-        match places.windows(2).find(|pair| pair[0] == pair[1]) {
+        let events = events.iter().map(|log| log.event.position);
+        let unknown = unknown.iter().map(|log| log.position);
+        let mut positions: Vec<Position> = events.chain(unknown).collect();
+        positions.sort();
+        match positions.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(RpcError::unavailable(format!(
                 "it answered two different logs with index {} of block {}",
                 pair[0].log_index, pair[0].block

@@ -1,48 +1,51 @@
-//! One range of blocks: every part of the filter, with the header of the range's end, and what a single crowded block
-//! needs beyond that.
+//! One range of blocks: every part of the filter, with the header of the range's end.
 
 use std::sync::Arc;
 
 use super::collect::{Collected, Collector};
 use crate::chain::decode::needs_timestamp;
-use crate::chain::filter::{Blocks, FilterPart, LogFilter, LogQuery};
+use crate::chain::filter::{Blocks, LogFilter, LogQuery};
 use crate::chain::logs::Log;
-use crate::chain::node::Header;
-use crate::chain::node::{Node, RpcError, read};
+use crate::chain::node::{Header, Node, RpcError, read};
 
 /// A range that was read.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(crate) struct Read {
     /// Its last block; earlier than asked for when there was too much.
-    pub(super) end: Header,
-    pub(super) collected: Collected,
-    pub(super) bytes: u64,
-    pub(super) logs: u64,
-    pub(super) foreign: u64,
+    pub(crate) end: Header,
+    pub(crate) collected: Collected,
 }
 
-/// Reads `from..=to`, or a shorter range from the same start; about so many events are expected.
-pub(super) async fn read(
+/// Reads `from..=to`, or a shorter range from the same start. `expected`: about how many events it holds.
+pub(crate) async fn read(
     node: &Node,
     filter: &LogFilter,
     from: u64,
-    to: u64,
+    mut to: u64,
     expected: usize,
 ) -> Result<Read, RpcError> {
-    let mut to = to;
+    let blocks = Blocks::Range(from, to);
+    let mut collector = Collector::new(Arc::clone(filter.watched()), blocks);
+    collector.expect(expected);
     let mut answers = 0;
     let mut end = None;
-    let mut collector = Collector::new(Arc::clone(filter.watched()), Blocks::Range(from, to));
-    collector.expect(expected);
-    for query in filter.queries(Blocks::Range(from, to)) {
-        let query = query.over(from, to);
+    let mut queries: Vec<LogQuery> = filter.queries(blocks).collect();
+    while let Some(query) = queries.pop() {
         answers += 1;
-        match ask(node, &query, &mut collector).await {
+        let blocks = Blocks::Range(from, to);
+        let query = LogQuery { blocks, ..query };
+        match ask(node, &query, to, &mut collector).await {
             Ok(header) => to = agreed(&mut end, header, &mut collector, to)?,
-            // One block that alone is too much: nothing is left to split but the filter. Start this block afresh.
-            // An error in unknown words may mean the same.
-            Err(RpcError::TooManyResults { .. } | RpcError::Other { .. }) if from == to => {
-                return crowded_block(node, filter, from).await;
+            // One block that alone is too much: nothing is left to split but the filter. An error in unknown words may
+            // mean the same.
+            Err(refusal @ (RpcError::TooManyResults { .. } | RpcError::Other { .. }))
+                if from == to =>
+            {
+                let (left, right) = query.part.halves().ok_or(refusal)?;
+                queries.extend([left, right].map(|part| LogQuery {
+                    blocks,
+                    part: Arc::new(part),
+                }));
             }
             Err(error) => return Err(error),
         }
@@ -50,45 +53,13 @@ pub(super) async fn read(
     finish(node, collector, end, to, answers).await
 }
 
-/// Reads a block whose logs exceed the provider's limit, by halves of the filter.
-async fn crowded_block(node: &Node, filter: &LogFilter, block: u64) -> Result<Read, RpcError> {
-    let blocks = Blocks::Range(block, block);
-    let mut collector = Collector::new(Arc::clone(filter.watched()), blocks);
-    let mut answers = 0;
-    let mut end = None;
-    let mut queries: Vec<LogQuery> = filter.queries(blocks).collect();
-    while let Some(query) = queries.pop() {
-        answers += 1;
-        match ask(node, &query, &mut collector).await {
-            Ok(header) => {
-                agreed(&mut end, header, &mut collector, block)?;
-            }
-            Err(refusal @ (RpcError::TooManyResults { .. } | RpcError::Other { .. })) => {
-                let (left, right) = query.part.halves().ok_or(refusal)?;
-                queries.extend([with_part(&query, left), with_part(&query, right)]);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    finish(node, collector, end, block, answers).await
-}
-
-fn with_part(query: &LogQuery, part: FilterPart) -> LogQuery {
-    LogQuery {
-        part: Arc::new(part),
-        ..query.clone()
-    }
-}
-
 /// One answer, with the header of its last block.
 async fn ask(
     node: &Node,
     query: &LogQuery,
+    to: u64,
     collector: &mut Collector,
 ) -> Result<Option<Header>, RpcError> {
-    let Blocks::Range(_, to) = query.blocks else {
-        return Err(RpcError::unavailable("only ranges are read here"));
-    };
     let mut was_cut = false;
     let mut take = |log: &Log<'_>| {
         let flow = collector.take(log);
@@ -96,14 +67,12 @@ async fn ask(
         flow
     };
     let answer = node.logs(query, Some(to), &mut take).await?;
-    collector.bytes += answer.bytes;
+    collector.add_bytes(answer.bytes);
     match answer.end {
         // What follows the cut was not read.
         _ if was_cut => Ok(None),
         Some(end) => Ok(Some(end)),
-        None => Err(RpcError::unavailable(format!(
-            "it does not have block {to} yet"
-        ))),
+        None => Err(read::missing(to)),
     }
 }
 
@@ -134,15 +103,11 @@ async fn finish(
     to: u64,
     answers: usize,
 ) -> Result<Read, RpcError> {
-    let (bytes, logs, foreign) = (collector.bytes, collector.logs, collector.foreign);
     let mut collected = collector.finish(answers)?;
     let end = match end {
         Some(end) => end,
         // The range was cut at this block, of which the node has already given logs.
-        None => {
-            let end = read::header_at(node, to).await?;
-            end.ok_or_else(|| RpcError::unavailable(format!("it does not have block {to}")))?
-        }
+        None => read::known_header(node, to).await?,
     };
     if let Some(last) = collected.blocks.last()
         && last.number == end.number
@@ -151,13 +116,7 @@ async fn finish(
         return Err(changed(end.number));
     }
     add_timestamps(node, &mut collected).await?;
-    Ok(Read {
-        end,
-        collected,
-        bytes,
-        logs,
-        foreign,
-    })
+    Ok(Read { end, collected })
 }
 
 /// Fetches the timestamps that events need and the node did not send along with their logs.
@@ -171,28 +130,21 @@ async fn add_timestamps(node: &Node, collected: &mut Collected) -> Result<(), Rp
     if numbers.is_empty() {
         return Ok(());
     }
-    let mut headers = read::headers_at(node, &numbers).await?;
-    headers.sort_by_key(|header| header.number);
-    for block in &mut collected.blocks {
-        let Ok(at) = headers.binary_search_by_key(&block.number, |header| header.number) else {
-            continue;
-        };
-        if headers[at].hash != block.hash {
+    let headers = read::headers_at(node, &numbers).await?;
+    let header_of = |number: u64| {
+        let at = headers.binary_search_by_key(&number, |header| header.number);
+        at.ok().map(|at| &headers[at])
+    };
+    for block in &collected.blocks {
+        if header_of(block.number).is_some_and(|header| header.hash != block.hash) {
             return Err(changed(block.number));
         }
-        block.timestamp = Some(headers[at].timestamp);
     }
     let events = collected.events.iter_mut().map(|log| &mut log.event);
     for event in events.filter(|event| needs_timestamp(event)) {
         let number = event.position.block;
-        let at = collected
-            .blocks
-            .binary_search_by_key(&number, |block| block.number);
-        event.timestamp = at.ok().and_then(|at| collected.blocks[at].timestamp);
-        if event.timestamp.is_none() {
-            let message = format!("the header of block {number} is missing");
-            return Err(RpcError::unavailable(message));
-        }
+        let header = header_of(number).ok_or_else(|| read::missing(number))?;
+        event.timestamp = Some(header.timestamp);
     }
     Ok(())
 }

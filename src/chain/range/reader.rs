@@ -1,5 +1,5 @@
-//! Reads a long range of blocks as many short ones: several in flight, handed out in order, sized to what the provider
-//! allows, and never skipping one. Memory is bounded by the ranges that wait for an earlier one.
+//! Reads a long range of blocks as many short ones: several in flight, handed out in order. Memory is bounded by the ranges
+//! that wait for an earlier one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Duration, Instant};
 
-use super::collect::{SeenBlock, count_unknown};
+use super::collect::{Collected, SeenBlock, count_unknown};
 use super::one::{self, Read};
 use super::size::RangeSize;
 use crate::chain::decode::Emitted;
+use crate::chain::error::unless_aborted;
 use crate::chain::filter::LogFilter;
 use crate::chain::node::error::LONGEST_ASKED;
 use crate::chain::node::reconnect::Reconnect;
@@ -26,10 +27,10 @@ const MOST_WAITING: usize = 30_000;
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
 /// The least wait then.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
-/// Logs of a range from which on it is judged whether most of them belong to other merchants.
+/// The least logs of a range that tell whether most belong to other merchants.
 const LOGS_THAT_TELL: u64 = 1_000;
 
-/// A stretch of blocks that was read, in order and without gaps.
+/// Consecutive blocks that were read.
 #[derive(Debug)]
 pub struct Piece {
     /// First block.
@@ -51,7 +52,7 @@ struct Asked {
     to: u64,
     /// Whether it is the rest of a range that was refused or cut: what it holds says little about the blocks to come.
     is_again: bool,
-    /// Errors that the caller had heard of by then.
+    /// Errors that the caller had been given by then.
     reported: u32,
 }
 
@@ -81,7 +82,7 @@ pub struct RangeReader {
     paused_until: Option<Instant>,
     /// When the first call after the newest pause was made.
     burst_since: Instant,
-    /// Refusals in unknown words are asked again ever more slowly, until an answer comes.
+    /// The waits after refusals in unknown words, until an answer comes.
     unknown_refusals: Reconnect,
     /// Errors returned so far; a call launched before the last one that fails as well is not reported again.
     reported: u32,
@@ -120,9 +121,8 @@ impl RangeReader {
         self.separate
     }
 
-    /// The next piece; `None` after the last block. An error is one that the reader cannot wait out or split away: the
-    /// caller may go to another node or wait, and then call again. What was already read is kept and nothing is
-    /// skipped. Cancel safe.
+    /// The next piece; `None` after the last block. After an error, which the reader could neither wait out nor split away,
+    /// the caller may call again: nothing is skipped. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<Piece, RpcError>> {
         loop {
             if self.due > self.to {
@@ -155,12 +155,8 @@ impl RangeReader {
 
     /// Takes a finished call in. An error is for the caller.
     fn take(&mut self, finished: Result<Finished, JoinError>) -> Result<(), RpcError> {
-        let (asked, result) = match finished {
-            Ok(finished) => finished,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Ok(()),
-            },
+        let Some((asked, result)) = unless_aborted(finished) else {
+            return Ok(());
         };
         match self.settle(asked, result) {
             Err(error) if asked.reported == self.reported => {
@@ -225,12 +221,14 @@ impl RangeReader {
             Ok(read) => {
                 let end = read.end.number;
                 if !asked.is_again {
-                    self.size.answered(end - from + 1, read.logs, read.bytes);
+                    let Collected { logs, bytes, .. } = read.collected;
+                    self.size.answered(end - from + 1, logs, bytes);
                 }
                 if end < to {
                     self.again.insert(end + 1, to);
                 }
-                if !self.separate && read.logs >= LOGS_THAT_TELL && read.foreign * 2 > read.logs {
+                let Collected { logs, foreign, .. } = read.collected;
+                if !self.separate && logs >= LOGS_THAT_TELL && foreign * 2 > logs {
                     self.separate = true;
                     self.filter = Arc::new(self.filter.separate());
                 }
@@ -267,8 +265,7 @@ impl RangeReader {
                 self.shrink(asked);
                 Ok(())
             }
-            // It may be a limit in words that nobody has seen yet, of the range or of the rate: less is asked for, and less
-            // often.
+            // A limit of the range or of the rate, in unknown words: less is asked for, and less often.
             RpcError::Other { .. } if blocks > 1 => {
                 self.split(asked, 2);
                 self.in_flight = 1;

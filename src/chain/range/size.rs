@@ -48,7 +48,7 @@ impl RangeSize {
         self.ceiling
     }
 
-    /// Logs that so many blocks hold, if they are as the last ones were, and an eighth more.
+    /// Logs expected in this many blocks: as in the last ones, and an eighth more.
     pub fn expected(&self, blocks: u64) -> usize {
         let (logs, of) = self.last;
         let scaled = u128::from(logs) * u128::from(blocks) / u128::from(of);

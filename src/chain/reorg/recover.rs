@@ -5,40 +5,40 @@ use std::time::Instant;
 use tracing::warn;
 
 use super::fork::{contradicts, find_fork};
+use crate::chain::context::Context;
 use crate::chain::error::SessionError;
 use crate::chain::node::{Node, RpcError, heads, read};
-use crate::chain::state::{Context, Followed};
+use crate::chain::state::Followed;
 use crate::domain::Checkpoint;
 use crate::store::Store;
 
-/// Compares the newest followed confirmed block with the node's chain: it may have changed while nobody looked.
-pub(in crate::chain) async fn check(
+/// Compares the newest confirmed block with the node's chain, which may have changed since the last session.
+pub(crate) async fn check(
     context: &Context,
     node: &Node,
     followed: &mut Followed,
 ) -> Result<(), SessionError> {
     let base = followed.window.base();
     match read::header_at(node, base.number).await? {
-        Some(header) if header.hash == base.hash => Ok(()),
-        Some(_) => recover(context, node, followed).await,
+        Some(header) if header.hash == base.hash => return Ok(()),
+        Some(_) => {}
         None => {
             // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a height
             // that both have is evidence of the latter.
             let head = heads::newest(node).await?.number;
-            if contradicts(node, &context.store, followed.window.at(head), head).await? {
-                return recover(context, node, followed).await;
+            if !contradicts(node, &context.store, followed.window.at(head), head).await? {
+                return Err(read::missing(base.number).into());
             }
-            Err(missing(base.number).into())
         }
     }
+    recover(context, node, followed).await
 }
 
-/// Goes back to the newest followed block that is on the node's chain; what lies above it is undone with the next commit,
-/// which brings the new chain.
+/// Goes back to the newest followed block that is on the node's chain; the next commit undoes what lies above it.
 ///
 /// # Errors
 /// When the node is at fault: it has none of the followed blocks, or another block than a finalized one.
-pub(in crate::chain) async fn recover(
+async fn recover(
     context: &Context,
     node: &Node,
     followed: &mut Followed,
@@ -59,7 +59,8 @@ pub(in crate::chain) async fn recover(
         ))
         .into());
     }
-    let unsaved = followed.unsaved.headers();
+    let unsaved = followed.unsaved.headers.iter().rev();
+    let unsaved = unsaved.copied().filter(|header| *header != from);
     let shared = find_fork(node, &context.store, unsaved, from).await?;
     let fork = match shared.max(finalized) {
         // Nodes behind one address disagree, or it changed its mind while we looked.
@@ -92,35 +93,18 @@ pub(in crate::chain) async fn recover(
     Ok(())
 }
 
-/// Not one stored block is on this chain. Local chains are wiped at will: everything is read again, from the first block on,
-/// by which the brake on mass removals knows it.
+/// No stored block is on this chain: a local one was wiped. Everything is read again from block 0, by which the brake on mass
+/// removals knows it.
 async fn start_over(node: &Node) -> Result<Checkpoint, SessionError> {
     warn!(
         "the local chain was started over: everything is read again, and roles that it does not account for wait for approval"
     );
-    known_header(node, 0).await
+    Ok(read::known_header(node, 0).await?.checkpoint())
 }
 
-/// A block that the node must have.
-///
-/// # Errors
-/// When it does not.
-pub(in crate::chain) async fn known_header(
-    node: &Node,
-    number: u64,
-) -> Result<Checkpoint, SessionError> {
-    let header = read::header_at(node, number).await?;
-    let header = header.ok_or_else(|| missing(number))?;
-    Ok(header.checkpoint())
-}
-
-fn missing(number: u64) -> RpcError {
-    RpcError::unavailable(format!("it does not have block {number} yet"))
-}
-
-/// Whether a preferred node is to be gone back to: it has the newest confirmed block, or contradicts it. One that is only
-/// behind, on the same chain, is waited for.
-pub(in crate::chain) async fn is_worth_returning_to(
+/// Whether to go back to a preferred node: it has the newest confirmed block, or another chain. One that is only behind is
+/// waited for.
+pub(crate) async fn is_worth_returning_to(
     node: &Node,
     store: &Store,
     confirmed: Option<Checkpoint>,
@@ -130,14 +114,12 @@ pub(in crate::chain) async fn is_worth_returning_to(
     };
     match read::header_at(node, confirmed.number).await {
         Ok(Some(_)) => true,
-        Ok(None) => {
-            let Ok(head) = heads::newest(node).await else {
-                return false;
-            };
-            contradicts(node, store, None, head.number)
+        Ok(None) => match heads::newest(node).await {
+            Ok(head) => contradicts(node, store, None, head.number)
                 .await
-                .unwrap_or(false)
-        }
+                .unwrap_or(false),
+            Err(_) => false,
+        },
         Err(_) => false,
     }
 }

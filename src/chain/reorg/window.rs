@@ -9,22 +9,22 @@ use crate::chain::node::Header;
 use crate::domain::{ChainEvent, Checkpoint, Position, UnknownLogs};
 
 /// How many confirmed blocks are kept in memory: more than the second look reads.
-pub(in crate::chain) const KEPT: usize = 256;
+pub(crate) const KEPT: usize = 256;
 
 /// A followed block and what it says about the watched contracts.
 #[derive(Clone, Debug)]
-pub(in crate::chain) struct Block {
+pub(crate) struct Block {
     /// The block's header.
-    pub(in crate::chain) header: Header,
+    pub(crate) header: Header,
     /// Its events, in order.
-    pub(in crate::chain) events: Vec<ChainEvent>,
+    pub(crate) events: Vec<ChainEvent>,
     /// Its logs of watched addresses that mean nothing to this ABI.
-    pub(in crate::chain) unknown: Vec<UnknownLogs>,
+    pub(crate) unknown: Vec<UnknownLogs>,
 }
 
 /// Where a chain of headers meets the followed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::chain) enum Meeting {
+pub(crate) enum Meeting {
     /// At the confirmed tip or at an unconfirmed block; this many unconfirmed blocks stay.
     At(usize),
     /// Not seen yet: further down.
@@ -35,7 +35,7 @@ pub(in crate::chain) enum Meeting {
 
 /// The followed end of the chain.
 #[derive(Clone, Debug)]
-pub(in crate::chain) struct Window {
+pub(crate) struct Window {
     base: Checkpoint,
     /// Confirmed blocks without a gap up to `base`, oldest first.
     recent: VecDeque<Checkpoint>,
@@ -46,7 +46,7 @@ pub(in crate::chain) struct Window {
 
 impl Window {
     /// Everything up to `base` was followed; nothing is known above it, nor of the blocks below it.
-    pub(in crate::chain) fn new(base: Checkpoint) -> Self {
+    pub(crate) fn new(base: Checkpoint) -> Self {
         Self {
             base,
             recent: VecDeque::from([base]),
@@ -56,11 +56,7 @@ impl Window {
     }
 
     /// The same with what the store knows of the blocks below: their headers, newest first, and their events.
-    pub(in crate::chain) fn resume(
-        base: Checkpoint,
-        below: &[Checkpoint],
-        events: &[ChainEvent],
-    ) -> Self {
+    pub(crate) fn resume(base: Checkpoint, below: &[Checkpoint], events: &[ChainEvent]) -> Self {
         let mut window = Self::new(base);
         for header in below {
             let oldest = window.oldest();
@@ -74,40 +70,40 @@ impl Window {
     }
 
     /// The newest confirmed block.
-    pub(in crate::chain) fn base(&self) -> Checkpoint {
+    pub(crate) fn base(&self) -> Checkpoint {
         self.base
     }
 
     /// The newest block, confirmed or not.
-    pub(in crate::chain) fn tip(&self) -> Checkpoint {
+    pub(crate) fn tip(&self) -> Checkpoint {
         self.tail
             .back()
             .map_or(self.base, |block| block.header.checkpoint())
     }
 
     /// The oldest block of which the followed events are known here.
-    pub(in crate::chain) fn oldest(&self) -> Checkpoint {
+    pub(crate) fn oldest(&self) -> Checkpoint {
         self.recent.front().copied().unwrap_or(self.base)
     }
 
     /// The unconfirmed blocks, oldest first.
-    pub(in crate::chain) fn unconfirmed(&self) -> impl Iterator<Item = &Block> {
+    pub(crate) fn unconfirmed(&self) -> impl Iterator<Item = &Block> {
         self.tail.iter()
     }
 
     /// The same, to drop or add events.
-    pub(in crate::chain) fn unconfirmed_mut(&mut self) -> impl Iterator<Item = &mut Block> {
+    pub(crate) fn unconfirmed_mut(&mut self) -> impl Iterator<Item = &mut Block> {
         self.tail.iter_mut()
     }
 
     /// The blocks that have `confirmations` blocks on top of them, oldest first.
-    pub(in crate::chain) fn confirmable(&self, confirmations: u64) -> impl Iterator<Item = &Block> {
+    pub(crate) fn confirmable(&self, confirmations: u64) -> impl Iterator<Item = &Block> {
         let keep = usize::try_from(confirmations).unwrap_or(usize::MAX);
         self.tail.iter().take(self.tail.len().saturating_sub(keep))
     }
 
     /// The followed block with this number, while it is remembered.
-    pub(in crate::chain) fn at(&self, number: u64) -> Option<Checkpoint> {
+    pub(crate) fn at(&self, number: u64) -> Option<Checkpoint> {
         if number > self.base.number {
             let above = usize::try_from(number - self.base.number - 1).ok()?;
             return Some(self.tail.get(above)?.header.checkpoint());
@@ -118,7 +114,7 @@ impl Window {
     }
 
     /// Whether an event at this place was followed, in a block that is remembered.
-    pub(in crate::chain) fn has_event_at(&self, position: Position) -> bool {
+    pub(crate) fn has_event_at(&self, position: Position) -> bool {
         self.positions.contains(&position)
             || self
                 .tail
@@ -127,9 +123,8 @@ impl Window {
                 .any(|event| event.position == position)
     }
 
-    /// Takes in an event that was missed when its block was read. Says whether the block is unconfirmed: a confirmed one's
-    /// must be stored as well.
-    pub(in crate::chain) fn add(&mut self, event: &ChainEvent) -> bool {
+    /// Adds an event that was missed. Says whether its block is unconfirmed: a confirmed one's must be stored as well.
+    pub(crate) fn add(&mut self, event: &ChainEvent) -> bool {
         let number = event.position.block;
         if number <= self.base.number {
             self.positions.insert(event.position);
@@ -147,7 +142,7 @@ impl Window {
     }
 
     /// Where a block whose parent is `parent_number`/`parent` joins the followed chain.
-    pub(in crate::chain) fn meets(&self, parent_number: u64, parent: B256) -> Meeting {
+    pub(crate) fn meets(&self, parent_number: u64, parent: B256) -> Meeting {
         match parent_number.checked_sub(self.base.number) {
             None => Meeting::Reorganised,
             Some(0) if parent == self.base.hash => Meeting::At(0),
@@ -163,18 +158,14 @@ impl Window {
     }
 
     /// Keeps the oldest `stay` unconfirmed blocks and puts `blocks` on top of them.
-    pub(in crate::chain) fn replace(
-        &mut self,
-        stay: usize,
-        blocks: impl IntoIterator<Item = Block>,
-    ) {
+    pub(crate) fn replace(&mut self, stay: usize, blocks: impl IntoIterator<Item = Block>) {
         self.tail.truncate(stay);
         self.tail.extend(blocks);
         debug_assert!(self.is_linked(), "blocks must be linked by their hashes");
     }
 
     /// Moves the confirmable blocks below the confirmed tip; their events are stored.
-    pub(in crate::chain) fn confirm(&mut self, confirmations: u64) {
+    pub(crate) fn confirm(&mut self, confirmations: u64) {
         for block in self.tail.drain(..self.confirmable(confirmations).count()) {
             self.base = block.header.checkpoint();
             self.recent.push_back(self.base);
@@ -185,7 +176,7 @@ impl Window {
     }
 
     /// Goes back to `fork`, which stays: everything above it belonged to another chain, or is to be followed again.
-    pub(in crate::chain) fn rewind(&mut self, fork: Checkpoint) {
+    pub(crate) fn rewind(&mut self, fork: Checkpoint) {
         self.tail.clear();
         while self
             .recent

@@ -162,7 +162,7 @@ async fn what_one_node_hides_another_one_tells() {
     let (hiding, whole) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
     let story = Story::new(chain, &[&hiding, &whole]).await;
     story.pay_unseen(&hiding).await;
-    let words = "left payments out";
+    let words = "left events out";
     story.until_said(words).await;
     story.stage.barrier().await;
     story.assert_nobody_lost_it(words);

@@ -143,7 +143,7 @@ async fn a_payment_that_the_contract_knows_of_is_taken_from_another_node() {
     following
         .eventually_equals_chain(&scene.chain, 0, &[scene.module])
         .await;
-    let said = || warnings.with("left payments out");
+    let said = || warnings.with("left events out");
     wait("it was said", || !said().is_empty()).await;
     assert_eq!(said().len(), 1);
     assert_eq!(following.status.borrow().disagreements, 1);

@@ -262,7 +262,11 @@ pub(crate) async fn verdict(
         message,
         signature,
     };
-    let checked = check_signature(provider, CHAIN_ID, Reached::default(), text).await;
+    let ask = |method: &'static str, params: serde_json::Value| async move {
+        let answer = provider.raw_request(method.into(), params).await;
+        answer.map_err(|error| amser_roles::chain::node::RpcError::from_transport(&error))
+    };
+    let checked = check_signature(ask, CHAIN_ID, Reached::default(), text).await;
     checked.unwrap_or_else(|error| match error {
         CheckError::CannotRun { .. } => SignatureVerdict::CannotCheck,
         CheckError::Lags | CheckError::Node(_) => SignatureVerdict::Unavailable,

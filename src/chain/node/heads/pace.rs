@@ -102,9 +102,9 @@ impl Pace {
         }
     }
 
-    /// When a block appeared that was not there at `missed` and was at `now`: with the rhythm if that leads there, after a
-    /// slot without a block, else between the two; where blocks come regularly rather too late than too early: too early
-    /// costs a poll, and too late is mended by the polls that hit.
+    /// When a block appeared that was there at `now` and not at `missed`: a whole number of periods after the last one if
+    /// that lies between the two, else a time between them. Where blocks come regularly, rather late than early: too early
+    /// costs a poll, and too late is corrected by the polls that hit.
     fn between(&self, missed: Instant, now: Instant) -> Instant {
         let period = self.period();
         let slots = (now - self.appeared).as_nanos() / period.as_nanos().max(1);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::fake::{CHAIN, Fake, Reply, error, header, result};
 use super::logs::read;
-use crate::chain::node::read::header_at;
-use crate::chain::node::{Node, RpcError, headers_at};
+use crate::chain::node::read::{header_at, headers_at};
+use crate::chain::node::{Node, RpcError};
 
 async fn both(fake: &Fake) -> [Node; 2] {
     [fake.http().await, fake.websocket().await]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Reply, error, header, number, result};
-use crate::chain::node::headers_at;
+use crate::chain::node::read::headers_at;
 
 /// QuickNode's words (`a03`).
 const RPS: &str = "25/second request limit reached - reduce calls per second or upgrade your account at quicknode.com";

@@ -1,0 +1,40 @@
+//! What every step needs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::watch::{Receiver, Sender};
+
+use super::config::{ChainConfig, Goal};
+use super::doubts::Doubts;
+use super::node::Pool;
+use super::plans::Plans;
+use super::writer::Writer;
+use crate::domain::{ChainStatus, ModuleAddress};
+use crate::store::Store;
+
+/// What every step needs; clones share it.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) config: Arc<ChainConfig>,
+    pub(super) goal: Goal,
+    pub(super) store: Store,
+    pub(super) writer: Writer,
+    pub(super) plans: Plans,
+    pub(super) pool: Pool,
+    /// The modules that gates ask about.
+    pub(super) wanted: Receiver<BTreeSet<ModuleAddress>>,
+    /// What contracts contradict.
+    pub(super) doubts: Doubts,
+    pub(super) status: Sender<ChainStatus>,
+}
+
+impl Context {
+    /// Blocks on top of an event's block before it counts; the goal of an index is confirmed already.
+    pub(super) fn confirmations(&self) -> u64 {
+        match self.goal {
+            Goal::Follow => self.config.confirmations,
+            Goal::Index { .. } => 0,
+        }
+    }
+}
