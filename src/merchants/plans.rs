@@ -14,7 +14,6 @@ use crate::domain::{ModuleAddress, Plan, PlanId, PlanRow};
 /// Ids that are tried on a module whose events are not read yet: plans are numbered from 1 on, and some from 0.
 const FIRST_IDS: std::ops::Range<u64> = 0..20;
 
-
 impl Merchants {
     /// The plans of these modules, by module and id. Those of a module whose events are not read yet are asked of the
     /// module itself. Names, and how prices are written, are missing where nobody answers.

@@ -1,7 +1,7 @@
 //! From the start to a full picture of thousands of servers, at the pace that Discord allows: some eight minutes, so only
 //! with `AMSER_ROLES_BENCH_LARGE`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
@@ -132,7 +132,7 @@ fn fill(local: &LocalDiscord, store: &Store) -> anyhow::Result<()> {
             origin: GateOrigin::Config,
         });
     }
-    store.set_config_gates(&gates)
+    store.set_config(&gates, &BTreeMap::new(), Timestamp(1))
 }
 
 fn no_chain() -> ChainConfig {
