@@ -52,11 +52,8 @@ pub(super) async fn logs_of(
     headers: &[Header],
     filter: &LogFilter,
 ) -> Result<Vec<BlockLogs>, SessionError> {
-    let asked: Vec<&Header> = headers
-        .iter()
-        .filter(|header| may_have_logs(header, filter))
-        .collect();
-    if asked.len() >= MANY {
+    let may_have_logs = |header: &&Header| may_have_logs(header, filter);
+    if headers.iter().filter(may_have_logs).count() >= MANY {
         match logs_by_range(node, headers, filter).await {
             Ok(read) => return Ok(read),
             Err(error) => {
@@ -67,7 +64,7 @@ pub(super) async fn logs_of(
     let reads: Vec<_> = headers
         .iter()
         .map(|header| async move {
-            match may_have_logs(header, filter) {
+            match may_have_logs(&header) {
                 true => logs(node, header, filter).await,
                 false => Ok(BlockLogs::default()),
             }

@@ -123,18 +123,7 @@ impl RpcError {
 
     /// Whether the same call may work later, or at another node behind the same URL, without being changed.
     pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::RateLimited { .. }
-            | Self::Timeout { .. }
-            | Self::Unavailable { .. }
-            | Self::WrongChain { .. } => true,
-            Self::RangeTooWide { .. }
-            | Self::TooManyResults { .. }
-            | Self::BatchRefused { .. }
-            | Self::Pruned { .. }
-            | Self::Refused { .. }
-            | Self::Other { .. } => false,
-        }
+        self.is_about_node() || matches!(self, Self::Timeout { .. } | Self::Unavailable { .. })
     }
 
     /// Whether the error is about the node, whatever it is asked.
