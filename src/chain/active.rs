@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use alloy::sol_types::SolCall;
+use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
 use tracing::{debug, warn};
 use url::Url;
@@ -30,6 +31,8 @@ use crate::domain::{ActiveAnswer, ActiveQuestion, ChainStatus, Checkpoint, Modul
 /// The longest wait for a rate limit before another node is asked, or nobody.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Rounds of questions at the same time; more wait. A node that hangs must not collect them.
+const MOST_ROUNDS: usize = 4;
 /// Tries of one round of questions, and the pause between them.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -50,6 +53,8 @@ struct Shared {
     doubts: Doubts,
     /// Modules of which it was said that they have no such view.
     without_view: Mutex<BTreeSet<ModuleAddress>>,
+    /// One permit for each round of questions that may be under way.
+    rounds: Semaphore,
 }
 
 /// One of `rpc_urls`, and the connection to it.
@@ -75,6 +80,7 @@ impl Views {
                 status,
                 doubts: Doubts::default(),
                 without_view: Mutex::default(),
+                rounds: Semaphore::new(MOST_ROUNDS),
             }),
         }
     }
@@ -94,6 +100,8 @@ impl Views {
     /// Asks whether these wallets have access at the newest confirmed block: its number, and an answer to each question.
     /// Takes as long as the nodes do, up to a minute or so.
     pub async fn are_active(&self, questions: &[ActiveQuestion]) -> (u64, Vec<ActiveAnswer>) {
+        let permit = self.shared.rounds.acquire().await;
+        let _permit = permit.expect("the semaphore is never closed");
         let confirmed = self.shared.status.borrow().confirmed;
         let unknown = |why: String| vec![ActiveAnswer::Unknown(why); questions.len()];
         let Some(block) = confirmed else {

@@ -120,6 +120,8 @@ pub struct SyncOutcome {
     pub revokes: usize,
     /// Removals that were stopped, because they would take an outsized share of a role's holders.
     pub held_back: usize,
+    /// Removals that wait because no node could say yet whether access is over.
+    pub unconfirmed: usize,
     /// Whether removals may be decided at all: not before the chain was read to its tip.
     pub at_tip: bool,
 }

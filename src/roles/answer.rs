@@ -192,7 +192,7 @@ async fn planned(
     changes.dedup_by_key(|change| (change.action, change.guild, change.user, change.role));
     let pass = Pass {
         is_looked_at: &|_, _| true,
-        is_whole: &|_| true,
+        is_whole: &|_, _| true,
         holders: &|guild, role| people.holders(guild, role),
         policy: people.default_policy(),
         now: machine_time(),

@@ -53,11 +53,23 @@ impl Confirming {
         self.awaited.range(all).next().is_some()
     }
 
-    /// Whether any removal in the server does.
-    pub(super) fn awaits_in(&self, guild: GuildId) -> bool {
+    /// Whether any removal of this role does.
+    pub(super) fn awaits_any(&self, guild: GuildId, role: RoleId) -> bool {
         let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
-        let all = (guild, UserId(0), RoleId(0))..=last;
-        self.awaited.range(all).next().is_some()
+        let mut here = self.awaited.range((guild, UserId(0), RoleId(0))..=last);
+        here.any(|(_, _, awaited)| *awaited == role)
+    }
+
+    /// How many removals in the server wait because no node could say; `None` while a node is still to answer.
+    pub(super) fn unconfirmed(&self, guild: GuildId) -> Option<usize> {
+        let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
+        let here = self.awaited.range((guild, UserId(0), RoleId(0))..=last);
+        Some(here.count()).filter(|count| *count == 0 || self.unanswered > 0)
+    }
+
+    /// What was confirmed does not hold any more: away from the tip there may have been payments that are not read yet.
+    pub(super) fn forget_confirmed(&mut self) {
+        self.confirmed.clear();
     }
 
     /// These removals could not be confirmed: they are asked about again after a pause.

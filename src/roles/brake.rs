@@ -13,6 +13,19 @@ pub const WINDOW: u64 = 3_600;
 /// A role of one server.
 type Key = (GuildId, RoleId);
 
+/// A person let the stopped removals of a role through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// When (machine clock).
+    pub at: Timestamp,
+    /// The server.
+    pub guild: GuildId,
+    /// The role.
+    pub role: RoleId,
+    /// How many members lost the role by it.
+    pub removals: u64,
+}
+
 /// What was removed of each role lately, and what is stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brake {
@@ -39,8 +52,8 @@ pub struct Pass<'a> {
     /// Whether the member was looked at: a removal of theirs that was stopped before and is not among the changes now is
     /// not wanted any more. A member whose removal waits for the chain's answer was not looked at.
     pub is_looked_at: &'a dyn Fn(GuildId, UserId) -> bool,
-    /// Whether everyone in the server was: a role that is stopped is free again if no removal of it is wanted.
-    pub is_whole: &'a dyn Fn(GuildId) -> bool,
+    /// Whether everyone in the server was, as to this role: if it is stopped, it is free again if no removal is wanted.
+    pub is_whole: &'a dyn Fn(GuildId, RoleId) -> bool,
     /// How many members hold a role now.
     pub holders: &'a dyn Fn(GuildId, RoleId) -> usize,
     /// The limits.
@@ -59,12 +72,28 @@ impl Brake {
         brake
     }
 
-    /// Counts a removal that was let through before a restart: one of the journal's last hour, or an intent that is not
-    /// acknowledged yet. Only what is concluded from absence counts.
-    pub fn count(&mut self, change: &RoleChange, at: Timestamp) {
-        if counts(change) {
-            let watched = self.roles.entry((change.guild, change.role)).or_default();
-            watched.passed.insert(change.user, (at, 0));
+    /// Counts the removals of the last hour that were let through before a restart, oldest first: those of the journal, and
+    /// intents that are not acknowledged yet. Only what is concluded from absence counts, and not what an approval of the
+    /// same hour let through: as many of its role as it was for, from then on.
+    pub fn count(
+        &mut self,
+        removals: impl IntoIterator<Item = (Timestamp, RoleChange)>,
+        approvals: impl IntoIterator<Item = Approval>,
+    ) {
+        let mut approved: BTreeMap<Key, Approval> = approvals
+            .into_iter()
+            .map(|approval| ((approval.guild, approval.role), approval))
+            .collect();
+        for (at, change) in removals.into_iter().filter(|(_, one)| counts(one)) {
+            let key = (change.guild, change.role);
+            match approved.get_mut(&key) {
+                Some(approval) if at < approval.at => {}
+                Some(approval) if approval.removals > 0 => approval.removals -= 1,
+                _ => {
+                    let watched = self.roles.entry(key).or_default();
+                    watched.passed.insert(change.user, (at, 0));
+                }
+            }
         }
     }
 
@@ -145,7 +174,7 @@ impl Watched {
         }
         if self.stopped.is_some() {
             self.held.extend(new);
-            if self.held.is_empty() && (pass.is_whole)(guild) {
+            if self.held.is_empty() && (pass.is_whole)(guild, role) {
                 self.stopped = None;
             }
         } else {

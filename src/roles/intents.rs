@@ -2,11 +2,13 @@
 
 use tracing::{info, warn};
 
-use super::brake::{self, Brake};
+use super::brake::{self, Approval, Brake};
 use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
-use crate::domain::{Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
+use crate::domain::{
+    Act, ActEntry, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
+};
 
 impl Roles {
     /// Lets the brake know what was stopped and let through before the start.
@@ -14,15 +16,16 @@ impl Roles {
         let store = self.store.clone();
         self.brake = blocking(move || {
             let now = machine_time();
-            let mut brake = Brake::holding(store.stopped()?);
-            for entry in store.made_since(Timestamp(now.0.saturating_sub(brake::WINDOW)))? {
-                brake.count(&entry.change, entry.at);
-            }
+            let oldest = Timestamp(now.0.saturating_sub(brake::WINDOW));
+            let made = store.made_since(oldest)?.into_iter().rev();
+            let mut removals: Vec<_> = made.map(|entry| (entry.at, entry.change)).collect();
             store.for_each_applied(|applied| {
-                if let Some(intent) = intent_of(applied) {
-                    brake.count(&intent.change, now);
-                }
+                removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
             })?;
+            let acts = store.acts_since(oldest)?;
+            let approvals = acts.into_iter().filter_map(approval_of);
+            let mut brake = Brake::holding(store.stopped()?);
+            brake.count(removals, approvals);
             Ok(brake)
         })
         .await?;
@@ -89,6 +92,19 @@ impl Roles {
             }
         }
     }
+}
+
+/// The act as an approval, if it is one.
+fn approval_of(entry: ActEntry) -> Option<Approval> {
+    let Act::Approved { role, removals } = entry.act else {
+        return None;
+    };
+    Some(Approval {
+        at: entry.at,
+        guild: entry.guild,
+        role,
+        removals,
+    })
 }
 
 /// What Discord is still to do to a role, if anything.

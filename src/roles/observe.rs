@@ -164,16 +164,14 @@ impl Roles {
 
     /// Answers those whose server was read, now that what came of it is decided.
     pub(super) fn tell_synced(&mut self) {
-        let is_read = |guild: &GuildId| self.reading.is_read(*guild);
-        let read: Vec<_> = self
-            .reading
-            .syncing
-            .keys()
-            .copied()
-            .filter(is_read)
+        let read = self.reading.syncing.keys().copied();
+        let read: Vec<_> = read
+            .filter(|guild| self.reading.is_read(*guild))
+            .filter_map(|guild| Some((guild, self.confirming.unconfirmed(guild)?)))
             .collect();
-        for guild in read {
+        for (guild, unconfirmed) in read {
             let mut synced = SyncOutcome {
+                unconfirmed,
                 at_tip: self.inputs.chain.borrow().at_tip,
                 ..SyncOutcome::default()
             };

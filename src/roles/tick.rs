@@ -37,6 +37,9 @@ impl Roles {
         let touched = self.store.take_touched();
         let at_tip = before.at_tip && self.inputs.chain.borrow().at_tip;
         self.feed(touched).await?;
+        if !at_tip {
+            self.confirming.forget_confirmed();
+        }
         let Some(confirmed) = before.confirmed else {
             return Ok(());
         };
@@ -180,7 +183,9 @@ impl Roles {
             is_looked_at: &|guild, user| {
                 users.contains_key(&user) && !confirming.awaits(guild, user)
             },
-            is_whole: &|guild| is_whole && reading.is_read(guild) && !confirming.awaits_in(guild),
+            is_whole: &|guild, role| {
+                is_whole && reading.is_read(guild) && !confirming.awaits_any(guild, role)
+            },
             holders: &|guild, role| people.holders(guild, role),
             policy: people.default_policy(),
             now: machine_time(),

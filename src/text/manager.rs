@@ -246,6 +246,7 @@ pub(crate) fn synced(synced: SyncOutcome) -> String {
         grants,
         revokes,
         held_back,
+        unconfirmed,
         at_tip,
     } = synced;
     if members == 0 {
@@ -253,7 +254,10 @@ pub(crate) fn synced(synced: SyncOutcome) -> String {
     }
     let checked = count(members, "member", "members");
     let mut lines = vec![match (grants, revokes) {
-        (0, 0) => format!("Checked {checked}: every role is up to date."),
+        (0, 0) if held_back == 0 && unconfirmed == 0 && at_tip => {
+            format!("Checked {checked}: every role is up to date.")
+        }
+        (0, 0) => format!("Checked {checked}: there is nothing to change now."),
         _ => format!(
             "Checked {checked}: adding {}, removing {}.",
             count(grants, "role", "roles"),
@@ -265,6 +269,12 @@ pub(crate) fn synced(synced: SyncOutcome) -> String {
             "{} stopped: too many of a role's holders at once, without an event on the chain for each. `/amser check` says \
              of which role; `/amser approve` lets them through.",
             count(held_back, "removal is", "removals are")
+        ));
+    }
+    if unconfirmed > 0 {
+        lines.push(format!(
+            "{} until a node says whether access is really over: none could so far.",
+            count(unconfirmed, "removal waits", "removals wait")
         ));
     }
     if !at_tip {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Duration, Instant};
 
 use super::collect::{SeenBlock, count_unknown};
@@ -55,6 +55,9 @@ struct Asked {
     reported: u32,
 }
 
+/// A call that ended.
+type Finished = (Asked, Result<Read, RpcError>);
+
 /// Reads `from..=to`.
 pub struct RangeReader {
     node: Arc<Node>,
@@ -71,7 +74,7 @@ pub struct RangeReader {
     again: BTreeMap<u64, u64>,
     /// Ranges that wait for an earlier one.
     ready: BTreeMap<u64, Read>,
-    running: JoinSet<(Asked, Result<Read, RpcError>)>,
+    running: JoinSet<Finished>,
     in_flight: usize,
     /// Since when rate limits have been waited out without an answer in between.
     limited_since: Option<Instant>,
@@ -125,32 +128,46 @@ impl RangeReader {
             if self.due > self.to {
                 return None;
             }
+            // Before anything is handed out: while the caller is busy with it, the next calls are under way.
+            while let Some(finished) = self.running.try_join_next() {
+                if let Err(error) = self.take(finished) {
+                    return Some(Err(error));
+                }
+            }
+            self.launch();
             if let Some(read) = self.ready.remove(&self.due) {
                 return Some(Ok(self.hand_out(read)));
             }
-            self.launch();
             let paused = self.paused_until;
-            let finished = tokio::select! {
-                Some(finished) = self.running.join_next() => finished,
+            tokio::select! {
+                Some(finished) = self.running.join_next() => {
+                    if let Err(error) = self.take(finished) {
+                        return Some(Err(error));
+                    }
+                }
                 () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {
                     self.paused_until = None;
                     self.burst_since = Instant::now();
-                    continue;
                 }
-            };
-            let (asked, result) = match finished {
-                Ok(finished) => finished,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_) => continue,
-                },
-            };
-            if let Err(error) = self.settle(asked, result)
-                && asked.reported == self.reported
-            {
-                self.reported += 1;
-                return Some(Err(error));
             }
+        }
+    }
+
+    /// Takes a finished call in. An error is for the caller.
+    fn take(&mut self, finished: Result<Finished, JoinError>) -> Result<(), RpcError> {
+        let (asked, result) = match finished {
+            Ok(finished) => finished,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return Ok(()),
+            },
+        };
+        match self.settle(asked, result) {
+            Err(error) if asked.reported == self.reported => {
+                self.reported += 1;
+                Err(error)
+            }
+            _ => Ok(()),
         }
     }
 

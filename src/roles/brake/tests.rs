@@ -30,6 +30,14 @@ fn expired() -> Cause {
     }
 }
 
+fn expired_revoke(user: u64) -> RoleChange {
+    revoke(ROLE, user, expired())
+}
+
+fn unlinked(user: u64) -> RoleChange {
+    revoke(ROLE, user, Cause::Unlinked)
+}
+
 /// A role that so many hold, and the brake.
 struct Scene {
     brake: Brake,
@@ -54,6 +62,17 @@ impl Scene {
         self.look(&wanted, &wanted, false)
     }
 
+    /// A brake of a new process, which knows from the store what was made and approved.
+    fn restart(
+        &mut self,
+        made: impl IntoIterator<Item = RoleChange>,
+        approvals: impl IntoIterator<Item = Approval>,
+    ) {
+        let made = made.into_iter().map(|change| (Timestamp(START), change));
+        self.brake = Brake::default();
+        self.brake.count(made, approvals);
+    }
+
     /// A pass over everyone.
     fn remove_of_all(&mut self, wanted: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let wanted: Vec<_> = wanted.into_iter().collect();
@@ -74,7 +93,7 @@ impl Scene {
         let holders = self.holders;
         let pass = Pass {
             is_looked_at: &|_, user| whole || looked_at.contains(&user.0),
-            is_whole: &|_| whole,
+            is_whole: &|_, _| whole,
             holders: &|_, _| holders,
             policy: &self.policy,
             now: Timestamp(self.now.get()),
@@ -212,16 +231,26 @@ fn a_stopped_role_is_stopped_after_a_restart_too() {
 fn what_was_removed_before_a_restart_counts() {
     let mut scene = Scene::new(25);
     assert_eq!(scene.remove(1..=4).len(), 4);
-    scene.brake = Brake::default();
-    for user in 1..=4 {
-        scene
-            .brake
-            .count(&revoke(ROLE, user, expired()), Timestamp(START));
-        scene
-            .brake
-            .count(&revoke(ROLE, 10 + user, Cause::Unlinked), Timestamp(START));
-    }
+    scene.restart((1..=4).map(expired_revoke).chain([unlinked(11)]), []);
     assert_eq!(scene.remove([5]), NOBODY);
+}
+
+#[test]
+fn what_a_person_approved_before_a_restart_does_not_count() {
+    let mut scene = Scene::new(100);
+    assert_eq!(scene.remove(1..=50), NOBODY);
+    let approval = Approval {
+        at: Timestamp(START),
+        guild: GUILD,
+        role: ROLE,
+        removals: scene.brake.approve(GUILD, ROLE).len() as u64,
+    };
+    assert_eq!(scene.remove(1..=50).len(), 50);
+    scene.restart((1..=50).map(expired_revoke), [approval]);
+    assert_eq!(scene.remove(51..=55).len(), 5);
+    // Whoever comes beyond those is counted as ever.
+    scene.restart((1..=60).map(expired_revoke), [approval]);
+    assert_eq!(scene.remove([61]), NOBODY);
 }
 
 #[test]

@@ -237,15 +237,15 @@ fn what_is_missing_in_a_channel_is_named() {
 
 #[test]
 fn a_sync_counts_what_changes() {
-    let synced = |grants, revokes, held_back| {
-        super::synced(SyncOutcome {
-            members: 3,
-            grants,
-            revokes,
-            held_back,
-            at_tip: true,
-        })
+    let outcome = |grants, revokes, held_back| SyncOutcome {
+        members: 3,
+        grants,
+        revokes,
+        held_back,
+        unconfirmed: 0,
+        at_tip: true,
     };
+    let synced = |grants, revokes, held_back| super::synced(outcome(grants, revokes, held_back));
     assert_eq!(
         synced(0, 0, 0),
         "Checked 3 members: every role is up to date."
@@ -254,5 +254,11 @@ fn a_sync_counts_what_changes() {
         synced(1, 2, 0),
         "Checked 3 members: adding 1 role, removing 2 roles."
     );
-    assert!(synced(0, 0, 1).contains("1 removal is stopped"));
+    let stopped = synced(0, 0, 1);
+    assert!(stopped.contains("1 removal is stopped") && !stopped.contains("up to date"));
+    let unconfirmed = super::synced(SyncOutcome {
+        unconfirmed: 2,
+        ..outcome(0, 0, 0)
+    });
+    assert!(unconfirmed.contains("2 removals wait until") && !unconfirmed.contains("up to date"));
 }

@@ -144,6 +144,13 @@ async fn a_removal_that_a_node_could_not_confirm_is_asked_about_again_soon() {
     stage.chain.advance_to(end + 1).await.unwrap();
     story.until_said("removals wait").await;
     assert!(stage.has_role(person));
+    // A manager who has the server checked hears that it waits, rather than that all is well.
+    let owner = stage.discord.owner(stage.guild).unwrap();
+    let sync = stage
+        .discord
+        .run_command(stage.guild, owner, "amser sync", &[]);
+    let told = sync.await.unwrap().text();
+    assert!(told.contains("1 removal waits until"), "{told}");
     proxy.set(|faults| faults.broken = None);
     stage.until_role(person, false).await;
     assert_eq!(story.warnings.with("removals wait").len(), 1);
