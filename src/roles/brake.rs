@@ -14,12 +14,14 @@ pub const WINDOW: u64 = 3_600;
 type Key = (GuildId, RoleId);
 
 /// A person let the stopped removals of a role through.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Approval {
     /// When (machine clock).
     pub at: Timestamp,
-    /// Of which role.
-    pub of: (GuildId, RoleId),
+    /// The server.
+    pub guild: GuildId,
+    /// The role.
+    pub role: RoleId,
     /// How many members lost the role by it.
     pub removals: u64,
 }
@@ -80,7 +82,7 @@ impl Brake {
     ) {
         let mut approved: BTreeMap<Key, Approval> = approvals
             .into_iter()
-            .map(|approval| (approval.of, approval))
+            .map(|approval| ((approval.guild, approval.role), approval))
             .collect();
         for (at, change) in removals.into_iter().filter(|(_, one)| counts(one)) {
             let key = (change.guild, change.role);
