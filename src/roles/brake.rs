@@ -13,6 +13,19 @@ pub const WINDOW: u64 = 3_600;
 /// A role of one server.
 type Key = (GuildId, RoleId);
 
+/// A person let the stopped removals of a role through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// When (machine clock).
+    pub at: Timestamp,
+    /// The server.
+    pub guild: GuildId,
+    /// The role.
+    pub role: RoleId,
+    /// How many members lost the role by it.
+    pub removals: u64,
+}
+
 /// What was removed of each role lately, and what is stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brake {
@@ -32,19 +45,6 @@ struct Watched {
     released: BTreeSet<UserId>,
     /// How many members held the role when it was looked at last.
     holders: usize,
-}
-
-/// A person let the stopped removals of a role through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Approval {
-    /// When (machine clock).
-    pub at: Timestamp,
-    /// The server.
-    pub guild: GuildId,
-    /// The role.
-    pub role: RoleId,
-    /// How many members lose the role by it.
-    pub removals: u64,
 }
 
 /// What was planned for in one pass.

@@ -7,9 +7,8 @@ use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
 use crate::domain::{
-    Act, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
+    Act, ActEntry, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
 };
-use crate::store::Store;
 
 impl Roles {
     /// Lets the brake know what was stopped and let through before the start.
@@ -23,7 +22,8 @@ impl Roles {
             store.for_each_applied(|applied| {
                 removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
             })?;
-            let approvals = approvals(&store, oldest)?;
+            let acts = store.acts_since(oldest)?;
+            let approvals = acts.into_iter().filter_map(approval_of);
             let mut brake = Brake::holding(store.stopped()?);
             brake.count(removals, approvals);
             Ok(brake)
@@ -94,24 +94,17 @@ impl Roles {
     }
 }
 
-/// What was let through since then, oldest first.
-fn approvals(store: &Store, oldest: Timestamp) -> anyhow::Result<Vec<Approval>> {
-    let mut approvals = Vec::new();
-    for guild in store.servers_with_acts()? {
-        let acts = store.acts(guild, usize::MAX)?;
-        let recent = acts.into_iter().take_while(|entry| entry.at >= oldest);
-        approvals.extend(recent.filter_map(|entry| match entry.act {
-            Act::Approved { role, removals } => Some(Approval {
-                at: entry.at,
-                guild,
-                role,
-                removals,
-            }),
-            _ => None,
-        }));
-    }
-    approvals.reverse();
-    Ok(approvals)
+/// The act as an approval, if it is one.
+fn approval_of(entry: ActEntry) -> Option<Approval> {
+    let Act::Approved { role, removals } = entry.act else {
+        return None;
+    };
+    Some(Approval {
+        at: entry.at,
+        guild: entry.guild,
+        role,
+        removals,
+    })
 }
 
 /// What Discord is still to do to a role, if anything.

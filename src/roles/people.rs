@@ -11,6 +11,7 @@ mod grants;
 mod holdings;
 mod rules;
 mod seat;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 

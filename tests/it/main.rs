@@ -26,5 +26,6 @@ mod modules;
 mod other_nodes;
 mod promise;
 mod reorg;
+mod rights;
 mod support;
 mod verify;
