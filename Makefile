@@ -7,8 +7,9 @@ CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 OTHER_NODES = hardhat2 hardhat3 ganache
 FIREFOX_NAMES = firefox-esr firefox
 
-# A subscriber's life on this machine; Ctrl-C stops all of it.
+# A member's and a merchant's life on this machine; Ctrl-C stops all of it.
 sandbox: anvil/node_modules/.stamp
+	@echo "The first build takes 15 to 30 minutes on two cores; after that the sandbox starts at once."
 	cargo build
 	cargo run --quiet -- sandbox
 
@@ -36,7 +37,7 @@ check:
 	cargo clippy --all-targets -- -D warnings
 
 # One table of measurements, each beside its bound or its floor. AMSER_ROLES_BENCH_LARGE=1 measures a store of ten million
-# events instead of one; BENCH names row groups: backfill limits year blooms many join large latency pass links.
+# events instead of one, and reading 2,500 servers at Discord's limits (ten minutes); BENCH names row groups: backfill limits year blooms many join large latency pass links.
 bench: anvil/node_modules/.stamp
 	cargo bench --bench bench -- $(BENCH)
 
