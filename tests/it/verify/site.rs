@@ -1,18 +1,16 @@
 //! The pages on a port of this machine, with a local Discord, a clock that tests set, and a small world of
 //! subscriptions in place of the roles' loop.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
-    Link, MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
-    SignatureVerdict, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, Link,
+    MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -29,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::visitor::Browser;
+use super::world::{Standings, World};
 use crate::support::merchants::without_chain;
 
 /// Where the clock starts.
@@ -72,21 +71,6 @@ impl Default for Setup {
             https: false,
         }
     }
-}
-
-/// Who pays and what Discord shows, in place of the roles' loop.
-#[derive(Default)]
-pub(crate) struct World {
-    /// Wallets with an active subscription.
-    pub(crate) paid: Mutex<BTreeSet<Wallet>>,
-    /// Whether Discord has been slow to show the role so far.
-    pub(crate) slow: AtomicBool,
-    /// Whether the server's members were not read yet.
-    pub(crate) unread: AtomicBool,
-    /// Whether the member holds a role of a gate in another server as well.
-    pub(crate) elsewhere: AtomicBool,
-    /// Why the role cannot come; it is not held then.
-    pub(crate) trouble: Mutex<Option<String>>,
 }
 
 /// The running pages.
@@ -296,82 +280,6 @@ pub(crate) async fn verdict(
         CheckError::CannotRun { .. } => SignatureVerdict::CannotCheck,
         CheckError::Lags | CheckError::Node(_) => SignatureVerdict::Unavailable,
     })
-}
-
-struct Standings {
-    store: Store,
-    world: Arc<World>,
-    guild: GuildId,
-    role: RoleId,
-    module: ModuleAddress,
-}
-
-impl Standings {
-    async fn answer(self, mut questions: mpsc::Receiver<Question>) {
-        while let Some(question) = questions.recv().await {
-            let Question::Standing { user, answer } = question else {
-                continue;
-            };
-            let wallets = self.store.wallets_of(user).unwrap();
-            let paid = self.world.paid.lock().unwrap().clone();
-            let entitled = wallets.iter().any(|wallet| paid.contains(wallet));
-            let role = RoleStanding {
-                role: self.role,
-                name: "Subscriber".to_owned(),
-                held: entitled
-                    && !self.world.slow.swap(false, Ordering::Relaxed)
-                    && self.trouble().is_none(),
-            };
-            let standing = MemberStanding {
-                user,
-                wallets,
-                now: Timestamp(START),
-                gates: match self.world.unread.load(Ordering::Relaxed) {
-                    true => Vec::new(),
-                    false => self.gates(entitled, role),
-                },
-            };
-            // Whoever asked may have given up.
-            let _ = answer.send(standing);
-        }
-    }
-
-    fn gates(&self, entitled: bool, role: RoleStanding) -> Vec<GateStanding> {
-        let here = self.gate(entitled, role);
-        let patron = RoleStanding {
-            role: RoleId(9),
-            name: "Patron".to_owned(),
-            held: true,
-        };
-        let elsewhere = GateStanding {
-            gate: GateId(2),
-            guild: GuildId(2),
-            roles: vec![patron],
-            ..here.clone()
-        };
-        let also = self.world.elsewhere.load(Ordering::Relaxed);
-        [here]
-            .into_iter()
-            .chain(also.then_some(elsewhere))
-            .collect()
-    }
-
-    fn gate(&self, entitled: bool, role: RoleStanding) -> GateStanding {
-        GateStanding {
-            gate: GateId(1),
-            guild: self.guild,
-            module: self.module,
-            plans: vec![PlanId::from(PLAN)],
-            entitled,
-            roles: vec![role],
-            subscriptions: Vec::new(),
-            trouble: self.trouble(),
-        }
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.world.trouble.lock().unwrap().clone()
-    }
 }
 
 impl Running {
