@@ -1,6 +1,7 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 pub mod once;
+mod pages;
 mod reload;
 
 use std::collections::BTreeSet;
@@ -24,8 +25,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::web::control::ControlSocket;
-use crate::{chain, commands, discord, roles, wallet, web};
+use crate::{chain, commands, discord, roles, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -115,6 +115,42 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    start(config, secrets, store, listener, stop)
+        .await?
+        .until_stopped()
+        .await
+}
+
+/// The running service.
+pub struct Started {
+    /// What merchants and managers may do.
+    pub merchants: Merchants,
+    parts: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: CancellationToken,
+    parts_stop: CancellationToken,
+}
+
+impl Started {
+    /// Waits for the stop, or for the first part that ends, and then for the others.
+    ///
+    /// # Errors
+    /// When a part ended before the stop.
+    pub async fn until_stopped(self) -> anyhow::Result<()> {
+        supervise(self.parts, &self.stop, &self.parts_stop).await
+    }
+}
+
+/// Starts the service on an open store and a bound listener.
+///
+/// # Errors
+/// When a part cannot be set up; one sentence that says what to do.
+pub async fn start(
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<Started> {
     let token = discord_token(&secrets)?;
     // The parts stop with their own token, so that an early end can be told from a wanted one.
     let parts_stop = stop.child_token();
@@ -189,7 +225,7 @@ pub async fn serve(
         inputs,
         parts_stop.clone(),
     );
-    let control = control(&config, questions_sender.clone(), parts_stop.clone());
+    let control = pages::control(&config, questions_sender.clone(), parts_stop.clone());
     let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(
@@ -202,23 +238,22 @@ pub async fn serve(
     let metrics = metrics();
     let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let state = web::WebState {
-        settings: web_settings(&config, &secrets)?,
+        settings: pages::web_settings(&config, &secrets)?,
         cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
         store,
         chain,
         discord: discord_status,
         counts,
-        pending: pending_of(&discord),
+        pending: pages::pending_of(&discord),
         questions: questions_sender,
-        wallets: signature_check(&config, chain_followed),
-        profiles: profiles_of(&discord),
-        redeem: redeem_code(&config, &secrets, &discord),
-        merchants,
+        wallets: pages::signature_check(&config, chain_followed),
+        profiles: pages::profiles_of(&discord),
+        redeem: pages::redeem_code(&config, &secrets, &discord),
+        merchants: merchants.clone(),
         metrics,
         clock: web::machine_clock(),
-        stop: parts_stop.clone(),
     };
-    let monitoring = monitoring(&config, state.clone(), parts_stop.clone()).await?;
+    let monitoring = pages::monitoring(&config, state.clone(), parts_stop.clone()).await?;
     let serving = web::serve(
         listener,
         web::router(state)?,
@@ -267,7 +302,12 @@ pub async fn serve(
         registering.await;
         ("the slash commands", Ok(()))
     });
-    supervise(parts, &stop, &parts_stop).await
+    Ok(Started {
+        merchants,
+        parts,
+        stop,
+        parts_stop,
+    })
 }
 
 fn command_services(
@@ -302,139 +342,6 @@ fn discord_settings(config: &Config) -> discord::Settings {
         api_url: config.discord.api_url.clone(),
         members_intent: config.discord.members_intent,
     }
-}
-
-fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result<web::WebSettings> {
-    let web = &config.web;
-    let sign_in = if web.signs_in {
-        anyhow::ensure!(
-            secrets.discord_client_secret.is_some(),
-            "no client secret: set AMSER_ROLES_DISCORD_CLIENT_SECRET (developer portal, OAuth2) so that members prove who they are, or set web.sign_in = \"none\" to do without"
-        );
-        web::SignIn::Discord {
-            client_id: config.discord.application_id.to_string(),
-            api_url: config.discord.api_url.clone(),
-        }
-    } else {
-        tracing::warn!(
-            "web.sign_in = \"none\": NOBODY PROVES WHO THEY ARE. Whoever has a member's link can link a wallet in that member's name, and nobody can use the dashboard"
-        );
-        web::SignIn::None
-    };
-    Ok(web::WebSettings {
-        public_url: web.public_url.clone(),
-        links_per_member: web.links_per_member,
-        rate_limit_per_minute: web.rate_limit_per_minute,
-        proxies: web.proxies,
-        trusted_proxies: web.trusted_proxies.clone(),
-        monitor_token: secrets.monitor_token.clone(),
-        monitors_apart: web.monitor_listen.is_some(),
-        chain_id: config.chain.chain_id,
-        checkout_url: config.amser.checkout_url.clone(),
-        sign_in,
-        wallet_connect: web.wallet_connect.clone(),
-        contact: web.contact.clone(),
-        privacy_url: web.privacy_url.clone(),
-    })
-}
-
-/// Answers `plan` of another process. A socket that cannot be made costs that alone.
-fn control(
-    config: &Config,
-    questions: mpsc::Sender<Question>,
-    stop: CancellationToken,
-) -> impl Future<Output = anyhow::Result<()>> + use<> {
-    let socket = ControlSocket::bind(&control_path(&config.store_path));
-    async move {
-        match socket {
-            Ok(socket) => socket.serve(questions, stop).await,
-            Err(error) => {
-                let error = format!("{error:#}");
-                tracing::warn!(error, "`plan` cannot ask this service");
-                stop.cancelled().await;
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Serves what monitors ask on a listener of its own, where there is one.
-async fn monitoring(
-    config: &Config,
-    state: web::WebState,
-    stop: CancellationToken,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
-    let served = match config.web.monitor_listen {
-        None => None,
-        Some(address) => {
-            let listener = TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address} (web.monitor_listen)"))?;
-            Some((listener, web::monitor_router(state)?))
-        }
-    };
-    Ok(async move {
-        match served {
-            Some((listener, routes)) => web::serve(listener, routes, Vec::new(), stop)
-                .await
-                .context("the listener for monitors failed"),
-            None => {
-                stop.cancelled().await;
-                Ok(())
-            }
-        }
-    })
-}
-
-fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> {
-    let discord = discord.clone();
-    Arc::new(move || discord.pending() as u64)
-}
-
-fn signature_check(config: &Config, status: watch::Receiver<ChainStatus>) -> web::SignatureCheck {
-    let signatures = wallet::Signatures::new(&config.chain, status, wallet::Timing::default());
-    Arc::new(move |wallet, message, signature| {
-        let signatures = signatures.clone();
-        Box::pin(async move { signatures.check(wallet, &message, &signature).await })
-    })
-}
-
-fn profiles_of(discord: &discord::Discord) -> web::Profiles {
-    let discord = discord.clone();
-    Arc::new(move |guild, user| {
-        let discord = discord.clone();
-        Box::pin(async move {
-            let seen = discord.member_profile(guild, user).await;
-            let seen = seen.map_err(|failure| match failure.reason() {
-                Some(discord::Reason::Member) => web::NoProfile::MemberLeft,
-                Some(discord::Reason::Guild) => web::NoProfile::BotAbsent,
-                _ => web::NoProfile::Unavailable(failure.into()),
-            })?;
-            Ok(web::Profile {
-                server_name: seen.server_name,
-                server_icon: seen.server_icon,
-                member_name: seen.member_name,
-                username: seen.username,
-                avatar: seen.avatar,
-            })
-        })
-    })
-}
-
-fn redeem_code(config: &Config, secrets: &Secrets, discord: &discord::Discord) -> web::RedeemCode {
-    let secret = secrets.discord_client_secret.clone();
-    let application = secret.map(|secret| discord::OauthApplication {
-        id: config.discord.application_id,
-        secret,
-    });
-    let discord = discord.clone();
-    Arc::new(move |code| {
-        let (discord, application) = (discord.clone(), application.clone());
-        Box::pin(async move {
-            let application = application.context("there is no client secret")?;
-            discord.redeem(&application, &code).await
-        })
-    })
 }
 
 /// The process's metrics. Where several services share a process (tests), the first one's are counted.

@@ -10,6 +10,7 @@ mod error;
 mod handover;
 mod health;
 mod layers;
+mod limit;
 mod link;
 mod oauth;
 mod params;
@@ -40,7 +41,6 @@ use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
@@ -154,8 +154,6 @@ pub struct WebState {
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
     pub clock: Clock,
-    /// Ends streams of events, which would hold up a stop.
-    pub stop: CancellationToken,
 }
 
 /// The state with what only the pages know.
@@ -198,7 +196,7 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
     let guarded = |routes: Router<Arc<Site>>| {
         routes
             .layer(from_fn_with_state(Arc::clone(&site), same_origin::require))
-            .layer(from_fn_with_state(Arc::clone(&site), layers::limit))
+            .layer(from_fn_with_state(Arc::clone(&site), limit::limit))
     };
     let limited = Router::new()
         .merge(verify::router())

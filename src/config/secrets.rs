@@ -2,7 +2,7 @@
 
 use std::fs::{OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rand::RngCore as _;
@@ -65,20 +65,37 @@ impl Secrets {
 
 /// The key in the file, which is made when it is not there.
 fn kept_key(path: &Path) -> std::io::Result<SecretString> {
+    match std::fs::metadata(path) {
+        Ok(file) => {
+            if file.permissions().mode() & 0o077 != 0 {
+                let name = path.display();
+                tracing::warn!("{name} can be read by other users; run chmod 600 {name}");
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => make_key(path)?,
+        Err(error) => return Err(error),
+    }
+    read_to_string(path).map(SecretString::from)
+}
+
+/// Makes a key, which appears as a whole or not at all: a crash in between must not leave half of one.
+fn make_key(path: &Path) -> std::io::Result<()> {
+    let mut key = [0; 64];
+    rand::rng().fill_bytes(&mut key);
+    let beside = path.with_extension(format!("cookie-key-{:016x}", rand::rng().next_u64()));
     let mut options = OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut key = [0; 64];
-            rand::rng().fill_bytes(&mut key);
-            let text = hex::encode(key);
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            Ok(text.into())
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            read_to_string(path).map(SecretString::from)
-        }
-        Err(error) => Err(error),
+    options.write(true).create_new(true).mode(0o600);
+    let made = options.open(&beside).and_then(|mut file| {
+        file.write_all(hex::encode(key).as_bytes())?;
+        file.sync_all()?;
+        std::fs::hard_link(&beside, path)
+    });
+    // Of no more use; what stays behind is no key.
+    let _left_behind = std::fs::remove_file(&beside);
+    match made {
+        // Another process was first; its key is the one.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 
@@ -107,4 +124,25 @@ fn set(variable: &str) -> Result<Option<String>, ConfigError> {
     value
         .map(Some)
         .map_err(|_| ConfigError(format!("{variable}: is not UTF-8")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_key_is_made_once_and_appears_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store.redb");
+        let key = || Secrets::default().cookie_key(&store).unwrap();
+        assert_eq!(key(), key());
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        let file = folder.path().join("store.cookie-key");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(&file, "").unwrap();
+        let damaged = Secrets::default().cookie_key(&store).unwrap_err();
+        assert!(damaged.to_string().contains("128 hexadecimal"), "{damaged}");
+    }
 }

@@ -71,6 +71,33 @@ fn mistakes_name_the_line_and_the_key() {
         ),
         ("behind_proxy = false", "proxy_hops = 2", "web.proxy_hops"),
         (
+            "public_url = \"http://127.0.0.1:8787\"",
+            "public_url = \"http://roles.example\"",
+            "web.public_url",
+        ),
+        (
+            "api_url = \"https://discord.com\"",
+            "api_url = \"http://discord.com\"",
+            "discord.api_url",
+        ),
+        (
+            "api_url = \"https://api.amser.io\"",
+            "api_url = \"http://api.amser.io\"",
+            "amser.api_url",
+        ),
+        (
+            "links_per_member = 5",
+            "trusted_proxies = [\"10.0.0.0/8\", \"nginx\"]",
+            "web.trusted_proxies",
+        ),
+        ("links_per_member = 5", "sign_in = \"name\"", "web.sign_in"),
+        ("links_per_member = 5", "contact = \" \"", "web.contact"),
+        (
+            "links_per_member = 5",
+            "privacy_url = \"javascript:alert(1)\"",
+            "web.privacy_url",
+        ),
+        (
             "links_per_member = 5",
             "walletconnect_project_id = \"<script>\"",
             "web.walletconnect_project_id",
@@ -102,6 +129,35 @@ fn one_proxy_is_in_front_unless_more_are_named() {
     assert_eq!(proxies("behind_proxy = false"), 0);
     assert_eq!(proxies("behind_proxy = true"), 1);
     assert_eq!(proxies("behind_proxy = true\nproxy_hops = 3"), 3);
+}
+
+#[test]
+fn what_the_web_part_believes_by_default_is_this_machine() {
+    let web = parse(GOOD).unwrap().web;
+    let ranges = |web: &super::Web| {
+        web.trusted_proxies
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(&web), ["127.0.0.0/8", "::1/128"]);
+    assert!(web.signs_in && web.monitor_listen.is_none() && web.contact.is_none());
+    let set = [
+        ("AMSER_ROLES__WEB__TRUSTED_PROXIES", "10.0.0.0/8, fd00::1"),
+        ("AMSER_ROLES__WEB__SIGN_IN", "none"),
+        ("AMSER_ROLES__WEB__MONITOR_LISTEN", "127.0.0.1:9090"),
+        ("AMSER_ROLES__WEB__CONTACT", "help@club.example"),
+        (
+            "AMSER_ROLES__WEB__PRIVACY_URL",
+            "https://club.example/privacy",
+        ),
+        ("AMSER_ROLES__WEB__PUBLIC_URL", "http://[::1]:8787"),
+        ("AMSER_ROLES__DISCORD__API_URL", "http://localhost:1"),
+    ];
+    let set = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let web = Config::parse(GOOD, "config.toml", set).unwrap().web;
+    assert_eq!(ranges(&web), ["10.0.0.0/8", "fd00::1/128"]);
+    assert!(!web.signs_in && web.monitor_listen.is_some());
 }
 
 #[test]

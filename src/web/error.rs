@@ -145,7 +145,7 @@ impl WebError {
             Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; sign in to try again.".to_owned(),
             Self::SignInStale => "This sign-in began in another browser, such as the one inside the Discord app, or too long ago; sign in here to continue in this browser.".to_owned(),
             Self::SignInFailed => "Discord did not confirm the sign-in; try again in a moment.".to_owned(),
-            Self::NoSignIn => "This service runs without a sign-in, so servers cannot be connected here; ask its operator to set it up (web.sign_in).".to_owned(),
+            Self::NoSignIn => "This service runs without a sign-in, so it has no dashboard and connects no servers; ask its operator to set one up (web.sign_in).".to_owned(),
             Self::ConnectDeclined => "You did not add the bot, so no server was connected; choose a server to try again.".to_owned(),
             Self::NoServerChosen => "Discord did not say which server you chose, so none was connected; choose it again.".to_owned(),
             Self::NeedsManageServer => "You need the permission \"Manage Server\" in the server that you chose; ask its owner for it, or choose another server.".to_owned(),

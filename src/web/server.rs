@@ -47,8 +47,8 @@ pub async fn serve(
         .layer(from_fn(move |request: Request, next: Next| {
             let stopped = stopped.clone();
             async move {
-                let request = request.map(|sent| body::within(sent, BODY));
-                body::until_stop(next.run(request).await, stopped)
+                let answer = next.run(body::within(request, BODY)).await;
+                body::until_stop(answer, stopped)
             }
         }))
         .into_make_service_with_connect_info::<SocketAddr>();

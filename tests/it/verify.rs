@@ -8,6 +8,7 @@ mod crowd;
 mod failover;
 mod forgetting;
 mod health;
+mod limits;
 mod link_table;
 mod links;
 mod messages;

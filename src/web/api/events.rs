@@ -52,7 +52,6 @@ async fn events(
     parts: Parts,
 ) -> Response {
     let now = Instant::now();
-    let stop = site.state.stop.clone();
     let stream = Stream {
         guild: manager.guild,
         parts,
@@ -67,7 +66,6 @@ async fn events(
         let event = stream.next().await?;
         Some((Ok::<_, Infallible>(event), stream))
     });
-    let events = futures_util::StreamExt::take_until(events, stop.cancelled_owned());
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let unbuffered = (
         HeaderName::from_static("x-accel-buffering"),

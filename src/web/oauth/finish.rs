@@ -168,15 +168,11 @@ async fn connect(
 ) -> Result<Response, WebError> {
     let guild = invited_to.ok_or(WebError::NoServerChosen)?;
     let merchants = &site.state.merchants;
-    if let Err(refusal) = merchants.manager(guild, user).await {
-        return Err(why_not_connected(site, refusal, guild, user).await);
-    }
     let was_connected = merchants.is_connected(guild).await;
     let was_connected = was_connected.map_err(not_connected)?;
-    merchants
-        .connect(guild, user)
-        .await
-        .map_err(not_connected)?;
+    if let Err(refusal) = merchants.connect(guild, user).await {
+        return Err(why_not_connected(site, refusal, guild, user).await);
+    }
     let notice = if was_connected {
         "?notice=already_connected"
     } else {

@@ -1,30 +1,43 @@
 //! Bodies that end: a request's within its time, an event stream at the stop.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// A request's body, which fails when it is not complete after this time.
-pub(super) fn within(body: Body, time: Duration) -> Body {
-    if body.is_end_stream() {
-        return body;
-    }
-    Body::new(Bounded {
-        body,
-        deadline: Box::pin(sleep(time)),
+use super::connections::Place;
+
+/// A request whose body fails when it is not complete after this time. Its connection counts as waiting until then.
+pub(super) fn within(request: Request, time: Duration) -> Request {
+    let place = request.extensions().get::<Arc<Place>>().cloned();
+    request.map(|body| {
+        if body.is_end_stream() {
+            if let Some(place) = place {
+                place.has_request();
+            }
+            return body;
+        }
+        Body::new(Bounded {
+            body,
+            deadline: Box::pin(sleep(time)),
+            place,
+        })
     })
 }
 
 struct Bounded {
     body: Body,
     deadline: Pin<Box<Sleep>>,
+    /// Until the body is complete.
+    place: Option<Arc<Place>>,
 }
 
 impl HttpBody for Bounded {
@@ -39,7 +52,12 @@ impl HttpBody for Bounded {
             let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
             return Poll::Ready(Some(Err(axum::Error::new(late))));
         }
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let is_complete = matches!(frame, Poll::Ready(None)) || self.body.is_end_stream();
+        if is_complete && let Some(place) = self.place.take() {
+            place.has_request();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::http::Request;
 use axum_server::accept::Accept;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -26,7 +27,7 @@ const MOST: usize = 512;
 /// Connections at once of one address.
 const MOST_OF_ADDRESS: usize = 32;
 /// How long a client may leave an answer unread.
-const WRITE: Duration = Duration::from_secs(30);
+const WRITE: Duration = Duration::from_secs(20);
 
 /// The open connections; clones share them.
 #[derive(Clone)]
@@ -46,7 +47,7 @@ struct Table {
 struct Open {
     /// `None` for a reverse proxy.
     address: Option<IpAddr>,
-    /// Since when it waits for a request; `None` while one is being answered.
+    /// Since when it waits for a request, body included; `None` while one is being answered.
     waiting_since: Option<Instant>,
     close: CancellationToken,
 }
@@ -129,10 +130,17 @@ impl<S> Accept<TcpStream, S> for Connections {
     }
 }
 
-/// A connection's place in the table; given back when the last part of the connection goes.
-struct Place {
+/// A connection's place in the table; given back when the last part of the connection goes. Each request carries it.
+pub(super) struct Place {
     id: u64,
     connections: Connections,
+}
+
+impl Place {
+    /// A request is there as a whole: from now on the client waits for us, not we for the client.
+    pub(super) fn has_request(&self) {
+        self.connections.set_waiting_since(self.id, None);
+    }
 }
 
 impl Drop for Place {
@@ -141,16 +149,16 @@ impl Drop for Place {
     }
 }
 
-/// Notes whether a request is being answered.
+/// Gives each request its connection's place, and notes when it is answered.
 #[derive(Clone)]
 pub(super) struct Answering<S> {
     service: S,
     place: Arc<Place>,
 }
 
-impl<S, R> Service<R> for Answering<S>
+impl<S, B> Service<Request<B>> for Answering<S>
 where
-    S: Service<R>,
+    S: Service<Request<B>>,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
@@ -161,9 +169,9 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: R) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let place = Arc::clone(&self.place);
-        place.connections.set_waiting_since(place.id, None);
+        request.extensions_mut().insert(Arc::clone(&place));
         let answering = self.service.call(request);
         Box::pin(async move {
             let answer = answering.await;

@@ -53,6 +53,26 @@ async fn without_a_token_it_says_where_to_put_it() {
 }
 
 #[tokio::test]
+async fn without_a_client_secret_it_starts_only_where_that_is_wanted() {
+    let (installation, _scene, _discord) = installation().await;
+    let mut without = installation.command("run");
+    without.env_remove("AMSER_ROLES_DISCORD_CLIENT_SECRET");
+    let refused = crate::support::installation::end(&mut without).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.errors.contains("AMSER_ROLES_DISCORD_CLIENT_SECRET"));
+    assert!(refused.errors.contains("web.sign_in"));
+    let text = std::fs::read_to_string(installation.config_path()).unwrap();
+    installation.configure(&text.replace("[web]\n", "[web]\nsign_in = \"none\"\n"));
+    let mut service = installation.start();
+    wait("it is warned of", || {
+        log(&installation.log_path()).contains("NOBODY PROVES WHO THEY ARE")
+    })
+    .await;
+    signal(&service, "TERM").await;
+    assert!(service.wait().await.unwrap().success());
+}
+
+#[tokio::test]
 async fn a_role_that_is_not_there_is_said_once_in_the_log() {
     let (installation, scene, discord) = installation().await;
     let (guild, _) = new_guild(&discord, "Elsewhere", &[]);
@@ -71,4 +91,36 @@ async fn a_role_that_is_not_there_is_said_once_in_the_log() {
     let told = log(&installation.log_path());
     assert_eq!(told.matches(trouble).count(), 1, "{told}");
     assert!(told.contains("WARN") && told.contains("role=4"), "{told}");
+}
+
+#[tokio::test]
+async fn a_hangup_reads_gates_servers_and_policy_again_and_a_bad_file_changes_nothing() {
+    let (installation, scene, discord) = installation().await;
+    let (guild, roles) = new_guild(&discord, "Elsewhere", &["Gold"]);
+    let text = std::fs::read_to_string(installation.config_path()).unwrap();
+    let mut service = installation.start();
+    let says = |what: &'static str| {
+        let path = installation.log_path();
+        move || log(&path).contains(what)
+    };
+    wait("it is connected", says("Discord gateway")).await;
+    installation.configure(&text.replace("[policy]\n", "[policy]\npaused = \"maybe\"\n"));
+    signal(&service, "HUP").await;
+    wait("the mistake is told", says("nothing is changed")).await;
+    let told = log(&installation.log_path());
+    assert!(
+        told.contains("policy.paused") && told.contains("line"),
+        "{told}"
+    );
+    let more = gate(guild, scene.module, scene.plan, roles[0]);
+    let own = format!("[[servers]]\nguild_id = \"{guild}\"\nexpiry_leeway = 60\n");
+    installation.configure(&format!("{text}{more}{own}"));
+    signal(&service, "HUP").await;
+    wait("it is read again", says("were read again")).await;
+    signal(&service, "TERM").await;
+    assert!(service.wait().await.unwrap().success());
+    let store = Store::open(&installation.store_path()).unwrap();
+    assert_eq!(store.gates().unwrap().len(), 2);
+    let (fixed, _) = store.settings(guild).unwrap();
+    assert_eq!(fixed.expiry_leeway, Some(60));
 }

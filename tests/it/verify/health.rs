@@ -144,3 +144,34 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     let metrics = browser.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("route=\"/verify/{token}\"") && !metrics.contains(&token));
 }
+
+#[tokio::test]
+async fn the_numbers_are_for_this_machine_and_for_who_has_the_token() {
+    let site = start(Setup::default()).await;
+    for path in ["/api/status", "/metrics"] {
+        let ask = |name: &'static str, value: &str| {
+            let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+            request.header(name, value).send()
+        };
+        assert_eq!(ask("accept", "*/*").await.unwrap().status(), 200);
+        // Through a proxy on this machine.
+        let refused = answer(ask("x-forwarded-for", "1.2.3.4").await.unwrap()).await;
+        let expected = (401, "monitor_token_required");
+        assert_eq!((refused.0, code(&refused).as_str()), expected);
+        let through_a_proxy = |token: &str| {
+            let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+            let request = request.header("x-forwarded-for", "1.2.3.4");
+            request.bearer_auth(token).send()
+        };
+        assert_eq!(through_a_proxy("guess").await.unwrap().status(), 401);
+        assert_eq!(
+            through_a_proxy("monitors' token").await.unwrap().status(),
+            200
+        );
+    }
+    for (path, status) in [("/healthz", 200), ("/readyz", 503)] {
+        let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+        let answer = request.header("x-forwarded-for", "1.2.3.4").send().await;
+        assert_eq!(answer.unwrap().status(), status, "for everyone");
+    }
+}

@@ -185,6 +185,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         wallets: checker(setup.provider),
         profiles: Arc::new(move |of, user| {
             let username = names.user_name(user);
+            let is_there = names.bot_role(of).is_some();
             let (server_icon, avatar) = setup.pictures.clone().unzip();
             let server_name = if of == guild {
                 "Café Club"
@@ -192,6 +193,9 @@ pub(crate) async fn start(setup: Setup) -> Running {
                 "Second Club"
             };
             Box::pin(async move {
+                if !is_there {
+                    return Err(web::NoProfile::BotAbsent);
+                }
                 Ok(Profile {
                     server_name: server_name.to_owned(),
                     server_icon,
@@ -207,7 +211,6 @@ pub(crate) async fn start(setup: Setup) -> Running {
             .install_recorder()
             .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle()),
         clock: clock_seen,
-        stop: stop.clone(),
     };
     let standing = Standings {
         store: setup.store.clone(),

@@ -1,12 +1,16 @@
 //! Clients that dawdle are sent away, and keep nobody from stopping.
 
+use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use amser_roles::web;
 use axum::Router;
 use axum::body::Bytes;
-use axum::routing::post;
+use axum::response::sse::{Event, Sse};
+use axum::routing::{get, post};
+use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -58,6 +62,95 @@ async fn a_request_that_never_ends_is_ended_by_the_server() {
     );
     assert!(body.starts_with("HTTP/1.1 400"), "{body}");
     assert!(whole.ends_with("whole"), "{whole}");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_thousand_slow_connections_keep_nobody_out() {
+    // The clients' ends are in this process as well.
+    rlimit::increase_nofile_limit(8_192).unwrap();
+    let stop = CancellationToken::new();
+    let (address, _) = serve(&stop).await;
+    let mut slow = Vec::new();
+    for text in [HALF_A_HEAD, HALF_A_BODY].into_iter().cycle().take(1_000) {
+        slow.push(send(address, text).await);
+        if slow.len() % 100 == 0 {
+            let honest = "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nwhole";
+            let answer = rest(send(address, honest).await).await;
+            assert!(answer.ends_with("whole"), "after {}: {answer}", slow.len());
+        }
+    }
+    // The first ones have made room, while those that came last are still waited for.
+    for client in &mut slow[..900] {
+        let mut answer = Vec::new();
+        // An end or a reset.
+        let _ = client.read_to_end(&mut answer).await;
+    }
+    let last = slow.last().unwrap().try_read(&mut [0]);
+    assert_eq!(last.unwrap_err().kind(), ErrorKind::WouldBlock);
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn an_event_stream_ends_in_order_at_the_stop() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let events = async || {
+        let first = stream::iter([Ok::<_, Infallible>(Event::default().data("snapshot"))]);
+        Sse::new(first.chain(stream::pending()))
+    };
+    let routes = Router::new().route("/events", get(events));
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(web::serve(listener, routes, Vec::new(), stop.clone()));
+    let mut client = send(address, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut seen = String::new();
+    while !seen.contains("data: snapshot") {
+        let mut chunk = [0; 512];
+        let read = client.read(&mut chunk).await.unwrap();
+        assert_ne!(read, 0, "{seen}");
+        seen.push_str(str::from_utf8(&chunk[..read]).unwrap());
+    }
+    stop.cancel();
+    let end = rest(client).await;
+    assert!(end.ends_with("0\r\n\r\n"), "it is complete: {end:?}");
+    let ended = tokio::time::timeout(Duration::from_secs(8), served).await;
+    ended.expect("it stops in time").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (gone, is_gone) = tokio::sync::oneshot::channel::<()>();
+    let gone = std::sync::Arc::new(std::sync::Mutex::new(Some(gone)));
+    let endless = async move || {
+        // Dropped with the answer.
+        let held = gone.lock().unwrap().take();
+        let chunks = stream::repeat_with(move || {
+            let _ = &held;
+            Ok::<_, Infallible>(Bytes::from_static(&[0; 65_536]))
+        });
+        axum::body::Body::from_stream(chunks)
+    };
+    let routes = Router::new().route("/endless", get(endless));
+    let stop = CancellationToken::new();
+    tokio::spawn(web::serve(listener, routes, Vec::new(), stop.clone()));
+    let _client = send(address, "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), is_gone).await;
+    assert!(ended.expect("it is given up").is_err());
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn http_2_is_not_spoken() {
+    let stop = CancellationToken::new();
+    let (address, _) = serve(&stop).await;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let answer = rest(send(address, preface).await).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+        "{answer:?}"
+    );
     stop.cancel();
 }
 
