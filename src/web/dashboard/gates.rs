@@ -90,6 +90,11 @@ async fn show(site: Arc<Site>, managing: Managing, query: Query) -> Result<Respo
         } @else {
             (wallet::panel(&owned, &here))
         }
+        p {
+            "What happens when a payment fails, or a member pauses or cancels? "
+            a href=(Tab::Settings.path(context.guild())) { "Three questions in the settings" }
+            " decide that for this server."
+        }
     };
     Ok(shell::page(&context, Tab::Gates, "Plans and roles", &inner))
 }

@@ -64,7 +64,7 @@ async fn a_merchant_maps_a_plan_by_forms_alone() {
     let home = location(&browser.get(&back).await);
     let text = page(&mut browser, &home).await;
     assert!(
-        text.contains("connect the wallet that owns your plans"),
+        text.contains("Connect the wallet that owns your plans"),
         "{text}"
     );
     // The wallet, by a signature that is pasted.
@@ -156,12 +156,12 @@ async fn a_merchant_maps_a_plan_by_forms_alone() {
 #[tokio::test]
 async fn a_role_that_carries_a_lot_is_asked_for_twice() {
     let shop = Shop::open().await;
-    let mut browser = shop.merchant().await;
     let judge = NewRole {
         permissions: Permissions::BAN_MEMBERS,
         ..NewRole::named("Judge")
     };
     let judge = shop.discord.add_role_with(shop.guild, judge).unwrap();
+    let mut browser = shop.merchant().await;
     let gates = format!("/dashboard/{}/gates", shop.guild);
     let (module, plan, role) = (
         shop.module.to_string(),
