@@ -7,7 +7,7 @@ use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
 use crate::domain::{
-    Act, ActEntry, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
+    Act, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
 };
 
 impl Roles {
@@ -22,8 +22,19 @@ impl Roles {
             store.for_each_applied(|applied| {
                 removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
             })?;
-            let acts = store.acts_since(oldest)?;
-            let approvals = acts.into_iter().filter_map(approval_of);
+            let mut approvals = Vec::new();
+            for guild in store.servers_with_acts()? {
+                let acts = store.acts(guild, usize::MAX)?.into_iter();
+                let recent = acts.take_while(|entry| entry.at >= oldest);
+                approvals.extend(recent.filter_map(|entry| match entry.act {
+                    Act::Approved { role, removals } => Some(Approval {
+                        at: entry.at,
+                        of: (guild, role),
+                        removals,
+                    }),
+                    _ => None,
+                }));
+            }
             let mut brake = Brake::holding(store.stopped()?);
             brake.count(removals, approvals);
             Ok(brake)
@@ -92,19 +103,6 @@ impl Roles {
             }
         }
     }
-}
-
-/// The act as an approval, if it is one.
-fn approval_of(entry: ActEntry) -> Option<Approval> {
-    let Act::Approved { role, removals } = entry.act else {
-        return None;
-    };
-    Some(Approval {
-        at: entry.at,
-        guild: entry.guild,
-        role,
-        removals,
-    })
 }
 
 /// What Discord is still to do to a role, if anything.
