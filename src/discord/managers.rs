@@ -17,6 +17,8 @@ use crate::domain::{GuildId, RoleId, UserId};
 
 /// How long an answer is kept: events about members come only with the privileged intent.
 const KEPT: Duration = Duration::from_secs(60);
+/// How long a name is kept, which nothing is decided by.
+const NAMES_KEPT: Duration = Duration::from_secs(86_400);
 /// Members that are remembered.
 const MOST_MEMBERS: usize = 20_000;
 /// Servers that are remembered.
@@ -38,6 +40,8 @@ pub(crate) struct Seen {
     present: Mutex<BTreeSet<GuildId>>,
     servers: Cache<GuildId, Server>,
     members: Cache<(GuildId, UserId), Held>,
+    /// What those members are called.
+    names: Cache<(GuildId, UserId), Arc<str>>,
     readings: Semaphore,
 }
 
@@ -47,6 +51,7 @@ impl Default for Seen {
             present: Mutex::default(),
             servers: Cache::new(MOST_SERVERS, |_| KEPT),
             members: Cache::new(MOST_MEMBERS, |_| KEPT),
+            names: Cache::new(MOST_MEMBERS, |_| NAMES_KEPT),
             readings: Semaphore::new(AT_ONCE),
         }
     }
@@ -142,9 +147,18 @@ impl Discord {
         let shared = &self.shared;
         let read = Box::pin(async {
             let member = in_time(&shared.seen.readings, get_one(shared, guild, user)).await?;
+            if let Some(member) = member.as_ref().filter(|member| !member.name.is_empty()) {
+                let name = member.name.as_str().into();
+                shared.seen.names.put((guild, user), name);
+            }
             Ok(member.map(|member| member.roles.into()))
         });
         shared.seen.members.get((guild, user), read).await
+    }
+
+    /// What somebody is called in a server, as it was read within the last day by [`Discord::held_by`].
+    pub fn known_name(&self, guild: GuildId, user: UserId) -> Option<Arc<str>> {
+        self.shared.seen.names.kept(&(guild, user))
     }
 }
 

@@ -121,7 +121,7 @@ async fn the_journal_says_who_did_what_and_what_came_of_it() {
     let [given, made, connected] = page.rows.try_into().unwrap();
     assert!(matches!(&given.happened, Happened::Role(entry)
         if entry.change.user == person.user && entry.change.guild == shop.guild));
-    assert!(given.name.is_some(), "by name");
+    assert!(given.name.is_some() && made.name.is_some(), "by name");
     assert!(
         matches!(&made.happened, Happened::Act(entry) if entry.by == Some(shop.owner)
         && matches!(&entry.act, Act::Gate { before: None, after: Some(after), .. } if after.id == gate))
