@@ -54,8 +54,17 @@ impl Roles {
         let at = machine_time();
         let mut entries = Vec::new();
         let mut not_there = Vec::new();
+        let mut disowned = Vec::new();
         for Report { intent, answered } in reports {
+            let is_disowned = self.is_disowned(&intent.change);
             self.note(&intent.change, &answered);
+            if is_disowned {
+                let RoleChange {
+                    guild, user, role, ..
+                } = intent.change;
+                self.people.set_applied(guild, user, role, None);
+                disowned.push((guild, user, role));
+            }
             let outcome = match answered {
                 Answered::Done => Outcome::Done,
                 Answered::Failed { code, message } => Outcome::Failed { code, message },
@@ -74,9 +83,22 @@ impl Roles {
         let store = self.store.clone();
         blocking(move || {
             store.settle(&entries)?;
-            store.settle_not_there(&not_there)
+            store.settle_not_there(&not_there)?;
+            store.forget_applied(&disowned)
         })
         .await
+    }
+
+    /// Whether this grant was on its way when its server was disconnected, and was not decided again since.
+    fn is_disowned(&mut self, change: &RoleChange) -> bool {
+        let (guild, user, role) = (change.guild, change.user, change.role);
+        let is_grant = change.action == RoleAction::Grant;
+        let seat = self
+            .people
+            .person(user)
+            .and_then(|person| person.seat(guild));
+        let is_ours = seat.is_some_and(|seat| seat.state(role).is_some());
+        is_grant && self.disowned.remove(&(guild, user, role)) && !is_ours
     }
 
     fn note(&mut self, change: &RoleChange, answered: &Answered) {

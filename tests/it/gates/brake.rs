@@ -73,9 +73,7 @@ async fn a_server_that_is_disconnected_gives_its_roles_back_or_keeps_them() {
         .unwrap();
     shop.make().await;
     shop.until_all(&people, role, true).await;
-    for person in &people {
-        shop.stage.until_journaled(*person, RoleAction::Grant).await;
-    }
+    // Some of the grants may not be acknowledged yet.
     shop.merchants.disconnect(&manager, false).await.unwrap();
     assert!(!shop.merchants.is_connected(shop.guild).await.unwrap());
     shop.stage.barrier().await;
