@@ -32,7 +32,7 @@ use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, HeldBack, ModuleAddress, Policy, Question, RoleId,
-    Timestamp,
+    Timestamp, UserId,
 };
 use crate::store::Store;
 use asking::Confirming;
@@ -100,6 +100,9 @@ struct Roles {
     brake: Brake,
     policy: watch::Receiver<Policy>,
     previews: Previews,
+    /// Grants that may have been on their way when their server was disconnected and its roles were left: they are not ours,
+    /// also where Discord acknowledges them.
+    disowned: BTreeSet<(GuildId, UserId, RoleId)>,
     /// What the brake holds, as it was shown last.
     held_back: BTreeMap<(GuildId, RoleId), HeldBack>,
     /// The servers that matter.
@@ -136,6 +139,7 @@ impl Roles {
             people: People::new(now_in_force),
             policy,
             previews: Previews::default(),
+            disowned: BTreeSet::new(),
             merchant_modules: BTreeSet::new(),
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),

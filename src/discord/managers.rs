@@ -64,9 +64,18 @@ impl Discord {
         let shared = &self.shared;
         let read = Box::pin(async {
             let member = in_time(&shared.seen.readings, get_one(shared, guild, user)).await?;
+            if let Some(member) = member.as_ref().filter(|member| !member.name.is_empty()) {
+                let name = member.name.as_str().into();
+                shared.seen.names.put((guild, user), name);
+            }
             Ok(member.map(|member| member.roles.into()))
         });
         shared.seen.members.get((guild, user), read).await
+    }
+
+    /// What somebody is called in a server, as it was read within the last day by [`Discord::held_by`].
+    pub fn known_name(&self, guild: GuildId, user: UserId) -> Option<Arc<str>> {
+        self.shared.seen.names.kept(&(guild, user))
     }
 }
 

@@ -14,12 +14,15 @@ use crate::domain::{GuildId, RoleId, UserId};
 
 /// How long an answer is kept: events about members come only with the privileged intent.
 const KEPT: Duration = Duration::from_secs(60);
+/// How long a name is kept, which nothing is decided by.
+const NAMES_KEPT: Duration = Duration::from_secs(86_400);
 /// Members that are remembered.
 const MOST_MEMBERS: usize = 20_000;
 /// Servers that are remembered.
 const MOST_SERVERS: usize = 5_000;
 /// Readings at the same time: pages must not take the requests that role changes need.
 const AT_ONCE: usize = 8;
+
 /// A server as it was read; `None`: the bot is not in it.
 pub(crate) type Server = Option<Arc<GuildRoles>>;
 /// The roles of a member, without `@everyone`; `None`: not in the server.
@@ -32,6 +35,8 @@ pub(crate) struct Seen {
     present: Mutex<BTreeSet<GuildId>>,
     pub(super) servers: Cache<GuildId, Server>,
     pub(super) members: Cache<(GuildId, UserId), Held>,
+    /// What those members are called.
+    pub(super) names: Cache<(GuildId, UserId), Arc<str>>,
     pub(super) readings: Semaphore,
 }
 
@@ -41,6 +46,7 @@ impl Default for Seen {
             present: Mutex::default(),
             servers: Cache::new(MOST_SERVERS, |_| KEPT),
             members: Cache::new(MOST_MEMBERS, |_| KEPT),
+            names: Cache::new(MOST_MEMBERS, |_| NAMES_KEPT),
             readings: Semaphore::new(AT_ONCE),
         }
     }

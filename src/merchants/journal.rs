@@ -1,10 +1,14 @@
 //! The journal of a server: role changes and the managers' own acts.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Manager, Merchants, Refusal};
-use crate::domain::{Happened, Question, Timestamp, UserId};
+use crate::domain::{GuildId, Happened, Question, Timestamp, UserId};
 
 /// Rows of a page.
 const PAGE: usize = 100;
+/// Managers whose names are read for one page.
+const MOST_MANAGERS: usize = 10;
 
 /// A page of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +55,8 @@ impl Merchants {
             users,
             answer,
         });
-        let names = names.await?;
+        let mut names = names.await?;
+        self.name_managers(guild, &happened, &mut names).await;
         let rows: Vec<_> = happened
             .into_iter()
             .map(|(sequence, happened)| JournalRow {
@@ -69,6 +74,31 @@ impl Merchants {
             next: last.filter(|_| has_more),
             rows,
         })
+    }
+
+    /// Adds what managers are called, of whom no roles of ours tell.
+    async fn name_managers(
+        &self,
+        guild: GuildId,
+        happened: &[(u64, Happened)],
+        names: &mut BTreeMap<UserId, String>,
+    ) {
+        let acts = happened.iter().filter_map(|(_, one)| match one {
+            Happened::Act(entry) => entry.by,
+            Happened::Role(_) => None,
+        });
+        // Of the user 0, who asked to be forgotten, nothing can be read.
+        let unnamed = |user: &UserId| user.0 != 0 && !names.contains_key(user);
+        let managers: BTreeSet<_> = acts.filter(unnamed).collect();
+        let discord = &self.inputs().discord;
+        for user in managers.into_iter().take(MOST_MANAGERS) {
+            if discord.known_name(guild, user).is_none() {
+                // Whoever cannot be read stays without a name.
+                let _unread = discord.held_by(guild, user).await;
+            }
+            let name = discord.known_name(guild, user);
+            names.extend(name.map(|name| (user, name.to_string())));
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
     Act, ActEntry, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question,
-    RoleChange, RoleId, ServerSettings, Timestamp, UserId,
+    RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId,
 };
 use crate::store::Store;
 
@@ -140,9 +140,11 @@ impl Roles {
             return Ok(());
         }
         let seated = self.people.seated(guild);
-        let ours =
-            seated.flat_map(|(user, seat)| seat.applied.iter().map(move |(role, _)| (user, *role)));
-        for (user, role) in ours.collect::<Vec<_>>() {
+        let ours = seated.flat_map(|(user, seat)| seat.applied.iter().map(move |one| (user, *one)));
+        for (user, (role, state)) in ours.collect::<Vec<_>>() {
+            if state.outstanding() == Some(RoleAction::Grant) {
+                self.disowned.insert((guild, user, role));
+            }
             self.people.set_applied(guild, user, role, None);
             self.discord.withdraw(guild, user, role);
         }

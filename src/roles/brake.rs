@@ -14,14 +14,12 @@ pub const WINDOW: u64 = 3_600;
 type Key = (GuildId, RoleId);
 
 /// A person let the stopped removals of a role through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Approval {
     /// When (machine clock).
     pub at: Timestamp,
-    /// The server.
-    pub guild: GuildId,
-    /// The role.
-    pub role: RoleId,
+    /// Of which role.
+    pub of: (GuildId, RoleId),
     /// How many members lost the role by it.
     pub removals: u64,
 }
@@ -82,7 +80,7 @@ impl Brake {
     ) {
         let mut approved: BTreeMap<Key, Approval> = approvals
             .into_iter()
-            .map(|approval| ((approval.guild, approval.role), approval))
+            .map(|approval| (approval.of, approval))
             .collect();
         for (at, change) in removals.into_iter().filter(|(_, one)| counts(one)) {
             let key = (change.guild, change.role);

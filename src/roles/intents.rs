@@ -7,7 +7,7 @@ use super::{MOST_AT_ONCE, Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
 use crate::domain::{
-    Act, ActEntry, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
+    Act, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
 };
 
 impl Roles {
@@ -22,8 +22,19 @@ impl Roles {
             store.for_each_applied(|applied| {
                 removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
             })?;
-            let acts = store.acts_since(oldest)?;
-            let approvals = acts.into_iter().filter_map(approval_of);
+            let mut approvals = Vec::new();
+            for guild in store.servers_with_acts()? {
+                let acts = store.acts(guild, usize::MAX)?.into_iter();
+                let recent = acts.take_while(|entry| entry.at >= oldest);
+                approvals.extend(recent.filter_map(|entry| match entry.act {
+                    Act::Approved { role, removals } => Some(Approval {
+                        at: entry.at,
+                        of: (guild, role),
+                        removals,
+                    }),
+                    _ => None,
+                }));
+            }
             let mut brake = Brake::holding(store.stopped()?);
             brake.count(removals, approvals);
             Ok(brake)
@@ -43,8 +54,17 @@ impl Roles {
         let at = machine_time();
         let mut entries = Vec::new();
         let mut not_there = Vec::new();
+        let mut disowned = Vec::new();
         for Report { intent, answered } in reports {
+            let is_disowned = self.is_disowned(&intent.change);
             self.note(&intent.change, &answered);
+            if is_disowned {
+                let RoleChange {
+                    guild, user, role, ..
+                } = intent.change;
+                self.people.set_applied(guild, user, role, None);
+                disowned.push((guild, user, role));
+            }
             let outcome = match answered {
                 Answered::Done => Outcome::Done,
                 Answered::Failed { code, message } => Outcome::Failed { code, message },
@@ -63,9 +83,22 @@ impl Roles {
         let store = self.store.clone();
         blocking(move || {
             store.settle(&entries)?;
-            store.settle_not_there(&not_there)
+            store.settle_not_there(&not_there)?;
+            store.forget_applied(&disowned)
         })
         .await
+    }
+
+    /// Whether this grant was on its way when its server was disconnected, and was not decided again since.
+    fn is_disowned(&mut self, change: &RoleChange) -> bool {
+        let (guild, user, role) = (change.guild, change.user, change.role);
+        let is_grant = change.action == RoleAction::Grant;
+        let seat = self
+            .people
+            .person(user)
+            .and_then(|person| person.seat(guild));
+        let is_ours = seat.is_some_and(|seat| seat.state(role).is_some());
+        is_grant && self.disowned.remove(&(guild, user, role)) && !is_ours
     }
 
     fn note(&mut self, change: &RoleChange, answered: &Answered) {
@@ -92,19 +125,6 @@ impl Roles {
             }
         }
     }
-}
-
-/// The act as an approval, if it is one.
-fn approval_of(entry: ActEntry) -> Option<Approval> {
-    let Act::Approved { role, removals } = entry.act else {
-        return None;
-    };
-    Some(Approval {
-        at: entry.at,
-        guild: entry.guild,
-        role,
-        removals,
-    })
 }
 
 /// What Discord is still to do to a role, if anything.

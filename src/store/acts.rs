@@ -7,7 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use super::Store;
 use super::codec::{decode, encode};
 use super::tables::{ACTS, META, META_SEQUENCE, STOPPED};
-use crate::domain::{Act, ActEntry, GuildId, Timestamp, UserId};
+use crate::domain::{Act, ActEntry, GuildId, UserId};
 
 impl Store {
     /// Notes an act in its server's journal. An approval also ends the stop of its role's removals.
@@ -28,19 +28,6 @@ impl Store {
         newest(&transaction.open_table(ACTS)?, guild)?
             .take(limit)
             .collect()
-    }
-
-    /// The acts since then (machine clock), in every server, in each oldest first. Reads all acts: for the start.
-    pub fn acts_since(&self, from: Timestamp) -> anyhow::Result<Vec<ActEntry>> {
-        let transaction = self.database.begin_read()?;
-        let mut found = Vec::new();
-        for row in transaction.open_table(ACTS)?.iter()? {
-            let entry: ActEntry = decode(row?.1.value())?;
-            if entry.at >= from {
-                found.push(entry);
-            }
-        }
-        Ok(found)
     }
 
     /// The servers in which anything was done.

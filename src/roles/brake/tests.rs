@@ -241,8 +241,7 @@ fn what_a_person_approved_before_a_restart_does_not_count() {
     assert_eq!(scene.remove(1..=50), NOBODY);
     let approval = Approval {
         at: Timestamp(START),
-        guild: GUILD,
-        role: ROLE,
+        of: (GUILD, ROLE),
         removals: scene.brake.approve(GUILD, ROLE).len() as u64,
     };
     assert_eq!(scene.remove(1..=50).len(), 50);

@@ -74,15 +74,7 @@ async fn a_server_that_is_disconnected_gives_its_roles_back_or_keeps_them() {
         .unwrap();
     shop.make().await;
     shop.until_all(&people, role, true).await;
-    // A grant that is acknowledged later than the end is ours after it, and taken back.
-    wait("the grants here are journaled", || {
-        let journal = shop.stage.store.journal(1_000).unwrap();
-        let here = journal
-            .iter()
-            .filter(|entry| entry.change.guild == shop.guild);
-        here.count() == people.len()
-    })
-    .await;
+    // Some of the grants may not be acknowledged yet.
     shop.merchants.disconnect(&manager, false).await.unwrap();
     assert!(!shop.merchants.is_connected(shop.guild).await.unwrap());
     shop.stage.barrier().await;
@@ -128,7 +120,7 @@ async fn the_journal_says_who_did_what_and_what_came_of_it() {
     let [given, made, connected] = page.rows.try_into().unwrap();
     assert!(matches!(&given.happened, Happened::Role(entry)
         if entry.change.user == person.user && entry.change.guild == shop.guild));
-    assert!(given.name.is_some(), "by name");
+    assert!(given.name.is_some() && made.name.is_some(), "by name");
     assert!(
         matches!(&made.happened, Happened::Act(entry) if entry.by == Some(shop.owner)
         && matches!(&entry.act, Act::Gate { before: None, after: Some(after), .. } if after.id == gate))
