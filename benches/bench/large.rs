@@ -24,7 +24,7 @@ use crate::process::{self, Task};
 use crate::table::Table;
 
 /// Set to anything: the real size, which takes minutes, rather than a tenth of it.
-const LARGE: &str = "AMSER_ROLES_BENCH_LARGE";
+pub(crate) const LARGE: &str = "AMSER_ROLES_BENCH_LARGE";
 const EVENTS: u64 = 10_000_000;
 const MODULES: usize = 4;
 /// Payments of each subscription.

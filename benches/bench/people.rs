@@ -1,6 +1,8 @@
 //! Real servers at Discord's own limits: half a million members of whom a few are linked, thousands of servers, and a member
 //! who pays behind a long queue.
 
+mod start;
+
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, U256};
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::large::LARGE;
 use crate::process;
 use crate::scene::{Scene, Setup};
 use crate::table::{Table, median};
@@ -52,7 +55,11 @@ pub(crate) async fn people(table: &mut Table) -> anyhow::Result<()> {
         "600 MB",
         large.megabytes <= 600.0,
     );
-    behind_a_queue(table).await
+    behind_a_queue(table).await?;
+    if std::env::var_os(LARGE).is_some() {
+        start::start(table).await?;
+    }
+    Ok(())
 }
 
 /// A start in a large server, and edits of its roles.

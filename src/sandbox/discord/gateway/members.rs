@@ -76,6 +76,9 @@ pub(crate) fn request_members(
         world.sessions.whole_lists.insert(asked.guild_id, now);
     }
     world.sessions.member_requests += 1;
+    for user in asked.named() {
+        *world.sessions.members_requested.entry(*user).or_default() += 1;
+    }
     let payloads = chunks(world, asked, nonce)?;
     if let Some(session) = world.sessions.get_mut(session_id) {
         for payload in payloads {
@@ -86,6 +89,14 @@ pub(crate) fn request_members(
 }
 
 impl RequestMembers {
+    fn named(&self) -> &[UserId] {
+        match &self.user_ids {
+            None => &[],
+            Some(OneOrMany::One(id)) => std::slice::from_ref(id),
+            Some(OneOrMany::Many(ids)) => ids,
+        }
+    }
+
     fn is_whole_list(&self) -> bool {
         let all = self.query.as_ref().is_some_and(String::is_empty) && self.limit == Some(0);
         self.user_ids.is_none() && all
@@ -103,11 +114,8 @@ fn chunks(
     let mut not_found = Vec::new();
     let found: Vec<UserId> = match (&asked.user_ids, &asked.query) {
         (Some(_), Some(_)) => return Err("named both query and user_ids".to_owned()),
-        (Some(ids), None) => {
-            let ids = match ids {
-                OneOrMany::One(id) => std::slice::from_ref(id),
-                OneOrMany::Many(ids) => ids.as_slice(),
-            };
+        (Some(_), None) => {
+            let ids = asked.named();
             if ids.len() > 100 {
                 return Err("asked for more than 100 members by id at once".to_owned());
             }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::domain::GuildId;
+use crate::domain::{GuildId, UserId};
 use serde_json::Value;
 use serenity::model::gateway::GatewayIntents;
 use tokio::sync::mpsc::UnboundedSender;
@@ -127,6 +127,8 @@ pub(crate) struct Sessions {
     pub(crate) starts: Starts,
     /// Requests for members that were answered: what tests look at.
     pub(crate) member_requests: u64,
+    /// How many of them named whom.
+    pub(crate) members_requested: BTreeMap<UserId, u64>,
     /// When a guild's whole list was last requested.
     pub(crate) whole_lists: BTreeMap<GuildId, Instant>,
     /// The next request for members is answered with RATE_LIMITED and this time.

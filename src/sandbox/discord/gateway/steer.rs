@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serenity::model::gateway::GatewayIntents;
 
+use crate::domain::UserId;
 use crate::sandbox::discord::LocalDiscord;
 use crate::sandbox::discord::gateway::Close;
 use crate::sandbox::discord::gateway::session::Order;
@@ -26,6 +27,13 @@ impl LocalDiscord {
     /// Requests for members (opcode 8) that were answered so far.
     pub fn member_requests(&self) -> u64 {
         self.shared.read(|world| world.sessions.member_requests)
+    }
+
+    /// How many of them named this user.
+    pub fn member_requests_for(&self, user: UserId) -> u64 {
+        let counted = |count: Option<&u64>| count.copied().unwrap_or(0);
+        self.shared
+            .read(|world| counted(world.sessions.members_requested.get(&user)))
     }
 
     /// Answers the next request for members with RATE_LIMITED.
