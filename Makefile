@@ -7,8 +7,9 @@ CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 OTHER_NODES = hardhat2 hardhat3 ganache
 FIREFOX_NAMES = firefox-esr firefox
 
-# A subscriber's life on this machine; Ctrl-C stops all of it.
+# A member's and a merchant's life on this machine; Ctrl-C stops all of it.
 sandbox: anvil/node_modules/.stamp
+	@echo "The first build takes 15 to 30 minutes on two cores; after that the sandbox starts at once."
 	cargo build
 	cargo run --quiet -- sandbox
 

@@ -94,13 +94,13 @@ impl AmserApi {
 
     /// What the API says of a module's plans, at most ten minutes old; `None` where it does not answer.
     pub async fn plans(&self, module: ModuleAddress) -> Option<Arc<[NamedPlan]>> {
-        let read = async {
+        let read = Box::pin(async {
             let plans = self.fetch(module).await;
             let plans = plans.inspect_err(|error| {
                 tracing::debug!(%module, error = format!("{error:#}"), "amser's API did not name the plans");
             });
             Ok::<_, std::convert::Infallible>(plans.ok().map(Arc::from))
-        };
+        });
         let Ok(plans) = self.shared.plans.get(module, read).await;
         plans
     }

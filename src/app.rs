@@ -115,6 +115,42 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    start(config, secrets, store, listener, stop)
+        .await?
+        .until_stopped()
+        .await
+}
+
+/// The running service.
+pub struct Started {
+    /// What merchants and managers may do.
+    pub merchants: Merchants,
+    parts: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: CancellationToken,
+    parts_stop: CancellationToken,
+}
+
+impl Started {
+    /// Waits for the stop, or for the first part that ends, and then for the others.
+    ///
+    /// # Errors
+    /// When a part ended before the stop.
+    pub async fn until_stopped(self) -> anyhow::Result<()> {
+        supervise(self.parts, &self.stop, &self.parts_stop).await
+    }
+}
+
+/// Starts the service on an open store and a bound listener.
+///
+/// # Errors
+/// When a part cannot be set up; one sentence that says what to do.
+pub async fn start(
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<Started> {
     let token = discord_token(&secrets)?;
     // The parts stop with their own token, so that an early end can be told from a wanted one.
     let parts_stop = stop.child_token();
@@ -213,7 +249,7 @@ pub async fn serve(
         wallets: pages::signature_check(&config, chain_followed),
         profiles: pages::profiles_of(&discord),
         redeem: pages::redeem_code(&config, &secrets, &discord),
-        merchants,
+        merchants: merchants.clone(),
         metrics,
         clock: web::machine_clock(),
     };
@@ -266,7 +302,12 @@ pub async fn serve(
         registering.await;
         ("the slash commands", Ok(()))
     });
-    supervise(parts, &stop, &parts_stop).await
+    Ok(Started {
+        merchants,
+        parts,
+        stop,
+        parts_stop,
+    })
 }
 
 fn command_services(

@@ -42,13 +42,15 @@ impl<K: Ord, V: Clone> Cache<K, V> {
     ///
     /// # Errors
     /// As `read`; a failure is not kept.
-    pub(crate) async fn get<E>(
+    pub(crate) fn get<E>(
         &self,
         key: K,
         read: impl Future<Output = Result<V, E>>,
-    ) -> Result<V, E> {
+    ) -> impl Future<Output = Result<V, E>> {
+        // On the heap: what a connection does is large, and stands deep inside what a page does.
+        let read = Box::pin(read);
         let cell = self.cell(key, Instant::now());
-        cell.get_or_try_init(|| read).await.cloned()
+        async move { cell.get_or_try_init(|| read).await.cloned() }
     }
 
     /// The answer that is kept, if any.

@@ -17,6 +17,7 @@ mod profile;
 mod read;
 mod requests;
 mod rest;
+mod seen;
 mod server;
 mod shared;
 mod worker;

@@ -11,7 +11,7 @@ pub mod confirm;
 pub mod desired;
 mod feed;
 mod intents;
-mod members;
+pub mod members;
 mod observe;
 pub mod people;
 pub mod plan;

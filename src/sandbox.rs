@@ -1,11 +1,16 @@
 //! Everything on this machine, no account needed: the local chain, the local Discord, and the service on both.
 
-mod actions;
+pub mod actions;
 pub mod chain;
 pub mod discord;
+mod front;
+mod guide;
 pub mod log_node;
 pub mod page;
+mod picture;
 mod story;
+mod timeline;
+mod words;
 pub mod world;
 
 use std::net::SocketAddr;

@@ -6,10 +6,11 @@ use std::time::Instant;
 use alloy::primitives::{Address, B256, U256};
 use amser_roles::domain::{
     AppliedState, Batch, ChainEvent, Checkpoint, Coverage, EventKind, Gate, GateId, GateMatch,
-    GateOrigin, GuildId, Intent, ModuleAddress, PlanId, Policy, Position, RoleId, SubscriptionId,
-    Timestamp, UserId, Wallet,
+    GateOrigin, GuildId, Intent, MembersQuery, ModuleAddress, PlanId, Policy, Position, RoleId,
+    SubscriptionId, Timestamp, UserId, Wallet,
 };
 use amser_roles::roles;
+use amser_roles::roles::members::page;
 use amser_roles::roles::people::People;
 use amser_roles::roles::plan::{Decision, plan};
 use amser_roles::store::Store;
@@ -26,6 +27,8 @@ const ROUNDS: usize = 21;
 /// quiet machine of two cores, and 35 to 67 on a busy one.
 const MOST_LOOK_UPS: f64 = 80.0;
 const MOST_SYNCS: f64 = 25.0;
+/// What the first page of a server's members may cost in hash look-ups of all of them: 50 ms for 10,000 would be 1,000 or so.
+const MOST_LOOK_UPS_FOR_A_PAGE: f64 = 400.0;
 /// How often every member is looked up in one measurement of the floor.
 const LOOK_UPS_AT_ONCE: u32 = 20;
 const GUILD: GuildId = GuildId(1);
@@ -98,6 +101,7 @@ pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
         "{} decisions",
         decisions.len()
     );
+    let members = first_page(&people, everyone)?;
     let (floor, idle) = (median(&looked_up), median(&idle));
     table.ratio(
         &format!("pass over {MEMBERS} linked members, nothing to do"),
@@ -114,11 +118,33 @@ pub(crate) async fn pass(table: &mut Table) -> anyhow::Result<()> {
         intended / floor,
         MOST_SYNCS,
     );
+    table.ratio(
+        &format!("first page of the table of {MEMBERS} members"),
+        format!("{members:.1} ms"),
+        format!(
+            "{:.2} ms: one hash look-up for every member",
+            median(&looked_up)
+        ),
+        members / median(&looked_up),
+        MOST_LOOK_UPS_FOR_A_PAGE,
+    );
     table.note(
         "a tick that finds those changes by their expiry",
         format!("{tick:.2} ms"),
     );
     Ok(())
+}
+
+/// How many milliseconds the first page of the server's members takes.
+fn first_page(people: &People, now: Timestamp) -> anyhow::Result<f64> {
+    let mut taken = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        let (rows, next) = page(people, GUILD, &MembersQuery::default(), now, &|_| None);
+        taken.push(started.elapsed().as_secs_f64() * 1e3);
+        anyhow::ensure!(rows.len() == 100 && next.is_some(), "a full page");
+    }
+    Ok(median(&taken))
 }
 
 fn wallet(user: u64) -> Wallet {

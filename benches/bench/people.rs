@@ -245,10 +245,8 @@ async fn behind_a_queue(table: &mut Table) -> anyhow::Result<()> {
         reports,
         status: watch::Sender::new(DiscordStatus::default()),
     };
-    let commands = |_: &_| NoCommands;
-    let (discord, connection) =
-        discord::connect(settings, token.into(), commands, channels, stop.clone())?;
-    let connection = tokio::spawn(connection);
+    let (discord, connection) = discord::connect(settings, token.into(), channels, stop.clone())?;
+    let connection = tokio::spawn(connection.run(NoCommands));
     let intent = |user: UserId, just_now| Intent {
         change: RoleChange {
             action: RoleAction::Grant,

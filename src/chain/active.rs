@@ -3,6 +3,7 @@
 
 mod calls;
 mod contracts;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,8 +16,8 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
-pub use self::contracts::TokenFacts;
-pub(crate) use self::contracts::is_symbol;
+pub use self::token::TokenFacts;
+pub(crate) use self::token::is_symbol;
 
 use self::calls::{At, Call, Outcome};
 use super::config::ChainConfig;
@@ -185,7 +186,9 @@ impl Endpoint {
         if let Some(node) = known {
             return Ok(node);
         }
-        let node = Arc::new(Node::connect(&self.url, chain_id, PATIENCE).await?);
+        // On the heap: what a new connection does is large, and rarely done.
+        let connecting = Box::pin(Node::connect(&self.url, chain_id, PATIENCE));
+        let node = Arc::new(connecting.await?);
         *lock(&self.node) = Some(Arc::clone(&node));
         Ok(node)
     }

@@ -126,11 +126,11 @@ impl Merchants {
     }
 
     /// Connects a server to which Discord says that the bot was added: it is shown to its managers. Connecting again changes
-    /// nothing. Noted in the server's journal.
+    /// nothing. Noted in the server's journal. Returns whether it was not connected before, by them or by another manager.
     ///
     /// # Errors
     /// [`Refusal::NotFound`] where the bot is not in it or the user does not manage it; [`Refusal::DiscordUnavailable`].
-    pub async fn connect(&self, guild: GuildId, by: UserId) -> Result<(), Refusal> {
+    pub async fn connect(&self, guild: GuildId, by: UserId) -> Result<bool, Refusal> {
         // The gateway may tell of it a moment later.
         self.inputs().discord.arrived(guild);
         let manager = self.manager(guild, by).await?;
@@ -139,8 +139,7 @@ impl Merchants {
             let by = manager.user;
             store.connect_server(manager.guild, ServerRecord { by, at })
         })
-        .await?;
-        Ok(())
+        .await
     }
 
     /// Disconnects a server: its dashboard gates go. With `remove_roles` the roles that were given go too, and the brake does

@@ -16,7 +16,7 @@ const PAGE: usize = 100;
 
 /// What a row is about, in the order of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+pub enum Key {
     /// A Discord account.
     Linked(UserId),
     /// A subscriber's wallet that is linked to none.
@@ -24,6 +24,7 @@ enum Key {
 }
 
 impl Key {
+    /// What the next page is asked for with.
     fn token(self) -> String {
         match self {
             Self::Linked(user) => format!("u{user}"),
@@ -42,13 +43,15 @@ impl Key {
 }
 
 /// A subscription that says why a member stands where they do.
-type Reason = (Wallet, Holding, Access);
+pub type Reason = (Wallet, Holding, Access);
 
 /// Where one member stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Found {
-    state: MemberState,
-    reason: Option<Reason>,
+pub struct Found {
+    /// As managers see it.
+    pub state: MemberState,
+    /// By which subscription, if by one.
+    pub reason: Option<Reason>,
 }
 
 impl Roles {
@@ -110,8 +113,8 @@ fn held(people: &People, guild: GuildId, user: UserId) -> Vec<RoleId> {
     held.filter(is_gated).collect()
 }
 
-/// The rows of a page, and the last of them if more follow.
-fn page(
+/// The rows of a page, and the last of them if more follow. `obstacle`: what keeps a role of the server from being given.
+pub fn page(
     people: &People,
     guild: GuildId,
     query: &MembersQuery,

@@ -1,153 +1,228 @@
 //! The sandbox page's buttons: what each does to the chain, and what the page shows of it.
-
 use std::time::Duration;
 
+use alloy::primitives::U256;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use super::chain::{Execution, Reverted};
 use super::discord::Happening;
 use super::page::action::Action;
+use super::picture::Painter;
+use super::timeline::{Links, TimeLine, reorganised};
+use super::words::{failure, moment, reverted, span};
 use super::world::World;
-use crate::domain::{ModuleAddress, Subject, SubscriptionId, Timestamp, UserId, Wallet};
+use crate::domain::{FailureReason, UserId};
 use crate::terminal::print_line;
 
-/// How often the page's facts are brought up to date.
-const REFRESH: Duration = Duration::from_millis(1_000);
+/// How often the page's picture is brought up to date.
+const REFRESH: Duration = Duration::from_millis(500);
 
 /// Serves the page's buttons until `stop`.
 pub(super) async fn serve(world: &World, stop: &CancellationToken) -> anyhow::Result<()> {
     let (discord, service) = (world.discord.base_url(), world.public_url());
     let chain = world.chain.http_url();
     print_line(format!(
-        "The sandbox is running.\n\n  \
-         Discord, its members and a subscriber's buttons   {discord}\n  \
-         the service: wallet page, health, metrics         {service}\n  \
-         the chain                                         {chain}\n\n\
+        "The sandbox is running. Open one of these and follow the steps:\n\n  \
+         Be a member      {discord}/member\n  \
+         Be the merchant  {discord}/merchant\n\n  \
+         everyone at once            {discord}\n  \
+         the service's own pages     {service}\n  \
+         the chain                   {chain}\n\n\
          Ctrl-C stops all of it."
     ))?;
+    keep(world, stop).await
+}
+
+/// Answers the page's buttons and keeps its picture until `stop`.
+///
+/// # Errors
+/// When chain or store fail.
+pub async fn keep(world: &World, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut requests = world.discord.take_actions();
     let mut refresh = tokio::time::interval(REFRESH);
+    refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut time_line = TimeLine::from(world.chain.head().await?);
+    let mut painter = Painter::default();
+    let mut links = Links::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            _ = refresh.tick() => show(world).await?,
+            _ = refresh.tick() => {}
             Some(request) = requests.recv() => {
-                let answer = perform(world, request.action).await.map_err(|error| format!("{error:#}"));
-                if let Ok(sentence) = &answer {
-                    world.discord.happened(Happening::Chain, sentence);
-                }
+                let answer = perform(world, &request.action).await;
+                let answer = answer.map_err(|error| told(world, &request.action, &error));
                 // The page may have been closed meanwhile.
                 let _gone = request.answer.send(answer);
             }
         }
+        let head = world.chain.head().await?;
+        links.read(world).await?;
+        time_line.read(world, head).await?;
+        let picture = painter.paint(world, head).await?;
+        world.discord.set_picture(picture);
     }
 }
 
-async fn perform(world: &World, action: Action) -> anyhow::Result<String> {
+/// Why an action did not work, in a sentence.
+fn told(world: &World, action: &Action, error: &anyhow::Error) -> String {
+    let who = action.user().map(|user| world.discord.user_name(user));
+    match error.downcast_ref::<Reverted>() {
+        Some(Reverted(name)) => reverted(name, who.as_deref().unwrap_or("The caller")),
+        None => format!("{error:#}"),
+    }
+}
+
+async fn perform(world: &World, action: &Action) -> anyhow::Result<String> {
     let chain = &world.chain;
     let module = world.module;
-    let name = |user| world.discord.user_name(user);
+    let name = |user: &UserId| world.discord.user_name(*user);
     Ok(match action {
         Action::LinkWallet { user_id } => {
-            world.link(user_id).await?;
+            world.link(*user_id).await?;
             format!(
                 "{} linked {}.",
                 name(user_id),
-                world.wallet(user_id).address()
+                world.wallet(*user_id).address()
             )
         }
         Action::UnlinkWallet { user_id } => {
-            let store = world.store.clone();
-            let wallet = Wallet(world.wallet(user_id).address());
-            let removed =
-                tokio::task::spawn_blocking(move || store.unlink(user_id, wallet)).await??;
-            anyhow::ensure!(removed, "no wallet is linked");
+            let (store, user) = (world.store.clone(), *user_id);
+            let removed = tokio::task::spawn_blocking(move || {
+                let wallets = store.wallets_of(user)?;
+                for wallet in &wallets {
+                    store.unlink(user, *wallet)?;
+                }
+                anyhow::Ok(wallets.len())
+            })
+            .await??;
+            anyhow::ensure!(removed > 0, "{} has linked no wallet.", name(user_id));
             format!("{} unlinked the wallet.", name(user_id))
         }
         Action::Subscribe { user_id } => {
-            let id = world.subscribe(user_id).await?;
-            format!(
-                "{} subscribed (subscription {id}); nothing is paid yet.",
-                name(user_id)
-            )
+            world.subscribe(*user_id).await?;
+            format!("{} subscribed; nothing is paid yet.", name(user_id))
+        }
+        Action::Checkout {
+            user_id,
+            module,
+            plan_id,
+        } => {
+            let id = world.subscribe_to(*user_id, *module, *plan_id).await?;
+            paid(chain.pay(*module, id).await?, &name(user_id))?
         }
         Action::Pay { user_id } => {
-            let id = world.subscription(user_id)?;
-            chain.pay_when_due(module, id).await?;
-            format!("{} paid.", name(user_id))
+            let id = due(world, *user_id).await?;
+            paid(chain.pay(module, id).await?, &name(user_id))?
         }
         Action::FailPayment { user_id } => {
-            let failed = chain
-                .fail_when_due(module, world.subscription(user_id)?)
-                .await?;
-            format!(
-                "{}'s payment failed (reason {}).",
-                name(user_id),
-                failed.reason
-            )
+            let id = due(world, *user_id).await?;
+            let failed = chain.fail(module, id).await?;
+            anyhow::ensure!(
+                failed.reason != 0,
+                "The payment went through without an allowance."
+            );
+            let why = failure(FailureReason(failed.reason));
+            format!("{}'s payment failed: {why}.", name(user_id))
         }
         Action::Pause { user_id } => {
-            chain.pause(module, world.subscription(user_id)?).await?;
+            chain
+                .pause(module, subscription(world, *user_id).await?)
+                .await?;
             format!("{} paused.", name(user_id))
         }
         Action::Resume { user_id } => {
-            chain.resume(module, world.subscription(user_id)?).await?;
+            chain
+                .resume(module, subscription(world, *user_id).await?)
+                .await?;
             format!("{} resumed.", name(user_id))
         }
         Action::Cancel { user_id } => {
-            chain.cancel(module, world.subscription(user_id)?).await?;
+            chain
+                .cancel(module, subscription(world, *user_id).await?)
+                .await?;
             format!("{} cancelled.", name(user_id))
         }
+        Action::PassUntilDue { user_id } => {
+            let id = subscription(world, *user_id).await?;
+            let before = chain.head().await?.timestamp;
+            chain.wait_until_due(module, id).await?;
+            passed(world, before).await?
+        }
+        Action::PassUntilLapsed { user_id } => {
+            let id = subscription(world, *user_id).await?;
+            let before = chain.head().await?.timestamp;
+            chain.let_lapse(module, id).await?;
+            passed(world, before).await?
+        }
         Action::PassTime { seconds } => {
-            let head = chain.advance_time(seconds).await?;
-            format!(
-                "The chain's clock moved on to {}.",
-                Timestamp(head.timestamp)
-            )
+            let before = chain.head().await?.timestamp;
+            chain.advance_time(*seconds).await?;
+            passed(world, before).await?
         }
-        Action::Reorganise { depth } => {
-            let head = chain.head().await?.number;
-            let depth = depth.min(head.saturating_sub(chain.factory_block));
-            chain.reorg(depth, Vec::new()).await?;
-            format!("The newest {depth} blocks were replaced; what happened in them did not.")
-        }
+        Action::Reorganise { depth } => reorganise(world, *depth).await?,
     })
 }
 
-/// Brings the page's facts and each member's notes up to date.
-async fn show(world: &World) -> anyhow::Result<()> {
-    let head = world.chain.head().await?;
-    world.discord.set_facts(&[
-        ("Block", head.number.to_string()),
-        ("Chain time", Timestamp(head.timestamp).to_string()),
-    ]);
-    for user in &world.members {
-        let notes = notes(world, *user).await?;
-        world.discord.set_notes(*user, &notes);
-    }
-    Ok(())
+async fn subscription(world: &World, user: UserId) -> anyhow::Result<U256> {
+    let found = world.subscription(user).await?;
+    found.with_context(|| {
+        let name = world.discord.user_name(user);
+        format!("{name} has no subscription yet; subscribe first.")
+    })
 }
 
-async fn notes(world: &World, user: UserId) -> anyhow::Result<Vec<String>> {
-    let wallet = Wallet(world.wallet(user).address());
-    let subscription = world.subscription(user).ok();
-    let (store, module) = (world.store.clone(), ModuleAddress(world.module));
-    tokio::task::spawn_blocking(move || {
-        let mut notes = vec![match store.link_of(wallet)? {
-            Some(link) if link.user == user => format!("wallet {wallet}"),
-            _ => "no wallet linked".to_owned(),
-        }];
-        if let Some(id) = subscription {
-            let id = SubscriptionId(id);
-            let events = store.events_of(module, Subject::Subscription(id))?.len();
-            let state = store.subscription(module, id)?.unwrap_or_default();
-            notes.push(match state.last_paid_at {
-                Some(at) => format!("subscription {id}: {events} events, last paid {at}"),
-                None => format!("subscription {id}: {events} events, never paid"),
-            });
-        }
-        Ok(notes)
-    })
-    .await
-    .context("reading the store failed")?
+/// The user's subscription, when a payment is due: nothing here moves the clock unasked.
+async fn due(world: &World, user: UserId) -> anyhow::Result<U256> {
+    let id = subscription(world, user).await?;
+    let state = world.chain.subscription(world.module, id).await?;
+    let now = world.chain.head().await?.timestamp;
+    let name = world.discord.user_name(user);
+    anyhow::ensure!(
+        now >= state.nextChargeAt,
+        "{name}'s next payment is due in {}. Let that time pass first.",
+        span(state.nextChargeAt - now)
+    );
+    Ok(id)
+}
+
+/// What came of a payment that was meant to succeed.
+fn paid(execution: Execution, name: &str) -> anyhow::Result<String> {
+    let why = failure(FailureReason(execution.reason));
+    anyhow::ensure!(execution.reason == 0, "{name}'s payment failed: {why}.");
+    Ok(format!("{name} paid."))
+}
+
+async fn passed(world: &World, before: u64) -> anyhow::Result<String> {
+    let now = world.chain.head().await?.timestamp;
+    anyhow::ensure!(
+        now > before,
+        "That time has come already; the clock stays where it is."
+    );
+    let text = format!(
+        "{} passed on the chain; its clock says {}.",
+        span(now - before),
+        moment(now)
+    );
+    world.discord.happened(Happening::Chain, text.clone());
+    Ok(text)
+}
+
+/// Replaces the newest blocks by others, which are not the same even when nothing was in them.
+async fn reorganise(world: &World, depth: u64) -> anyhow::Result<String> {
+    let chain = &world.chain;
+    let head = chain.head().await?;
+    let depth = depth.min(head.number.saturating_sub(chain.factory_block));
+    let first = head.number - depth + 1;
+    let before = chain.block(first).await?.hash;
+    let events = world.discord.blocks_above(head.number - depth).len();
+    chain.reorg_to_others(depth).await?;
+    let changed = chain.block(first).await?.hash != before;
+    anyhow::ensure!(
+        changed,
+        "The chain did not change: its new blocks are the same as the old ones."
+    );
+    let text = reorganised(depth, events);
+    world.discord.happened(Happening::Chain, text.clone());
+    Ok(text)
 }

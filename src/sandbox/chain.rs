@@ -31,7 +31,7 @@ pub use life::Execution;
 pub use module::{PlanTerms, SubscriptionState, logged};
 pub use other::{NodeKind, NodeProgram};
 pub use process::anvil_program;
-pub use send::transaction;
+pub use send::{Reverted, transaction};
 pub use time::Head;
 
 /// The factory's id for subscription modules.

@@ -28,7 +28,7 @@ mod socket;
 mod upload;
 pub(crate) mod world;
 
-pub use self::board::Happening;
+pub use self::board::{Does, Happening, InBlock, Offer, Person, Picture, PlanOffer, Step};
 pub use self::control::NewRole;
 pub use self::fault::{Fault, Times};
 pub use self::guild::RoleTag;

@@ -1,19 +1,26 @@
-//! The page on the local Discord's `/`: members and roles live, and the buttons of a subscriber's life.
+//! The page on the local Discord's `/`: two guided ways, members and roles live, and the buttons of a subscriber's life.
 pub mod action;
 pub(crate) mod authorize;
 mod card;
+mod checkout;
+mod console;
 mod line;
+mod markdown;
+mod message;
+mod names;
 mod posted;
+mod typed;
 mod view;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ORIGIN};
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{Html, IntoResponse, Json, Response};
+use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Bytes};
 use futures_util::stream::{Stream, StreamExt as _, unfold};
@@ -24,7 +31,10 @@ use serenity::model::id::MessageId;
 use tokio::sync::{mpsc, oneshot};
 
 use self::action::ActionRequest;
+use self::names::Reader;
 use self::posted::Posted;
+use self::view::View;
+use super::discord::oauth::authorize::VISITOR_COOKIE;
 use super::discord::{Happening, LocalDiscord, Reply};
 use crate::domain::{GuildId, UserId};
 
@@ -46,7 +56,12 @@ pub(crate) fn router(discord: LocalDiscord) -> Router {
     };
     let icon = async || file("image/svg+xml", include_str!("page/icon.svg"));
     Router::new()
-        .route("/", get(page))
+        .route("/", get(everyone))
+        .route("/member", get(member))
+        .route("/merchant", get(merchant))
+        .route("/checkout", get(checkout::show).post(checkout::buy))
+        .route("/v0/modules/{module}/plans", get(checkout::plans))
+        .route("/channels/{*place}", get(back))
         .route("/assets/page.css", get(css))
         .route("/assets/page.js", get(script))
         .route("/assets/icon.svg", get(icon))
@@ -71,24 +86,83 @@ fn file(kind: &'static str, text: &'static str) -> ([(HeaderName, &'static str);
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
 }
 
-async fn page(State(discord): State<LocalDiscord>) -> Response {
-    document(discord.shared.read(view::page))
+async fn everyone(State(discord): State<LocalDiscord>) -> Response {
+    document(
+        discord
+            .shared
+            .read(|world| view::page(world, View::Everyone)),
+    )
 }
 
-/// The live parts, again after every change: `{"html"}` with the same keyed elements as the page.
-async fn events(State(discord): State<LocalDiscord>) -> impl IntoResponse {
+#[derive(Deserialize)]
+struct As {
+    #[serde(rename = "as")]
+    user: Option<UserId>,
+}
+
+async fn member(
+    State(discord): State<LocalDiscord>,
+    Query(asked): Query<As>,
+    headers: HeaderMap,
+) -> Response {
+    let view = View::Member(asked.user.or_else(|| visitor(&headers)));
+    document(discord.shared.read(|world| view::page(world, view)))
+}
+
+async fn merchant(State(discord): State<LocalDiscord>) -> Response {
+    document(
+        discord
+            .shared
+            .read(|world| view::page(world, View::Merchant)),
+    )
+}
+
+/// "Back to Discord" leads here: to the way that the visitor is on.
+async fn back(State(discord): State<LocalDiscord>, headers: HeaderMap) -> Redirect {
+    let merchant = discord.shared.read(|world| world.board.picture.merchant);
+    match visitor(&headers) {
+        Some(user) if Some(user) == merchant => Redirect::to("/merchant"),
+        Some(user) => Redirect::to(&format!("/member?as={user}")),
+        None => Redirect::to("/"),
+    }
+}
+
+/// Who the visitor was last on the local Discord.
+fn visitor(headers: &HeaderMap) -> Option<UserId> {
+    let all = headers.get_all(COOKIE).iter();
+    let mut pairs = all
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let (_, id) = pairs.find(|(name, _)| *name == VISITOR_COOKIE)?;
+    id.parse().ok()
+}
+
+#[derive(Deserialize)]
+struct Watched {
+    view: Option<String>,
+}
+
+/// The live parts, again after every change: `{"html"}`.
+async fn events(
+    State(discord): State<LocalDiscord>,
+    Query(watched): Query<Watched>,
+) -> impl IntoResponse {
+    let view = watched.view.and_then(|view| view.parse().ok());
     let stop = discord.shared.stop.clone();
-    Sse::new(live(discord).take_until(stop.cancelled_owned())).keep_alive(KeepAlive::default())
+    let live = live(discord, view.unwrap_or(View::Everyone));
+    Sse::new(live.take_until(stop.cancelled_owned())).keep_alive(KeepAlive::default())
 }
 
-fn live(discord: LocalDiscord) -> impl Stream<Item = Result<Event, Infallible>> {
+fn live(discord: LocalDiscord, view: View) -> impl Stream<Item = Result<Event, Infallible>> {
     let news = discord.shared.news();
     unfold(
         (discord, news, None),
-        |(discord, mut news, mut last)| async move {
+        move |(discord, mut news, mut last)| async move {
             loop {
                 news.borrow_and_update();
-                let html = discord.shared.read(view::live).into_string();
+                let html = discord.shared.read(|world| view::live(world, view));
+                let html = html.into_string();
                 if last.as_ref() != Some(&html) {
                     let event = Event::default()
                         .event("live")
@@ -114,34 +188,35 @@ fn refused(status: StatusCode, why: impl Into<String>) -> (StatusCode, Json<Valu
     )
 }
 
+/// Whether a request comes from this page: browsers name the page's origin with every post.
+fn from_here(discord: &LocalDiscord, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+        return true;
+    };
+    let base = discord.base_url();
+    let port = base.rsplit(':').next().unwrap_or_default();
+    [
+        format!("http://127.0.0.1:{port}"),
+        format!("http://localhost:{port}"),
+        base.clone(),
+    ]
+    .contains(&origin.to_owned())
+}
+
 /// Reads a JSON body from this page alone: another site's form or script cannot send this type without asking first.
 fn read<T: DeserializeOwned>(
     discord: &LocalDiscord,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<T, (StatusCode, Json<Value>)> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if !text(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json")) {
+    let kind = headers.get(CONTENT_TYPE);
+    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json")) {
         return Err(refused(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Send application/json.",
         ));
     }
-    let own = |origin: &str| {
-        let port = discord
-            .base_url()
-            .rsplit(':')
-            .next()
-            .map(str::to_owned)
-            .unwrap_or_default();
-        [
-            format!("http://127.0.0.1:{port}"),
-            format!("http://localhost:{port}"),
-            discord.base_url(),
-        ]
-        .contains(&origin.to_owned())
-    };
-    if text(ORIGIN).is_some_and(|origin| !own(origin)) {
+    if !from_here(discord, headers) {
         return Err(refused(
             StatusCode::FORBIDDEN,
             "Another site asked for this.",
@@ -159,13 +234,8 @@ async fn act(State(discord): State<LocalDiscord>, headers: HeaderMap, body: Byte
     let posted: Posted = read(&discord, &headers, &body)?;
     let done = match posted {
         Posted::Hand(hand) => hand.perform(&discord),
-        Posted::Chain(action) => {
-            let done = forward(&discord, action).await;
-            if let Ok(sentence) = &done {
-                discord.happened(Happening::Chain, sentence.clone());
-            }
-            done
-        }
+        // What it does on the chain comes to the time line from the chain.
+        Posted::Chain(action) => forward(&discord, action).await,
     };
     match done {
         Ok(sentence) => Ok(Json(json!({ "message": sentence }))),
@@ -192,30 +262,49 @@ async fn forward(discord: &LocalDiscord, action: action::Action) -> Result<Strin
     }
 }
 
+/// A command: as a line, or as its name and options.
 #[derive(Deserialize)]
 struct TypedCommand {
     guild_id: GuildId,
     user_id: UserId,
+    #[serde(default)]
     line: String,
+    #[serde(default)]
+    command: String,
+    #[serde(default)]
+    options: BTreeMap<String, Value>,
 }
 
 async fn command(State(discord): State<LocalDiscord>, headers: HeaderMap, body: Bytes) -> Answered {
-    let typed: TypedCommand = read(&discord, &headers, &body)?;
-    let parsed = line::parse(&typed.line).map_err(|why| refused(StatusCode::BAD_REQUEST, why))?;
-    let options: Vec<_> = parsed
-        .options
+    let asked: TypedCommand = read(&discord, &headers, &body)?;
+    let (guild, user) = (asked.guild_id, asked.user_id);
+    let (name, options) = if asked.command.is_empty() {
+        let line = typed::parse(&asked.line);
+        let line = line.map_err(|why| refused(StatusCode::BAD_REQUEST, why))?;
+        (line.name, line.options)
+    } else {
+        (asked.command, asked.options.into_iter().collect())
+    };
+    let options = discord.shared.read(|world| {
+        let reader = Reader {
+            world,
+            guild: Some(guild),
+            user: Some(user),
+        };
+        console::by_id(&reader, &name, options)
+    });
+    let options: Vec<_> = options
         .iter()
         .map(|(name, value)| (name.as_str(), value.clone()))
         .collect();
-    let user = typed.user_id;
-    let reply = discord
-        .run_command(typed.guild_id, user, &parsed.name, &options)
-        .await;
-    let name = discord.user_name(user);
-    discord.happened(Happening::Person, format!("{name} typed /{}", parsed.name));
-    reply
-        .map(|reply| seen(&reply))
-        .map_err(|why| refused(StatusCode::CONFLICT, sentence(&why)))
+    let reply = discord.run_command(guild, user, &name, &options).await;
+    let who = discord.user_name(user);
+    discord.happened(Happening::Person, format!("**{who}** typed `/{name}`."));
+    let reply = reply.map_err(|why| refused(StatusCode::CONFLICT, sentence(&why)))?;
+    discord
+        .shared
+        .change(|world| world.board.typed.insert((user, name)));
+    Ok(seen(&discord, guild, user, &reply))
 }
 
 #[derive(Deserialize)]
@@ -233,7 +322,7 @@ async fn button(State(discord): State<LocalDiscord>, headers: HeaderMap, body: B
         .click_button(guild, user, pressed.message_id, &pressed.custom_id)
         .await;
     reply
-        .map(|reply| seen(&reply))
+        .map(|reply| seen(&discord, guild, user, &reply))
         .map_err(|why| refused(StatusCode::CONFLICT, sentence(&why)))
 }
 
@@ -248,26 +337,18 @@ fn sentence(why: &super::discord::NoReply) -> String {
 }
 
 /// A reply as the page shows it.
-fn seen(reply: &Reply) -> Json<Value> {
-    let all = std::iter::once(&reply.message).chain(&reply.followups);
-    let messages: Vec<_> = all
-        .map(|message| {
-            let buttons: Vec<_> = message
-                .buttons
-                .iter()
-                .map(|button| {
-                    json!({
-                        "label": button.label,
-                        "custom_id": button.custom_id,
-                        "url": button.url,
-                        "disabled": button.disabled,
-                    })
-                })
-                .collect();
-            json!({ "id": message.id, "text": message.text(), "buttons": buttons })
-        })
-        .collect();
-    Json(json!({ "messages": messages }))
+fn seen(discord: &LocalDiscord, guild: GuildId, user: UserId, reply: &Reply) -> Json<Value> {
+    let all = || std::iter::once(&reply.message).chain(&reply.followups);
+    let html = discord.shared.read(|world| {
+        let reader = Reader {
+            world,
+            guild: Some(guild),
+            user: Some(user),
+        };
+        let shown = all().map(|one| message::message(one, &reader).into_string());
+        shown.collect::<String>()
+    });
+    Json(json!({ "html": html, "text": reply.text() }))
 }
 
 impl LocalDiscord {

@@ -1,4 +1,5 @@
-//! `sandbox --once`: one subscriber's life, each step checked and timed.
+//! `sandbox --once`: a subscriber's life and a merchant's, each step checked and timed.
+mod merchant;
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::terminal::print_line;
 /// How long Discord may take to show what happened on the chain.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Plays the life; every step must hold.
+/// Plays both lives; every step must hold.
 pub(super) async fn play(world: &World) -> anyhow::Result<()> {
     let member = world.members[0];
     let name = world.discord.user_name(member);
@@ -24,7 +25,8 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
             "{:7.3} s  (+{:.3} s)  {what}",
             since_start.as_secs_f64(),
             since_last.as_secs_f64()
-        ))
+        ))?;
+        anyhow::Ok(())
     };
 
     world.link(member).await?;
@@ -66,17 +68,21 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
         .context("after the paid window and its grace")?;
     told("no payment, no event: the paid window passed → role revoked")?;
 
-    let violations = world.discord.violations();
-    anyhow::ensure!(
-        violations.is_empty(),
-        "the local Discord was misused: {violations:?}"
-    );
     anyhow::ensure!(
         !world
             .chain
             .is_active(world.module, world.wallet(member).address(), world.plan)
             .await?,
         "the contract still calls the subscription active"
+    );
+    merchant::play(world, DEADLINE, &mut told)
+        .await
+        .context("in the merchant's life")?;
+
+    let violations = world.discord.violations();
+    anyhow::ensure!(
+        violations.is_empty(),
+        "the local Discord was misused: {violations:?}"
     );
     told("every step held")?;
     Ok(())

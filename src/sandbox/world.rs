@@ -1,7 +1,6 @@
 //! A small world to play in: a chain with one merchant and one plan, a server with a few members, and the service's
 //! configuration between them.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::chain::{self, ChainOptions, LocalChain, PlanTerms};
 use super::discord::{LocalDiscord, Options};
+use super::front;
 use crate::app;
+use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{GuildId, Link, RoleId, Timestamp, UserId, Wallet};
+use crate::domain::{GuildId, Link, RoleId, UserId, Wallet};
 use crate::store::{LinkOutcome, Store};
 
 /// When the local chain makes blocks.
@@ -37,8 +38,12 @@ const TERMS: PlanTerms = PlanTerms {
     interval: 24 * 3_600,
     grace_period: 2 * 3_600,
 };
-/// The members of the sandbox's server.
+/// What amser's API would call it.
+pub const PLAN_NAME: &str = "Gold";
+/// The members of the sandbox's servers.
 const PEOPLE: [&str; 4] = ["ada", "grace", "linus", "margaret"];
+/// The merchant, who owns the servers and the plan.
+const MERCHANT: &str = "mona";
 
 /// The parts, running.
 #[derive(Debug)]
@@ -55,18 +60,27 @@ pub struct World {
     pub guild: GuildId,
     /// The role that the plan opens.
     pub role: RoleId,
+    /// The merchant: owns the servers, and the module by the wallet.
+    pub merchant: UserId,
+    /// Another server of the merchant's, which the bot is not in.
+    pub club: GuildId,
     /// The members, by name in the order of `PEOPLE`.
     pub members: Vec<UserId>,
     /// The service's store.
     pub store: Store,
     config: Config,
     secrets: Secrets,
-    web: Mutex<Option<TcpListener>>,
+    listeners: Mutex<Option<Listeners>>,
     pace: Pace,
-    /// Newest subscription of each member.
-    subscriptions: Mutex<BTreeMap<UserId, U256>>,
     /// Removed at the end.
     _folder: Folder,
+}
+
+/// Where the service listens, and where browsers reach it: through [`front`].
+#[derive(Debug)]
+struct Listeners {
+    service: TcpListener,
+    front: TcpListener,
 }
 
 /// A temporary folder that goes with its owner.
@@ -86,10 +100,10 @@ impl World {
     /// # Errors
     /// When anvil is missing or something cannot start.
     pub async fn build(listener: TcpListener, pace: Pace) -> anyhow::Result<Self> {
-        let web = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("no free port")?;
-        let public_url = format!("http://{}", web.local_addr()?);
+        let free = || TcpListener::bind("127.0.0.1:0");
+        let service = free().await.context("no free port")?;
+        let front = free().await.context("no free port")?;
+        let public_url = format!("http://{}", front.local_addr()?);
         let chain = LocalChain::start(ChainOptions::default()).await?;
         let module = chain
             .deploy_module(chain::wallet("merchant").address())
@@ -100,7 +114,9 @@ impl World {
             ..Options::default()
         };
         let discord = LocalDiscord::serve(listener, options.clone())?;
+        let merchant = discord.add_user(MERCHANT);
         let guild = discord.add_guild("The Sandbox");
+        discord.set_owner(guild, merchant)?;
         let role = discord.add_role(guild, "Subscriber")?;
         let bot_role = discord.bot_role(guild).context("the bot has a role")?;
         discord.set_role_order(guild, &[role, bot_role])?;
@@ -110,19 +126,27 @@ impl World {
             discord.add_member(guild, user)?;
             members.push(user);
         }
+        let club = discord.add_guild("Mona's Club");
+        discord.kick_bot(club)?;
+        discord.set_owner(club, merchant)?;
+        for user in &members {
+            discord.add_member(club, *user)?;
+        }
         let folder = Folder(
             std::env::temp_dir().join(format!("amser-roles-sandbox-{}", rand::random::<u64>())),
         );
         let store_path = folder.0.join("sandbox.redb");
         let text = format!(
             "[chain]\nrpc_urls = [{:?}]\nchain_id = {}\nconfirmations = {CONFIRMATIONS}\n\
-             [amser]\ncheckout_url = \"{}?module={{module}}&plan={{plan_id}}\"\n\
+             [amser]\napi_url = {:?}\ncheckout_url = \"{}/checkout?module={{module}}&plan={{plan_id}}\"\nfactory = \"{}\"\n\
              [discord]\napplication_id = \"{}\"\napi_url = {:?}\n\
              [web]\npublic_url = {public_url:?}\nrate_limit_per_minute = 6000\n[store]\npath = {:?}\n\
              [[gates]]\nguild_id = \"{guild}\"\nmodule = \"{module}\"\nplan_ids = [{plan}]\nrole_ids = [\"{role}\"]\n",
             chain.ws_url(),
             chain.chain_id,
             discord.base_url(),
+            discord.base_url(),
+            chain.factory,
             options.application_id,
             discord.base_url(),
             store_path.display().to_string(),
@@ -144,13 +168,14 @@ impl World {
             discord,
             guild,
             role,
+            merchant,
+            club,
             members,
             store,
             config,
             secrets,
-            web: Mutex::new(Some(web)),
+            listeners: Mutex::new(Some(Listeners { service, front })),
             pace,
-            subscriptions: Mutex::default(),
             _folder: folder,
         })
     }
@@ -163,8 +188,8 @@ impl World {
         &self,
         stop: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
-        let web = self
-            .web
+        let listeners = self
+            .listeners
             .lock()
             .expect("no holder of this lock can panic")
             .take();
@@ -173,9 +198,17 @@ impl World {
             self.secrets.clone(),
             self.store.clone(),
         );
+        let (discord, merchant) = (self.discord.clone(), self.merchant);
+        let chain_id = self.chain.chain_id;
         async move {
-            let web = web.context("a world is served once")?;
-            app::serve(config, secrets, store, web, stop).await
+            let Listeners { service, front } = listeners.context("a world is served once")?;
+            let router = front::router(service.local_addr()?, discord, merchant, chain_id);
+            let in_front = front::serve(front, router, stop.clone());
+            let (served, fronted) = tokio::join!(
+                app::serve(config, secrets, store, service, stop.clone()),
+                in_front
+            );
+            served.and(fronted)
         }
     }
 
@@ -184,22 +217,30 @@ impl World {
         &self.config.web.public_url
     }
 
-    /// A member's wallet: the same key every time.
+    /// A user's wallet: the same key every time; the merchant's is the one that owns the module.
     pub fn wallet(&self, user: UserId) -> PrivateKeySigner {
-        chain::wallet(&format!("member {user}"))
+        front::wallet(user, self.merchant)
     }
 
-    /// A member's newest subscription.
+    /// The account that a user acts with on the chain: the wallet that was linked last, whoever holds its key, else the
+    /// sandbox's wallet of theirs.
     ///
     /// # Errors
-    /// When there is none; the sentence says what to do.
-    pub fn subscription(&self, user: UserId) -> anyhow::Result<U256> {
-        let subscriptions = self
-            .subscriptions
-            .lock()
-            .expect("no holder of this lock can panic");
-        let found = subscriptions.get(&user).copied();
-        found.context("there is no subscription yet; subscribe first")
+    /// When the store cannot be read.
+    pub async fn account(&self, user: UserId) -> anyhow::Result<Address> {
+        let store = self.store.clone();
+        let links = tokio::task::spawn_blocking(move || store.links_of(user)).await??;
+        let last = links.into_iter().max_by_key(|link| link.linked_at);
+        Ok(last.map_or_else(|| self.wallet(user).address(), |link| link.wallet.0))
+    }
+
+    /// A user's newest subscription to a plan of the merchant's module, and whose it is.
+    ///
+    /// # Errors
+    /// When the chain does not answer.
+    pub async fn subscription(&self, user: UserId) -> anyhow::Result<Option<U256>> {
+        let account = self.account(user).await?;
+        self.chain.newest_subscription(self.module, account).await
     }
 
     /// Links a member's wallet without a signature, as only the sandbox may.
@@ -211,7 +252,7 @@ impl World {
         let link = Link {
             user,
             wallet: Wallet(self.wallet(user).address()),
-            linked_at: Timestamp(self.chain.head().await?.timestamp),
+            linked_at: machine_time(),
             proof: None,
         };
         let limit = self.config.web.links_per_member;
@@ -223,14 +264,22 @@ impl World {
     /// # Errors
     /// When the contract refuses.
     pub async fn subscribe(&self, user: UserId) -> anyhow::Result<U256> {
-        let wallet = self.wallet(user).address();
+        self.subscribe_to(user, self.module, self.plan).await
+    }
+
+    /// Subscribes a member to any plan of this chain.
+    ///
+    /// # Errors
+    /// When the contract refuses.
+    pub async fn subscribe_to(
+        &self,
+        user: UserId,
+        module: Address,
+        plan: U256,
+    ) -> anyhow::Result<U256> {
+        let wallet = self.account(user).await?;
         self.chain.fund(wallet, TERMS.price * 1_000).await?;
-        let id = self.chain.subscribe(self.module, wallet, self.plan).await?;
-        self.subscriptions
-            .lock()
-            .expect("no holder of this lock can panic")
-            .insert(user, id);
-        Ok(id)
+        self.chain.subscribe(module, wallet, plan).await
     }
 
     /// Puts enough blocks on top for what happened to count, where blocks do not come by themselves.

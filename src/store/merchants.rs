@@ -54,6 +54,11 @@ impl Store {
         user: UserId,
         modules: &[ModuleAddress],
     ) -> anyhow::Result<bool> {
+        // Each page asks, and a page must not wait for whoever is writing.
+        let known = self.modules_of_merchant(user)?;
+        if modules.iter().all(|module| known.contains(module)) {
+            return Ok(false);
+        }
         let transaction = self.database.begin_write()?;
         let is_new = {
             let mut table = transaction.open_table(MERCHANT_MODULES)?;
@@ -78,10 +83,9 @@ impl Store {
     pub fn merchant_modules(&self) -> anyhow::Result<BTreeSet<ModuleAddress>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(MERCHANT_MODULES)?;
-        let module = |row: Result<(redb::AccessGuard<'_, (u64, &[u8; 20])>, _), _>| {
-            Ok(ModuleAddress(Address::from(*row?.0.value().1)))
-        };
-        table.iter()?.map(module).collect()
+        let rows = table.iter()?;
+        rows.map(|row| Ok(ModuleAddress(Address::from(*row?.0.value().1))))
+            .collect()
     }
 
     /// The modules of one merchant.

@@ -8,7 +8,7 @@ mod context;
 mod format;
 mod gates;
 mod home;
-pub(super) mod journal;
+mod journal;
 mod mapping;
 mod members;
 mod plots;

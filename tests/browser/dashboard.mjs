@@ -89,7 +89,7 @@ await play({
     await page.getByRole('link', { name: 'Next page' }).click()
     await page.getByLabel('State').selectOption('not_linked')
     await page.getByRole('button', { name: 'Search' }).click()
-    await shows('Wallet not linked')
+    await page.getByRole('cell', { name: 'Wallet not linked' }).waitFor()
     const filtered = await page.getByRole('row').count()
     await look(page, '8-filtered')
     await page.getByRole('link', { name: 'Journal' }).click()

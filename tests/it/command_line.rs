@@ -55,6 +55,11 @@ async fn the_sandbox_plays_one_life_and_every_step_holds() {
         "payment failed → role revoked",
         "paid again → role granted",
         "the paid window passed → role revoked",
+        "mona connected Mona's Club",
+        "the plans are the merchant's",
+        "plan mapped to a role that was made for it",
+        "the role was given to the merchant and taken again",
+        "grace paid → role granted in Mona's Club",
         "every step held",
     ];
     let lines: Vec<_> = played.output.lines().collect();

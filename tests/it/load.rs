@@ -13,7 +13,8 @@ use rand::Rng;
 use crate::support::knob;
 use crate::support::life::Life;
 use crate::support::rpc_proxy::{Faults, Refusal, RpcProxy};
-use crate::support::stage::{Service, Setting, configuration};
+use crate::support::service::Service;
+use crate::support::stage::{Setting, configuration};
 
 /// Something that goes wrong until it is mended.
 type Trouble = (&'static str, fn(&Load));

@@ -7,9 +7,12 @@ pub(crate) mod installation;
 pub(crate) mod life;
 pub(crate) mod merchants;
 pub(crate) mod oracle;
+pub(crate) mod plan_names;
 pub(crate) mod relay;
+pub(crate) mod rig;
 pub(crate) mod rpc_proxy;
 pub(crate) mod scene;
+pub(crate) mod service;
 pub(crate) mod shop;
 pub(crate) mod stage;
 

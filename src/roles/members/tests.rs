@@ -125,7 +125,16 @@ fn each_state_of_a_subscription_has_its_name() {
         ..at(0)
     };
     assert_eq!(state(&pending, &[]), MemberState::Unpaid);
-    assert_eq!(state(&paid(6, 1, 900), &[]), MemberState::NotLinked);
+}
+
+#[test]
+fn a_subscriber_who_linked_no_account_is_not_linked_while_the_subscription_is_open() {
+    let mut people = people();
+    subscribe(&mut people, 6, &paid(6, 1, 900));
+    subscribe(&mut people, 7, &paid(7, 1, 100));
+    let mut states: Vec<_> = everyone(&people).iter().map(|one| one.1).collect();
+    states.sort_unstable();
+    assert_eq!(states, [MemberState::Lapsed, MemberState::NotLinked]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What subscribers and keepers do, one function each.
 
 use alloy::primitives::{Address, Bytes, U256};
-use alloy::rpc::types::TransactionReceipt;
-use alloy::sol_types::SolCall;
-use anyhow::{Result, ensure};
+use alloy::providers::Provider as _;
+use alloy::rpc::types::{Filter, TransactionReceipt};
+use alloy::sol_types::{SolCall, SolEvent as _};
+use anyhow::{Context as _, Result, ensure};
 
 use super::module::logged;
 use super::{LocalChain, keeper, protocol_owner};
@@ -123,6 +124,25 @@ impl LocalChain {
         self.send_as_subscriber(module, subscription, &call).await
     }
 
+    /// The last subscription that a wallet made with a module, on the present chain.
+    pub async fn newest_subscription(
+        &self,
+        module: Address,
+        wallet: Address,
+    ) -> Result<Option<U256>> {
+        let filter = Filter::new()
+            .address(module)
+            .event_signature(SubscriptionModule::SubscriptionCreated::SIGNATURE_HASH)
+            .topic2(wallet.into_word())
+            .from_block(self.factory_block);
+        let logs = self.provider().get_logs(&filter).await;
+        let logs = logs.context("read a wallet's subscriptions")?;
+        let last = logs.last().map(|log| {
+            SubscriptionModule::SubscriptionCreated::decode_log(&log.inner).map(|log| log.subId)
+        });
+        last.transpose().context("decode SubscriptionCreated")
+    }
+
     /// Makes a subscription with a missed window due again, as the subscriber.
     pub async fn recover(&self, module: Address, subscription: U256) -> Result<TransactionReceipt> {
         let call = SubscriptionModule::recoverSubscriptionCall {
@@ -191,14 +211,25 @@ impl LocalChain {
         .await
     }
 
-    /// Lets time pass until the next charge is due if it is not, recovers a missed window, gives the wallet the money,
-    /// and pays.
+    /// Lets time pass until the next charge is due if it is not, and pays.
     pub async fn pay_when_due(
         &self,
         module: Address,
         subscription: U256,
     ) -> Result<TransactionReceipt> {
         self.wait_until_due(module, subscription).await?;
+        let execution = self.pay(module, subscription).await?;
+        ensure!(
+            execution.reason == 0,
+            "the payment failed with reason {}",
+            execution.reason
+        );
+        Ok(execution.receipt)
+    }
+
+    /// Recovers a missed window, gives the wallet the money and lets a keeper take it. The clock stays where it is, so
+    /// nothing is paid before it is due.
+    pub async fn pay(&self, module: Address, subscription: U256) -> Result<Execution> {
         let state = self.subscription(module, subscription).await?;
         let plan = self.plan(module, state.planId).await?;
         if state.lastPaidAt != 0
@@ -217,27 +248,26 @@ impl LocalChain {
             U256::MAX,
         )
         .await?;
-        let execution = self.execute(module, subscription).await?;
-        ensure!(
-            execution.reason == 0,
-            "the payment failed with reason {}",
-            execution.reason
-        );
-        Ok(execution.receipt)
+        self.execute(module, subscription).await
     }
 
-    /// Lets time pass until the next charge is due if it is not, takes the allowance away, and lets the payment fail.
+    /// Lets time pass until the next charge is due if it is not, and lets the payment fail.
     pub async fn fail_when_due(&self, module: Address, subscription: U256) -> Result<Execution> {
         self.wait_until_due(module, subscription).await?;
-        let subscriber = self.subscriber_of(module, subscription).await?;
-        self.approve(subscriber, self.processor_of(module).await?, U256::ZERO)
-            .await?;
-        let execution = self.execute(module, subscription).await?;
+        let execution = self.fail(module, subscription).await?;
         ensure!(
             execution.reason != 0,
             "the payment went through without an allowance"
         );
         Ok(execution)
+    }
+
+    /// Takes the allowance away and lets a keeper try.
+    pub async fn fail(&self, module: Address, subscription: U256) -> Result<Execution> {
+        let subscriber = self.subscriber_of(module, subscription).await?;
+        self.approve(subscriber, self.processor_of(module).await?, U256::ZERO)
+            .await?;
+        self.execute(module, subscription).await
     }
 
     /// Lets time pass, with no transaction, until the paid window and its grace are over.
@@ -266,7 +296,8 @@ impl LocalChain {
         Ok(self.subscription(module, subscription).await?.subscriber)
     }
 
-    async fn wait_until_due(&self, module: Address, subscription: U256) -> Result<()> {
+    /// Lets time pass until the next charge is due, if it is not.
+    pub async fn wait_until_due(&self, module: Address, subscription: U256) -> Result<()> {
         let due = self.subscription(module, subscription).await?.nextChargeAt;
         if self.head().await?.timestamp < due {
             self.advance_to(due).await?;

@@ -6,13 +6,18 @@ use alloy::primitives::{Address, Bytes, TxKind};
 use alloy::providers::Provider;
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::sol_types::{SolCall, SolConstructor, SolInterface};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use super::{LocalChain, NodeKind, protocol_owner};
 use crate::abi::{LookAlike, PaymentProcessor, RAIModuleFactory, SubscriptionModule, TestToken};
 
 /// Enough for a batch of hundreds; gas is free here, and naming it saves an estimate per transaction.
 const GAS_LIMIT: u64 = 100_000_000;
+
+/// A contract refused, by the name of its error.
+#[derive(Debug, thiserror::Error)]
+#[error("reverted with {0}")]
+pub struct Reverted(pub String);
 
 /// A transaction of anyone on the local chain, also for `LocalChain::reorg`.
 pub fn transaction<C: SolCall>(from: Address, to: Address, call: &C) -> TransactionRequest {
@@ -107,7 +112,7 @@ impl LocalChain {
                     .and_then(|payload| payload.as_revert_data())
                     .and_then(|data| error_name(&data))
                 {
-                    Some(name) => anyhow!("reverted with {name}"),
+                    Some(name) => anyhow::Error::new(Reverted(name)),
                     None => anyhow::Error::new(error).context("the call failed"),
                 }
             })

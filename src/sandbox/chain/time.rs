@@ -107,6 +107,19 @@ impl LocalChain {
         self.head().await
     }
 
+    /// Replaces the newest `depth` blocks by others that hold nothing of the protocol. The first holds a transaction that
+    /// does nothing: empty blocks would be the same as empty ones before, and nothing would have changed.
+    pub async fn reorg_to_others(&self, depth: u64) -> Result<Head> {
+        let keeper = super::keeper();
+        let nothing = TransactionRequest::default()
+            .from(keeper)
+            .to(keeper)
+            .input(rand::random::<[u8; 8]>().to_vec().into())
+            .gas_limit(100_000)
+            .gas_price(0);
+        self.reorg(depth, vec![(nothing, 0)]).await
+    }
+
     /// Removes the newest `depth` blocks and puts nothing in their place: the head jumps back.
     pub async fn rollback(&self, depth: u64) -> Result<Head> {
         self.provider

@@ -82,6 +82,30 @@ impl LocalDiscord {
         });
     }
 
+    /// The guild's name.
+    pub fn guild_name(&self, guild: GuildId) -> Option<String> {
+        self.shared
+            .read(|world| world.guilds.get(&guild).map(|guild| guild.name.clone()))
+    }
+
+    /// A role's name.
+    pub fn role_name(&self, guild: GuildId, role: RoleId) -> Option<String> {
+        self.shared.read(|world| {
+            let role = world.guilds.get(&guild)?.roles.get(&role)?;
+            Some(role.name.clone())
+        })
+    }
+
+    /// Whether somebody but the bot holds a role in the guild: only the bot gives roles there unless a test does.
+    pub fn bot_gave_in(&self, guild: GuildId) -> bool {
+        self.shared.read(|world| {
+            let bot = world.bot();
+            let members = world.guilds.get(&guild).into_iter();
+            let mut members = members.flat_map(|guild| &guild.members);
+            members.any(|(user, member)| *user != bot && !member.roles.is_empty())
+        })
+    }
+
     /// The guild's owner.
     pub fn owner(&self, guild: GuildId) -> Option<UserId> {
         self.shared

@@ -1,4 +1,5 @@
 //! What the page's buttons ask of the chain; it is forwarded to whoever runs it.
+use alloy::primitives::{Address, U256};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
@@ -23,12 +24,21 @@ pub enum Action {
         /// Who.
         user_id: UserId,
     },
-    /// The keeper executes the member's due payment, and it succeeds.
+    /// The member subscribes to a plan at the checkout, and the first payment is made.
+    Checkout {
+        /// Who.
+        user_id: UserId,
+        /// The merchant's module.
+        module: Address,
+        /// The plan.
+        plan_id: U256,
+    },
+    /// The keeper executes the member's due payment, and it succeeds. Refused when nothing is due.
     Pay {
         /// Who.
         user_id: UserId,
     },
-    /// The keeper executes the member's payment when it is due, and it fails.
+    /// The keeper executes the member's due payment, and it fails. Refused when nothing is due.
     FailPayment {
         /// Who.
         user_id: UserId,
@@ -48,6 +58,16 @@ pub enum Action {
         /// Who.
         user_id: UserId,
     },
+    /// The chain's clock moves on until the member's next payment is due.
+    PassUntilDue {
+        /// Who.
+        user_id: UserId,
+    },
+    /// The chain's clock moves on until the member's paid time and grace are over.
+    PassUntilLapsed {
+        /// Who.
+        user_id: UserId,
+    },
     /// The chain's clock moves on.
     PassTime {
         /// By how much.
@@ -58,6 +78,26 @@ pub enum Action {
         /// How many blocks.
         depth: u64,
     },
+}
+
+impl Action {
+    /// Whose action it is; the chain's own have nobody.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::LinkWallet { user_id }
+            | Self::UnlinkWallet { user_id }
+            | Self::Subscribe { user_id }
+            | Self::Checkout { user_id, .. }
+            | Self::Pay { user_id }
+            | Self::FailPayment { user_id }
+            | Self::Pause { user_id }
+            | Self::Resume { user_id }
+            | Self::Cancel { user_id }
+            | Self::PassUntilDue { user_id }
+            | Self::PassUntilLapsed { user_id } => Some(*user_id),
+            Self::PassTime { .. } | Self::Reorganise { .. } => None,
+        }
+    }
 }
 
 /// An action that waits for its answer: a sentence for a person, of success or of failure.

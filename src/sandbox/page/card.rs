@@ -1,68 +1,15 @@
-//! A member's card: who it is, the roles, and the buttons.
+//! A member's card: who it is, the roles, how the subscription stands, and what can be done now.
 use maud::{Markup, html};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::markdown::{line, render};
+use super::names::Reader;
+use super::view::{chip, ordered};
 use crate::domain::{GuildId, RoleId, UserId};
-use crate::sandbox::discord::guild::{Guild, Member, Role};
+use crate::sandbox::discord::guild::{Guild, Member};
 use crate::sandbox::discord::shape;
 use crate::sandbox::discord::world::World;
-
-/// An option's type that is a sub-command (Discord, "Application Command Option Type").
-const SUB_COMMAND: u8 = 1;
-
-/// A member's buttons: label, action, and what it does.
-const LIFE: &[(&str, &str, &str)] = &[
-    (
-        "Link wallet",
-        "link_wallet",
-        "Links a wallet of this machine to the member",
-    ),
-    (
-        "Subscribe",
-        "subscribe",
-        "Subscribes to the plan; the first payment is still due",
-    ),
-    ("Pay", "pay", "Executes a payment that succeeds"),
-    (
-        "Fail payment",
-        "fail_payment",
-        "Waits until a payment is due and lets it fail",
-    ),
-    ("Pause", "pause", "The subscriber suspends the subscription"),
-    ("Resume", "resume", "The subscriber resumes it"),
-    ("Cancel", "cancel", "The subscriber cancels it"),
-    (
-        "Unlink",
-        "unlink_wallet",
-        "Takes the wallet from the member",
-    ),
-];
-
-/// Roles without @everyone, highest first.
-pub(super) fn ordered(guild: &Guild) -> Vec<(RoleId, &Role)> {
-    let mut roles: Vec<_> = guild.roles.iter().map(|(id, role)| (*id, role)).collect();
-    roles.retain(|(_, role)| role.position > 0);
-    roles.sort_by_key(|(id, role)| (std::cmp::Reverse(role.position), *id));
-    roles
-}
-
-/// A role.
-pub(super) fn chip(guild: &Guild, id: RoleId, role: &Role) -> Markup {
-    let color = if role.color == 0 {
-        0x99_aab5
-    } else {
-        role.color
-    };
-    html! {
-        li.chip data-role=(id) title=(format!("position {} of {}", role.position, guild.roles.len() - 1)) {
-            svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true" {
-                circle cx="5" cy="5" r="5" fill=(format!("#{color:06x}")) {}
-            }
-            span { (role.name) }
-            @if role.bot.is_some() { span.tag { "bot" } } @else if role.managed { span.tag { "managed" } }
-        }
-    }
-}
+use crate::sandbox::discord::{Does, Offer};
 
 /// A button's action: what somebody does in Discord by hand.
 pub(super) fn hand(action: &str, guild: GuildId, user: UserId, role: Option<RoleId>) -> String {
@@ -73,76 +20,57 @@ pub(super) fn hand(action: &str, guild: GuildId, user: UserId, role: Option<Role
     posted.to_string()
 }
 
-/// A member with the buttons of a life.
+/// Something that can be done, as a button or a link.
+pub(super) fn offer(
+    one: &Offer,
+    key: &str,
+    guild: GuildId,
+    user: UserId,
+    reader: &Reader<'_>,
+) -> Markup {
+    use super::markdown::Names as _;
+    let title = Some(one.says.as_str()).filter(|says| !says.is_empty());
+    html! {
+        @match &one.what {
+            Does::Act(action) => {
+                @let name = serde_json::from_str::<serde_json::Value>(action).ok()
+                    .and_then(|action| Some(action["action"].as_str()?.to_owned())).unwrap_or_default();
+                button type="button" id=(format!("{name}-{key}")) title=[title] data-action=(action) { (one.label) }
+            }
+            Does::Type(command) => {
+                button type="button" id=(format!("type-{key}")) title=[title] data-line=(command)
+                    data-guild=(guild) data-user=(user) { (one.label) }
+            }
+            Does::Open(url) => {
+                // Pages of the service open beside this one, which goes on telling what happens.
+                a.button href=(reader.link(url)) target=[url.starts_with("http").then_some("_blank")] rel="noopener"
+                    title=[title] { (one.label) }
+            }
+        }
+    }
+}
+
+/// A member in a guild.
 pub(super) fn card(world: &World, guild: &Guild, id: UserId, member: &Member) -> Markup {
     let name = shape::user_name(world, id);
     let key = format!("{}-{id}", guild.id);
-    let notes = world
-        .board
-        .notes
-        .get(&id)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let has: Vec<_> = ordered(guild)
-        .into_iter()
-        .filter(|(role, _)| member.roles.contains(role))
-        .collect();
+    let reader = Reader {
+        world,
+        guild: Some(guild.id),
+        user: Some(id),
+    };
+    // One subscription is enough to be shown once, in the first server.
+    let first = world.guilds.keys().next() == Some(&guild.id);
+    let person = world.board.picture.people.get(&id).filter(|_| first);
     html! {
         li.member id=(format!("member-{key}")) {
-            div.who {
-                span.avatar aria-hidden="true" { (name.chars().next().unwrap_or('?').to_uppercase()) }
-                h3 { (name) }
-            }
-            div.state id=(format!("state-{key}")) data-live="" {
-                ul.roles aria-label=(format!("Roles of {name}")) {
-                    @for (role, data) in &has { (chip(guild, *role, data)) }
-                    @if has.is_empty() { li.none { "no roles" } }
-                }
-                @if !notes.is_empty() { ul.notes { @for note in notes { li { (note) } } } }
-            }
-            div.life role="group" aria-label=(format!("{name}'s subscription")) {
-                @for (label, action, title) in LIFE {
-                    button type="button" id=(format!("{action}-{key}")) title=(title)
-                        data-action=(json!({ "action": action, "user_id": id })) { (label) }
-                }
-            }
-            (by_hand(world, guild, id, member, &key))
-        }
-    }
-}
-
-/// The server's owner, who may type the managers' commands.
-pub(super) fn owner_card(world: &World, guild: &Guild) -> Markup {
-    let name = shape::user_name(world, guild.owner);
-    let key = format!("{}-{}", guild.id, guild.owner);
-    html! {
-        li.member id=(format!("member-{key}")) {
-            div.who {
-                span.avatar aria-hidden="true" { (name.chars().next().unwrap_or('?').to_uppercase()) }
-                h3 { (name) }
-            }
-            div.state { p.quiet { "owns this server" } }
-            details.more id=(format!("more-{key}")) {
-                summary { "On Discord" }
-                (console(world, guild, guild.owner, &key))
-            }
-        }
-    }
-}
-
-fn by_hand(world: &World, guild: &Guild, id: UserId, member: &Member, key: &str) -> Markup {
-    html! {
-        details.more id=(format!("more-{key}")) {
-            summary { "On Discord" }
-            (console(world, guild, id, key))
-            div.life id=(format!("hand-{key}")) data-live="" {
-                button type="button" id=(format!("leave-{key}"))
-                    data-action=(hand("leave", guild.id, id, None)) { "Leave the server" }
-                @for (role, data) in ordered(guild).into_iter().filter(|(_, role)| role.bot.is_none()) {
-                    @let has = member.roles.contains(&role);
-                    button type="button" id=(format!("role-{key}-{role}"))
-                        data-action=(hand(if has { "take_role" } else { "give_role" }, guild.id, id, Some(role))) {
-                        @if has { "Take " } @else { "Give " } (data.name) " by hand"
+            (who(&name, id == guild.owner))
+            (roles(guild, member, &name))
+            @if let Some(person) = person {
+                div.notes { @for text in &person.lines { p { (line(text, &reader)) } } }
+                @if !person.offers.is_empty() {
+                    div.life role="group" aria-label=(format!("What {name} can do")) {
+                        @for one in &person.offers { (offer(one, &key, guild.id, id, &reader)) }
                     }
                 }
             }
@@ -150,50 +78,93 @@ fn by_hand(world: &World, guild: &Guild, id: UserId, member: &Member, key: &str)
     }
 }
 
-/// Where somebody types commands.
-fn console(world: &World, guild: &Guild, id: UserId, key: &str) -> Markup {
-    let commands = world
-        .commands_in(Some(guild.id))
-        .chain(world.commands_in(None));
-    let lines: Vec<String> = commands.flat_map(typed).collect();
+fn who(name: &str, owner: bool) -> Markup {
     html! {
-        form.command data-guild=(guild.id) data-user=(id) {
-            label for=(format!("line-{key}")) { "Type a command" }
-            div.row {
-                input id=(format!("line-{key}")) name="line" list=(format!("commands-{key}"))
-                    placeholder="/status" autocomplete="off" spellcheck="false";
-                button type="submit" id=(format!("run-{key}")) { "Send" }
-            }
-            datalist id=(format!("commands-{key}")) {
-                @for line in lines { option value=(line) {} }
-            }
-            output.reply id=(format!("reply-{key}")) aria-live="polite" {}
+        div.who {
+            span.avatar aria-hidden="true" { (name.chars().next().unwrap_or('?').to_uppercase()) }
+            h3 { (name) }
+            @if owner { span.tag { "owns this server" } }
         }
     }
 }
 
-/// A registered command as it is typed: each of its sub-commands, or itself.
-fn typed(command: &Value) -> Vec<String> {
-    let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
-    let whole = format!("/{}", name(command));
-    let options = command["options"].as_array().into_iter().flatten();
-    let inner: Vec<_> = options
-        .filter(|option| option["type"] == SUB_COMMAND)
-        .map(|option| format!("{whole} {}", name(option)))
+pub(super) fn roles(guild: &Guild, member: &Member, name: &str) -> Markup {
+    let all = ordered(guild).into_iter();
+    let has: Vec<_> = all
+        .filter(|(role, _)| member.roles.contains(role))
         .collect();
-    if inner.is_empty() { vec![whole] } else { inner }
+    html! {
+        ul.roles aria-label=(format!("Roles of {name}")) {
+            @for (role, data) in &has { (chip(guild, *role, data)) }
+            @if has.is_empty() { li.none { "no roles" } }
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What somebody with rights on Discord does to a member without the bot.
+pub(super) fn by_hand(guild: &Guild, id: UserId, member: &Member) -> Markup {
+    let key = format!("{}-{id}", guild.id);
+    html! {
+        details.more id=(format!("more-{key}")) {
+            summary { "By hand, without the bot" }
+            div.life {
+                button type="button" id=(format!("leave-{key}"))
+                    data-action=(hand("leave", guild.id, id, None)) { "Leave the server" }
+                @for (role, data) in ordered(guild).into_iter().filter(|(_, role)| role.bot.is_none()) {
+                    @let has = member.roles.contains(&role);
+                    button type="button" id=(format!("role-{key}-{role}"))
+                        data-action=(hand(if has { "take_role" } else { "give_role" }, guild.id, id, Some(role))) {
+                        @if has { "Take " } @else { "Give " } (data.name)
+                    }
+                }
+            }
+        }
+    }
+}
 
-    #[test]
-    fn commands_are_offered_as_they_are_typed() {
-        let plain = json!({ "name": "status", "options": [{ "name": "user", "type": 6 }] });
-        assert_eq!(typed(&plain), ["/status"]);
-        let nested = json!({ "name": "amser", "options": [
-            { "name": "check", "type": 1 }, { "name": "whois", "type": 1 }] });
-        assert_eq!(typed(&nested), ["/amser check", "/amser whois"]);
+/// The steps of a guided way: what is behind, what is next and why, and what comes then.
+pub(super) fn guide(world: &World, guild: GuildId, user: UserId, title: &str) -> Markup {
+    let reader = Reader {
+        world,
+        guild: Some(guild),
+        user: Some(user),
+    };
+    let steps = world
+        .board
+        .picture
+        .people
+        .get(&user)
+        .map(|person| person.steps.as_slice())
+        .unwrap_or_default();
+    let next = steps.iter().position(|step| !step.done);
+    html! {
+        section.guide #guide aria-labelledby="guide-title" {
+            h2 #guide-title tabindex="-1" { (title) }
+            @if steps.is_empty() { p.quiet { "Nothing here runs a chain, so there is no way to follow." } }
+            ol.steps {
+                @for (number, step) in steps.iter().enumerate() {
+                    @let now = next == Some(number);
+                    li.done[step.done].now[now] aria-current=[now.then_some("step")] {
+                        p.step {
+                            (step.title)
+                            @if step.done { span.tag { "done" } }
+                        }
+                        @if now {
+                            div.why { (render(&step.why, &reader)) }
+                            @if !step.offers.is_empty() {
+                                div.buttons {
+                                    @for (index, one) in step.offers.iter().enumerate() {
+                                        (offer(one, &format!("guide-{number}-{index}"), guild, user, &reader))
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if !steps.is_empty() && next.is_none() {
+                p.notice { "That was all of it. Everything below goes on working; try what you like." }
+            }
+        }
     }
 }

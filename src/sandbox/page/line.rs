@@ -1,90 +1,63 @@
-//! A typed command line: `/amser whois user:123 note:"two words"`. Pure.
-use serde_json::{Value, json};
+//! The time line: chain events with their confirmations, what people do, and role changes, which stand out.
+use maud::{Markup, html};
 
-/// A parsed line.
-#[derive(Debug, PartialEq)]
-pub(super) struct Line {
-    /// The command with its sub-commands, without the slash.
-    pub(super) name: String,
-    /// The options in order.
-    pub(super) options: Vec<(String, Value)>,
-}
+use super::markdown::line;
+use super::names::Reader;
+use crate::sandbox::discord::Happening;
+use crate::sandbox::discord::board::Line;
+use crate::sandbox::discord::shape::timestamp;
+use crate::sandbox::discord::world::World;
 
-/// Parses a line; the error is a sentence.
-pub(super) fn parse(text: &str) -> Result<Line, String> {
-    let mut words = Vec::new();
-    let mut options = Vec::new();
-    for token in tokens(text.trim().trim_start_matches('/'))? {
-        match token.split_once(':') {
-            Some((name, value)) => options.push((name.to_owned(), typed(value))),
-            None if options.is_empty() => words.push(token),
-            None => return Err(format!("“{token}” is not an option; write name:value.")),
+/// Entries shown.
+const SHOWN: usize = 60;
+
+/// The time line, newest first.
+pub(super) fn time_line(world: &World) -> Markup {
+    html! {
+        section.log aria-labelledby="log-title" tabindex="0" {
+            h2 #log-title { "What happened" }
+            ol #log { @for one in world.board.lines.iter().take(SHOWN) { (entry(world, one)) } }
         }
     }
-    if words.is_empty() {
-        return Err("Type a command, for example /status.".to_owned());
-    }
-    Ok(Line {
-        name: words.join(" "),
-        options,
-    })
 }
 
-/// Splits at spaces outside of double quotes, and drops the quotes.
-fn tokens(text: &str) -> Result<Vec<String>, String> {
-    let mut tokens = vec![String::new()];
-    let mut quoted = false;
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted = !quoted,
-            ' ' if !quoted => tokens.push(String::new()),
-            other => tokens
-                .last_mut()
-                .expect("there is always one token")
-                .push(other),
+fn entry(world: &World, one: &Line) -> Markup {
+    let (class, mark) = match one.kind {
+        Happening::Granted => ("granted", "+"),
+        Happening::Revoked => ("revoked", "−"),
+        Happening::Person => ("person", "•"),
+        Happening::Chain => ("chain", "◆"),
+        Happening::Refused => ("refused", "!"),
+    };
+    let reader = Reader {
+        world,
+        guild: None,
+        user: None,
+    };
+    let at = timestamp(one.at.unix_timestamp());
+    html! {
+        li class=(class) data-undone=[one.undone.then_some("")] {
+            span.mark aria-hidden="true" { (mark) }
+            time data-style="T" datetime=(at) { (at) }
+            span.what {
+                (line(&one.text, &reader))
+                @if let Some(block) = one.block { " " (standing(world, block.number, one.undone)) }
+            }
         }
     }
-    if quoted {
-        return Err("A quotation mark is not closed.".to_owned());
-    }
-    tokens.retain(|token| !token.is_empty());
-    Ok(tokens)
 }
 
-/// Numbers and truths as such; ids (17 digits and more) and all else as text.
-fn typed(value: &str) -> Value {
-    match value.parse::<i64>() {
-        Ok(number) if value.len() < 17 => json!(number),
-        _ if value == "true" || value == "false" => json!(value == "true"),
-        _ => json!(value),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_has_words_and_typed_options() {
-        let line =
-            parse("/amser whois user:1120000000000000001 plan:3 note:\"two words\" all:true")
-                .unwrap();
-        assert_eq!(line.name, "amser whois");
-        assert_eq!(
-            line.options,
-            [
-                ("user".to_owned(), json!("1120000000000000001")),
-                ("plan".to_owned(), json!(3)),
-                ("note".to_owned(), json!("two words")),
-                ("all".to_owned(), json!(true)),
-            ]
-        );
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_a_sentence() {
-        assert!(parse("").is_err());
-        assert!(parse("/why \"open").is_err());
-        assert!(parse("/why a:1 stray").is_err());
+/// How sure it is that it happened.
+fn standing(world: &World, block: u64, undone: bool) -> Markup {
+    let needed = world.board.picture.confirmations;
+    let on_top = world.board.picture.head.saturating_sub(block);
+    html! {
+        @if undone {
+            span.sure { "undone by the reorganisation" }
+        } @else if on_top >= needed {
+            span.sure { "block " (block) ", confirmed" }
+        } @else {
+            span.sure.waits { "block " (block) ", " (on_top) " of " (needed) " blocks on top" }
+        }
     }
 }

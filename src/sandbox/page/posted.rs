@@ -41,14 +41,23 @@ impl HandAction {
     /// Does it; the sentence says what happened, or why not.
     pub(crate) fn perform(self, discord: &LocalDiscord) -> Result<String, String> {
         let name = |user| discord.user_name(user);
+        let role = |guild, role| discord.role_name(guild, role).unwrap_or_default();
         let (done, text) = match self {
             Self::Join { guild_id, user_id } => (
                 discord.add_member(guild_id, user_id),
-                format!("{} joined.", name(user_id)),
+                format!(
+                    "**{}** joined {}.",
+                    name(user_id),
+                    discord.guild_name(guild_id).unwrap_or_default()
+                ),
             ),
             Self::Leave { guild_id, user_id } => (
                 discord.remove_member(guild_id, user_id),
-                format!("{} left.", name(user_id)),
+                format!(
+                    "**{}** left {}.",
+                    name(user_id),
+                    discord.guild_name(guild_id).unwrap_or_default()
+                ),
             ),
             Self::GiveRole {
                 guild_id,
@@ -56,7 +65,11 @@ impl HandAction {
                 role_id,
             } => (
                 discord.give_role(guild_id, user_id, role_id),
-                format!("Somebody gave {} a role by hand.", name(user_id)),
+                format!(
+                    "Somebody gave **{}** the role **{}** by hand.",
+                    name(user_id),
+                    role(guild_id, role_id)
+                ),
             ),
             Self::TakeRole {
                 guild_id,
@@ -64,13 +77,17 @@ impl HandAction {
                 role_id,
             } => (
                 discord.take_role(guild_id, user_id, role_id),
-                format!("Somebody took a role from {} by hand.", name(user_id)),
+                format!(
+                    "Somebody took the role **{}** from **{}** by hand.",
+                    role(guild_id, role_id),
+                    name(user_id)
+                ),
             ),
         };
         match done {
             Ok(()) => {
                 discord.happened(Happening::Person, text.clone());
-                Ok(text)
+                Ok(text.replace("**", ""))
             }
             Err(error) => Err(format!("Discord refuses: {error}.")),
         }

@@ -1,25 +1,63 @@
-//! The page as HTML. Everything inside an element with `data-live` follows the state; the controls around it stay.
+//! The page as HTML: everyone at once, or one person's guided way. All of it but the forms follows the state.
+use std::str::FromStr;
+
 use maud::{DOCTYPE, Markup, html};
 use serde_json::json;
 
-use super::card::{card, chip, hand, ordered, owner_card};
-use crate::domain::UserId;
-use crate::sandbox::discord::Happening;
-use crate::sandbox::discord::guild::{Guild, Member};
-use crate::sandbox::discord::shape;
+use super::card::{by_hand, card, guide, hand};
+use super::console::console;
+use super::line::time_line;
+use super::markdown::line;
+use super::message::message;
+use super::names::Reader;
+use crate::domain::{RoleId, UserId};
+use crate::sandbox::discord::guild::{Guild, Member, Role};
 use crate::sandbox::discord::world::World;
+use crate::sandbox::discord::{SeenMessage, shape};
+use serenity::model::id::{ChannelId, MessageId};
 
 /// Member cards shown in one guild; the others are only counted.
 const CARDS: usize = 24;
-
-/// How far time can be made to pass.
-const TIMES: &[(&str, u64)] = &[
-    ("1 hour", 3_600),
-    ("1 day", 86_400),
-    ("31 days", 31 * 86_400),
-];
+/// Messages shown of a channel.
+const MESSAGES: usize = 8;
 /// How many blocks can be replaced.
-const DEPTHS: &[(&str, u64)] = &[("1 block", 1), ("5 blocks", 5)];
+const DEPTHS: [(&str, u64); 2] = [("1 block", 1), ("5 blocks", 5)];
+
+/// What the page shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// Every server and member.
+    Everyone,
+    /// A member's way; `None` for the first one.
+    Member(Option<UserId>),
+    /// The merchant's way.
+    Merchant,
+}
+
+impl FromStr for View {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text.split_once(':') {
+            None if text == "everyone" => Self::Everyone,
+            None if text == "merchant" => Self::Merchant,
+            None if text == "member" => Self::Member(None),
+            Some(("member", id)) => Self::Member(Some(id.parse().map_err(|_| ())?)),
+            _ => return Err(()),
+        })
+    }
+}
+
+impl View {
+    fn name(self) -> String {
+        match self {
+            Self::Everyone => "everyone".to_owned(),
+            Self::Merchant => "merchant".to_owned(),
+            Self::Member(None) => "member".to_owned(),
+            Self::Member(Some(user)) => format!("member:{user}"),
+        }
+    }
+}
 
 /// The head that all pages here share.
 pub(super) fn head(title: &str) -> Markup {
@@ -34,100 +72,285 @@ pub(super) fn head(title: &str) -> Markup {
 }
 
 /// The whole page.
-pub(super) fn page(world: &World) -> Markup {
+pub(super) fn page(world: &World, view: View) -> Markup {
+    let guided = world.board.picture.merchant.is_some();
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
-                (head("Local Discord"))
+                (head(if guided { "The sandbox" } else { "Local Discord" }))
                 script src="/assets/page.js" defer {}
             }
-            body {
-                a.skip href="#guilds" { "Skip to the members" }
+            body data-view=(view.name()) {
+                a.skip href="#content" { "Skip to the content" }
                 header.top {
                     div.brand {
                         img src="/assets/icon.svg" alt="" width="36" height="36";
                         div {
-                            h1 { "Local Discord" }
-                            p.quiet { "A Discord on this machine. Press a button and watch the roles." }
+                            h1 { @if guided { "The sandbox" } @else { "Local Discord" } }
+                            p.quiet { "A chain and a Discord on this machine. Nothing here costs anything." }
+                        }
+                    }
+                    @if guided {
+                        nav aria-label="Ways" {
+                            (way("/member", "Be a member", matches!(view, View::Member(_))))
+                            (way("/merchant", "Be the merchant", view == View::Merchant))
+                            (way("/", "Everyone", view == View::Everyone))
                         }
                     }
                     p #connection.connection role="status" { "connecting…" }
                 }
                 noscript { p.notice { "The buttons and the live view need JavaScript." } }
-                section.clock aria-label="Chain" {
-                    (group("Let time pass", "pass_time", "seconds", TIMES))
-                    (group("Reorganise the chain", "reorganise", "depth", DEPTHS))
-                }
-                main { (live(world)) }
+                main #content tabindex="-1" { (live(world, view)) }
                 div #answer.answer role="status" aria-live="polite" {}
             }
         }
     }
 }
 
-fn group(title: &str, action: &str, key: &str, choices: &[(&str, u64)]) -> Markup {
-    html! {
-        div.group role="group" aria-label=(title) {
-            span.label { (title) }
-            @for (label, value) in choices {
-                button type="button" id=(format!("{action}-{value}"))
-                    data-action=(json!({ "action": action, key: value })) { (label) }
-            }
-        }
-    }
+fn way(to: &str, label: &str, here: bool) -> Markup {
+    html! { a href=(to) aria-current=[here.then_some("page")] { (label) } }
 }
 
 /// The parts that follow the state.
-pub(super) fn live(world: &World) -> Markup {
-    let bot = world.bot();
-    let connected = world.sessions.connected();
+pub(super) fn live(world: &World, view: View) -> Markup {
     html! {
-        div.facts #facts data-live="" {
-            dl {
-                div {
-                    dt { "Bot" }
-                    dd { @if connected == 0 { "offline" } @else { "connected" } }
-                }
-                @for (label, value) in &world.board.facts {
-                    div { dt { (label) } dd { (value) } }
-                }
-            }
-        }
+        (facts(world))
         div.columns {
-            div #guilds tabindex="-1" {
-                @for guild in world.guilds.values() { (guild_section(world, guild, bot)) }
-                @if world.guilds.is_empty() { p.notice { "There is no server yet." } }
+            div.here {
+                @match view {
+                    View::Everyone => (everyone(world)),
+                    View::Member(user) => (one_member(world, user)),
+                    View::Merchant => (merchant(world)),
+                }
             }
-            section.log aria-labelledby="log-title" {
-                h2 #log-title { "What happened" }
-                ol #log data-live="" { @for line in world.board.lines.iter().take(60) { (entry(line)) } }
-            }
+            (time_line(world))
         }
     }
 }
 
-fn entry(line: &crate::sandbox::discord::board::Line) -> Markup {
-    let (class, mark) = match line.kind {
-        Happening::Granted => ("granted", "+"),
-        Happening::Revoked => ("revoked", "−"),
-        Happening::Person => ("person", "•"),
-        Happening::Chain => ("chain", "◆"),
-        Happening::Refused => ("refused", "!"),
+fn facts(world: &World) -> Markup {
+    let reader = Reader {
+        world,
+        guild: None,
+        user: None,
     };
-    let (hour, minute, second) = line.at.to_hms();
-    let at = format!("{hour:02}:{minute:02}:{second:02}");
+    let connected = world.sessions.connected() > 0;
     html! {
-        li class=(class) {
-            span.mark aria-hidden="true" { (mark) }
-            time { (at) }
-            span.what { (line.text) }
+        dl.facts #facts {
+            div {
+                dt { "Bot" }
+                dd { @if connected { "connected" } @else { "offline" } }
+            }
+            @for (label, value) in &world.board.picture.facts {
+                div { dt { (label) } dd { (line(value, &reader)) } }
+            }
         }
     }
 }
 
-fn guild_section(world: &World, guild: &Guild, bot: UserId) -> Markup {
-    let present = guild.members.contains_key(&bot);
+/// What happens to the chain itself. Each button says beforehand what it ends.
+fn clock(world: &World) -> Markup {
+    let passing = &world.board.picture.passing;
+    html! {
+        @if !passing.is_empty() {
+            section.clock #clock aria-labelledby="clock-title" {
+                h2 #clock-title { "The chain" }
+                ul {
+                    @for (label, seconds, ends) in passing {
+                        li {
+                            button type="button" id=(format!("pass_time-{seconds}"))
+                                data-action=(json!({ "action": "pass_time", "seconds": seconds })) {
+                                "Let " (label) " pass"
+                            }
+                            span.quiet { (ends) }
+                        }
+                    }
+                    @for (label, depth) in DEPTHS {
+                        li {
+                            button type="button" id=(format!("reorganise-{depth}"))
+                                data-action=(json!({ "action": "reorganise", "depth": depth })) {
+                                "Replace the newest " (label)
+                            }
+                            span.quiet { "a reorganisation: what was in them never happened" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn everyone(world: &World) -> Markup {
+    html! {
+        @if world.board.picture.merchant.is_some() { (ways()) }
+        @for guild in world.guilds.values() { (guild_section(world, guild)) }
+        @if world.guilds.is_empty() { p.notice { "There is no server yet." } }
+        (clock(world))
+    }
+}
+
+/// What this is, for who has read nothing.
+fn ways() -> Markup {
+    html! {
+        section.ways aria-labelledby="ways-title" {
+            h2 #ways-title { "What do you want to see?" }
+            p {
+                "People pay for a subscription on a blockchain; the bot gives them a role on Discord, and takes it when they stop "
+                "paying. Here both are on your machine, so that you can try all of it in minutes."
+            }
+            ul {
+                li {
+                    a.button href="/member" { "Be a member" }
+                    span.quiet { "Link a wallet, pay, get a role; then see it go and come back." }
+                }
+                li {
+                    a.button href="/merchant" { "Be the merchant" }
+                    span.quiet { "Connect your server, let your plan open a role, and see that it works." }
+                }
+            }
+        }
+    }
+}
+
+/// The users that can be a member in the guided way.
+fn people(world: &World) -> Vec<UserId> {
+    let picture = &world.board.picture;
+    let all = picture.people.keys().copied();
+    all.filter(|user| Some(*user) != picture.merchant).collect()
+}
+
+fn one_member(world: &World, user: Option<UserId>) -> Markup {
+    let people = people(world);
+    let user = user
+        .filter(|user| people.contains(user))
+        .or(people.first().copied());
+    let guild = world.guilds.values().next();
+    let Some((user, guild)) = user.zip(guild) else {
+        return everyone(world);
+    };
+    html! {
+        nav.people aria-label="Who you are" {
+            span.label { "You are" }
+            @for id in people {
+                a href=(format!("/member?as={id}")) aria-current=[(id == user).then_some("page")] {
+                    (shape::user_name(world, id))
+                }
+            }
+        }
+        (guide(world, guild.id, user, "Be a member"))
+        (person(world, guild, user))
+        (clock(world))
+    }
+}
+
+fn merchant(world: &World) -> Markup {
+    let picture = &world.board.picture;
+    let Some(user) = picture.merchant else {
+        return everyone(world);
+    };
+    let owned: Vec<_> = world
+        .guilds
+        .values()
+        .filter(|guild| guild.owner == user)
+        .collect();
+    let (Some(first), Some(last)) = (owned.first(), owned.last()) else {
+        return everyone(world);
+    };
+    html! {
+        (guide(world, last.id, user, "Be the merchant"))
+        @for guild in owned.iter().rev() {
+            section.guild id=(format!("guild-{}", guild.id)) aria-labelledby=(format!("name-{}", guild.id)) {
+                (guild_head(world, guild))
+                ul.holders {
+                    @for (id, member) in guild.members.iter().filter(|(id, _)| **id != world.bot() && **id != user) {
+                        @let name = shape::user_name(world, *id);
+                        li { span.name { (name) } (super::card::roles(guild, member, &name)) }
+                    }
+                }
+            }
+        }
+        (person(world, first, user))
+        (clock(world))
+    }
+}
+
+/// Somebody's card, commands and messages.
+fn person(world: &World, guild: &Guild, user: UserId) -> Markup {
+    let member = guild.members.get(&user);
+    let name = shape::user_name(world, user);
+    html! {
+        @if let Some(member) = member {
+            ul.members.alone { (card(world, guild, user, member)) }
+        } @else {
+            p.notice {
+                (name) " is not in " (guild.name) ". "
+                button type="button" id=(format!("join-{}-{user}", guild.id))
+                    data-action=(hand("join", guild.id, user, None)) { (name) " joins" }
+            }
+        }
+        section.discord id=(format!("discord-{user}")) aria-labelledby="discord-title" {
+            h2 #discord-title { "On Discord, as " (name) }
+            @if member.is_some() { (console(world, guild, user)) }
+            (channel(world, guild, user))
+            @if let Some(member) = member.filter(|_| user != guild.owner) { (by_hand(guild, user, member)) }
+        }
+    }
+}
+
+/// What stands in the guild's channel and in the direct messages.
+fn channel(world: &World, guild: &Guild, user: UserId) -> Markup {
+    let reader = Reader {
+        world,
+        guild: Some(guild.id),
+        user: Some(user),
+    };
+    let direct = world.channels.iter().find(|(_, channel)| {
+        matches!(channel, crate::sandbox::discord::world::Channel::Direct { user: with } if *with == user)
+    });
+    let of = |id: ChannelId, title: &str| {
+        let range = (id, MessageId::new(1))..=(id, MessageId::new(u64::MAX));
+        let all = world.messages.range(range);
+        let mut last: Vec<_> = all
+            .map(|((_, id), message)| SeenMessage::new(*id, message))
+            .filter(|message| !message.ephemeral)
+            .collect();
+        let last = last.split_off(last.len().saturating_sub(MESSAGES));
+        html! {
+            @if !last.is_empty() {
+                div.channel {
+                    h3 { (title) }
+                    @for one in &last { (message(one, &reader)) }
+                }
+            }
+        }
+    };
+    html! {
+        @for id in &guild.channels { (of(*id, "#general")) }
+        @if let Some((id, _)) = direct { (of(*id, "Direct messages from the bot")) }
+    }
+}
+
+fn guild_head(world: &World, guild: &Guild) -> Markup {
+    let present = guild.members.contains_key(&world.bot());
+    let count = u64::try_from(guild.members.len()).unwrap_or(u64::MAX);
+    html! {
+        div.guild-head {
+            h2 id=(format!("name-{}", guild.id)) { (guild.name) }
+            p.quiet {
+                (crate::sandbox::words::count(count, "member"))
+                @if !present { " · " strong { "the bot is not here" } }
+            }
+            @if guild.roles.len() > 1 {
+                ul.roles aria-label="Roles, highest first" {
+                    @for (id, role) in ordered(guild) { (chip(guild, id, role)) }
+                }
+            }
+        }
+    }
+}
+
+fn guild_section(world: &World, guild: &Guild) -> Markup {
     let (shown, more) = shown(world, guild);
     let away: Vec<UserId> = world
         .users
@@ -141,21 +364,12 @@ fn guild_section(world: &World, guild: &Guild, bot: UserId) -> Markup {
         .collect();
     html! {
         section.guild id=(format!("guild-{}", guild.id)) aria-labelledby=(format!("name-{}", guild.id)) {
-            div.guild-head id=(format!("head-{}", guild.id)) data-live="" {
-                h2 id=(format!("name-{}", guild.id)) { (guild.name) }
-                p.quiet {
-                    (guild.members.len()) " members"
-                    @if !present { " · " strong { "the bot is not here" } }
-                }
-                ul.roles aria-label="Roles, highest first" { @for (id, role) in ordered(guild) { (chip(guild, id, role)) } }
-            }
+            (guild_head(world, guild))
             ul.members {
                 @for (id, member) in shown { (card(world, guild, id, member)) }
-                (owner_card(world, guild))
+                @if let Some(owner) = guild.members.get(&guild.owner) { (card(world, guild, guild.owner, owner)) }
             }
-            @if more > 0 {
-                p.quiet id=(format!("more-{}", guild.id)) data-live="" { "and " (more) " more members" }
-            }
+            @if more > 0 { p.quiet { "and " (more) " more members" } }
             @if !away.is_empty() {
                 p.away {
                     span.label { "Not here:" }
@@ -171,70 +385,49 @@ fn guild_section(world: &World, guild: &Guild, bot: UserId) -> Markup {
     }
 }
 
-/// The members that get a card, in a stable order, and how many do not. In a crowd, those with a role or a note come
-/// first.
+/// The members that get a card, in a stable order, and how many do not. In a crowd, those with a role come first.
 fn shown<'a>(world: &World, guild: &'a Guild) -> (Vec<(UserId, &'a Member)>, usize) {
     let people = || {
         let all = guild.members.iter().map(|(id, member)| (*id, member));
         all.filter(|(id, _)| *id != world.bot() && *id != guild.owner)
     };
-    let interesting = |(id, member): &(UserId, &Member)| {
-        !member.roles.is_empty() || world.board.notes.contains_key(id)
-    };
     let count = people().count();
     if count <= CARDS {
         return (people().collect(), 0);
     }
-    let mut shown: Vec<_> = people().filter(interesting).take(CARDS).collect();
-    shown.extend(
-        people()
-            .filter(|one| !interesting(one))
-            .take(CARDS - shown.len()),
-    );
+    let with_roles = |(_, member): &(UserId, &Member)| !member.roles.is_empty();
+    let mut shown: Vec<_> = people().filter(with_roles).take(CARDS).collect();
+    let left = CARDS - shown.len();
+    shown.extend(people().filter(|one| !with_roles(one)).take(left));
     shown.sort_by_key(|(id, _)| *id);
     (shown, count - CARDS)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::GuildId;
-    use crate::sandbox::discord::Options;
+/// Roles without @everyone, highest first.
+pub(super) fn ordered(guild: &Guild) -> Vec<(RoleId, &Role)> {
+    let mut roles: Vec<_> = guild.roles.iter().map(|(id, role)| (*id, role)).collect();
+    roles.retain(|(_, role)| role.position > 0);
+    roles.sort_by_key(|(id, role)| (std::cmp::Reverse(role.position), *id));
+    roles
+}
 
-    #[test]
-    fn names_are_escaped_and_shown_with_their_roles() {
-        let mut world = World::new(Options::default(), String::new());
-        let (guild, user) = (GuildId(5 << 22), UserId(77));
-        world.add_guild(guild, "Club <b>");
-        world.add_user(user, Some("<script>alert(1)</script>"));
-        world.add_member(guild, user).unwrap();
-        let html = page(&world).into_string();
-        assert!(html.contains("Club &lt;b&gt;"));
-        assert!(!html.contains("<script>alert"));
-        assert!(html.contains("no roles"));
-    }
-
-    #[test]
-    fn the_owner_may_type_what_managers_may() {
-        let mut world = World::new(Options::default(), String::new());
-        let guild = GuildId(5 << 22);
-        world.add_guild(guild, "Club");
-        let html = page(&world).into_string();
-        assert!(html.contains("owns this server"));
-        assert_eq!(html.matches("class=\"command\"").count(), 1);
-        assert!(!html.contains("Leave the server"), "an owner cannot");
-    }
-
-    #[test]
-    fn a_crowd_is_counted_instead_of_shown() {
-        let mut world = World::new(Options::default(), String::new());
-        let guild = GuildId(5 << 22);
-        world.add_guild(guild, "Club");
-        for id in 1..=100 {
-            world.add_member(guild, UserId(id)).unwrap();
+/// A role.
+pub(super) fn chip(guild: &Guild, id: RoleId, role: &Role) -> Markup {
+    let color = if role.color == 0 {
+        0x99_aab5
+    } else {
+        role.color
+    };
+    html! {
+        li.chip data-role=(id) title=(format!("position {} of {}", role.position, guild.roles.len() - 1)) {
+            svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true" {
+                circle cx="5" cy="5" r="5" fill=(format!("#{color:06x}")) {}
+            }
+            span { (role.name) }
+            @if role.bot.is_some() { span.tag { "bot" } } @else if role.managed { span.tag { "managed" } }
         }
-        let html = page(&world).into_string();
-        assert_eq!(html.matches("class=\"member\"").count(), CARDS + 1);
-        assert!(html.contains("and 76 more members"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::Site;
-use super::super::dashboard::cause::{sentence, transaction};
-use super::super::dashboard::journal::act_sentence;
+use super::super::dashboard::cause::{act_sentence, sentence, transaction};
 use super::super::params::Asked;
 use super::super::session::Managing;
 use super::Failure;

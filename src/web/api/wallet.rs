@@ -17,6 +17,7 @@ use super::super::siwe::{self, Mismatch, Terms};
 use super::super::verify::{given_out, read_signature};
 use super::Failure;
 use crate::domain::{GuildId, ModuleAddress, UserId, Wallet};
+use crate::merchants::Refusal;
 use crate::store::{Challenge, RequestState, Usable};
 
 /// In place of a server: a merchant's wallet belongs to none.
@@ -76,8 +77,8 @@ pub(in crate::web) async fn give_out(
     site: &Site,
     user: UserId,
     address: &str,
-) -> Result<String, WebError> {
-    let wallet: Wallet = address.trim().parse().map_err(|_| WebError::BadAddress)?;
+) -> Result<String, Failure> {
+    let wallet: Wallet = address.trim().parse().map_err(|_| Refusal::NotAnAddress)?;
     let (key, now, nonce) = (request_of(user), site.now(), fresh_secret()?);
     let expires_at = now.plus(LINK_SECONDS);
     let message = siwe::write(&Terms {

@@ -1,10 +1,10 @@
-//! Why a role came or went, for a server's manager.
+//! What happened and why, in words for a server's manager.
 
 use alloy::primitives::B256;
 use maud::{Markup, html};
 
-use super::format::short;
-use crate::domain::{Cause, FailureReason, MemberState};
+use super::format::{counted, listed, short};
+use crate::domain::{Act, Cause, FailureReason, Gate, MemberState, RoleId, Timestamp};
 
 /// One sentence without a full stop.
 pub(in crate::web) fn sentence(cause: &Cause) -> String {
@@ -55,7 +55,7 @@ pub(in crate::web) fn transaction(cause: &Cause) -> Option<B256> {
     }
 }
 
-fn day(at: crate::domain::Timestamp) -> String {
+fn day(at: Timestamp) -> String {
     let text = at.to_string();
     text.get(..10).unwrap_or(&text).to_owned()
 }
@@ -71,6 +71,57 @@ fn failure(reason: FailureReason) -> String {
         Some("WindowMissed") => "the time for the charge was missed".to_owned(),
         Some(name) => format!("the protocol says {name}"),
         None => format!("of reason {}", reason.0),
+    }
+}
+
+/// What a manager did, after their name.
+pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> String) -> String {
+    let gate = |gate: &Gate| {
+        let plans: Vec<_> = gate.plans.iter().map(ToString::to_string).collect();
+        let roles: Vec<_> = gate.roles.iter().map(|role| role_name(*role)).collect();
+        let noun = if plans.len() == 1 { "plan" } else { "plans" };
+        format!("{noun} {} to {}", listed(&plans), listed(&roles))
+    };
+    match act {
+        Act::Connected => "connected the server".to_owned(),
+        Act::Disconnected { remove_roles: true } => {
+            "disconnected the server and had the roles taken".to_owned()
+        }
+        Act::Disconnected {
+            remove_roles: false,
+        } => "disconnected the server and left the roles".to_owned(),
+        Act::Gate {
+            before,
+            after,
+            is_undo,
+        } => {
+            let undone = if *is_undo {
+                "took the last change back: "
+            } else {
+                ""
+            };
+            let what = match (before, after) {
+                (None, Some(after)) => format!("mapped {}", gate(after)),
+                (Some(before), None) => format!("removed the mapping of {}", gate(before)),
+                (Some(before), Some(after)) => {
+                    format!(
+                        "changed the mapping of {} into {}",
+                        gate(before),
+                        gate(after)
+                    )
+                }
+                (None, None) => "changed nothing".to_owned(),
+            };
+            format!("{undone}{what}")
+        }
+        Act::Settings { .. } => "changed the settings".to_owned(),
+        Act::RoleMade { name, .. } => format!("made the role {name}"),
+        Act::Approved { role, removals } => format!(
+            "approved taking {} from {}",
+            role_name(*role),
+            counted(*removals, "member")
+        ),
+        Act::Tested { .. } => "tested a mapping".to_owned(),
     }
 }
 

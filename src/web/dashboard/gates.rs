@@ -90,6 +90,11 @@ async fn show(site: Arc<Site>, managing: Managing, query: Query) -> Result<Respo
         } @else {
             (wallet::panel(&owned, &here))
         }
+        p {
+            "What happens when a payment fails, or a member pauses or cancels? "
+            a href=(Tab::Settings.path(context.guild())) { "Three questions in the settings" }
+            " decide that for this server."
+        }
     };
     Ok(shell::page(&context, Tab::Gates, "Plans and roles", &inner))
 }
@@ -124,6 +129,8 @@ pub(super) fn plan_names(gate: &Gate, plans: &Plans) -> String {
 
 fn card(context: &Context, gate: &Gate, roles: &Roles, plans: &Plans) -> Markup {
     let action = |what: &str| context.path(&format!("gates/{}/{what}", gate.id));
+    // Told apart by who hears the page without seeing the card around the button.
+    let of = html! { span.hidden { ": " (plan_names(gate, plans)) } };
     html! {
         article.panel.mapping id={ "gate-" (gate.id) } {
             p.sentence {
@@ -146,8 +153,8 @@ fn card(context: &Context, gate: &Gate, roles: &Roles, plans: &Plans) -> Markup 
                 @match gate.origin {
                     GateOrigin::Config => span.fine { "Set in config.toml by the operator; it cannot be changed here." },
                     GateOrigin::Dashboard => {
-                        a.button.small href={ (context.path("gates/map")) "?gate=" (gate.id) } { "Change" }
-                        a.button.small.quiet href=(action("delete")) { "Remove" }
+                        a.button.small href={ (context.path("gates/map")) "?gate=" (gate.id) } { "Change" (of) }
+                        a.button.small.quiet href=(action("delete")) { "Remove" (of) }
                     },
                 }
             }

@@ -13,11 +13,11 @@ use super::super::api::Failure;
 use super::super::api::journal::After;
 use super::super::params::Asked;
 use super::super::session::Managing;
-use super::cause::{receipt, sentence, transaction};
+use super::cause::{act_sentence, receipt, sentence, transaction};
 use super::context::{Context, Roles};
-use super::format::{counted, listed, moment};
+use super::format::moment;
 use super::shell::{self, Tab};
-use crate::domain::{Act, Gate, Happened, Outcome, RoleAction, RoleId};
+use crate::domain::{Happened, Outcome, RoleAction, UserId};
 use crate::merchants::JournalRow;
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -94,7 +94,7 @@ fn line(context: &Context, row: &JournalRow, roles: &Roles) -> Markup {
                 th scope="row" {
                     @match (&row.name, entry.by) {
                         (Some(name), _) => (name),
-                        (None, Some(crate::domain::UserId(0))) => "A former manager",
+                        (None, Some(UserId(0))) => "A former manager",
                         (None, Some(user)) => (user),
                         (None, None) => "The operator",
                     }
@@ -105,56 +105,5 @@ fn line(context: &Context, row: &JournalRow, roles: &Roles) -> Markup {
                 td {}
             },
         }
-    }
-}
-
-/// What a manager did, after their name.
-pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> String) -> String {
-    let gate = |gate: &Gate| {
-        let plans: Vec<_> = gate.plans.iter().map(ToString::to_string).collect();
-        let roles: Vec<_> = gate.roles.iter().map(|role| role_name(*role)).collect();
-        let noun = if plans.len() == 1 { "plan" } else { "plans" };
-        format!("{noun} {} to {}", listed(&plans), listed(&roles))
-    };
-    match act {
-        Act::Connected => "connected the server".to_owned(),
-        Act::Disconnected { remove_roles: true } => {
-            "disconnected the server and had the roles taken".to_owned()
-        }
-        Act::Disconnected {
-            remove_roles: false,
-        } => "disconnected the server and left the roles".to_owned(),
-        Act::Gate {
-            before,
-            after,
-            is_undo,
-        } => {
-            let undone = if *is_undo {
-                "took the last change back: "
-            } else {
-                ""
-            };
-            let what = match (before, after) {
-                (None, Some(after)) => format!("mapped {}", gate(after)),
-                (Some(before), None) => format!("removed the mapping of {}", gate(before)),
-                (Some(before), Some(after)) => {
-                    format!(
-                        "changed the mapping of {} into {}",
-                        gate(before),
-                        gate(after)
-                    )
-                }
-                (None, None) => "changed nothing".to_owned(),
-            };
-            format!("{undone}{what}")
-        }
-        Act::Settings { .. } => "changed the settings".to_owned(),
-        Act::RoleMade { name, .. } => format!("made the role {name}"),
-        Act::Approved { role, removals } => format!(
-            "approved taking {} from {}",
-            role_name(*role),
-            counted(*removals, "member")
-        ),
-        Act::Tested { .. } => "tested a mapping".to_owned(),
     }
 }

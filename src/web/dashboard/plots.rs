@@ -5,14 +5,15 @@
 
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::{
-    ChartBuilder, Color as _, IntoDrawingArea as _, IntoFont as _, LineSeries, RGBColor,
+    ChartBuilder, Circle, Color as _, IntoDrawingArea as _, IntoFont as _, LineSeries, RGBColor,
     SVGBackend, TextStyle,
 };
 
 use super::format::number;
 
-const WIDTH: u32 = 640;
-const HEIGHT: u32 = 240;
+/// In the drawing's own units, of which a phone shows about two for three pixels: the text must stay readable there.
+const WIDTH: u32 = 440;
+const HEIGHT: u32 = 210;
 
 /// The lines' colours, in the order of the series; further series begin again.
 const COLOURS: [RGBColor; 6] = [
@@ -144,7 +145,7 @@ fn draw(daily: &Daily<'_>, highest: u64) -> Option<Markup> {
 }
 
 fn draw_into(svg: &mut String, daily: &Daily<'_>, days: i32, highest: u64) -> Result<(), String> {
-    let text = TextStyle::from(("sans-serif", 16).into_font()).color(&INK);
+    let text = TextStyle::from(("sans-serif", 17).into_font()).color(&INK);
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let area = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
     // Headroom, and whole numbers on the axis for small counts.
@@ -181,8 +182,11 @@ fn draw_into(svg: &mut String, daily: &Daily<'_>, days: i32, highest: u64) -> Re
         let points = (0..days)
             .zip(numbers)
             .filter_map(|(day, value)| Some((day, (*value)?)));
-        let line = LineSeries::new(points, colour(index).stroke_width(3));
+        let line = LineSeries::new(points.clone(), colour(index).stroke_width(2));
         chart.draw_series(line).map_err(|error| said(&error))?;
+        // A line through one day is nothing to see.
+        let dots = points.map(|point| Circle::new(point, 2, colour(index).filled()));
+        chart.draw_series(dots).map_err(|error| said(&error))?;
     }
     drop(chart);
     area.present().map_err(|error| said(&error))

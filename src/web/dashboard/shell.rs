@@ -57,17 +57,18 @@ impl Tab {
 /// A page of a server.
 pub(super) fn page(context: &Context, tab: Tab, title: &str, inner: &Markup) -> Response {
     let body = html! {
-        (top(true))
-        div.server-head {
-            p.server-name { (context.name) }
-            nav.tabs aria-label="Pages of this server" {
-                ul {
-                    @for one in Tab::ALL {
-                        li { a href=(one.path(context.guild())) aria-current=[(one == tab).then_some("page")] { (one.name()) } }
+        (top(true, &html! {
+            div.server-head {
+                p.server-name { (context.name) }
+                nav.tabs aria-label="Pages of this server" {
+                    ul {
+                        @for one in Tab::ALL {
+                            li { a href=(one.path(context.guild())) aria-current=[(one == tab).then_some("page")] { (one.name()) } }
+                        }
                     }
                 }
             }
-        }
+        }))
         main.dash #main {
             h1 { (title) }
             (inner)
@@ -86,7 +87,7 @@ pub(super) fn plain(
     inner: &Markup,
 ) -> Response {
     let body = html! {
-        (top(is_signed_in))
+        (top(is_signed_in, &html! {}))
         main.dash #main {
             h1 { (title) }
             (inner)
@@ -105,16 +106,19 @@ fn framed(site: &Site, status: StatusCode, title: &str, body: &Markup) -> Respon
     (status, Html(page.into_string())).into_response()
 }
 
-fn top(is_signed_in: bool) -> Markup {
+fn top(is_signed_in: bool, more: &Markup) -> Markup {
     html! {
         a.skip href="#main" { "Skip to the content" }
-        header.top {
-            a.brand href="/dashboard" { "Discord roles" }
-            @if is_signed_in {
-                form method="post" action="/api/v1/logout" {
-                    button.button.quiet.small type="submit" { "Sign out" }
+        header {
+            div.top {
+                a.brand href="/dashboard" { "Discord roles" }
+                @if is_signed_in {
+                    form method="post" action="/api/v1/logout" {
+                        button.button.quiet.small type="submit" { "Sign out" }
+                    }
                 }
             }
+            (more)
         }
     }
 }

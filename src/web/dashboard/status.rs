@@ -61,13 +61,13 @@ async fn show(
     let next = Next::of(&status, owned.has_wallet(), !context.gates.is_empty());
     let inner = html! {
         (shell::note(done))
+        @if next == Next::Wallet { (wallet::panel(&owned, &Tab::Gates.path(context.guild()))) }
         // The script replaces this part while the page is open.
         div #live data-events={ "/api/v1/guilds/" (context.guild()) "/events" } {
             (next.panel(&context))
             (problems(&context, &status, &roles))
             (facts(&context, &status))
         }
-        @if next == Next::Wallet { (wallet::panel(&owned, &Tab::Gates.path(context.guild()))) }
         @match &series {
             Ok(series) => (plots(series, &plans)),
             Err(refusal) => p.fine { (refusal) },
@@ -108,9 +108,8 @@ impl Next {
         let gates = Tab::Gates.path(context.guild());
         html! {
             @match self {
-                Self::Wallet => section.panel.lead {
-                    p { strong { "Next: " } "connect the wallet that owns your plans, then choose a role for each plan." }
-                },
+                // The wallet's own panel stands above.
+                Self::Wallet => {},
                 Self::Map => section.panel.lead {
                     p { strong { "Next: " } "choose the role that each of your plans gives." }
                     p { a.button.main href=(gates) { "Choose roles" } }

@@ -79,7 +79,7 @@ pub(super) fn panel(owned: &Owned, next: &str) -> Markup {
         } @else {
             section.panel.lead aria-labelledby="wallet-title" {
                 h2 #wallet-title { "Connect the wallet that owns your plans" }
-                p { "It is the wallet with which you made your plans on amser. You sign one message; that is free and moves nothing." }
+                p { "It is the wallet with which you made your plans on amser. You sign one message; that is free and moves nothing. Then you choose a role for each plan." }
                 (connect(next))
             }
         }
@@ -152,7 +152,7 @@ async fn challenge(
     let next = own_path(&next);
     let message = match give_out(&site, session.user, &address).await {
         Ok(message) => message,
-        Err(error) => return refused(&site, error.into(), next),
+        Err(failure) => return refused(&site, failure, next),
     };
     let inner = html! {
         form.panel.stack method="post" action="/dashboard/wallet/signature" {

@@ -39,13 +39,13 @@ fn ask_to_sign_in(parts: &Parts) -> Response {
     if !accepts_page(&parts.headers) || uri.path().starts_with("/api/") {
         return WebError::NotSignedIn.into_response();
     }
-    let next = match parts.method {
-        Method::GET => uri
-            .path_and_query()
-            .map_or("/dashboard", |path| path.as_str()),
-        // What was sent is lost; the pages begin here.
-        _ => "/dashboard",
-    };
+    if parts.method != Method::GET {
+        // What was sent is lost. Browsers do not follow a form to Discord (`form-action 'self'`): this page has the link.
+        return Redirect::to("/dashboard").into_response();
+    }
+    let next = uri
+        .path_and_query()
+        .map_or("/dashboard", |path| path.as_str());
     let next: String = byte_serialize(next.as_bytes()).collect();
     Redirect::to(&format!("/oauth/login?next={next}")).into_response()
 }

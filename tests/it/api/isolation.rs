@@ -188,4 +188,12 @@ async fn without_a_session_or_from_another_site_nothing_is_done() {
         .await;
     let to = crate::verify::visitor::location(&page);
     assert!(to.starts_with("/oauth/login?next=%2Fdashboard%2F"), "{to}");
+    // A form cannot lead to Discord: it ends at the page with the link to the sign-in.
+    let path = format!("/dashboard/{}/undo", shop.guild);
+    let request = stranger
+        .request_with(Method::POST, &path)
+        .header("accept", "text/html")
+        .header("origin", shop.url.origin().ascii_serialization());
+    let to = crate::verify::visitor::location(&stranger.send(request).await);
+    assert_eq!(to, "/dashboard");
 }

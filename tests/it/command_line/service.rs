@@ -92,3 +92,35 @@ async fn a_role_that_is_not_there_is_said_once_in_the_log() {
     assert_eq!(told.matches(trouble).count(), 1, "{told}");
     assert!(told.contains("WARN") && told.contains("role=4"), "{told}");
 }
+
+#[tokio::test]
+async fn a_hangup_reads_gates_servers_and_policy_again_and_a_bad_file_changes_nothing() {
+    let (installation, scene, discord) = installation().await;
+    let (guild, roles) = new_guild(&discord, "Elsewhere", &["Gold"]);
+    let text = std::fs::read_to_string(installation.config_path()).unwrap();
+    let mut service = installation.start();
+    let says = |what: &'static str| {
+        let path = installation.log_path();
+        move || log(&path).contains(what)
+    };
+    wait("it is connected", says("Discord gateway")).await;
+    installation.configure(&text.replace("[policy]\n", "[policy]\npaused = \"maybe\"\n"));
+    signal(&service, "HUP").await;
+    wait("the mistake is told", says("nothing is changed")).await;
+    let told = log(&installation.log_path());
+    assert!(
+        told.contains("policy.paused") && told.contains("line"),
+        "{told}"
+    );
+    let more = gate(guild, scene.module, scene.plan, roles[0]);
+    let own = format!("[[servers]]\nguild_id = \"{guild}\"\nexpiry_leeway = 60\n");
+    installation.configure(&format!("{text}{more}{own}"));
+    signal(&service, "HUP").await;
+    wait("it is read again", says("were read again")).await;
+    signal(&service, "TERM").await;
+    assert!(service.wait().await.unwrap().success());
+    let store = Store::open(&installation.store_path()).unwrap();
+    assert_eq!(store.gates().unwrap().len(), 2);
+    let (fixed, _) = store.settings(guild).unwrap();
+    assert_eq!(fixed.expiry_leeway, Some(60));
+}

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use amser_roles::domain::Timestamp;
 use amser_roles::sandbox::discord::Reply;
+use amser_roles::store::{MerchantWallet, ServerRecord};
 use serde_json::Value;
 
-use super::{DEADLINE, Story, wallet};
+use super::{DEADLINE, GENESIS, Story, module, wallet};
 
 /// The attached export: one file in one message.
 fn exported(reply: &Reply) -> Value {
@@ -43,6 +45,17 @@ async fn the_export_is_one_file_that_holds_everything() {
     story.run("verify", &[]).await;
     story.ask_to_sign(&["older", "newer"]);
     let (store, user) = (story.store.clone(), story.user);
+    let at = Timestamp(GENESIS);
+    let shown = MerchantWallet {
+        wallet: wallet(7),
+        at,
+        message: "a merchant's text".to_owned(),
+        signature: vec![0xcd],
+    };
+    store.set_merchant_wallet(user, &shown).unwrap();
+    store.add_merchant_modules(user, &[module()]).unwrap();
+    let record = ServerRecord { by: user, at };
+    store.connect_server(story.club, record).unwrap();
     eventually("the grants are journalled", || {
         store.journal_of(user, 10).unwrap().len() == 2
     })
@@ -60,6 +73,13 @@ async fn the_export_is_one_file_that_holds_everything() {
     assert_eq!(all["roles"].as_array().unwrap().len(), 2);
     assert_eq!(all["journal"].as_array().unwrap().len(), 2);
     assert_eq!(all["verify_links"][0]["state"], "Open");
+    assert_eq!(all["merchant_wallet"]["message"], "a merchant's text");
+    assert_eq!(all["merchant_wallet"]["signature"], "0xcd");
+    assert_eq!(all["merchant_modules"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        all["connected_servers"][0]["guild_id"],
+        story.club.to_string()
+    );
     let texts: Vec<_> = all["texts_to_sign"]
         .as_array()
         .unwrap()
@@ -123,6 +143,8 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         "ended_links",
         "seen_in",
         "acts",
+        "merchant_modules",
+        "connected_servers",
         "roles",
         "journal",
     ] {

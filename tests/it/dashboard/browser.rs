@@ -123,10 +123,8 @@ async fn the_keyboard_reaches_everything_and_the_focus_is_seen() {
     assert_eq!(seen["first"], "Skip to the content");
     let reached = seen["seen"].as_array().unwrap();
     for control in ["Test on me", "Change", "Remove", "Undo the last change"] {
-        assert!(
-            reached.iter().any(|text| text == control),
-            "{control}: {seen}"
-        );
+        let is_it = |text: &Value| text.as_str().is_some_and(|text| text.starts_with(control));
+        assert!(reached.iter().any(is_it), "{control}: {seen}");
     }
 }
 

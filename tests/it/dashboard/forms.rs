@@ -1,7 +1,9 @@
 //! The pages without script: what a browser sends, and where it ends.
 
 use alloy::primitives::Address;
+use amser_roles::sandbox::discord::NewRole;
 use reqwest::Method;
+use serenity::model::Permissions;
 
 use crate::support::shop::Shop;
 use crate::verify::visitor::{Browser, location, sign};
@@ -62,7 +64,7 @@ async fn a_merchant_maps_a_plan_by_forms_alone() {
     let home = location(&browser.get(&back).await);
     let text = page(&mut browser, &home).await;
     assert!(
-        text.contains("connect the wallet that owns your plans"),
+        text.contains("Connect the wallet that owns your plans"),
         "{text}"
     );
     // The wallet, by a signature that is pasted.
@@ -149,6 +151,41 @@ async fn a_merchant_maps_a_plan_by_forms_alone() {
     let undone = post(&mut browser, &format!("{server}/undo"), &[]).await;
     assert!(location(&undone).ends_with("?done=undone"));
     shop.until(ada, role.parse().unwrap(), true).await;
+}
+
+#[tokio::test]
+async fn a_role_that_carries_a_lot_is_asked_for_twice() {
+    let shop = Shop::open().await;
+    let judge = NewRole {
+        permissions: Permissions::BAN_MEMBERS,
+        ..NewRole::named("Judge")
+    };
+    let judge = shop.discord.add_role_with(shop.guild, judge).unwrap();
+    let mut browser = shop.merchant().await;
+    let gates = format!("/dashboard/{}/gates", shop.guild);
+    let (module, plan, role) = (
+        shop.module.to_string(),
+        shop.plan.to_string(),
+        judge.to_string(),
+    );
+    let text = page(&mut browser, &format!("{gates}/map?module={module}")).await;
+    assert!(text.contains("Carries Ban Members"), "{text}");
+    let mut fields = vec![
+        ("module", module.as_str()),
+        ("plan", &plan),
+        ("role", &role),
+    ];
+    let asked = post(&mut browser, &format!("{gates}/save"), &fields).await;
+    assert_eq!(asked.status(), 409);
+    let text = asked.text().await.unwrap();
+    assert!(
+        text.contains("This role is powerful") && text.contains("Ban Members"),
+        "{text}"
+    );
+    assert!(shop.store.gates().unwrap().is_empty());
+    fields.push(("confirm", "1"));
+    let saved = post(&mut browser, &format!("{gates}/save"), &fields).await;
+    assert!(location(&saved).contains("?done=saved"));
 }
 
 #[tokio::test]

@@ -5,20 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
-use amser_roles::app;
-use amser_roles::config::{Config, Secrets};
 use amser_roles::domain::{
     Gate, GateId, GateMatch, GateOrigin, GuildId, JournalEntry, Link, ModuleAddress, Outcome,
     PlanId, RoleAction, RoleId, Timestamp, UserId, Wallet,
 };
+use amser_roles::merchants::Merchants;
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
 use amser_roles::sandbox::discord::{LocalDiscord, Route};
 use amser_roles::store::{LinkOutcome, Store};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::scene::{TERMS, new_module, patient};
+use super::service::Service;
 
 /// Longer than anything here takes, so that only a hang reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
@@ -59,44 +56,6 @@ pub(crate) struct Stage {
     service: Option<Service>,
     /// What the service leaves beside its store.
     folder: tempfile::TempDir,
-}
-
-/// The running service. Dropping it stops it.
-pub(crate) struct Service {
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Service {
-    /// Starts it on this store. `config` is the text of its configuration.
-    pub(crate) fn start(config: &str, discord: &LocalDiscord, store: Store) -> Self {
-        let config = Config::parse(config, "the story's configuration", []).unwrap();
-        let secrets = Secrets {
-            discord_token: Some(discord.options().token.into()),
-            discord_client_secret: Some(discord.options().client_secret.into()),
-            ..Secrets::default()
-        };
-        let stop = CancellationToken::new();
-        let ended = stop.clone();
-        let task = tokio::spawn(async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            app::serve(config, secrets, store, listener, ended).await
-        });
-        Self { stop, task }
-    }
-
-    /// Stops it and waits until it has ended well.
-    pub(crate) async fn stop(mut self) {
-        self.stop.cancel();
-        let ended = tokio::time::timeout(DEADLINE, &mut self.task).await;
-        ended.expect("it stops in time").unwrap().unwrap();
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
 }
 
 /// Waits until a condition holds that tells nobody when it begins to.
@@ -226,6 +185,11 @@ impl Stage {
     /// Stops the service and waits until it has ended.
     pub(crate) async fn stop(&mut self) {
         self.service.take().unwrap().stop().await;
+    }
+
+    /// What merchants may do with the running service.
+    pub(crate) async fn merchants(&self) -> Merchants {
+        self.service.as_ref().unwrap().merchants().await
     }
 
     /// Adds a gate; its id.

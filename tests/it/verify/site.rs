@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) rate_limit_per_minute: u32,
     pub(crate) proxies: usize,
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
+    /// Monitors have a listener of their own.
+    pub(crate) monitors_apart: bool,
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
@@ -61,6 +63,7 @@ impl Default for Setup {
             rate_limit_per_minute: 10_000,
             proxies: 0,
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            monitors_apart: false,
             provider: None,
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
@@ -84,6 +87,8 @@ pub(crate) struct Running {
     pub(crate) discord_status: watch::Sender<DiscordStatus>,
     pub(crate) counts: watch::Sender<Counts>,
     pub(crate) pending: Arc<AtomicU64>,
+    /// Where monitors ask, if they have a listener of their own.
+    pub(crate) monitors_url: Url,
     _stop: DropGuard,
 }
 
@@ -148,7 +153,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             proxies: setup.proxies,
             trusted_proxies: setup.trusted_proxies.clone(),
             monitor_token: Some("monitors' token".into()),
-            monitors_apart: false,
+            monitors_apart: setup.monitors_apart,
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
@@ -204,6 +209,13 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
     };
     tokio::spawn(standing.answer(asked));
+    let monitors = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let monitors_url = format!("http://{}", monitors.local_addr().unwrap());
+    if setup.monitors_apart {
+        let routes = web::monitor_router(state.clone()).unwrap();
+        let serving = web::serve(monitors, routes, Vec::new(), stop.clone());
+        tokio::spawn(async move { serving.await.unwrap() });
+    }
     let serving = web::serve(
         listener,
         web::router(state).unwrap(),
@@ -224,6 +236,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         discord_status,
         counts,
         pending,
+        monitors_url: monitors_url.parse().unwrap(),
         _stop: stop.drop_guard(),
     }
 }

@@ -25,6 +25,12 @@ impl LocalDiscord {
         self.shared.change(|world| world.add_user(id, Some(name)));
     }
 
+    /// Whether there is such a user, and it is a person.
+    pub fn has_user(&self, user: UserId) -> bool {
+        self.shared
+            .read(|world| world.users.get(&user).is_some_and(|known| !known.bot))
+    }
+
     /// A user's name.
     pub fn user_name(&self, user: UserId) -> String {
         self.shared.read(|world| shape::user_name(world, user))
@@ -42,6 +48,20 @@ impl LocalDiscord {
         self.shared
             .change(|world| world.add_member(guild, user))
             .map_err(refused)
+    }
+
+    /// Hands a guild to another owner, who joins; the former one leaves.
+    pub fn set_owner(&self, guild: GuildId, user: UserId) -> anyhow::Result<()> {
+        self.shared.change(|world| {
+            let found = world.guilds.get_mut(&guild).context("no such guild")?;
+            let former = std::mem::replace(&mut found.owner, user);
+            world.add_member(guild, user).map_err(refused)?;
+            if former != user {
+                world.remove_member(guild, former).map_err(refused)?;
+                world.users.remove(&former);
+            }
+            Ok(())
+        })
     }
 
     /// Adds so many new users as members at once and returns their ids in order. No gateway events: for guilds that

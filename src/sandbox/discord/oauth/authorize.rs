@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Query, State};
-use axum::http::header::{COOKIE, LOCATION};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{COOKIE, LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serenity::model::Permissions;
 use url::Url;
@@ -51,10 +51,14 @@ fn visitor(asked: &Asked, headers: &HeaderMap) -> Option<UserId> {
             .flat_map(|value| value.split(';'))
             .find_map(|pair| pair.trim().strip_prefix(VISITOR_COOKIE)?.strip_prefix('='))
     };
+    // With `prompt=consent` Discord asks again, whoever is signed in.
+    let asks = asked
+        .get("prompt")
+        .is_some_and(|prompt| prompt == "consent");
     asked
         .get("as")
         .map(String::as_str)
-        .or_else(from_cookie)?
+        .or_else(|| from_cookie().filter(|_| !asks))?
         .trim()
         .parse()
         .ok()
@@ -116,10 +120,16 @@ pub(crate) async fn authorize(
             .iter()
             .map(|(key, value)| (*key, value.as_str()))
             .collect();
-        match back(&request, &pairs) {
-            Some(url) => redirect(&url),
-            None => refuse("There is nowhere to go back to."),
+        let Some(url) = back(&request, &pairs) else {
+            return refuse("There is nowhere to go back to.");
+        };
+        let mut response = redirect(&url);
+        // Discord's client remembers who is signed in.
+        let remembered = format!("{VISITOR_COOKIE}={user}; Path=/; SameSite=Lax");
+        if let Ok(cookie) = HeaderValue::try_from(remembered) {
+            response.headers_mut().insert(SET_COOKIE, cookie);
         }
+        response
     })
 }
 

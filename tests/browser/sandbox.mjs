@@ -1,0 +1,122 @@
+// Follows the sandbox's guided ways in a real browser, as somebody who has read nothing: it presses what the next step offers.
+// Its one argument is JSON: { browser, scene, sandbox, shots }. It prints one line of JSON with what was seen.
+import { DEADLINE, asked, freshPage, look, play, problems } from './stage.mjs'
+
+const page = await freshPage()
+const step = page.locator('.steps .now')
+/** The next step, once it is the one with this title. */
+const now = (title) => step.filter({ hasText: title }).waitFor()
+const press = (name) => step.getByRole('button', { name }).click()
+
+/** Presses a link that opens another page, and gives that page. */
+async function opened (link) {
+  const [other] = await Promise.all([page.context().waitForEvent('page'), link.click()])
+  other.setDefaultTimeout(DEADLINE)
+  other.on('pageerror', (error) => problems.push(`page error: ${error.message}`))
+  other.on('console', (line) => {
+    if (line.type() === 'error' && !line.text().startsWith('Failed to load resource')) problems.push(`console: ${line.text()}`)
+  })
+  return other
+}
+
+const scenes = {
+  /** A member's whole life, by the steps alone. */
+  async member () {
+    await page.goto(new URL('/', asked.sandbox).href)
+    await look(page, '0-everyone')
+    await page.locator('.ways').getByRole('link', { name: 'Be a member' }).click()
+    await now('Link your wallet')
+    await look(page, '1-start')
+    await press('Type /verify')
+    const link = page.locator('output.reply a.button')
+    await link.waitFor()
+    await look(page, '2-verify')
+    const wallet = await opened(link)
+    await wallet.getByRole('link', { name: 'Sign in with Discord' }).click()
+    await wallet.getByRole('button', { name: 'Sandbox wallet of ada' }).click()
+    await wallet.locator('#sign[aria-disabled="false"]').click()
+    await wallet.locator('#done-address').filter({ visible: true }).waitFor()
+    await wallet.getByRole('link', { name: 'Back to Discord' }).first().click()
+    await wallet.waitForURL(/\/member\?as=/)
+    await wallet.close()
+    await now('Subscribe and pay')
+    await step.getByRole('link', { name: 'Open the checkout' }).click()
+    await look(page, '3-checkout')
+    await page.getByRole('button', { name: 'Subscribe and pay' }).click()
+    await page.waitForURL(/\/member\?as=/)
+    const granted = page.locator('#log .granted').first()
+    await granted.waitFor()
+    const given = await granted.innerText()
+    await now('Ask why you have it')
+    await press('Type /why')
+    await page.locator('output.reply .message').waitFor()
+    const receipt = await page.locator('output.reply').innerText()
+    await look(page, '4-why')
+    await now('See a payment fail')
+    await press(/^Let .* pass/)
+    await press('Fail payment')
+    await page.locator('#log .revoked').first().waitFor()
+    await look(page, '5-failed')
+    await now('Pay again')
+    await press('Pay')
+    await now('Let it lapse')
+    await press('Let time pass until it lapses')
+    await page.getByText('That was all of it').waitFor()
+    await look(page, '6-over')
+    return { given, receipt }
+  },
+
+  /** From the first page to a plan that opens a role in a server of one's own, and a member who gets it. */
+  async merchant () {
+    await page.goto(new URL('/merchant', asked.sandbox).href)
+    await now('Connect your server')
+    await look(page, '1-start')
+    const started = Date.now()
+    let clicks = 0
+    const click = async (on, role, name) => {
+      clicks++
+      await on.getByRole(role, { name }).first().click()
+    }
+    clicks++
+    const shop = await opened(step.getByRole('link', { name: 'Connect a server' }))
+    await click(shop, 'button', "Mona's Club")
+    await now('Prove that the plans are yours')
+    await click(shop, 'button', /^Sign with Sandbox wallet of mona/)
+    await now('Let the plan open a role')
+    await click(shop, 'button', /^Create the role/)
+    await shop.getByRole('heading', { name: 'Preview', level: 1 }).waitFor()
+    await click(shop, 'button', 'Save')
+    await now('See that it works')
+    await click(shop, 'button', 'Test on me')
+    await shop.getByText('It works.').first().waitFor()
+    const milliseconds = Date.now() - started
+    await look(page, '2-mapped')
+    await step.getByRole('link', { name: 'Be a member' }).click()
+    await page.locator('.member').first().getByRole('button', { name: 'Link without signing' }).click()
+    await page.locator('.member').first().getByRole('button', { name: 'Subscribe' }).click()
+    await page.locator('.member').first().getByRole('button', { name: 'Pay', exact: true }).click()
+    await page.locator('#log .granted').filter({ hasText: "in Mona's Club" }).filter({ hasText: 'ada' }).waitFor()
+    await page.getByRole('navigation', { name: 'Ways' }).getByRole('link', { name: 'Be the merchant' }).click()
+    await page.getByText('That was all of it').waitFor()
+    await look(page, '3-over')
+    return { clicks, milliseconds }
+  },
+
+  /** Somebody who types a command finds its options in lists; the focus is never lost; a stop is told. */
+  async hands () {
+    await page.goto(new URL('/member', asked.sandbox).href)
+    await page.getByLabel('Command').selectOption('why')
+    await page.locator('fieldset:not([hidden])').getByLabel('role').selectOption({ label: '@Subscriber' })
+    await page.getByRole('button', { name: 'Send' }).click()
+    await page.locator('output.reply .message').waitFor()
+    const why = await page.locator('output.reply').innerText()
+    await page.getByRole('button', { name: 'Link without signing' }).focus()
+    await page.keyboard.press('Enter')
+    await now('Subscribe and pay')
+    const focus = await page.evaluate(() => document.activeElement.localName)
+    const kept = await page.getByLabel('Command').inputValue()
+    return { why, focus, kept }
+  }
+}
+
+await play(scenes, page)

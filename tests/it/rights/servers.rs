@@ -1,0 +1,139 @@
+//! Which servers are connected, and which of them a user sees.
+
+use std::collections::BTreeSet;
+
+use alloy::primitives::Address;
+use amser_roles::domain::{
+    Act, Gate, GateId, GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, UserId,
+};
+use amser_roles::merchants::Refusal;
+use serenity::model::Permissions;
+
+use crate::support::rig::{NOW, Rig};
+
+async fn seen(rig: &Rig, user: UserId, candidates: &[GuildId]) -> Vec<(String, bool)> {
+    let servers = rig.merchants.servers(user, candidates).await.unwrap();
+    let seen = servers.into_iter();
+    seen.map(|server| (server.name, server.connected)).collect()
+}
+
+fn acts(rig: &Rig, guild: GuildId) -> Vec<Act> {
+    let acts = rig.store.acts(guild, 100).unwrap();
+    acts.into_iter().map(|entry| entry.act).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_connected_by_one_of_its_managers_and_once() {
+    let rig = Rig::start().await;
+    let (guild, owner) = rig.server("Café");
+    let (member, _) = rig.member(guild, "Helper", Permissions::MANAGE_ROLES);
+    rig.until_in(guild).await;
+    for (guild, user) in [(guild, member), (GuildId(77), owner)] {
+        let refusal = rig.merchants.connect(guild, user).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::NotFound));
+    }
+    assert!(rig.store.connected_servers().unwrap().is_empty());
+    rig.merchants.connect(guild, owner).await.unwrap();
+    rig.merchants.connect(guild, owner).await.unwrap();
+    assert!(rig.merchants.is_connected(guild).await.unwrap());
+    assert_eq!(acts(&rig, guild), [Act::Connected]);
+    let record = rig.store.connected_servers().unwrap()[&guild];
+    assert_eq!((record.by, record.at), (owner, NOW));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_connected_also_before_the_gateway_tells_of_it() {
+    let rig = Rig::start().await;
+    let (guild, owner) = rig.server("Café");
+    rig.until_in(guild).await;
+    rig.local.kick_bot(guild).unwrap();
+    rig.merchants.connect(guild, owner).await.unwrap_err();
+    rig.local
+        .invite_bot(guild, Permissions::MANAGE_ROLES)
+        .unwrap();
+    // At once, as Discord redirects the browser.
+    rig.merchants.connect(guild, owner).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disconnected_server_starts_empty_when_it_is_connected_again() {
+    let rig = Rig::start().await;
+    let (guild, owner) = rig.server("Café");
+    let role = rig.local.add_role(guild, "Gold").unwrap();
+    rig.until_in(guild).await;
+    rig.merchants.connect(guild, owner).await.unwrap();
+    let gate = |id, origin| Gate {
+        id: GateId(id),
+        guild,
+        module: ModuleAddress(Address::repeat_byte(1)),
+        plans: [PlanId::from(id)].into(),
+        matching: GateMatch::Any,
+        roles: [role].into(),
+        origin,
+    };
+    rig.store.put_gate(&gate(1, GateOrigin::Dashboard)).unwrap();
+    let manager = rig.merchants.manager(guild, owner).await.unwrap();
+    rig.merchants.disconnect(&manager, false).await.unwrap();
+    assert!(!rig.merchants.is_connected(guild).await.unwrap());
+    assert!(rig.store.gates().unwrap().is_empty());
+    rig.merchants.connect(guild, owner).await.unwrap();
+    assert!(rig.store.gates().unwrap().is_empty());
+    let told = acts(&rig, guild);
+    assert_eq!(told[0], Act::Connected);
+    let is_end = |act: &Act| {
+        matches!(
+            act,
+            Act::Disconnected {
+                remove_roles: false
+            }
+        )
+    };
+    assert!(told.iter().any(is_end));
+
+    // The operator's gates stay, and so the server is still connected by one.
+    rig.store.put_gate(&gate(2, GateOrigin::Config)).unwrap();
+    rig.merchants.disconnect(&manager, true).await.unwrap();
+    assert!(rig.merchants.is_connected(guild).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_sees_the_servers_that_they_manage_and_the_bot_is_in() {
+    let rig = Rig::start().await;
+    let (zoo, owner) = rig.server("Zoo");
+    let (bar, _) = rig.server("Bar");
+    let (other, _) = rig.server("Other");
+    let (left, _) = rig.server("Left");
+    rig.local.add_member(bar, owner).unwrap();
+    let everyone = amser_roles::domain::RoleId(bar.0);
+    rig.local
+        .set_role_permissions(bar, everyone, Permissions::MANAGE_GUILD)
+        .unwrap();
+    rig.local.add_member(other, owner).unwrap();
+    rig.local.kick_bot(left).unwrap();
+    for guild in [zoo, bar, other] {
+        rig.until_in(guild).await;
+    }
+    // What Discord said at the sign-in may be hours old.
+    let candidates = [zoo, bar, other, left, GuildId(4_242)];
+    let expected = [("Bar".to_owned(), false), ("Zoo".to_owned(), false)];
+    assert_eq!(seen(&rig, owner, &candidates).await, expected);
+    rig.merchants.connect(zoo, owner).await.unwrap();
+    let connected = [("Zoo".to_owned(), true)];
+    assert_eq!(
+        seen(&rig, owner, &[]).await,
+        connected,
+        "without any candidates"
+    );
+    let stranger = rig.local.add_user("Stranger");
+    assert!(seen(&rig, stranger, &candidates).await.is_empty());
+    let asked = rig
+        .local
+        .requests()
+        .into_iter()
+        .filter_map(|one| one.status);
+    let statuses: BTreeSet<u16> = asked.collect();
+    assert!(
+        !statuses.contains(&401) && !statuses.contains(&403),
+        "{statuses:?}"
+    );
+}

@@ -1,0 +1,88 @@
+//! The guided ways in a real headless Chromium, followed by what the page itself offers (`tests/browser/sandbox.mjs`). Each
+//! state that is looked at is judged by axe-core, in light and dark, at 360 px and at 1440 px.
+//!
+//! `AMSER_ROLES_TEST_SHOTS=FOLDER` keeps screenshots of all that.
+use std::path::Path;
+use std::process::Command;
+
+use amser_roles::domain::Wallet;
+use amser_roles::sandbox::world::Pace;
+use serde_json::{Value, json};
+
+use super::Play;
+use crate::browser::Kind;
+
+async fn scene(play: &Play, scene: &str) -> Value {
+    let asked = json!({
+        "browser": Kind::Chromium.find(),
+        "scene": scene,
+        "sandbox": play.world.discord.base_url(),
+        "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/sandbox.mjs");
+    let run = move || {
+        Command::new("node")
+            .arg(script)
+            .arg(asked.to_string())
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{scene}: {said}\n(is tests/browser installed? `make test` does it)"
+    );
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen["problems"], json!([]), "{scene}");
+    let own = [
+        play.world.public_url().to_string(),
+        play.world.discord.base_url(),
+    ];
+    let own = own.map(|url| url.split('/').nth(2).unwrap_or_default().to_owned());
+    for host in seen["hosts"].as_array().unwrap() {
+        assert!(own.iter().any(|own| host == own), "{scene} asked {host}");
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_member_lives_a_whole_life_by_the_steps_that_the_page_offers() {
+    let play = Play::at(Pace::EveryTwoSeconds).await;
+    let seen = scene(&play, "member").await;
+    let given = seen["given"].as_str().unwrap();
+    assert!(
+        given.contains("The bot gave ada the role Subscriber"),
+        "{given}"
+    );
+    let receipt = seen["receipt"].as_str().unwrap();
+    assert!(
+        !receipt.contains("**") && !receipt.contains("<t:"),
+        "{receipt}"
+    );
+    let wallets = play.world.store.wallets_of(play.world.members[0]).unwrap();
+    let sandbox = play.world.wallet(play.world.members[0]).address();
+    assert_eq!(wallets, [Wallet(sandbox)], "it signed on the wallet page");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn a_merchant_comes_from_the_first_page_to_a_role_that_is_given_in_eight_clicks() {
+    let play = Play::at(Pace::EveryTwoSeconds).await;
+    let seen = scene(&play, "merchant").await;
+    assert!(seen["clicks"].as_u64().unwrap() <= 8, "{seen}");
+    assert!(play.world.discord.bot_role(play.world.club).is_some());
+    play.end().await;
+}
+
+#[tokio::test]
+async fn commands_are_chosen_with_their_options_and_the_focus_is_not_lost() {
+    let play = Play::at(Pace::EveryTwoSeconds).await;
+    let seen = scene(&play, "hands").await;
+    assert!(
+        seen["why"].as_str().unwrap().contains("Subscriber"),
+        "{seen}"
+    );
+    assert_ne!(seen["focus"], "body", "{seen}");
+    assert_eq!(seen["kept"], "why", "what was chosen stays");
+    play.end().await;
+}
