@@ -12,6 +12,7 @@ mod health;
 mod layers;
 mod limit;
 mod link;
+mod link_page;
 mod oauth;
 mod params;
 mod post;

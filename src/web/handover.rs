@@ -72,22 +72,20 @@ async fn offer(
     }))
 }
 
-/// Whether the wallet page is opened with a code.
-pub(super) fn names_code(parts: &Parts) -> bool {
-    Query::<Code>::try_from_uri(&parts.uri).is_ok()
+/// The code with which the wallet page is opened.
+pub(super) fn code(parts: &Parts) -> Option<String> {
+    let query = Query::<Code>::try_from_uri(&parts.uri);
+    query.ok().map(|Query(Code { code })| code)
 }
 
 /// What a visitor with a code sees who is not signed in as the link's member: whose link it is, and the question whether that
 /// is them. Nothing is used up by looking: previews and prefetches open addresses too.
 pub(super) async fn page(
-    parts: &Parts,
     site: &Site,
     token: &Token,
     request: &LinkRequest,
+    code: String,
 ) -> Response {
-    let Ok(Query(Code { code })) = Query::try_from_uri(&parts.uri) else {
-        return view::sign_in(site.settings(), &token.reveal());
-    };
     let (key, hashed, now) = (token.hash(), hash(&code), site.now());
     let works = site.with_store(move |store| store.is_handover(&key, &hashed, now));
     match works.await {

@@ -11,7 +11,8 @@ use url::{Host, Url};
 
 use super::Site;
 use super::link::under;
-use super::session::{OUTCOME_QUERY, OwnLink};
+use super::link_page::OUTCOME_QUERY;
+use super::session::OwnLink;
 use super::terms::terms;
 use crate::domain::{
     GateStanding, GuildId, MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding,

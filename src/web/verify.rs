@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{WebError, link_works, signature_holds};
 use super::link::{LINK_SECONDS, Token, fresh_secret};
+use super::link_page::OwnLinkPage;
 use super::params::LinkPath;
 use super::post::Posted;
 use super::profile::Profile;
-use super::session::{OwnLink, OwnLinkAnyState, OwnLinkPage};
+use super::session::{OwnLink, OwnLinkAnyState};
 use super::siwe::{self, Mismatch, Terms};
 use super::standing::{NamedRole, Standing, outcome, settled};
 use super::{SignIn, Site, view};

@@ -182,7 +182,8 @@ async fn the_owners_of_a_contract_wallet_have_as_long_as_the_link() {
 async fn roles_of_other_servers_stand_under_their_names() {
     let stage = Stage::new(true).await;
     stage.site.subscribe(stage.account);
-    stage.site.world.elsewhere.store(true, Ordering::Relaxed);
+    let second = stage.site.discord.add_guild("Second Club");
+    *stage.site.world.elsewhere.lock().unwrap() = Some(second);
     let link = stage.site.verify(stage.user);
     let seen = stage.play("elsewhereToo", "ada", &link).await;
     let outcome = text(&seen, "outcome");

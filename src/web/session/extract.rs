@@ -16,7 +16,7 @@ use crate::store::LinkRequest;
 use crate::web::error::{WebError, link_works};
 use crate::web::layers::{accepts_page, cost};
 use crate::web::link::Token;
-use crate::web::{SignIn, Site, handover, view};
+use crate::web::{SignIn, Site, view};
 
 /// Someone who is signed in. A script is answered 401 otherwise; a browser is sent to the sign-in and comes back.
 pub(in crate::web) struct SignedIn(pub(in crate::web) Session);
@@ -86,37 +86,6 @@ pub(in crate::web) struct OwnLink {
     pub(in crate::web) session: Option<Session>,
 }
 
-/// As [`OwnLink`], for the page itself: also a link that its member used a while ago, where its outcome is asked for
-/// ([`OUTCOME_QUERY`]).
-pub(in crate::web) struct OwnLinkPage(pub(in crate::web) OwnLink);
-
-impl FromRequestParts<Arc<Site>> for OwnLinkPage {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
-        let (token, request) = find_link(parts, site).await?;
-        let now = site.now();
-        if request.has_outcome(now) && parts.uri.query().is_some_and(asks_for_outcome) {
-            let own = of_visitor(parts, site, token, request).await;
-            // To everyone else it is used, and no more is told.
-            return own
-                .map(Self)
-                .map_err(|_| WebError::LinkUsed.into_response());
-        }
-        link_works(request.usable(now)).map_err(WebError::into_response)?;
-        of_visitor(parts, site, token, request).await.map(Self)
-    }
-}
-
-/// What the page's address says so that a used link's outcome is shown: the checkout leads back to it, and `verify.js` puts it
-/// there once a wallet is linked, for who reloads the page.
-pub(in crate::web) const OUTCOME_QUERY: &str = "outcome=1";
-
-/// The checkout adds more to it.
-fn asks_for_outcome(query: &str) -> bool {
-    query.split('&').any(|part| part == OUTCOME_QUERY)
-}
-
 /// As [`OwnLink`], for a link that may have been used or be over.
 pub(in crate::web) struct OwnLinkAnyState(pub(in crate::web) OwnLink);
 
@@ -139,7 +108,11 @@ impl FromRequestParts<Arc<Site>> for OwnLinkAnyState {
     }
 }
 
-async fn find_link(parts: &mut Parts, site: &Arc<Site>) -> Result<(Token, LinkRequest), Response> {
+/// The link of the path, whoever asks.
+pub(in crate::web) async fn find_link(
+    parts: &mut Parts,
+    site: &Arc<Site>,
+) -> Result<(Token, LinkRequest), Response> {
     let unknown = || WebError::LinkUnknown.into_response();
     let token = parameter(parts, site, "token").await;
     let token = token
@@ -152,7 +125,7 @@ async fn find_link(parts: &mut Parts, site: &Arc<Site>) -> Result<(Token, LinkRe
 }
 
 /// Refuses everyone but the member who ran `/verify`, where visitors can prove who they are.
-async fn of_visitor(
+pub(in crate::web) async fn of_visitor(
     parts: &mut Parts,
     site: &Arc<Site>,
     token: Token,
@@ -171,9 +144,6 @@ async fn of_visitor(
             taken.map_err(|wait| WebError::TooManyRequests(wait).into_response())?;
         }
         (SignIn::Discord { .. }, Some(session)) if session.user == request.user => {}
-        (SignIn::Discord { .. }, _) if is_page && handover::names_code(parts) => {
-            return Err(handover::page(parts, site, &token, &request).await);
-        }
         (SignIn::Discord { .. }, None) if is_page => {
             return Err(view::sign_in(site.settings(), &token.reveal()));
         }

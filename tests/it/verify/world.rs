@@ -22,8 +22,8 @@ pub(crate) struct World {
     pub(crate) slow: AtomicBool,
     /// Whether the server's members were not read yet.
     pub(crate) unread: AtomicBool,
-    /// Whether the member holds a role of a gate in another server as well.
-    pub(crate) elsewhere: AtomicBool,
+    /// Another server in which the member holds the role of a gate.
+    pub(crate) elsewhere: Mutex<Option<GuildId>>,
     /// Why the role cannot come; it is not held then.
     pub(crate) trouble: Mutex<Option<String>>,
 }
@@ -73,17 +73,14 @@ impl Standings {
             name: "Patron".to_owned(),
             held: true,
         };
-        let elsewhere = GateStanding {
+        let elsewhere = *self.world.elsewhere.lock().unwrap();
+        let elsewhere = elsewhere.map(|guild| GateStanding {
             gate: GateId(2),
-            guild: GuildId(2),
+            guild,
             roles: vec![patron],
             ..here.clone()
-        };
-        let also = self.world.elsewhere.load(Ordering::Relaxed);
-        [here]
-            .into_iter()
-            .chain(also.then_some(elsewhere))
-            .collect()
+        });
+        [Some(here), elsewhere].into_iter().flatten().collect()
     }
 
     fn gate(&self, entitled: bool, role: RoleStanding) -> GateStanding {
