@@ -135,12 +135,25 @@ fn empty(today: Timestamp, days: u16) -> Vec<Day> {
     starts.map(day).collect()
 }
 
-/// The chain's time at a block: exactly near the tip, and to some minutes further back. Before the first known block it is
-/// the beginning of time.
+/// The chain's time at a block: of one whose header is not kept, what lies between those around it, because blocks come at a
+/// steady pace. `None` outside of all known ones.
+fn time_at(times: &[(u64, Timestamp)], block: u64) -> Option<Timestamp> {
+    let above = times.partition_point(|(number, _)| *number < block);
+    let (next, after) = *times.get(above)?;
+    if next == block {
+        return Some(after);
+    }
+    let (number, before) = *times.get(above.checked_sub(1)?)?;
+    let (blocks, seconds) = (next - number, after.0.saturating_sub(before.0));
+    let passed = u128::from(block - number) * u128::from(seconds) / u128::from(blocks);
+    Some(before.plus(passed.try_into().unwrap_or(seconds)))
+}
+
+/// The same; before all known blocks it is the beginning of time, and after them the newest time.
 fn time_of(times: &[(u64, Timestamp)], block: u64) -> Timestamp {
-    let above = times.partition_point(|(number, _)| *number <= block);
-    let at = above.checked_sub(1).and_then(|below| times.get(below));
-    at.map_or(Timestamp(0), |(_, time)| *time)
+    let newest = times.last().filter(|(number, _)| block > *number);
+    let newest = newest.map(|(_, time)| *time);
+    time_at(times, block).or(newest).unwrap_or_default()
 }
 
 /// What one subscription went through.
@@ -226,10 +239,7 @@ fn wait(entry: &JournalEntry, times: &[(u64, Timestamp)]) -> Option<u64> {
     };
     let block = mark.position.block;
     let is_prompt = entry.block.saturating_sub(block) <= PROMPT;
-    let at = times
-        .binary_search_by_key(&block, |(number, _)| *number)
-        .ok();
-    let (_, paid) = times.get(at.filter(|_| is_prompt)?)?;
+    let paid = time_at(times, block).filter(|_| is_prompt)?;
     Some(entry.at.0.saturating_sub(paid.0))
 }
 

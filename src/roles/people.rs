@@ -9,6 +9,7 @@ mod feed;
 mod holdings;
 mod rules;
 mod seat;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 

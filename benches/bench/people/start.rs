@@ -56,10 +56,8 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         status,
     };
     let started = Instant::now();
-    let commands = |_: &_| NoCommands;
-    let (discord, connection) =
-        discord::connect(settings, token.into(), commands, channels, stop.clone())?;
-    let connection = tokio::spawn(connection);
+    let (discord, connection) = discord::connect(settings, token.into(), channels, stop.clone())?;
+    let connection = tokio::spawn(connection.run(NoCommands));
     let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: shown.clone(),
@@ -70,7 +68,8 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         modules: watch::Sender::new(BTreeSet::new()),
         views: chain::Views::new(&no_chain(), chain),
     };
-    let keeping = roles::run(store, discord, Policy::default(), inputs, stop.clone());
+    let (_policy, policy) = watch::channel(Policy::default());
+    let keeping = roles::run(store, discord, policy, inputs, stop.clone());
     let keeping = tokio::spawn(keeping);
     let is_full = |status: &DiscordStatus| {
         let servers = status.servers.values();
@@ -133,7 +132,7 @@ fn fill(local: &LocalDiscord, store: &Store) -> anyhow::Result<()> {
             origin: GateOrigin::Config,
         });
     }
-    store.set_config_gates(&gates)
+    store.set_config(&gates, &Default::default(), Timestamp(0))
 }
 
 fn no_chain() -> ChainConfig {

@@ -176,3 +176,18 @@ fn a_wallet_of_nobody_counts_for_its_plan_alone() {
         (Wallet(Address::repeat_byte(7)), PlanId::from(3))
     );
 }
+
+#[test]
+fn a_block_whose_header_is_not_kept_is_between_those_around_it() {
+    let times = [
+        (10, Timestamp(100)),
+        (20, Timestamp(120)),
+        (21, Timestamp(500)),
+    ];
+    let at = |block| time_at(&times, block).map(|time| time.0);
+    assert_eq!([10, 15, 20, 21].map(at), [100, 110, 120, 500].map(Some));
+    assert_eq!([9, 22].map(at), [None, None]);
+    let of = |block| time_of(&times, block).0;
+    assert_eq!([9, 15, 22].map(of), [0, 110, 500]);
+    assert_eq!(time_of(&[], 5), Timestamp(0));
+}

@@ -1,16 +1,15 @@
-//! How the picture is kept: filled from the store, then fed with what was committed and what was seen.
+//! How the picture is kept: filled from the store, then fed with what was committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 
-use super::{LOOK_EVERYWHERE, People, Person, Presence, Seat, ServerRules};
+use super::{LOOK_EVERYWHERE, People, Seat, ServerRules};
 use crate::domain::{
-    AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, RoleAction,
-    RoleChange, RoleId, Subscription, SubscriptionId, UserId, Wallet,
+    AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, RoleChange, RoleId,
+    Subscription, SubscriptionId, UserId, Wallet,
 };
 
-/// From the store.
 impl People {
     /// Sets or removes a subscription.
     pub fn set_subscription(
@@ -240,7 +239,7 @@ impl People {
     }
 
     /// The person's seat in the server, which is to be read if it is new.
-    fn seat(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
+    pub(super) fn seat(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
         let seats = &mut self.persons.entry(user).or_default().seats;
         let at = seats.iter().position(|seat| seat.guild == guild);
         let at = at.unwrap_or_else(|| {
@@ -253,7 +252,7 @@ impl People {
     }
 
     /// The seat of a person of whom something is heard just now.
-    fn heard(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
+    pub(super) fn heard(&mut self, user: UserId, guild: GuildId) -> &mut Seat {
         self.news += 1;
         let news = self.news;
         let seat = self.seat(user, guild);
@@ -262,7 +261,7 @@ impl People {
     }
 
     /// Drops a person who is of no interest any more.
-    fn tidy(&mut self, user: UserId) {
+    pub(super) fn tidy(&mut self, user: UserId) {
         let Some(person) = self.persons.get(&user) else {
             return;
         };
@@ -282,7 +281,7 @@ impl People {
         }
     }
 
-    fn leave_server(&mut self, guild: GuildId, user: UserId) {
+    pub(super) fn leave_server(&mut self, guild: GuildId, user: UserId) {
         self.names.remove(&(guild, user));
         if let Some(seated) = self.servers.get_mut(&guild) {
             seated.remove(&user);
@@ -290,157 +289,5 @@ impl People {
                 self.servers.remove(&guild);
             }
         }
-    }
-}
-
-/// From Discord.
-impl People {
-    /// A member was seen with exactly these roles.
-    pub fn see(&mut self, guild: GuildId, user: UserId, roles: &[RoleId], pending: bool) {
-        let is_new = |person: &Person| person.seat(guild).is_none();
-        let is_of_interest = match self.persons.get(&user) {
-            Some(person) if is_new(person) => {
-                let has_gates = self.rules.gated().contains(&guild);
-                self.sightings.extend(has_gates.then_some((user, guild)));
-                has_gates
-            }
-            Some(_) => true,
-            None => roles.iter().any(|role| self.is_claimed(guild, *role)),
-        };
-        if is_of_interest {
-            self.hear(guild, user, presence(pending), roles);
-        }
-    }
-
-    /// A member was found in the server's member list.
-    pub fn see_listed(
-        &mut self,
-        guild: GuildId,
-        user: UserId,
-        roles: &[RoleId],
-        pending: bool,
-        asked: u64,
-    ) {
-        if self.persons.contains_key(&user) {
-            self.read(guild, user, Some((roles, pending)), asked);
-        } else {
-            self.see(guild, user, roles, pending);
-        }
-    }
-
-    /// A member left the server, and with it lost its roles.
-    pub fn left(&mut self, guild: GuildId, user: UserId) {
-        let person = self.persons.get(&user);
-        if person.is_some_and(|person| person.seat(guild).is_some()) {
-            self.hear(guild, user, Presence::Absent, &[]);
-        }
-    }
-
-    fn hear(&mut self, guild: GuildId, user: UserId, presence: Presence, roles: &[RoleId]) {
-        if self.heard(user, guild).see(presence, roles) {
-            self.touch(user);
-            self.tidy(user);
-        }
-    }
-
-    /// Takes what was read of a person: their roles and whether the server's rules are still to be accepted; `None` for one
-    /// who is not there. `asked` is [`People::news`] of the moment of asking: what was heard since is not older, and stays.
-    pub fn read(
-        &mut self,
-        guild: GuildId,
-        user: UserId,
-        shown: Option<(&[RoleId], bool)>,
-        asked: u64,
-    ) {
-        let seat = self
-            .persons
-            .get(&user)
-            .and_then(|person| person.seat(guild));
-        let Some(seat) = seat else {
-            return;
-        };
-        let mut granted = Vec::new();
-        if seat.heard > asked {
-            if seat.presence != Presence::Unknown {
-                return;
-            }
-            // Nothing but acknowledged grants; the answer may be older than they are.
-            granted.extend(&seat.held);
-        }
-        match shown {
-            Some((roles, pending)) => {
-                granted.retain(|role| !roles.contains(role));
-                self.hear(guild, user, presence(pending), &[roles, &granted].concat());
-            }
-            None => self.hear(guild, user, Presence::Absent, &[]),
-        }
-    }
-
-    /// Discord made a change.
-    pub fn acknowledge(&mut self, guild: GuildId, user: UserId, role: RoleId, action: RoleAction) {
-        if self.heard(user, guild).acknowledge(role, action) {
-            self.unread.push((guild, user));
-        }
-        self.touch(user);
-        self.tidy(user);
-    }
-
-    /// Discord answered to a change that the member is not in the server.
-    pub fn not_there(&mut self, change: &RoleChange) {
-        let (guild, user, role) = (change.guild, change.user, change.role);
-        self.hear(guild, user, Presence::Absent, &[]);
-        let Some(person) = self.persons.get(&user) else {
-            return;
-        };
-        let state = person.seat(guild).and_then(|seat| seat.state(role));
-        if let Some(state) = state.filter(|state| state.outstanding() == Some(change.action)) {
-            let left = state.after_leaving(person.is_forgotten);
-            self.set_applied(guild, user, role, left);
-        }
-        self.touch(user);
-    }
-
-    /// Forgets those who were seen for the sake of a plan that changes nothing, where they are of no interest.
-    pub fn forget_strangers(&mut self, strangers: &BTreeSet<UserId>) {
-        for user in strangers {
-            self.tidy(*user);
-            if !self.persons.contains_key(user) {
-                self.dirty.remove(user);
-                self.unread.retain(|(_, unread)| unread != user);
-            }
-        }
-    }
-
-    /// A role was deleted: nobody holds it any more.
-    pub fn strike_role(&mut self, guild: GuildId, role: RoleId) {
-        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
-            let seat = self.seat(user, guild);
-            let before = seat.held.len();
-            seat.held.retain(|held| *held != role);
-            if seat.held.len() < before {
-                self.touch(user);
-            }
-        }
-    }
-
-    /// Before all holders of claimed roles are read: who held one only is forgotten, and read again if they still do.
-    pub fn forget_claimed(&mut self, guild: GuildId) {
-        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
-            let person = self.persons.entry(user).or_default();
-            let is_ours = person.seats.iter().any(|seat| !seat.applied.is_empty());
-            if person.wallets.is_empty() && !is_ours {
-                person.seats.retain(|seat| seat.guild != guild);
-                self.leave_server(guild, user);
-                self.tidy(user);
-            }
-        }
-    }
-}
-
-fn presence(pending: bool) -> Presence {
-    if pending {
-        Presence::Pending
-    } else {
-        Presence::Present
     }
 }
