@@ -24,7 +24,7 @@ const scenes = {
   async member () {
     await page.goto(new URL('/', asked.sandbox).href)
     await look(page, '0-everyone')
-    await page.getByRole('link', { name: 'Be a member' }).click()
+    await page.locator('.ways').getByRole('link', { name: 'Be a member' }).click()
     await now('Link your wallet')
     await look(page, '1-start')
     await press('Type /verify')
@@ -96,7 +96,7 @@ const scenes = {
     await page.locator('.member').first().getByRole('button', { name: 'Subscribe' }).click()
     await page.locator('.member').first().getByRole('button', { name: 'Pay', exact: true }).click()
     await page.locator('#log .granted').filter({ hasText: "in Mona's Club" }).filter({ hasText: 'ada' }).waitFor()
-    await page.getByRole('link', { name: 'Be the merchant' }).click()
+    await page.getByRole('navigation', { name: 'Ways' }).getByRole('link', { name: 'Be the merchant' }).click()
     await page.getByText('That was all of it').waitFor()
     await look(page, '3-over')
     return { clicks, milliseconds }
@@ -106,7 +106,7 @@ const scenes = {
   async hands () {
     await page.goto(new URL('/member', asked.sandbox).href)
     await page.getByLabel('Command').selectOption('why')
-    await page.getByLabel('role').selectOption({ label: '@Subscriber' })
+    await page.locator('fieldset:not([hidden])').getByLabel('role').selectOption({ label: '@Subscriber' })
     await page.getByRole('button', { name: 'Send' }).click()
     await page.locator('output.reply .message').waitFor()
     const why = await page.locator('output.reply').innerText()

@@ -33,18 +33,12 @@ async function send(path, body) {
 async function busy(button, work) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
-  const at = button.closest("section, li")?.id;
   try {
     await work();
   } catch (error) {
     say(error.message, true);
   } finally {
     button.removeAttribute("aria-busy");
-    // A button that did its work may be gone: the focus stays where it was.
-    if (!button.isConnected && document.activeElement === document.body) {
-      const place = at && document.getElementById(at);
-      (place?.querySelector("button, a, [tabindex]") ?? document.getElementById("content")).focus({ preventScroll: true });
-    }
   }
 }
 
@@ -191,7 +185,14 @@ function update(html) {
   const next = document.createElement("main");
   next.innerHTML = html;
   times(next);
+  const around = [];
+  for (let one = document.activeElement; one && one !== document.body; one = one.parentElement) around.push(one);
   morph(main, next);
+  // What had the focus did its work and is gone: the focus goes to what stands in its place.
+  if (around.length && !around[0].isConnected) {
+    const place = around.find((one) => one.isConnected && one !== document.documentElement) ?? main;
+    (place.querySelector("button, a[href]") ?? main).focus({ preventScroll: true });
+  }
 }
 
 times(main);

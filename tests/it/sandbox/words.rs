@@ -129,6 +129,7 @@ async fn letting_time_pass_says_beforehand_whose_access_it_ends() {
         play.done("subscribe", user).await;
         play.done("pay", user).await;
     }
+    play.role(grace, true).await;
     let page = play.shows("/", "ends the access of ada and grace").await;
     assert_eq!(
         count(&page, "ends nobody&#39;s access") + count(&page, "ends nobody's access"),
@@ -137,6 +138,7 @@ async fn letting_time_pass_says_beforehand_whose_access_it_ends() {
     let (status, passed) = play.pass(31 * 86_400).await;
     assert_eq!(status, 200);
     assert!(passed.starts_with("31 days passed"), "{passed}");
+    play.world.confirm().await.unwrap();
     play.role(ada, false).await;
     play.role(grace, false).await;
     play.shows("/member", "<strong>lapsed</strong>").await;
