@@ -90,7 +90,7 @@ fn mistakes_name_the_line_and_the_key() {
             "trusted_proxies = [\"10.0.0.0/8\", \"nginx\"]",
             "web.trusted_proxies",
         ),
-        ("links_per_member = 5", "sign_in = \"name\"", "web.sign_in"),
+        ("sign_in = \"discord\"", "sign_in = \"name\"", "web.sign_in"),
         ("links_per_member = 5", "contact = \" \"", "web.contact"),
         (
             "links_per_member = 5",

@@ -36,8 +36,8 @@ pub(crate) fn short_wallet(wallet: Wallet) -> String {
 
 /// Above the link of `/verify`.
 pub(crate) fn verify() -> String {
-    "Open the page and sign a message with your wallet: signing is free and moves no funds. The link is yours alone, works \
-     once and for 10 minutes. **Do not share it.**"
+    "Open the page and sign a message with your wallet: signing is free and moves no funds. The link is yours alone and \
+     works once. Open it within 10 minutes. **Do not share it.**"
         .to_owned()
 }
 

@@ -24,7 +24,9 @@ use super::link::{Token, fresh_secret};
 use crate::domain::{GuildId, UserId};
 use crate::store;
 
-pub(super) use extract::{Managing, OwnLink, OwnLinkAnyState, OwnLinkPage, SignedIn};
+pub(super) use extract::{
+    Managing, OUTCOME_QUERY, OwnLink, OwnLinkAnyState, OwnLinkPage, SignedIn,
+};
 
 /// How long the sign-in of a member who came from a link lasts, in seconds.
 const MEMBER_SECONDS: u64 = 3600;

@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::Site;
 use super::link::under;
-use super::session::OwnLink;
+use super::session::{OUTCOME_QUERY, OwnLink};
 use super::terms::terms;
 use crate::domain::{
     GateStanding, GuildId, MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
@@ -166,7 +166,8 @@ pub(super) async fn outcome(site: &Site, link: &OwnLink, settled: &Settled) -> S
 fn way_back(site: &Site, link: &OwnLink) -> Option<Url> {
     link.session.as_ref()?;
     let path = format!("verify/{}", link.token.reveal());
-    let url = under(&site.settings().public_url, &path);
+    let mut url = under(&site.settings().public_url, &path);
+    url.set_query(Some(OUTCOME_QUERY));
     let is_taken = url.scheme() == "https"
         || match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
@@ -269,3 +270,6 @@ impl Checkout<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
     await signIn()
     await page.locator('#phone summary').click()
     await button('Continue in a wallet\'s browser').click()
-    await shown('status', 'works once')
+    await shown('handover-news', 'works once')
     await page.locator('#handover-code').evaluate((picture) => picture.decode())
     await look(page, 'offered')
     const app = await page.getByRole('link', { name: 'Trust Wallet' }).getAttribute('href')

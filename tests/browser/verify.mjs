@@ -57,7 +57,7 @@ const scenes = {
     await page.locator('#news').filter({ hasText: 'You hold' }).waitFor()
     await look(page, '4-done')
     const seen = { message, valid, until, focused: await focused(), title: await page.title(), address: await text('done-address'), outcome: await text('outcome') }
-    // The checkout leads back here: what came of the link is shown again.
+    // What came of the link is shown again; the checkout leads back to the same address.
     await page.reload()
     await shown('outcome', 'Subscriber')
     return seen
@@ -110,7 +110,7 @@ const scenes = {
   async elsewhereToo () {
     await arrive(metal())
     await linkWith('Metal Wallet')
-    await shown('outcome', 'Patron')
+    await shown('outcome', 'In Second Club')
     await look(page, 'done')
     return { outcome: await text('outcome') }
   },
@@ -163,6 +163,8 @@ const scenes = {
     await page.keyboard.press('Enter')
     await button(asked.visitor).click()
     await button('Browser wallet').waitFor()
+    // Past what is kept, and who sees it.
+    await page.keyboard.press('Tab')
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     await page.locator('#sign[aria-disabled="false"]:focus').waitFor()

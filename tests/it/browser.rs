@@ -5,8 +5,8 @@
 
 mod elsewhere;
 mod firefox;
+mod play;
 
-use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,48 +17,16 @@ use amser_roles::domain::{UserId, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 use amser_roles::sandbox::world::{Pace, World};
 use amser_roles::web::{LINK_SECONDS, WalletConnect, machine_clock, new_link};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub(crate) use self::play::Kind;
+use self::play::{Scene, play, text};
 use crate::support::relay;
 use crate::support::until_ready;
-use crate::verify::site::{CHAIN_ID, Running, Setup, start};
-
-/// Which browser plays a scene.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    Chromium,
-    Firefox,
-}
-
-impl Kind {
-    /// The browser found on this machine, as the scripts take it.
-    pub(crate) fn find(self) -> Value {
-        let (name, programs) = match self {
-            Self::Chromium => (
-                "chromium",
-                [
-                    "chromium",
-                    "chromium-browser",
-                    "google-chrome",
-                    "google-chrome-stable",
-                ]
-                .as_slice(),
-            ),
-            Self::Firefox => ("firefox", ["firefox-esr", "firefox"].as_slice()),
-        };
-        let folders = std::env::var("PATH").unwrap_or_default();
-        let found = programs.iter().find_map(|program| {
-            let mut folders = std::env::split_paths(&folders);
-            folders.find_map(|folder| Some(folder.join(program)).filter(|path| path.is_file()))
-        });
-        let found = found
-            .unwrap_or_else(|| panic!("no {self:?} found: run `make browsers`, or install it"));
-        json!({ "name": name, "path": found })
-    }
-}
+use crate::verify::site::{Running, Setup, start};
 
 struct Stage {
     browser: Kind,
@@ -67,67 +35,6 @@ struct Stage {
     account: Address,
     site: Running,
     user: UserId,
-}
-
-/// What a scene is played on.
-struct Scene<'a> {
-    browser: Kind,
-    scene: &'a str,
-    link: Url,
-    visitor: &'a str,
-    visitor_id: UserId,
-    discord: String,
-    rpc: String,
-    account: Address,
-    /// WalletConnect's relay, where the page offers it.
-    relay: Option<Url>,
-}
-
-/// Plays a scene, and checks what holds for all: no error in the browser, and no request to anyone else.
-async fn play(scene: Scene<'_>) -> Value {
-    let asked = json!({
-        "browser": scene.browser.find(),
-        "scene": scene.scene,
-        "link": scene.link,
-        "visitor": scene.visitor,
-        "visitorId": scene.visitor_id.to_string(),
-        "discord": scene.discord,
-        "rpc": scene.rpc,
-        "account": scene.account.to_string(),
-        "chain": CHAIN_ID,
-        "relay": scene.relay.as_ref().map(Url::as_str),
-        "project": relay::PROJECT,
-        "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
-    });
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/verify.mjs");
-    let run = move || {
-        Command::new("node")
-            .arg(script)
-            .arg(asked.to_string())
-            .output()
-    };
-    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
-    let name = scene.scene;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{name}: {said}\n(is tests/browser installed? `make test` does it)"
-    );
-    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let relay = scene.relay.as_ref().map_or("", Url::as_str);
-    // The browser itself reports a relay that cannot be reached, if it gets to it before the page is left.
-    let about_relay = format!("WebSocket connection to '{relay}");
-    let problems = seen["problems"].as_array().unwrap().iter();
-    let problems: Vec<_> = problems
-        .filter(|problem| relay.is_empty() || !text_of(problem).contains(&about_relay))
-        .collect();
-    assert!(problems.is_empty(), "{name}: {problems:?}");
-    let own = [scene.link.as_str(), &scene.discord, relay]
-        .map(|url| url.split('/').nth(2).unwrap_or_default());
-    for host in seen["hosts"].as_array().unwrap() {
-        assert!(own.iter().any(|own| host == own), "{name} asked {host}");
-    }
-    seen
 }
 
 impl Stage {
@@ -177,16 +84,6 @@ impl Stage {
     }
 }
 
-fn text_of(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn text<'a>(seen: &'a Value, key: &str) -> &'a str {
-    seen[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("{key} in {seen}"))
-}
-
 #[tokio::test]
 async fn a_member_signs_in_connects_signs_and_holds_the_role() {
     let stage = Stage::new(true).await;
@@ -217,7 +114,7 @@ async fn a_wallet_without_a_subscription_is_shown_where_to_subscribe() {
     let mut checkout = format!("https://app.amser.io/subscribe/{}/7", stage.site.module)
         .parse::<Url>()
         .unwrap();
-    let back = stage.site.url.join(&link).unwrap();
+    let back = stage.site.url.join(&format!("{link}?outcome=1")).unwrap();
     checkout
         .query_pairs_mut()
         .append_pair("redirect", back.as_str());

@@ -1,9 +1,11 @@
 // Continuing in a wallet's own browser: by a one-time code of the signed-in member, or, where there is no sign-in, by this
 // page's own address.
-import { ask, byId, complain, copy, quiet, say, turnPage } from './page.js'
+import { ask, byId, complain, copy, quiet, tell, turnPage } from './page.js'
 import { picture } from './qr.js'
 import { explain, words } from './words.js'
 
+/** Next to what is pressed, where the eye is. */
+const news = (text) => tell('handover-news', text)
 /** An app that opens hides this page within this time, in milliseconds. */
 const APP_OPENS = 1_500
 
@@ -19,23 +21,22 @@ function fill () {
 
 async function handOver (csrf) {
   quiet()
-  say(words.preparingLink)
+  news(words.preparingLink)
   try {
     const offered = await ask(`${location.pathname}/handover`, {}, csrf)
     address = offered.url
     const until = Date.now() + offered.valid_seconds * 1000
     fill()
     byId('handover-code').src = picture(address)
-    byId('handover-until').textContent = words.handed(until)
     byId('browsers').hidden = false
-    say(words.handed(until))
+    news(words.handed(until))
     clearTimeout(isOver)
     isOver = setTimeout(() => {
       turnPage([byId('browsers')], [], byId('hand-over'))
-      say(words.handedOver)
+      news(words.handedOver)
     }, until - Date.now())
   } catch (error) {
-    say('')
+    news('')
     complain(explain(error))
   }
 }
@@ -45,10 +46,12 @@ export function offerHandover ({ csrf, came }) {
   const button = byId('hand-over')
   fill()
   button?.addEventListener('click', () => handOver(csrf))
-  byId('copy').addEventListener('click', () => copy(address, words.linkCopied, button ? words.handedCopyFailed : words.linkNotCopied))
+  byId('copy').addEventListener('click', () => copy(address, 'handover-news', words.linkCopied, button ? words.handedCopyFailed : words.linkNotCopied))
   document.addEventListener('click', ({ target }) => {
-    if (!target.closest('[data-opens], [data-scheme]')) return
-    setTimeout(() => { if (document.visibilityState === 'visible') say(words.appMissing) }, APP_OPENS)
+    const app = target.closest('[data-opens], [data-scheme]')
+    if (!app) return
+    const region = app.dataset.opens ? 'handover-news' : 'status'
+    setTimeout(() => { if (document.visibilityState === 'visible') tell(region, words.appMissing) }, APP_OPENS)
   })
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible' && isOver) came()

@@ -57,9 +57,11 @@ export async function showOutcome ({ guild, known }) {
     byId('held').replaceChildren(...details(standing, guild))
     byId('news').replaceChildren(...news(standing, waiting))
   }
-  const nothing = { roles: known, pending: [], subscribe: [], servers: {}, trouble: [], unread: false }
+  // The names of other servers come with the first answer, and their roles with them.
+  const here = known.filter((role) => role.guild_id === guild)
+  const nothing = { roles: here, pending: [], subscribe: [], servers: {}, trouble: [], unread: false }
   document.title = words.doneTitle
-  show(nothing, known.length === 0)
+  show(nothing, here.length === 0)
   for (let times = 1; ; times++) {
     const asked = Date.now()
     let standing

@@ -9,8 +9,8 @@ export function element (name, properties, ...children) {
   return made
 }
 
-/** Both regions are always rendered: assistive technology announces a change only of what it already knows. */
-function tell (id, text) {
+/** Puts a text into a region that is always rendered: assistive technology announces a change only of what it knows already. */
+export function tell (id, text) {
   const region = byId(id)
   region.textContent = text
   if (text) region.scrollIntoView({ block: 'nearest' })
@@ -50,10 +50,11 @@ export async function ask (path, body, csrf) {
   throw new Refusal(answer?.error?.code, answer?.error?.message ?? words.broken)
 }
 
-export async function copy (text, copied, failed) {
+/** Copies, and tells the region `id` so. */
+export async function copy (text, id, copied, failed) {
   try {
     await navigator.clipboard.writeText(text)
-    say(copied)
+    tell(id, copied)
   } catch {
     complain(failed)
   }

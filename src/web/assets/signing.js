@@ -236,7 +236,7 @@ export function startSigning ({ root, challenge, signature, linked, done, failed
   byId('back').addEventListener('click', chooseAgain)
   byId('scan-back')?.addEventListener('click', chooseAgain)
   byId('walletconnect')?.addEventListener('click', () => connect({ name: 'WalletConnect' }))
-  byId('copy-code')?.addEventListener('click', () => copy(byId('open-wallet').href, words.codeCopied, words.codeNotCopied))
+  byId('copy-code')?.addEventListener('click', () => copy(byId('open-wallet').href, 'status', words.codeCopied, words.codeNotCopied))
   findWallets(connect, () => { byId(navigator.maxTouchPoints > 0 ? 'phone' : 'no-wallet')?.setAttribute('open', '') })
   return { stop: leave }
 }

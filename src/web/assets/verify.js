@@ -22,6 +22,8 @@ function start (root) {
     if (isDone) return
     isDone = true
     signing?.stop()
+    // A reload shows the outcome again.
+    history.replaceState(null, '', '?outcome=1')
     byId('done-address').textContent = address
     byId('done').hidden = false
     if (byId('flow')) turnPage([byId('flow')], [], byId('done-title'))

@@ -86,7 +86,8 @@ pub(in crate::web) struct OwnLink {
     pub(in crate::web) session: Option<Session>,
 }
 
-/// As [`OwnLink`], for the page itself: also a link that its member used a while ago, whose outcome is shown again.
+/// As [`OwnLink`], for the page itself: also a link that its member used a while ago, where its outcome is asked for
+/// ([`OUTCOME_QUERY`]).
 pub(in crate::web) struct OwnLinkPage(pub(in crate::web) OwnLink);
 
 impl FromRequestParts<Arc<Site>> for OwnLinkPage {
@@ -95,7 +96,7 @@ impl FromRequestParts<Arc<Site>> for OwnLinkPage {
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
         let (token, request) = find_link(parts, site).await?;
         let now = site.now();
-        if request.has_outcome(now) {
+        if request.has_outcome(now) && parts.uri.query().is_some_and(asks_for_outcome) {
             let own = of_visitor(parts, site, token, request).await;
             // To everyone else it is used, and no more is told.
             return own
@@ -105,6 +106,15 @@ impl FromRequestParts<Arc<Site>> for OwnLinkPage {
         link_works(request.usable(now)).map_err(WebError::into_response)?;
         of_visitor(parts, site, token, request).await.map(Self)
     }
+}
+
+/// What the page's address says so that a used link's outcome is shown: the checkout leads back to it, and `verify.js` puts it
+/// there once a wallet is linked, for who reloads the page.
+pub(in crate::web) const OUTCOME_QUERY: &str = "outcome=1";
+
+/// The checkout adds more to it.
+fn asks_for_outcome(query: &str) -> bool {
+    query.split('&').any(|part| part == OUTCOME_QUERY)
 }
 
 /// As [`OwnLink`], for a link that may have been used or be over.

@@ -83,11 +83,15 @@ fn flow(shown: &LinkPage<'_>) -> Markup {
                     "Your roles in " strong { (profile.server_name) }
                     ", and in every other server that uses this bot, then follow this wallet's subscriptions."
                 }
-                li {
-                    "Kept: the wallet's address, your Discord id, the signed message with the names in it, and the history of your role changes. "
-                    code { "/privacy delete" } " removes all of it. Those who manage a server where this wallet pays can see its address."
-                }
                 li { "This link works until " (moment(shown.expires_at)) "." }
+            }
+            details {
+                summary { "What is kept, and who sees it" }
+                p {
+                    "Kept: the wallet's address, your Discord id, the signed message with the names in it, and the history of your role changes. "
+                    code { "/privacy delete" } " removes all of it."
+                }
+                p { "Those who manage a server where this wallet pays can see its address; other members cannot." }
             }
             @if !shown.linked.is_empty() {
                 details #linked {
@@ -185,8 +189,9 @@ fn help(has_sign_in: bool) -> Markup {
                 p { "Continue in your wallet's own browser, without signing in to Discord there:" }
                 p { button.button.wide #hand-over type="button" { "Continue in a wallet's browser" } }
             }
+            p.fine #handover-news role="status" {}
             div #browsers hidden[has_sign_in] {
-                p #browsers-title tabindex="-1" { "Open this page in:" }
+                p { "Open this page in:" }
                 ul.apps {
                     @for (name, scheme) in BROWSERS {
                         li { a href="#phone" data-opens=(scheme) { (name) } }
@@ -194,7 +199,6 @@ fn help(has_sign_in: bool) -> Markup {
                 }
                 @if has_sign_in {
                     img.qr #handover-code alt="QR code that opens this page in a wallet's browser" width="220" height="220";
-                    p.fine #handover-until {}
                 }
                 p {
                     "Any other wallet: " button.button.quiet #copy type="button" { "Copy the link" }

@@ -175,3 +175,22 @@ async fn the_numbers_are_for_this_machine_and_for_who_has_the_token() {
         assert_eq!(answer.unwrap().status(), status, "for everyone");
     }
 }
+
+#[tokio::test]
+async fn monitors_with_a_listener_of_their_own_are_answered_there_alone() {
+    let setup = Setup {
+        monitors_apart: true,
+        ..Setup::default()
+    };
+    let site = start(setup).await;
+    for path in ["/api/status", "/metrics"] {
+        let ask = |base: &url::Url| {
+            let request = reqwest::Client::new().get(base.join(path).unwrap());
+            request.header("x-forwarded-for", "1.2.3.4").send()
+        };
+        assert_eq!(ask(&site.url).await.unwrap().status(), 404);
+        assert_eq!(ask(&site.monitors_url).await.unwrap().status(), 200);
+    }
+    let other = site.monitors_url.join("/verify/x").unwrap();
+    assert_eq!(reqwest::get(other).await.unwrap().status(), 404);
+}

@@ -1,18 +1,16 @@
 //! The pages on a port of this machine, with a local Discord, a clock that tests set, and a small world of
 //! subscriptions in place of the roles' loop.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateStanding, GuildId,
-    Link, MemberStanding, MembersIntent, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
-    SignatureVerdict, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, Link,
+    MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -29,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::visitor::Browser;
+use super::world::{Standings, World};
 use crate::support::merchants::without_chain;
 
 /// Where the clock starts.
@@ -43,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) rate_limit_per_minute: u32,
     pub(crate) proxies: usize,
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
+    /// Monitors have a listener of their own.
+    pub(crate) monitors_apart: bool,
     /// The chain on which contract wallets are asked; without it, the chain is out of reach.
     pub(crate) provider: Option<RootProvider>,
     pub(crate) store: Store,
@@ -62,6 +63,7 @@ impl Default for Setup {
             rate_limit_per_minute: 10_000,
             proxies: 0,
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            monitors_apart: false,
             provider: None,
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
@@ -69,21 +71,6 @@ impl Default for Setup {
             https: false,
         }
     }
-}
-
-/// Who pays and what Discord shows, in place of the roles' loop.
-#[derive(Default)]
-pub(crate) struct World {
-    /// Wallets with an active subscription.
-    pub(crate) paid: Mutex<BTreeSet<Wallet>>,
-    /// Whether Discord has been slow to show the role so far.
-    pub(crate) slow: AtomicBool,
-    /// Whether the server's members were not read yet.
-    pub(crate) unread: AtomicBool,
-    /// Whether the member holds a role of a gate in another server as well.
-    pub(crate) elsewhere: AtomicBool,
-    /// Why the role cannot come; it is not held then.
-    pub(crate) trouble: Mutex<Option<String>>,
 }
 
 /// The running pages.
@@ -100,6 +87,8 @@ pub(crate) struct Running {
     pub(crate) discord_status: watch::Sender<DiscordStatus>,
     pub(crate) counts: watch::Sender<Counts>,
     pub(crate) pending: Arc<AtomicU64>,
+    /// Where monitors ask, if they have a listener of their own.
+    pub(crate) monitors_url: Url,
     _stop: DropGuard,
 }
 
@@ -164,7 +153,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             proxies: setup.proxies,
             trusted_proxies: setup.trusted_proxies.clone(),
             monitor_token: Some("monitors' token".into()),
-            monitors_apart: false,
+            monitors_apart: setup.monitors_apart,
             chain_id: CHAIN_ID,
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
@@ -220,6 +209,13 @@ pub(crate) async fn start(setup: Setup) -> Running {
         module,
     };
     tokio::spawn(standing.answer(asked));
+    let monitors = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let monitors_url = format!("http://{}", monitors.local_addr().unwrap());
+    if setup.monitors_apart {
+        let routes = web::monitor_router(state.clone()).unwrap();
+        let serving = web::serve(monitors, routes, Vec::new(), stop.clone());
+        tokio::spawn(async move { serving.await.unwrap() });
+    }
     let serving = web::serve(
         listener,
         web::router(state).unwrap(),
@@ -240,6 +236,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         discord_status,
         counts,
         pending,
+        monitors_url: monitors_url.parse().unwrap(),
         _stop: stop.drop_guard(),
     }
 }
@@ -283,82 +280,6 @@ pub(crate) async fn verdict(
         CheckError::CannotRun { .. } => SignatureVerdict::CannotCheck,
         CheckError::Lags | CheckError::Node(_) => SignatureVerdict::Unavailable,
     })
-}
-
-struct Standings {
-    store: Store,
-    world: Arc<World>,
-    guild: GuildId,
-    role: RoleId,
-    module: ModuleAddress,
-}
-
-impl Standings {
-    async fn answer(self, mut questions: mpsc::Receiver<Question>) {
-        while let Some(question) = questions.recv().await {
-            let Question::Standing { user, answer } = question else {
-                continue;
-            };
-            let wallets = self.store.wallets_of(user).unwrap();
-            let paid = self.world.paid.lock().unwrap().clone();
-            let entitled = wallets.iter().any(|wallet| paid.contains(wallet));
-            let role = RoleStanding {
-                role: self.role,
-                name: "Subscriber".to_owned(),
-                held: entitled
-                    && !self.world.slow.swap(false, Ordering::Relaxed)
-                    && self.trouble().is_none(),
-            };
-            let standing = MemberStanding {
-                user,
-                wallets,
-                now: Timestamp(START),
-                gates: match self.world.unread.load(Ordering::Relaxed) {
-                    true => Vec::new(),
-                    false => self.gates(entitled, role),
-                },
-            };
-            // Whoever asked may have given up.
-            let _ = answer.send(standing);
-        }
-    }
-
-    fn gates(&self, entitled: bool, role: RoleStanding) -> Vec<GateStanding> {
-        let here = self.gate(entitled, role);
-        let patron = RoleStanding {
-            role: RoleId(9),
-            name: "Patron".to_owned(),
-            held: true,
-        };
-        let elsewhere = GateStanding {
-            gate: GateId(2),
-            guild: GuildId(2),
-            roles: vec![patron],
-            ..here.clone()
-        };
-        let also = self.world.elsewhere.load(Ordering::Relaxed);
-        [here]
-            .into_iter()
-            .chain(also.then_some(elsewhere))
-            .collect()
-    }
-
-    fn gate(&self, entitled: bool, role: RoleStanding) -> GateStanding {
-        GateStanding {
-            gate: GateId(1),
-            guild: self.guild,
-            module: self.module,
-            plans: vec![PlanId::from(PLAN)],
-            entitled,
-            roles: vec![role],
-            subscriptions: Vec::new(),
-            trouble: self.trouble(),
-        }
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.world.trouble.lock().unwrap().clone()
-    }
 }
 
 impl Running {

@@ -1,0 +1,117 @@
+//! Plays a scene of `tests/browser` in a browser of this machine.
+
+use std::path::Path;
+use std::process::Command;
+
+use alloy::primitives::Address;
+use amser_roles::domain::UserId;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::support::relay;
+use crate::verify::site::CHAIN_ID;
+
+/// Which browser plays a scene.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Chromium,
+    Firefox,
+}
+
+impl Kind {
+    /// The browser found on this machine, as the scripts take it.
+    pub(crate) fn find(self) -> Value {
+        let (name, programs) = match self {
+            Self::Chromium => (
+                "chromium",
+                [
+                    "chromium",
+                    "chromium-browser",
+                    "google-chrome",
+                    "google-chrome-stable",
+                ]
+                .as_slice(),
+            ),
+            Self::Firefox => ("firefox", ["firefox-esr", "firefox"].as_slice()),
+        };
+        let folders = std::env::var("PATH").unwrap_or_default();
+        let found = programs.iter().find_map(|program| {
+            let mut folders = std::env::split_paths(&folders);
+            folders.find_map(|folder| Some(folder.join(program)).filter(|path| path.is_file()))
+        });
+        let found = found
+            .unwrap_or_else(|| panic!("no {self:?} found: run `make browsers`, or install it"));
+        json!({ "name": name, "path": found })
+    }
+}
+
+/// What a scene is played on.
+pub(super) struct Scene<'a> {
+    pub(super) browser: Kind,
+    pub(super) scene: &'a str,
+    pub(super) link: Url,
+    pub(super) visitor: &'a str,
+    pub(super) visitor_id: UserId,
+    pub(super) discord: String,
+    pub(super) rpc: String,
+    pub(super) account: Address,
+    /// WalletConnect's relay, where the page offers it.
+    pub(super) relay: Option<Url>,
+}
+
+/// Plays a scene, and checks what holds for all: no error in the browser, and no request to anyone else.
+pub(super) async fn play(scene: Scene<'_>) -> Value {
+    let asked = json!({
+        "browser": scene.browser.find(),
+        "scene": scene.scene,
+        "link": scene.link,
+        "visitor": scene.visitor,
+        "visitorId": scene.visitor_id.to_string(),
+        "discord": scene.discord,
+        "rpc": scene.rpc,
+        "account": scene.account.to_string(),
+        "chain": CHAIN_ID,
+        "relay": scene.relay.as_ref().map(Url::as_str),
+        "project": relay::PROJECT,
+        "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/verify.mjs");
+    let run = move || {
+        Command::new("node")
+            .arg(script)
+            .arg(asked.to_string())
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    let name = scene.scene;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{name}: {said}\n(is tests/browser installed? `make test` does it)"
+    );
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let relay = scene.relay.as_ref().map_or("", Url::as_str);
+    // The browser itself reports a relay that cannot be reached, if it gets to it before the page is left.
+    let about_relay = format!("WebSocket connection to '{relay}");
+    let problems = seen["problems"].as_array().unwrap().iter();
+    let problems: Vec<_> = problems
+        .filter(|problem| relay.is_empty() || !text_of(problem).contains(&about_relay))
+        .collect();
+    assert!(problems.is_empty(), "{name}: {problems:?}");
+    let own = [scene.link.as_str(), &scene.discord, relay]
+        .map(|url| url.split('/').nth(2).unwrap_or_default());
+    for host in seen["hosts"].as_array().unwrap() {
+        assert!(own.iter().any(|own| host == own), "{name} asked {host}");
+    }
+    seen
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub(super) fn text<'a>(seen: &'a Value, key: &str) -> &'a str {
+    seen[key]
+        .as_str()
+        .unwrap_or_else(|| panic!("{key} in {seen}"))
+}
