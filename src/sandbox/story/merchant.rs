@@ -13,13 +13,12 @@ use url::Url;
 use crate::domain::RoleId;
 use crate::sandbox::discord::LocalDiscord;
 use crate::sandbox::world::World;
-use crate::terminal::Unprinted;
 
 /// Plays the life; every step must hold, and is told.
 pub(super) async fn play(
     world: &World,
     deadline: Duration,
-    mut told: impl FnMut(&str) -> Result<(), Unprinted>,
+    mut told: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut browser = Browser::new(world)?;
     let (club, merchant) = (world.club, world.discord.user_name(world.merchant));
@@ -75,8 +74,7 @@ pub(super) async fn play(
     let held = move |discord: &LocalDiscord| discord.has_role(club, member, role);
     let what = "the member has the merchant's role";
     world.discord.wait_until(what, deadline, held).await?;
-    told(&format!("{name} paid → role granted in {server}"))?;
-    Ok(())
+    told(&format!("{name} paid → role granted in {server}"))
 }
 
 fn text(value: &Value, key: &str) -> anyhow::Result<String> {

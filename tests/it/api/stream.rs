@@ -57,3 +57,26 @@ async fn a_snapshot_comes_first_then_what_changes_and_the_stop_ends_the_stream_a
         .await
         .expect("the stop ends it");
 }
+
+#[tokio::test]
+async fn fifty_open_streams_are_told_once_and_end_with_the_stop_together() {
+    let shop = Shop::open().await;
+    let mut browser = shop.merchant().await;
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        let mut events = open(&mut browser, &shop.path("/events")).await;
+        next(&mut events).await;
+        streams.push(events);
+    }
+    // Pages are answered beside them.
+    let page = browser.get(&format!("/dashboard/{}", shop.guild)).await;
+    assert_eq!(page.status(), 200);
+    shop.stop.cancel();
+    let ended = async {
+        for events in &mut streams {
+            while events.next().await.is_some() {}
+        }
+    };
+    let ended = timeout(Duration::from_secs(20), ended).await;
+    ended.expect("the stop ends them all");
+}
