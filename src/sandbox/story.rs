@@ -25,7 +25,8 @@ pub(super) async fn play(world: &World) -> anyhow::Result<()> {
             "{:7.3} s  (+{:.3} s)  {what}",
             since_start.as_secs_f64(),
             since_last.as_secs_f64()
-        ))
+        ))?;
+        anyhow::Ok(())
     };
 
     world.link(member).await?;

@@ -5,7 +5,6 @@ use amser_roles::merchants::Refusal;
 
 use super::Shop;
 use crate::support::scene::TERMS;
-use crate::support::stage::wait;
 
 /// More than the brake lets pass without a question.
 const CROWD: usize = 7;
