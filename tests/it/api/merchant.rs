@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use serenity::model::Permissions;
 
 use crate::support::scene::new_module;
-use crate::support::shop::{Shop, ask, read};
+use crate::support::shop::{DEADLINE, Shop, ask, read};
 use crate::support::stage::wait;
-use crate::verify::visitor::{code, sign};
+use crate::verify::visitor::{Browser, code, sign};
 
 fn keys(value: &Value) -> BTreeSet<&str> {
     value
@@ -233,7 +233,10 @@ async fn members_and_journal_tell_who_why_and_by_which_transaction() {
     shop.until(ada, shop.roles[1], true).await;
     let nobody: Address = wallet("nobody").address();
     shop.pay(nobody).await;
-    let all = until_members(&shop, &mut browser, 2).await;
+    let path = shop.path("/members?filter=not_linked");
+    let only = until(&mut browser, &path, |page| page["members"] != json!([])).await;
+    assert_eq!(only["members"].as_array().unwrap().len(), 1);
+    let all = read(&mut browser, &shop.path("/members")).await;
     assert_eq!(keys(&all), ["members", "next"].into());
     let row = |state: &str| {
         let rows = all["members"].as_array().unwrap();
@@ -267,8 +270,6 @@ async fn members_and_journal_tell_who_why_and_by_which_transaction() {
         !whole.contains(&nobody.to_string()[2..]),
         "no wallet is told: {whole}"
     );
-    let only = read(&mut browser, &shop.path("/members?filter=not_linked")).await;
-    assert_eq!(only["members"].as_array().unwrap().len(), 1);
     let odd = ask(
         &mut browser,
         Method::GET,
@@ -287,7 +288,9 @@ async fn members_and_journal_tell_who_why_and_by_which_transaction() {
     );
     assert!(csv.contains("\"'=ada\""), "no formula: {csv}");
     // The newest first: the role, then what the merchant did.
-    let journal = read(&mut browser, &shop.path("/journal")).await;
+    let path = shop.path("/journal");
+    let is_told = |page: &Value| page["entries"][0]["kind"] == "role";
+    let journal = until(&mut browser, &path, is_told).await;
     let kinds: Vec<_> = journal["entries"]
         .as_array()
         .unwrap()
@@ -302,19 +305,15 @@ async fn members_and_journal_tell_who_why_and_by_which_transaction() {
     assert_eq!(days[6]["grants"], 1, "{series}");
 }
 
-/// Waits until the server has this many members to show.
-async fn until_members(
-    shop: &Shop,
-    browser: &mut crate::verify::visitor::Browser,
-    count: usize,
-) -> Value {
-    let deadline = tokio::time::Instant::now() + crate::support::shop::DEADLINE;
+/// Asks until the answer is as wanted: what the chain and Discord did is known a moment later.
+async fn until(browser: &mut Browser, path: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
-        let all = read(browser, &shop.path("/members")).await;
-        if all["members"].as_array().unwrap().len() == count {
-            return all;
+        let answer = read(browser, path).await;
+        if is_wanted(&answer) {
+            return answer;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{all}");
+        assert!(tokio::time::Instant::now() < deadline, "{answer}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
