@@ -12,9 +12,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE,
-};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
@@ -27,12 +25,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::discord::LocalDiscord;
+use super::discord::oauth::visitor::{cookies, remember, visitor};
 use crate::domain::UserId;
 
 pub(super) use wallet::wallet;
 
-/// The local Discord's cookie that says who the visitor is. Cookies know no ports, so it reaches the service's too.
-const VISITOR: &str = "local_discord_user";
 /// What the names of the service's own cookies begin with.
 const SERVICE_COOKIES: &str = "amser_roles_";
 /// Pages are far below this many bytes.
@@ -104,19 +101,6 @@ fn file(kind: &'static str, text: &'static str) -> ([(HeaderName, &'static str);
     ([(CONTENT_TYPE, kind)], text)
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let all = headers.get_all(COOKIE).iter();
-    all.filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-}
-
-/// Who the visitor is on the local Discord.
-fn visitor(headers: &HeaderMap) -> Option<UserId> {
-    let (_, id) = cookies(headers).find(|(name, _)| *name == VISITOR)?;
-    id.parse().ok()
-}
-
 #[derive(Deserialize)]
 struct Onward {
     /// A path of the service.
@@ -144,7 +128,7 @@ async fn become_user(
     let known = visitor(&headers) == Some(user);
     let ended = cookies(&headers).filter(|(name, _)| !known && name.starts_with(SERVICE_COOKIES));
     let ended = ended.map(|(name, _)| format!("{name}=; Path=/; Max-Age=0"));
-    for cookie in ended.chain([format!("{VISITOR}={user}; Path=/; SameSite=Lax")]) {
+    for cookie in ended.chain([remember(user)]) {
         if let Ok(cookie) = HeaderValue::try_from(cookie) {
             set.append(SET_COOKIE, cookie);
         }

@@ -8,7 +8,9 @@ mod line;
 mod markdown;
 mod message;
 mod names;
+mod person;
 mod posted;
+mod role;
 mod typed;
 mod view;
 
@@ -17,7 +19,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, ORIGIN};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
@@ -34,7 +36,7 @@ use self::action::ActionRequest;
 use self::names::Reader;
 use self::posted::Posted;
 use self::view::View;
-use super::discord::oauth::authorize::VISITOR_COOKIE;
+use super::discord::oauth::visitor::visitor;
 use super::discord::{Happening, LocalDiscord, Reply};
 use crate::domain::{GuildId, UserId};
 
@@ -125,17 +127,6 @@ async fn back(State(discord): State<LocalDiscord>, headers: HeaderMap) -> Redire
         Some(user) => Redirect::to(&format!("/member?as={user}")),
         None => Redirect::to("/"),
     }
-}
-
-/// Who the visitor was last on the local Discord.
-fn visitor(headers: &HeaderMap) -> Option<UserId> {
-    let all = headers.get_all(COOKIE).iter();
-    let mut pairs = all
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    let (_, id) = pairs.find(|(name, _)| *name == VISITOR_COOKIE)?;
-    id.parse().ok()
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod grants;
 pub(crate) mod request;
 pub(crate) mod token;
+pub(crate) mod visitor;
 
 use std::time::Instant;
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::Front;
 use crate::domain::UserId;
 use crate::sandbox::chain;
+use crate::sandbox::discord::oauth::visitor::visitor;
 
 /// A user's wallet: the same key every time; the merchant's is the one that owns the module.
 pub(in crate::sandbox) fn wallet(user: UserId, merchant: UserId) -> PrivateKeySigner {
@@ -53,7 +54,7 @@ pub(super) async fn answer(
     if origin.is_some_and(|origin| Some(origin) != own.as_deref()) {
         return Err(failure(UNAUTHORIZED, "Another site asked for this."));
     }
-    let user = super::visitor(&headers).filter(|user| front.discord.has_user(*user));
+    let user = visitor(&headers).filter(|user| front.discord.has_user(*user));
     let Some(user) = user else {
         let why =
             "The sandbox's wallet knows who you are once you have signed in to the local Discord.";

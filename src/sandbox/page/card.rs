@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::markdown::{line, render};
 use super::names::Reader;
-use super::view::{chip, ordered};
+use super::role::{ordered, roles};
 use crate::domain::{GuildId, RoleId, UserId};
 use crate::sandbox::discord::guild::{Guild, Member};
 use crate::sandbox::discord::shape;
@@ -84,19 +84,6 @@ fn who(name: &str, owner: bool) -> Markup {
             span.avatar aria-hidden="true" { (name.chars().next().unwrap_or('?').to_uppercase()) }
             h3 { (name) }
             @if owner { span.tag { "owns this server" } }
-        }
-    }
-}
-
-pub(super) fn roles(guild: &Guild, member: &Member, name: &str) -> Markup {
-    let all = ordered(guild).into_iter();
-    let has: Vec<_> = all
-        .filter(|(role, _)| member.roles.contains(role))
-        .collect();
-    html! {
-        ul.roles aria-label=(format!("Roles of {name}")) {
-            @for (role, data) in &has { (chip(guild, *role, data)) }
-            @if has.is_empty() { li.none { "no roles" } }
         }
     }
 }

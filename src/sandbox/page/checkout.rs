@@ -13,8 +13,9 @@ use url::form_urlencoded;
 
 use super::action::Action;
 use super::view::head;
-use super::{document, forward, from_here, visitor};
+use super::{document, forward, from_here};
 use crate::domain::UserId;
+use crate::sandbox::discord::oauth::visitor::visitor;
 use crate::sandbox::discord::world::World;
 use crate::sandbox::discord::{Happening, LocalDiscord, shape};
 

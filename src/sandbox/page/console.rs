@@ -3,7 +3,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::names::Reader;
-use super::view::ordered;
+use super::role::ordered;
 use crate::domain::{GuildId, UserId};
 use crate::sandbox::discord::guild::Guild;
 use crate::sandbox::discord::shape;

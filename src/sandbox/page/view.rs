@@ -4,22 +4,19 @@ use std::str::FromStr;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::json;
 
-use super::card::{by_hand, card, guide, hand};
-use super::console::console;
+use super::card::{card, guide, hand};
 use super::line::time_line;
 use super::markdown::line;
-use super::message::message;
 use super::names::Reader;
-use crate::domain::{RoleId, UserId};
-use crate::sandbox::discord::guild::{Guild, Member, Role};
+use super::person::person;
+use super::role::{chip, ordered, roles};
+use crate::domain::UserId;
+use crate::sandbox::discord::guild::{Guild, Member};
+use crate::sandbox::discord::shape;
 use crate::sandbox::discord::world::World;
-use crate::sandbox::discord::{SeenMessage, shape};
-use serenity::model::id::{ChannelId, MessageId};
 
 /// Member cards shown in one guild; the others are only counted.
 const CARDS: usize = 24;
-/// Messages shown of a channel.
-const MESSAGES: usize = 8;
 /// How many blocks can be replaced.
 const DEPTHS: [(&str, u64); 2] = [("1 block", 1), ("5 blocks", 5)];
 
@@ -265,69 +262,13 @@ fn merchant(world: &World) -> Markup {
                 ul.holders {
                     @for (id, member) in guild.members.iter().filter(|(id, _)| **id != world.bot() && **id != user) {
                         @let name = shape::user_name(world, *id);
-                        li { span.name { (name) } (super::card::roles(guild, member, &name)) }
+                        li { span.name { (name) } (roles(guild, member, &name)) }
                     }
                 }
             }
         }
         (person(world, first, user))
         (clock(world))
-    }
-}
-
-/// Somebody's card, commands and messages.
-fn person(world: &World, guild: &Guild, user: UserId) -> Markup {
-    let member = guild.members.get(&user);
-    let name = shape::user_name(world, user);
-    html! {
-        @if let Some(member) = member {
-            ul.members.alone { (card(world, guild, user, member)) }
-        } @else {
-            p.notice {
-                (name) " is not in " (guild.name) ". "
-                button type="button" id=(format!("join-{}-{user}", guild.id))
-                    data-action=(hand("join", guild.id, user, None)) { (name) " joins" }
-            }
-        }
-        section.discord id=(format!("discord-{user}")) aria-labelledby="discord-title" {
-            h2 #discord-title { "On Discord, as " (name) }
-            @if member.is_some() { (console(world, guild, user)) }
-            (channel(world, guild, user))
-            @if let Some(member) = member.filter(|_| user != guild.owner) { (by_hand(guild, user, member)) }
-        }
-    }
-}
-
-/// What stands in the guild's channel and in the direct messages.
-fn channel(world: &World, guild: &Guild, user: UserId) -> Markup {
-    let reader = Reader {
-        world,
-        guild: Some(guild.id),
-        user: Some(user),
-    };
-    let direct = world.channels.iter().find(|(_, channel)| {
-        matches!(channel, crate::sandbox::discord::world::Channel::Direct { user: with } if *with == user)
-    });
-    let of = |id: ChannelId, title: &str| {
-        let range = (id, MessageId::new(1))..=(id, MessageId::new(u64::MAX));
-        let all = world.messages.range(range);
-        let mut last: Vec<_> = all
-            .map(|((_, id), message)| SeenMessage::new(*id, message))
-            .filter(|message| !message.ephemeral)
-            .collect();
-        let last = last.split_off(last.len().saturating_sub(MESSAGES));
-        html! {
-            @if !last.is_empty() {
-                div.channel {
-                    h3 { (title) }
-                    @for one in &last { (message(one, &reader)) }
-                }
-            }
-        }
-    };
-    html! {
-        @for id in &guild.channels { (of(*id, "#general")) }
-        @if let Some((id, _)) = direct { (of(*id, "Direct messages from the bot")) }
     }
 }
 
@@ -401,32 +342,6 @@ fn shown<'a>(world: &World, guild: &'a Guild) -> (Vec<(UserId, &'a Member)>, usi
     shown.extend(people().filter(|one| !with_roles(one)).take(left));
     shown.sort_by_key(|(id, _)| *id);
     (shown, count - CARDS)
-}
-
-/// Roles without @everyone, highest first.
-pub(super) fn ordered(guild: &Guild) -> Vec<(RoleId, &Role)> {
-    let mut roles: Vec<_> = guild.roles.iter().map(|(id, role)| (*id, role)).collect();
-    roles.retain(|(_, role)| role.position > 0);
-    roles.sort_by_key(|(id, role)| (std::cmp::Reverse(role.position), *id));
-    roles
-}
-
-/// A role.
-pub(super) fn chip(guild: &Guild, id: RoleId, role: &Role) -> Markup {
-    let color = if role.color == 0 {
-        0x99_aab5
-    } else {
-        role.color
-    };
-    html! {
-        li.chip data-role=(id) title=(format!("position {} of {}", role.position, guild.roles.len() - 1)) {
-            svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true" {
-                circle cx="5" cy="5" r="5" fill=(format!("#{color:06x}")) {}
-            }
-            span { (role.name) }
-            @if role.bot.is_some() { span.tag { "bot" } } @else if role.managed { span.tag { "managed" } }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Query, State};
-use axum::http::header::{COOKIE, LOCATION, SET_COOKIE};
+use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serenity::model::Permissions;
@@ -15,9 +15,6 @@ use crate::domain::{GuildId, UserId};
 use crate::sandbox::discord::shared::Shared;
 use crate::sandbox::discord::world::World;
 use crate::sandbox::page::{authorize as page, document};
-
-/// The cookie that answers the question who the visitor is; the query parameter `as` does the same.
-pub(crate) const VISITOR_COOKIE: &str = "local_discord_user";
 
 fn refuse(why: &str) -> Response {
     let mut response = document(page::refusal(why));
@@ -42,26 +39,14 @@ fn back(request: &Request, pairs: &[(&str, &str)]) -> Option<Url> {
 }
 
 fn visitor(asked: &Asked, headers: &HeaderMap) -> Option<UserId> {
-    let from_cookie = || {
-        let cookies = headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        cookies
-            .flat_map(|value| value.split(';'))
-            .find_map(|pair| pair.trim().strip_prefix(VISITOR_COOKIE)?.strip_prefix('='))
-    };
+    if let Some(id) = asked.get("as") {
+        return id.trim().parse().ok();
+    }
     // With `prompt=consent` Discord asks again, whoever is signed in.
     let asks = asked
         .get("prompt")
         .is_some_and(|prompt| prompt == "consent");
-    asked
-        .get("as")
-        .map(String::as_str)
-        .or_else(|| from_cookie().filter(|_| !asks))?
-        .trim()
-        .parse()
-        .ok()
+    super::visitor::visitor(headers).filter(|_| !asks)
 }
 
 /// `GET /oauth2/authorize`
@@ -125,8 +110,7 @@ pub(crate) async fn authorize(
         };
         let mut response = redirect(&url);
         // Discord's client remembers who is signed in.
-        let remembered = format!("{VISITOR_COOKIE}={user}; Path=/; SameSite=Lax");
-        if let Ok(cookie) = HeaderValue::try_from(remembered) {
+        if let Ok(cookie) = HeaderValue::try_from(super::visitor::remember(user)) {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         response
