@@ -1,4 +1,5 @@
-//! A server's own policies, as plain questions; its channels; the permissions; the end.
+//! A server's own policies, as plain questions; the permissions; the end. Channels and direct messages are not asked for as
+//! long as nothing is sent there; scripts may store them already.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::super::params::Asked;
 use super::super::session::Managing;
 use super::context::Context;
 use super::shell::{self, Tab};
-use crate::domain::{ChannelId, ManualRoles, OnLapse, ServerSettings};
+use crate::domain::{ManualRoles, OnLapse, ServerSettings};
 use crate::merchants::Refusal;
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -53,7 +54,6 @@ async fn show(
         (shell::note(done))
         form method="post" action=(context.path("settings")) {
             (policies(&set, &fixed))
-            (channels(&set, &fixed))
             button.button.main type="submit" { "Save the settings" }
         }
         section.panel aria-labelledby="repair-title" {
@@ -159,14 +159,6 @@ fn policies(set: &ServerSettings, fixed: &ServerSettings) -> Markup {
             manual_name(set.manual_roles),
             fixed.manual_roles.is_some(),
         ))
-        (question(
-            "member_notices",
-            "Shall members get direct messages?",
-            "When a role is given, a payment failed, or the subscription is about to end. Each member can opt out.",
-            &[("", "As the operator of the bot has set it (usually: no)"), ("yes", "Yes"), ("no", "No")],
-            match set.member_notices { None => "", Some(true) => "yes", Some(false) => "no" },
-            fixed.member_notices.is_some(),
-        ))
         fieldset.panel disabled[fixed.expiry_leeway.is_some()] {
             legend { "How long is a role kept beyond the end of grace?" }
             label {
@@ -174,25 +166,6 @@ fn policies(set: &ServerSettings, fixed: &ServerSettings) -> Markup {
                 input type="number" name="expiry_leeway" min="0" max="31536000" value=[set.expiry_leeway];
             }
             p.fine { "For payments that are collected late." }
-        }
-    }
-}
-
-fn channels(set: &ServerSettings, fixed: &ServerSettings) -> Markup {
-    let field = |name: &str, text: &str, value: Option<ChannelId>, is_fixed: bool| {
-        html! {
-            label {
-                (text)
-                input name=(name) inputmode="numeric" pattern="[0-9]*" autocomplete="off" value=[value] disabled[is_fixed];
-            }
-        }
-    };
-    html! {
-        fieldset.panel.stack {
-            legend { "Messages to your channels" }
-            (field("log_channel", "Channel for role changes: its id, or empty for none", set.log_channel, fixed.log_channel.is_some()))
-            (field("alert_channel", "Channel for problems: its id, or empty for the same", set.alert_channel, fixed.alert_channel.is_some()))
-            p.fine { "In Discord: Settings → Advanced → Developer Mode, then right-click the channel → Copy Channel ID." }
         }
     }
 }
@@ -225,30 +198,18 @@ struct Fields {
     #[serde(default)]
     manual_roles: String,
     #[serde(default)]
-    member_notices: String,
-    #[serde(default)]
     expiry_leeway: String,
-    #[serde(default)]
-    log_channel: String,
-    #[serde(default)]
-    alert_channel: String,
 }
 
 impl Fields {
-    fn settings(&self) -> Result<ServerSettings, Refusal> {
+    /// What is set from now on; what the page does not ask for stays.
+    fn settings(&self, before: ServerSettings) -> Result<ServerSettings, Refusal> {
         let lapse = |answer: &str| match answer {
             "revoke" => Some(OnLapse::Revoke),
             "keep_until_expiry" => Some(OnLapse::KeepUntilExpiry),
             _ => None,
         };
         Ok(ServerSettings {
-            log_channel: channel(&self.log_channel)?,
-            alert_channel: channel(&self.alert_channel)?,
-            member_notices: match self.member_notices.as_str() {
-                "yes" => Some(true),
-                "no" => Some(false),
-                _ => None,
-            },
             payment_failed: lapse(&self.payment_failed),
             paused: lapse(&self.paused),
             cancelled: lapse(&self.cancelled),
@@ -264,16 +225,8 @@ impl Fields {
                     Refusal::Invalid("The leeway is a whole number of seconds.".to_owned())
                 })?),
             },
+            ..before
         })
-    }
-}
-
-fn channel(text: &str) -> Result<Option<ChannelId>, Refusal> {
-    match text.trim() {
-        "" => Ok(None),
-        id => id.parse().map(Some).map_err(|_| {
-            Refusal::Invalid("A channel's id is a number; copy it from Discord.".to_owned())
-        }),
     }
 }
 
@@ -287,7 +240,8 @@ async fn save(
     let saved = async {
         let fixed = merchants.fixed_settings(manager.guild).await?;
         // A browser leaves fields out that the page shows as fixed.
-        let settings = fixed.over(fields.settings()?);
+        let before = merchants.settings(manager.guild).await?;
+        let settings = fixed.over(fields.settings(before)?);
         merchants.set_settings(&manager, settings).await
     };
     match saved.await {

@@ -207,10 +207,7 @@ async fn what_is_refused_is_told_on_a_page_with_a_way_back() {
     let fields = [("expiry_leeway", "soon"), ("cancelled", "revoke")];
     let answer = post(&mut browser, &format!("{server}/settings"), &fields).await;
     assert_eq!(answer.status(), 422);
-    let fields = [
-        ("cancelled", "keep_until_expiry"),
-        ("member_notices", "yes"),
-    ];
+    let fields = [("cancelled", "keep_until_expiry")];
     let answer = post(&mut browser, &format!("{server}/settings"), &fields).await;
     assert!(location(&answer).ends_with("?done=settings"));
     let text = page(&mut browser, &location(&answer)).await;
