@@ -16,6 +16,7 @@ mod profile;
 mod read;
 mod requests;
 mod rest;
+mod seen;
 mod server;
 mod shared;
 mod worker;

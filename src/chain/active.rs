@@ -3,6 +3,7 @@
 
 mod calls;
 mod contracts;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,8 +16,8 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
-pub use self::contracts::TokenFacts;
-pub(crate) use self::contracts::is_symbol;
+pub use self::token::TokenFacts;
+pub(crate) use self::token::is_symbol;
 
 use self::calls::{At, Call, Outcome};
 use super::config::ChainConfig;

@@ -10,9 +10,9 @@ use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
 
 use super::Settings;
 use super::backoff::rare_delay;
-use super::managers::Seen;
 use super::requests::Requests;
 use super::rest::Rest;
+use super::seen::Seen;
 use super::server::hierarchy::GuildRoles;
 use super::server::{Next, Queue};
 use crate::domain::{

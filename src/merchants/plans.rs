@@ -1,7 +1,6 @@
 //! Plans as a merchant chooses them: from the chain, named by amser's API where it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
 use futures_util::future::join_all;
@@ -9,16 +8,11 @@ use futures_util::future::join_all;
 use super::wallet::asked;
 use super::{Merchants, Refusal};
 use crate::amser_api::NamedPlan;
-use crate::cache::Cache;
 use crate::chain::{TokenFacts, is_symbol};
 use crate::domain::{ModuleAddress, Plan, PlanId};
 
 /// Ids that are tried on a module whose events are not read yet: plans are numbered from 1 on, and some from 0.
 const FIRST_IDS: std::ops::Range<u64> = 0..20;
-/// How long a token's facts are kept; they do not change.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// Tokens that are remembered.
-const MOST_TOKENS: usize = 2_000;
 
 /// A plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +37,6 @@ pub struct PlanRow {
     pub active: bool,
 }
 
-/// What tokens said of themselves.
-pub(super) struct Tokens(Cache<Address, TokenFacts>);
-
-impl Default for Tokens {
-    fn default() -> Self {
-        Self(Cache::new(MOST_TOKENS, |_| KEPT))
-    }
-}
-
 impl Merchants {
     /// The plans of these modules, by module and id. Those of a module whose events are not read yet are asked of the
     /// module itself. Names, and how prices are written, are missing where nobody answers.
@@ -64,7 +49,7 @@ impl Merchants {
         let each = join_all(each).await.into_iter();
         let plans: Vec<_> = each.collect::<Result<Vec<_>, _>>()?.concat();
         let tokens = self
-            .tokens(plans.iter().map(|row| row.token).collect())
+            .facts_of(plans.iter().map(|row| row.token).collect())
             .await;
         let row = |mut row: PlanRow| {
             let facts = tokens.get(&row.token).cloned().unwrap_or_default();
@@ -98,8 +83,8 @@ impl Merchants {
     }
 
     /// What these tokens say of themselves; those that could not be asked are missing.
-    async fn tokens(&self, tokens: BTreeSet<Address>) -> BTreeMap<Address, TokenFacts> {
-        let cache = &self.shared.tokens.0;
+    async fn facts_of(&self, tokens: BTreeSet<Address>) -> BTreeMap<Address, TokenFacts> {
+        let cache = &self.tokens().0;
         let mut known = BTreeMap::new();
         let mut unknown = Vec::new();
         for token in tokens {

@@ -23,7 +23,7 @@ pub struct RoleRow {
     pub name: String,
     /// `0xRRGGBB`; 0 for none.
     pub color: u32,
-    /// Its place; higher is mightier.
+    /// Its place; a role outranks those at lower positions.
     pub position: i64,
     /// Discord's permission bits.
     pub permissions: u64,

@@ -10,9 +10,9 @@ use crate::store::ServerRecord;
 
 /// Servers of one user that are looked at at the same time.
 const AT_ONCE: usize = 8;
-/// Servers that are looked at although nothing but a request tells whether the user manages them, or whether the bot is
-/// there: a few of them on an installation of one merchant, and not all of those of an installation of hundreds.
-const ON_SUSPICION: usize = 10;
+/// At most so many servers are read from Discord to find out whether the bot is in them, or whether the user manages a
+/// connected server that Discord did not name at the sign-in.
+const MOST_UNKNOWN: usize = 10;
 
 /// A server that a user manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,27 +52,27 @@ impl Merchants {
         let discord = &self.inputs().discord;
         let candidates: BTreeSet<GuildId> = candidates.iter().copied().collect();
         let mut wanted = BTreeSet::new();
-        let mut suspected = Vec::new();
+        let mut unknown = Vec::new();
         for guild in &candidates {
             match discord.is_in(*guild) {
                 Some(true) => _ = wanted.insert(*guild),
-                None => suspected.push(*guild),
+                None => unknown.push(*guild),
                 Some(false) => {}
             }
         }
-        suspected.truncate(ON_SUSPICION);
+        unknown.truncate(MOST_UNKNOWN);
         let connected = known.connected.keys().chain(&known.gated).copied();
         let others: BTreeSet<GuildId> = connected
             .filter(|guild| !candidates.contains(guild) && discord.is_in(*guild) != Some(false))
             .collect();
-        let is_few = others.len() <= ON_SUSPICION;
+        let is_few = others.len() <= MOST_UNKNOWN;
         for guild in others {
             let record = known.connected.get(&guild);
             if is_few || record.is_some_and(|record| record.by == user) {
                 wanted.insert(guild);
             }
         }
-        wanted.extend(suspected);
+        wanted.extend(unknown);
         let seen = stream::iter(wanted)
             .map(async |guild| (guild, self.managed_name(guild, user).await))
             .buffer_unordered(AT_ONCE);

@@ -6,40 +6,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{Merchants, Refusal};
-use crate::cache::Cache;
 use crate::domain::{ModuleAddress, UserId, Wallet};
 use crate::store::MerchantWallet;
 
-/// A module's merchant never changes, and a wallet has one module of a kind.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// What is not there may be deployed at any moment.
-const NOT_THERE: Duration = Duration::from_secs(10);
-/// Modules and wallets that are remembered.
-const MOST: usize = 20_000;
 /// How long a page waits for the nodes.
 const TIME_TO_ASK: Duration = Duration::from_secs(15);
-
-/// What contracts said of whose they are.
-pub(super) struct Owners {
-    merchants: Cache<ModuleAddress, Option<Wallet>>,
-    modules: Cache<Wallet, Option<ModuleAddress>>,
-}
-
-impl Default for Owners {
-    fn default() -> Self {
-        Self {
-            merchants: Cache::new(MOST, lifetime),
-            modules: Cache::new(MOST, lifetime),
-        }
-    }
-}
-
-fn lifetime<T>(known: &Option<T>) -> Duration {
-    match known {
-        Some(_) => KEPT,
-        None => NOT_THERE,
-    }
-}
 
 /// Waits for the nodes as long as a page may. On the heap: what a connection does is large, and stands deep inside what a
 /// page does.
@@ -151,7 +122,7 @@ impl Merchants {
             return Ok(None);
         };
         let asking = asked(inputs.views.module_of(factory, wallet));
-        self.shared.owners.modules.get(wallet, asking).await
+        self.owners().modules.get(wallet, asking).await
     }
 
     /// The merchant of each of these modules, `None` for what is no module. What is not known is asked in one request.
@@ -159,7 +130,7 @@ impl Merchants {
         &self,
         modules: &BTreeSet<ModuleAddress>,
     ) -> Result<BTreeMap<ModuleAddress, Option<Wallet>>, Refusal> {
-        let cache = &self.shared.owners.merchants;
+        let cache = &self.owners().merchants;
         let mut known = BTreeMap::new();
         let mut unknown = Vec::new();
         for module in modules {

@@ -5,13 +5,12 @@ use alloy::sol;
 
 use super::Views;
 use super::calls::{At, Call, Outcome};
+use super::token::{TokenFacts, is_symbol};
 use crate::abi::SubscriptionModule::getPlanCall;
 use crate::domain::{ModuleAddress, Plan, PlanId, Wallet};
 
 /// The factory's id of subscription modules.
 const SUBSCRIPTION_MODULE: u64 = 0;
-/// Characters of a token's symbol that are shown.
-const LONGEST_SYMBOL: usize = 16;
 /// More decimals than any real token has.
 const MOST_DECIMALS: u8 = 36;
 
@@ -20,15 +19,6 @@ sol! {
     function moduleOf(address merchant, uint256 moduleId) view returns (address module);
     function decimals() view returns (uint8 decimals);
     function symbol() view returns (string symbol);
-}
-
-/// How amounts of a token are written; `None` where it does not say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TokenFacts {
-    /// Its decimals.
-    pub decimals: Option<u8>,
-    /// Its symbol.
-    pub symbol: Option<String>,
 }
 
 impl Views {
@@ -120,12 +110,6 @@ impl Views {
     }
 }
 
-/// Whether a token's symbol can be shown: anyone can deploy a token that calls itself anything.
-pub(crate) fn is_symbol(symbol: &str) -> bool {
-    let is_shown = |letter: char| letter.is_ascii_graphic() || letter == '₮';
-    !symbol.is_empty() && symbol.chars().count() <= LONGEST_SYMBOL && symbol.chars().all(is_shown)
-}
-
 impl Views {
     /// The outcomes of these calls at the newest confirmed block.
     async fn at_confirmed(&self, calls: &[Call]) -> anyhow::Result<Vec<Outcome>> {
@@ -156,26 +140,5 @@ impl Views {
             }
         }
         anyhow::bail!(why)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_symbol_that_could_mislead_is_not_shown() {
-        for shown in ["USDC", "USD₮0", "stETH"] {
-            assert!(is_symbol(shown), "{shown}");
-        }
-        for hidden in [
-            "",
-            "US DC",
-            "USDC\u{202e}",
-            "ＵＳＤＣ",
-            "A".repeat(17).as_str(),
-        ] {
-            assert!(!is_symbol(hidden), "{hidden}");
-        }
     }
 }

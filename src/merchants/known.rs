@@ -1,0 +1,48 @@
+//! What contracts said of themselves, which does not change: kept for a day, so that pages need not ask again.
+
+use std::time::Duration;
+
+use alloy::primitives::Address;
+
+use crate::cache::Cache;
+use crate::chain::TokenFacts;
+use crate::domain::{ModuleAddress, Wallet};
+
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// What is not there may be deployed at any moment.
+const NOT_THERE: Duration = Duration::from_secs(10);
+/// Modules, wallets and tokens that are remembered, of each.
+const MOST: usize = 20_000;
+
+/// Whose modules are.
+pub(super) struct Owners {
+    /// The merchant of each module; `None`: it is no module.
+    pub(super) merchants: Cache<ModuleAddress, Option<Wallet>>,
+    /// The module of each merchant, by the factory's word.
+    pub(super) modules: Cache<Wallet, Option<ModuleAddress>>,
+}
+
+impl Default for Owners {
+    fn default() -> Self {
+        Self {
+            merchants: Cache::new(MOST, lifetime),
+            modules: Cache::new(MOST, lifetime),
+        }
+    }
+}
+
+fn lifetime<T>(known: &Option<T>) -> Duration {
+    match known {
+        Some(_) => KEPT,
+        None => NOT_THERE,
+    }
+}
+
+/// How amounts of each token are written.
+pub(super) struct Tokens(pub(super) Cache<Address, TokenFacts>);
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self(Cache::new(MOST, |_| KEPT))
+    }
+}
