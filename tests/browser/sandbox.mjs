@@ -61,6 +61,8 @@ const scenes = {
     await press('Pay')
     await now('Let it lapse')
     await press('Let time pass until it lapses')
+    const passed = await page.locator('#answer').getByText('passed on the chain').innerText()
+    if (passed.includes('<t:')) problems.push(`a time is shown raw: ${passed}`)
     await page.getByText('That was all of it').waitFor()
     await look(page, '6-over')
     return { given, receipt }

@@ -7,9 +7,8 @@ const stopped = "The sandbox has stopped, so nothing happens here. Start it agai
 
 function say(text, failed) {
   const line = document.createElement("p");
-  line.textContent = text;
+  line.textContent = text.replace(/<t:(\d+):(\w)>/g, (_, seconds, style) => moment(new Date(seconds * 1000), style));
   line.classList.toggle("failed", failed);
-  times(line);
   answer.replaceChildren(line);
   setTimeout(() => line.remove(), failed ? 12000 : 6000);
 }
@@ -129,10 +128,6 @@ function moment(date, style) {
 function times(root) {
   for (const one of root.querySelectorAll("time[datetime]")) {
     one.textContent = moment(new Date(one.dateTime), one.dataset.style);
-  }
-  // The short answers are plain text.
-  if (root.parentElement === answer) {
-    root.textContent = root.textContent.replace(/<t:(\d+):(\w)>/g, (_, seconds, style) => moment(new Date(seconds * 1000), style));
   }
 }
 
