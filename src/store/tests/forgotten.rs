@@ -8,7 +8,7 @@ use crate::domain::{
     RoleAction, RoleChange, RoleId, UserId,
 };
 use crate::store::tables::*;
-use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Usable};
+use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Session, Usable};
 
 /// Ids that nothing else in the store looks like.
 const USER: UserId = UserId(0xf123_4567_89ab_cdef);
@@ -99,6 +99,8 @@ fn dump(store: &Store) -> Vec<Row> {
         NEWEST_REQUEST: (u64, u64) => &[u8; 32],
         CHALLENGES: &str => &[u8],
         FORGET_AT: (u64, &[u8]) => (),
+        SESSIONS: &[u8; 32] => &[u8],
+        HANDOVERS: &[u8; 32] => (&[u8; 32], u64),
     }
     let mut all: Vec<_> = transaction
         .list_tables()
@@ -205,6 +207,18 @@ fn known() -> Store {
     };
     let put = store.put_challenge(&challenge, Timestamp(100)).unwrap();
     assert_eq!(put, Usable::Yes);
+    store
+        .offer_handover(&request, &[0xd6; 32], Timestamp(220))
+        .unwrap();
+    let session = Session {
+        user: USER,
+        servers: vec![GUILD],
+        csrf: "a secret".to_owned(),
+        expires_at,
+        idle_seconds: None,
+        link: None,
+    };
+    store.start_session(&[8; 32], &session, None).unwrap();
     store.intend(&[intent(RoleAction::Grant)]).unwrap();
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     // The member was given a role by another one, and gave one to that one.
@@ -267,6 +281,7 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "SERVERS",
         "MERCHANT_WALLETS",
         "MERCHANT_MODULES",
+        "SESSIONS",
     ] {
         assert!(before.contains(&table), "{table} of {before:?}");
     }
@@ -300,5 +315,6 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
     let rows = dump(&store);
     assert_eq!(tables_that_name(&rows, USER), Vec::<&str>::new());
     assert!(!rows.iter().any(tells));
+    assert!(rows.iter().all(|row| row.table != "HANDOVERS"));
     assert!(!tables_that_name(&rows, OTHER).is_empty(), "others stay");
 }
