@@ -249,9 +249,10 @@ fn check_clock(context: &Context, head: &Header) -> Result<(), SessionError> {
     if context.config.is_local() || ahead <= MOST_AHEAD {
         return Ok(());
     }
+    // Without the exact figure, which changes with each try: the same trouble is told once.
     Err(RpcError::unavailable(format!(
-        "its newest block is {} minutes ahead of this machine's clock: one of the two is wrong",
-        ahead.as_secs() / 60
+        "its newest block is more than {} minutes ahead of this machine's clock: one of the two is wrong",
+        MOST_AHEAD.as_secs() / 60
     ))
     .into())
 }
