@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { chromium, firefox } from 'playwright-core'
 
 export const asked = JSON.parse(process.argv[2])
-export const DEADLINE = 20_000
+export const DEADLINE = 60_000
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
