@@ -1,5 +1,5 @@
 // Scenes in which the wallet, or the sign-in, is in another browser or on another device.
-import { asked, freshPage, look, provoked } from './stage.mjs'
+import { asked, freshPage, look } from './stage.mjs'
 import { installWallets, metal, remoteWallet } from './wallets.mjs'
 
 export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
@@ -55,8 +55,6 @@ export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
 
   /** The relay does not know the project, or cannot be reached. */
   async remoteUnreachable () {
-    // The browser's own line about a connection that the relay closed or refused; there are several, and they come late.
-    provoked.push('WebSocket connection to')
     await page.goto(asked.link)
     await signIn()
     await button('WalletConnect: a wallet on your phone').click()

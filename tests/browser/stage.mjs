@@ -40,8 +40,6 @@ async function launch () {
 export const browser = await launch()
 /** What went wrong, in sentences; a test fails if there is anything. */
 export const problems = []
-/** What a scene provokes: lines with these words are no problem, whenever the browser writes them. */
-export const provoked = []
 /** Whom pages asked. */
 export const hosts = new Set()
 
@@ -88,8 +86,7 @@ export async function look (page, name) {
 export async function play (scenes, page) {
   try {
     const seen = await scenes[asked.scene]()
-    const unexpected = problems.filter((line) => !provoked.some((words) => line.includes(words)))
-    console.log(JSON.stringify({ ...seen, problems: unexpected, hosts: [...hosts].sort() }))
+    console.log(JSON.stringify({ ...seen, problems, hosts: [...hosts].sort() }))
   } catch (error) {
     const body = await page.locator('body').innerText().catch(() => '')
     console.error(`${error.message}\nproblems: ${problems.join('; ')}\nat ${page.url()}\n${body}`)

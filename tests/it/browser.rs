@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub(crate) use self::play::Kind;
+pub(crate) use self::play::{Kind, run};
 use self::play::{Scene, play, text};
 use crate::support::relay;
 use crate::support::until_ready;

@@ -2,15 +2,13 @@
 //! state that is looked at is judged by axe-core, in light and dark, at 360 px and at 1440 px.
 //!
 //! `AMSER_ROLES_TEST_SHOTS=FOLDER` keeps screenshots of all that.
-use std::path::Path;
-use std::process::Command;
 
 use amser_roles::domain::Wallet;
 use amser_roles::sandbox::world::Pace;
 use serde_json::{Value, json};
 
 use super::Play;
-use crate::browser::Kind;
+use crate::browser::{Kind, run};
 
 async fn scene(play: &Play, scene: &str) -> Value {
     let asked = json!({
@@ -19,30 +17,11 @@ async fn scene(play: &Play, scene: &str) -> Value {
         "sandbox": play.world.discord.base_url(),
         "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
     });
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/sandbox.mjs");
-    let run = move || {
-        Command::new("node")
-            .arg(script)
-            .arg(asked.to_string())
-            .output()
-    };
-    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{scene}: {said}\n(is tests/browser installed? `make test` does it)"
-    );
-    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(seen["problems"], json!([]), "{scene}");
     let own = [
-        play.world.public_url().to_string(),
-        play.world.discord.base_url(),
+        play.world.public_url().as_str(),
+        &play.world.discord.base_url(),
     ];
-    let own = own.map(|url| url.split('/').nth(2).unwrap_or_default().to_owned());
-    for host in seen["hosts"].as_array().unwrap() {
-        assert!(own.iter().any(|own| host == own), "{scene} asked {host}");
-    }
-    seen
+    run("sandbox.mjs", asked, &own, None).await
 }
 
 #[tokio::test]
