@@ -109,6 +109,8 @@ impl World {
             .deploy_module(chain::wallet("merchant").address())
             .await?;
         let plan = chain.create_plan(module, TERMS).await?;
+        // Whoever is quick must not find a merchant whose plan is not confirmed yet.
+        chain.mine(CONFIRMATIONS).await?;
         let options = Options {
             redirect_uris: vec![format!("{public_url}/oauth/callback")],
             ..Options::default()
