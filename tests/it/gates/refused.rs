@@ -2,12 +2,13 @@
 
 use alloy::primitives::U256;
 use amser_roles::domain::{GateDraft, GateId, GuildId, RoleId, UserId};
-use amser_roles::merchants::Refusal;
+use amser_roles::merchants::{Manager, Refusal};
 use amser_roles::sandbox::discord::NewRole;
 use serenity::model::Permissions;
 
 use super::{Shop, draft};
 use crate::support::scene::new_module;
+use crate::support::stage::DEADLINE;
 
 async fn refusal(shop: &Shop, draft: GateDraft) -> Refusal {
     let manager = shop.manager().await;
@@ -59,7 +60,7 @@ async fn a_dangerous_role_is_asked_about_twice() {
         .unwrap();
     let wanted = shop.draft(shop.stage.plan, &shop.roles);
     let manager = shop.manager().await;
-    let deadline = tokio::time::Instant::now() + crate::support::stage::DEADLINE;
+    let deadline = tokio::time::Instant::now() + DEADLINE;
     // The bot hears of the permissions in a moment; before that it may judge by what it knew.
     let refused = loop {
         match shop
@@ -82,8 +83,8 @@ async fn a_dangerous_role_is_asked_about_twice() {
     confirmed.unwrap();
 }
 
-/// A manager of the shop with these permissions, whose highest role is this far up.
-fn staff(shop: &Shop, name: &str, permissions: Permissions, below: bool) -> UserId {
+/// A manager of the shop with these permissions, whose highest role is this far up, once the bot has heard of all that.
+async fn staff(shop: &Shop, name: &str, permissions: Permissions, below: bool) -> UserId {
     let discord = &shop.stage.discord;
     let new = NewRole {
         permissions,
@@ -99,7 +100,20 @@ fn staff(shop: &Shop, name: &str, permissions: Permissions, below: bool) -> User
     let user = discord.add_user(name);
     discord.add_member(shop.guild, user).unwrap();
     discord.give_role(shop.guild, user, role).unwrap();
-    user
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let rows = shop.merchants.roles(shop.guild).await.unwrap();
+        let place = |role: RoleId| rows.iter().position(|row| row.role == role);
+        let is_below = |gold: usize| place(role).is_some_and(|own| (own > gold) == below);
+        let is_known = place(shop.roles[0]).is_some_and(is_below);
+        let manager = shop.merchants.manager(shop.guild, user).await;
+        let has = |manager: Manager| manager.permissions & permissions.bits() == permissions.bits();
+        if is_known && manager.is_ok_and(has) {
+            return user;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{name}: {rows:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 async fn as_merchant(shop: &Shop, user: UserId, guild: GuildId) -> Result<GateId, Refusal> {
@@ -117,14 +131,14 @@ async fn as_merchant(shop: &Shop, user: UserId, guild: GuildId) -> Result<GateId
 #[tokio::test]
 async fn a_manager_makes_no_gate_that_gives_more_than_they_could() {
     let shop = Shop::open(&["Gold"]).await;
-    let without = staff(&shop, "without", Permissions::MANAGE_GUILD, false);
+    let without = staff(&shop, "without", Permissions::MANAGE_GUILD, false).await;
     let refused = as_merchant(&shop, without, shop.guild).await;
     assert!(
         matches!(refused, Err(Refusal::NeedsManageRoles)),
         "{refused:?}"
     );
     let both = Permissions::MANAGE_GUILD | Permissions::MANAGE_ROLES;
-    let below = staff(&shop, "below", both, true);
+    let below = staff(&shop, "below", both, true).await;
     let refused = as_merchant(&shop, below, shop.guild).await;
     assert!(
         matches!(refused, Err(Refusal::AboveYou { .. })),
