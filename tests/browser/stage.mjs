@@ -88,8 +88,9 @@ export async function play (scenes, page) {
     const seen = await scenes[asked.scene]()
     console.log(JSON.stringify({ ...seen, problems, hosts: [...hosts].sort() }))
   } catch (error) {
-    const body = await page.locator('body').innerText().catch(() => '')
-    console.error(`${error.message}\nproblems: ${problems.join('; ')}\nat ${page.url()}\n${body}`)
+    const pages = await Promise.all(page.context().pages().map(async (each) =>
+      `at ${each.url()}\n${await each.locator('body').innerText().catch(() => '')}`))
+    console.error(`${error.message}\nproblems: ${problems.join('; ')}\n${pages.join('\n')}`)
     process.exitCode = 1
   } finally {
     await browser.close()
