@@ -8,8 +8,10 @@ mod asking;
 pub mod brake;
 mod cause;
 pub mod confirm;
+mod contested;
 pub mod desired;
 mod feed;
+pub mod flips;
 mod intents;
 pub mod members;
 mod observe;
@@ -37,6 +39,7 @@ use crate::domain::{
 use crate::store::Store;
 use asking::Confirming;
 use brake::Brake;
+use contested::Contested;
 use people::People;
 use preview::Previews;
 use reading::Reading;
@@ -98,6 +101,7 @@ struct Roles {
     reading: Reading,
     confirming: Confirming,
     brake: Brake,
+    contested: Contested,
     policy: watch::Receiver<Policy>,
     previews: Previews,
     /// Grants that may have been on their way when their server was disconnected and its roles were left: they are not ours,
@@ -144,6 +148,7 @@ impl Roles {
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
             brake: Brake::default(),
+            contested: Contested::default(),
             held_back: BTreeMap::new(),
             watched: BTreeSet::new(),
             progress: Progress {
@@ -193,6 +198,9 @@ impl Roles {
                 Some(answers) = self.confirming.asking.join_next() => {
                     self.take_answers(answers.context("asking the contracts failed")?);
                 }
+                Some(seen) = self.contested.asking.join_next() => {
+                    self.take_audit_log(seen.context("reading an audit log failed")?).await?;
+                }
                 // Whoever sets the policy may be gone: then it stays.
                 Ok(()) = self.policy.changed() => {
                     let policy = *self.policy.borrow_and_update();
@@ -205,7 +213,10 @@ impl Roles {
                     self.count();
                     continue;
                 }
-                _ = full_pass.tick() => self.touch_everyone(),
+                _ = full_pass.tick() => {
+                    self.end_contests();
+                    self.touch_everyone();
+                }
             }
             self.tick().await?;
             self.tell_synced();

@@ -2,6 +2,7 @@
 
 mod cause;
 mod command;
+mod contested;
 mod grant;
 mod manager;
 mod plan;
@@ -19,6 +20,7 @@ pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
     no_such_role, not_a_member,
 };
+pub(crate) use contested::{Other, contested};
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
     closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,

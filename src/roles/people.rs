@@ -27,8 +27,12 @@ pub use seat::{Presence, Seat};
 use rules::Rules;
 
 use crate::domain::{
-    Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleId, Timestamp, UserId, Wallet,
+    Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleAction, RoleId, Timestamp,
+    UserId, Wallet,
 };
+
+/// A role of a member in a server that somebody else changed.
+type Flipped = (GuildId, UserId, RoleId);
 
 /// While no more servers than this have gates, every linked member is looked for in each of them. Beyond, in those where
 /// something speaks for it: a subscription to one of the server's plans, a role of ours, or having been seen there.
@@ -73,6 +77,8 @@ pub struct People {
     unread: Vec<(GuildId, UserId)>,
     /// Servers that people were seen in with nothing else speaking for it: worth storing.
     sightings: Vec<(UserId, GuildId)>,
+    /// Roles that somebody else changed, and what would put each right.
+    flips: Vec<(Flipped, RoleAction)>,
     /// What people are called in a server, as last read.
     names: FxHashMap<(GuildId, UserId), Box<str>>,
     /// Counts what was heard from Discord.
@@ -262,6 +268,11 @@ impl People {
     /// Takes where people were seen that nothing in the store speaks for.
     pub fn take_sightings(&mut self) -> Vec<(UserId, GuildId)> {
         std::mem::take(&mut self.sightings)
+    }
+
+    /// Takes which roles of ours somebody else changed since the last call, and what would put each right.
+    pub fn take_flips(&mut self) -> Vec<(Flipped, RoleAction)> {
+        std::mem::take(&mut self.flips)
     }
 
     /// Marks a person for the next tick.

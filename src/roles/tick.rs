@@ -62,6 +62,7 @@ impl Roles {
             self.touch_everyone();
         }
         self.progress.last_now = now;
+        self.note_flips();
         let users = self.people.take_dirty(now);
         if !users.is_empty() {
             self.act(users, now, confirmed.number, at_tip, is_first)
@@ -113,6 +114,7 @@ impl Roles {
             // Whose removals are missing from the plan is no sign that they are not wanted any more.
             self.progress.full_pass = false;
         }
+        self.leave_contested(&mut changes, block);
         let intents = changes.into_iter().map(|change| Intent {
             just_now: users.get(&change.user).copied().unwrap_or_default(),
             change,
