@@ -10,6 +10,7 @@ mod cause;
 pub mod confirm;
 mod contested;
 pub mod desired;
+pub mod expected;
 mod feed;
 pub mod flips;
 mod intents;
