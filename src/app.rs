@@ -3,6 +3,7 @@
 pub mod once;
 mod pages;
 mod reload;
+mod timing;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,10 +23,15 @@ use tracing::{error, info};
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::domain::{
+    ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Question, Rules,
+};
 use crate::merchants::{self, Merchants};
+use crate::poller::ApiAnswers;
 use crate::store::Store;
 use crate::{chain, commands, discord, roles, web};
+
+pub use timing::Timing;
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -115,7 +121,7 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    start(config, secrets, store, listener, stop)
+    start(config, secrets, store, listener, stop, Timing::default())
         .await?
         .until_stopped()
         .await
@@ -150,12 +156,15 @@ pub async fn start(
     store: Store,
     listener: TcpListener,
     stop: CancellationToken,
+    timing: Timing,
 ) -> anyhow::Result<Started> {
     let token = discord_token(&secrets)?;
     // The parts stop with their own token, so that an early end can be told from a wanted one.
     let parts_stop = stop.child_token();
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
+    let (drift_sender, drift) = watch::channel(DriftStatus::default());
+    let answers = ApiAnswers::load(&store)?;
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (policy_sender, policy) = watch::channel(config.policy);
@@ -197,6 +206,7 @@ pub async fn start(
         &discord_status,
         &questions_sender,
         &merchants,
+        drift,
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
@@ -209,6 +219,12 @@ pub async fn start(
         counts: counts_sender,
         modules: modules_sender,
         views,
+        fallback: roles::fallback::Fallback {
+            answers: answers.clone(),
+            status: drift_sender,
+            after: timing.fallback_after,
+            chain_id: config.chain.chain_id,
+        },
     };
     let follow = chain::follow(
         config.chain.clone(),
@@ -317,6 +333,7 @@ fn command_services(
     discord: &watch::Receiver<DiscordStatus>,
     questions: &mpsc::Sender<Question>,
     merchants: &Merchants,
+    drift: watch::Receiver<DriftStatus>,
 ) -> commands::Services {
     let links = store.clone();
     let public_url = config.web.public_url.clone();
@@ -325,6 +342,7 @@ fn command_services(
         store: store.clone(),
         chain: chain.clone(),
         discord: discord.clone(),
+        drift,
         questions: questions.clone(),
         merchants: merchants.clone(),
         new_link: Arc::new(move |user, guild| {

@@ -223,8 +223,7 @@ impl Discord {
 
     /// Shows which roles of a server are left alone because somebody else changes them back, each with one sentence.
     pub fn show_contested(&self, guild: GuildId, contested: BTreeMap<RoleId, String>) {
-        self.shared
-            .with(guild, |state| state.contested = contested);
+        self.shared.with(guild, |state| state.contested = contested);
     }
 
     /// Sends these changes until they are acknowledged or replaced by their opposite. Costs microseconds and never waits.

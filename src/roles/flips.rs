@@ -100,9 +100,8 @@ impl Flips {
 
     /// What is left alone and was told, and what we would do to it.
     pub fn left(&self) -> impl Iterator<Item = (Key, RoleAction)> + '_ {
-        let left = |(key, flipped): (&Key, &Flipped)| {
-            flipped.is_told.then_some((*key, flipped.ours))
-        };
+        let left =
+            |(key, flipped): (&Key, &Flipped)| flipped.is_told.then_some((*key, flipped.ours));
         self.0.iter().filter_map(left)
     }
 }

@@ -12,6 +12,7 @@ mod holdings;
 mod rules;
 mod seat;
 mod seen;
+mod vouched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +24,10 @@ use grants::Grants;
 pub use holdings::{Holding, Holdings};
 pub use rules::ServerRules;
 pub use seat::{Presence, Seat};
+pub use vouched::Sources;
 
 use rules::Rules;
+use vouched::Vouched;
 
 use crate::domain::{
     Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleAction, RoleId, Timestamp,
@@ -65,6 +68,8 @@ pub struct People {
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
     owners: FxHashMap<Wallet, UserId>,
+    /// What amser's API says while the chain cannot be followed.
+    vouched: Vouched,
     /// What managers gave for a time.
     grants: Grants,
     /// Wallets that left members who still have roles of ours, and how.
@@ -283,6 +288,11 @@ impl People {
     /// Marks everyone for the next tick; nobody as one who paid or verified just now.
     pub fn touch_everyone(&mut self) {
         self.dirty = self.persons.keys().map(|user| (*user, false)).collect();
+    }
+
+    /// Marks the member who linked a wallet for the next tick.
+    pub fn touch_wallet(&mut self, wallet: Wallet) {
+        self.touch_owner(wallet, false);
     }
 
     fn touch_owner(&mut self, wallet: Wallet, just_now: bool) {

@@ -22,6 +22,19 @@ impl Store {
         Ok(())
     }
 
+    /// Notes what happened in several servers at once.
+    pub fn note_acts(&self, entries: &[ActEntry]) -> anyhow::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        for entry in entries {
+            append(&transaction, entry)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// The acts in a server, newest first, at most `limit`.
     pub fn acts(&self, guild: GuildId, limit: usize) -> anyhow::Result<Vec<ActEntry>> {
         let transaction = self.database.begin_read()?;

@@ -57,7 +57,13 @@ mod tests {
              stopped giving it there for an hour: end what does that, then run /amser sync."
         );
         let said = contested("Club", "Gold", RoleAction::Revoke, 2, &Other::Hidden);
-        assert!(said.contains("another bot or a person (allow my role"), "{said}");
-        assert!(said.contains("gives the role \"Gold\" to 2 members"), "{said}");
+        assert!(
+            said.contains("another bot or a person (allow my role"),
+            "{said}"
+        );
+        assert!(
+            said.contains("gives the role \"Gold\" to 2 members"),
+            "{said}"
+        );
     }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Site;
 use super::error::WebError;
-use super::ready::{Moment, age_of_newest, why_not_ready};
+use super::ready::{Moment, why_not_ready};
 use crate::domain::Checkpoint;
 
 /// For everyone.
@@ -103,7 +103,7 @@ struct Numbers {
 
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
-    let lag_seconds = age_of_newest(&chain, site.now());
+    let lag_seconds = chain.age_of_newest(site.now());
     let (failing, unread) = (
         site.state.discord.borrow().failing.clone(),
         chain.unread_modules,

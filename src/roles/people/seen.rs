@@ -69,8 +69,8 @@ impl People {
         let taken = seat.held.iter().filter(|role| !roles.contains(role));
         let taken = taken.filter(|role| was_given(role));
         let given = roles.iter().filter(|role| !seat.held.contains(role));
-        let given = given
-            .filter(|role| seat.state(**role).is_none() && self.is_claimed(guild, **role));
+        let given =
+            given.filter(|role| seat.state(**role).is_none() && self.is_claimed(guild, **role));
         let flips = taken.map(|role| (RoleAction::Grant, *role));
         let flips: Vec<_> = flips
             .chain(given.map(|role| (RoleAction::Revoke, *role)))

@@ -37,7 +37,10 @@ pub(crate) fn log(world: &mut World, call: &Call) -> Handled {
         .into_iter()
         .map(|user| shape::user(world, user))
         .collect();
-    let entries: Vec<_> = shown.iter().map(|entry| shown_entry(guild, entry)).collect();
+    let entries: Vec<_> = shown
+        .iter()
+        .map(|entry| shown_entry(guild, entry))
+        .collect();
     Ok(Answer::json(&json!({
         "application_commands": [],
         "audit_log_entries": entries,
