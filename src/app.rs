@@ -1,5 +1,6 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod checks;
 pub mod once;
 mod pages;
 mod reload;
@@ -27,9 +28,8 @@ use crate::domain::{
     ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Question, Rules,
 };
 use crate::merchants::{self, Merchants};
-use crate::poller::ApiAnswers;
 use crate::store::Store;
-use crate::{chain, commands, discord, roles, web};
+use crate::{chain, commands, discord, poller, roles, web};
 
 pub use timing::Timing;
 
@@ -163,9 +163,8 @@ pub async fn start(
     let parts_stop = stop.child_token();
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
-    let (drift_sender, drift) = watch::channel(DriftStatus::default());
-    let answers = ApiAnswers::load(&store)?;
     let (counts_sender, counts) = watch::channel(Counts::default());
+    let (drift_sender, drift) = watch::channel(DriftStatus::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
@@ -183,6 +182,24 @@ pub async fn start(
         parts_stop.clone(),
     )?;
     let views = chain::Views::new(&config.chain, chain.clone());
+    let api = AmserApi::new(
+        &config.amser.api_url,
+        config.chain.chain_id,
+        secrets.api_key.clone(),
+    )?;
+    let answers = poller::ApiAnswers::load(&store)?;
+    let checking = poller::run(
+        checks::inputs(
+            &config,
+            &store,
+            api.clone(),
+            answers.clone(),
+            &views,
+            questions_sender.clone(),
+            drift_sender.clone(),
+        ),
+        parts_stop.clone(),
+    );
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),
@@ -191,11 +208,7 @@ pub async fn start(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(
-            &config.amser.api_url,
-            config.chain.chain_id,
-            secrets.api_key.clone(),
-        )?,
+        api,
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
@@ -206,7 +219,7 @@ pub async fn start(
         &discord_status,
         &questions_sender,
         &merchants,
-        drift,
+        drift.clone(),
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
@@ -220,7 +233,7 @@ pub async fn start(
         modules: modules_sender,
         views,
         fallback: roles::fallback::Fallback {
-            answers: answers.clone(),
+            answers,
             status: drift_sender,
             after: timing.fallback_after,
             chain_id: config.chain.chain_id,
@@ -259,6 +272,7 @@ pub async fn start(
         store,
         chain,
         discord: discord_status,
+        drift,
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
@@ -299,6 +313,7 @@ pub async fn start(
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
     parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
+    parts.spawn(async move { ("the checks against second sources", checking.await) });
     parts.spawn(async move {
         (
             "the web server",
