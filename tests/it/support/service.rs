@@ -22,17 +22,19 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it on this store. `config` is the text of its configuration.
     pub(crate) fn start(config: &str, discord: &LocalDiscord, store: Store) -> Self {
-        Self::start_with(config, discord, store, Timing::default())
+        Self::start_with(config, discord, store, Timing::default(), |_| {})
     }
 
-    /// The same with these waits.
+    /// The same with these waits, and what no key of the file says.
     pub(crate) fn start_with(
         config: &str,
         discord: &LocalDiscord,
         store: Store,
         timing: Timing,
+        adapt: impl FnOnce(&mut Config),
     ) -> Self {
-        let config = Config::parse(config, "the story's configuration", []).unwrap();
+        let mut config = Config::parse(config, "the story's configuration", []).unwrap();
+        adapt(&mut config);
         let secrets = Secrets {
             discord_token: Some(discord.options().token.into()),
             discord_client_secret: Some(discord.options().client_secret.into()),

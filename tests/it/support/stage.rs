@@ -194,6 +194,7 @@ impl Stage {
             &self.discord,
             self.store.clone(),
             self.setting.timing.unwrap_or_default(),
+            |_| {},
         ));
     }
 
