@@ -4,6 +4,7 @@ mod checks;
 pub mod once;
 mod pages;
 mod reload;
+mod timing;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ use crate::domain::{
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, poller, roles, web};
+
+pub use timing::Timing;
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -118,7 +121,7 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    start(config, secrets, store, listener, stop)
+    start(config, secrets, store, listener, stop, Timing::default())
         .await?
         .until_stopped()
         .await
@@ -153,6 +156,7 @@ pub async fn start(
     store: Store,
     listener: TcpListener,
     stop: CancellationToken,
+    timing: Timing,
 ) -> anyhow::Result<Started> {
     let token = discord_token(&secrets)?;
     // The parts stop with their own token, so that an early end can be told from a wanted one.
@@ -189,10 +193,10 @@ pub async fn start(
             &config,
             &store,
             api.clone(),
-            answers,
+            answers.clone(),
             &views,
             questions_sender.clone(),
-            drift_sender,
+            drift_sender.clone(),
         ),
         parts_stop.clone(),
     );
@@ -215,6 +219,7 @@ pub async fn start(
         &discord_status,
         &questions_sender,
         &merchants,
+        drift.clone(),
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
@@ -227,6 +232,12 @@ pub async fn start(
         counts: counts_sender,
         modules: modules_sender,
         views,
+        fallback: roles::fallback::Fallback {
+            answers,
+            status: drift_sender,
+            after: timing.fallback_after,
+            chain_id: config.chain.chain_id,
+        },
     };
     let follow = chain::follow(
         config.chain.clone(),
@@ -337,6 +348,7 @@ fn command_services(
     discord: &watch::Receiver<DiscordStatus>,
     questions: &mpsc::Sender<Question>,
     merchants: &Merchants,
+    drift: watch::Receiver<DriftStatus>,
 ) -> commands::Services {
     let links = store.clone();
     let public_url = config.web.public_url.clone();
@@ -345,6 +357,7 @@ fn command_services(
         store: store.clone(),
         chain: chain.clone(),
         discord: discord.clone(),
+        drift,
         questions: questions.clone(),
         merchants: merchants.clone(),
         new_link: Arc::new(move |user, guild| {

@@ -53,5 +53,7 @@ pub use role::{
 pub use rules::Rules;
 pub use server::ServerSettings;
 pub use sign_in::{SignInCode, SignedInVisitor};
-pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
+pub use status::{
+    ChainStatus, DiscordStatus, HeldBack, LOCAL_CHAIN, MembersIntent, ReadingState, ServerStatus,
+};
 pub use subscription::{Mark, Plan, Subscription};

@@ -2,6 +2,7 @@
 
 mod cause;
 mod command;
+mod contested;
 mod grant;
 mod manager;
 mod plan;
@@ -15,6 +16,7 @@ pub(crate) use command::{
     permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
+pub(crate) use contested::{Other, contested};
 pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
     no_such_role, not_a_member,
@@ -60,6 +62,8 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::ManagerAct => "a manager removed the gate for this role".to_owned(),
         Cause::ManualRole => "given by hand, but this role needs a subscription".to_owned(),
         Cause::Drift => "corrected after a check against the chain".to_owned(),
+        Cause::ApiSays { plan, .. } => format!("plan {plan} paid by amser's API"),
+        Cause::ApiUnconfirmed => "the chain does not confirm what amser's API said".to_owned(),
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another account".to_owned(),
         Cause::Forgotten => "the member's data was deleted on request".to_owned(),

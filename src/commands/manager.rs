@@ -316,6 +316,7 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
         server: discord.servers.get(&guild),
         members_intent: discord.members_intent,
         chain: &chain,
+        mode: commands.services.drift.borrow().mode,
     })))
 }
 

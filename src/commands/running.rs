@@ -14,7 +14,7 @@ use url::Url;
 
 use super::answer::Answer;
 use crate::discord::Discord;
-use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, RoleId, UserId};
+use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, GuildId, Question, RoleId, UserId};
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
 use crate::store::Store;
@@ -38,6 +38,8 @@ pub struct Services {
     pub chain: watch::Receiver<ChainStatus>,
     /// What is known of the servers, and standing errors.
     pub discord: watch::Receiver<DiscordStatus>,
+    /// Which source decides.
+    pub drift: watch::Receiver<DriftStatus>,
     /// To the loop that decides about roles.
     pub questions: mpsc::Sender<Question>,
     /// What a server's managers may do.

@@ -66,6 +66,20 @@ pub enum Act {
     },
     /// Nobody's act: a contract or a second node contradicted the followed events of a module that the server's gates ask about.
     Drift(Drift),
+    /// Nobody's act: the chain cannot be followed, and answers of amser's API may give roles.
+    FallbackBegan,
+    /// Nobody's act: the chain is followed again.
+    FallbackEnded,
+}
+
+impl Act {
+    /// Whether somebody did it.
+    pub fn is_somebodys(&self) -> bool {
+        !matches!(
+            self,
+            Self::Drift(_) | Self::FallbackBegan | Self::FallbackEnded
+        )
+    }
 }
 
 /// What a row of a server's journal tells.

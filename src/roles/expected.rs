@@ -2,7 +2,7 @@
 //! the gates of a server that its member is or may be in.
 
 use super::people::{Holding, People};
-use crate::domain::{ActiveQuestion, Expectations, Known, Timestamp};
+use crate::domain::{ActiveQuestion, Expectations, Known, Timestamp, UserId};
 use crate::projection;
 
 /// All questions, or these of them.
@@ -36,9 +36,9 @@ pub fn expectations(
 }
 
 /// The questions about one member.
-fn questions(
+pub(super) fn questions(
     people: &People,
-    user: crate::domain::UserId,
+    user: UserId,
 ) -> impl Iterator<Item = ActiveQuestion> + '_ {
     let seats = people.person(user).into_iter().flat_map(|one| &one.seats);
     let gates = seats.flat_map(|seat| people.gates(seat.guild));

@@ -25,6 +25,19 @@ impl Store {
         Ok(())
     }
 
+    /// Notes what happened in several servers at once.
+    pub fn note_acts(&self, entries: &[ActEntry]) -> anyhow::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        for entry in entries {
+            append(&transaction, entry)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// Notes in the journal of each server whose gates ask about these modules that their events were contradicted. That no
     /// node tells of what is missing is not said twice in a row.
     pub fn note_drift(

@@ -19,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::error::WebError;
-use super::ready::{Moment, age_of_newest, why_not_ready};
+use super::ready::{Moment, why_not_ready};
 use super::{Site, drift};
 use crate::domain::Checkpoint;
 
@@ -103,7 +103,7 @@ struct Numbers {
 
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
-    let lag_seconds = age_of_newest(&chain, site.now());
+    let lag_seconds = chain.age_of_newest(site.now());
     let (failing, unread) = (
         site.state.discord.borrow().failing.clone(),
         chain.unread_modules,

@@ -32,4 +32,5 @@ mod reorg;
 mod rights;
 mod sandbox;
 mod support;
+mod two_sources;
 mod verify;

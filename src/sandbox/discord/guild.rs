@@ -1,6 +1,6 @@
 //! A guild's state: roles and their order, members, and who may do what.
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{GuildId, RoleId, UserId};
 use serenity::model::Permissions;
@@ -72,6 +72,21 @@ pub(crate) struct Guild {
     pub(crate) channels: Vec<ChannelId>,
     /// An outage of Discord's hides it from the gateway.
     pub(crate) unavailable: bool,
+    /// Who changed whose roles, oldest first: the newest of them.
+    pub(crate) role_updates: VecDeque<RoleUpdate>,
+}
+
+/// One entry of the audit log: a member's role was given or taken.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleUpdate {
+    pub(crate) id: u64,
+    /// Who did it.
+    pub(crate) by: UserId,
+    pub(crate) member: UserId,
+    pub(crate) role: RoleId,
+    /// Given, or taken.
+    pub(crate) given: bool,
+    pub(crate) reason: Option<String>,
 }
 
 impl Guild {
@@ -218,6 +233,7 @@ mod tests {
             members: BTreeMap::new(),
             channels: Vec::new(),
             unavailable: false,
+            role_updates: VecDeque::new(),
         };
         guild.insert_role(RoleId(2), role(Permissions::MANAGE_ROLES));
         guild.insert_role(RoleId(3), role(Permissions::empty()));

@@ -4,7 +4,7 @@ mod invites;
 mod members;
 mod roles;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{GuildId, RoleId, UserId};
 use serde_json::Value;
@@ -181,6 +181,7 @@ impl World {
             members: BTreeMap::from([(owner, new_member())]),
             channels: vec![channel],
             unavailable: false,
+            role_updates: VecDeque::new(),
         };
         self.guilds.insert(id, guild);
     }

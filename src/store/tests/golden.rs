@@ -106,6 +106,11 @@ fn causes() -> Vec<Cause> {
             by: UserId(4),
             at: until,
         },
+        Cause::ApiSays {
+            module,
+            plan: PlanId::from(3),
+        },
+        Cause::ApiUnconfirmed,
     ]
 }
 
@@ -355,6 +360,8 @@ fn server_lines(lines: &mut Lines) {
             wallets: 2,
             rpc: "node".to_owned(),
         }),
+        Act::FallbackBegan,
+        Act::FallbackEnded,
     ] {
         let entry = ActEntry {
             at: Timestamp(5),

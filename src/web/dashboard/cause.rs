@@ -34,6 +34,12 @@ pub(in crate::web) fn sentence(cause: &Cause) -> String {
             "it was given by hand, and this server keeps it for subscribers".to_owned()
         }
         Cause::Drift => "a check against the chain corrected it".to_owned(),
+        Cause::ApiSays { plan, .. } => {
+            format!("amser's API says that plan {plan} is paid, while the chain cannot be read")
+        }
+        Cause::ApiUnconfirmed => {
+            "amser's API had said that it is paid, which the chain does not confirm".to_owned()
+        }
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another Discord account".to_owned(),
         Cause::Forgotten => "the member asked to be forgotten".to_owned(),
@@ -118,6 +124,11 @@ pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> Stri
             counted(*removals, "member")
         ),
         Act::Tested { .. } => "tested a mapping".to_owned(),
+        Act::FallbackBegan => {
+            "The chain cannot be read: answers of amser's API may give roles until it can."
+                .to_owned()
+        }
+        Act::FallbackEnded => "The chain can be read again, and decides alone.".to_owned(),
         Act::Drift(drift) => drift.to_string(),
     }
 }

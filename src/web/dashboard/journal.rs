@@ -17,7 +17,7 @@ use super::cause::{act_sentence, receipt, sentence, transaction};
 use super::context::{Context, Roles};
 use super::format::moment;
 use super::shell::{self, Tab};
-use crate::domain::{Act, Happened, Outcome, RoleAction, UserId};
+use crate::domain::{Happened, Outcome, RoleAction, UserId};
 use crate::merchants::JournalRow;
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -92,8 +92,8 @@ fn line(context: &Context, row: &JournalRow, roles: &Roles) -> Markup {
             },
             Happened::Act(entry) => tr.act {
                 th scope="row" {
-                    @match (&row.name, entry.by, &entry.act) {
-                        (_, _, Act::Drift(_)) => {},
+                    @match (&row.name, entry.by, entry.act.is_somebodys()) {
+                        (_, _, false) => {},
                         (Some(name), _, _) => { (name) " " },
                         (None, Some(UserId(0)), _) => "A former manager ",
                         (None, Some(user), _) => { (user) " " },

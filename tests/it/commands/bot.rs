@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use amser_roles::chain::Views;
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
-use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Timestamp};
-use amser_roles::roles;
+use amser_roles::domain::{
+    ChainStatus, Counts, DiscordStatus, LOCAL_CHAIN, MembersIntent, Policy, Timestamp,
+};
+use amser_roles::roles::{self, fallback::Fallback};
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 use amser_roles::web;
@@ -57,10 +59,12 @@ pub(super) fn start(
     };
     let token = SecretString::from(local.options().token);
     let (discord, connection) = discord::connect(settings, token, channels, stop.clone()).unwrap();
+    let fallback = Fallback::unheard(LOCAL_CHAIN);
     let mut services = commands::Services {
         store: store.clone(),
         chain: chain.clone(),
         discord: status_seen.clone(),
+        drift: fallback.status.subscribe(),
         questions: questions.clone(),
         merchants: without_chain(
             store,
@@ -98,6 +102,7 @@ pub(super) fn start(
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
         views: Views::new(&no_chain(), chain.clone()),
+        fallback,
     };
     let policy = watch::channel(Policy::default()).1;
     tokio::spawn(roles::run(

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
+use amser_roles::app::Timing;
 use amser_roles::domain::{
     Gate, GateId, GateMatch, GateOrigin, GuildId, JournalEntry, Link, ModuleAddress, Outcome,
     PlanId, RoleAction, RoleId, Timestamp, UserId, Wallet,
@@ -42,6 +43,8 @@ pub(crate) struct Setting {
     pub(crate) rpc_urls: Vec<String>,
     /// amser's API; `None`: nobody answers there.
     pub(crate) api_url: Option<String>,
+    /// The waits; `None`: those of a real service.
+    pub(crate) timing: Option<Timing>,
 }
 
 /// The parts. The service runs between `start` and `stop`.
@@ -186,7 +189,13 @@ impl Stage {
         let path = self.folder.path().join("stage.redb");
         let path = path.display().to_string();
         let config = configuration(&self.setting, &self.chain, &self.discord, &path);
-        self.service = Some(Service::start(&config, &self.discord, self.store.clone()));
+        self.service = Some(Service::start_with(
+            &config,
+            &self.discord,
+            self.store.clone(),
+            self.setting.timing.unwrap_or_default(),
+            |_| {},
+        ));
     }
 
     /// Stops the service and waits until it has ended.
