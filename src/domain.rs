@@ -14,6 +14,7 @@ mod plan_row;
 mod preview;
 mod proof;
 mod question;
+mod renewal;
 mod role;
 mod rules;
 mod server;
@@ -42,6 +43,7 @@ pub use question::{
     Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
 };
+pub use renewal::{AtRisk, Permitted, Renewal, RenewalsOf, Risk};
 pub use role::{
     Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
     RoleAction, RoleChange,

@@ -12,8 +12,10 @@ use crate::domain::Checkpoint;
 
 /// Where Multicall3 is on every chain that has it.
 pub const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
-/// Calls in one call of it: together they need about a tenth of the gas that nodes allow a call.
-const PER_CALL: usize = 150;
+/// So many calls in one call of it: together they need about a tenth of the gas that nodes allow a call.
+pub(super) const HEAVY: usize = 150;
+/// As [`HEAVY`], of views that read a word or two of storage.
+pub(super) const LIGHT: usize = 500;
 /// Such calls at the same time.
 const CALLS_AT_ONCE: usize = 4;
 
@@ -105,9 +107,14 @@ impl At {
         })
     }
 
-    /// Makes these calls.
-    pub(super) async fn call(&self, node: &Node, calls: &[Call]) -> Result<Vec<Outcome>, RpcError> {
-        let pieces: Vec<Vec<Outcome>> = stream::iter(calls.chunks(PER_CALL).map(<[_]>::to_vec))
+    /// Makes these calls, `per_call` of them in one call of Multicall3: [`HEAVY`] or [`LIGHT`].
+    pub(super) async fn call(
+        &self,
+        node: &Node,
+        calls: &[Call],
+        per_call: usize,
+    ) -> Result<Vec<Outcome>, RpcError> {
+        let pieces: Vec<Vec<Outcome>> = stream::iter(calls.chunks(per_call).map(<[_]>::to_vec))
             .map(|calls| async move {
                 let together = match self.has_multicall {
                     true => self.together(node, &calls).await?,
