@@ -23,6 +23,7 @@ use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::forecast::Forecast;
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, roles, web};
@@ -197,6 +198,7 @@ pub async fn start(
         &discord_status,
         &questions_sender,
         &merchants,
+        &views,
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
@@ -317,6 +319,7 @@ fn command_services(
     discord: &watch::Receiver<DiscordStatus>,
     questions: &mpsc::Sender<Question>,
     merchants: &Merchants,
+    views: &chain::Views,
 ) -> commands::Services {
     let links = store.clone();
     let public_url = config.web.public_url.clone();
@@ -327,6 +330,8 @@ fn command_services(
         discord: discord.clone(),
         questions: questions.clone(),
         merchants: merchants.clone(),
+        forecast: Forecast::new(store.clone(), views.clone()),
+        sources: pages::ask_sources(views),
         new_link: Arc::new(move |user, guild| {
             web::new_link(&links, user, guild, &public_url, clock())
         }),

@@ -23,7 +23,7 @@ mod status;
 mod subscription;
 
 pub use act::{Act, ActEntry, Happened};
-pub use active::{ActiveAnswer, ActiveQuestion};
+pub use active::{ActiveAnswer, ActiveQuestion, SourcesSay};
 pub use counts::Counts;
 pub use event::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
@@ -43,7 +43,9 @@ pub use question::{
     Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
 };
-pub use renewal::{AtRisk, Permitted, Renewal, RenewalsOf, Risk};
+pub use renewal::{
+    Amount, AtRisk, ForecastRow, Permitted, Renewal, RenewalsOf, Risk, ServerForecast,
+};
 pub use role::{
     Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
     RoleAction, RoleChange,

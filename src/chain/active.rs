@@ -3,6 +3,7 @@
 
 mod calls;
 mod contracts;
+mod funds;
 mod renewals;
 mod token;
 
@@ -17,7 +18,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
-pub use self::renewals::{Funds, FundsOf, PERMIT2, RenewalFacts};
+pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
 

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, U256};
 
 use crate::chain::{FundsOf, RenewalFacts};
 use crate::domain::{
-    AtRisk, ModuleAddress, Permitted, Renewal, Risk, SubscriptionId, Timestamp, Wallet,
+    AtRisk, ModuleAddress, Permitted, PlanId, Renewal, Risk, SubscriptionId, Timestamp, Wallet,
 };
 
 /// The shortest interval that the protocol allows, in seconds: what claims a shorter one is not played more often.
@@ -20,7 +20,7 @@ pub struct Outlook {
     /// Those whose renewal will fail, the first to be due first.
     pub at_risk: Vec<AtRisk>,
     /// Subscriptions that will be due and of which not all could be read, so that a risk may be missing.
-    pub unread: BTreeSet<(ModuleAddress, SubscriptionId)>,
+    pub unread: BTreeSet<(ModuleAddress, PlanId, SubscriptionId)>,
     /// Whether for some tokens it is not known if the protocol has them switched on.
     pub registry_unread: bool,
 }
@@ -61,7 +61,7 @@ pub fn judge(
         if left.is_unread(&of) {
             outlook
                 .unread
-                .insert((renewal.module, renewal.subscription));
+                .insert((renewal.module, renewal.plan, renewal.subscription));
         }
         let enabled = facts.enabled.get(&(renewal.processor, renewal.token));
         outlook.registry_unread |= enabled.is_none();

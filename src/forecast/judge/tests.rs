@@ -186,7 +186,10 @@ fn what_could_not_be_read_is_no_risk_and_is_said_apart() {
     let nothing = RenewalFacts::default();
     let found = outlook(std::slice::from_ref(&one), &nothing);
     assert_eq!(found.at_risk, []);
-    assert_eq!(found.unread, [(one.module, one.subscription)].into());
+    assert_eq!(
+        found.unread,
+        [(one.module, one.plan, one.subscription)].into()
+    );
     assert!(found.registry_unread);
     // What was read is judged all the same.
     let funds = Funds {
