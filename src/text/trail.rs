@@ -231,7 +231,7 @@ mod tests {
     fn the_way_from_the_wallet_to_the_role_is_told_with_what_each_source_says() {
         let text = read(&gate(true), &Policy::default(), said(ActiveAnswer::Active));
         for part in [
-            "Wallet 0xaBAB…bABa, subscription 3 to plan 1",
+            "Wallet 0xABaB…ABaB, subscription 3 to plan 1",
             "Last payment in block 77, transaction `0xcdcd",
             "paid until <t:2000:f>",
             "grace until <t:2500:f>",

@@ -19,6 +19,7 @@ mod discord_apply;
 mod evidence;
 mod faults;
 mod follow;
+mod forecast;
 mod gates;
 mod latency;
 mod load;

@@ -262,3 +262,30 @@ fn a_plan_that_claims_to_charge_every_second_is_not_played_for_ever() {
     hasty.interval = 0;
     assert_eq!(risk(hasty, enough()), Some(Risk::AllowanceTooLow));
 }
+
+#[test]
+fn an_allowance_that_not_one_of_many_has_is_how_tokens_are_not_moved() {
+    let renewals: Vec<_> = (1..=6).map(renewal).collect();
+    let none = Funds {
+        approved: Some(U256::ZERO),
+        permitted: Some(Permitted {
+            amount: U256::ZERO,
+            until: Timestamp(0),
+        }),
+        ..enough()
+    };
+    let all: Vec<_> = renewals.iter().map(|one| (one, none)).collect();
+    let found = outlook(&renewals, &facts(&all));
+    assert_eq!(found.at_risk, []);
+    assert_eq!(
+        found.unread.len(),
+        6,
+        "it is said that something is not known"
+    );
+    // One who has some shows that it is in use, and the others lack it.
+    let mut all = all;
+    all[0].1 = enough();
+    let found = outlook(&renewals, &facts(&all));
+    assert_eq!(found.at_risk.len(), 5);
+    assert!(found.unread.is_empty());
+}
