@@ -6,10 +6,10 @@ mod seed;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, Bytes, U256};
 use alloy::providers::Provider as _;
 use alloy::sol;
-use amser_roles::chain::MULTICALL;
+use amser_roles::chain::{MULTICALL, PERMIT2};
 use amser_roles::domain::{ModuleAddress, RenewalsOf, Risk, Wallet};
 use amser_roles::forecast::Forecast;
 use amser_roles::sandbox::chain::LocalChain;
@@ -25,12 +25,11 @@ const WEEK: Duration = Duration::from_secs(7 * DAY);
 /// Subscribers of each kind. `AMSER_ROLES_TEST_RENEWALS` makes it more.
 const EACH: usize = 4;
 
-/// Puts Multicall3 where it is on public chains.
-async fn add_multicall(chain: &LocalChain) {
-    let code = Multicall3::DEPLOYED_BYTECODE.clone();
+/// Makes this the code of an address.
+async fn set_code(chain: &LocalChain, at: Address, code: Bytes) {
     let set: () = chain
         .provider()
-        .raw_request("anvil_setCode".into(), (MULTICALL, code))
+        .raw_request("anvil_setCode".into(), (at, code))
         .await
         .unwrap();
     set
@@ -67,7 +66,9 @@ async fn all_who_will_fail_are_named_before_the_due_date_and_no_one_else() {
     let mut told = Vec::new();
     for has_multicall in [false, true] {
         if has_multicall {
-            add_multicall(&seed.chain).await;
+            // Where it is on public chains.
+            let code = Multicall3::DEPLOYED_BYTECODE.clone();
+            set_code(&seed.chain, MULTICALL, code).await;
             seed.chain.mine(1).await.unwrap();
             following.until_at_tip(&seed.chain, 0).await;
         }
@@ -113,32 +114,22 @@ async fn a_token_that_is_switched_off_is_named_for_everyone_who_is_due() {
 
 #[tokio::test]
 async fn without_the_contracts_nobody_is_accused() {
-    let mut seed = Seed::plant(1).await;
-    let following = {
-        let mut following = Following::start(
-            config(&seed.chain, &[seed.chain.http_url()], 0),
-            Store::in_memory().unwrap(),
-            [seed.module],
-        );
-        following.until_at_tip(&seed.chain, 0).await;
-        following
-    };
+    let seed = Seed::plant(1).await;
+    let mut following = Following::start(
+        config(&seed.chain, &[seed.chain.http_url()], 0),
+        Store::in_memory().unwrap(),
+        [seed.module],
+    );
+    following.until_at_tip(&seed.chain, 0).await;
     let forecast = Forecast::new(following.store.clone(), following.views.clone());
     let of = || RenewalsOf::Modules([ModuleAddress(seed.module)].into());
     let all = forecast.outlook(of(), WEEK).await.unwrap();
     assert!(all.unread.is_empty() && !all.registry_unread, "{all:?}");
     // Permit2 is gone: of its allowances nothing is known, of everything else what it was.
-    seed.remove_permit2().await;
+    set_code(&seed.chain, PERMIT2, Bytes::new()).await;
     seed.chain.mine(1).await.unwrap();
-    let mut following = following;
     following.until_at_tip(&seed.chain, 0).await;
-    let without = forecast
-        .outlook(
-            RenewalsOf::Modules([ModuleAddress(seed.module)].into()),
-            WEEK,
-        )
-        .await
-        .unwrap();
+    let without = forecast.outlook(of(), WEEK).await.unwrap();
     assert!(!without.unread.is_empty());
     let is_of_permit2 = |risk: Risk| matches!(risk, Risk::AllowanceEnds(_));
     assert!(without.at_risk.iter().all(|one| !is_of_permit2(one.risk)));

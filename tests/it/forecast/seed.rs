@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use alloy::primitives::{Address, Bytes, U256};
-use alloy::providers::Provider as _;
-use amser_roles::chain::PERMIT2;
+use alloy::primitives::{Address, U256};
 use amser_roles::domain::{Risk, Timestamp};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
 
-pub(super) const DAY: u64 = 86_400;
+pub(crate) const DAY: u64 = 86_400;
 const PRICE: u64 = 5;
 /// Everyone pays it but those who miss a window or are due later.
 const MONTHLY: PlanTerms = PlanTerms {
@@ -30,7 +28,7 @@ const YEARLY: PlanTerms = PlanTerms {
 
 /// What becomes of a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Has money and allowances for years.
     Healthy,
     /// Has for the next charge what it costs, and nothing more; each limit lies just beyond.
@@ -77,23 +75,23 @@ impl Kind {
     ];
 }
 
-pub(super) struct Member {
-    pub(super) kind: Kind,
-    pub(super) wallet: Address,
-    pub(super) subscription: U256,
+pub(crate) struct Member {
+    pub(crate) kind: Kind,
+    pub(crate) wallet: Address,
+    pub(crate) subscription: U256,
 }
 
-pub(super) struct Seed {
-    pub(super) chain: LocalChain,
-    pub(super) module: Address,
-    pub(super) members: Vec<Member>,
+pub(crate) struct Seed {
+    pub(crate) chain: LocalChain,
+    pub(crate) module: Address,
+    pub(crate) members: Vec<Member>,
     /// A moment before the monthly charges are due, and after all that ends before them.
     ends: u64,
 }
 
 impl Seed {
     /// So many subscribers of each kind, who have paid once 26 days ago.
-    pub(super) async fn plant(each: usize) -> Self {
+    pub(crate) async fn plant(each: usize) -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
         let merchant = wallet("merchant").address();
         let module = chain.deploy_module(merchant).await.unwrap();
@@ -194,7 +192,7 @@ impl Seed {
     }
 
     /// Whose renewal will fail, and why.
-    pub(super) fn expected(&self) -> Vec<(U256, Risk)> {
+    pub(crate) fn expected(&self) -> Vec<(U256, Risk)> {
         let ends = Timestamp(self.ends);
         let risk = |kind| {
             Some(match kind {
@@ -216,7 +214,7 @@ impl Seed {
     }
 
     /// Lets the charges of the week become due and a keeper try all of them: those with access that failed.
-    pub(super) async fn charge_all(&mut self) -> BTreeSet<U256> {
+    pub(crate) async fn charge_all(&mut self) -> BTreeSet<U256> {
         self.chain.advance_to(self.ends + 2 * DAY).await.unwrap();
         let mut failed = BTreeSet::new();
         for member in &self.members {
@@ -230,16 +228,5 @@ impl Seed {
             }
         }
         failed
-    }
-
-    /// Takes Permit2 off the chain.
-    pub(super) async fn remove_permit2(&mut self) {
-        let set: () = self
-            .chain
-            .provider()
-            .raw_request("anvil_setCode".into(), (PERMIT2, Bytes::new()))
-            .await
-            .unwrap();
-        set
     }
 }
