@@ -27,6 +27,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Question, Rules,
 };
+use crate::forecast::Forecast;
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, poller, roles, web};
@@ -220,6 +221,7 @@ pub async fn start(
         &questions_sender,
         &merchants,
         drift.clone(),
+        &views,
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
@@ -349,6 +351,7 @@ fn command_services(
     questions: &mpsc::Sender<Question>,
     merchants: &Merchants,
     drift: watch::Receiver<DriftStatus>,
+    views: &chain::Views,
 ) -> commands::Services {
     let links = store.clone();
     let public_url = config.web.public_url.clone();
@@ -360,6 +363,8 @@ fn command_services(
         drift,
         questions: questions.clone(),
         merchants: merchants.clone(),
+        forecast: Forecast::new(store.clone(), views.clone()),
+        sources: pages::ask_sources(views),
         new_link: Arc::new(move |user, guild| {
             web::new_link(&links, user, guild, &public_url, clock())
         }),

@@ -15,6 +15,7 @@ mod plan_row;
 mod preview;
 mod proof;
 mod question;
+mod renewal;
 mod role;
 mod rules;
 mod server;
@@ -23,7 +24,7 @@ mod status;
 mod subscription;
 
 pub use act::{Act, ActEntry, Happened};
-pub use active::{ActiveAnswer, ActiveQuestion};
+pub use active::{ActiveAnswer, ActiveQuestion, SourcesSay};
 pub use counts::Counts;
 pub use drift::{
     ApiAnswer, CheckRow, Checked, Drift, DriftMode, DriftStatus, Expectations, Known, SourceStatus,
@@ -45,6 +46,9 @@ pub use proof::SignatureVerdict;
 pub use question::{
     Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
+};
+pub use renewal::{
+    Amount, AtRisk, ForecastRow, Permitted, Renewal, RenewalsOf, Risk, ServerForecast,
 };
 pub use role::{
     Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,

@@ -19,6 +19,7 @@ pub mod commands;
 pub mod config;
 pub mod discord;
 pub mod domain;
+pub mod forecast;
 mod limiter;
 pub mod merchants;
 pub mod poller;

@@ -24,6 +24,7 @@ mod notices;
 mod open;
 mod reads;
 mod refold;
+mod renewals;
 mod reset;
 mod rollback;
 mod servers;

@@ -3,12 +3,14 @@
 mod cause;
 mod command;
 mod contested;
+mod forecast;
 mod grant;
 mod manager;
 mod plan;
 mod receipt;
 mod setup;
 mod status;
+mod trail;
 
 pub(crate) use command::{
     Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_gates,
@@ -17,6 +19,7 @@ pub(crate) use command::{
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
 pub(crate) use contested::{Other, contested};
+pub(crate) use forecast::{forecast, risk, unread, your_risk};
 pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
     no_such_role, not_a_member,
@@ -26,7 +29,7 @@ pub(crate) use manager::{
     closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
     wrong_channel,
 };
-pub(crate) use plan::{PlanRows, plans};
+pub(crate) use plan::{PlanRows, amount, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
 pub(crate) use setup::{
     Target, setup_already, setup_button, setup_dangerous_button, setup_done, setup_more_plans,
@@ -34,6 +37,7 @@ pub(crate) use setup::{
     setup_plan_terms, setup_preview, setup_role_hint, setup_role_label, setup_slow, setup_title,
 };
 pub(crate) use status::{Pending, Status, status};
+pub(crate) use trail::{Trail, question, told, told_gate};
 
 use crate::domain::{Cause, GuildId, RoleId};
 

@@ -4,6 +4,7 @@
 mod backfill;
 mod drift;
 mod floors;
+mod forecast;
 mod join;
 mod large;
 mod latency;
@@ -13,6 +14,12 @@ mod pass;
 mod people;
 mod process;
 mod scene;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a chain that cannot be seeded ends the run; the tests seed theirs with it, too"
+)]
+#[path = "../../tests/it/forecast/seed.rs"]
+mod seed;
 mod table;
 mod tip;
 
@@ -75,6 +82,9 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("people") {
                     people::people(&mut table).await?;
+                }
+                if wanted("forecast") {
+                    forecast::forecast(&mut table).await?;
                 }
                 if wanted("links") {
                     links::links(&mut table).await?;

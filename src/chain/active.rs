@@ -3,6 +3,8 @@
 
 mod calls;
 mod contracts;
+mod funds;
+mod renewals;
 mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,10 +19,11 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
+pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
 
-use self::calls::{At, Call, Outcome};
+use self::calls::{At, Call, HEAVY, Outcome};
 use super::config::ChainConfig;
 use super::doubts::Doubts;
 use super::node::connection::host;
@@ -215,7 +218,7 @@ async fn answers(
 ) -> Result<Vec<ActiveAnswer>, RpcError> {
     let at = At::block(node, block).await?;
     let calls: Vec<Call> = questions.iter().map(is_active).collect();
-    let outcomes = at.call(node, &calls).await?;
+    let outcomes = at.call(node, &calls, HEAVY).await?;
     let without_view = without_view(node, &at, questions, &outcomes).await?;
     at.check(node, block).await?;
     let read = |(question, outcome): (&ActiveQuestion, &Outcome)| match outcome {

@@ -20,6 +20,7 @@ mod drift;
 mod evidence;
 mod faults;
 mod follow;
+mod forecast;
 mod gates;
 mod latency;
 mod load;
