@@ -225,7 +225,8 @@ pub async fn start(
         inputs,
         parts_stop.clone(),
     );
-    let control = pages::control(&config, questions_sender.clone(), parts_stop.clone());
+    let routes = web::control::plan_routes(questions_sender.clone());
+    let control = pages::control(&config, routes, parts_stop.clone());
     let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(

@@ -144,7 +144,7 @@ fn service(path: &Path) -> (mpsc::Receiver<Question>, DropGuard) {
     let socket = ControlSocket::bind(path).unwrap();
     let (questions, asked) = mpsc::channel(1);
     let stop = CancellationToken::new();
-    tokio::spawn(socket.serve(questions, stop.clone()));
+    tokio::spawn(socket.serve(control::plan_routes(questions), stop.clone()));
     (asked, stop.drop_guard())
 }
 
