@@ -1,8 +1,10 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod health;
 pub mod once;
 mod pages;
 mod reload;
+pub mod upkeep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question,
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, roles, web};
+
+pub use self::health::healthcheck;
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -199,6 +203,8 @@ pub async fn start(
         &merchants,
     );
     let connection = connection.run(commands::framework(&discord, application, services));
+    let wallets = pages::signature_check(&config, chain.clone());
+    let routes = pages::control_routes(&config, &store, &wallets, &views, &questions_sender);
     let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
@@ -225,7 +231,6 @@ pub async fn start(
         inputs,
         parts_stop.clone(),
     );
-    let routes = web::control::plan_routes(questions_sender.clone());
     let control = pages::control(&config, routes, parts_stop.clone());
     let notices = store.clone();
     let reloaded = store.clone();
@@ -235,7 +240,6 @@ pub async fn start(
         web::FORGET_EVERY,
         parts_stop.clone(),
     );
-    let chain_followed = chain.clone();
     let metrics = metrics();
     let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let state = web::WebState {
@@ -247,7 +251,7 @@ pub async fn start(
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
-        wallets: pages::signature_check(&config, chain_followed),
+        wallets,
         profiles: pages::profiles_of(&discord),
         redeem: pages::redeem_code(&config, &secrets, &discord),
         merchants: merchants.clone(),

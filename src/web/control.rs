@@ -4,6 +4,9 @@
 //! HTTP, so that each question is a route. A part that answers one gives a router; `app` merges them.
 
 mod plan;
+mod rebuild;
+mod stream;
+mod transfer;
 
 use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;
@@ -17,6 +20,8 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 pub use plan::{ask_for_plan, plan_routes};
+pub use rebuild::{ReadAgain, RebuildStep, ask_for_rebuild, rebuild_routes};
+pub use transfer::{ask_for_backup, store_routes};
 
 /// The bound socket.
 #[derive(Debug)]
