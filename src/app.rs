@@ -1,5 +1,7 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod announce;
+mod gates;
 mod health;
 pub mod once;
 mod pages;
@@ -24,7 +26,9 @@ use tracing::{error, info};
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::domain::{
+    ChainStatus, Counts, DiscordStatus, GateTroubles, ModuleAddress, Question, Rules,
+};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, roles, web};
@@ -41,6 +45,7 @@ const QUEUE: usize = 4_096;
 /// # Errors
 /// When a part cannot start or ends early; one sentence that says what to do.
 pub async fn run(config: Config, secrets: Secrets, stop: CancellationToken) -> anyhow::Result<()> {
+    announce::starting(&config);
     let bound = TcpListener::bind(config.web.listen)
         .await
         .with_context(|| format!("cannot listen on {} (web.listen)", config.web.listen));
@@ -162,6 +167,7 @@ pub async fn start(
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
+    let (gate_troubles_sender, gate_troubles) = watch::channel(GateTroubles::default());
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
     let (reports_sender, reports) = mpsc::channel(QUEUE);
@@ -204,7 +210,24 @@ pub async fn start(
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let wallets = pages::signature_check(&config, chain.clone());
-    let routes = pages::control_routes(&config, &store, &wallets, &views, &questions_sender);
+    let routes = pages::control_routes(
+        &config,
+        &store,
+        &wallets,
+        &views,
+        web::control::plan_routes(questions_sender.clone(), gate_troubles.clone()),
+    );
+    let checking = gates::keep_checking(
+        gates::Inputs {
+            store: store.clone(),
+            views: views.clone(),
+            chain: chain.clone(),
+            modules: modules.clone(),
+        },
+        gate_troubles_sender,
+        parts_stop.clone(),
+    );
+    let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
     let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
@@ -248,6 +271,7 @@ pub async fn start(
         store,
         chain,
         discord: discord_status,
+        gate_troubles,
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
@@ -295,6 +319,10 @@ pub async fn start(
         )
     });
     parts.spawn(async move { ("the control socket", control.await) });
+    parts.spawn(async move {
+        tokio::join!(checking, announcing);
+        ("the checks of gates", Ok(()))
+    });
     parts.spawn(async move { ("the listener for monitors", monitoring.await) });
     parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
     parts.spawn(async move {

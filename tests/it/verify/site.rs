@@ -165,6 +165,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         store: setup.store.clone(),
         chain,
         discord: discord_seen,
+        gate_troubles: watch::channel(GateTroubles::default()).1,
         counts: counts_seen,
         pending: {
             let pending = Arc::clone(&pending);
