@@ -127,7 +127,7 @@ pub struct SyncOutcome {
 }
 
 /// The answer to [`Question::Plan`].
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PlannedChanges {
     /// The newest confirmed block; 0 before any was read.
     pub at_block: u64,
