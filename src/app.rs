@@ -6,12 +6,13 @@ mod health;
 pub mod once;
 mod pages;
 mod reload;
+mod retention;
+mod supervise;
 pub mod upkeep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
@@ -21,7 +22,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
 
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
@@ -35,8 +35,6 @@ use crate::{chain, commands, discord, roles, web};
 
 pub use self::health::healthcheck;
 
-/// How long the parts may take to stop.
-const GRACE: Duration = Duration::from_secs(10);
 /// Gateway events and reports that may wait for the roles' loop.
 const QUEUE: usize = 4_096;
 
@@ -145,7 +143,7 @@ impl Started {
     /// # Errors
     /// When a part ended before the stop.
     pub async fn until_stopped(self) -> anyhow::Result<()> {
-        supervise(self.parts, &self.stop, &self.parts_stop).await
+        supervise::until_all_ended(self.parts, &self.stop, &self.parts_stop).await
     }
 }
 
@@ -227,6 +225,7 @@ pub async fn start(
         gate_troubles_sender,
         parts_stop.clone(),
     );
+    let retaining = retention::keep(store.clone(), config.journal_months, parts_stop.clone());
     let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
     let doubts = views.doubts();
     let inputs = roles::Inputs {
@@ -320,8 +319,8 @@ pub async fn start(
     });
     parts.spawn(async move { ("the control socket", control.await) });
     parts.spawn(async move {
-        tokio::join!(checking, announcing);
-        ("the checks of gates", Ok(()))
+        tokio::join!(checking, announcing, retaining);
+        ("the checks of gates and the journal's age", Ok(()))
     });
     parts.spawn(async move { ("the listener for monitors", monitoring.await) });
     parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
@@ -391,47 +390,6 @@ fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {
     secrets.discord_token.clone().context(
         "no bot token: set AMSER_ROLES_DISCORD_TOKEN (developer portal, Bot) or AMSER_ROLES_DISCORD_TOKEN_FILE",
     )
-}
-
-/// Waits for the stop or the first end, then for the rest.
-async fn supervise(
-    mut parts: JoinSet<(&'static str, anyhow::Result<()>)>,
-    stop: &CancellationToken,
-    parts_stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut failure = None;
-    let mut all_ended = async || {
-        while let Some(ended) = parts.join_next().await {
-            let wanted = stop.is_cancelled();
-            match ended.context("a part of the service panicked") {
-                Ok((_, Ok(()))) if wanted => {}
-                Ok((name, Ok(()))) => {
-                    failure.get_or_insert_with(|| anyhow::anyhow!("{name} ended early"));
-                }
-                Ok((name, Err(cause))) => {
-                    error!(
-                        part = name,
-                        error = format!("{cause:#}"),
-                        "a part of the service failed"
-                    );
-                    failure.get_or_insert(cause);
-                }
-                Err(cause) => {
-                    failure.get_or_insert(cause);
-                }
-            }
-            parts_stop.cancel();
-        }
-    };
-    let bounded = async {
-        parts_stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        () = all_ended() => info!("stopped"),
-        () = bounded => error!("some parts did not stop in time"),
-    }
-    failure.map_or(Ok(()), Err)
 }
 
 /// The socket at which the running service answers `plan`.

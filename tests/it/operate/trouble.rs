@@ -57,7 +57,8 @@ async fn what_cannot_work_is_named_by_plan_with_exit_code_1() {
         plan_says(&installation, words).await;
     }
     let installation = club.another_machine();
-    installation.reconfigure("application_id = \"", "application_id = \"9");
+    let application = club.discord.options().application_id;
+    installation.reconfigure(&application.to_string(), "1234567");
     plan_says(&installation, "discord.application_id").await;
     let installation = club.another_machine();
     let mut stranger = installation.command("plan");
@@ -168,4 +169,19 @@ async fn check_config_says_what_needs_no_network() {
         assert!(dumped.output.contains(line), "{line}: {}", dumped.output);
     }
     assert!(!dumped.output.contains("very.secret"), "{}", dumped.output);
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_one_sentence() {
+    let club = Club::new().await;
+    let mut stranger = club.installation.command("run");
+    let told = end(stranger.env("AMSER_ROLES_DISCORD_TOKEN", "x.y.z")).await;
+    assert_eq!(told.code, Some(1), "{told:?}");
+    let errors = told.errors.lines().filter(|line| line.contains("ERROR"));
+    assert_eq!(errors.count(), 0, "{}", told.errors);
+    let said = told.errors.lines().last().unwrap();
+    assert!(
+        said.starts_with("amser-roles: ") && said.contains("AMSER_ROLES_DISCORD_TOKEN"),
+        "{said}"
+    );
 }
