@@ -1,15 +1,20 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod announce;
 mod checks;
+mod gates;
+mod health;
 pub mod once;
 mod pages;
 mod reload;
+mod retention;
+mod supervise;
 mod timing;
+pub mod upkeep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
@@ -19,13 +24,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
 
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Question, Rules,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, ModuleAddress, Question, Rules,
 };
 use crate::forecast::Forecast;
 use crate::merchants::{self, Merchants};
@@ -34,8 +38,8 @@ use crate::{chain, commands, discord, poller, roles, web};
 
 pub use timing::Timing;
 
-/// How long the parts may take to stop.
-const GRACE: Duration = Duration::from_secs(10);
+pub use self::health::healthcheck;
+
 /// Gateway events and reports that may wait for the roles' loop.
 const QUEUE: usize = 4_096;
 
@@ -44,6 +48,7 @@ const QUEUE: usize = 4_096;
 /// # Errors
 /// When a part cannot start or ends early; one sentence that says what to do.
 pub async fn run(config: Config, secrets: Secrets, stop: CancellationToken) -> anyhow::Result<()> {
+    announce::starting(&config);
     let bound = TcpListener::bind(config.web.listen)
         .await
         .with_context(|| format!("cannot listen on {} (web.listen)", config.web.listen));
@@ -143,7 +148,7 @@ impl Started {
     /// # Errors
     /// When a part ended before the stop.
     pub async fn until_stopped(self) -> anyhow::Result<()> {
-        supervise(self.parts, &self.stop, &self.parts_stop).await
+        supervise::until_all_ended(self.parts, &self.stop, &self.parts_stop).await
     }
 }
 
@@ -167,6 +172,7 @@ pub async fn start(
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (drift_sender, drift) = watch::channel(DriftStatus::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
+    let (gate_troubles_sender, gate_troubles) = watch::channel(GateTroubles::default());
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
     let (reports_sender, reports) = mpsc::channel(QUEUE);
@@ -224,6 +230,26 @@ pub async fn start(
         &views,
     );
     let connection = connection.run(commands::framework(&discord, application, services));
+    let wallets = pages::signature_check(&config, chain.clone());
+    let routes = pages::control_routes(
+        &config,
+        &store,
+        &wallets,
+        &views,
+        web::control::plan_routes(questions_sender.clone(), gate_troubles.clone()),
+    );
+    let checking = gates::keep_checking(
+        gates::Inputs {
+            store: store.clone(),
+            views: views.clone(),
+            chain: chain.clone(),
+            modules: modules.clone(),
+        },
+        gate_troubles_sender,
+        parts_stop.clone(),
+    );
+    let retaining = retention::keep(store.clone(), config.journal_months, parts_stop.clone());
+    let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
     let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
@@ -256,7 +282,7 @@ pub async fn start(
         inputs,
         parts_stop.clone(),
     );
-    let control = pages::control(&config, questions_sender.clone(), parts_stop.clone());
+    let control = pages::control(&config, routes, parts_stop.clone());
     let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(
@@ -265,7 +291,6 @@ pub async fn start(
         web::FORGET_EVERY,
         parts_stop.clone(),
     );
-    let chain_followed = chain.clone();
     let metrics = metrics();
     let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let state = web::WebState {
@@ -275,10 +300,11 @@ pub async fn start(
         chain,
         discord: discord_status,
         drift,
+        gate_troubles,
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
-        wallets: pages::signature_check(&config, chain_followed),
+        wallets,
         profiles: pages::profiles_of(&discord),
         redeem: pages::redeem_code(&config, &secrets, &discord),
         merchants: merchants.clone(),
@@ -323,6 +349,10 @@ pub async fn start(
         )
     });
     parts.spawn(async move { ("the control socket", control.await) });
+    parts.spawn(async move {
+        tokio::join!(checking, announcing, retaining);
+        ("the checks of gates and the journal's age", Ok(()))
+    });
     parts.spawn(async move { ("the listener for monitors", monitoring.await) });
     parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
     parts.spawn(async move {
@@ -396,47 +426,6 @@ fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {
     secrets.discord_token.clone().context(
         "no bot token: set AMSER_ROLES_DISCORD_TOKEN (developer portal, Bot) or AMSER_ROLES_DISCORD_TOKEN_FILE",
     )
-}
-
-/// Waits for the stop or the first end, then for the rest.
-async fn supervise(
-    mut parts: JoinSet<(&'static str, anyhow::Result<()>)>,
-    stop: &CancellationToken,
-    parts_stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut failure = None;
-    let mut all_ended = async || {
-        while let Some(ended) = parts.join_next().await {
-            let wanted = stop.is_cancelled();
-            match ended.context("a part of the service panicked") {
-                Ok((_, Ok(()))) if wanted => {}
-                Ok((name, Ok(()))) => {
-                    failure.get_or_insert_with(|| anyhow::anyhow!("{name} ended early"));
-                }
-                Ok((name, Err(cause))) => {
-                    error!(
-                        part = name,
-                        error = format!("{cause:#}"),
-                        "a part of the service failed"
-                    );
-                    failure.get_or_insert(cause);
-                }
-                Err(cause) => {
-                    failure.get_or_insert(cause);
-                }
-            }
-            parts_stop.cancel();
-        }
-    };
-    let bounded = async {
-        parts_stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        () = all_ended() => info!("stopped"),
-        () = bounded => error!("some parts did not stop in time"),
-    }
-    failure.map_or(Ok(()), Err)
 }
 
 /// The socket at which the running service answers `plan`.

@@ -1,17 +1,20 @@
 //! config.toml and the environment, validated once into [`Config`]. The only reader of the environment.
 
+mod dump;
 mod environment;
+mod notes;
 mod raw;
 mod secrets;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use url::Url;
 
+pub use dump::dump;
 pub use secrets::Secrets;
 
 use crate::chain::ChainConfig;
@@ -31,6 +34,8 @@ pub struct Config {
     pub web: Web,
     /// `[store] path`.
     pub store_path: PathBuf,
+    /// For how many months role changes stay in the journal; `None`: for ever.
+    pub journal_months: Option<NonZeroU32>,
     /// `[policy]`.
     pub policy: Policy,
     /// `[[gates]]`.

@@ -58,6 +58,7 @@ pub use rules::Rules;
 pub use server::ServerSettings;
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{
-    ChainStatus, DiscordStatus, HeldBack, LOCAL_CHAIN, MembersIntent, ReadingState, ServerStatus,
+    ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN, MembersIntent,
+    ReadingState, ServerStatus,
 };
 pub use subscription::{Mark, Plan, Subscription};

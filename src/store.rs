@@ -3,6 +3,8 @@
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
 mod acts;
+mod backup;
+mod beside;
 mod checks;
 mod codec;
 mod ended;
@@ -23,15 +25,20 @@ mod migrate;
 mod notices;
 mod open;
 mod reads;
+mod rebuild;
+mod records;
 mod refold;
 mod renewals;
 mod reset;
+mod restore;
+mod retention;
 mod rollback;
 mod servers;
 mod sessions;
 mod settings;
 mod tables;
 mod touched;
+mod transfer;
 mod used;
 mod verify;
 
@@ -42,13 +49,19 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use backup::{BackupManifest, keep_backup, refuse_to_replace};
+pub use beside::write_whole;
 pub use gates::GateRefusal;
 pub use links::LinkOutcome;
 pub use merchants::MerchantWallet;
 pub use notices::Notice;
+pub use rebuild::Rebuilt;
+pub use records::{Sums, TableSum};
+pub use restore::{Restored, restore};
 pub use servers::ServerRecord;
 pub use sessions::Session;
 pub use touched::Touched;
+pub use transfer::Imported;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 
 /// Handle of the open store; clones share the one file.

@@ -18,6 +18,7 @@ mod oauth;
 mod params;
 mod post;
 mod profile;
+mod proof;
 mod ready;
 mod same_origin;
 mod server;
@@ -25,6 +26,7 @@ mod session;
 mod siwe;
 mod standing;
 mod terms;
+pub mod transfer;
 mod verify;
 mod view;
 
@@ -48,8 +50,8 @@ use url::Url;
 
 use crate::clock::machine_time;
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftStatus, Question, SignInCode, SignatureVerdict,
-    SignedInVisitor, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, Question, SignInCode,
+    SignatureVerdict, SignedInVisitor, Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
@@ -140,6 +142,8 @@ pub struct WebState {
     pub discord: watch::Receiver<DiscordStatus>,
     /// The checks against second sources.
     pub drift: watch::Receiver<DriftStatus>,
+    /// Gates that cannot work, by what the chain says.
+    pub gate_troubles: watch::Receiver<GateTroubles>,
     /// Numbers of the status page.
     pub counts: watch::Receiver<Counts>,
     /// Role changes decided and not acknowledged yet.

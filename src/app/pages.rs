@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::control_path;
 use crate::config::{Config, Secrets};
 use crate::domain::{ActiveAnswer, ChainStatus, Question, SourcesSay};
+use crate::store::Store;
 use crate::web::control::ControlSocket;
 use crate::{chain, commands, discord, wallet, web};
 
@@ -47,19 +48,41 @@ pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result
     })
 }
 
-/// Answers `plan` of another process. A socket that cannot be made costs that alone.
+/// What other processes of the same person may ask.
+pub(super) fn control_routes(
+    config: &Config,
+    store: &Store,
+    wallets: &web::SignatureCheck,
+    views: &chain::Views,
+    plan: axum::Router,
+) -> axum::Router {
+    let doubts = views.doubts();
+    let read_again: web::control::ReadAgain = Arc::new(move || doubts.read_everything_again());
+    let limit = config.web.links_per_member;
+    plan.merge(web::control::store_routes(
+        store.clone(),
+        wallets.clone(),
+        limit,
+    ))
+    .merge(web::control::rebuild_routes(store.clone(), read_again))
+}
+
+/// Answers other processes of the same person. A socket that cannot be made costs that alone.
 pub(super) fn control(
     config: &Config,
-    questions: mpsc::Sender<Question>,
+    routes: axum::Router,
     stop: CancellationToken,
 ) -> impl Future<Output = anyhow::Result<()>> + use<> {
     let socket = ControlSocket::bind(&control_path(&config.store_path));
     async move {
         match socket {
-            Ok(socket) => socket.serve(questions, stop).await,
+            Ok(socket) => socket.serve(routes, stop).await,
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(error, "`plan` cannot ask this service");
+                tracing::warn!(
+                    error,
+                    "no other command can ask this service (`plan`, `backup`, `doctor`)"
+                );
                 stop.cancelled().await;
                 Ok(())
             }
