@@ -1,5 +1,6 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+pub mod notices;
 pub mod once;
 mod pages;
 mod reload;
@@ -200,6 +201,18 @@ pub async fn start(
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
+    let told = notices::inputs(
+        &config,
+        &discord,
+        &notices::Parts {
+            store: &store,
+            chain: &chain,
+            discord_status: &discord_status_sender,
+            policy: &policy,
+            views: &views,
+        },
+    );
+    let telling = crate::notices::run(told, parts_stop.clone());
     let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
@@ -226,7 +239,6 @@ pub async fn start(
         parts_stop.clone(),
     );
     let control = pages::control(&config, questions_sender.clone(), parts_stop.clone());
-    let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(
         store.clone(),
@@ -260,13 +272,6 @@ pub async fn start(
         config.web.trusted_proxies,
         parts_stop.clone(),
     );
-    let clock = web::machine_clock();
-    let telling = discord::keep_telling(
-        discord.clone(),
-        notices,
-        move || clock(),
-        parts_stop.clone(),
-    );
     let registering = commands::keep_registered(
         discord.clone(),
         application,
@@ -297,7 +302,7 @@ pub async fn start(
         ("the upkeep of the metrics", Ok(()))
     });
     parts.spawn(async move { ("the reading of the configuration", reloading.await) });
-    parts.spawn(async move { ("notices about moved wallets", telling.await) });
+    parts.spawn(async move { ("the notices", telling.await) });
     parts.spawn(async move {
         registering.await;
         ("the slash commands", Ok(()))

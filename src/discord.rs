@@ -3,6 +3,7 @@
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
 pub(crate) mod backoff;
+mod channels;
 mod create;
 mod direct;
 pub(crate) mod error;
@@ -10,7 +11,6 @@ mod gateway;
 mod limits;
 mod managers;
 mod member;
-mod notices;
 mod oauth;
 mod people;
 mod profile;
@@ -39,7 +39,6 @@ pub use create::NewRole;
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use member::SeenMember;
-pub use notices::keep_telling;
 pub use oauth::OauthApplication;
 pub use profile::MemberProfile;
 

@@ -10,6 +10,7 @@ mod gate;
 mod grant;
 mod id;
 mod member;
+mod notice;
 mod plan_row;
 mod preview;
 mod proof;
@@ -36,6 +37,10 @@ pub use id::{
     Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
+pub use notice::{
+    Alert, AlertKind, AlertPhase, AlertRow, DirectMessages, Message, START_NOTICES, STOP_NOTICES,
+    TextChannel, Unsent,
+};
 pub use plan_row::PlanRow;
 pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;

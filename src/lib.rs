@@ -6,6 +6,8 @@
 //!                                              ↑ links (wallet ↔ member) from web
 //! ```
 //!
+//! What people are told (`notices`) is made from the journal and from what the parts say of themselves.
+//!
 //! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
 
 pub mod abi;
@@ -22,6 +24,7 @@ pub mod domain;
 pub mod forecast;
 mod limiter;
 pub mod merchants;
+pub mod notices;
 pub mod projection;
 pub mod roles;
 pub mod sandbox;

@@ -3,7 +3,9 @@
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
 mod acts;
+mod alerts;
 mod codec;
+mod direct_messages;
 mod ended;
 mod forgotten;
 mod gates;
@@ -30,9 +32,11 @@ mod servers;
 mod sessions;
 mod settings;
 mod tables;
+mod told;
 mod touched;
 mod used;
 mod verify;
+mod warned;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +51,7 @@ pub use merchants::MerchantWallet;
 pub use notices::Notice;
 pub use servers::ServerRecord;
 pub use sessions::Session;
+pub use told::{Stream, Told};
 pub use touched::Touched;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 

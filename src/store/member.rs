@@ -10,7 +10,8 @@ use super::tables::{
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{
-    Store, acts, ended, forgotten, grants, journal, merchants, notices, servers, sessions,
+    Store, acts, direct_messages, ended, forgotten, grants, journal, merchants, notices, servers,
+    sessions, warned,
 };
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
@@ -107,6 +108,8 @@ impl Store {
             servers::forget(&transaction, user)?;
             merchants::forget(&transaction, user)?;
             notices::forget(&transaction, user)?;
+            direct_messages::forget(&transaction, user)?;
+            warned::forget(&transaction, user)?;
             sessions::end_of(&transaction, user)?;
             ended::forget(&transaction, user)?;
             if forgotten::forget_causes(&transaction, user)? {

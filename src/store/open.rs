@@ -15,11 +15,12 @@ use redb::{
 use tracing::warn;
 
 use super::tables::{
-    ACTS, APPLIED, BATCHES, BLOCKED, CHALLENGES, CONFIG_SETTINGS, ENDED_LINKS, EVENTS, FORGET_AT,
-    FORGOTTEN, GATES, GRANTS, HANDOVERS, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL,
-    MEMBER_WALLETS, MERCHANT_MODULES, MERCHANT_WALLETS, META, META_SCHEMA, MODULES, NEWEST_REQUEST,
-    NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SEEN_IN, SERVER_JOURNAL, SERVER_SETTINGS,
-    SERVERS, SESSIONS, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    ACTS, ALERTS, APPLIED, BATCHES, BLOCKED, CHALLENGES, CONFIG_SETTINGS, DIGESTS, DIRECT_MESSAGES,
+    ENDED_LINKS, EVENTS, FORGET_AT, FORGOTTEN, GATES, GRANTS, HANDOVERS, HEADERS, JOURNAL,
+    LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, MERCHANT_MODULES, MERCHANT_WALLETS, META,
+    META_SCHEMA, MODULES, NEWEST_REQUEST, NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION,
+    SEEN_IN, SERVER_JOURNAL, SERVER_SETTINGS, SERVERS, SESSIONS, STOPPED, SUBSCRIPTIONS, TOLD,
+    UNKNOWN_LOGS, WARNED,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -267,6 +268,11 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction.open_table(SEEN_IN)?;
         transaction.open_table(FORGOTTEN)?;
         transaction.open_table(NOTICES)?;
+        transaction.open_table(TOLD)?;
+        transaction.open_table(ALERTS)?;
+        transaction.open_table(DIGESTS)?;
+        transaction.open_table(DIRECT_MESSAGES)?;
+        transaction.open_table(WARNED)?;
         transaction.open_table(ENDED_LINKS)?;
         transaction.open_table(STOPPED)?;
         transaction.open_table(GATES)?;
