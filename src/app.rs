@@ -1,5 +1,6 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod checks;
 pub mod notices;
 pub mod once;
 mod pages;
@@ -23,10 +24,12 @@ use tracing::{error, info};
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::domain::{
+    ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Question, Rules,
+};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::{chain, commands, discord, roles, web};
+use crate::{chain, commands, discord, poller, roles, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -158,6 +161,7 @@ pub async fn start(
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
+    let (drift_sender, drift) = watch::channel(DriftStatus::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
@@ -175,6 +179,24 @@ pub async fn start(
         parts_stop.clone(),
     )?;
     let views = chain::Views::new(&config.chain, chain.clone());
+    let api = AmserApi::new(
+        &config.amser.api_url,
+        config.chain.chain_id,
+        secrets.api_key.clone(),
+    )?;
+    let answers = poller::ApiAnswers::load(&store)?;
+    let checking = poller::run(
+        checks::inputs(
+            &config,
+            &store,
+            api.clone(),
+            answers,
+            &views,
+            questions_sender.clone(),
+            drift_sender,
+        ),
+        parts_stop.clone(),
+    );
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),
@@ -183,11 +205,7 @@ pub async fn start(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(
-            &config.amser.api_url,
-            config.chain.chain_id,
-            secrets.api_key.clone(),
-        )?,
+        api,
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
@@ -208,6 +226,7 @@ pub async fn start(
             store: &store,
             chain: &chain,
             discord_status: &discord_status_sender,
+            drift: &drift,
             policy: &policy,
             views: &views,
         },
@@ -255,6 +274,7 @@ pub async fn start(
         store,
         chain,
         discord: discord_status,
+        drift,
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
@@ -288,6 +308,7 @@ pub async fn start(
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
     parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
+    parts.spawn(async move { ("the checks against second sources", checking.await) });
     parts.spawn(async move {
         (
             "the web server",

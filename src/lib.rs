@@ -3,12 +3,12 @@
 //! ```text
 //! RPC → chain (decode) → store: blocks + events + cursor in ONE transaction → wake
 //!     → projection (fold per subscription) → roles (desired − observed, durable intents) → discord (apply) → journal
-//!                                              ↑ links (wallet ↔ member) from web
+//!                ↑ links (wallet ↔ member) from web, isActive from chain, answers of amser's API from poller
 //! ```
 //!
 //! What people are told (`notices`) is made from the journal and from what the parts say of themselves.
 //!
-//! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
+//! Data goes one way. `chain`, `discord`, `poller` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
 
 pub mod abi;
 pub mod amser_api;
@@ -25,6 +25,7 @@ pub mod forecast;
 mod limiter;
 pub mod merchants;
 pub mod notices;
+pub mod poller;
 pub mod projection;
 pub mod roles;
 pub mod sandbox;

@@ -34,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::sleep_until;
 use crate::domain::{
-    ChainStatus, ChannelId, DiscordStatus, GuildId, Message, Policy, RoleId, STOP_NOTICES,
-    Timestamp, Unsent, UserId,
+    ChainStatus, ChannelId, DiscordStatus, DriftStatus, GuildId, Message, Policy, RoleId,
+    STOP_NOTICES, Timestamp, Unsent, UserId,
 };
 use crate::forecast::Forecast;
 use crate::store::Store;
@@ -69,6 +69,8 @@ pub struct Inputs {
     pub chain: watch::Receiver<ChainStatus>,
     /// Standing errors and what is known of each server. Channels that refuse messages are added.
     pub discord: watch::Sender<DiscordStatus>,
+    /// Which source decides about roles.
+    pub drift: watch::Receiver<DriftStatus>,
     /// `[policy]`, which a server's settings fall back to.
     pub policy: watch::Receiver<Policy>,
     /// Which renewals look unlikely.
@@ -204,7 +206,7 @@ impl Notices {
             store: self.inputs.store.clone(),
             chain: self.inputs.chain.borrow().clone(),
             discord: self.inputs.discord.borrow().clone(),
-            policy: *self.inputs.policy.borrow(),
+            mode: self.inputs.drift.borrow().mode,
             names: Arc::clone(&self.inputs.names),
             chain_id: self.inputs.chain_id,
             time: (self.inputs.clock)(),

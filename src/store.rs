@@ -4,6 +4,7 @@
 
 mod acts;
 mod alerts;
+mod checks;
 mod codec;
 mod direct_messages;
 mod ended;

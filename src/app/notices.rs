@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::chain::Views;
 use crate::config::Config;
 use crate::discord::Discord;
-use crate::domain::{ChainStatus, DiscordStatus, Policy};
+use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, Policy};
 use crate::forecast::Forecast;
 use crate::store::Store;
 use crate::{notices, web};
@@ -17,6 +17,7 @@ pub(super) struct Parts<'a> {
     pub(super) store: &'a Store,
     pub(super) chain: &'a watch::Receiver<ChainStatus>,
     pub(super) discord_status: &'a watch::Sender<DiscordStatus>,
+    pub(super) drift: &'a watch::Receiver<DriftStatus>,
     pub(super) policy: &'a watch::Receiver<Policy>,
     pub(super) views: &'a Views,
 }
@@ -26,6 +27,7 @@ pub(super) fn inputs(config: &Config, discord: &Discord, parts: &Parts<'_>) -> n
         store: parts.store.clone(),
         chain: parts.chain.clone(),
         discord: parts.discord_status.clone(),
+        drift: parts.drift.clone(),
         policy: parts.policy.clone(),
         forecast: Forecast::new(parts.store.clone(), parts.views.clone()),
         open_direct: open_direct(discord),

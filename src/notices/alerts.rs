@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::domain::{
-    Alert, AlertKind, AlertPhase, AlertRow, ChainStatus, ChannelId, DiscordStatus, GuildId,
-    MembersIntent, ModuleAddress, ReadingState, Timestamp,
+    Alert, AlertKind, AlertPhase, AlertRow, ChainStatus, ChannelId, DiscordStatus, DriftMode,
+    GuildId, MembersIntent, ModuleAddress, ReadingState, Timestamp,
 };
 use crate::text;
 
@@ -27,6 +27,8 @@ const LOCAL_CHAIN: u64 = 31_337;
 pub(super) struct Facts<'a> {
     pub(super) chain: &'a ChainStatus,
     pub(super) discord: &'a DiscordStatus,
+    /// Which source decides about roles.
+    pub(super) mode: DriftMode,
     pub(super) chain_id: u64,
     /// The modules of each server's gates.
     pub(super) modules: &'a BTreeMap<GuildId, BTreeSet<ModuleAddress>>,
@@ -46,6 +48,9 @@ pub(super) fn standing(facts: &Facts<'_>) -> Vec<Alert> {
     let mut push = |guild, kind, text| alerts.push(Alert { guild, kind, text });
     if is_behind(facts) {
         push(None, AlertKind::ChainBehind, text::chain_behind());
+    }
+    if facts.mode != DriftMode::Chain {
+        push(None, AlertKind::Fallback, text::fallback());
     }
     if discord.members_intent == MembersIntent::Refused {
         push(None, AlertKind::MembersIntent, text::members_intent());
@@ -103,7 +108,7 @@ fn is_known(facts: &Facts<'_>, (guild, name): &Key) -> bool {
     let kind = name.split(':').next().unwrap_or_default();
     let server = discord.servers.get(guild);
     match kind {
-        "chain_behind" => chain.at_tip,
+        "chain_behind" | "fallback" => chain.at_tip,
         "members_intent" => discord.connected,
         "module_unread" | "unknown_logs" => chain.reached_tip,
         // Of a server without gates nothing is known, and nothing is wrong.

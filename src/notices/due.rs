@@ -10,8 +10,8 @@ use super::digest::{WEEK, digest, newest_monday};
 use super::members::{Around, is_told, together};
 use super::warnings::Warning;
 use crate::domain::{
-    AlertPhase, AlertRow, ChainStatus, ChannelId, DiscordStatus, GuildId, JournalEntry, Message,
-    ModuleAddress, Outcome, Policy, ReadingState, ServerSettings, Timestamp, UserId,
+    AlertPhase, AlertRow, ChainStatus, ChannelId, DiscordStatus, DriftMode, GuildId, JournalEntry,
+    Message, ModuleAddress, ReadingState, ServerSettings, Timestamp, UserId,
 };
 use crate::store::{Notice, Store, Stream, Told};
 use crate::text;
@@ -32,7 +32,7 @@ pub(super) struct Look {
     pub(super) store: Store,
     pub(super) chain: ChainStatus,
     pub(super) discord: DiscordStatus,
-    pub(super) policy: Policy,
+    pub(super) mode: DriftMode,
     pub(super) names: Names,
     pub(super) chain_id: u64,
     pub(super) time: Timestamp,
@@ -144,6 +144,7 @@ impl Look {
         let facts = Facts {
             chain: &self.chain,
             discord: &self.discord,
+            mode: self.mode,
             chain_id: self.chain_id,
             modules: &modules,
             unknown: &unknown.collect(),
@@ -170,16 +171,15 @@ impl Look {
         let Some(told) = self.store.told(guild, Stream::Log)? else {
             return Ok(None);
         };
-        let entries = self.store.journal_from(guild, told.before, WINDOW)?;
+        let happened = self.store.happened_from(guild, told.before, WINDOW)?;
         let is_resumed = told.sending > told.before;
         let mut lines: Vec<String> = Vec::new();
         let (mut length, mut sending) = (0, told.before);
-        for (number, entry) in &entries {
+        for (number, happened) in &happened {
             if is_resumed && *number >= told.sending {
                 break;
             }
-            if entry.outcome == Outcome::Done {
-                let line = text::log_line(entry, self.chain_id);
+            if let Some(line) = text::log_line(happened, self.chain_id) {
                 length += line.chars().count() + 1;
                 if length > MOST_CHARACTERS {
                     break;

@@ -10,8 +10,8 @@ use super::tables::{
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{
-    Store, acts, direct_messages, ended, forgotten, grants, journal, merchants, notices, servers,
-    sessions, warned,
+    Store, acts, checks, direct_messages, ended, forgotten, grants, journal, merchants, notices,
+    servers, sessions, warned,
 };
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
@@ -100,6 +100,7 @@ impl Store {
             for wallet in &wallets {
                 members.remove((user.0, &wallet.0.0.0))?;
                 links.remove(&wallet.0.0.0)?;
+                checks::forget(&transaction, *wallet)?;
             }
             journal::forget(&transaction, user)?;
             let mut seen_in = transaction.open_table(SEEN_IN)?;

@@ -8,8 +8,10 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::decode;
-use super::tables::{CONFIG_SETTINGS, DIGESTS, JOURNAL, SERVER_JOURNAL, SERVER_SETTINGS, TOLD};
-use crate::domain::{GuildId, JournalEntry, ServerSettings, Timestamp};
+use super::tables::{
+    ACTS, CONFIG_SETTINGS, DIGESTS, JOURNAL, SERVER_JOURNAL, SERVER_SETTINGS, TOLD,
+};
+use crate::domain::{GuildId, Happened, JournalEntry, ServerSettings, Timestamp};
 
 /// To whom a server's journal is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +97,33 @@ impl Store {
             }
         }
         Ok(entries)
+    }
+
+    /// The same with what managers, and the program itself, did in the server.
+    pub fn happened_from(
+        &self,
+        guild: GuildId,
+        from: u64,
+        limit: usize,
+    ) -> anyhow::Result<Vec<(u64, Happened)>> {
+        let roles = self.journal_from(guild, from, limit)?;
+        let mut happened: Vec<_> = roles
+            .into_iter()
+            .map(|(number, entry)| (number, Happened::Role(entry)))
+            .collect();
+        let transaction = self.database.begin_read()?;
+        let acts = transaction.open_table(ACTS)?;
+        for row in acts
+            .range((guild.0, from)..=(guild.0, u64::MAX))?
+            .take(limit)
+        {
+            let (key, entry) = row?;
+            happened.push((key.value().1, Happened::Act(decode(entry.value())?)));
+        }
+        happened.sort_unstable_by_key(|(number, _)| *number);
+        // The first `limit` of both kinds together are among the first `limit` of each.
+        happened.truncate(limit);
+        Ok(happened)
     }
 
     /// The Monday of the newest week of which a server was told; sets it to `now` where none is noted, because who begins to be

@@ -3,11 +3,24 @@
 use alloy::primitives::B256;
 
 use super::cause::cause_with;
-use super::command::{count, mention};
-use crate::domain::{Cause, JournalEntry, Mark, RoleAction};
+use super::command::{count, mention, plain};
+use crate::domain::{Act, ActEntry, Cause, Happened, JournalEntry, Mark, Outcome, RoleAction};
 
-/// The line of a role change. The member is named and not pinged.
-pub(crate) fn log_line(entry: &JournalEntry, chain_id: u64) -> String {
+/// The line of what happened: a role change, with its member named and not pinged, or what a second source corrected. `None`
+/// for what managers did themselves, and for what Discord refused, which is an alert.
+pub(crate) fn log_line(happened: &Happened, chain_id: u64) -> Option<String> {
+    match happened {
+        Happened::Role(entry) if entry.outcome == Outcome::Done => Some(role_line(entry, chain_id)),
+        Happened::Act(ActEntry {
+            at,
+            act: Act::Drift(drift),
+            ..
+        }) => Some(format!("🔎 <t:{}:t> {}", at.0, plain(&drift.to_string()))),
+        Happened::Role(_) | Happened::Act(_) => None,
+    }
+}
+
+fn role_line(entry: &JournalEntry, chain_id: u64) -> String {
     let change = &entry.change;
     let (sign, verb) = match change.action {
         RoleAction::Grant => ("🟢", "got"),
@@ -117,7 +130,7 @@ pub(crate) fn loss(cause: &Cause) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::domain::{
-        FailureReason, GuildId, ModuleAddress, Outcome, PlanId, Position, RoleChange, RoleId,
+        Drift, FailureReason, GuildId, ModuleAddress, PlanId, Position, RoleChange, RoleId,
         SubscriptionId, Timestamp, UserId,
     };
 
@@ -159,7 +172,7 @@ mod tests {
             mark: mark(),
             until: Timestamp(1_700_100_000),
         });
-        let line = log_line(&paid, 8_453);
+        let line = log_line(&Happened::Role(paid), 8_453).unwrap();
         assert!(
             line.starts_with("🟢 <t:1700000000:t> <@5> got <@&6>: plan 1 is paid"),
             "{line}"
@@ -179,12 +192,40 @@ mod tests {
             mark: mark(),
             reason: FailureReason(8),
         });
-        let line = log_line(&failed, 31_337);
+        let line = log_line(&Happened::Role(failed.clone()), 31_337).unwrap();
         assert!(line.contains("<@5> lost <@&6>: a payment failed"), "{line}");
         assert!(
             line.contains(&format!("transaction `0x{}`", "ab".repeat(32))),
             "{line}"
         );
+        let refused = JournalEntry {
+            outcome: Outcome::Failed {
+                code: 50_013,
+                message: String::new(),
+            },
+            ..failed
+        };
+        assert_eq!(log_line(&Happened::Role(refused), 1), None);
+    }
+
+    #[test]
+    fn what_a_second_source_corrected_is_told_and_what_managers_did_is_not() {
+        let entry = |act| {
+            Happened::Act(ActEntry {
+                at: Timestamp(5),
+                guild: GuildId(1),
+                by: None,
+                act,
+            })
+        };
+        let drift = Drift {
+            events: 2,
+            wallets: 1,
+            rpc: "node.example".to_owned(),
+        };
+        let line = log_line(&entry(Act::Drift(drift)), 1).unwrap();
+        assert!(line.contains("had left out 2 events"), "{line}");
+        assert_eq!(log_line(&entry(Act::Connected), 1), None);
     }
 
     #[test]

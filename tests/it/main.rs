@@ -25,6 +25,7 @@ mod load;
 mod local_chain;
 mod local_discord;
 mod modules;
+mod notices;
 mod other_nodes;
 mod promise;
 mod reorg;

@@ -10,6 +10,7 @@ const HOLD: Duration = Duration::from_secs(10);
 struct World {
     chain: ChainStatus,
     discord: DiscordStatus,
+    mode: DriftMode,
     modules: BTreeMap<GuildId, BTreeSet<ModuleAddress>>,
     unknown: BTreeSet<ModuleAddress>,
     channels: BTreeMap<GuildId, ChannelId>,
@@ -44,6 +45,7 @@ impl World {
                 servers: servers.into(),
                 ..DiscordStatus::default()
             },
+            mode: DriftMode::Chain,
             modules: [(GUILD, [module(1)].into()), (OTHER, [module(2)].into())].into(),
             unknown: BTreeSet::new(),
             channels: [(GUILD, ChannelId(11)), (OTHER, ChannelId(12))].into(),
@@ -61,6 +63,7 @@ impl World {
         let facts = Facts {
             chain: &self.chain,
             discord: &self.discord,
+            mode: self.mode,
             chain_id: 8_453,
             modules: &self.modules,
             unknown: &self.unknown,
@@ -200,6 +203,20 @@ fn a_restart_repeats_no_alert_and_ends_none_before_it_knows() {
     let well = World::new();
     (world.chain, world.discord) = (well.chain, well.discord);
     assert_eq!(world.told(60), [alert(GUILD, "failing", false)]);
+}
+
+#[test]
+fn the_fallback_to_the_api_is_told_at_its_start_and_at_its_end() {
+    let mut world = World::new();
+    let since = Timestamp(5);
+    world.mode = DriftMode::Fallback { since };
+    assert_eq!(world.told(1).len(), 2);
+    world.mode = DriftMode::Chain;
+    world.chain.set_at_tip(false, world.start);
+    assert_eq!(world.told(1), [], "first the chain is caught up with");
+    world.chain.set_at_tip(true, world.start);
+    let ends = |guild| alert(guild, "fallback", false);
+    assert_eq!(world.told(1), [ends(GUILD), ends(OTHER)]);
 }
 
 #[test]
