@@ -4,6 +4,7 @@ mod announce;
 mod checks;
 mod gates;
 mod health;
+pub mod notices;
 pub mod once;
 mod pages;
 mod reload;
@@ -251,6 +252,19 @@ pub async fn start(
     let retaining = retention::keep(store.clone(), config.journal_months, parts_stop.clone());
     let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
     let doubts = views.doubts();
+    let told = notices::inputs(
+        &config,
+        &discord,
+        &notices::Parts {
+            store: &store,
+            chain: &chain,
+            discord_status: &discord_status_sender,
+            drift: &drift,
+            policy: &policy,
+            views: &views,
+        },
+    );
+    let telling = crate::notices::run(told, parts_stop.clone());
     let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
@@ -283,7 +297,6 @@ pub async fn start(
         parts_stop.clone(),
     );
     let control = pages::control(&config, routes, parts_stop.clone());
-    let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(
         store.clone(),
@@ -316,13 +329,6 @@ pub async fn start(
         listener,
         web::router(state)?,
         config.web.trusted_proxies,
-        parts_stop.clone(),
-    );
-    let clock = web::machine_clock();
-    let telling = discord::keep_telling(
-        discord.clone(),
-        notices,
-        move || clock(),
         parts_stop.clone(),
     );
     let registering = commands::keep_registered(
@@ -360,7 +366,7 @@ pub async fn start(
         ("the upkeep of the metrics", Ok(()))
     });
     parts.spawn(async move { ("the reading of the configuration", reloading.await) });
-    parts.spawn(async move { ("notices about moved wallets", telling.await) });
+    parts.spawn(async move { ("the notices", telling.await) });
     parts.spawn(async move {
         registering.await;
         ("the slash commands", Ok(()))

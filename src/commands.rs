@@ -122,6 +122,7 @@ async fn pressed(
             (Press::Approve(shown), Some(here)) => approve::pressed(commands, here, shown).await,
             (Press::Setup(choice), Some(here)) => setup::made(commands, here, choice).await,
             (Press::Forget, _) => privacy::forget(commands, user).await,
+            (Press::Notices(on), _) => privacy::switch_notices(commands, user, on).await,
             (Press::Unlink(which), _) => member::unlinked(commands, user, which).await,
             (Press::Outdated | Press::Verify | Press::Approve(_) | Press::Setup(_), _) => {
                 Ok(Answer::text(text::outdated_command()))

@@ -4,6 +4,7 @@
 
 mod audit;
 pub(crate) mod backoff;
+mod channels;
 mod create;
 mod direct;
 pub(crate) mod error;
@@ -11,7 +12,6 @@ mod gateway;
 mod limits;
 mod managers;
 mod member;
-mod notices;
 mod oauth;
 mod people;
 mod profile;
@@ -41,7 +41,6 @@ pub use create::NewRole;
 pub use error::{Failure, Reason, Refusal};
 pub use gateway::NoCommands;
 pub use member::SeenMember;
-pub use notices::keep_telling;
 pub use oauth::OauthApplication;
 pub use profile::MemberProfile;
 

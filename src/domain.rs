@@ -11,6 +11,7 @@ mod gate;
 mod grant;
 mod id;
 mod member;
+mod notice;
 mod plan_row;
 mod preview;
 mod proof;
@@ -40,6 +41,10 @@ pub use id::{
     Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
+pub use notice::{
+    Alert, AlertKind, AlertPhase, AlertRow, DirectMessages, Message, START_NOTICES, STOP_NOTICES,
+    TextChannel, Unsent,
+};
 pub use plan_row::PlanRow;
 pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;

@@ -6,6 +6,8 @@
 //!                ↑ links (wallet ↔ member) from web, isActive from chain, answers of amser's API from poller
 //! ```
 //!
+//! What people are told (`notices`) is made from the journal and from what the parts say of themselves.
+//!
 //! Data goes one way. `chain`, `discord`, `poller` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
 
 pub mod abi;
@@ -22,6 +24,7 @@ pub mod domain;
 pub mod forecast;
 mod limiter;
 pub mod merchants;
+pub mod notices;
 pub mod poller;
 pub mod projection;
 pub mod roles;

@@ -1,17 +1,24 @@
 //! Every text about Discord that a person reads, as plain functions.
 
+mod alert;
 mod cause;
 mod command;
 mod contested;
 mod forecast;
 mod grant;
+mod log;
 mod manager;
+mod notice;
 mod plan;
 mod receipt;
 mod setup;
 mod status;
 mod trail;
 
+pub(crate) use alert::{
+    alert_begins, alert_ends, chain_behind, channel_lacks, channel_refused, failing, fallback,
+    members_intent, members_unread, module_unread, removals_stopped, unknown_logs,
+};
 pub(crate) use command::{
     Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_gates,
     no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,
@@ -24,10 +31,15 @@ pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
     no_such_role, not_a_member,
 };
+pub(crate) use log::{Digest, digest, explorer, log_line, loss};
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
     closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
     wrong_channel,
+};
+pub(crate) use notice::{
+    notices_state, notices_switched, renewal_notice, role_notice, start_notices_button,
+    stop_notices_button,
 };
 pub(crate) use plan::{PlanRows, amount, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};

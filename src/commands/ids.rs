@@ -2,7 +2,7 @@
 
 use super::answer::Button;
 use super::choice::Choice;
-use crate::domain::{HeldBack, RoleId, Timestamp};
+use crate::domain::{HeldBack, RoleId, START_NOTICES, STOP_NOTICES, Timestamp};
 
 /// The button of the permanent message; it stands in channels for years.
 pub(super) const VERIFY: &str = "amser-roles:verify";
@@ -29,6 +29,8 @@ pub(super) enum Press {
     Unlink(String),
     Approve(Shown),
     Setup(Choice),
+    /// Direct messages: to begin (`true`) or to stop.
+    Notices(bool),
     Outdated,
 }
 
@@ -79,6 +81,8 @@ impl Press {
         Some(match id {
             VERIFY => Self::Verify,
             FORGET => Self::Forget,
+            STOP_NOTICES => Self::Notices(false),
+            START_NOTICES => Self::Notices(true),
             _ => {
                 if let Some(which) = id.strip_prefix(UNLINK) {
                     Self::Unlink(which.to_owned())
@@ -120,6 +124,8 @@ mod tests {
             Press::read(UNLINK_ALL),
             Some(Press::Unlink("all".to_owned()))
         );
+        assert_eq!(Press::read(STOP_NOTICES), Some(Press::Notices(false)));
+        assert_eq!(Press::read(START_NOTICES), Some(Press::Notices(true)));
         assert_eq!(Press::read("amser-roles:other"), Some(Press::Outdated));
         assert_eq!(Press::read("someone-elses"), None);
     }

@@ -311,6 +311,12 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let discord = commands.services.discord.borrow().clone();
     let mut trouble: Vec<_> = commands.failing(guild).into_values().collect();
     trouble.extend(discord.commands_refused);
+    let channels = discord.channels_refused.iter();
+    trouble.extend(
+        channels
+            .filter(|((of, _), _)| *of == guild)
+            .map(|(_, sentence)| sentence.clone()),
+    );
     let named: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
     let unread = chain.unread_modules.iter();
     trouble.extend(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{ChainEvent, Checkpoint, GateId, GuildId, ModuleAddress, RoleId, Timestamp};
+use super::{ChainEvent, ChannelId, Checkpoint, GateId, GuildId, ModuleAddress, RoleId, Timestamp};
 
 /// The follower's view of the chain, published at every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub struct DiscordStatus {
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
     /// What is known of each server with a gate. A server that is missing was not read yet.
     pub servers: BTreeMap<GuildId, ServerStatus>,
+    /// Channels in which the bot was to write and Discord refuses it, each with one sentence on what to do.
+    pub channels_refused: BTreeMap<(GuildId, ChannelId), String>,
     /// Why Discord refuses the slash commands, in one sentence; `None` while it does not.
     pub commands_refused: Option<String>,
 }

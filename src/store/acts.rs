@@ -130,13 +130,18 @@ pub(super) fn append(transaction: &WriteTransaction, entry: &ActEntry) -> anyhow
 
 /// The next number of the journal; none is given twice.
 pub(super) fn next_sequence(transaction: &WriteTransaction) -> anyhow::Result<u64> {
+    let next = peek_sequence(transaction)?;
     let mut meta = transaction.open_table(META)?;
-    let next = meta
-        .get(META_SEQUENCE)?
-        .and_then(|bytes| Some(u64::from_le_bytes(bytes.value().try_into().ok()?)))
-        .unwrap_or(0);
     meta.insert(META_SEQUENCE, (next + 1).to_le_bytes().as_slice())?;
     Ok(next)
+}
+
+/// The number that [`next_sequence`] gives next.
+pub(super) fn peek_sequence(transaction: &WriteTransaction) -> anyhow::Result<u64> {
+    let meta = transaction.open_table(META)?;
+    let next = meta.get(META_SEQUENCE)?;
+    let next = next.and_then(|bytes| Some(u64::from_le_bytes(bytes.value().try_into().ok()?)));
+    Ok(next.unwrap_or(0))
 }
 
 /// What was done stays, but not by whom. Reads all acts.

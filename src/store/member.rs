@@ -10,7 +10,8 @@ use super::tables::{
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{
-    Store, acts, checks, ended, forgotten, grants, journal, merchants, notices, servers, sessions,
+    Store, acts, checks, direct_messages, ended, forgotten, grants, journal, merchants, notices,
+    servers, sessions, warned,
 };
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
@@ -108,6 +109,8 @@ impl Store {
             servers::forget(&transaction, user)?;
             merchants::forget(&transaction, user)?;
             notices::forget(&transaction, user)?;
+            direct_messages::forget(&transaction, user)?;
+            warned::forget(&transaction, user)?;
             sessions::end_of(&transaction, user)?;
             ended::forget(&transaction, user)?;
             if forgotten::forget_causes(&transaction, user)? {

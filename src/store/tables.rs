@@ -86,6 +86,26 @@ pub(super) const SEEN_IN: TableDefinition<'_, (u64, u64), ()> = TableDefinition:
 pub(super) const NOTICES: TableDefinition<'_, (u64, &[u8; 20]), u64> =
     TableDefinition::new("notices_v1");
 
+/// (Guild, `told::Stream`) → two numbers in the journal: what is before the first one was told in that server, and what is between
+/// them is on its way to Discord. Rows of servers alone that want to be told.
+pub(super) const TOLD: TableDefinition<'_, (u64, u8), (u64, u64)> = TableDefinition::new("told_v1");
+
+/// (Guild, name of the kind of alert) → postcard `AlertRow`.
+pub(super) const ALERTS: TableDefinition<'_, (u64, &str), &[u8]> =
+    TableDefinition::new("alerts_v1");
+
+/// Guild → the Monday (Unix seconds) with which the newest week began of which the server was told, or need not be.
+pub(super) const DIGESTS: TableDefinition<'_, u64, u64> = TableDefinition::new("digests_v1");
+
+/// User → postcard `DirectMessages`.
+pub(super) const DIRECT_MESSAGES: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("direct_messages_v1");
+
+/// (User, `codec::scoped_key` of the subscription) → when the charge is due of which the user was warned (Unix seconds), and
+/// whether the user was told that it failed.
+pub(super) const WARNED: TableDefinition<'_, (u64, &[u8; 52]), (u64, bool)> =
+    TableDefinition::new("warned_v1");
+
 /// (Former owner, wallet) → whether another member linked the wallet; else the owner unlinked it. Kept while the former
 /// owner has a role that this program gave: it is the reason for which that role goes.
 pub(super) const ENDED_LINKS: TableDefinition<'_, (u64, &[u8; 20]), bool> =
@@ -198,6 +218,11 @@ pub(super) fn each_kept(each: &mut impl EachTable) -> anyhow::Result<()> {
     each.table(SEEN_IN)?;
     each.table(FORGOTTEN)?;
     each.table(NOTICES)?;
+    each.table(TOLD)?;
+    each.table(ALERTS)?;
+    each.table(DIGESTS)?;
+    each.table(DIRECT_MESSAGES)?;
+    each.table(WARNED)?;
     each.table(ENDED_LINKS)?;
     each.table(STOPPED)?;
     each.table(GATES)?;

@@ -5,6 +5,11 @@ use crate::domain::{Cause, FailureReason, Mark, UserId};
 
 /// One sentence without a full stop. `whose`: "your" or "the".
 pub(crate) fn cause(cause: &Cause, whose: &str) -> String {
+    cause_with(cause, whose, &receipt)
+}
+
+/// The same with the transaction as `receipt` writes it.
+pub(super) fn cause_with(cause: &Cause, whose: &str, receipt: &dyn Fn(&Mark) -> String) -> String {
     match cause {
         Cause::Paid {
             plan, until, mark, ..

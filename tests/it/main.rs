@@ -27,6 +27,7 @@ mod load;
 mod local_chain;
 mod local_discord;
 mod modules;
+mod notices;
 mod operate;
 mod other_nodes;
 mod promise;

@@ -79,6 +79,11 @@ fn dump(store: &Store) -> Vec<Row> {
         LINKS: &[u8; 20] => &[u8],
         MEMBER_WALLETS: (u64, &[u8; 20]) => (),
         NOTICES: (u64, &[u8; 20]) => u64,
+        TOLD: (u64, u8) => (u64, u64),
+        ALERTS: (u64, &str) => &[u8],
+        DIGESTS: u64 => u64,
+        DIRECT_MESSAGES: u64 => &[u8],
+        WARNED: (u64, &[u8; 52]) => (u64, bool),
         ENDED_LINKS: (u64, &[u8; 20]) => bool,
         SEEN_IN: (u64, u64) => (),
         ACTS: (u64, u64) => &[u8],
@@ -172,6 +177,11 @@ fn known() -> Store {
     link(&store, USER, moved);
     link(&store, OTHER, moved);
     store.saw(&[(USER, GUILD), (OTHER, GUILD)]).unwrap();
+    store.opt_out(USER, true).unwrap();
+    let warned = (Timestamp(90), false);
+    store
+        .set_warned(USER, module(1), SUBSCRIPTION, warned)
+        .unwrap();
     let approval = ActEntry {
         at: Timestamp(60),
         guild: GUILD,
@@ -283,6 +293,8 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "CHALLENGES",
         "JOURNAL",
         "NOTICES",
+        "DIRECT_MESSAGES",
+        "WARNED",
         "APPLIED",
         "SEEN_IN",
         "GRANTS",

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, AppliedState, Cause, ChannelId, CheckRow, Checked, Drift, Gate, GateId,
-    GateMatch, GateOrigin, GrantTerms, GuildId, JournalEntry, Link, ManualRoles, Mark,
-    ModuleRecord, OnLapse, Outcome, RoleAction, RoleChange, RoleId, ServerSettings, Synced, UserId,
+    Act, ActEntry, AlertPhase, AlertRow, AppliedState, Cause, ChannelId, CheckRow, Checked,
+    DirectMessages, Drift, Gate, GateId, GateMatch, GateOrigin, GrantTerms, GuildId, JournalEntry,
+    Link, ManualRoles, Mark, ModuleRecord, OnLapse, Outcome, RoleAction, RoleChange, RoleId,
+    ServerSettings, Synced, UserId,
 };
 use crate::store::codec::{self, KnownPlan};
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
@@ -373,12 +374,29 @@ fn server_lines(lines: &mut Lines) {
     }
 }
 
+/// What is stored of what people were told.
+fn notice_lines(lines: &mut Lines) {
+    let alert = AlertRow {
+        phase: AlertPhase::Standing,
+        at: Timestamp(5),
+        text: "late".to_owned(),
+    };
+    lines.value("alert", alert);
+    let messages = DirectMessages {
+        opted_out: true,
+        closed_until: Timestamp(7),
+        channel: Some(ChannelId(9)),
+    };
+    lines.value("direct_messages", messages);
+}
+
 #[test]
 fn stored_values_keep_their_bytes() {
     let mut lines = Lines::default();
     chain_lines(&mut lines);
     member_lines(&mut lines);
     server_lines(&mut lines);
+    notice_lines(&mut lines);
     for (now, golden) in lines.0.lines().zip(GOLDEN.lines()) {
         assert_eq!(now, golden);
     }

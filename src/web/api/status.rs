@@ -103,6 +103,15 @@ pub(in crate::web) async fn of(
             message: message.clone(),
         });
     }
+    let refused = discord.channels_refused.iter();
+    failing.extend(
+        refused
+            .filter(|((of, _), _)| *of == guild)
+            .map(|(_, message)| Failing {
+                role_id: None,
+                message: message.clone(),
+            }),
+    );
     let unread = chain.unread_modules.iter();
     failing.extend(
         unread

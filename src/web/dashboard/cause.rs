@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::format::{counted, listed, short};
 use crate::domain::{Act, Cause, FailureReason, Gate, MemberState, RoleId, Timestamp};
+use crate::text;
 
 /// One sentence without a full stop.
 pub(in crate::web) fn sentence(cause: &Cause) -> String {
@@ -136,30 +137,13 @@ pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> Stri
 /// A transaction as a link where a block explorer of the chain is known, else its hash.
 pub(super) fn receipt(chain_id: u64, transaction: B256) -> Markup {
     html! {
-        @match explorer(chain_id) {
+        @match text::explorer(chain_id) {
             Some(base) => {
                 a href={ (base) "/tx/" (transaction) } rel="noreferrer" { code { (short(transaction)) } }
             }
             None => code title=(transaction) { (short(transaction)) },
         }
     }
-}
-
-/// The block explorer that is usual on a chain.
-fn explorer(chain_id: u64) -> Option<&'static str> {
-    Some(match chain_id {
-        1 => "https://etherscan.io",
-        10 => "https://optimistic.etherscan.io",
-        56 => "https://bscscan.com",
-        100 => "https://gnosisscan.io",
-        137 => "https://polygonscan.com",
-        8_453 => "https://basescan.org",
-        42_161 => "https://arbiscan.io",
-        43_114 => "https://snowtrace.io",
-        84_532 => "https://sepolia.basescan.org",
-        11_155_111 => "https://sepolia.etherscan.io",
-        _ => return None,
-    })
 }
 
 /// A member's state in a few words.
