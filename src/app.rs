@@ -1,5 +1,6 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod doctor;
 pub mod once;
 mod pages;
 mod reload;
@@ -26,6 +27,8 @@ use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question,
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, roles, web};
+
+pub use self::doctor::doctor;
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -225,7 +228,12 @@ pub async fn start(
         inputs,
         parts_stop.clone(),
     );
-    let control = pages::control(&config, questions_sender.clone(), parts_stop.clone());
+    let examine = doctor::of_service(&config, &secrets, &store, &chain, &discord_status, &discord);
+    let answers = web::control::Answers {
+        questions: questions_sender.clone(),
+        examine,
+    };
+    let control = pages::control(&config, answers, parts_stop.clone());
     let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(

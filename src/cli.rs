@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigError, Secrets};
 use crate::domain::{PlannedChanges, RoleAction};
 use crate::store::StoreError;
 use crate::terminal::{Unprinted, print_line};
-use crate::{app, discord, sandbox, text};
+use crate::{app, discord, doctor, sandbox, text};
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
 #[derive(Debug, Parser)]
@@ -61,6 +61,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check everything that the service depends on, one line each; exit 1 when something cannot work.
+    Doctor {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// As one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Validate the configuration without network; exit 2 when it is bad.
     CheckConfig(ConfigFile),
 }
@@ -97,6 +105,16 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
         } => {
             let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
             print_plan(&planned, json)
+        }
+        Command::Doctor {
+            config: ConfigFile { path },
+            json,
+        } => {
+            let found = app::doctor(&load(&path)?, &Secrets::load()?).await?;
+            doctor::print(&found, json)?;
+            let failures = doctor::failures(&found);
+            anyhow::ensure!(failures == 0, "{failures} checks failed");
+            Ok(())
         }
         Command::CheckConfig(ConfigFile { path }) => {
             let config = load(&path)?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::Url;
 
-pub use secrets::Secrets;
+pub use secrets::{Secrets, secret_files};
 
 use crate::chain::ChainConfig;
 use crate::domain::{Gate, GuildId, MembersIntent, Policy, ServerSettings};

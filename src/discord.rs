@@ -6,6 +6,7 @@ pub(crate) mod backoff;
 mod create;
 mod direct;
 pub(crate) mod error;
+mod examine;
 mod gateway;
 mod limits;
 mod managers;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use create::NewRole;
 pub use error::{Failure, Reason, Refusal};
+pub use examine::{Application, BotUser, Invite, SeenServer, SessionStarts};
 pub use gateway::NoCommands;
 pub use member::SeenMember;
 pub use notices::keep_telling;

@@ -6,6 +6,7 @@ mod act;
 mod active;
 mod counts;
 mod event;
+mod finding;
 mod gate;
 mod grant;
 mod id;
@@ -28,6 +29,7 @@ pub use event::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
+pub use finding::{Finding, Level};
 pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use grant::{Grant, GrantTerms};
 pub use id::{

@@ -18,6 +18,7 @@ mod clock;
 pub mod commands;
 pub mod config;
 pub mod discord;
+pub mod doctor;
 pub mod domain;
 mod limiter;
 pub mod merchants;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::control_path;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Question};
-use crate::web::control::ControlSocket;
+use crate::domain::ChainStatus;
+use crate::web::control::{Answers, ControlSocket};
 use crate::{discord, wallet, web};
 
 pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result<web::WebSettings> {
@@ -47,19 +47,19 @@ pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result
     })
 }
 
-/// Answers `plan` of another process. A socket that cannot be made costs that alone.
+/// Answers `plan` and `doctor` of another process. A socket that cannot be made costs that alone.
 pub(super) fn control(
     config: &Config,
-    questions: mpsc::Sender<Question>,
+    answers: Answers,
     stop: CancellationToken,
 ) -> impl Future<Output = anyhow::Result<()>> + use<> {
     let socket = ControlSocket::bind(&control_path(&config.store_path));
     async move {
         match socket {
-            Ok(socket) => socket.serve(questions, stop).await,
+            Ok(socket) => socket.serve(answers, stop).await,
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(error, "`plan` cannot ask this service");
+                tracing::warn!(error, "`plan` and `doctor` cannot ask this service");
                 stop.cancelled().await;
                 Ok(())
             }

@@ -3,12 +3,21 @@
 use std::fs::{OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand::RngCore as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::ConfigError;
+
+/// What the secrets are called in the environment.
+const VARIABLES: [&str; 5] = [
+    "AMSER_ROLES_DISCORD_TOKEN",
+    "AMSER_ROLES_DISCORD_CLIENT_SECRET",
+    "AMSER_ROLES_COOKIE_KEY",
+    "AMSER_ROLES_API_KEY",
+    "AMSER_ROLES_MONITOR_TOKEN",
+];
 
 /// The secrets that are set.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +106,16 @@ fn make_key(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
+}
+
+/// The files that hold secrets, each with the variable that names it.
+pub fn secret_files() -> Vec<(String, PathBuf)> {
+    let named = |variable: &str| {
+        let variable = format!("{variable}_FILE");
+        let path = set(&variable).ok().flatten()?;
+        Some((variable, path.into()))
+    };
+    VARIABLES.into_iter().filter_map(named).collect()
 }
 
 fn secret(variable: &str) -> Result<Option<SecretString>, ConfigError> {

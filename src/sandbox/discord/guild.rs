@@ -72,6 +72,8 @@ pub(crate) struct Guild {
     pub(crate) channels: Vec<ChannelId>,
     /// An outage of Discord's hides it from the gateway.
     pub(crate) unavailable: bool,
+    /// Moderation needs two-factor authentication, which the application's owner does not have.
+    pub(crate) demands_two_factor: bool,
 }
 
 impl Guild {
@@ -131,6 +133,9 @@ impl Guild {
     /// Whether `actor` may give or take `role`: MANAGE_ROLES, a role that is not managed and not @everyone, strictly
     /// below the actor's highest one (the owner stands above all).
     pub(crate) fn may_assign(&self, actor: UserId, role: RoleId) -> Result<(), ApiError> {
+        if self.demands_two_factor && actor != self.owner {
+            return Err(ApiError::two_factor_required());
+        }
         if !self.permissions(actor).manage_roles() {
             return Err(ApiError::missing_permissions());
         }
@@ -218,6 +223,7 @@ mod tests {
             members: BTreeMap::new(),
             channels: Vec::new(),
             unavailable: false,
+            demands_two_factor: false,
         };
         guild.insert_role(RoleId(2), role(Permissions::MANAGE_ROLES));
         guild.insert_role(RoleId(3), role(Permissions::empty()));

@@ -181,6 +181,7 @@ impl World {
             members: BTreeMap::from([(owner, new_member())]),
             channels: vec![channel],
             unavailable: false,
+            demands_two_factor: false,
         };
         self.guilds.insert(id, guild);
     }

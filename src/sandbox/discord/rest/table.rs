@@ -28,6 +28,7 @@ pub(super) fn handler(route: Route) -> Handler {
         Route::MoveGuildRoles => roles::reorder,
         Route::EditGuildRole => roles::edit,
         Route::DeleteGuildRole => roles::delete,
+        Route::GetGuildInvites => invites::of_guild,
         Route::GetGuildChannels => guilds::channels,
         Route::ListMembers => members::list,
         Route::SearchMembers => members::search,
