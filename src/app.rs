@@ -1,9 +1,11 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 mod doctor;
+mod health;
 pub mod once;
 mod pages;
 mod reload;
+pub mod upkeep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use crate::store::Store;
 use crate::{chain, commands, discord, roles, web};
 
 pub use self::doctor::doctor;
+pub use self::health::healthcheck;
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -202,6 +205,10 @@ pub async fn start(
         &merchants,
     );
     let connection = connection.run(commands::framework(&discord, application, services));
+    let wallets = pages::signature_check(&config, chain.clone());
+    let routes = pages::control_routes(&config, &store, &wallets, &views, &questions_sender);
+    let examine = doctor::of_service(&config, &secrets, &store, &chain, &discord_status, &discord);
+    let routes = routes.merge(web::control::doctor_routes(examine));
     let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
@@ -228,12 +235,7 @@ pub async fn start(
         inputs,
         parts_stop.clone(),
     );
-    let examine = doctor::of_service(&config, &secrets, &store, &chain, &discord_status, &discord);
-    let answers = web::control::Answers {
-        questions: questions_sender.clone(),
-        examine,
-    };
-    let control = pages::control(&config, answers, parts_stop.clone());
+    let control = pages::control(&config, routes, parts_stop.clone());
     let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(
@@ -242,7 +244,6 @@ pub async fn start(
         web::FORGET_EVERY,
         parts_stop.clone(),
     );
-    let chain_followed = chain.clone();
     let metrics = metrics();
     let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let state = web::WebState {
@@ -254,7 +255,7 @@ pub async fn start(
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
-        wallets: pages::signature_check(&config, chain_followed),
+        wallets,
         profiles: pages::profiles_of(&discord),
         redeem: pages::redeem_code(&config, &secrets, &discord),
         merchants: merchants.clone(),

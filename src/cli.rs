@@ -1,25 +1,26 @@
 //! The command line: what people and their scripts type, what it prints, and how each command ends.
 
-use std::io::IsTerminal as _;
+mod check;
+mod logs;
+mod plan;
+mod upkeep;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn};
 
 use crate::config::{Config, ConfigError, Secrets};
-use crate::domain::{PlannedChanges, RoleAction};
 use crate::store::StoreError;
 use crate::terminal::{Unprinted, print_line};
-use crate::{app, discord, doctor, sandbox, text};
+use crate::{app, doctor, sandbox};
+
+pub use self::logs::start_logs;
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
 #[derive(Debug, Parser)]
@@ -70,7 +71,61 @@ enum Command {
         json: bool,
     },
     /// Validate the configuration without network; exit 2 when it is bad.
-    CheckConfig(ConfigFile),
+    CheckConfig {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print the effective values and where each comes from, secrets masked.
+        #[arg(long)]
+        dump: bool,
+    },
+    /// Make a consistent copy of the store, also while the service runs.
+    Backup {
+        /// The copy; an older backup of this name is replaced.
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Put a backup in the store's place, while no service runs.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// Replace the store that is there, which is kept beside under a dated name.
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Take the members' links with their signed proofs elsewhere.
+    #[command(subcommand)]
+    Links(Links),
+    /// Make everything again that is derived from the stored events, also while the service runs.
+    Rebuild {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Read the events from the chain again, too.
+        #[arg(long)]
+        from_chain: bool,
+    },
+    /// Exit 0 if the running service answers /healthz.
+    Healthcheck(ConfigFile),
+}
+
+#[derive(Debug, Subcommand)]
+enum Links {
+    /// Write every link as one line of JSON.
+    Export {
+        /// The file to write.
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Take in the links whose signatures hold; says of each other line why not.
+    Import {
+        /// A file that `links export` wrote.
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -104,7 +159,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             json,
         } => {
             let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
-            print_plan(&planned, json)
+            plan::print(&planned, json)
         }
         Command::Doctor {
             config: ConfigFile { path },
@@ -116,11 +171,32 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             anyhow::ensure!(failures == 0, "{failures} checks failed");
             Ok(())
         }
-        Command::CheckConfig(ConfigFile { path }) => {
-            let config = load(&path)?;
-            let (name, gates) = (path.display(), config.gates.len());
-            Ok(print_line(format!("{name} is valid: {gates} gates"))?)
-        }
+        Command::CheckConfig {
+            config: ConfigFile { path },
+            dump,
+        } => check::check(&path, dump),
+        Command::Backup {
+            file,
+            config: ConfigFile { path },
+        } => upkeep::backup(&load(&path)?, file).await,
+        Command::Restore {
+            file,
+            replace,
+            config: ConfigFile { path },
+        } => upkeep::restore(&load(&path)?, file, replace).await,
+        Command::Links(Links::Export {
+            file,
+            config: ConfigFile { path },
+        }) => upkeep::export(&load(&path)?, file).await,
+        Command::Links(Links::Import {
+            file,
+            config: ConfigFile { path },
+        }) => upkeep::import(&load(&path)?, &file).await,
+        Command::Rebuild {
+            config: ConfigFile { path },
+            from_chain,
+        } => upkeep::rebuild(&load(&path)?, from_chain, stop).await,
+        Command::Healthcheck(ConfigFile { path }) => app::healthcheck(&load(&path)?).await,
     }
 }
 
@@ -154,51 +230,6 @@ async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow:
     Ok(print_line(line)?)
 }
 
-fn print_plan(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> {
-    if json {
-        return Ok(print_line(plan_as_json(planned)?)?);
-    }
-    for change in &planned.changes {
-        let action = match change.action {
-            RoleAction::Grant => "grant ",
-            RoleAction::Revoke => "revoke",
-        };
-        let (guild, user, role) = (change.guild, change.user, change.role);
-        let reason = text::audit_reason(&change.cause);
-        print_line(format!(
-            "{action}  server {guild}  member {user}  role {role}  {reason}"
-        ))?;
-    }
-    for (guild, sentence) in planned
-        .trouble
-        .iter()
-        .flat_map(|(guild, sentences)| sentences.iter().map(move |sentence| (guild, sentence)))
-    {
-        print_line(format!("trouble server {guild}  {sentence}"))?;
-    }
-    let (changes, block) = (planned.changes.len(), planned.at_block);
-    Ok(print_line(format!("{changes} changes at block {block}"))?)
-}
-
-/// The plan for other programs: every cause is an object that names its `kind`, whether more is known of it or not.
-fn plan_as_json(planned: &PlannedChanges) -> anyhow::Result<Value> {
-    let mut plan = serde_json::to_value(planned)?;
-    let changes = plan.get_mut("changes").and_then(Value::as_array_mut);
-    for change in changes.into_iter().flatten() {
-        let cause = change["cause"].take();
-        change["cause"] = match cause {
-            Value::Object(cause) => {
-                let (kind, facts) = cause.into_iter().next().context("a cause has a kind")?;
-                let mut facts = facts;
-                facts["kind"] = kind.into();
-                facts
-            }
-            kind => json!({ "kind": kind }),
-        };
-    }
-    Ok(plan)
-}
-
 /// Whether nobody reads what is printed any more: there is nobody left to tell.
 pub fn reader_left(error: &anyhow::Error) -> bool {
     error
@@ -218,32 +249,6 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
-pub fn start_logs(cli: &Cli) {
-    let quiet = matches!(cli.command, Command::Sandbox { once: true, .. });
-    let default = if quiet {
-        "warn"
-    } else {
-        "warn,amser_roles=info"
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // On a terminal it looks at NO_COLOR by itself.
-    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    if !std::io::stderr().is_terminal() {
-        lines = lines.with_ansi(false);
-    }
-    let lines = if cli.log_json {
-        lines.json().boxed()
-    } else {
-        lines.boxed()
-    };
-    // Some libraries log whole payloads, tokens among them, at levels that RUST_LOG could ask for.
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter_fn(discord::may_log)))
-        .with(filter)
-        .init();
 }
 
 /// Cancels `stop` at SIGINT or SIGTERM; a second signal ends the process at once.

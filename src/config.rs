@@ -1,6 +1,8 @@
 //! config.toml and the environment, validated once into [`Config`]. The only reader of the environment.
 
+mod dump;
 mod environment;
+mod notes;
 mod raw;
 mod secrets;
 
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::Url;
 
+pub use dump::dump;
 pub use secrets::{Secrets, secret_files};
 
 use crate::chain::ChainConfig;

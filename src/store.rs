@@ -3,6 +3,8 @@
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
 mod acts;
+mod backup;
+mod beside;
 mod codec;
 mod ended;
 mod forgotten;
@@ -22,14 +24,18 @@ mod migrate;
 mod notices;
 mod open;
 mod reads;
+mod rebuild;
+mod records;
 mod refold;
 mod reset;
+mod restore;
 mod rollback;
 mod servers;
 mod sessions;
 mod settings;
 mod tables;
 mod touched;
+mod transfer;
 mod used;
 mod verify;
 
@@ -40,13 +46,19 @@ use tokio::sync::Notify;
 
 use crate::domain::Rules;
 
+pub use backup::{BackupManifest, keep_backup, refuse_to_replace};
+pub use beside::write_whole;
 pub use gates::GateRefusal;
 pub use links::LinkOutcome;
 pub use merchants::MerchantWallet;
 pub use notices::Notice;
+pub use rebuild::Rebuilt;
+pub use records::{Sums, TableSum};
+pub use restore::{Restored, restore};
 pub use servers::ServerRecord;
 pub use sessions::Session;
 pub use touched::Touched;
+pub use transfer::Imported;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 
 /// Handle of the open store; clones share the one file.

@@ -17,6 +17,7 @@ mod oauth;
 mod params;
 mod post;
 mod profile;
+mod proof;
 mod ready;
 mod same_origin;
 mod server;
@@ -24,6 +25,7 @@ mod session;
 mod siwe;
 mod standing;
 mod terms;
+pub mod transfer;
 mod verify;
 mod view;
 

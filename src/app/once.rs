@@ -28,7 +28,7 @@ pub async fn index(
     follow_to(config, store, modules, to, stop).await
 }
 
-async fn follow_to(
+pub(super) async fn follow_to(
     config: &Config,
     store: Store,
     modules: BTreeSet<ModuleAddress>,

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::control_path;
 use crate::config::{Config, Secrets};
-use crate::domain::ChainStatus;
-use crate::web::control::{Answers, ControlSocket};
-use crate::{discord, wallet, web};
+use crate::domain::{ChainStatus, Question};
+use crate::store::Store;
+use crate::web::control::ControlSocket;
+use crate::{chain, discord, wallet, web};
 
 pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result<web::WebSettings> {
     let web = &config.web;
@@ -47,19 +48,42 @@ pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result
     })
 }
 
-/// Answers `plan` and `doctor` of another process. A socket that cannot be made costs that alone.
+/// What other processes of the same person may ask.
+pub(super) fn control_routes(
+    config: &Config,
+    store: &Store,
+    wallets: &web::SignatureCheck,
+    views: &chain::Views,
+    questions: &mpsc::Sender<Question>,
+) -> axum::Router {
+    let doubts = views.doubts();
+    let read_again: web::control::ReadAgain = Arc::new(move || doubts.read_everything_again());
+    let limit = config.web.links_per_member;
+    web::control::plan_routes(questions.clone())
+        .merge(web::control::store_routes(
+            store.clone(),
+            wallets.clone(),
+            limit,
+        ))
+        .merge(web::control::rebuild_routes(store.clone(), read_again))
+}
+
+/// Answers other processes of the same person. A socket that cannot be made costs that alone.
 pub(super) fn control(
     config: &Config,
-    answers: Answers,
+    routes: axum::Router,
     stop: CancellationToken,
 ) -> impl Future<Output = anyhow::Result<()>> + use<> {
     let socket = ControlSocket::bind(&control_path(&config.store_path));
     async move {
         match socket {
-            Ok(socket) => socket.serve(answers, stop).await,
+            Ok(socket) => socket.serve(routes, stop).await,
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(error, "`plan` and `doctor` cannot ask this service");
+                tracing::warn!(
+                    error,
+                    "no other command can ask this service (`plan`, `backup`, `doctor`)"
+                );
                 stop.cancelled().await;
                 Ok(())
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::clock::sleep_until;
 use crate::domain::{ActiveQuestion, ModuleAddress};
@@ -24,6 +24,8 @@ pub struct Doubts {
 #[derive(Debug, Default)]
 struct Shared {
     modules: Mutex<BTreeMap<ModuleAddress, Doubted>>,
+    /// Those who want everything to be read again.
+    everything: Mutex<Vec<oneshot::Sender<()>>>,
     raised: Notify,
 }
 
@@ -50,9 +52,31 @@ impl Doubts {
         self.shared.raised.notify_one();
     }
 
-    /// Returns when [`Doubts::take`] has something.
+    /// Whoever runs the service wants everything that was read of the chain to be forgotten and read again. Answered once it
+    /// is forgotten; until it is read nothing is concluded from what is missing.
+    pub fn read_everything_again(&self) -> oneshot::Receiver<()> {
+        let (forgotten, answer) = oneshot::channel();
+        self.everything().push(forgotten);
+        self.shared.raised.notify_one();
+        answer
+    }
+
+    /// Those who want everything to be read again, if any do.
+    pub(super) fn take_everything(&self) -> Vec<oneshot::Sender<()>> {
+        std::mem::take(&mut *self.everything())
+    }
+
+    fn everything(&self) -> MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+        let everything = self.shared.everything.lock();
+        everything.expect("never poisoned: no panic while held")
+    }
+
+    /// Returns when [`Doubts::take`] or [`Doubts::take_everything`] has something.
     pub(super) async fn are_due(&self) {
         loop {
+            if !self.everything().is_empty() {
+                return;
+            }
             let next = self.next();
             if next.is_some_and(|at| at <= Instant::now()) {
                 return;

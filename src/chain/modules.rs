@@ -23,7 +23,7 @@ use crate::clock::sleep_until;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
 use self::failures::Failures;
-pub(super) use self::register::{Registered, correct, register};
+pub(super) use self::register::{Registered, correct, read_again, register};
 
 /// Modules that are registered at the same time.
 pub(super) const REGISTERED_AT_ONCE: usize = 8;

@@ -13,7 +13,7 @@ use super::compare::History;
 use super::context::Context;
 use super::error::SessionError;
 use super::holes;
-use super::modules::Joins;
+use super::modules::{self, Joins};
 use super::node::heads::Heads;
 use super::node::{Chosen, Header, Node, RpcError, read};
 use super::processors::Processors;
@@ -162,6 +162,15 @@ async fn follow_with(
             () = context.doubts.are_due() => {
                 // What is found must not be stored above the cursor.
                 followed.save(context).await?;
+                let asked = context.doubts.take_everything();
+                if !asked.is_empty() {
+                    joins.abort(context).await?;
+                    modules::read_again(context, followed).await?;
+                    for answer in asked {
+                        // Whoever asked may have gone.
+                        let _gone = answer.send(());
+                    }
+                }
                 let to = followed.window.base();
                 for (module, doubted) in context.doubts.take(Instant::now()) {
                     context.status.send_modify(|status| {

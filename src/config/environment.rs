@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use super::ConfigError;
 use super::raw::keyed_message;
+use super::secrets::SECRETS;
 
 const PREFIX: &str = "AMSER_ROLES__";
 
@@ -28,13 +29,20 @@ const TYPED: [&str; 15] = [
 
 /// One override: the variable, the path of its key, and its value.
 pub(super) struct Override {
-    variable: String,
-    path: Vec<String>,
+    pub(super) variable: String,
+    pub(super) path: Vec<String>,
     value: Value,
 }
 
-/// The process's own overrides. Other variables are nobody's business here, whatever they hold.
+/// The process's own overrides. A variable that looks like one of ours and is none would be ignored in silence, so it is
+/// refused; others do not matter here, whatever they hold.
 pub(super) fn variables() -> Result<Vec<(String, String)>, ConfigError> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names {
+        if let Some(message) = misspelt(&name) {
+            return Err(ConfigError(format!("{name}: {message}")));
+        }
+    }
     std::env::vars_os()
         .filter_map(|(name, value)| {
             let name = name
@@ -46,6 +54,39 @@ pub(super) fn variables() -> Result<Vec<(String, String)>, ConfigError> {
             Some(value.map(|value| (name, value)).map_err(|_| wrong))
         })
         .collect()
+}
+
+/// Variables of the sandbox, the tests and the benchmark.
+const OTHERS: [&str; 3] = [
+    "AMSER_ROLES_ANVIL",
+    "AMSER_ROLES_TEST_",
+    "AMSER_ROLES_BENCH_",
+];
+
+/// What is wrong with a variable's name, if it looks like one of ours and is none.
+fn misspelt(name: &str) -> Option<String> {
+    let is_ours = name.starts_with("AMSER_ROLES_") && !name.starts_with(PREFIX);
+    if !is_ours || OTHERS.iter().any(|other| name.starts_with(other)) {
+        return None;
+    }
+    let known = SECRETS
+        .iter()
+        .flat_map(|secret| [(*secret).to_owned(), format!("{secret}_FILE")]);
+    let known: Vec<_> = known.collect();
+    if known.iter().any(|known| known == name) {
+        return None;
+    }
+    if let Some((section, key)) = name.trim_start_matches("AMSER_ROLES_").split_once("__") {
+        return Some(format!(
+            "there is no such variable; a key of the configuration is {PREFIX}{section}__{key}, with two underscores each time"
+        ));
+    }
+    let distance = |known: &String| strsim::damerau_levenshtein(known, name);
+    let nearest = known.iter().min_by_key(|known| distance(known));
+    Some(match nearest.filter(|nearest| distance(nearest) <= 6) {
+        Some(nearest) => format!("there is no such variable; did you mean {nearest}?"),
+        None => "there is no such variable; `amser-roles check-config --dump` names those that there are".to_owned(),
+    })
 }
 
 /// The overrides among `variables`.
@@ -126,6 +167,46 @@ fn set(table: &mut Table, path: &[String], value: &Value) -> Option<()> {
                 .entry(section.clone())
                 .or_insert_with(|| Value::Table(Table::new()));
             set(inner.as_table_mut()?, rest, value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::misspelt;
+
+    #[test]
+    fn a_name_that_looks_like_ours_and_is_none_gets_a_suggestion() {
+        for (name, suggestion) in [
+            (
+                "AMSER_ROLES_DISCORD_CLIENT_SECERT",
+                "did you mean AMSER_ROLES_DISCORD_CLIENT_SECRET?",
+            ),
+            (
+                "AMSER_ROLES_DISCORD_TOKEN_FIL",
+                "did you mean AMSER_ROLES_DISCORD_TOKEN_FILE?",
+            ),
+            (
+                "AMSER_ROLES_CHAIN__CONFIRMATIONS",
+                "AMSER_ROLES__CHAIN__CONFIRMATIONS",
+            ),
+            (
+                "AMSER_ROLES_SOMETHING_ELSE_ALTOGETHER",
+                "there is no such variable",
+            ),
+        ] {
+            let told = misspelt(name).unwrap_or_default();
+            assert!(told.contains(suggestion), "{name}: {told}");
+        }
+        for name in [
+            "AMSER_ROLES_DISCORD_TOKEN",
+            "AMSER_ROLES_COOKIE_KEY_FILE",
+            "AMSER_ROLES__CHAIN__CONFIRMATION",
+            "AMSER_ROLES_TEST_CRASHES",
+            "AMSER_ROLES_ANVIL",
+            "PATH",
+        ] {
+            assert_eq!(misspelt(name), None, "{name}");
         }
     }
 }

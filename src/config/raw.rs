@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use url::Url;
 
@@ -16,7 +16,7 @@ use crate::chain::FAILURE_REASONS;
 use crate::domain::{ChannelId, GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
 pub(super) use check::check;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "the sections of a configuration")]
 pub(super) struct Raw {
     chain: RawChain,
@@ -35,7 +35,7 @@ pub(super) struct Raw {
     servers: Vec<RawServer>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "a section, [chain]")]
 struct RawChain {
     rpc_urls: Spanned<Vec<Spanned<String>>>,
@@ -61,7 +61,7 @@ fn two() -> Spanned<u64> {
     Spanned::new(0..0, 2)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default, expecting = "a section, [amser]")]
 struct RawAmser {
     api_url: Spanned<Url>,
@@ -91,7 +91,7 @@ impl Default for RawAmser {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "a section, [discord]")]
 struct RawDiscord {
     application_id: Spanned<String>,
@@ -101,7 +101,7 @@ struct RawDiscord {
     members_intent: RawMembersIntent,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum RawMembersIntent {
     #[default]
@@ -116,7 +116,7 @@ fn discord_com() -> Spanned<Url> {
     )
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default, expecting = "a section, [web]")]
 struct RawWeb {
     listen: SocketAddr,
@@ -134,7 +134,7 @@ struct RawWeb {
     walletconnect_relay_url: Spanned<Url>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum RawSignIn {
     #[default]
@@ -171,7 +171,7 @@ fn trusted_proxies() -> Vec<Spanned<String>> {
         .into()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default, expecting = "a section, [store]")]
 struct RawStore {
     path: Spanned<PathBuf>,
@@ -185,7 +185,7 @@ impl Default for RawStore {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default, expecting = "a section, [policy]")]
 struct RawPolicy {
     payment_failed: OnLapse,
@@ -212,7 +212,7 @@ impl Default for RawPolicy {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "a section, [[gates]]")]
 struct RawGate {
     guild_id: GuildId,
@@ -223,7 +223,7 @@ struct RawGate {
     role_ids: Spanned<BTreeSet<RoleId>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "a section, [[servers]]")]
 struct RawServer {
     guild_id: Spanned<GuildId>,
@@ -285,7 +285,7 @@ pub(super) fn keyed_message(mut error: toml::de::Error) -> String {
     }
 }
 
-fn line(text: &str, span: &Range<usize>) -> usize {
+pub(super) fn line(text: &str, span: &Range<usize>) -> usize {
     text.as_bytes()
         .iter()
         .take(span.start)

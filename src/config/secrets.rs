@@ -10,14 +10,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::ConfigError;
 
-/// What the secrets are called in the environment.
-const VARIABLES: [&str; 5] = [
-    "AMSER_ROLES_DISCORD_TOKEN",
-    "AMSER_ROLES_DISCORD_CLIENT_SECRET",
-    "AMSER_ROLES_COOKIE_KEY",
-    "AMSER_ROLES_API_KEY",
-    "AMSER_ROLES_MONITOR_TOKEN",
-];
+/// The variables. Each may also be given as a file, named by the variable with `_FILE`.
+pub(super) const SECRETS: [&str; 5] = [TOKEN, CLIENT_SECRET, COOKIE_KEY, API_KEY, MONITOR_TOKEN];
+const TOKEN: &str = "AMSER_ROLES_DISCORD_TOKEN";
+const CLIENT_SECRET: &str = "AMSER_ROLES_DISCORD_CLIENT_SECRET";
+const COOKIE_KEY: &str = "AMSER_ROLES_COOKIE_KEY";
+const API_KEY: &str = "AMSER_ROLES_API_KEY";
+const MONITOR_TOKEN: &str = "AMSER_ROLES_MONITOR_TOKEN";
 
 /// The secrets that are set.
 #[derive(Clone, Debug, Default)]
@@ -41,11 +40,11 @@ impl Secrets {
     /// When a named file cannot be read; the sentence names the variable, never a value.
     pub fn load() -> Result<Self, ConfigError> {
         Ok(Self {
-            discord_token: secret("AMSER_ROLES_DISCORD_TOKEN")?,
-            discord_client_secret: secret("AMSER_ROLES_DISCORD_CLIENT_SECRET")?,
-            cookie_key: secret("AMSER_ROLES_COOKIE_KEY")?,
-            api_key: secret("AMSER_ROLES_API_KEY")?,
-            monitor_token: secret("AMSER_ROLES_MONITOR_TOKEN")?,
+            discord_token: secret(TOKEN)?,
+            discord_client_secret: secret(CLIENT_SECRET)?,
+            cookie_key: secret(COOKIE_KEY)?,
+            api_key: secret(API_KEY)?,
+            monitor_token: secret(MONITOR_TOKEN)?,
         })
     }
 
@@ -55,7 +54,7 @@ impl Secrets {
     /// When it is not 128 hexadecimal characters, or the file cannot be read or made.
     pub fn cookie_key(&self, store_path: &Path) -> Result<[u8; 64], ConfigError> {
         let (text, source) = match &self.cookie_key {
-            Some(key) => (key.clone(), "AMSER_ROLES_COOKIE_KEY".to_owned()),
+            Some(key) => (key.clone(), COOKIE_KEY.to_owned()),
             None => {
                 let path = store_path.with_extension("cookie-key");
                 let name = path.display().to_string();
@@ -108,14 +107,28 @@ fn make_key(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The files that hold secrets, each with the variable that names it.
-pub fn secret_files() -> Vec<(String, PathBuf)> {
-    let named = |variable: &str| {
-        let variable = format!("{variable}_FILE");
-        let path = set(&variable).ok().flatten()?;
-        Some((variable, path.into()))
-    };
-    VARIABLES.into_iter().filter_map(named).collect()
+/// The files that hold secrets.
+pub fn secret_files() -> Vec<PathBuf> {
+    let named = |variable: &str| set(&format!("{variable}_FILE")).ok().flatten();
+    SECRETS
+        .into_iter()
+        .filter_map(named)
+        .map(PathBuf::from)
+        .collect()
+}
+
+/// Where each secret comes from, never what it is.
+pub(super) fn sources() -> impl Iterator<Item = (&'static str, String)> {
+    SECRETS.into_iter().map(|variable| {
+        let file = format!("{variable}_FILE");
+        let source = match (set(variable), set(&file)) {
+            (Ok(None), Ok(None)) => "not set".to_owned(),
+            (Ok(None), Ok(Some(path))) => format!("in the file {path}, which {file} names"),
+            (Ok(None), Err(error)) => error.to_string(),
+            _ => "set".to_owned(),
+        };
+        (variable, source)
+    })
 }
 
 fn secret(variable: &str) -> Result<Option<SecretString>, ConfigError> {

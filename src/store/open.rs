@@ -9,17 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redb::{
-    Database, DatabaseError, ReadableDatabase as _,
+    Database, DatabaseError, TableDefinition, WriteTransaction,
     backends::{FileBackend, InMemoryBackend},
 };
 use tracing::warn;
 
 use super::tables::{
-    ACTS, APPLIED, BATCHES, BLOCKED, CHALLENGES, CONFIG_SETTINGS, ENDED_LINKS, EVENTS, FORGET_AT,
-    FORGOTTEN, GATES, GRANTS, HANDOVERS, HEADERS, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL,
-    MEMBER_WALLETS, MERCHANT_MODULES, MERCHANT_WALLETS, META, META_SCHEMA, MODULES, NEWEST_REQUEST,
-    NOTICES, ORPHANS, PLANS, PLANS_READ, SCHEMA_VERSION, SEEN_IN, SERVER_JOURNAL, SERVER_SETTINGS,
-    SERVERS, SESSIONS, STOPPED, SUBSCRIPTIONS, UNKNOWN_LOGS,
+    BACKUP, EachTable, META, META_SCHEMA, SCHEMA_VERSION, each_kept, each_short_lived,
 };
 use super::{StoreError, migrate, refold};
 use crate::domain::Rules;
@@ -31,7 +27,7 @@ const CACHE_BYTES: usize = 16 << 20;
 const LOG_EVERY: Duration = Duration::from_secs(3);
 
 /// The first bytes of every redb file (redb, docs/design.md, "Super-header").
-const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
+pub(super) const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
 pub(super) fn in_memory(rules: &Rules) -> anyhow::Result<Database> {
     let database = builder().create_with_backend(InMemoryBackend::new())?;
@@ -105,7 +101,7 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
 
 /// Gives the finished file its name, unless there is a file of that name: a second process that creates at the same time
 /// loses here instead of replacing a store that is in use. `link` makes a hard link.
-fn put_in_place(
+pub(super) fn put_in_place(
     fresh: &Path,
     path: &Path,
     link: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
@@ -129,7 +125,7 @@ fn put_in_place(
 }
 
 /// A builder with our cache that tells in the log how far the repair of a file is that was not closed.
-fn builder() -> redb::Builder {
+pub(super) fn builder() -> redb::Builder {
     let told = Mutex::new(None::<Instant>);
     let mut builder = redb::Builder::new();
     builder
@@ -175,7 +171,7 @@ fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
 }
 
 /// Runs `work` with panics turned into `None` and kept off the terminal.
-fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let result = catch_unwind(AssertUnwindSafe(work)).ok();
@@ -225,7 +221,9 @@ fn unusable(error: anyhow::Error, name: &str) -> StoreError {
     }
 }
 
-fn schema_version(database: &Database) -> anyhow::Result<Option<u32>> {
+pub(super) fn schema_version(
+    database: &impl redb::ReadableDatabase,
+) -> anyhow::Result<Option<u32>> {
     let transaction = database.begin_read()?;
     let meta = match transaction.open_table(META) {
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
@@ -233,6 +231,19 @@ fn schema_version(database: &Database) -> anyhow::Result<Option<u32>> {
     };
     let version = meta.get(META_SCHEMA)?;
     Ok(version.and_then(|bytes| Some(u32::from_le_bytes(bytes.value().try_into().ok()?))))
+}
+
+/// Creates each table that is missing.
+struct Made<'a>(&'a WriteTransaction);
+
+impl EachTable for Made<'_> {
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &mut self,
+        table: TableDefinition<'static, K, V>,
+    ) -> anyhow::Result<()> {
+        self.0.open_table(table)?;
+        Ok(())
+    }
 }
 
 /// Brings a file of this version up to the newest, and creates every table that is missing, so that readers never meet a
@@ -252,42 +263,11 @@ fn lay_out(database: &Database, version: u32) -> anyhow::Result<()> {
         transaction
             .open_table(META)?
             .insert(META_SCHEMA, SCHEMA_VERSION.to_le_bytes().as_slice())?;
-        transaction.open_table(MODULES)?;
-        transaction.open_table(HEADERS)?;
-        transaction.open_table(EVENTS)?;
-        transaction.open_table(BATCHES)?;
-        transaction.open_table(SUBSCRIPTIONS)?;
-        transaction.open_table(PLANS)?;
-        transaction.open_table(PLANS_READ)?;
-        transaction.open_table(BLOCKED)?;
-        transaction.open_table(ORPHANS)?;
-        transaction.open_table(UNKNOWN_LOGS)?;
-        transaction.open_table(LINKS)?;
-        transaction.open_table(MEMBER_WALLETS)?;
-        transaction.open_table(SEEN_IN)?;
-        transaction.open_table(FORGOTTEN)?;
-        transaction.open_table(NOTICES)?;
-        transaction.open_table(ENDED_LINKS)?;
-        transaction.open_table(STOPPED)?;
-        transaction.open_table(GATES)?;
-        transaction.open_table(SERVERS)?;
-        transaction.open_table(MERCHANT_WALLETS)?;
-        transaction.open_table(MERCHANT_MODULES)?;
-        transaction.open_table(APPLIED)?;
-        transaction.open_table(GRANTS)?;
-        transaction.open_table(ACTS)?;
-        transaction.open_table(SERVER_SETTINGS)?;
-        transaction.open_table(CONFIG_SETTINGS)?;
-        transaction.open_table(JOURNAL)?;
-        transaction.open_table(MEMBER_JOURNAL)?;
-        transaction.open_table(SERVER_JOURNAL)?;
-        transaction.open_table(LINK_REQUESTS)?;
-        transaction.open_table(NEWEST_REQUEST)?;
-        transaction.open_table(CHALLENGES)?;
-        transaction.open_table(FORGET_AT)?;
-        transaction.open_table(SESSIONS)?;
-        transaction.open_table(HANDOVERS)?;
     }
+    each_kept(&mut Made(&transaction))?;
+    each_short_lived(&mut Made(&transaction))?;
+    // Whatever it was before: from now on it is a store, and what is written to it is in no manifest.
+    transaction.delete_table(BACKUP)?;
     transaction.commit()?;
     Ok(())
 }

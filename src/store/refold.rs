@@ -122,7 +122,8 @@ pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> 
             .join()
             .map_err(|_| anyhow::anyhow!("reading the events panicked"))?
     })?;
-    folds.finish(transaction)
+    folds.finish(transaction)?;
+    Ok(())
 }
 
 /// Hands out the events of all subjects, in the order of the keys; ends early when nobody takes them any more.

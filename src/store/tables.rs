@@ -1,6 +1,7 @@
-//! Every table of the store, beside the schema version that names their layout.
+//! Every table of the store, beside the schema version that names their layout. Each table is in one of the two lists at the
+//! end, which opening and backups go by.
 
-use redb::TableDefinition;
+use redb::{Key, TableDefinition, Value};
 
 /// The layout below. A file with a newer version is refused; an older one is brought up to it (`migrate.rs`). A table that
 /// is added needs no new version: opening makes it.
@@ -18,6 +19,9 @@ pub(super) const META_FINALIZED: &str = "finalized";
 pub(super) const META_FOLD: &str = "fold";
 /// `META`: the fork block of the newest rollback, 8 bytes little-endian.
 pub(super) const META_LAST_FORK: &str = "last_fork";
+
+/// `META`: when the last complete backup was made, Unix seconds of the machine's clock, 8 bytes little-endian.
+pub(super) const META_LAST_BACKUP: &str = "last_backup";
 
 /// `META`: the next number of the journal, 8 bytes little-endian.
 pub(super) const META_SEQUENCE: &str = "journal_sequence";
@@ -161,3 +165,59 @@ pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> =
 /// second in which it no longer works.
 pub(super) const HANDOVERS: TableDefinition<'_, &[u8; 32], (&[u8; 32], u64)> =
     TableDefinition::new("handovers_v1");
+
+/// Only in the file of a backup: "manifest" → `BackupManifest` as JSON. Opening the file as a store removes it.
+pub(super) const BACKUP: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("backup_v1");
+
+/// Something that is done to each table, whatever its types.
+pub(super) trait EachTable {
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        table: TableDefinition<'static, K, V>,
+    ) -> anyhow::Result<()>;
+}
+
+/// The tables that a backup holds.
+pub(super) fn each_kept(each: &mut impl EachTable) -> anyhow::Result<()> {
+    each.table(META)?;
+    each.table(MODULES)?;
+    each.table(HEADERS)?;
+    each.table(EVENTS)?;
+    each.table(BATCHES)?;
+    each.table(SUBSCRIPTIONS)?;
+    each.table(PLANS)?;
+    each.table(PLANS_READ)?;
+    each.table(BLOCKED)?;
+    each.table(ORPHANS)?;
+    each.table(UNKNOWN_LOGS)?;
+    each.table(LINKS)?;
+    each.table(MEMBER_WALLETS)?;
+    each.table(SEEN_IN)?;
+    each.table(FORGOTTEN)?;
+    each.table(NOTICES)?;
+    each.table(ENDED_LINKS)?;
+    each.table(STOPPED)?;
+    each.table(GATES)?;
+    each.table(SERVERS)?;
+    each.table(MERCHANT_WALLETS)?;
+    each.table(MERCHANT_MODULES)?;
+    each.table(APPLIED)?;
+    each.table(GRANTS)?;
+    each.table(ACTS)?;
+    each.table(SERVER_SETTINGS)?;
+    each.table(CONFIG_SETTINGS)?;
+    each.table(JOURNAL)?;
+    each.table(MEMBER_JOURNAL)?;
+    each.table(SERVER_JOURNAL)
+}
+
+/// The tables of what lives for minutes or hours. No backup holds them: restoring one must not bring back a session that was
+/// ended, or a signed text that was used up.
+pub(super) fn each_short_lived(each: &mut impl EachTable) -> anyhow::Result<()> {
+    each.table(LINK_REQUESTS)?;
+    each.table(NEWEST_REQUEST)?;
+    each.table(CHALLENGES)?;
+    each.table(FORGET_AT)?;
+    each.table(SESSIONS)?;
+    each.table(HANDOVERS)
+}

@@ -21,7 +21,7 @@ use crate::domain::{
 };
 use crate::projection;
 
-fn module(n: u8) -> ModuleAddress {
+pub(in crate::store) fn module(n: u8) -> ModuleAddress {
     ModuleAddress(Address::repeat_byte(n))
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = ChainEvent> {
 }
 
 /// A chain: events at distinct positions, in order.
-fn any_chain() -> impl Strategy<Value = Vec<ChainEvent>> {
+pub(in crate::store) fn any_chain() -> impl Strategy<Value = Vec<ChainEvent>> {
     prop::collection::vec(any_event(), 0..60).prop_map(|events| {
         let by_position: BTreeMap<_, _> = events
             .into_iter()
@@ -113,7 +113,7 @@ fn checkpoint(number: u64, fork: u8) -> Checkpoint {
     }
 }
 
-fn batch(events: &[ChainEvent], to: u64, fork: u8) -> Batch {
+pub(in crate::store) fn batch(events: &[ChainEvent], to: u64, fork: u8) -> Batch {
     Batch {
         rollback_to: None,
         to: checkpoint(to, fork),
@@ -129,7 +129,7 @@ fn batch(events: &[ChainEvent], to: u64, fork: u8) -> Batch {
     }
 }
 
-fn empty_store() -> Store {
+pub(in crate::store) fn empty_store() -> Store {
     let store = Store::in_memory().unwrap();
     for n in [1, 2] {
         store.add_module(module(n), 0, Address::ZERO).unwrap();

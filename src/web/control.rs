@@ -1,47 +1,29 @@
-//! What another process of the same person may ask the running service: the plan and the findings of `doctor`, which need the
-//! locked store.
+//! What another process of the same person may ask the running service, which holds the store: over a Unix socket beside
+//! the store that only its owner can open, so there is no route of the pages and no key.
 //!
-//! Over a Unix socket beside the store, which only its owner can open: no route of the pages, and no key.
+//! HTTP, so that each question is a route. A part that answers one gives a router; `app` merges them.
+
+mod doctor;
+mod plan;
+mod rebuild;
+mod stream;
+mod transfer;
 
 use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use axum::extract::State;
+use axum::Router;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use futures_util::future::BoxFuture;
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Finding, PlannedChanges, Question};
-
-/// How long `plan` waits for a service that does not know yet what it would change.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it asks in that time.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
-
-/// How long `doctor` waits: each of its parts has a deadline of its own.
-const EXAMINATION: Duration = Duration::from_secs(120);
-
-/// Looks at everything that the service depends on.
-pub type Examine = Arc<dyn Fn() -> BoxFuture<'static, Vec<Finding>> + Send + Sync>;
-
-/// Who answers.
-#[derive(Clone)]
-pub struct Answers {
-    /// The roles' loop, to `plan`.
-    pub questions: mpsc::Sender<Question>,
-    /// The doctor.
-    pub examine: Examine,
-}
+pub use doctor::{Examine, ask_for_findings, doctor_routes};
+pub use plan::{ask_for_plan, plan_routes};
+pub use rebuild::{ReadAgain, RebuildStep, ask_for_rebuild, rebuild_routes};
+pub use transfer::{ask_for_backup, store_routes};
 
 /// The bound socket.
 #[derive(Debug)]
@@ -81,13 +63,9 @@ impl ControlSocket {
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn serve(self, answers: Answers, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn serve(self, routes: Router, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { listener, path } = self;
         let _removed = RemovedAtTheEnd(path);
-        let routes = Router::new()
-            .route("/plan", get(plan))
-            .route("/doctor", get(findings))
-            .with_state(answers);
         axum::serve(listener, routes)
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
@@ -112,82 +90,69 @@ fn remove(removal: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> 
     }
 }
 
-async fn findings(State(answers): State<Answers>) -> Json<Vec<Finding>> {
-    Json((answers.examine)().await)
+/// The running service, as another process asks it.
+#[derive(Clone, Debug)]
+pub struct Running {
+    client: reqwest::Client,
+    path: PathBuf,
 }
 
-async fn plan(State(answers): State<Answers>) -> Response {
-    let (answer, answered) = oneshot::channel();
-    let asked = answers.questions.send(Question::Plan { answer }).await;
-    match (asked, answered.await) {
-        (Ok(()), Ok(Ok(planned))) => Json(planned).into_response(),
-        (Ok(()), Ok(Err(unknown))) => (StatusCode::SERVICE_UNAVAILABLE, unknown).into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "it is stopping").into_response(),
+impl Running {
+    /// The service whose socket is at `path`.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn at(path: &Path) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .unix_socket(path)
+            .no_proxy()
+            .build()
+            .context("cannot set up the HTTP client")?;
+        Ok(Self {
+            client,
+            path: path.to_owned(),
+        })
     }
-}
 
-/// A client whose every request goes to the service whose socket is at `path`.
-fn client(path: &Path) -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .unix_socket(path)
-        .no_proxy()
-        .build()
-        .context("cannot set up the HTTP client")
-}
+    /// A question of this route (`/plan`).
+    pub fn get(&self, route: &str) -> reqwest::RequestBuilder {
+        self.client.get(format!("http://localhost{route}"))
+    }
 
-/// Asks the service whose socket is at `path` for the findings of its doctor.
-///
-/// # Errors
-/// When no service answers there.
-pub async fn ask_for_findings(path: &Path) -> anyhow::Result<Vec<Finding>> {
-    let request = client(path)?.get("http://localhost/doctor");
-    let answer = request.timeout(EXAMINATION).send().await;
-    let answer = answer.with_context(|| {
-        format!(
-            "the service that holds the store does not answer at {}",
-            path.display()
-        )
-    })?;
-    answer
-        .error_for_status()
-        .context(
-            "the running service refuses to answer; restart it where it is of an older version",
-        )?
-        .json()
-        .await
-        .context("the running service answered something else than findings")
-}
+    /// Something to do, with what the caller puts into its body.
+    pub fn post(&self, route: &str) -> reqwest::RequestBuilder {
+        self.client.post(format!("http://localhost{route}"))
+    }
 
-/// Asks the service whose socket is at `path` for its plan. One that has just started is given time to read the chain and the
-/// servers.
-///
-/// # Errors
-/// When no service answers there, or when it cannot say for too long; with its reason.
-pub async fn ask_for_plan(path: &Path) -> anyhow::Result<PlannedChanges> {
-    let name = path.display();
-    let client = client(path)?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let answer = client.get("http://localhost/plan").send().await;
-        let answer = answer.with_context(|| {
-            format!("the service that holds the store does not answer at {name}")
-        })?;
-        if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
-            return answer
-                .error_for_status()
-                .context("the running service refuses to answer")?
-                .json()
-                .await
-                .context("the running service answered something else than a plan");
+    /// Sends a request; the answer may still say that it was refused.
+    ///
+    /// # Errors
+    /// When no service answers.
+    pub async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> anyhow::Result<reqwest::Response> {
+        let name = self.path.display();
+        let answer = request.send().await;
+        answer
+            .with_context(|| format!("the service that holds the store does not answer at {name}"))
+    }
+
+    /// Sends a request and takes only an answer that is none of an error.
+    ///
+    /// # Errors
+    /// When no service answers, with the service's own sentence when it refuses, or when it does not know the question.
+    pub async fn ask(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        let answer = self.send(request).await?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => anyhow::bail!(
+                "the running service does not know this question: it is of another version; restart it with this one"
+            ),
+            status if status.is_success() => Ok(answer),
+            _ => {
+                let why = answer.text().await.unwrap_or_default();
+                anyhow::bail!("the running service refuses: {why}")
+            }
         }
-        let reason = answer
-            .text()
-            .await
-            .context("the running service stopped in the middle of its answer")?;
-        anyhow::ensure!(
-            Instant::now() < deadline,
-            "the running service cannot say what it would change: {reason}"
-        );
-        tokio::time::sleep(ASK_AGAIN).await;
     }
 }

@@ -203,5 +203,11 @@ pub(super) fn nonce(text: &str) -> Option<String> {
     parse(text).map(|parsed| parsed.message.nonce)
 }
 
+/// The address and the statement that a text names.
+pub(super) fn address_and_statement(text: &str) -> Option<(Wallet, String)> {
+    let message = parse(text)?.message;
+    Some((Wallet(message.address.into()), message.statement?))
+}
+
 #[cfg(test)]
 mod tests;

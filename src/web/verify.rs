@@ -18,7 +18,7 @@ use super::profile::Profile;
 use super::session::{OwnLink, OwnLinkAnyState};
 use super::siwe::{self, Mismatch, Terms};
 use super::standing::{NamedRole, Standing, outcome, settled};
-use super::{SignIn, Site, view};
+use super::{SignIn, Site, proof, view};
 use crate::domain::{Link, Timestamp, UserId, Wallet};
 use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
 
@@ -26,7 +26,7 @@ use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState,
 const CHALLENGE_SECONDS: u64 = LINK_SECONDS;
 
 /// Longest signature that is looked at, in bytes: a smart wallet's, with its deployment.
-const LONGEST_SIGNATURE: usize = 16 * 1024;
+pub(super) const LONGEST_SIGNATURE: usize = 16 * 1024;
 
 /// How long the answer to a signature waits for the roles.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -166,19 +166,13 @@ fn write_challenge(
         true => soon.max(request.expires_at),
         false => soon,
     };
-    let leaves = match moves {
-        true => " It leaves the Discord account that it is linked to now.",
-        false => "",
-    };
     let message = siwe::write(&Terms {
         public_url: &site.settings().public_url,
         wallet,
-        statement: format!(
-            "Link this wallet to the Discord account {} (id {}), asked for in the server {} (id {}). It counts in every server that uses this bot.{leaves} Signing is free and moves nothing.",
-            siwe::plain(&profile.username),
-            request.user,
-            siwe::plain(&profile.server_name),
-            request.guild,
+        statement: proof::statement(
+            (&profile.username, request.user),
+            (&profile.server_name, request.guild),
+            moves,
         ),
         chain_id: site.settings().chain_id,
         nonce: &nonce,

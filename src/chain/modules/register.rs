@@ -142,6 +142,20 @@ pub(crate) async fn correct(
     reset.await
 }
 
+/// Forgets what was read of every module; those that are wanted join again from their first blocks on.
+pub(crate) async fn read_again(context: &Context, followed: &mut Followed) -> anyhow::Result<()> {
+    let modules: Vec<_> = followed.processors.modules().collect();
+    info!(modules = modules.len(), "reading everything again");
+    for module in &modules {
+        followed.drop_module(*module);
+        context.plans.forget(*module);
+    }
+    // The store forgets that they were at the cursor with all the rest.
+    followed.unsaved.next.left.clear();
+    followed.histories.clear();
+    context.writer.submit(Store::reset_modules).await
+}
+
 /// A block before which the contract has no history, and a block at which it exists.
 ///
 /// A node without old state may answer that there was no code. So the search ends at a block without code only if another

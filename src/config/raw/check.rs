@@ -21,7 +21,8 @@ use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
 use crate::domain::{
-    Gate, GateId, GateOrigin, GuildId, MembersIntent, ModuleAddress, PlanId, Policy, ServerSettings,
+    Gate, GateId, GateOrigin, GuildId, MembersIntent, ModuleAddress, PlanId, Policy, RoleId,
+    ServerSettings,
 };
 use crate::web::WalletConnect;
 
@@ -354,6 +355,10 @@ fn gates(source: &Source<'_>, raw: Vec<RawGate>) -> Result<Vec<Gate>, ConfigErro
         source.ensure(has_plan, plans, &key("plan_ids"), "name at least one plan")?;
         source.ensure(has_role, roles, &key("role_ids"), "name at least one role")?;
         let module = ModuleAddress(source.contract(&raw.module, &key("module"))?);
+        let is_role = !roles.get_ref().contains(&RoleId(raw.guild_id.0));
+        let message =
+            "the server's own id is that of @everyone, which cannot be given; name another role";
+        source.ensure(is_role, roles, &key("role_ids"), message)?;
         let span = raw.module.span();
         let gate = to_gate(raw, module);
         if let Some(same) = gates.iter().position(|other| other.id == gate.id) {

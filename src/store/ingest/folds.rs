@@ -52,7 +52,8 @@ pub(in crate::store) fn fold_subjects(
             }
         }
     }
-    folds.finish(transaction)
+    folds.finish(transaction)?;
+    Ok(())
 }
 
 /// Every stored event of a subject in chain order. Rows interleave where some were stored late.
@@ -91,6 +92,8 @@ pub(in crate::store) struct Folds<'transaction, 'a> {
     rules: &'a Rules,
     /// Whether subscriptions are folded later, all of them.
     postponed: bool,
+    /// How many states are others than before.
+    changed: u64,
     touched: &'a mut Touched,
 }
 
@@ -109,14 +112,15 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             orphans: FxHashMap::default(),
             rules,
             postponed: is_postponed(transaction)?,
+            changed: 0,
             touched,
         })
     }
 
-    /// Stores the changed counts of orphans.
-    pub(in crate::store) fn finish(self, transaction: &WriteTransaction) -> anyhow::Result<()> {
+    /// Stores the changed counts of orphans; how many states are others than before.
+    pub(in crate::store) fn finish(self, transaction: &WriteTransaction) -> anyhow::Result<u64> {
         if self.orphans.values().all(|change| *change == 0) {
-            return Ok(());
+            return Ok(self.changed);
         }
         let mut table = transaction.open_table(ORPHANS)?;
         for (module, change) in self.orphans {
@@ -126,7 +130,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
                 count => table.insert(&module.0.0.0, count)?,
             };
         }
-        Ok(())
+        Ok(self.changed)
     }
 
     fn count_orphan(&mut self, module: ModuleAddress, before: bool, after: bool) {
@@ -177,6 +181,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             Some(known) => self.plans.insert(&key, encode(known).as_slice())?,
             None => self.plans.remove(&key)?,
         };
+        self.changed += u64::from(before != after);
         let is_orphan = |known: Option<KnownPlan>| known.is_some_and(|known| !known.created);
         self.count_orphan(module, is_orphan(before), is_orphan(after));
         self.intervals
@@ -195,11 +200,8 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
         events: impl ExactSizeIterator<Item = &'e ChainEvent>,
     ) -> anyhow::Result<()> {
         let key = (&module.0.0.0, &wallet.0.0.0);
-        let mut state = if anew {
-            None
-        } else {
-            read(self.blocked.get(key)?)?
-        };
+        let before = read(self.blocked.get(key)?)?;
+        let mut state = before.filter(|_| !anew);
         for event in events {
             projection::fold_blocked(&mut state, event);
         }
@@ -207,6 +209,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             Some(mark) => self.blocked.insert(key, encode(mark).as_slice())?,
             None => self.blocked.remove(key)?,
         };
+        self.changed += u64::from(before != state);
         if !self.touched.everything {
             self.touched.blocked.insert((module, wallet), state);
         }
@@ -240,6 +243,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             Some(state) => self.subscriptions.insert(&key, encode(state).as_slice())?,
             None => self.subscriptions.remove(&key)?,
         };
+        self.changed += u64::from(before != kept);
         let is_orphan =
             |state: Option<Subscription>| state.is_some_and(|state| state.subscriber.is_none());
         self.count_orphan(module, is_orphan(before), is_orphan(kept));

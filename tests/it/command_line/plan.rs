@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amser_roles::domain::{GuildId, Link, PlannedChanges, Question, Timestamp, Wallet};
@@ -145,9 +144,7 @@ fn service(path: &Path) -> (mpsc::Receiver<Question>, DropGuard) {
     let socket = ControlSocket::bind(path).unwrap();
     let (questions, asked) = mpsc::channel(1);
     let stop = CancellationToken::new();
-    let examine: control::Examine = Arc::new(|| Box::pin(async { Vec::new() }));
-    let answers = control::Answers { questions, examine };
-    tokio::spawn(socket.serve(answers, stop.clone()));
+    tokio::spawn(socket.serve(control::plan_routes(questions), stop.clone()));
     (asked, stop.drop_guard())
 }
 

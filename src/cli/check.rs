@@ -1,0 +1,20 @@
+//! `check-config`.
+
+use std::path::Path;
+
+use super::load;
+use crate::config;
+use crate::terminal::print_line;
+
+/// Says whether the file is valid, and what it is worth looking at; or prints the values in force.
+pub(super) fn check(path: &Path, dump: bool) -> anyhow::Result<()> {
+    let config = load(path)?;
+    if dump {
+        return Ok(print_line(config::dump(path)?.trim_end())?);
+    }
+    for note in config.notes() {
+        print_line(format!("note: {note}"))?;
+    }
+    let (name, gates) = (path.display(), config.gates.len());
+    Ok(print_line(format!("{name} is valid: {gates} gates"))?)
+}

@@ -1,0 +1,36 @@
+//! Logs on standard error.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn};
+
+use super::{Cli, Command};
+use crate::discord;
+
+/// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
+pub fn start_logs(cli: &Cli) {
+    let quiet = matches!(cli.command, Command::Sandbox { once: true, .. });
+    let default = if quiet {
+        "warn"
+    } else {
+        "warn,amser_roles=info"
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // On a terminal it looks at NO_COLOR by itself.
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        lines = lines.with_ansi(false);
+    }
+    let lines = if cli.log_json {
+        lines.json().boxed()
+    } else {
+        lines.boxed()
+    };
+    // Some libraries log whole payloads, tokens among them, at levels that RUST_LOG could ask for.
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter_fn(discord::may_log)))
+        .with(filter)
+        .init();
+}

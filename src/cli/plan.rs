@@ -1,0 +1,53 @@
+//! What `plan` prints.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::domain::{PlannedChanges, RoleAction};
+use crate::terminal::print_line;
+use crate::text;
+
+pub(super) fn print(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> {
+    if json {
+        return Ok(print_line(plan_as_json(planned)?)?);
+    }
+    for change in &planned.changes {
+        let action = match change.action {
+            RoleAction::Grant => "grant ",
+            RoleAction::Revoke => "revoke",
+        };
+        let (guild, user, role) = (change.guild, change.user, change.role);
+        let reason = text::audit_reason(&change.cause);
+        print_line(format!(
+            "{action}  server {guild}  member {user}  role {role}  {reason}"
+        ))?;
+    }
+    for (guild, sentence) in planned
+        .trouble
+        .iter()
+        .flat_map(|(guild, sentences)| sentences.iter().map(move |sentence| (guild, sentence)))
+    {
+        print_line(format!("trouble server {guild}  {sentence}"))?;
+    }
+    let (changes, block) = (planned.changes.len(), planned.at_block);
+    Ok(print_line(format!("{changes} changes at block {block}"))?)
+}
+
+/// The plan for other programs: every cause is an object that names its `kind`, whether more is known of it or not.
+fn plan_as_json(planned: &PlannedChanges) -> anyhow::Result<Value> {
+    let mut plan = serde_json::to_value(planned)?;
+    let changes = plan.get_mut("changes").and_then(Value::as_array_mut);
+    for change in changes.into_iter().flatten() {
+        let cause = change["cause"].take();
+        change["cause"] = match cause {
+            Value::Object(cause) => {
+                let (kind, facts) = cause.into_iter().next().context("a cause has a kind")?;
+                let mut facts = facts;
+                facts["kind"] = kind.into();
+                facts
+            }
+            kind => json!({ "kind": kind }),
+        };
+    }
+    Ok(plan)
+}

@@ -1,0 +1,77 @@
+//! What is worth knowing about a valid configuration before it is used. Needs no network.
+
+use std::path::Path;
+
+use super::{Config, Secrets};
+use crate::chain::LOCAL_CHAIN;
+
+impl Config {
+    /// One sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let secrets = Secrets::load();
+        let mut notes = match &secrets {
+            Ok(_) => Vec::new(),
+            Err(error) => vec![error.to_string()],
+        };
+        let missing = |secret: fn(&Secrets) -> bool| secrets.as_ref().is_ok_and(secret);
+        if missing(|secrets| secrets.discord_token.is_none()) {
+            notes.push(
+                "AMSER_ROLES_DISCORD_TOKEN is not set here: `run` and `plan` need it".to_owned(),
+            );
+        }
+        if self.web.signs_in && missing(|secrets| secrets.discord_client_secret.is_none()) {
+            notes.push("AMSER_ROLES_DISCORD_CLIENT_SECRET is not set here: `run` needs it, unless web.sign_in = \"none\"".to_owned());
+        }
+        if !self.web.signs_in {
+            notes.push(
+                "web.sign_in = \"none\": nobody proves who they are, and there is no dashboard"
+                    .to_owned(),
+            );
+        }
+        if self.store_path.is_relative() {
+            let here = self.absolute_store_path();
+            notes.push(format!(
+                "store.path is relative to the folder in which the program is started: from here it is {}",
+                here.display()
+            ));
+        }
+        if self.chain.confirmations == 0 && self.chain.chain_id != LOCAL_CHAIN {
+            notes.push("chain.confirmations = 0: a payment counts before anything is built on its block, so a reorganisation takes roles back".to_owned());
+        }
+        notes
+    }
+
+    /// Where the store is for a program that is started in this folder.
+    pub fn absolute_store_path(&self) -> std::path::PathBuf {
+        let here = std::env::current_dir();
+        here.as_deref()
+            .unwrap_or(Path::new(""))
+            .join(&self.store_path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_store_and_too_few_confirmations_are_noted() {
+        let text = |store: &str, chain_id: u64| {
+            format!(
+                "[chain]\nrpc_urls = [\"ws://127.0.0.1:1\"]\nchain_id = {chain_id}\nconfirmations = 0\n[discord]\napplication_id = \"1\"\n[store]\npath = {store:?}\n"
+            )
+        };
+        let notes = |text: &str| Config::parse(text, "config.toml", []).unwrap().notes();
+        let about = |notes: &[String], key: &str| notes.iter().any(|note| note.contains(key));
+        let told = notes(&text("data/x.redb", 8453));
+        assert!(
+            about(&told, "store.path") && about(&told, "chain.confirmations"),
+            "{told:?}"
+        );
+        let told = notes(&text("/data/x.redb", LOCAL_CHAIN));
+        assert!(
+            !about(&told, "store.path") && !about(&told, "chain.confirmations"),
+            "{told:?}"
+        );
+    }
+}
