@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -28,7 +27,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::{chain, commands, discord, roles, web};
+use crate::{chain, commands, discord, roles, watching, web};
 
 pub use self::doctor::doctor;
 pub use self::health::healthcheck;
@@ -244,7 +243,7 @@ pub async fn start(
         web::FORGET_EVERY,
         parts_stop.clone(),
     );
-    let metrics = metrics();
+    let metrics = watching::record();
     let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let state = web::WebState {
         settings: pages::web_settings(&config, &secrets)?,
@@ -352,15 +351,6 @@ fn discord_settings(config: &Config) -> discord::Settings {
         api_url: config.discord.api_url.clone(),
         members_intent: config.discord.members_intent,
     }
-}
-
-/// The process's metrics. Where several services share a process (tests), the first one's are counted.
-fn metrics() -> PrometheusHandle {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let handle = recorder.handle();
-    // Only a second service in the same process finds the place taken.
-    let _taken = metrics::set_global_recorder(recorder);
-    handle
 }
 
 fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {

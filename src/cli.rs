@@ -18,7 +18,7 @@ use tracing::info;
 use crate::config::{Config, ConfigError, Secrets};
 use crate::store::StoreError;
 use crate::terminal::{Unprinted, print_line};
-use crate::{app, doctor, sandbox};
+use crate::{app, doctor, init, sandbox};
 
 pub use self::logs::start_logs;
 
@@ -62,6 +62,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make a configuration: asks for what it needs, or takes it from flags, and checks each answer.
+    Init(init::Flags),
     /// Check everything that the service depends on, one line each; exit 1 when something cannot work.
     Doctor {
         #[command(flatten)]
@@ -161,6 +163,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
             plan::print(&planned, json)
         }
+        Command::Init(flags) => Box::pin(init::run(flags)).await,
         Command::Doctor {
             config: ConfigFile { path },
             json,

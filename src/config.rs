@@ -110,6 +110,11 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return ConfigError(format!(
+                    "there is no {name}: run `amser-roles init` to make it, or name another file with --config"
+                ));
+            }
             ConfigError(format!(
                 "cannot read {name}: {error}; name another file with --config"
             ))

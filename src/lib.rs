@@ -20,6 +20,7 @@ pub mod config;
 pub mod discord;
 pub mod doctor;
 pub mod domain;
+pub mod init;
 mod limiter;
 pub mod merchants;
 pub mod projection;
@@ -29,6 +30,7 @@ pub mod store;
 pub mod terminal;
 pub mod text;
 pub mod wallet;
+mod watching;
 pub mod web;
 
 /// For all threads of the program, the tests and the benchmark: a backfill's large buffers are made by one thread and

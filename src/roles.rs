@@ -8,6 +8,7 @@ mod asking;
 pub mod brake;
 mod cause;
 pub mod confirm;
+mod delay;
 pub mod desired;
 mod feed;
 mod intents;

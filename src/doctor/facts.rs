@@ -151,6 +151,10 @@ pub(crate) struct StoreFacts {
     /// Logs of followed contracts that could not be read: how many, and what they may be.
     pub(crate) unknown: Vec<(u64, String)>,
     pub(crate) gates: usize,
+    /// Wallets that members have linked, which cannot be read from the chain again.
+    pub(crate) links: u64,
+    /// When the last complete backup was made.
+    pub(crate) last_backup: Option<Timestamp>,
 }
 
 /// Whether the store can be used.

@@ -80,14 +80,15 @@ fn roles(server: &ServerFacts, seen: &SeenServer, findings: &mut Vec<Finding>) {
     let name = &seen.roles.name;
     let mut obstacles = std::collections::BTreeSet::new();
     for role in &server.roles {
-        match seen.roles.obstacle(server.guild, *role) {
-            // Of the whole server: said once.
-            Some(Obstacle::NoManageRoles) => {
-                drop(obstacles.insert((RoleId(0), Obstacle::NoManageRoles)))
-            }
-            Some(obstacle) => drop(obstacles.insert((*role, obstacle))),
-            None => {}
-        }
+        let Some(obstacle) = seen.roles.obstacle(server.guild, *role) else {
+            continue;
+        };
+        // What is of the whole server is said once.
+        let of_role = match obstacle {
+            Obstacle::NoManageRoles => RoleId(0),
+            _ => *role,
+        };
+        obstacles.insert((of_role, obstacle));
     }
     for (role, obstacle) in &obstacles {
         let check = match obstacle {

@@ -3,6 +3,11 @@
 use crate::doctor::facts::{Facts, StoreState};
 use crate::domain::Finding;
 
+/// In seconds.
+const DAY: u64 = 86_400;
+/// From so many days on, a backup is old.
+const OLD_BACKUP: u64 = 7;
+
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let store = &facts.store;
     let path = store.path.display();
@@ -26,7 +31,31 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
                 ),
                 orphans(store.orphans),
                 unknown_logs(&store.unknown),
+                backup(facts),
             ]
+        }
+    }
+}
+
+/// Links and their proofs are nowhere else.
+fn backup(facts: &Facts) -> Finding {
+    let name = "store.backup";
+    let what_to_do = "run amser-roles backup FILE every day, and keep the file elsewhere";
+    let links = facts.store.links;
+    match facts.store.last_backup {
+        _ if links == 0 => Finding::ok(name, "there are no links yet that a backup would keep"),
+        None => Finding::warning(
+            name,
+            format!("no backup was ever made of the {links} links of members"),
+            what_to_do,
+        ),
+        Some(last) => {
+            let days = facts.now.0.saturating_sub(last.0) / DAY;
+            let sentence = format!("the last backup is {days} days old");
+            match days < OLD_BACKUP {
+                true => Finding::ok(name, sentence),
+                false => Finding::warning(name, sentence, what_to_do),
+            }
         }
     }
 }

@@ -181,6 +181,8 @@ fn healthy() -> Facts {
             orphans: 0,
             unknown: Vec::new(),
             gates: 1,
+            links: 40,
+            last_backup: Some(Timestamp(NOW - 90_000)),
         },
         files: FileFacts {
             space: Ok((20 << 30, 50 << 30)),

@@ -141,6 +141,12 @@ const STORE: &[Fault] = &[
     ("store.unknown_logs", Level::Warning, |facts| {
         facts.store.unknown.push((5, "0xaa: not known".to_owned()));
     }),
+    ("store.backup", Level::Warning, |facts| {
+        facts.store.last_backup = None;
+    }),
+    ("store.backup", Level::Warning, |facts| {
+        facts.store.last_backup = Some(Timestamp(NOW - 700_000));
+    }),
     ("disk.space", Level::Warning, |facts| {
         facts.files.space = Ok((500 << 20, 50 << 30));
     }),
