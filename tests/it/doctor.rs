@@ -45,7 +45,7 @@ impl Examined {
 }
 
 /// An address of this machine that nobody listens on.
-async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().port()
 }

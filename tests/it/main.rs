@@ -21,6 +21,7 @@ mod evidence;
 mod faults;
 mod follow;
 mod gates;
+mod init;
 mod latency;
 mod load;
 mod local_chain;
