@@ -24,8 +24,9 @@ test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp 
 soak: anvil/node_modules/.stamp $(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp)
 	AMSER_ROLES_TEST_CRASHES=1000 AMSER_ROLES_TEST_REORGS=600 AMSER_ROLES_TEST_CHAOS=300 \
 	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 AMSER_ROLES_TEST_OTHER_NODES=1 \
+	AMSER_ROLES_TEST_BACKUP_KILLS=100 \
 	cargo test --test it -- --nocapture --test-threads 2 \
-		crash:: reorg:: chaos:: load:: connection:: other_nodes::
+		crash:: reorg:: chaos:: load:: connection:: other_nodes:: operate::kills::
 
 # Known vulnerabilities, licences and unmaintained crates (deny.toml); needs cargo-deny and the network.
 audit:

@@ -1,16 +1,19 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod announce;
 mod doctor;
+mod gates;
 mod health;
 pub mod once;
 mod pages;
 mod reload;
+mod retention;
+mod supervise;
 pub mod upkeep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
@@ -19,12 +22,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
 
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
+use crate::domain::{
+    ChainStatus, Counts, DiscordStatus, GateTroubles, ModuleAddress, Question, Rules,
+};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, roles, watching, web};
@@ -32,8 +36,6 @@ use crate::{chain, commands, discord, roles, watching, web};
 pub use self::doctor::doctor;
 pub use self::health::healthcheck;
 
-/// How long the parts may take to stop.
-const GRACE: Duration = Duration::from_secs(10);
 /// Gateway events and reports that may wait for the roles' loop.
 const QUEUE: usize = 4_096;
 
@@ -42,6 +44,7 @@ const QUEUE: usize = 4_096;
 /// # Errors
 /// When a part cannot start or ends early; one sentence that says what to do.
 pub async fn run(config: Config, secrets: Secrets, stop: CancellationToken) -> anyhow::Result<()> {
+    announce::starting(&config);
     let bound = TcpListener::bind(config.web.listen)
         .await
         .with_context(|| format!("cannot listen on {} (web.listen)", config.web.listen));
@@ -141,7 +144,7 @@ impl Started {
     /// # Errors
     /// When a part ended before the stop.
     pub async fn until_stopped(self) -> anyhow::Result<()> {
-        supervise(self.parts, &self.stop, &self.parts_stop).await
+        supervise::until_all_ended(self.parts, &self.stop, &self.parts_stop).await
     }
 }
 
@@ -163,6 +166,7 @@ pub async fn start(
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
+    let (gate_troubles_sender, gate_troubles) = watch::channel(GateTroubles::default());
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
     let (reports_sender, reports) = mpsc::channel(QUEUE);
@@ -205,9 +209,27 @@ pub async fn start(
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let wallets = pages::signature_check(&config, chain.clone());
-    let routes = pages::control_routes(&config, &store, &wallets, &views, &questions_sender);
+    let routes = pages::control_routes(
+        &config,
+        &store,
+        &wallets,
+        &views,
+        web::control::plan_routes(questions_sender.clone(), gate_troubles.clone()),
+    );
     let examine = doctor::of_service(&config, &secrets, &store, &chain, &discord_status, &discord);
     let routes = routes.merge(web::control::doctor_routes(examine));
+    let checking = gates::keep_checking(
+        gates::Inputs {
+            store: store.clone(),
+            views: views.clone(),
+            chain: chain.clone(),
+            modules: modules.clone(),
+        },
+        gate_troubles_sender,
+        parts_stop.clone(),
+    );
+    let retaining = retention::keep(store.clone(), config.journal_months, parts_stop.clone());
+    let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
     let doubts = views.doubts();
     let inputs = roles::Inputs {
         chain: chain.clone(),
@@ -251,6 +273,7 @@ pub async fn start(
         store,
         chain,
         discord: discord_status,
+        gate_troubles,
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
@@ -298,6 +321,10 @@ pub async fn start(
         )
     });
     parts.spawn(async move { ("the control socket", control.await) });
+    parts.spawn(async move {
+        tokio::join!(checking, announcing, retaining);
+        ("the checks of gates and the journal's age", Ok(()))
+    });
     parts.spawn(async move { ("the listener for monitors", monitoring.await) });
     parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
     parts.spawn(async move {
@@ -357,47 +384,6 @@ fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {
     secrets.discord_token.clone().context(
         "no bot token: set AMSER_ROLES_DISCORD_TOKEN (developer portal, Bot) or AMSER_ROLES_DISCORD_TOKEN_FILE",
     )
-}
-
-/// Waits for the stop or the first end, then for the rest.
-async fn supervise(
-    mut parts: JoinSet<(&'static str, anyhow::Result<()>)>,
-    stop: &CancellationToken,
-    parts_stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut failure = None;
-    let mut all_ended = async || {
-        while let Some(ended) = parts.join_next().await {
-            let wanted = stop.is_cancelled();
-            match ended.context("a part of the service panicked") {
-                Ok((_, Ok(()))) if wanted => {}
-                Ok((name, Ok(()))) => {
-                    failure.get_or_insert_with(|| anyhow::anyhow!("{name} ended early"));
-                }
-                Ok((name, Err(cause))) => {
-                    error!(
-                        part = name,
-                        error = format!("{cause:#}"),
-                        "a part of the service failed"
-                    );
-                    failure.get_or_insert(cause);
-                }
-                Err(cause) => {
-                    failure.get_or_insert(cause);
-                }
-            }
-            parts_stop.cancel();
-        }
-    };
-    let bounded = async {
-        parts_stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        () = all_ended() => info!("stopped"),
-        () = bounded => error!("some parts did not stop in time"),
-    }
-    failure.map_or(Ok(()), Err)
 }
 
 /// The socket at which the running service answers `plan`.

@@ -181,7 +181,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
         Command::Backup {
             file,
             config: ConfigFile { path },
-        } => upkeep::backup(&load(&path)?, file).await,
+        } => until(stop, upkeep::backup(&load(&path)?, file)).await,
         Command::Restore {
             file,
             replace,
@@ -190,16 +190,30 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
         Command::Links(Links::Export {
             file,
             config: ConfigFile { path },
-        }) => upkeep::export(&load(&path)?, file).await,
+        }) => until(stop, upkeep::export(&load(&path)?, file)).await,
         Command::Links(Links::Import {
             file,
             config: ConfigFile { path },
-        }) => upkeep::import(&load(&path)?, &file).await,
+        }) => until(stop, upkeep::import(&load(&path)?, &file)).await,
         Command::Rebuild {
             config: ConfigFile { path },
             from_chain,
-        } => upkeep::rebuild(&load(&path)?, from_chain, stop).await,
+        } => {
+            let config = load(&path)?;
+            until(stop.clone(), upkeep::rebuild(&config, from_chain, stop)).await
+        }
         Command::Healthcheck(ConfigFile { path }) => app::healthcheck(&load(&path)?).await,
+    }
+}
+
+/// Runs what may take long until it is done or `stop`. Each of these can be run again.
+async fn until(
+    stop: CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        done = work => done,
+        () = stop.cancelled() => anyhow::bail!("stopped before it was done; run it again"),
     }
 }
 

@@ -8,7 +8,7 @@ mod secrets;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -34,6 +34,8 @@ pub struct Config {
     pub web: Web,
     /// `[store] path`.
     pub store_path: PathBuf,
+    /// For how many months role changes stay in the journal; `None`: for ever.
+    pub journal_months: Option<NonZeroU32>,
     /// `[policy]`.
     pub policy: Policy,
     /// `[[gates]]`.

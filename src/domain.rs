@@ -51,5 +51,8 @@ pub use role::{
 pub use rules::Rules;
 pub use server::ServerSettings;
 pub use sign_in::{SignInCode, SignedInVisitor};
-pub use status::{ChainStatus, DiscordStatus, HeldBack, MembersIntent, ReadingState, ServerStatus};
+pub use status::{
+    ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, MembersIntent, ReadingState,
+    ServerStatus,
+};
 pub use subscription::{Mark, Plan, Subscription};

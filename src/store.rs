@@ -29,6 +29,7 @@ mod records;
 mod refold;
 mod reset;
 mod restore;
+mod retention;
 mod rollback;
 mod servers;
 mod sessions;

@@ -49,8 +49,8 @@ use url::Url;
 
 use crate::clock::machine_time;
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, Question, SignInCode, SignatureVerdict, SignedInVisitor,
-    Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, GateTroubles, Question, SignInCode, SignatureVerdict,
+    SignedInVisitor, Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
@@ -139,6 +139,8 @@ pub struct WebState {
     pub chain: watch::Receiver<ChainStatus>,
     /// Discord's side.
     pub discord: watch::Receiver<DiscordStatus>,
+    /// Gates that cannot work, by what the chain says.
+    pub gate_troubles: watch::Receiver<GateTroubles>,
     /// Numbers of the status page.
     pub counts: watch::Receiver<Counts>,
     /// Role changes decided and not acknowledged yet.

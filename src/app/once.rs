@@ -1,15 +1,17 @@
 //! What runs once and ends: an index of the chain, and a plan of the next changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{control_path, discord_settings, discord_token, modules_of, open_bound};
+use super::{
+    control_path, discord_settings, discord_token, gates as gate_checks, modules_of, open_bound,
+};
 use crate::config::{Config, Secrets};
-use crate::domain::{DiscordStatus, GateOrigin, ModuleAddress};
+use crate::domain::{ChainStatus, DiscordStatus, GateOrigin, ModuleAddress};
 use crate::store::{Store, StoreError};
 use crate::{chain, discord, roles, web};
 
@@ -85,7 +87,24 @@ pub async fn plan(
     gates.extend(config.gates.iter().cloned());
     let modules = gates.iter().map(|gate| gate.module).collect();
     follow_to(config, store.clone(), modules, None, stop).await?;
+    let (_followed, chain) = watch::channel(ChainStatus {
+        confirmed: store.cursor()?,
+        ..ChainStatus::default()
+    });
+    let views = chain::Views::new(&config.chain, chain);
+    let troubles = gate_checks::troubles_of(&store, &views, &gates, &BTreeMap::new()).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
-    roles::plan_once(&store, &discord, config.policy, gates, &settings).await
+    let mut planned = roles::plan_once(&store, &discord, config.policy, gates, &settings).await?;
+    planned.add_troubles(&troubles);
+    // Where Discord does not answer at all, each server says so.
+    if let Ok(application) = discord.application_id().await
+        && application != config.discord.application_id.get()
+    {
+        planned.general_trouble.insert(format!(
+            "The bot's token belongs to the application {application}, and discord.application_id names {}: no command can be registered; correct one of the two.",
+            config.discord.application_id
+        ));
+    }
+    Ok(planned)
 }

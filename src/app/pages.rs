@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::control_path;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Question};
+use crate::domain::ChainStatus;
 use crate::store::Store;
 use crate::web::control::ControlSocket;
 use crate::{chain, discord, wallet, web};
@@ -54,18 +54,17 @@ pub(super) fn control_routes(
     store: &Store,
     wallets: &web::SignatureCheck,
     views: &chain::Views,
-    questions: &mpsc::Sender<Question>,
+    plan: axum::Router,
 ) -> axum::Router {
     let doubts = views.doubts();
     let read_again: web::control::ReadAgain = Arc::new(move || doubts.read_everything_again());
     let limit = config.web.links_per_member;
-    web::control::plan_routes(questions.clone())
-        .merge(web::control::store_routes(
-            store.clone(),
-            wallets.clone(),
-            limit,
-        ))
-        .merge(web::control::rebuild_routes(store.clone(), read_again))
+    plan.merge(web::control::store_routes(
+        store.clone(),
+        wallets.clone(),
+        limit,
+    ))
+    .merge(web::control::rebuild_routes(store.clone(), read_again))
 }
 
 /// Answers other processes of the same person. A socket that cannot be made costs that alone.

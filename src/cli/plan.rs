@@ -7,10 +7,27 @@ use crate::domain::{PlannedChanges, RoleAction};
 use crate::terminal::print_line;
 use crate::text;
 
+/// Prints the plan.
+///
+/// # Errors
+/// When something keeps a server or a gate from being looked at, or changes from being made: then no changes does not mean
+/// that all is well.
 pub(super) fn print(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> {
-    if json {
-        return Ok(print_line(plan_as_json(planned)?)?);
+    match json {
+        true => print_line(as_json(planned)?)?,
+        false => print_lines(planned)?,
     }
+    let servers = planned.trouble.values();
+    let troubles = servers.map(|sentences| sentences.len()).sum::<usize>();
+    let troubles = troubles + planned.general_trouble.len();
+    anyhow::ensure!(
+        troubles == 0,
+        "{troubles} lines of trouble: what they name keeps roles from being given, whatever the plan says"
+    );
+    Ok(())
+}
+
+fn print_lines(planned: &PlannedChanges) -> anyhow::Result<()> {
     for change in &planned.changes {
         let action = match change.action {
             RoleAction::Grant => "grant ",
@@ -21,6 +38,9 @@ pub(super) fn print(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> 
         print_line(format!(
             "{action}  server {guild}  member {user}  role {role}  {reason}"
         ))?;
+    }
+    for sentence in &planned.general_trouble {
+        print_line(format!("trouble  {sentence}"))?;
     }
     for (guild, sentence) in planned
         .trouble
@@ -34,7 +54,7 @@ pub(super) fn print(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> 
 }
 
 /// The plan for other programs: every cause is an object that names its `kind`, whether more is known of it or not.
-fn plan_as_json(planned: &PlannedChanges) -> anyhow::Result<Value> {
+fn as_json(planned: &PlannedChanges) -> anyhow::Result<Value> {
     let mut plan = serde_json::to_value(planned)?;
     let changes = plan.get_mut("changes").and_then(Value::as_array_mut);
     for change in changes.into_iter().flatten() {

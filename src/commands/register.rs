@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::discord::backoff::{delay, rare_delay};
-use crate::discord::{Discord, Failure};
+use crate::discord::{Discord, Failure, Reason};
 use crate::domain::DiscordStatus;
 use crate::text;
 
@@ -64,6 +64,8 @@ fn note_failure(
     status: &watch::Sender<DiscordStatus>,
 ) -> Duration {
     match failure {
+        // Not about the commands; whoever ends the service because of it says so.
+        Failure::Refused(refusal) if refusal.reason == Reason::Token => rare_delay(failures),
         Failure::Refused(refusal) => {
             let sentence = text::commands_refused(refusal);
             status.send_if_modified(|status| {

@@ -9,7 +9,7 @@ use super::secrets::SECRETS;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 15] = [
+const TYPED: [&str; 16] = [
     "chain.rpc_urls",
     "chain.abi",
     "chain.failure_reasons",
@@ -24,6 +24,7 @@ const TYPED: [&str; 15] = [
     "policy.max_revoke_share",
     "policy.max_revoke_floor",
     "policy.expiry_leeway",
+    "store.journal_months",
     "gates",
 ];
 

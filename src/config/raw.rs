@@ -175,12 +175,14 @@ fn trusted_proxies() -> Vec<Spanned<String>> {
 #[serde(deny_unknown_fields, default, expecting = "a section, [store]")]
 struct RawStore {
     path: Spanned<PathBuf>,
+    journal_months: Spanned<u32>,
 }
 
 impl Default for RawStore {
     fn default() -> Self {
         Self {
             path: Spanned::new(0..0, "data/amser-roles.redb".into()),
+            journal_months: Spanned::new(0..0, 12),
         }
     }
 }

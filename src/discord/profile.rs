@@ -24,7 +24,22 @@ pub struct MemberProfile {
     pub avatar: Option<Url>,
 }
 
+#[derive(serde::Deserialize)]
+struct Application {
+    id: serenity::model::id::ApplicationId,
+}
+
 impl Discord {
+    /// The id of the application that the token belongs to.
+    ///
+    /// # Errors
+    /// When Discord refuses the token or does not answer.
+    pub async fn application_id(&self) -> Result<u64, Failure> {
+        let route = Route::Oauth2ApplicationCurrent;
+        let application: Application = self.shared.rest.get(route).await?;
+        Ok(application.id.get())
+    }
+
     /// Reads how a server and a member look.
     ///
     /// # Errors

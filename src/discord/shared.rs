@@ -247,7 +247,8 @@ impl Shared {
         state.token_held = held;
         if changed {
             if !accepted {
-                tracing::error!("{}", text::token_refused());
+                // The gateway refuses it as well, which ends the service with this sentence.
+                tracing::debug!("{}", text::token_refused());
             }
             for (id, guild) in &state.guilds {
                 guild.wake.notify_one();

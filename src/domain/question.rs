@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 use super::{
-    Cause, Gate, GateId, GuildId, MemberPage, MemberState, ModuleAddress, PlanId, Preview,
-    RoleChange, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    Cause, Gate, GateId, GateTroubles, GuildId, MemberPage, MemberState, ModuleAddress, PlanId,
+    Preview, RoleChange, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 
 /// A question with the way back for its answer. A dropped answer means that the service is stopping.
@@ -127,7 +127,7 @@ pub struct SyncOutcome {
 }
 
 /// The answer to [`Question::Plan`].
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PlannedChanges {
     /// The newest confirmed block; 0 before any was read.
     pub at_block: u64,
@@ -136,6 +136,19 @@ pub struct PlannedChanges {
     /// What keeps changes from being made, or a server from being read, each in one sentence that says what to do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub trouble: BTreeMap<GuildId, BTreeSet<String>>,
+    /// What is wrong with the whole set-up, each in one sentence that says what to do.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub general_trouble: BTreeSet<String>,
+}
+
+impl PlannedChanges {
+    /// Adds what the chain says of the gates.
+    pub fn add_troubles(&mut self, troubles: &GateTroubles) {
+        for trouble in troubles.values() {
+            let of_server = self.trouble.entry(trouble.guild).or_default();
+            of_server.extend(trouble.sentences.iter().cloned());
+        }
+    }
 }
 
 /// Where a member stands.

@@ -1,9 +1,9 @@
 //! What the long-running parts say about themselves; read by health, metrics and the roles' loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{ChainEvent, Checkpoint, GuildId, ModuleAddress, RoleId, Timestamp};
+use super::{ChainEvent, Checkpoint, GateId, GuildId, ModuleAddress, RoleId, Timestamp};
 
 /// The follower's view of the chain, published at every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +85,18 @@ pub struct DiscordStatus {
     pub servers: BTreeMap<GuildId, ServerStatus>,
     /// Why Discord refuses the slash commands, in one sentence; `None` while it does not.
     pub commands_refused: Option<String>,
+}
+
+/// Gates that give nobody a role whatever is paid, because what they name is not on the chain.
+pub type GateTroubles = BTreeMap<GateId, GateTrouble>;
+
+/// What is wrong with one gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateTrouble {
+    /// Its server.
+    pub guild: GuildId,
+    /// One sentence each, that says what to do.
+    pub sentences: BTreeSet<String>,
 }
 
 /// What is known of one server.

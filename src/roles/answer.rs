@@ -42,6 +42,10 @@ impl Roles {
                         at_block: confirmed.map_or(0, |block| block.number),
                         changes: planned(&self.store, &self.people, &self.brake, now).await?,
                         trouble,
+                        general_trouble: {
+                            let discord = self.inputs.discord_status.borrow();
+                            discord.commands_refused.iter().cloned().collect()
+                        },
                     }),
                 };
                 let _gone = answer.send(plan);
@@ -242,6 +246,7 @@ pub async fn plan_once(
         at_block: cursor.map_or(0, |block| block.number),
         changes: planned(store, &people, &Brake::default(), now).await?,
         trouble,
+        general_trouble: BTreeSet::new(),
     })
 }
 

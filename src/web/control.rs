@@ -10,6 +10,7 @@ mod stream;
 mod transfer;
 
 use std::fs::{DirBuilder, Permissions};
+use std::future::IntoFuture as _;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -66,10 +67,13 @@ impl ControlSocket {
     pub async fn serve(self, routes: Router, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { listener, path } = self;
         let _removed = RemovedAtTheEnd(path);
-        axum::serve(listener, routes)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
-            .context("the control socket failed")
+        // What is under way is cut off at the stop: a backup that is not whole is no backup, and nobody waits for it.
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            served = axum::serve(listener, routes).into_future() => {
+                served.context("the control socket failed")
+            }
+        }
     }
 }
 

@@ -88,10 +88,24 @@ fn why_not_ready_now(site: &Site) -> Option<&'static str> {
 }
 
 async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
-    match why_not_ready_now(&site) {
-        Some(why_not) => Err(WebError::NotReady(why_not)),
-        None => Ok(Json(json!({ "ready": true }))),
+    if let Some(why_not) = why_not_ready_now(&site) {
+        return Err(WebError::NotReady(why_not));
     }
+    // One gate that cannot work must not take the service away from the others; but nobody is to think that all is well.
+    let failing = numbers(&site).await?.failing;
+    let mut trouble = Vec::new();
+    if failing > 0 {
+        trouble.push(format!(
+            "Gates that cannot work: {failing}; `amser-roles plan` says why."
+        ));
+    }
+    if site.state.discord.borrow().commands_refused.is_some() {
+        trouble.push("Discord refuses the slash commands; the log says why.".to_owned());
+    }
+    Ok(Json(match trouble.is_empty() {
+        true => json!({ "ready": true }),
+        false => json!({ "ready": true, "trouble": trouble }),
+    }))
 }
 
 /// The numbers behind status and metrics.
@@ -115,12 +129,14 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
         site.state.discord.borrow().failing.clone(),
         chain.unread_modules,
     );
+    let troubled = site.state.gate_troubles.borrow().clone();
     let (cursor, unknown_logs, orphans, failing, last_backup) = site
         .with_store(move |store| {
             let unknown = store.unknown_logs()?.iter().map(|logs| logs.count).sum();
             let gates = store.gates()?;
             let stands = |gate: &&crate::domain::Gate| {
                 unread.contains_key(&gate.module)
+                    || troubled.contains_key(&gate.id)
                     || failing.keys().any(|(guild, role)| {
                         *guild == gate.guild && role.is_none_or(|role| gate.roles.contains(&role))
                     })

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use crate::support::installation::{end, program};
 
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml");
+pub(crate) const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml");
 
 #[tokio::test]
 async fn a_good_file_is_valid_and_a_bad_one_is_told_by_line_and_key() {

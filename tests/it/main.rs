@@ -27,6 +27,7 @@ mod load;
 mod local_chain;
 mod local_discord;
 mod modules;
+mod operate;
 mod other_nodes;
 mod promise;
 mod reorg;

@@ -6,6 +6,7 @@ use alloy::sol;
 use super::Views;
 use super::calls::{At, Call, Outcome};
 use super::token::{TokenFacts, is_symbol};
+use crate::abi::PlanAnswerError;
 use crate::abi::SubscriptionModule::getPlanCall;
 use crate::domain::{ModuleAddress, Plan, PlanId, Wallet};
 
@@ -81,6 +82,32 @@ impl Views {
             Outcome::Refused => None,
         };
         Ok(ids.iter().zip(&outcomes).filter_map(terms).collect())
+    }
+
+    /// Those of these plans that the module says it does not have, at the newest block. An answer that cannot be read says
+    /// nothing.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn missing_plans(
+        &self,
+        module: ModuleAddress,
+        ids: &[PlanId],
+    ) -> anyhow::Result<Vec<PlanId>> {
+        let calls: Vec<_> = ids
+            .iter()
+            .map(|id| Call::new(module.0, &getPlanCall { planId: id.0 }))
+            .collect();
+        let outcomes = self.at_latest(&calls).await?;
+        let is_missing = |outcome: &Outcome| match outcome {
+            Outcome::Said(answer) => matches!(
+                self.shared.layouts.plan(answer),
+                Err(PlanAnswerError::NoSuchPlan | PlanAnswerError::Empty)
+            ),
+            Outcome::Refused => true,
+        };
+        let missing = ids.iter().zip(&outcomes).filter(|(_, one)| is_missing(one));
+        Ok(missing.map(|(id, _)| *id).collect())
     }
 
     /// How amounts of these tokens are written.

@@ -1,33 +1,33 @@
 //! The checks beyond the file's shape, section by section.
 
-use std::collections::BTreeMap;
+mod gates;
+
 use std::net::IpAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::primitives::Address;
 use ipnet::IpNet;
-use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use url::Url;
 
 use super::{
-    Lines, Raw, RawAmser, RawChain, RawDiscord, RawGate, RawMembersIntent, RawPolicy, RawServer,
-    RawSignIn, RawWeb, line,
+    Lines, Raw, RawAmser, RawChain, RawDiscord, RawMembersIntent, RawPolicy, RawSignIn, RawWeb,
+    line,
 };
 use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
-use crate::domain::{
-    Gate, GateId, GateOrigin, GuildId, MembersIntent, ModuleAddress, PlanId, Policy, RoleId,
-    ServerSettings,
-};
+use crate::domain::{MembersIntent, Policy};
 use crate::web::WalletConnect;
 
 /// More would put off every role for most of a day.
 const MOST_CONFIRMATIONS: u64 = 10_000;
+
+/// A hundred years.
+const MOST_MONTHS: u32 = 1_200;
 
 /// Where the values were read, to blame it in an error.
 #[derive(Clone, Copy)]
@@ -164,15 +164,20 @@ pub(in crate::config) fn check(
     let path = &raw.store.path;
     let is_named = path.get_ref() != Path::new("");
     source.ensure(is_named, path, "store.path", "name the store's file")?;
+    let (months, key) = (&raw.store.journal_months, "store.journal_months");
+    let is_bearable = *months.get_ref() <= MOST_MONTHS;
+    let message = format!("must be at most {MOST_MONTHS}; 0 keeps the journal for ever");
+    source.ensure(is_bearable, months, key, &message)?;
     Ok(Config {
         chain: chain(&source, raw.chain)?,
         amser: amser(&source, raw.amser)?,
         discord: discord(&source, raw.discord)?,
         web: web(&source, raw.web)?,
         store_path: raw.store.path.into_inner(),
+        journal_months: NonZeroU32::new(raw.store.journal_months.into_inner()),
         policy: policy(&source, raw.policy)?,
-        gates: gates(&source, raw.gates)?,
-        servers: servers(&source, raw.servers)?,
+        gates: gates::gates(&source, raw.gates)?,
+        servers: gates::servers(&source, raw.servers)?,
         file: None,
     })
 }
@@ -344,76 +349,4 @@ fn policy(source: &Source<'_>, raw: RawPolicy) -> Result<Policy, ConfigError> {
         manual_roles: raw.manual_roles,
         expiry_leeway: raw.expiry_leeway,
     })
-}
-
-fn gates(source: &Source<'_>, raw: Vec<RawGate>) -> Result<Vec<Gate>, ConfigError> {
-    let mut gates: Vec<Gate> = Vec::new();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let key = |name| format!("gates[{index}].{name}");
-        let (plans, roles) = (&raw.plan_ids, &raw.role_ids);
-        let (has_plan, has_role) = (!plans.get_ref().is_empty(), !roles.get_ref().is_empty());
-        source.ensure(has_plan, plans, &key("plan_ids"), "name at least one plan")?;
-        source.ensure(has_role, roles, &key("role_ids"), "name at least one role")?;
-        let module = ModuleAddress(source.contract(&raw.module, &key("module"))?);
-        let is_role = !roles.get_ref().contains(&RoleId(raw.guild_id.0));
-        let message =
-            "the server's own id is that of @everyone, which cannot be given; name another role";
-        source.ensure(is_role, roles, &key("role_ids"), message)?;
-        let span = raw.module.span();
-        let gate = to_gate(raw, module);
-        if let Some(same) = gates.iter().position(|other| other.id == gate.id) {
-            let message = format!("says the same as gates[{same}]; remove one of the two");
-            return Err(source.wrong(span, &format!("gates[{index}]"), &message));
-        }
-        gates.push(gate);
-    }
-    Ok(gates)
-}
-
-fn servers(
-    source: &Source<'_>,
-    raw: Vec<RawServer>,
-) -> Result<BTreeMap<GuildId, ServerSettings>, ConfigError> {
-    let mut servers = BTreeMap::new();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let settings = ServerSettings {
-            log_channel: raw.log_channel,
-            alert_channel: raw.alert_channel,
-            member_notices: raw.member_notices,
-            payment_failed: raw.payment_failed,
-            paused: raw.paused,
-            cancelled: raw.cancelled,
-            manual_roles: raw.manual_roles,
-            expiry_leeway: raw.expiry_leeway,
-        };
-        let is_first = servers.insert(*raw.guild_id.get_ref(), settings).is_none();
-        let key = format!("servers[{index}].guild_id");
-        let message = "this server has an entry already; put both into one";
-        source.ensure(is_first, &raw.guild_id, &key, message)?;
-    }
-    Ok(servers)
-}
-
-/// A gate of the file has no id of its own: its content is its identity, so that it is the same gate after a restart. No gate
-/// of the dashboard has such an id.
-fn to_gate(raw: RawGate, module: ModuleAddress) -> Gate {
-    let mut gate = Gate {
-        id: GateId(0),
-        guild: raw.guild_id,
-        module,
-        plans: raw
-            .plan_ids
-            .into_inner()
-            .into_iter()
-            .map(PlanId::from)
-            .collect(),
-        matching: raw.matching,
-        roles: raw.role_ids.into_inner(),
-        origin: GateOrigin::Config,
-    };
-    let content = serde_json::to_vec(&gate).expect("a gate always serialises");
-    let hash = Sha256::digest(content);
-    let start = hash.first_chunk().expect("a SHA-256 hash has 32 bytes");
-    gate.id = GateId(u64::from_be_bytes(*start) | GateId::FIRST_OF_CONFIG);
-    gate
 }

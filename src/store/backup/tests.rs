@@ -110,15 +110,18 @@ fn a_session_that_was_ended_does_not_come_back_with_a_backup() {
     let session = Session {
         user: UserId(1),
         expires_at: NOW.plus(1_000),
-        servers: Default::default(),
+        servers: Vec::new(),
+        csrf: "x".to_owned(),
+        idle_seconds: None,
+        link: None,
     };
-    store.put_session(&[3; 32], &session).unwrap();
+    store.start_session(&[3; 32], &session, None).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (file, path) = (folder.path().join("a"), folder.path().join("s.redb"));
     keep_backup(&stream(&store)[..], &file).unwrap();
     restore(&file, &path, 31_337, false, NOW).unwrap();
     let again = Store::open(&path).unwrap();
-    assert_eq!(again.session(&[3; 32], NOW).unwrap(), None);
+    assert_eq!(again.use_session(&[3; 32], NOW).unwrap(), None);
     assert_eq!(again.link_count().unwrap(), 40);
 }
 
@@ -204,7 +207,7 @@ fn a_backup_amid_writes_holds_one_moment() {
             let again = Store::open(&path).unwrap();
             let mut users = BTreeSet::new();
             again
-                .for_each_link(|user, _| drop(users.insert(user.0)))
+                .for_each_link(|user, _| users.extend([user.0]))
                 .unwrap();
             assert_eq!(users, (1..=manifest.links).collect());
         }

@@ -17,7 +17,7 @@ type States = BTreeMap<(ModuleAddress, SubscriptionId), Subscription>;
 fn states(store: &Store) -> States {
     let mut states = States::new();
     store
-        .for_each_subscription(|module, id, state| drop(states.insert((module, id), state)))
+        .for_each_subscription(|module, id, state| states.extend([((module, id), state)]))
         .unwrap();
     states
 }

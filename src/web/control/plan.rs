@@ -9,28 +9,36 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Running;
-use crate::domain::{PlannedChanges, Question};
+use crate::domain::{GateTroubles, PlannedChanges, Question};
 
 /// How long `plan` waits for a service that does not know yet what it would change.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it asks in that time.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Answers by way of the roles' loop.
-pub fn plan_routes(questions: mpsc::Sender<Question>) -> Router {
+/// Answers by way of the roles' loop, with what the chain says of the gates.
+pub fn plan_routes(
+    questions: mpsc::Sender<Question>,
+    troubles: watch::Receiver<GateTroubles>,
+) -> Router {
     Router::new()
         .route("/plan", get(plan))
-        .with_state(questions)
+        .with_state((questions, troubles))
 }
 
-async fn plan(State(questions): State<mpsc::Sender<Question>>) -> Response {
+async fn plan(
+    State((questions, troubles)): State<(mpsc::Sender<Question>, watch::Receiver<GateTroubles>)>,
+) -> Response {
     let (answer, answered) = oneshot::channel();
     let asked = questions.send(Question::Plan { answer }).await;
     match (asked, answered.await) {
-        (Ok(()), Ok(Ok(planned))) => Json(planned).into_response(),
+        (Ok(()), Ok(Ok(mut planned))) => {
+            planned.add_troubles(&troubles.borrow());
+            Json(planned).into_response()
+        }
         (Ok(()), Ok(Err(unknown))) => (StatusCode::SERVICE_UNAVAILABLE, unknown).into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "it is stopping").into_response(),
     }

@@ -4,13 +4,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use amser_roles::domain::{GuildId, Link, PlannedChanges, Question, Timestamp, Wallet};
+use amser_roles::domain::{
+    GateTroubles, GuildId, Link, PlannedChanges, Question, Timestamp, Wallet,
+};
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
 use amser_roles::store::Store;
 use amser_roles::web::control::{self, ControlSocket};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::installation::{Installation, gate, signal};
@@ -18,8 +20,13 @@ use crate::support::scene::Scene;
 use crate::support::stage::{DEADLINE, Setting, new_guild};
 
 async fn planned(installation: &Installation) -> Value {
+    planned_with(installation, 0).await
+}
+
+/// The plan of a command that ends with this code.
+async fn planned_with(installation: &Installation, code: i32) -> Value {
     let ended = installation.run("plan", &["--json"]).await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.code, Some(code), "{ended:?}");
     assert_eq!(ended.output.lines().count(), 1, "{}", ended.output);
     serde_json::from_str(&ended.output).unwrap()
 }
@@ -93,7 +100,7 @@ async fn what_cannot_be_done_is_said_beside_the_plan() {
     let nowhere = amser_roles::domain::RoleId(4);
     let gate = gate(guild, scene.module, scene.plan, nowhere);
     let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gate);
-    let plan = planned(&installation).await;
+    let plan = planned_with(&installation, 1).await;
     let trouble = plan["trouble"][guild.to_string()][0].as_str().unwrap();
     assert!(trouble.contains("role"), "{trouble}");
     let told = installation.run("plan", &[]).await;
@@ -125,7 +132,7 @@ async fn a_server_that_cannot_be_read_is_told_beside_the_plan_for_the_others() {
     let store = Store::open(&installation.store_path()).unwrap();
     store.link(&link, 5).unwrap();
     drop(store);
-    let plan = planned(&installation).await;
+    let plan = planned_with(&installation, 1).await;
     let changes = plan["changes"].as_array().unwrap().iter();
     let granted: Vec<_> = changes.map(|change| change["guild_id"].clone()).collect();
     let [(first, _), _, (third, _)] = servers;
@@ -144,7 +151,10 @@ fn service(path: &Path) -> (mpsc::Receiver<Question>, DropGuard) {
     let socket = ControlSocket::bind(path).unwrap();
     let (questions, asked) = mpsc::channel(1);
     let stop = CancellationToken::new();
-    tokio::spawn(socket.serve(control::plan_routes(questions), stop.clone()));
+    tokio::spawn(socket.serve(
+        control::plan_routes(questions, watch::channel(GateTroubles::default()).1),
+        stop.clone(),
+    ));
     (asked, stop.drop_guard())
 }
 
@@ -157,6 +167,7 @@ async fn a_service_that_does_not_know_yet_is_asked_until_it_does() {
         at_block: 7,
         changes: Vec::new(),
         trouble: [(GuildId(1), ["too low".to_owned()].into())].into(),
+        ..PlannedChanges::default()
     };
     let expected = plan.clone();
     let answering = async {

@@ -66,15 +66,27 @@ impl Installation {
         self.folder.path().join("life.redb")
     }
 
+    /// A path beside the store, as text.
+    pub(crate) fn beside(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Puts other lines into the configuration.
+    pub(crate) fn reconfigure(&self, before: &str, after: &str) {
+        let text = std::fs::read_to_string(self.config_path()).unwrap();
+        assert!(text.contains(before), "{text}");
+        self.configure(&text.replace(before, after));
+    }
+
     pub(crate) fn log_path(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    /// A command of the program with this configuration; killed when it is dropped.
+    /// A command of the program (one word, or two) with this configuration; killed when it is dropped.
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = program();
         command
-            .arg(name)
+            .args(name.split(' '))
             .arg("--config")
             .arg(self.config_path())
             .env("AMSER_ROLES_DISCORD_TOKEN", &self.token)

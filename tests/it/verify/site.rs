@@ -9,8 +9,9 @@ use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, Link,
-    MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateTroubles, GuildId,
+    Link, MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict, Timestamp, UserId,
+    Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -165,6 +166,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         store: setup.store.clone(),
         chain,
         discord: discord_seen,
+        gate_troubles: watch::channel(GateTroubles::default()).1,
         counts: counts_seen,
         pending: {
             let pending = Arc::clone(&pending);

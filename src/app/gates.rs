@@ -1,0 +1,161 @@
+//! Gates that give nobody a role whatever is paid: a module that is none, a plan that its module does not have. Found by asking
+//! the chain, and said at the start, in `plan`, in `/readyz` and among the failing gates.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::chain::Views;
+use crate::domain::{ChainStatus, Gate, GateTrouble, GateTroubles, ModuleAddress, PlanId};
+use crate::store::Store;
+
+/// How often it is looked whether a gate came, went or was mended.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// What is looked at.
+pub(super) struct Inputs {
+    pub(super) store: Store,
+    pub(super) views: Views,
+    pub(super) chain: watch::Receiver<ChainStatus>,
+    /// Changes with the gates.
+    pub(super) modules: watch::Receiver<BTreeSet<ModuleAddress>>,
+}
+
+/// Looks at all gates once the chain has been followed to its tip, then at each change of modules and every minute.
+pub(super) async fn keep_checking(
+    mut inputs: Inputs,
+    troubles: watch::Sender<GateTroubles>,
+    stop: CancellationToken,
+) {
+    let checking = async {
+        // Its sender is the follower: an error means the stop.
+        if inputs
+            .chain
+            .wait_for(|chain| chain.reached_tip)
+            .await
+            .is_err()
+        {
+            return std::future::pending().await;
+        }
+        loop {
+            match check(&inputs).await {
+                Ok(found) => publish(&troubles, found),
+                // No node answers, which the follower says.
+                Err(error) => {
+                    tracing::debug!(error = format!("{error:#}"), "gates are not checked")
+                }
+            }
+            tokio::select! {
+                Ok(()) = inputs.modules.changed() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = checking => {}
+    }
+}
+
+async fn check(inputs: &Inputs) -> anyhow::Result<GateTroubles> {
+    let store = inputs.store.clone();
+    let gates = tokio::task::spawn_blocking(move || store.gates()).await??;
+    let unread = inputs.chain.borrow().unread_modules.clone();
+    troubles_of(&inputs.store, &inputs.views, &gates, &unread).await
+}
+
+/// Says what is new and what is mended.
+fn publish(troubles: &watch::Sender<GateTroubles>, found: GateTroubles) {
+    troubles.send_if_modified(|before| {
+        for (gate, trouble) in &found {
+            if before.get(gate) != Some(trouble) {
+                for sentence in &trouble.sentences {
+                    warn!(gate = gate.0, guild = %trouble.guild, "a gate cannot work: {sentence}");
+                }
+            }
+        }
+        for (gate, trouble) in before.iter().filter(|(gate, _)| !found.contains_key(gate)) {
+            info!(gate = gate.0, guild = %trouble.guild, "a gate can work again");
+        }
+        std::mem::replace(before, found.clone()) != found
+    });
+}
+
+/// What is wrong with these gates. `unread` are modules of which it is known already why they cannot be read.
+///
+/// # Errors
+/// When the store cannot be read or no node answers.
+pub(super) async fn troubles_of(
+    store: &Store,
+    views: &Views,
+    gates: &[Gate],
+    unread: &BTreeMap<ModuleAddress, String>,
+) -> anyhow::Result<GateTroubles> {
+    let mut asked = BTreeMap::<ModuleAddress, BTreeSet<PlanId>>::new();
+    for gate in gates {
+        asked.entry(gate.module).or_default().extend(&gate.plans);
+    }
+    let modules: Vec<_> = asked
+        .keys()
+        .copied()
+        .filter(|module| !unread.contains_key(module))
+        .collect();
+    let merchants = views.merchants_of(&modules).await?;
+    let mut wrong: BTreeMap<_, _> = unread.clone();
+    let mut missing = BTreeMap::new();
+    for (module, merchant) in modules.into_iter().zip(merchants) {
+        if merchant.is_none() {
+            wrong.insert(module, no_module(module));
+            continue;
+        }
+        let reading = store.clone();
+        let known = tokio::task::spawn_blocking(move || reading.plans_of(module));
+        let known = known.await.context("reading the plans failed")??;
+        let ids = asked.get(&module).into_iter().flatten();
+        let unknown: Vec<_> = ids.filter(|id| !known.contains_key(id)).copied().collect();
+        if unknown.is_empty() {
+            continue;
+        }
+        for id in views.missing_plans(module, &unknown).await? {
+            missing.insert((module, id), no_plan(module, id, known.keys()));
+        }
+    }
+    let mut troubles = GateTroubles::new();
+    for gate in gates {
+        let plans = gate.plans.iter().map(|plan| (gate.module, *plan));
+        let sentences: BTreeSet<_> = wrong
+            .get(&gate.module)
+            .into_iter()
+            .chain(plans.filter_map(|plan| missing.get(&plan)))
+            .cloned()
+            .collect();
+        if !sentences.is_empty() {
+            let guild = gate.guild;
+            troubles.insert(gate.id, GateTrouble { guild, sentences });
+        }
+    }
+    Ok(troubles)
+}
+
+fn no_module(module: ModuleAddress) -> String {
+    format!(
+        "At {module} there is no subscription module (no contract that names its merchant): correct the gate's module, or chain.rpc_urls if the chain is another."
+    )
+}
+
+fn no_plan<'a>(
+    module: ModuleAddress,
+    plan: PlanId,
+    known: impl Iterator<Item = &'a PlanId>,
+) -> String {
+    let known: Vec<_> = known.map(ToString::to_string).collect();
+    let has = match known.as_slice() {
+        [] => "it has none yet".to_owned(),
+        _ => format!("it has {}", known.join(", ")),
+    };
+    format!("Module {module} has no plan {plan} ({has}): correct the gate's plan_ids.")
+}
