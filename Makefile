@@ -1,7 +1,7 @@
 # `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js, a C compiler and OpenSSL's headers
 # beforehand. What else they need they install themselves, once.
 
-.PHONY: sandbox test soak audit check bench abi walletconnect browsers
+.PHONY: sandbox test soak audit check bench abi walletconnect browsers promtool
 
 CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 OTHER_NODES = hardhat2 hardhat3 ganache
@@ -14,7 +14,7 @@ sandbox: anvil/node_modules/.stamp
 	cargo run --quiet -- sandbox
 
 # What CI runs.
-test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers
+test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers promtool
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
@@ -88,4 +88,15 @@ browsers:
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 		else echo "make test: missing browsers; install $$missing (Debian: apt-get install $$missing)" >&2; exit 1; fi; \
+	fi
+
+# Checks monitoring/. Debian's package would start a server, so only this program of it is unpacked, and nothing is installed.
+promtool:
+	@if ! command -v promtool >/dev/null && [ ! -x monitoring/.promtool/usr/bin/promtool ]; then \
+		if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+			if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi; \
+			mkdir -p monitoring/.promtool && cd monitoring/.promtool && \
+			apt-get download -qq prometheus && \
+			dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; \
+		else echo "make test: missing promtool; install Prometheus" >&2; exit 1; fi; \
 	fi

@@ -2,6 +2,7 @@
 
 mod announce;
 mod checks;
+mod doctor;
 mod gates;
 mod health;
 pub mod notices;
@@ -19,7 +20,6 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -35,10 +35,11 @@ use crate::domain::{
 use crate::forecast::Forecast;
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::{chain, commands, discord, poller, roles, web};
+use crate::{chain, commands, discord, poller, roles, watching, web};
 
 pub use timing::Timing;
 
+pub use self::doctor::doctor;
 pub use self::health::healthcheck;
 
 /// Gateway events and reports that may wait for the roles' loop.
@@ -239,6 +240,8 @@ pub async fn start(
         &views,
         web::control::plan_routes(questions_sender.clone(), gate_troubles.clone()),
     );
+    let examine = doctor::of_service(&config, &secrets, &store, &chain, &discord_status, &discord);
+    let routes = routes.merge(web::control::doctor_routes(examine));
     let checking = gates::keep_checking(
         gates::Inputs {
             store: store.clone(),
@@ -304,7 +307,7 @@ pub async fn start(
         web::FORGET_EVERY,
         parts_stop.clone(),
     );
-    let metrics = metrics();
+    let metrics = watching::record();
     let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
     let state = web::WebState {
         settings: pages::web_settings(&config, &secrets)?,
@@ -417,15 +420,6 @@ fn discord_settings(config: &Config) -> discord::Settings {
         api_url: config.discord.api_url.clone(),
         members_intent: config.discord.members_intent,
     }
-}
-
-/// The process's metrics. Where several services share a process (tests), the first one's are counted.
-fn metrics() -> PrometheusHandle {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let handle = recorder.handle();
-    // Only a second service in the same process finds the place taken.
-    let _taken = metrics::set_global_recorder(recorder);
-    handle
 }
 
 fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {

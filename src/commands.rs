@@ -27,12 +27,13 @@ use serenity::all::{FullEvent, Interaction};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::register::Registration;
 pub use self::running::{AskSources, NewLink, Services};
 
 use self::answer::Answer;
 use self::ids::Press;
 use self::running::{Asked, Commands, Data, defer_component, ephemeral, manages, refuse};
-use crate::discord::Discord;
+use crate::discord::{Discord, Failure};
 use crate::domain::DiscordStatus;
 use crate::text;
 
@@ -67,6 +68,18 @@ pub async fn keep_registered(
 ) {
     let wanted = register::definitions(&all());
     register::keep_registered(discord, application.into(), wanted, status, stop).await;
+}
+
+/// Whether Discord has the commands of this program.
+///
+/// # Errors
+/// When Discord refuses to show them, or cannot be reached.
+pub async fn registration(
+    discord: &Discord,
+    application: NonZeroU64,
+) -> Result<Registration, Failure> {
+    let wanted = register::definitions(&all());
+    register::compare(discord, application.into(), &wanted).await
 }
 
 fn all() -> Vec<poise::Command<Data, anyhow::Error>> {

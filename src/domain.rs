@@ -7,6 +7,7 @@ mod active;
 mod counts;
 mod drift;
 mod event;
+mod finding;
 mod gate;
 mod grant;
 mod id;
@@ -34,6 +35,7 @@ pub use event::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
+pub use finding::{Finding, Level};
 pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};
 pub use grant::{Grant, GrantTerms};
 pub use id::{

@@ -20,8 +20,10 @@ mod clock;
 pub mod commands;
 pub mod config;
 pub mod discord;
+pub mod doctor;
 pub mod domain;
 pub mod forecast;
+pub mod init;
 mod limiter;
 pub mod merchants;
 pub mod notices;
@@ -33,6 +35,7 @@ pub mod store;
 pub mod terminal;
 pub mod text;
 pub mod wallet;
+mod watching;
 pub mod web;
 
 /// For all threads of the program, the tests and the benchmark: a backfill's large buffers are made by one thread and

@@ -9,6 +9,7 @@ pub mod brake;
 mod cause;
 pub mod confirm;
 mod contested;
+mod delay;
 pub mod desired;
 pub mod expected;
 pub mod fallback;

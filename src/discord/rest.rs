@@ -110,6 +110,11 @@ impl Rest {
         self.call(Request::new(route, LightMethod::Get)).await
     }
 
+    /// What the bot sends as `Authorization`.
+    pub(super) fn authorization(&self) -> &str {
+        self.http.token()
+    }
+
     /// An address of Discord's, by its path.
     pub(super) fn url(&self, path: &str) -> String {
         let base = self.api_url.as_str().trim_end_matches('/');

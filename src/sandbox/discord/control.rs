@@ -112,6 +112,15 @@ impl LocalDiscord {
             .read(|world| world.guilds.get(&guild).map(|guild| guild.owner))
     }
 
+    /// The guild asks moderators for two-factor authentication, which the bot's owner does not have, or not any more.
+    pub fn set_demands_two_factor(&self, guild: GuildId, demands: bool) {
+        self.shared.change(|world| {
+            if let Some(guild) = world.guilds.get_mut(&guild) {
+                guild.demands_two_factor = demands;
+            }
+        });
+    }
+
     /// The guild's first text channel.
     pub fn channel(&self, guild: GuildId) -> Option<ChannelId> {
         self.shared

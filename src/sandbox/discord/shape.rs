@@ -140,7 +140,7 @@ pub(crate) fn guild(guild: &Guild, counts: bool) -> Value {
         "roles": roles(guild),
         "emojis": [],
         "features": ["COMMUNITY"],
-        "mfa_level": 0,
+        "mfa_level": u8::from(guild.demands_two_factor),
         "application_id": null,
         "system_channel_id": null,
         "system_channel_flags": 0,

@@ -206,6 +206,7 @@ impl World {
             channels: vec![channel],
             unavailable: false,
             role_updates: VecDeque::new(),
+            demands_two_factor: false,
         };
         self.guilds.insert(id, guild);
     }

@@ -29,6 +29,7 @@ pub(super) fn handler(route: Route) -> Handler {
         Route::EditGuildRole => roles::edit,
         Route::DeleteGuildRole => roles::delete,
         Route::GetAuditLog => audit::log,
+        Route::GetGuildInvites => invites::of_guild,
         Route::GetGuildChannels => guilds::channels,
         Route::ListMembers => members::list,
         Route::SearchMembers => members::search,
