@@ -200,6 +200,7 @@ pub async fn start(
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
+    let payments = pages::payments(&config, &store, &chain, &views);
     let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
@@ -250,6 +251,7 @@ pub async fn start(
         profiles: pages::profiles_of(&discord),
         redeem: pages::redeem_code(&config, &secrets, &discord),
         merchants: merchants.clone(),
+        payments,
         metrics,
         clock: web::machine_clock(),
     };
@@ -332,6 +334,7 @@ fn command_services(
         }),
         public_url: config.web.public_url.clone(),
         checkout_url: config.amser.checkout_url.clone(),
+        return_url: pages::return_urls(config),
         confirmations: config.chain.confirmations,
         per_minute: config.web.rate_limit_per_minute,
     }

@@ -25,7 +25,7 @@ use serenity::all::{FullEvent, Interaction};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use self::running::{NewLink, Services};
+pub use self::running::{NewLink, ReturnUrls, Services};
 
 use self::answer::Answer;
 use self::ids::Press;

@@ -21,6 +21,7 @@ pub mod discord;
 pub mod domain;
 mod limiter;
 pub mod merchants;
+pub mod payments;
 pub mod projection;
 pub mod roles;
 pub mod sandbox;

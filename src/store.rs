@@ -30,6 +30,7 @@ mod sessions;
 mod settings;
 mod tables;
 mod touched;
+mod transaction;
 mod used;
 mod verify;
 

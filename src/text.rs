@@ -24,7 +24,7 @@ pub(crate) use manager::{
     closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
     wrong_channel,
 };
-pub(crate) use plan::{PlanRows, plans};
+pub(crate) use plan::{Checkout, PlanRows, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
 pub(crate) use setup::{
     Target, setup_already, setup_button, setup_dangerous_button, setup_done, setup_more_plans,

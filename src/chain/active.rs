@@ -4,6 +4,7 @@
 mod calls;
 mod contracts;
 mod token;
+mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +19,7 @@ use url::Url;
 pub use self::calls::MULTICALL;
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
+pub use self::transaction::Mined;
 
 use self::calls::{At, Call, Outcome};
 use super::config::ChainConfig;

@@ -29,6 +29,9 @@ const COSTLY_PER_MINUTE: u32 = 6;
 /// Makes a member's single-use link in a server. Blocks on the store.
 pub type NewLink = Arc<dyn Fn(UserId, GuildId) -> anyhow::Result<Url> + Send + Sync>;
 
+/// Where the checkout leads back to, by server; `None` where nobody could go on.
+pub type ReturnUrls = Arc<dyn Fn(GuildId) -> Option<Url> + Send + Sync>;
+
 /// What the commands work with.
 #[derive(Clone)]
 pub struct Services {
@@ -48,6 +51,8 @@ pub struct Services {
     pub public_url: Url,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
     pub checkout_url: String,
+    /// Where it leads back to.
+    pub return_url: ReturnUrls,
     /// Blocks on top of an event's block before it counts.
     pub confirmations: u64,
     /// Commands and buttons that one member may use in a minute.

@@ -266,7 +266,7 @@ async fn make(commands: &Data, asked: &Asked, choice: Choice) -> Result<String, 
         .put_gate(&manager, draft, None, choice.confirm)
         .await?;
     let template = &commands.services.checkout_url;
-    let checkout = checkout(template, choice.plan.module, &choice.plan.plan);
+    let checkout = checkout(template, choice.plan.module, &choice.plan.plan, None);
     Ok(text::setup_done(&row, role, &checkout))
 }
 

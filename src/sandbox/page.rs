@@ -226,7 +226,7 @@ async fn act(State(discord): State<LocalDiscord>, headers: HeaderMap, body: Byte
     let done = match posted {
         Posted::Hand(hand) => hand.perform(&discord),
         // What it does on the chain comes to the time line from the chain.
-        Posted::Chain(action) => forward(&discord, action).await,
+        Posted::Chain(action) => forward(&discord, action).await.map(|done| done.text),
     };
     match done {
         Ok(sentence) => Ok(Json(json!({ "message": sentence }))),
@@ -238,7 +238,7 @@ async fn act(State(discord): State<LocalDiscord>, headers: HeaderMap, body: Byte
 }
 
 /// Hands the action to whoever runs the chain, and waits for the sentence.
-async fn forward(discord: &LocalDiscord, action: action::Action) -> Result<String, String> {
+async fn forward(discord: &LocalDiscord, action: action::Action) -> Result<action::Done, String> {
     let nobody = || "Nothing here runs a chain, so nothing happened.".to_owned();
     let sender = discord.shared.actions().ok_or_else(nobody)?;
     let (answer, answered) = oneshot::channel();

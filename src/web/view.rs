@@ -11,7 +11,7 @@ use super::error::WebError;
 use super::{WebSettings, assets};
 use crate::domain::GuildId;
 
-pub(super) use link::{LinkPage, handover_over, link, take_over};
+pub(super) use link::{LinkPage, Paid, handover_over, link, take_over};
 
 /// A whole page: head, `inner` and the footer. `files` are styles and scripts of `assets`. Addresses begin at the root, which is ours
 /// (`web.public_url` has no path): a refusal may stand at any depth.

@@ -123,7 +123,7 @@ async fn finish(
     } = visitor;
     tracing::debug!(%user, "signed in");
     let purpose = match pending.return_to {
-        ReturnTo::Link(_) | ReturnTo::Home => Purpose::Link,
+        ReturnTo::Link(_) | ReturnTo::Paid(_) | ReturnTo::Home => Purpose::Link,
         ReturnTo::Page(_) | ReturnTo::Connect => Purpose::Servers(manages),
     };
     let jar = session::start(site, user, purpose, headers).await?;

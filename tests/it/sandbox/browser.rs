@@ -15,6 +15,7 @@ async fn scene(play: &Play, scene: &str) -> Value {
         "browser": Kind::Chromium.find(),
         "scene": scene,
         "sandbox": play.world.discord.base_url(),
+        "rpc": play.world.chain.http_url(),
         "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
     });
     let own = [
@@ -63,5 +64,28 @@ async fn commands_are_chosen_with_their_options_and_the_focus_is_not_lost() {
     );
     assert_ne!(seen["focus"], "body", "{seen}");
     assert_eq!(seen["kept"], "why", "what was chosen stays");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn who_pays_before_linking_sees_the_payment_come_and_links_the_wallet_that_paid() {
+    let play = Play::start().await;
+    let seen = scene(&play, "paidFirst").await;
+    let first = seen["first"].as_str().unwrap();
+    assert!(first.contains("was seen: 0 of 2 confirmations"), "{first}");
+    assert!(first.contains("Link that wallet here"), "{first}");
+    play.role(play.world.members[0], true).await;
+    play.end().await;
+}
+
+#[tokio::test]
+async fn who_links_before_paying_comes_back_to_confirmations_and_then_to_the_role() {
+    let play = Play::start().await;
+    let seen = scene(&play, "linkedFirst").await;
+    assert_eq!(seen["paid"], "Your payment is confirmed.", "{seen}");
+    let outcome = seen["outcome"].as_str().unwrap();
+    assert!(outcome.contains("You hold this role now"), "{seen}");
+    let again = seen["withoutScript"].as_str().unwrap();
+    assert!(again.contains("Subscriber"), "{seen}");
     play.end().await;
 }
