@@ -7,6 +7,7 @@ mod create;
 mod direct;
 pub(crate) mod error;
 mod gateway;
+mod invite;
 mod limits;
 mod managers;
 mod member;

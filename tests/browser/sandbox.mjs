@@ -1,5 +1,6 @@
 // Follows the sandbox's guided ways in a real browser, as somebody who has read nothing: it presses what the next step offers.
 // Its one argument is JSON: { browser, scene, sandbox, rpc, shots }. It prints one line of JSON with what was seen.
+import { seed } from './seed.mjs'
 import { DEADLINE, asked, freshPage, look, play, problems } from './stage.mjs'
 
 const page = await freshPage()
@@ -155,7 +156,9 @@ const scenes = {
     const shop = await opened(step.getByRole('link', { name: 'Connect a server' }))
     await click(shop, 'button', "Mona's Club")
     await now('Prove that the plans are yours')
-    await click(shop, 'button', /^Sign with Sandbox wallet of mona/)
+    await click(shop, 'button', 'Sandbox wallet of mona')
+    await shop.locator('#sign[aria-disabled="false"]').waitFor()
+    await click(shop, 'button', 'Sign message')
     await now('Let the plan open a role')
     await click(shop, 'button', /^Create the role/)
     await shop.getByRole('heading', { name: 'Preview', level: 1 }).waitFor()
@@ -193,4 +196,4 @@ const scenes = {
   }
 }
 
-await play(scenes, page)
+await play({ ...scenes, ...seed({ page, now, opened, step, mine, toWallet, sign }) }, page)

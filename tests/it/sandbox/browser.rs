@@ -16,6 +16,8 @@ async fn scene(play: &Play, scene: &str) -> Value {
         "scene": scene,
         "sandbox": play.world.discord.base_url(),
         "rpc": play.world.chain.http_url(),
+        "ada": play.world.members[0],
+        "club": play.world.club,
         "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
     });
     let own = [
@@ -87,5 +89,20 @@ async fn who_links_before_paying_comes_back_to_confirmations_and_then_to_the_rol
     assert!(outcome.contains("You hold this role now"), "{seen}");
     let again = seen["withoutScript"].as_str().unwrap();
     assert!(again.contains("Subscriber"), "{seen}");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn the_whole_story_is_seen_at_each_step_in_the_status_the_journal_and_why() {
+    let play = Play::start().await;
+    let seen = scene(&play, "seed").await;
+    let steps = seen["seen"].as_array().unwrap();
+    let names: Vec<_> = steps.iter().map(|step| &step["name"]).collect();
+    assert_eq!(names, ["verified", "failed", "paid", "lapsed"], "{seen}");
+    let why = |step: usize| steps[step]["why"].as_str().unwrap();
+    assert!(why(1).contains("payment failed"), "{seen}");
+    assert!(why(3).contains("ended"), "{seen}");
+    assert_ne!(steps[0]["block"], steps[1]["block"], "an event");
+    assert_eq!(steps[2]["block"], steps[3]["block"], "none: it lapsed");
     play.end().await;
 }

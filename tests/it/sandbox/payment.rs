@@ -156,6 +156,8 @@ async fn the_checkout_leads_back_by_the_link_while_it_works_and_else_by_a_new_si
     let to = location(&visit.browser.get(&paid).await);
     let expected = format!("{}?outcome=1&tx_hash={transaction}", visit.link);
     assert!(to.ends_with(&expected), "{to}");
+    visit.until(&transaction, "was seen: 0 of 2").await;
+    visit.until(&transaction, "Link that wallet here").await;
     let page = visit.browser.get(&expected).await.text().await.unwrap();
     assert!(
         page.contains("Link that wallet here to get its role."),
