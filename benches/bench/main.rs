@@ -8,6 +8,7 @@ mod large;
 mod latency;
 mod links;
 mod node;
+mod pages;
 mod pass;
 mod people;
 mod process;
@@ -76,6 +77,9 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("links") {
                     links::links(&mut table).await?;
+                }
+                if wanted("pages") {
+                    pages::pages(&mut table).await?;
                 }
                 table.print();
                 table.verdict()

@@ -80,7 +80,7 @@ pub(crate) fn setup_more_plans() -> &'static str {
 
 /// Above the choice of how many plans are needed.
 pub(crate) fn setup_match_label() -> &'static str {
-    "If you chose several plans, who gets the role?"
+    "With several plans, who gets the role?"
 }
 
 /// One plan is enough.
@@ -287,6 +287,14 @@ mod tests {
             "{all}"
         );
         assert!(told(GateMatch::Any).contains(" or **Gold"));
+    }
+
+    #[test]
+    fn what_stands_above_a_choice_is_no_longer_than_discord_allows() {
+        for label in [setup_plan_label(), setup_match_label(), setup_role_label()] {
+            assert!(label.len() <= 45, "{label}");
+        }
+        assert!(setup_role_hint().len() <= 100);
     }
 
     #[test]

@@ -179,6 +179,19 @@ const scenes = {
     return { clicks, milliseconds }
   },
 
+  /** The merchant fills in the form of /amser setup. */
+  async form () {
+    await page.goto(new URL('/merchant', asked.sandbox).href)
+    await page.getByLabel('Command').selectOption('amser setup')
+    await page.getByRole('button', { name: 'Send' }).click()
+    await page.getByLabel('Which plans?').selectOption({ index: 0 })
+    await look(page, '1-form')
+    await page.getByRole('button', { name: 'Submit' }).click()
+    await page.locator('output.reply').getByRole('button', { name: 'Set it up' }).click()
+    await page.locator('output.reply').filter({ hasText: 'Done.' }).waitFor()
+    return {}
+  },
+
   /** Somebody who types a command finds its options in lists; the focus is never lost; a stop is told. */
   async hands () {
     await page.goto(new URL('/member', asked.sandbox).href)

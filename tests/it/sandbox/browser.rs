@@ -3,8 +3,9 @@
 //!
 //! `AMSER_ROLES_TEST_SHOTS=FOLDER` keeps screenshots of all that.
 
-use amser_roles::domain::Wallet;
+use amser_roles::domain::{Timestamp, Wallet};
 use amser_roles::sandbox::world::Pace;
+use amser_roles::store::MerchantWallet;
 use serde_json::{Value, json};
 
 use super::Play;
@@ -104,5 +105,24 @@ async fn the_whole_story_is_seen_at_each_step_in_the_status_the_journal_and_why(
     assert!(why(3).contains("ended"), "{seen}");
     assert_ne!(steps[0]["block"], steps[1]["block"], "an event");
     assert_eq!(steps[2]["block"], steps[3]["block"], "none: it lapsed");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn the_merchant_sets_a_role_up_in_the_form_that_the_bot_shows() {
+    let play = Play::start().await;
+    let shown = MerchantWallet {
+        wallet: Wallet(play.world.wallet(play.world.merchant).address()),
+        at: Timestamp(1),
+        message: "the signed text".to_owned(),
+        signature: vec![1; 65],
+    };
+    let store = &play.world.store;
+    store
+        .set_merchant_wallet(play.world.merchant, &shown)
+        .unwrap();
+    let before = store.gates().unwrap().len();
+    scene(&play, "form").await;
+    assert_eq!(store.gates().unwrap().len(), before + 1);
     play.end().await;
 }
