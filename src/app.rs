@@ -268,6 +268,7 @@ pub async fn start(
         },
     );
     let telling = crate::notices::run(told, parts_stop.clone());
+    let payments = pages::payments(&config, &store, &chain, &views);
     let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
@@ -324,6 +325,7 @@ pub async fn start(
         profiles: pages::profiles_of(&discord),
         redeem: pages::redeem_code(&config, &secrets, &discord),
         merchants: merchants.clone(),
+        payments,
         metrics,
         clock: web::machine_clock(),
     };
@@ -409,6 +411,7 @@ fn command_services(
         }),
         public_url: config.web.public_url.clone(),
         checkout_url: config.amser.checkout_url.clone(),
+        return_url: pages::return_urls(config),
         confirmations: config.chain.confirmations,
         per_minute: config.web.rate_limit_per_minute,
     }

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use self::register::Registration;
-pub use self::running::{AskSources, NewLink, Services};
+pub use self::running::{AskSources, NewLink, ReturnUrls, Services};
 
 use self::answer::Answer;
 use self::ids::Press;

@@ -10,6 +10,7 @@ mod direct;
 pub(crate) mod error;
 mod examine;
 mod gateway;
+mod invite;
 mod limits;
 mod managers;
 mod member;

@@ -27,6 +27,7 @@ pub mod init;
 mod limiter;
 pub mod merchants;
 pub mod notices;
+pub mod payments;
 pub mod poller;
 pub mod projection;
 pub mod roles;

@@ -41,6 +41,7 @@ mod settings;
 mod tables;
 mod told;
 mod touched;
+mod transaction;
 mod transfer;
 mod used;
 mod verify;

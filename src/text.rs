@@ -41,12 +41,13 @@ pub(crate) use notice::{
     notices_state, notices_switched, renewal_notice, role_notice, start_notices_button,
     stop_notices_button,
 };
-pub(crate) use plan::{PlanRows, amount, plans};
+pub(crate) use plan::{Checkout, PlanRows, amount, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
 pub(crate) use setup::{
-    Target, setup_already, setup_button, setup_dangerous_button, setup_done, setup_more_plans,
-    setup_needs_wallet, setup_new_role, setup_no_module, setup_no_plan, setup_plan_label,
-    setup_plan_terms, setup_preview, setup_role_hint, setup_role_label, setup_slow, setup_title,
+    Target, setup_all, setup_already, setup_any, setup_button, setup_dangerous_button, setup_done,
+    setup_match_label, setup_more_plans, setup_needs_wallet, setup_new_role, setup_no_module,
+    setup_no_plan, setup_one_module, setup_plan_label, setup_plan_terms, setup_preview,
+    setup_role_hint, setup_role_label, setup_slow, setup_title, setup_too_much,
 };
 pub(crate) use status::{Pending, Status, status};
 pub(crate) use trail::{Trail, question, told, told_gate};

@@ -15,7 +15,9 @@ mod limit;
 mod link;
 mod link_page;
 mod oauth;
+mod paid;
 mod params;
+mod payment;
 mod post;
 mod profile;
 mod proof;
@@ -55,10 +57,12 @@ use crate::domain::{
 };
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
+use crate::payments::Payments;
 use crate::store::Store;
 
 pub use health::{UPKEEP_EVERY, keep_metrics_small, while_starting};
 pub use link::{FORGET_EVERY, LINK_SECONDS, keep_forgetting, new_link};
+pub use paid::return_url;
 pub use profile::{NoProfile, Profile, Profiles};
 pub use server::serve;
 
@@ -158,6 +162,8 @@ pub struct WebState {
     pub redeem: RedeemCode,
     /// What merchants and managers of servers may do.
     pub merchants: Merchants,
+    /// Looks up where a payment is on its way.
+    pub payments: Payments,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
@@ -209,6 +215,7 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
     let limited = Router::new()
         .merge(verify::router())
         .merge(handover::router())
+        .merge(paid::router())
         .merge(oauth::router())
         .merge(dashboard::router());
     let scripts = session::router().merge(api::router());

@@ -158,7 +158,7 @@ pub(crate) async fn task(arguments: &[String]) -> anyhow::Result<()> {
         let checks = seen.borrow().api.checks;
         process::say(&Figures {
             checks,
-            cpu: process::cpu()?,
+            cpu: process::cpu_seconds()?,
             memory: process::peak_memory()?,
         })?;
     }

@@ -10,6 +10,7 @@ mod large;
 mod latency;
 mod links;
 mod node;
+mod pages;
 mod pass;
 mod people;
 mod process;
@@ -91,6 +92,9 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("drift") {
                     drift::drift(&mut table).await?;
+                }
+                if wanted("pages") {
+                    pages::pages(&mut table).await?;
                 }
                 table.print();
                 table.verdict()

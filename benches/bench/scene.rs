@@ -158,6 +158,11 @@ impl Scene {
         self.folder.path()
     }
 
+    /// Where the pages are.
+    pub(crate) fn public_url(&self) -> &url::Url {
+        &self.config.web.public_url
+    }
+
     /// Waits until the service follows the tip and is connected.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         let url = self.config.web.public_url.join("readyz")?;

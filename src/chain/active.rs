@@ -6,6 +6,7 @@ mod contracts;
 mod funds;
 mod renewals;
 mod token;
+mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -22,6 +23,7 @@ pub use self::calls::MULTICALL;
 pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
+pub use self::transaction::Mined;
 
 use self::calls::{At, Call, HEAVY, Outcome};
 use super::config::ChainConfig;

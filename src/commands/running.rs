@@ -36,6 +36,8 @@ pub type NewLink = Arc<dyn Fn(UserId, GuildId) -> anyhow::Result<Url> + Send + S
 
 /// Asks what the sources beside the events say of a wallet's access.
 pub type AskSources = Arc<dyn Fn(ActiveQuestion) -> BoxFuture<'static, SourcesSay> + Send + Sync>;
+/// Where the checkout leads back to, by server; `None` where nobody could go on.
+pub type ReturnUrls = Arc<dyn Fn(GuildId) -> Option<Url> + Send + Sync>;
 
 /// What the commands work with.
 #[derive(Clone)]
@@ -62,6 +64,8 @@ pub struct Services {
     pub public_url: Url,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
     pub checkout_url: String,
+    /// Where it leads back to.
+    pub return_url: ReturnUrls,
     /// Blocks on top of an event's block before it counts.
     pub confirmations: u64,
     /// Commands and buttons that one member may use in a minute.

@@ -70,6 +70,27 @@ pub enum Act {
     FallbackBegan,
     /// Nobody's act: the chain is followed again.
     FallbackEnded,
+    /// A role was given to a member for a time, also where they held it already.
+    Granted {
+        /// The member; the user 0 once that one asked to be forgotten.
+        user: UserId,
+        /// The role.
+        role: RoleId,
+        /// Until when (machine clock).
+        until: Timestamp,
+    },
+    /// The time of such a role was ended early.
+    GrantEnded {
+        /// The member; the user 0 once that one asked to be forgotten.
+        user: UserId,
+        /// The role.
+        role: RoleId,
+    },
+    /// A personal invite was made for a subscriber who is not in the server.
+    Invited {
+        /// The subscriber; the user 0 once that one asked to be forgotten.
+        user: UserId,
+    },
 }
 
 impl Act {

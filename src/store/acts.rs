@@ -144,20 +144,46 @@ pub(super) fn peek_sequence(transaction: &WriteTransaction) -> anyhow::Result<u6
     Ok(next.unwrap_or(0))
 }
 
-/// What was done stays, but not by whom. Reads all acts.
+/// To whom something was done.
+fn member_of(act: &mut Act) -> Option<&mut UserId> {
+    match act {
+        Act::Granted { user, .. } | Act::GrantEnded { user, .. } | Act::Invited { user } => {
+            Some(user)
+        }
+        Act::Connected
+        | Act::Disconnected { .. }
+        | Act::Gate { .. }
+        | Act::Settings { .. }
+        | Act::RoleMade { .. }
+        | Act::Approved { .. }
+        | Act::Tested { .. }
+        | Act::Drift(_)
+        | Act::FallbackBegan
+        | Act::FallbackEnded => None,
+    }
+}
+
+/// What was done stays, but not by whom or to whom. Reads all acts.
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     let mut acts = transaction.open_table(ACTS)?;
     let mut rows = Vec::new();
     for row in acts.iter()? {
         let (key, value) = row?;
-        let entry: ActEntry = decode(value.value())?;
-        if entry.by == Some(user) {
+        let mut entry: ActEntry = decode(value.value())?;
+        let mut is_about = false;
+        let by = entry.by.iter_mut();
+        for named in by.chain(member_of(&mut entry.act)) {
+            if *named == user {
+                *named = UserId(0);
+                is_about = true;
+            }
+        }
+        if is_about {
             rows.push((key.value(), entry));
         }
     }
     for (key, entry) in rows {
-        let by = Some(UserId(0));
-        acts.insert(key, encode(&ActEntry { by, ..entry }).as_slice())?;
+        acts.insert(key, encode(&entry).as_slice())?;
     }
     Ok(())
 }

@@ -111,7 +111,7 @@ fn at_gate(
     }
     if let Some(checkout_url) = checkout_url.filter(|_| !gate.entitled) {
         lines.extend(gate.plans.iter().map(|plan| {
-            let url = checkout(checkout_url, gate.module, plan);
+            let url = checkout(checkout_url, gate.module, plan, None);
             format!("  Subscribe to plan {plan}: <{url}>")
         }));
     }

@@ -363,6 +363,16 @@ fn server_lines(lines: &mut Lines) {
         }),
         Act::FallbackBegan,
         Act::FallbackEnded,
+        Act::Granted {
+            user: UserId(7),
+            role,
+            until: Timestamp(9),
+        },
+        Act::GrantEnded {
+            user: UserId(7),
+            role,
+        },
+        Act::Invited { user: UserId(7) },
     ] {
         let entry = ActEntry {
             at: Timestamp(5),

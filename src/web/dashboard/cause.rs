@@ -4,7 +4,7 @@ use alloy::primitives::B256;
 use maud::{Markup, html};
 
 use super::format::{counted, listed, short};
-use crate::domain::{Act, Cause, FailureReason, Gate, MemberState, RoleId, Timestamp};
+use crate::domain::{Act, Cause, FailureReason, Gate, MemberState, RoleId, Timestamp, UserId};
 use crate::text;
 
 /// One sentence without a full stop.
@@ -131,6 +131,30 @@ pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> Stri
         }
         Act::FallbackEnded => "The chain can be read again, and decides alone.".to_owned(),
         Act::Drift(drift) => drift.to_string(),
+        Act::Granted { user, role, until } => {
+            format!(
+                "gave {} to {} until {}",
+                role_name(*role),
+                member(*user),
+                day(*until)
+            )
+        }
+        Act::Invited { user } => format!("made an invite for {}", member(*user)),
+        Act::GrantEnded { user, role } => {
+            format!(
+                "ended the time for which {} has {}",
+                member(*user),
+                role_name(*role)
+            )
+        }
+    }
+}
+
+/// A member by id: the journal looks up the names of those who act.
+fn member(user: UserId) -> String {
+    match user {
+        UserId(0) => "a former member".to_owned(),
+        user => format!("the member {user}"),
     }
 }
 

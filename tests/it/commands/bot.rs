@@ -93,6 +93,7 @@ pub(super) fn start(
         }),
         public_url: PUBLIC_URL.parse().unwrap(),
         checkout_url: "https://pay.example/{module}/{plan_id}".to_owned(),
+        return_url: Arc::new(|guild| format!("https://roles.example/paid/{guild}").parse().ok()),
         confirmations: 3,
         per_minute,
     };

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
+use amser_roles::chain::Views;
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, DriftStatus, Gate, GateId, GateMatch, GateOrigin,
     GateTroubles, GuildId, Link, MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict,
     Timestamp, UserId, Wallet,
 };
+use amser_roles::payments::Payments;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
 use amser_roles::wallet::signature::{CheckError, Reached, SignedText, check_signature};
@@ -29,12 +31,14 @@ use url::Url;
 
 use super::visitor::Browser;
 use super::world::{Standings, World};
-use crate::support::merchants::without_chain;
+use crate::support::merchants::{no_chain, without_chain};
 
 /// Where the clock starts.
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const CHAIN_ID: u64 = 31_337;
 pub(crate) const PLAN: u64 = 7;
+/// Blocks on top of a payment's before it counts.
+pub(crate) const CONFIRMATIONS: u64 = 3;
 
 /// What differs between tests.
 pub(crate) struct Setup {
@@ -199,6 +203,12 @@ pub(crate) async fn start(setup: Setup) -> Running {
                 })
             })
         }),
+        payments: Payments::new(
+            setup.store.clone(),
+            chain_status.subscribe(),
+            Views::new(&no_chain(), chain_status.subscribe()),
+            CONFIRMATIONS,
+        ),
         merchants,
         redeem: redeemer(&options, &rest),
         metrics: PrometheusBuilder::new()
