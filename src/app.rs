@@ -2,6 +2,7 @@
 
 mod announce;
 mod checks;
+mod command_services;
 mod doctor;
 mod gates;
 mod health;
@@ -16,7 +17,6 @@ pub mod upkeep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
@@ -30,9 +30,8 @@ use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, ModuleAddress, Question, Rules,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, ModuleAddress, Rules,
 };
-use crate::forecast::Forecast;
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, poller, roles, watching, web};
@@ -197,7 +196,7 @@ pub async fn start(
         secrets.api_key.clone(),
     )?;
     let answers = poller::ApiAnswers::load(&store)?;
-    let checking = poller::run(
+    let polling = poller::run(
         checks::inputs(
             &config,
             &store,
@@ -221,16 +220,17 @@ pub async fn start(
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
-    let services = command_services(
-        &config,
-        &store,
-        &chain,
-        &discord_status,
-        &questions_sender,
-        &merchants,
-        drift.clone(),
-        &views,
-    );
+    let services = command_services::of(&command_services::Parts {
+        config: &config,
+        store: &store,
+        chain: &chain,
+        discord_status: &discord_status,
+        drift: &drift,
+        questions: &questions_sender,
+        merchants: &merchants,
+        views: &views,
+        answers: &answers,
+    });
     let connection = connection.run(commands::framework(&discord, application, services));
     let wallets = pages::signature_check(&config, chain.clone());
     let routes = pages::control_routes(
@@ -352,7 +352,7 @@ pub async fn start(
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
     parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
-    parts.spawn(async move { ("the checks against second sources", checking.await) });
+    parts.spawn(async move { ("the checks against second sources", polling.await) });
     parts.spawn(async move {
         (
             "the web server",
@@ -382,39 +382,6 @@ pub async fn start(
         stop,
         parts_stop,
     })
-}
-
-fn command_services(
-    config: &Config,
-    store: &Store,
-    chain: &watch::Receiver<ChainStatus>,
-    discord: &watch::Receiver<DiscordStatus>,
-    questions: &mpsc::Sender<Question>,
-    merchants: &Merchants,
-    drift: watch::Receiver<DriftStatus>,
-    views: &chain::Views,
-) -> commands::Services {
-    let links = store.clone();
-    let public_url = config.web.public_url.clone();
-    let clock = web::machine_clock();
-    commands::Services {
-        store: store.clone(),
-        chain: chain.clone(),
-        discord: discord.clone(),
-        drift,
-        questions: questions.clone(),
-        merchants: merchants.clone(),
-        forecast: Forecast::new(store.clone(), views.clone()),
-        sources: pages::ask_sources(views),
-        new_link: Arc::new(move |user, guild| {
-            web::new_link(&links, user, guild, &public_url, clock())
-        }),
-        public_url: config.web.public_url.clone(),
-        checkout_url: config.amser.checkout_url.clone(),
-        return_url: pages::return_urls(config),
-        confirmations: config.chain.confirmations,
-        per_minute: config.web.rate_limit_per_minute,
-    }
 }
 
 fn discord_settings(config: &Config) -> discord::Settings {

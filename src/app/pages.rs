@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::control_path;
 use crate::chain::Views;
 use crate::config::{Config, Secrets};
-use crate::domain::{ActiveAnswer, ChainStatus, Question, SourcesSay};
+use crate::domain::ChainStatus;
 use crate::payments::Payments;
 use crate::store::Store;
 use crate::web::control::ControlSocket;
@@ -149,23 +149,6 @@ pub(super) fn signature_check(
     Arc::new(move |wallet, message, signature| {
         let signatures = signatures.clone();
         Box::pin(async move { signatures.check(wallet, &message, &signature).await })
-    })
-}
-
-/// What contracts say of access now, and what amser's API said last.
-pub(super) fn ask_sources(views: &chain::Views) -> commands::AskSources {
-    let views = views.clone();
-    Arc::new(move |question| {
-        let views = views.clone();
-        Box::pin(async move {
-            let (block, mut answers) = views.are_active(&[question]).await;
-            let nothing = || ActiveAnswer::Unknown("the contract was not asked".to_owned());
-            SourcesSay {
-                block,
-                contract: answers.pop().unwrap_or_else(nothing),
-                api: None,
-            }
-        })
     })
 }
 
