@@ -23,9 +23,7 @@ use tracing::{error, info};
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Question, Rules,
-};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, poller, roles, web};
@@ -160,7 +158,6 @@ pub async fn start(
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
-    let (drift_sender, drift) = watch::channel(DriftStatus::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
@@ -183,19 +180,9 @@ pub async fn start(
         config.chain.chain_id,
         secrets.api_key.clone(),
     )?;
-    let answers = poller::ApiAnswers::load(&store)?;
-    let checking = poller::run(
-        checks::inputs(
-            &config,
-            &store,
-            api.clone(),
-            answers,
-            &views,
-            questions_sender.clone(),
-            drift_sender,
-        ),
-        parts_stop.clone(),
-    );
+    let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
+    let drift = checks.status.subscribe();
+    let checking = poller::run(checks, parts_stop.clone());
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),
