@@ -30,7 +30,7 @@ use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, ModuleAddress, Rules,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, ModuleAddress, Question, Rules,
 };
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
@@ -171,7 +171,6 @@ pub async fn start(
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
-    let (drift_sender, drift) = watch::channel(DriftStatus::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (gate_troubles_sender, gate_troubles) = watch::channel(GateTroubles::default());
     let (policy_sender, policy) = watch::channel(config.policy);
@@ -208,6 +207,9 @@ pub async fn start(
         ),
         parts_stop.clone(),
     );
+    let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
+    let drift = checks.status.subscribe();
+    let checking = poller::run(checks, parts_stop.clone());
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),

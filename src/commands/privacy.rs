@@ -6,8 +6,9 @@ use super::answer::{Answer, Button};
 use super::ids;
 use super::running::Data;
 use crate::domain::{
-    ActEntry, Applied, DirectMessages, Grant, GuildId, JournalEntry, Link, LinkEnd, ModuleAddress,
-    START_NOTICES, STOP_NOTICES, SubscriptionId, Timestamp, UserId, Wallet,
+    ActEntry, ActiveQuestion, Applied, CheckRow, DirectMessages, Grant, GuildId, JournalEntry,
+    Link, LinkEnd, ModuleAddress, START_NOTICES, STOP_NOTICES, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 use crate::store::{
     Challenge, LinkRequest, MerchantWallet, Notice, RequestState, ServerRecord, Session, Store,
@@ -79,6 +80,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let grants = store.grants_of(user)?;
     let grants: Vec<_> = grants.iter().map(grant).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
+    let checks = store.checks_of(&store.wallets_of(user)?)?;
+    let checks: Vec<_> = checks.iter().map(check).collect();
     let mut journal = store.journal_of(user, usize::MAX)?;
     journal.reverse();
     let journal: Vec<_> = journal.iter().map(entry).collect();
@@ -91,6 +94,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "moved_wallets_to_tell": notices,
         "direct_messages": direct_messages(&store.direct_messages(user)?),
         "warned_of": warned,
+        "checks": checks,
         "ended_links": ended,
         "seen_in": seen_in,
         "merchant_wallet": store.merchant_wallet(user)?.as_ref().map(merchant_wallet),
@@ -109,6 +113,17 @@ fn link(link: &Link) -> Value {
         "linked_at": link.linked_at.to_string(),
         "message": link.proof.as_ref().map(|(message, _)| message),
         "signature": link.proof.as_ref().map(|(_, signature)| format!("0x{}", hex::encode(signature))),
+    })
+}
+
+/// What second sources said of a wallet.
+fn check((question, row): &(ActiveQuestion, CheckRow)) -> Value {
+    json!({
+        "wallet": question.wallet,
+        "module": question.module,
+        "plan_id": question.plan,
+        "api": row.api,
+        "contract_answered_at": row.contract_at.map(|at| at.to_string()),
     })
 }
 
