@@ -19,6 +19,9 @@ pub(super) const META_FOLD: &str = "fold";
 /// `META`: the fork block of the newest rollback, 8 bytes little-endian.
 pub(super) const META_LAST_FORK: &str = "last_fork";
 
+/// `META`: since when the chain cannot be followed (machine clock), 8 bytes little-endian; absent while it is.
+pub(super) const META_FALLBACK: &str = "fallback_since";
+
 /// `META`: the next number of the journal, 8 bytes little-endian.
 pub(super) const META_SEQUENCE: &str = "journal_sequence";
 
