@@ -179,6 +179,7 @@ impl Roles {
         drop(roles.store.take_touched());
         roles.reload().await?;
         roles.load_brake().await?;
+        roles.load_mode().await?;
         roles.read_on();
         Ok(roles)
     }

@@ -112,7 +112,12 @@ pub fn mode(
     before: DriftMode,
 ) -> DriftMode {
     let Some(since) = away_since(chain, chain_id, now) else {
-        return DriftMode::Chain;
+        // A start knows nothing of the chain yet, and goes on where the last run was.
+        return if chain.at_tip {
+            DriftMode::Chain
+        } else {
+            before
+        };
     };
     // To the millisecond, which the machine's seconds are not.
     let is_long = |since: Instant| now.instant.saturating_duration_since(since) >= after;
@@ -182,6 +187,16 @@ impl Roles {
         is_chain.then(begins)?
     }
 
+    /// Goes on where the last run was.
+    pub(super) async fn load_mode(&mut self) -> anyhow::Result<()> {
+        let store = self.store.clone();
+        if let Some(since) = blocking(move || store.fallback_since()).await? {
+            let status = &self.inputs.fallback.status;
+            status.send_modify(|status| status.mode = DriftMode::Fallback { since });
+        }
+        Ok(())
+    }
+
     /// Which source decides.
     pub(super) fn mode(&self) -> DriftMode {
         self.inputs.fallback.status.borrow().mode
@@ -226,6 +241,10 @@ impl Roles {
                 Act::FallbackEnded
             }
         };
+        let since = match mode {
+            DriftMode::Fallback { since } => Some(since),
+            DriftMode::Chain => None,
+        };
         let at = machine_time();
         let gated = self.people.guilds().into_iter();
         let entries: Vec<_> = gated
@@ -238,7 +257,7 @@ impl Roles {
             })
             .collect();
         let store = self.store.clone();
-        blocking(move || store.note_acts(&entries)).await
+        blocking(move || store.set_fallback(since, &entries)).await
     }
 
     /// Takes what the API says of these people; and of those of whom it says something else than before, who are planned for too.

@@ -6,7 +6,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::{decode, encode};
-use super::tables::{ACTS, META, META_SEQUENCE, STOPPED};
+use super::tables::{ACTS, META, META_FALLBACK, META_SEQUENCE, STOPPED};
 use crate::domain::{Act, ActEntry, Drift, GuildId, ModuleAddress, Timestamp, UserId};
 
 /// Acts among which the last drift is looked for.
@@ -25,17 +25,39 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what happened in several servers at once.
-    pub fn note_acts(&self, entries: &[ActEntry]) -> anyhow::Result<()> {
-        if entries.is_empty() {
-            return Ok(());
-        }
+    /// Notes that the chain cannot be followed since then, or (`None`) that it is again, and tells it in the journals of these
+    /// servers.
+    pub fn set_fallback(
+        &self,
+        since: Option<Timestamp>,
+        entries: &[ActEntry],
+    ) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            match since {
+                Some(since) => {
+                    meta.insert(META_FALLBACK, since.0.to_le_bytes().as_slice())?;
+                }
+                None => {
+                    meta.remove(META_FALLBACK)?;
+                }
+            }
+        }
         for entry in entries {
             append(&transaction, entry)?;
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Since when the chain cannot be followed, if it was so last.
+    pub fn fallback_since(&self) -> anyhow::Result<Option<Timestamp>> {
+        let transaction = self.database.begin_read()?;
+        let meta = transaction.open_table(META)?;
+        let since = meta.get(META_FALLBACK)?;
+        let since = since.and_then(|bytes| bytes.value().try_into().ok());
+        Ok(since.map(|bytes| Timestamp(u64::from_le_bytes(bytes))))
     }
 
     /// Notes in the journal of each server whose gates ask about these modules that their events were contradicted. That no

@@ -22,6 +22,8 @@ pub(super) const META_LAST_FORK: &str = "last_fork";
 
 /// `META`: when the last complete backup was made, Unix seconds of the machine's clock, 8 bytes little-endian.
 pub(super) const META_LAST_BACKUP: &str = "last_backup";
+/// `META`: since when the chain cannot be followed (machine clock), 8 bytes little-endian; absent while it is.
+pub(super) const META_FALLBACK: &str = "fallback_since";
 
 /// `META`: the next number of the journal, 8 bytes little-endian.
 pub(super) const META_SEQUENCE: &str = "journal_sequence";

@@ -65,6 +65,9 @@ fn the_end_of_trouble_ends_the_mode_and_other_trouble_does_not() {
         mode(&status, LOCAL_CHAIN, AFTER, at(500), before),
         DriftMode::Chain
     );
+    // What a start knows.
+    let nothing = ChainStatus::default();
+    assert_eq!(mode(&nothing, LOCAL_CHAIN, AFTER, at(1), before), before);
     status.set_at_tip(false, at(499).instant);
     assert_eq!(mode(&status, LOCAL_CHAIN, AFTER, at(500), before), before);
 }

@@ -265,3 +265,20 @@ fn a_sync_counts_what_changes() {
     });
     assert!(unconfirmed.contains("2 removals wait until") && !unconfirmed.contains("up to date"));
 }
+
+#[test]
+fn a_chain_that_cannot_be_followed_is_told_with_what_decides_meanwhile() {
+    let server = server(ReadingState::Done);
+    let text = check(&Check {
+        gates: 1,
+        trouble: &[],
+        server: Some(&server),
+        members_intent: MembersIntent::Used,
+        chain: &chain(),
+        mode: DriftMode::Fallback {
+            since: Timestamp(900),
+        },
+    });
+    assert!(text.contains("amser's API says"), "{text}");
+    assert!(!text.contains(WELL), "{text}");
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use amser_roles::domain::{ActiveQuestion, Cause, RoleAction, Timestamp};
+use amser_roles::domain::{Act, ActiveQuestion, Cause, RoleAction, Timestamp};
 use amser_roles::sandbox::amser_api::{Behaviour, LocalApi};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 use axum::Router;
@@ -149,6 +149,9 @@ async fn a_start_while_the_chain_is_away_gives_roles_on_the_apis_word_alone_and_
     story.find_chain().await;
     let is_confirmed = || matches!(story.cause(grace), Some(Cause::Paid { .. }));
     wait("the chain confirms it", is_confirmed).await;
+    let acts = story.stage.store.acts(story.stage.guild, usize::MAX);
+    let acts: Vec<_> = acts.unwrap().into_iter().map(|entry| entry.act).collect();
+    assert_eq!(acts, [Act::FallbackEnded, Act::FallbackBegan]);
     for person in [ada, grace] {
         assert!(story.stage.has_role(person));
         assert_eq!(story.stage.journal(person).len(), 1);

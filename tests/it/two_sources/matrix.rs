@@ -45,7 +45,7 @@ fn answers(api: &Behaviour) -> bool {
 }
 
 async fn every_api(rpc: Rpc, restarts: bool) {
-    let mut world = World::open().await;
+    let mut world = World::open(behaviours().len()).await;
     for api in behaviours() {
         let story = format!("node {rpc:?}, API {api:?}, restart: {restarts}");
         let started = Instant::now();

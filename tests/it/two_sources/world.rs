@@ -67,13 +67,16 @@ pub(super) struct World {
     module: Address,
     plan: U256,
     members: Vec<Member>,
+    /// Who comes in later stories: one whose subscription an event ended is none of those whom the API's word lets in.
+    comers: Vec<Member>,
     config: String,
     service: Option<Service>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
-    pub(super) async fn open() -> Self {
+    /// For so many stories.
+    pub(super) async fn open(stories: usize) -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
         let proxy = RpcProxy::start(&chain).await;
         let api = LocalApi::of_chain(&chain).await.unwrap();
@@ -102,12 +105,10 @@ impl World {
             origin: GateOrigin::Dashboard,
         };
         store.put_gate(&gate).unwrap();
-        let mut members = Vec::new();
-        for part in PARTS {
-            let name = format!("{part:?}");
-            let user = discord.add_user(&name);
+        let join = |name: &str| {
+            let user = discord.add_user(name);
             discord.add_member(guild, user).unwrap();
-            let wallet = wallet(&name).address();
+            let wallet = wallet(name).address();
             let link = Link {
                 user,
                 wallet: Wallet(wallet),
@@ -115,12 +116,15 @@ impl World {
                 proof: None,
             };
             store.link(&link, 5).unwrap();
-            members.push(Member {
+            Member {
                 user,
                 wallet,
                 subscription: None,
-            });
-        }
+            }
+        };
+        let members = PARTS.map(|part| join(&format!("{part:?}"))).into();
+        let comers = (0..stories).map(|number| join(&format!("comer {number}")));
+        let comers = comers.collect();
         let mut world = Self {
             chain,
             proxy,
@@ -132,6 +136,7 @@ impl World {
             module,
             plan,
             members,
+            comers,
             config,
             service: None,
             _folder: folder,
@@ -181,6 +186,7 @@ impl World {
         for part in PARTS {
             self.cancel(part).await;
         }
+        self.members[Comes as usize] = self.comers.pop().expect("one for each story");
         // Step by step, so that nothing of it is still to come when the story begins.
         self.until_at_rest(story).await;
         for part in [Steady, Lapses, Cancels] {
