@@ -60,6 +60,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The first and the longest pause where Discord refuses a channel: a person must repair that.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 
+/// When what could not be foretold is asked again.
+const RETRY_FORETELLING: Duration = Duration::from_secs(30);
+
 /// What the notices work with.
 #[derive(Clone)]
 pub struct Inputs {
@@ -144,7 +147,8 @@ struct Notices {
     paused: BTreeMap<Lane, (Instant, u32)>,
     holding: Holding,
     foretelling: JoinSet<Option<Foretold>>,
-    foretold_at: Option<Instant>,
+    /// When it is asked again which renewals look unlikely.
+    foretell_at: Instant,
     warnings: Vec<Warning>,
     /// Renewals of the next week that look unlikely, by server; `None`: not known.
     at_risk: Option<BTreeMap<GuildId, usize>>,
@@ -163,7 +167,7 @@ impl Notices {
             paused: BTreeMap::new(),
             holding: Holding::default(),
             foretelling: JoinSet::new(),
-            foretold_at: None,
+            foretell_at: Instant::now(),
             warnings: Vec::new(),
             at_risk: None,
             opening: Arc::new(Mutex::new(opening)),
@@ -187,6 +191,10 @@ impl Notices {
                 }
                 Some(foretold) = self.foretelling.join_next() => {
                     let foretold = foretold.context("foretelling panicked")?;
+                    if foretold.is_none() {
+                        // Sooner than usual.
+                        self.foretell_at = Instant::now() + timing.foretell.min(RETRY_FORETELLING);
+                    }
                     let (warnings, at_risk) = foretold.map(|one| (one.warnings, one.at_risk)).unzip();
                     (self.warnings, self.at_risk) = (warnings.unwrap_or_default(), at_risk);
                 }
@@ -286,14 +294,14 @@ impl Notices {
 
     /// Asks which renewals look unlikely, when it is time.
     fn foretell(&mut self) {
-        let is_due = self
-            .foretold_at
-            .is_none_or(|at| at.elapsed() >= self.inputs.timing.foretell);
-        // Before that, what is stored is the past.
-        if !is_due || !self.inputs.chain.borrow().at_tip || !self.foretelling.is_empty() {
+        // Before the tip is reached, what is stored is the past.
+        if Instant::now() < self.foretell_at
+            || !self.inputs.chain.borrow().at_tip
+            || !self.foretelling.is_empty()
+        {
             return;
         }
-        self.foretold_at = Some(Instant::now());
+        self.foretell_at = Instant::now() + self.inputs.timing.foretell;
         let inputs = self.inputs.clone();
         self.foretelling.spawn(async move {
             let found = warnings::foretell(&inputs).await;

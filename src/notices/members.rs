@@ -37,7 +37,7 @@ pub(super) fn is_told(entry: &JournalEntry, around: Around<'_>, now: Timestamp) 
             let linked = around.linked_at.map(age);
             let newest = paid.into_iter().chain(linked).min();
             let gate = gate_of(around.acts, entry.change.role, entry.at).map(age);
-            newest.is_some_and(|newest| newest <= RECENT && gate.is_none_or(|gate| newest < gate))
+            newest.is_some_and(|newest| newest <= RECENT && gate.is_none_or(|gate| newest <= gate))
         }
         (RoleAction::Grant, _) => false,
         (RoleAction::Revoke, cause) => matches!(
@@ -181,6 +181,8 @@ mod tests {
     fn whom_a_new_gate_gives_a_role_is_not_told_unless_they_paid_after_it_was_made() {
         assert!(!told(Some(600), Some(90_000), Some(5)));
         assert!(told(Some(3), Some(90_000), Some(5)));
+        // Of one second nobody knows which was first.
+        assert!(told(Some(5), Some(90_000), Some(5)));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::deliver::{Job, Lane, What, nonce};
 use super::{Inputs, Names};
 use crate::domain::{
-    AtRisk, Gate, GuildId, Message, ModuleAddress, OnLapse, Policy, RoleId, ServerSettings,
-    Timestamp, UserId,
+    AppliedState, AtRisk, Gate, GuildId, Message, ModuleAddress, OnLapse, Policy, RoleId,
+    ServerSettings, Timestamp, UserId,
 };
 use crate::store::Store;
 use crate::text;
@@ -18,7 +18,7 @@ const AHEAD: Duration = Duration::from_secs(7 * 86_400);
 /// How far ahead a member is warned, in seconds.
 const WARNED_AHEAD: u64 = 3 * 86_400;
 
-/// A member to be warned.
+/// A member to be warned, in the name of one server whose role they would lose.
 #[derive(Clone, Debug)]
 pub(super) struct Warning {
     pub(super) user: UserId,
@@ -83,22 +83,30 @@ fn judge(
         let Some(link) = store.link_of(at_risk.wallet)? else {
             continue;
         };
-        let seen_in = store.seen_in(link.user)?;
-        let told = roles.into_iter().find(|(guild, _)| {
-            let of = settings.get(guild).copied().unwrap_or_default();
+        let user = link.user;
+        for (guild, roles) in roles {
+            let of = settings.get(&guild).copied().unwrap_or_default();
             // Where a failed payment takes the role, the member is told of that.
             let keeps = of.policy(policy).payment_failed == OnLapse::KeepUntilExpiry;
-            of.member_notices == Some(true)
-                && seen_in.contains(guild)
-                && (keeps || !at_risk.has_failed)
-        });
-        if let Some((guild, roles)) = told {
-            foretold.warnings.push(Warning {
-                user: link.user,
-                guild,
-                roles,
-                at_risk,
-            });
+            if of.member_notices != Some(true) || (at_risk.has_failed && !keeps) {
+                continue;
+            }
+            let mut held = BTreeSet::new();
+            for role in roles {
+                let applied = store.applied(guild, user, role)?;
+                if applied.is_some_and(|applied| applied.state == AppliedState::Granted) {
+                    held.insert(role);
+                }
+            }
+            if !held.is_empty() {
+                foretold.warnings.push(Warning {
+                    user,
+                    guild,
+                    roles: held,
+                    at_risk,
+                });
+                break;
+            }
         }
     }
     Ok(foretold)
@@ -152,7 +160,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        GateId, GateMatch, GateOrigin, Link, PlanId, Risk, SubscriptionId, Wallet,
+        Cause, GateId, GateMatch, GateOrigin, Link, PlanId, Risk, RoleAction, RoleChange,
+        SubscriptionId, Wallet,
     };
 
     const GUILD: GuildId = GuildId(1);
@@ -183,7 +192,14 @@ mod tests {
             proof: None,
         };
         store.link(&link, 5).unwrap();
-        store.saw(&[(USER, GUILD)]).unwrap();
+        let given = RoleChange {
+            action: RoleAction::Grant,
+            guild: GUILD,
+            user: USER,
+            role: RoleId(9),
+            cause: Cause::NoSubscription,
+        };
+        store.adopt(&[given], 1).unwrap();
         store
     }
 

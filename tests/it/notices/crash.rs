@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloy::primitives::U256;
-use amser_roles::domain::{Link, Outcome, RoleAction, ServerSettings, Timestamp, UserId, Wallet};
+use amser_roles::domain::{
+    Gate, GateId, GateMatch, GateOrigin, Link, ModuleAddress, Outcome, PlanId, RoleAction,
+    ServerSettings, Timestamp, UserId, Wallet,
+};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
 use amser_roles::sandbox::discord::{LocalDiscord, Route};
 use amser_roles::store::Store;

@@ -1,10 +1,13 @@
 //! Direct messages to members.
 
-use amser_roles::domain::{RoleAction, STOP_NOTICES};
+use amser_roles::domain::{GateMatch, RoleAction, STOP_NOTICES};
+use amser_roles::sandbox::chain::PlanTerms;
 use amser_roles::sandbox::discord::Route;
+use amser_roles::web::machine_clock;
 
 use super::{set, told, with_notices};
 use crate::gates::Shop;
+use crate::support::scene::TERMS;
 use crate::support::stage::{Stage, wait};
 
 #[tokio::test]
@@ -99,6 +102,9 @@ async fn a_new_gate_for_members_who_paid_long_ago_messages_nobody() {
     shop.until_all(&people, shop.roles[0], true).await;
     let (ada, _) = shop.stage.subscriber("ada").await;
     shop.stage.discord.add_member(shop.guild, ada.user).unwrap();
+    // So that the payments to come are younger than the gate.
+    let made = machine_clock()();
+    wait("the clock moves on", || machine_clock()() > made.plus(3)).await;
     let late = shop.stage.join("late").await;
     shop.stage
         .discord
@@ -120,22 +126,31 @@ async fn a_new_gate_for_members_who_paid_long_ago_messages_nobody() {
 #[tokio::test]
 async fn a_member_whose_wallet_is_empty_is_warned_once_also_over_a_restart() {
     let mut stage = Stage::open().await;
-    let (ada, _) = stage.subscriber("ada").await;
-    let (rich, _) = stage.subscriber("rich").await;
+    // Due in two days, and for weeks to come.
+    let terms = PlanTerms {
+        interval: 2 * 86_400,
+        ..TERMS
+    };
+    let plan = stage.chain.create_plan(stage.module, terms).await.unwrap();
+    let (guild, module, role) = (stage.guild, stage.module, stage.role);
+    stage.gate(guild, module, &[plan], GateMatch::Any, &[role]);
+    let (ada, rich) = (stage.join("ada").await, stage.join("rich").await);
+    for person in [ada, rich] {
+        stage.pay_for(person, module, plan).await;
+        stage.until_role(person, true).await;
+    }
     stage.chain.burn_all(ada.wallet).await.unwrap();
     stage.barrier().await;
     set(&stage.store, stage.guild, with_notices());
     stage.stop().await;
-    for _ in 0..2 {
+    for number in 0..2 {
         stage.start();
         wait("ada is warned", || {
             told(&stage.discord, ada.user).len() == 1
         })
         .await;
         // The next look at renewals has nothing new to say.
-        let (other, _) = stage
-            .subscriber(&format!("other {}", stage.role_requests()))
-            .await;
+        let (other, _) = stage.subscriber(&format!("other {number}")).await;
         wait("another one is told", || {
             told(&stage.discord, other.user).len() == 1
         })
