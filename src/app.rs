@@ -1,12 +1,13 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod checks;
+mod command_services;
 pub mod once;
 mod pages;
 mod reload;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,11 +23,10 @@ use tracing::{error, info};
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
-use crate::forecast::Forecast;
+use crate::domain::{ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::{chain, commands, discord, roles, web};
+use crate::{chain, commands, discord, poller, roles, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -158,6 +158,7 @@ pub async fn start(
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
+    let (drift_sender, drift) = watch::channel(DriftStatus::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
@@ -175,6 +176,24 @@ pub async fn start(
         parts_stop.clone(),
     )?;
     let views = chain::Views::new(&config.chain, chain.clone());
+    let api = AmserApi::new(
+        &config.amser.api_url,
+        config.chain.chain_id,
+        secrets.api_key.clone(),
+    )?;
+    let answers = poller::ApiAnswers::load(&store)?;
+    let checking = poller::run(
+        checks::inputs(
+            &config,
+            &store,
+            api.clone(),
+            answers.clone(),
+            &views,
+            questions_sender.clone(),
+            drift_sender,
+        ),
+        parts_stop.clone(),
+    );
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),
@@ -183,22 +202,18 @@ pub async fn start(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(
-            &config.amser.api_url,
-            config.chain.chain_id,
-            secrets.api_key.clone(),
-        )?,
+        api,
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
-    let services = command_services(
+    let services = command_services::services(
         &config,
         &store,
         &chain,
         &discord_status,
         &questions_sender,
         &merchants,
-        &views,
+        (&views, answers),
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
@@ -245,6 +260,7 @@ pub async fn start(
         store,
         chain,
         discord: discord_status,
+        drift,
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
@@ -285,6 +301,7 @@ pub async fn start(
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
     parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
+    parts.spawn(async move { ("the checks against second sources", checking.await) });
     parts.spawn(async move {
         (
             "the web server",
@@ -310,36 +327,6 @@ pub async fn start(
         stop,
         parts_stop,
     })
-}
-
-fn command_services(
-    config: &Config,
-    store: &Store,
-    chain: &watch::Receiver<ChainStatus>,
-    discord: &watch::Receiver<DiscordStatus>,
-    questions: &mpsc::Sender<Question>,
-    merchants: &Merchants,
-    views: &chain::Views,
-) -> commands::Services {
-    let links = store.clone();
-    let public_url = config.web.public_url.clone();
-    let clock = web::machine_clock();
-    commands::Services {
-        store: store.clone(),
-        chain: chain.clone(),
-        discord: discord.clone(),
-        questions: questions.clone(),
-        merchants: merchants.clone(),
-        forecast: Forecast::new(store.clone(), views.clone()),
-        sources: pages::ask_sources(views),
-        new_link: Arc::new(move |user, guild| {
-            web::new_link(&links, user, guild, &public_url, clock())
-        }),
-        public_url: config.web.public_url.clone(),
-        checkout_url: config.amser.checkout_url.clone(),
-        confirmations: config.chain.confirmations,
-        per_minute: config.web.rate_limit_per_minute,
-    }
 }
 
 fn discord_settings(config: &Config) -> discord::Settings {

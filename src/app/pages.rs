@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::control_path;
 use crate::config::{Config, Secrets};
-use crate::domain::{ActiveAnswer, ChainStatus, Question, SourcesSay};
+use crate::domain::{ChainStatus, Question};
 use crate::web::control::ControlSocket;
-use crate::{chain, commands, discord, wallet, web};
+use crate::{discord, wallet, web};
 
 pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result<web::WebSettings> {
     let web = &config.web;
@@ -108,23 +108,6 @@ pub(super) fn signature_check(
     Arc::new(move |wallet, message, signature| {
         let signatures = signatures.clone();
         Box::pin(async move { signatures.check(wallet, &message, &signature).await })
-    })
-}
-
-/// What contracts say of access now, and what amser's API said last.
-pub(super) fn ask_sources(views: &chain::Views) -> commands::AskSources {
-    let views = views.clone();
-    Arc::new(move |question| {
-        let views = views.clone();
-        Box::pin(async move {
-            let (block, mut answers) = views.are_active(&[question]).await;
-            let nothing = || ActiveAnswer::Unknown("the contract was not asked".to_owned());
-            SourcesSay {
-                block,
-                contract: answers.pop().unwrap_or_else(nothing),
-                api: None,
-            }
-        })
     })
 }
 
