@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rounds of questions at the same time; more wait. A node that hangs must not collect them.
 const MOST_ROUNDS: usize = 4;
+/// Rounds of reading what renewals draw on at the same time; more wait.
+const MOST_FORECASTS: usize = 2;
 /// Tries of one round of questions, and the pause between them.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -61,6 +63,8 @@ struct Shared {
     without_view: Mutex<BTreeSet<ModuleAddress>>,
     /// One permit for each round of questions that may be under way.
     rounds: Semaphore,
+    /// The same for what renewals draw on: such a round can be large, and what decides about roles must not wait for it.
+    forecasts: Semaphore,
 }
 
 /// One of `rpc_urls`, and the connection to it.
@@ -87,6 +91,7 @@ impl Views {
                 doubts: Doubts::default(),
                 without_view: Mutex::default(),
                 rounds: Semaphore::new(MOST_ROUNDS),
+                forecasts: Semaphore::new(MOST_FORECASTS),
             }),
         }
     }

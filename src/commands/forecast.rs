@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::answer::Answer;
-use super::running::{Asked, Commands, Data};
+use super::running::{Asked, Commands, Costly, Data};
 use crate::domain::{AtRisk, MemberStanding, ModuleAddress, SubscriptionId};
 use crate::merchants::Refusal;
 use crate::text;
@@ -20,6 +20,9 @@ pub(super) async fn of_server(commands: Data, asked: Asked) -> anyhow::Result<An
     let gates = commands.gates(guild).await?;
     if gates.is_empty() {
         return Ok(Answer::text(text::no_gates()));
+    }
+    if let Err(too_often) = commands.count(guild, Costly::Forecast) {
+        return Ok(too_often);
     }
     let found = commands.services.merchants.forecast(guild).await;
     let found = match found {

@@ -86,6 +86,7 @@ pub(super) struct Commands {
 /// A command that costs many requests, or one that Discord may refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Costly {
+    Forecast,
     Setup,
     Sync,
     VerifyMessage,

@@ -128,7 +128,10 @@ mod tests {
             expiry: U256::from(700),
         };
         let created = created(U256::MAX, 900);
-        assert_eq!(after(&[created.clone()]).expiry, Some(U256::from(900)));
+        assert_eq!(
+            after(std::slice::from_ref(&created)).expiry,
+            Some(U256::from(900))
+        );
         assert_eq!(after(&[created, changed]).expiry, Some(U256::from(700)));
     }
 

@@ -133,3 +133,94 @@ pub(crate) fn your_risk(one: &AtRisk, price: &str) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, U256};
+
+    use super::*;
+    use crate::domain::{ModuleAddress, PlanId, SubscriptionId, UserId, Wallet};
+
+    fn amount_of_token(amount: u64) -> Amount {
+        Amount {
+            token: Address::ZERO,
+            amount: U256::from(amount),
+            decimals: Some(6),
+            symbol: Some("USDC".to_owned()),
+        }
+    }
+
+    fn row(number: u64, risk: Risk) -> ForecastRow {
+        ForecastRow {
+            member: Some((UserId(100_000_000_000_000_000 + number), "ada".to_owned())),
+            at_risk: AtRisk {
+                module: ModuleAddress(Address::ZERO),
+                plan: PlanId::from(1),
+                subscription: SubscriptionId::from(number),
+                wallet: Wallet(Address::repeat_byte(0xab)),
+                due_at: Timestamp(1_000),
+                access_until: Timestamp(2_000),
+                price: U256::from(9_990_000),
+                token: Address::ZERO,
+                risk,
+                has_failed: false,
+            },
+            price: amount_of_token(9_990_000),
+        }
+    }
+
+    fn told(rows: Vec<ForecastRow>, unread: usize) -> String {
+        let worth = amount_of_token(9_990_000 * rows.len() as u64);
+        let found = ServerForecast {
+            worth: vec![worth],
+            rows,
+            unread,
+            ..ServerForecast::default()
+        };
+        forecast(&found, &PlanRows::new(), "https://page.example")
+    }
+
+    #[test]
+    fn a_long_forecast_fits_one_message_and_says_how_many_are_left_out() {
+        let rows: Vec<_> = (0..500).map(|one| row(one, Risk::BalanceTooLow)).collect();
+        let text = told(rows, 3);
+        assert!(text.chars().count() < 2_000, "{}", text.len());
+        assert!(
+            text.starts_with("**500 renewals of the next 7 days will fail**, worth 4995 USDC:"),
+            "{text}"
+        );
+        let shown = text.matches("• <@").count();
+        let left = format!("…and {} more.", 500 - shown);
+        assert!(shown > 5 && text.contains(&left), "{text}");
+        assert!(text.contains("Of 3 more subscriptions"), "{text}");
+        assert!(
+            text.ends_with("All of them: <https://page.example>"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn nothing_to_fear_is_said_only_where_everything_was_read() {
+        assert!(told(Vec::new(), 0).contains("should succeed"));
+        let text = told(Vec::new(), 1);
+        assert!(text.contains("is known to fail"), "{text}");
+        assert!(text.contains("Of 1 more subscription that"), "{text}");
+    }
+
+    #[test]
+    fn every_risk_tells_the_member_when_access_ends_and_what_to_do() {
+        for (risk, advice) in [
+            (Risk::BalanceTooLow, "less than 9.99 USDC. Add to it"),
+            (Risk::AllowanceTooLow, "Raise its token allowance"),
+            (Risk::AllowanceEnds(Timestamp(900)), "ends <t:900:f>"),
+            (Risk::ExpiryEnds(Timestamp(900)), "Extend the subscription"),
+            (Risk::Exhausted, "Subscribe again"),
+            (Risk::WindowMissed, "Recover the subscription"),
+            (Risk::TokenDisabled, "Ask the merchant"),
+        ] {
+            let text = your_risk(&row(1, risk).at_risk, "9.99 USDC");
+            assert!(text.contains(advice), "{text}");
+            assert!(text.contains("your access ends <t:2000:f>"), "{text}");
+        }
+    }
+}

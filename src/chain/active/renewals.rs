@@ -40,7 +40,7 @@ impl Views {
         if of.is_empty() {
             return Ok(RenewalFacts::default());
         }
-        let permit = self.shared.rounds.acquire().await;
+        let permit = self.shared.forecasts.acquire().await;
         let _permit = permit.expect("the semaphore is never closed");
         let mut tries = 0;
         loop {

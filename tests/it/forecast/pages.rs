@@ -121,6 +121,26 @@ async fn managers_read_whose_renewal_will_fail_why_and_what_it_is_worth() {
     let owner = shop.discord.owner(other).unwrap();
     let said = run(&shop, other, owner, "amser forecast", &[]).await;
     assert!(!said.contains("renewal"), "{said}");
+
+    // Who lost the role for a failed payment is told about as such; where the role stays until the end, it is still foretold.
+    let chain = &shop.chain;
+    let id = chain.newest_subscription(shop.module, wallet("bob").address());
+    let id = id.await.unwrap().unwrap();
+    chain.wait_until_due(shop.module, id).await.unwrap();
+    assert_ne!(chain.execute(shop.module, id).await.unwrap().reason, 0);
+    shop.until(bob, shop.roles[1], false).await;
+    let names = |told: &Value| {
+        let rows = told["at_risk"].as_array().unwrap().clone();
+        rows.into_iter().any(|row| row["name"] == "bob")
+    };
+    let told = read(&mut browser, &shop.path("/forecast")).await;
+    assert!(!names(&told), "{told}");
+    let keep = json!({ "payment_failed": "keep_until_expiry" });
+    let path = shop.path("/settings");
+    let (status, said) = ask(&mut browser, Method::PUT, &path, Some(&keep)).await;
+    assert_eq!(status, 200, "{said}");
+    let told = read(&mut browser, &shop.path("/forecast")).await;
+    assert!(names(&told), "{told}");
 }
 
 #[tokio::test]
