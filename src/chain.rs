@@ -55,7 +55,7 @@ use tracing::warn;
 pub use crate::domain::FAILURE_REASONS;
 
 pub(crate) use self::active::is_symbol;
-pub use self::active::{MULTICALL, Mined, TokenFacts, Views};
+pub use self::active::{MULTICALL, TokenFacts, Views};
 pub use self::config::{
     ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
     SECOND_LOOK_EVERY,

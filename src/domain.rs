@@ -25,7 +25,7 @@ pub use act::{Act, ActEntry, Happened};
 pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
 pub use event::{
-    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
+    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason, Mined,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
 pub use gate::{Gate, GateDraft, GateMatch, GateOrigin, ManualRoles, OnLapse, Policy, checkout};

@@ -19,7 +19,6 @@ use url::Url;
 pub use self::calls::MULTICALL;
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
-pub use self::transaction::Mined;
 
 use self::calls::{At, Call, Outcome};
 use super::config::ChainConfig;
