@@ -37,7 +37,7 @@ check:
 	cargo clippy --all-targets -- -D warnings
 
 # One table of measurements, each beside its bound or its floor. AMSER_ROLES_BENCH_LARGE=1 measures a store of ten million
-# events instead of one, and reading 2,500 servers at Discord's limits (ten minutes); BENCH names row groups: backfill limits year blooms many join large latency pass links.
+# events instead of one, and reading 2,500 servers at Discord's limits (ten minutes); BENCH names row groups: backfill limits year blooms many join large latency pass links drift.
 bench: anvil/node_modules/.stamp
 	cargo bench --bench bench -- $(BENCH)
 

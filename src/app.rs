@@ -1,5 +1,6 @@
 //! Wiring only: open, bind, spawn, supervise.
 
+mod checks;
 pub mod once;
 mod pages;
 mod reload;
@@ -25,7 +26,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, ModuleAddress, Question, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::{chain, commands, discord, roles, web};
+use crate::{chain, commands, discord, poller, roles, web};
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -174,6 +175,14 @@ pub async fn start(
         parts_stop.clone(),
     )?;
     let views = chain::Views::new(&config.chain, chain.clone());
+    let api = AmserApi::new(
+        &config.amser.api_url,
+        config.chain.chain_id,
+        secrets.api_key.clone(),
+    )?;
+    let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
+    let drift = checks.status.subscribe();
+    let checking = poller::run(checks, parts_stop.clone());
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),
@@ -182,11 +191,7 @@ pub async fn start(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(
-            &config.amser.api_url,
-            config.chain.chain_id,
-            secrets.api_key.clone(),
-        )?,
+        api,
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
@@ -244,6 +249,7 @@ pub async fn start(
         store,
         chain,
         discord: discord_status,
+        drift,
         counts,
         pending: pages::pending_of(&discord),
         questions: questions_sender,
@@ -285,6 +291,7 @@ pub async fn start(
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
     parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
+    parts.spawn(async move { ("the checks against second sources", checking.await) });
     parts.spawn(async move {
         (
             "the web server",

@@ -5,6 +5,7 @@
 mod act;
 mod active;
 mod counts;
+mod drift;
 mod event;
 mod gate;
 mod grant;
@@ -24,6 +25,9 @@ mod subscription;
 pub use act::{Act, ActEntry, Happened};
 pub use active::{ActiveAnswer, ActiveQuestion};
 pub use counts::Counts;
+pub use drift::{
+    ApiAnswer, CheckRow, Checked, Drift, DriftMode, DriftStatus, Expectations, Known, SourceStatus,
+};
 pub use event::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason, Mined,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,

@@ -3,10 +3,10 @@
 //! ```text
 //! RPC → chain (decode) → store: blocks + events + cursor in ONE transaction → wake
 //!     → projection (fold per subscription) → roles (desired − observed, durable intents) → discord (apply) → journal
-//!                                              ↑ links (wallet ↔ member) from web
+//!                ↑ links (wallet ↔ member) from web, isActive from chain, answers of amser's API from poller
 //! ```
 //!
-//! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
+//! Data goes one way. `chain`, `discord`, `poller` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
 
 pub mod abi;
 pub mod amser_api;
@@ -22,6 +22,7 @@ pub mod domain;
 mod limiter;
 pub mod merchants;
 pub mod payments;
+pub mod poller;
 pub mod projection;
 pub mod roles;
 pub mod sandbox;

@@ -9,6 +9,7 @@ pub mod brake;
 mod cause;
 pub mod confirm;
 pub mod desired;
+pub mod expected;
 mod feed;
 mod intents;
 pub mod members;

@@ -3,6 +3,7 @@
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
 mod acts;
+mod checks;
 mod codec;
 mod ended;
 mod forgotten;

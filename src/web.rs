@@ -6,6 +6,7 @@ mod assets;
 mod blocking;
 pub mod control;
 mod dashboard;
+mod drift;
 mod error;
 mod handover;
 mod health;
@@ -49,8 +50,8 @@ use url::Url;
 
 use crate::clock::machine_time;
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, Question, SignInCode, SignatureVerdict, SignedInVisitor,
-    Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, Question, SignInCode, SignatureVerdict,
+    SignedInVisitor, Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
@@ -141,6 +142,8 @@ pub struct WebState {
     pub chain: watch::Receiver<ChainStatus>,
     /// Discord's side.
     pub discord: watch::Receiver<DiscordStatus>,
+    /// The checks against second sources.
+    pub drift: watch::Receiver<DriftStatus>,
     /// Numbers of the status page.
     pub counts: watch::Receiver<Counts>,
     /// Role changes decided and not acknowledged yet.

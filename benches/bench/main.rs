@@ -2,6 +2,7 @@
 //! their own (this program, started again with a task's name), so that each is measured alone.
 
 mod backfill;
+mod drift;
 mod floors;
 mod join;
 mod large;
@@ -37,6 +38,7 @@ fn main() -> anyhow::Result<()> {
                 Some("floor") => backfill::floor::task(&arguments[2..]).await,
                 Some("grow") => large::grow(&arguments[2..]).await,
                 Some("serve") => large::serve(&arguments[2..]).await,
+                Some("poll") => drift::task(&arguments[2..]).await,
                 Some("picture") => people::task(&arguments[2..]),
                 task => anyhow::bail!("there is no task {task:?}"),
             },
@@ -77,6 +79,9 @@ fn main() -> anyhow::Result<()> {
                 }
                 if wanted("links") {
                     links::links(&mut table).await?;
+                }
+                if wanted("drift") {
+                    drift::drift(&mut table).await?;
                 }
                 if wanted("pages") {
                     pages::pages(&mut table).await?;

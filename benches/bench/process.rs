@@ -90,17 +90,22 @@ pub(crate) fn written() -> anyhow::Result<u64> {
         .parse()?)
 }
 
-/// Seconds of processor time that this process has used so far, all threads together.
-pub(crate) fn cpu_seconds() -> anyhow::Result<f64> {
-    /// Ticks per second, which Linux tells every program the same.
-    const TICKS: f64 = 100.0;
+/// Seconds of a core that this process has used so far.
+pub(crate) fn cpu() -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // The program's name, in brackets, may hold spaces.
-    let (_, rest) = stat.rsplit_once(')').context("the kernel tells no name")?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || -> anyhow::Result<f64> {
-        let field = fields.next().context("the kernel tells no times")?;
-        Ok(field.parse()?)
+    // The name before them, in parentheses, may hold spaces.
+    let rest = stat
+        .rsplit_once(')')
+        .context("the kernel does not tell stat")?
+        .1;
+    let fields: Vec<_> = rest.split_whitespace().collect();
+    let ticks = |place: usize| {
+        fields
+            .get(place)
+            .context("too few fields")?
+            .parse::<f64>()
+            .map_err(anyhow::Error::from)
     };
-    Ok((ticks()? + ticks()?) / TICKS)
+    // `USER_HZ` is 100 on Linux.
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }

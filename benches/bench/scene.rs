@@ -92,6 +92,7 @@ impl Scene {
         let web = TcpListener::bind("127.0.0.1:0").await?;
         let text = format!(
             "[chain]\nrpc_urls = [{:?}]\nchain_id = {}\nconfirmations = {confirmations}\n\
+             [amser]\napi_url = \"http://127.0.0.1:9\"\n\
              [discord]\napplication_id = \"{application}\"\napi_url = {:?}\n\
              [web]\npublic_url = \"http://{}\"\n[store]\npath = {:?}\n[[gates]]\nguild_id = \"{guild}\"\n\
              module = \"{module}\"\nplan_ids = [{plan}]\nrole_ids = [\"{role}\"]\n",

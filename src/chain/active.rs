@@ -7,6 +7,7 @@ mod token;
 mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -91,11 +92,17 @@ impl Views {
         self.shared.doubts.clone()
     }
 
-    /// The contract says that this wallet has access, and the followed events say that it has not: the follower reads the
-    /// module's blocks since the last payment that is known of it again, from every node. Costs nothing here; of one module
+    /// The contract says something else of this wallet than the followed events: the follower reads the module's blocks since the last payment that is known of it again, from every node. Costs nothing here; of one module
     /// that happens more and more rarely.
     pub fn doubt(&self, question: ActiveQuestion) {
         self.shared.doubts.raise(question);
+    }
+
+    /// Somebody names transactions of the module in these blocks, and no event of them is known: the follower reads the blocks
+    /// again, from every node. Costs nothing here; of one module that happens more and more rarely.
+    pub fn doubt_blocks(&self, module: ModuleAddress, blocks: RangeInclusive<u64>) {
+        let (from, to) = blocks.into_inner();
+        self.shared.doubts.raise_blocks(module, from, to);
     }
 
     /// Asks whether these wallets have access at the newest confirmed block: its number, and an answer to each question.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, GateId, GuildId, JournalEntry, RoleId, ServerSettings, Timestamp, UserId};
+use super::{
+    Drift, Gate, GateId, GuildId, JournalEntry, RoleId, ServerSettings, Timestamp, UserId,
+};
 
 /// One act in a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,6 +64,8 @@ pub enum Act {
         /// The gate.
         gate: GateId,
     },
+    /// Nobody's act: a contract or a second node contradicted the followed events of a module that the server's gates ask about.
+    Drift(Drift),
     /// A role was given to a member for a time, also where they held it already.
     Granted {
         /// The member; the user 0 once that one asked to be forgotten.

@@ -63,7 +63,6 @@ pub(crate) fn router(discord: LocalDiscord) -> Router {
         .route("/member", get(member))
         .route("/merchant", get(merchant))
         .route("/checkout", get(checkout::show).post(checkout::buy))
-        .route("/v0/modules/{module}/plans", get(checkout::plans))
         .route("/channels/{*place}", get(back))
         .route("/assets/page.css", get(css))
         .route("/assets/page.js", get(script))
@@ -74,6 +73,13 @@ pub(crate) fn router(discord: LocalDiscord) -> Router {
         .route("/sandbox/commands", post(command))
         .route("/sandbox/buttons", post(button))
         .route("/sandbox/forms", post(form::submit))
+        .with_state(discord)
+}
+
+/// What amser's API says of plans.
+pub(crate) fn plan_names(discord: LocalDiscord) -> Router {
+    Router::new()
+        .route("/v0/modules/{module}/plans", get(checkout::plans))
         .with_state(discord)
 }
 

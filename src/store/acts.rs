@@ -7,7 +7,10 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use super::Store;
 use super::codec::{decode, encode};
 use super::tables::{ACTS, META, META_SEQUENCE, STOPPED};
-use crate::domain::{Act, ActEntry, GuildId, UserId};
+use crate::domain::{Act, ActEntry, Drift, GuildId, ModuleAddress, Timestamp, UserId};
+
+/// Acts among which the last drift is looked for.
+const DRIFTS_LOOKED_AT: usize = 100;
 
 impl Store {
     /// Notes an act in its server's journal. An approval also ends the stop of its role's removals.
@@ -17,6 +20,40 @@ impl Store {
         if let Act::Approved { role, .. } = entry.act {
             let mut stopped = transaction.open_table(STOPPED)?;
             stopped.remove((entry.guild.0, role.0))?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Notes in the journal of each server whose gates ask about these modules that their events were contradicted. That no
+    /// node tells of what is missing is not said twice in a row.
+    pub fn note_drift(
+        &self,
+        modules: &BTreeSet<ModuleAddress>,
+        drift: &Drift,
+        at: Timestamp,
+    ) -> anyhow::Result<()> {
+        let gates = self.gates()?.into_iter();
+        let of_modules = gates.filter(|gate| modules.contains(&gate.module));
+        let guilds: BTreeSet<_> = of_modules.map(|gate| gate.guild).collect();
+        let transaction = self.database.begin_write()?;
+        for guild in guilds {
+            let act = Act::Drift(drift.clone());
+            let mut is_told = false;
+            if drift.events == 0 {
+                let table = transaction.open_table(ACTS)?;
+                for entry in newest(&table, guild)?.take(DRIFTS_LOOKED_AT) {
+                    let entry = entry?;
+                    if matches!(entry.act, Act::Drift(_)) {
+                        is_told = entry.act == act;
+                        break;
+                    }
+                }
+            }
+            if !is_told {
+                let by = None;
+                append(&transaction, &ActEntry { at, guild, by, act })?;
+            }
         }
         transaction.commit()?;
         Ok(())
@@ -101,7 +138,8 @@ fn member_of(act: &mut Act) -> Option<&mut UserId> {
         | Act::Settings { .. }
         | Act::RoleMade { .. }
         | Act::Approved { .. }
-        | Act::Tested { .. } => None,
+        | Act::Tested { .. }
+        | Act::Drift(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::tables::{
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{
-    Store, acts, ended, forgotten, grants, journal, merchants, notices, servers, sessions,
+    Store, acts, checks, ended, forgotten, grants, journal, merchants, notices, servers, sessions,
 };
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
@@ -99,6 +99,7 @@ impl Store {
             for wallet in &wallets {
                 members.remove((user.0, &wallet.0.0.0))?;
                 links.remove(&wallet.0.0.0)?;
+                checks::forget(&transaction, *wallet)?;
             }
             journal::forget(&transaction, user)?;
             let mut seen_in = transaction.open_table(SEEN_IN)?;

@@ -115,6 +115,9 @@ pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
 /// (Guild, number in the journal) → postcard `ActEntry`: what managers did.
 pub(super) const ACTS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("acts_v1");
 
+/// Wallet, module, plan (20 + 20 + 32 bytes) → postcard `CheckRow`: what amser's API answered last, and when a contract did.
+pub(super) const CHECKS: TableDefinition<'_, &[u8; 72], &[u8]> = TableDefinition::new("checks_v1");
+
 /// Guild → postcard `ServerSettings` of its managers.
 pub(super) const SERVER_SETTINGS: TableDefinition<'_, u64, &[u8]> =
     TableDefinition::new("server_settings_v1");

@@ -18,9 +18,9 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Site;
 use super::error::WebError;
 use super::ready::{Moment, age_of_newest, why_not_ready};
+use super::{Site, drift};
 use crate::domain::Checkpoint;
 
 /// For everyone.
@@ -165,6 +165,7 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
             "failing": numbers.failing,
             "held_back": counts.held_back,
         },
+        "drift": drift::status(&site),
         "counts": {
             "subscriptions": counts.subscriptions,
             "active": counts.active,
@@ -261,6 +262,7 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             metrics::gauge!(name).set(value as f64);
         }
     }
+    drift::measure(&site);
     let text = site.state.metrics.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

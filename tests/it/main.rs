@@ -16,6 +16,7 @@ mod contracts;
 mod crash;
 mod dashboard;
 mod discord_apply;
+mod drift;
 mod evidence;
 mod faults;
 mod follow;

@@ -4,8 +4,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, Cause, Grant, GrantTerms, GuildId, Intent, JournalEntry, Link, Mark, Outcome,
-    RoleAction, RoleChange, RoleId, UserId,
+    Act, ActEntry, ActiveQuestion, Cause, CheckRow, Grant, GrantTerms, GuildId, Intent,
+    JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange, RoleId, UserId,
 };
 use crate::store::tables::*;
 use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Session, Usable};
@@ -82,6 +82,7 @@ fn dump(store: &Store) -> Vec<Row> {
         ENDED_LINKS: (u64, &[u8; 20]) => bool,
         SEEN_IN: (u64, u64) => (),
         ACTS: (u64, u64) => &[u8],
+        CHECKS: &[u8; 72] => &[u8],
         SERVER_SETTINGS: u64 => &[u8],
         CONFIG_SETTINGS: u64 => &[u8],
         SERVER_JOURNAL: (u64, u64) => (),
@@ -219,6 +220,14 @@ fn known() -> Store {
         link: None,
     };
     store.start_session(&[8; 32], &session, None).unwrap();
+    let asked = ActiveQuestion {
+        module: module(1),
+        wallet: WALLET,
+        plan: PlanId::from(1),
+    };
+    store
+        .save_checks(&[(asked, CheckRow::default())], &[])
+        .unwrap();
     store.intend(&[intent(RoleAction::Grant)]).unwrap();
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     // The member was given a role by another one, and gave one to that one.

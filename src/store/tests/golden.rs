@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, AppliedState, Cause, ChannelId, Gate, GateId, GateMatch, GateOrigin, GrantTerms,
-    GuildId, JournalEntry, Link, ManualRoles, Mark, ModuleRecord, OnLapse, Outcome, RoleAction,
-    RoleChange, RoleId, ServerSettings, Synced, UserId,
+    Act, ActEntry, AppliedState, Cause, ChannelId, CheckRow, Checked, Drift, Gate, GateId,
+    GateMatch, GateOrigin, GrantTerms, GuildId, JournalEntry, Link, ManualRoles, Mark,
+    ModuleRecord, OnLapse, Outcome, RoleAction, RoleChange, RoleId, ServerSettings, Synced, UserId,
 };
 use crate::store::codec::{self, KnownPlan};
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
@@ -265,6 +265,16 @@ fn member_lines(lines: &mut Lines) {
         };
         lines.value("journal", entry);
     }
+    let checked = Checked {
+        at: Timestamp(300),
+        api_active: true,
+        chain_active: false,
+    };
+    let row = CheckRow {
+        api: Some(checked),
+        contract_at: Some(Timestamp(5)),
+    };
+    lines.value("check", row);
     lines.value("outcome_done", Outcome::Done);
     for state in [
         RequestState::Open,
@@ -340,6 +350,11 @@ fn server_lines(lines: &mut Lines) {
         },
         Act::Approved { role, removals: 12 },
         Act::Tested { gate: GateId(4) },
+        Act::Drift(Drift {
+            events: 3,
+            wallets: 2,
+            rpc: "node".to_owned(),
+        }),
         Act::Granted {
             user: UserId(7),
             role,

@@ -118,6 +118,7 @@ pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> Stri
             counted(*removals, "member")
         ),
         Act::Tested { .. } => "tested a mapping".to_owned(),
+        Act::Drift(drift) => drift.to_string(),
         Act::Granted { user, role, until } => {
             format!(
                 "gave {} to {} until {}",

@@ -10,8 +10,9 @@ use alloy::providers::{Provider, RootProvider};
 use amser_roles::chain::Views;
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, Link,
-    MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, Gate, GateId, GateMatch, GateOrigin, GuildId,
+    Link, MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict, Timestamp, UserId,
+    Wallet,
 };
 use amser_roles::payments::Payments;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
@@ -90,6 +91,7 @@ pub(crate) struct Running {
     pub(crate) chain_status: watch::Sender<ChainStatus>,
     pub(crate) discord_status: watch::Sender<DiscordStatus>,
     pub(crate) counts: watch::Sender<Counts>,
+    pub(crate) drift: watch::Sender<DriftStatus>,
     pub(crate) pending: Arc<AtomicU64>,
     /// Where monitors ask, if they have a listener of their own.
     pub(crate) monitors_url: Url,
@@ -121,6 +123,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status, discord_seen) = watch::channel(DiscordStatus::default());
     let (counts, counts_seen) = watch::channel(Counts::default());
+    let (drift, drift_seen) = watch::channel(DriftStatus::default());
     let pending = Arc::new(AtomicU64::new(0));
     let sign_in = if setup.sign_in {
         SignIn::Discord {
@@ -169,6 +172,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         store: setup.store.clone(),
         chain,
         discord: discord_seen,
+        drift: drift_seen,
         counts: counts_seen,
         pending: {
             let pending = Arc::clone(&pending);
@@ -245,6 +249,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         chain_status,
         discord_status,
         counts,
+        drift,
         pending,
         monitors_url: monitors_url.parse().unwrap(),
         _stop: stop.drop_guard(),
