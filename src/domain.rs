@@ -32,7 +32,7 @@ pub use drift::{
     ApiAnswer, CheckRow, Checked, Drift, DriftMode, DriftStatus, Expectations, Known, SourceStatus,
 };
 pub use event::{
-    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
+    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason, Mined,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
 pub use finding::{Finding, Level};

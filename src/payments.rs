@@ -9,9 +9,9 @@ use alloy::primitives::B256;
 use tokio::sync::watch;
 
 use crate::cache::Cache;
-use crate::chain::{Mined, Views};
+use crate::chain::Views;
 use crate::domain::{
-    ChainEvent, ChainStatus, EventKind, ModuleAddress, PlanId, Subject, Subscription,
+    ChainEvent, ChainStatus, EventKind, Mined, ModuleAddress, PlanId, Subject, Subscription,
     SubscriptionId, Wallet,
 };
 use crate::store::Store;

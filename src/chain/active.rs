@@ -23,7 +23,6 @@ pub use self::calls::MULTICALL;
 pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
-pub use self::transaction::Mined;
 
 use self::calls::{At, Call, HEAVY, Outcome};
 use super::config::ChainConfig;

@@ -11,7 +11,7 @@ const press = (name) => step.getByRole('button', { name }).click()
 
 /** Presses a link that opens another page, and gives that page. */
 async function opened (link) {
-  const [other] = await Promise.all([page.context().waitForEvent('page'), link.click()])
+  const [other] = await Promise.all([link.page().context().waitForEvent('page'), link.click()])
   other.setDefaultTimeout(DEADLINE)
   other.on('pageerror', (error) => problems.push(`page error: ${error.message}`))
   other.on('console', (line) => {
@@ -27,10 +27,10 @@ async function mine () {
 }
 
 /** Comes to the wallet page as ada, signed in. */
-async function toWallet () {
-  await page.goto(new URL('/member', asked.sandbox).href)
-  await press('Type /verify')
-  const wallet = await opened(page.locator('output.reply a.button'))
+async function toWallet (on = page) {
+  await on.goto(new URL('/member', asked.sandbox).href)
+  await on.locator('.steps .now').getByRole('button', { name: 'Type /verify' }).click()
+  const wallet = await opened(on.locator('output.reply a.button'))
   await wallet.getByRole('link', { name: 'Sign in with Discord' }).click()
   await wallet.locator('#choose-title').waitFor()
   return wallet
@@ -185,6 +185,7 @@ const scenes = {
     await page.getByLabel('Command').selectOption('amser setup')
     await page.getByRole('button', { name: 'Send' }).click()
     await page.getByLabel('Which plans?').selectOption({ index: 0 })
+    await page.getByLabel('Which roles?').selectOption({ label: 'Silver' })
     await look(page, '1-form')
     await page.getByRole('button', { name: 'Submit' }).click()
     await page.locator('output.reply').getByRole('button', { name: 'Set it up' }).click()

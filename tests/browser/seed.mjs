@@ -1,6 +1,6 @@
 // The story of the whole product: a merchant connects and maps, a member subscribes before verifying, verifies, gets the role at once,
 // fails, loses, pays, gains, and lapses without an event. Each step is seen in the status page, in the journal and by /why.
-import { DEADLINE, asked } from './stage.mjs'
+import { DEADLINE, asked, freshPage } from './stage.mjs'
 
 export const seed = ({ page, now, opened, step, mine, toWallet, sign }) => ({
   async seed () {
@@ -69,7 +69,8 @@ export const seed = ({ page, now, opened, step, mine, toWallet, sign }) => ({
     await untilWhy(/no wallet|No wallet/)
 
     // Verified, and the role is there at once.
-    const wallet = await toWallet()
+    // In a browser of her own: one browser has one sign-in.
+    const wallet = await toWallet(await freshPage())
     await sign(wallet)
     await wallet.locator('#outcome').filter({ hasText: 'Gold' }).waitFor()
     await wallet.close()

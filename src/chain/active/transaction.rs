@@ -5,15 +5,7 @@ use serde::Deserialize;
 
 use super::Views;
 use crate::chain::node::{Node, RpcError};
-
-/// A transaction that a node has in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mined {
-    /// The block's number.
-    pub block: u64,
-    /// Whether it was executed; else it was reverted and did nothing.
-    pub succeeded: bool,
-}
+use crate::domain::Mined;
 
 /// The parts of a receipt that are needed; chains differ in the others.
 #[derive(Debug, Deserialize)]

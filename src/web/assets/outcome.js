@@ -5,7 +5,7 @@ import { words } from './words.js'
 /** Each answer waits for roles on their way, so this is half a minute at the most. */
 const MOST_QUESTIONS = 10
 /** A first payment can take minutes; after half an hour the page stops asking. */
-const MOST_WHILE_PAYING = 1200
+export const MOST_WHILE_PAYING = 1200
 
 /** What came of the link so far, and where the payment stands with this transaction. */
 export const askStanding = (payment) => ask(`${location.pathname}/standing${payment ? `?tx_hash=${payment}` : ''}`)

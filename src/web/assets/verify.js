@@ -1,7 +1,7 @@
 // The wallet page: a wallet is chosen, signs the server's message, and what came of it is shown; or, in a wallet's browser, the
 // question whose link it is. Nothing is loaded from elsewhere and nothing is remembered.
 import { offerHandover } from './handover.js'
-import { askStanding, showOutcome, tellPayment } from './outcome.js'
+import { MOST_WHILE_PAYING, askStanding, showOutcome, tellPayment } from './outcome.js'
 import { ask, byId, complain, element, pause, quiet, say, turnPage } from './page.js'
 import { startSigning } from './signing.js'
 import { clock, explain, words } from './words.js'
@@ -33,7 +33,7 @@ function start (root) {
 
   /** Tells of the payment that the visitor came back with while they link, and is done where a wallet of theirs paid. */
   async function followPayment () {
-    for (;;) {
+    for (let times = 0; times < MOST_WHILE_PAYING; times++) {
       const standing = await askStanding(payment).catch(() => null)
       if (isDone || !standing) return
       tellPayment(standing)

@@ -121,6 +121,11 @@ async fn the_merchant_sets_a_role_up_in_the_form_that_the_bot_shows() {
     store
         .set_merchant_wallet(play.world.merchant, &shown)
         .unwrap();
+    let (discord, guild) = (&play.world.discord, play.world.guild);
+    let silver = discord.add_role(guild, "Silver").unwrap();
+    let bot = discord.bot_role(guild).unwrap();
+    let order = [play.world.role, silver, bot];
+    discord.set_role_order(guild, &order).unwrap();
     let before = store.gates().unwrap().len();
     scene(&play, "form").await;
     assert_eq!(store.gates().unwrap().len(), before + 1);
