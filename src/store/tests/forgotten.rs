@@ -218,7 +218,9 @@ fn known() -> Store {
 
 fn tables_that_name(rows: &[Row], user: UserId) -> Vec<&'static str> {
     let named = rows.iter().filter(|row| row.names(user));
-    named.map(|row| row.table).collect()
+    let mut tables: Vec<_> = named.map(|row| row.table).collect();
+    tables.sort_unstable();
+    tables
 }
 
 /// Whether the row tells of anything that a member did or holds on the chain, or signed.
