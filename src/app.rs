@@ -254,7 +254,12 @@ pub async fn start(
         gate_troubles_sender,
         parts_stop.clone(),
     );
-    let retaining = retention::keep(store.clone(), config.journal_months, parts_stop.clone());
+    let retaining = retention::keep(
+        store.clone(),
+        config.journal_months,
+        questions_sender.clone(),
+        parts_stop.clone(),
+    );
     let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
     let doubts = views.doubts();
     let told = notices::inputs(

@@ -56,9 +56,7 @@ use tracing::warn;
 pub use crate::domain::FAILURE_REASONS;
 
 pub(crate) use self::active::is_symbol;
-pub use self::active::{
-    Funds, FundsOf, MULTICALL, Mined, PERMIT2, RenewalFacts, TokenFacts, Views,
-};
+pub use self::active::{Funds, FundsOf, MULTICALL, PERMIT2, RenewalFacts, TokenFacts, Views};
 pub use self::config::{
     ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
     SECOND_LOOK_EVERY,

@@ -2,6 +2,7 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod absent;
 mod acts;
 mod alerts;
 mod backup;

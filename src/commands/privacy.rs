@@ -97,6 +97,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "checks": checks,
         "ended_links": ended,
         "seen_in": seen_in,
+        "in_no_server_since": store.absent_since(user)?.map(|since| since.to_string()),
         "merchant_wallet": store.merchant_wallet(user)?.as_ref().map(merchant_wallet),
         "merchant_modules": store.modules_of_merchant(user)?,
         "connected_servers": connected,

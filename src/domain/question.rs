@@ -82,6 +82,11 @@ pub enum Question {
         /// The answer.
         answer: oneshot::Sender<BTreeMap<UserId, String>>,
     },
+    /// Who has linked a wallet and is in no server that was ever theirs.
+    Absent {
+        /// The answer; `None` while not every server is read.
+        answer: oneshot::Sender<Option<BTreeSet<UserId>>>,
+    },
     /// Removes a server's dashboard gates and settings.
     Disconnect {
         /// The server.

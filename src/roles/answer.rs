@@ -97,6 +97,13 @@ impl Roles {
                 });
                 let _gone = answer.send(named.collect());
             }
+            Question::Absent { answer } => {
+                let is_read = |guild: &GuildId| {
+                    self.reading.is_read(*guild) && !self.reading.is_unreadable(*guild)
+                };
+                let all = self.watched.iter().all(is_read);
+                let _gone = answer.send(all.then(|| self.people.absent()));
+            }
             Question::Disconnect {
                 guild,
                 by,

@@ -201,6 +201,18 @@ impl People {
         users.filter_map(move |user| Some((*user, self.person(*user)?.seat(guild)?)))
     }
 
+    /// Who has a wallet and is in none of the servers that they were ever seen in or looked for.
+    pub fn absent(&self) -> BTreeSet<UserId> {
+        let is_absent = |person: &Person| {
+            let mut seats = person.seats.iter();
+            !person.wallets.is_empty()
+                && !person.seats.is_empty()
+                && seats.all(|seat| seat.presence == Presence::Absent)
+        };
+        let absent = self.persons.iter().filter(|(_, one)| is_absent(one));
+        absent.map(|(user, _)| *user).collect()
+    }
+
     /// Everyone of interest.
     pub fn everyone(&self) -> impl Iterator<Item = UserId> {
         self.persons.keys().copied()

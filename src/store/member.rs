@@ -10,8 +10,8 @@ use super::tables::{
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{
-    Store, acts, checks, direct_messages, ended, forgotten, grants, journal, merchants, notices,
-    servers, sessions, warned,
+    Store, absent, acts, checks, direct_messages, ended, forgotten, grants, journal, merchants,
+    notices, servers, sessions, warned,
 };
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
@@ -105,6 +105,7 @@ impl Store {
             journal::forget(&transaction, user)?;
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
+            absent::forget(&transaction, user)?;
             acts::forget(&transaction, user)?;
             servers::forget(&transaction, user)?;
             merchants::forget(&transaction, user)?;

@@ -191,6 +191,10 @@ pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> =
 pub(super) const HANDOVERS: TableDefinition<'_, &[u8; 32], (&[u8; 32], u64)> =
     TableDefinition::new("handovers_v1");
 
+/// User → since when a member who linked a wallet is known to be in no server, Unix seconds of the machine's clock.
+pub(super) const ABSENT_SINCE: TableDefinition<'_, u64, u64> =
+    TableDefinition::new("absent_since_v1");
+
 /// Only in the file of a backup: "manifest" → `BackupManifest` as JSON. Opening the file as a store removes it.
 pub(super) const BACKUP: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("backup_v1");
 
@@ -218,6 +222,7 @@ pub(super) fn each_kept(each: &mut impl EachTable) -> anyhow::Result<()> {
     each.table(LINKS)?;
     each.table(MEMBER_WALLETS)?;
     each.table(SEEN_IN)?;
+    each.table(ABSENT_SINCE)?;
     each.table(FORGOTTEN)?;
     each.table(NOTICES)?;
     each.table(TOLD)?;
