@@ -1,7 +1,7 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 mod announce;
-mod doctor;
+pub mod doctor;
 mod gates;
 mod health;
 pub mod once;
@@ -33,7 +33,6 @@ use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, roles, watching, web};
 
-pub use self::doctor::doctor;
 pub use self::health::healthcheck;
 
 /// Gateway events and reports that may wait for the roles' loop.

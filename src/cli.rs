@@ -168,7 +168,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             config: ConfigFile { path },
             json,
         } => {
-            let found = app::doctor(&load(&path)?, &Secrets::load()?).await?;
+            let found = app::doctor::doctor(&load(&path)?, &Secrets::load()?).await?;
             doctor::print(&found, json)?;
             let failures = doctor::failures(&found);
             anyhow::ensure!(failures == 0, "{failures} checks failed");
