@@ -63,7 +63,7 @@ enum Command {
         json: bool,
     },
     /// Make a configuration: asks for what it needs, or takes it from flags, and checks each answer.
-    Init(init::Flags),
+    Init(Box<init::Flags>),
     /// Check everything that the service depends on, one line each; exit 1 when something cannot work.
     Doctor {
         #[command(flatten)]
@@ -163,7 +163,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
             plan::print(&planned, json)
         }
-        Command::Init(flags) => Box::pin(init::run(flags)).await,
+        Command::Init(flags) => Box::pin(init::run(*flags)).await,
         Command::Doctor {
             config: ConfigFile { path },
             json,
