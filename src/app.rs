@@ -3,7 +3,7 @@
 mod announce;
 mod checks;
 mod command_services;
-mod doctor;
+pub mod doctor;
 mod gates;
 mod health;
 pub mod notices;
@@ -38,7 +38,6 @@ use crate::{chain, commands, discord, poller, roles, watching, web};
 
 pub use timing::Timing;
 
-pub use self::doctor::doctor;
 pub use self::health::healthcheck;
 
 /// Gateway events and reports that may wait for the roles' loop.

@@ -63,7 +63,7 @@ enum Command {
         json: bool,
     },
     /// Make a configuration: asks for what it needs, or takes it from flags, and checks each answer.
-    Init(init::Flags),
+    Init(Box<init::Flags>),
     /// Check everything that the service depends on, one line each; exit 1 when something cannot work.
     Doctor {
         #[command(flatten)]
@@ -163,12 +163,12 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
             plan::print(&planned, json)
         }
-        Command::Init(flags) => Box::pin(init::run(flags)).await,
+        Command::Init(flags) => Box::pin(init::run(*flags)).await,
         Command::Doctor {
             config: ConfigFile { path },
             json,
         } => {
-            let found = app::doctor(&load(&path)?, &Secrets::load()?).await?;
+            let found = app::doctor::doctor(&load(&path)?, &Secrets::load()?).await?;
             doctor::print(&found, json)?;
             let failures = doctor::failures(&found);
             anyhow::ensure!(failures == 0, "{failures} checks failed");

@@ -3,6 +3,7 @@
 
 mod answers;
 mod ask;
+mod flags;
 mod template;
 
 use std::fs::OpenOptions;
@@ -12,53 +13,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
+
+pub use self::flags::Flags;
 
 use self::answers::Answers;
 use self::ask::Asking;
 use crate::config::{Config, Secrets};
 use crate::terminal::print_line;
 use crate::{app, doctor};
-
-/// What is given instead of asked for.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Flags {
-    /// The file to write.
-    #[arg(long = "config", value_name = "FILE", default_value = "config.toml")]
-    pub config: PathBuf,
-    /// A file with the bot's token.
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// A file with the application's client secret, by which members prove who they are.
-    #[arg(long, value_name = "FILE")]
-    pub client_secret_file: Option<PathBuf>,
-    /// A node of the chain (ws://, wss://, http:// or https://); several in order of preference.
-    #[arg(long, value_name = "URL")]
-    pub rpc_url: Vec<String>,
-    /// The merchant's SubscriptionModule.
-    #[arg(long, value_name = "ADDRESS")]
-    pub module: Option<String>,
-    /// The Discord server.
-    #[arg(long, value_name = "ID")]
-    pub guild: Option<String>,
-    /// The role that the plans open.
-    #[arg(long, value_name = "ID")]
-    pub role: Option<String>,
-    /// A plan of the module; several where each opens the role.
-    #[arg(long, value_name = "ID")]
-    pub plan: Vec<String>,
-    /// How members reach this service: https://… behind a reverse proxy.
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<String>,
-    /// Another Discord, for tests.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "https://discord.com",
-        hide = true
-    )]
-    pub discord_api_url: Url,
-}
 
 /// Makes a configuration.
 ///
@@ -110,7 +72,7 @@ async fn examine(config: &Config, answers: &Answers) -> anyhow::Result<()> {
         discord_client_secret: answers.client_secret.clone(),
         ..Secrets::default()
     };
-    let findings = app::doctor(config, &secrets).await?;
+    let findings = app::doctor::doctor(config, &secrets).await?;
     doctor::print(&findings, false)?;
     let next = match doctor::failures(&findings) {
         0 => "all is well: start it with amser-roles run".to_owned(),

@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 use url::Url;
 
-use super::Flags;
 use super::ask::{Asking, say};
+use super::flags::Flags;
 use crate::abi::Layouts;
 use crate::abi::SubscriptionModule::merchantCall;
 use crate::chain::node::{Node, RpcError, is_loopback, read};

@@ -22,6 +22,8 @@ use crate::domain::{Checkpoint, ModuleAddress};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many blocks one call for logs is tried to span.
 const WIDTHS: [u64; 5] = [10_000, 2_000, 500, 100, 10];
+/// Nodes that are right may differ for a moment about blocks that are newer than this.
+const SETTLED: u64 = 16;
 /// How far below the head a contract is looked for, in blocks.
 const DEPTHS: [u64; 4] = [1_000_000, 100_000, 10_000, 128];
 /// Older than every module (PROTOCOL.md).
@@ -57,7 +59,7 @@ pub(super) async fn ask(config: &ChainConfig, stored: &StoreAnswers) -> Nodes {
     let compared = heads
         .min()
         .unwrap_or_default()
-        .saturating_sub(config.confirmations);
+        .saturating_sub(config.confirmations.max(SETTLED));
     let first = connected.iter().flatten().next();
     let first = first.map(|(node, _)| Arc::clone(node));
     let questioning = config

@@ -60,6 +60,7 @@ async fn a_nodes_limits_are_found() {
 #[tokio::test]
 async fn another_chain_with_the_same_id_is_found() {
     let ward = Ward::new().await;
+    ward.scene.chain.mine(50).await.unwrap();
     let other = LocalChain::start(ChainOptions::default()).await.unwrap();
     other.mine(100).await.unwrap();
     let first = ward.scene.chain.ws_url();
