@@ -29,9 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, ModuleAddress, Question, Rules,
-};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, GateTroubles, ModuleAddress, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, poller, roles, watching, web};
@@ -193,22 +191,10 @@ pub async fn start(
         config.chain.chain_id,
         secrets.api_key.clone(),
     )?;
-    let answers = poller::ApiAnswers::load(&store)?;
-    let polling = poller::run(
-        checks::inputs(
-            &config,
-            &store,
-            api.clone(),
-            answers.clone(),
-            &views,
-            questions_sender.clone(),
-            drift_sender.clone(),
-        ),
-        parts_stop.clone(),
-    );
     let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
-    let drift = checks.status.subscribe();
-    let checking = poller::run(checks, parts_stop.clone());
+    let (answers, drift_sender) = (checks.answers.clone(), checks.status.clone());
+    let drift = drift_sender.subscribe();
+    let polling = poller::run(checks, parts_stop.clone());
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),

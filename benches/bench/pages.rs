@@ -175,8 +175,8 @@ async fn timed(
 
 /// What this process uses of a core, in per cent, over [`IDLE`].
 async fn share_of_a_core() -> anyhow::Result<f64> {
-    let (started, before) = (Instant::now(), process::cpu()?);
+    let (started, before) = (Instant::now(), process::cpu_seconds()?);
     tokio::time::sleep(IDLE).await;
-    let used = process::cpu()? - before;
+    let used = process::cpu_seconds()? - before;
     Ok(100.0 * used / started.elapsed().as_secs_f64())
 }
