@@ -200,6 +200,7 @@ impl Poller {
         }
         let asked = |question: &ActiveQuestion| answers.newest(question).map(|one| one.at);
         self.queue.update(known, asked, now);
+        self.api.keep_only(&self.queue);
         let oldest = self.contracts.look(&self.queue, answers, machine_time());
         self.api.status.oldest = oldest;
         self.compare_activity();

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use super::breaker::{Breaker, Leave};
 use super::compare::expected;
 use super::pace::{AT_ONCE, Pace};
+use super::queue::Queue;
 use super::{Done, Poller};
 use crate::amser_api::{Limits, Reply, ReplyKind};
 use crate::clock::machine_time;
@@ -54,11 +55,19 @@ pub(super) struct Api {
 
 impl Api {
     /// Why it is not asked, or does not answer; one sentence.
-    pub(super) fn trouble(&mut self, now: Instant) -> Option<String> {
+    pub(super) fn trouble(&self, now: Instant) -> Option<String> {
         let is_open = !matches!(self.breaker, Breaker::Closed { .. });
         let paused = self.pace.paused_until(now);
         let is_paused = paused.is_some_and(|until| until - now >= TROUBLE);
         (is_open || is_paused).then(|| self.why.clone()).flatten()
+    }
+
+    /// Forgets what is not asked any more.
+    pub(super) fn keep_only(&mut self, queue: &Queue) {
+        self.tags
+            .retain(|question, _| queue.known(question).is_some());
+        self.unsettled
+            .retain(|question| queue.known(question).is_some());
     }
 
     fn say_trouble(&mut self, now: Instant) {

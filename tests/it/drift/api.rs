@@ -152,7 +152,7 @@ async fn an_allowance_is_learned() {
     let (api, store) = (world.api().await, store(&world));
     api.allow(Some(3));
     let poll = Poll::start(&world, api.base_url(), &store, None);
-    poll.until("many were checked", |status| status.api.checks >= 30)
+    poll.until("many were checked", |status| status.api.checks >= 20)
         .await;
     let requests = api.requests();
     let refused = requests.iter().filter(|one| one.status == 429).count();

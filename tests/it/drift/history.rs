@@ -5,6 +5,7 @@ use amser_roles::domain::{Act, Drift, GateMatch};
 use amser_roles::sandbox::amser_api::LocalApi;
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 
+use crate::support::following::{Following, config};
 use crate::support::rpc_proxy::RpcProxy;
 use crate::support::stage::{Setting, Stage, wait};
 
@@ -59,22 +60,13 @@ async fn payments_that_a_node_left_out_from_the_first_start_are_found_mended_and
     let last = stage.chain.head().await.unwrap().number;
     // Deep below the blocks that are kept, which are looked at again after a start.
     stage.chain.mine(1_200).await.unwrap();
-    proxy.set(|faults| {
-        faults.hidden = Some((first, last));
-        faults.call_error = Some((-32_000, "not now"));
-    });
-    stage.start();
-    let head = stage.chain.head().await.unwrap().number;
-    let is_read = || {
-        let cursor = stage.store.cursor().unwrap();
-        cursor.is_some_and(|cursor| cursor.number >= head)
-    };
-    wait("the history is read", is_read).await;
-    assert!(!stage.has_role(ann) && !stage.has_role(bob));
-    stage.stop().await;
-    assert_eq!(drifts(&stage), []);
+    proxy.set(|faults| faults.hidden = Some((first, last)));
+    let follow = config(&stage.chain, &[proxy.http_url()], 0);
+    let mut following = Following::start(follow, stage.store.clone(), [stage.module, module]);
+    following.until_at_tip(&stage.chain, 0).await;
+    following.stop().await.unwrap();
     // From now on the node tells all; what it had left out is not read again by itself.
-    proxy.set(|faults| (faults.hidden, faults.call_error) = (None, None));
+    proxy.set(|faults| faults.hidden = None);
     stage.start();
     stage.until_role(ann, true).await;
     stage.until_role(bob, true).await;
@@ -103,26 +95,32 @@ async fn a_whole_service_checks_its_members_against_amsers_api() {
         ..Setting::default()
     };
     let mut stage = Stage::build(chain, setting).await;
+    let ann = stage.join("ann").await;
+    stage.pay(ann).await;
     stage.start();
-    let (ann, _) = stage.subscriber("ann").await;
-    let of_ann = || {
-        let requests = api.requests().into_iter();
-        requests
-            .filter(|one| one.question.wallet.0 == ann.wallet && one.status == 200)
-            .count()
+    // Once the next question was sent, half a second later, the answer to the one before is taken.
+    let is_asked = || {
+        let requests = api.requests();
+        let of_ann = requests.iter().position(|one| {
+            (one.question.wallet.0, one.question.plan.0) == (ann.wallet, stage.plan)
+                && one.status == 200
+        });
+        of_ann.is_some_and(|at| at + 1 < requests.len())
     };
-    wait("the API was asked about a new member", || of_ann() > 0).await;
+    wait("the API was asked about a member", is_asked).await;
     stage.until_role(ann, true).await;
     assert_eq!(drifts(&stage), []);
     stage.stop().await;
     let mut kept = Vec::new();
     stage
         .store
-        .for_each_check(|question, row| kept.push((question.wallet.0, row)))
+        .for_each_check(|question, row| {
+            kept.push(((question.wallet.0, question.plan.0), row));
+        })
         .unwrap();
     let row = kept
         .iter()
-        .find(|(wallet, _)| *wallet == ann.wallet)
+        .find(|(asked, _)| *asked == (ann.wallet, stage.plan))
         .unwrap();
     assert!(row.1.api.unwrap().api_active);
     stage.assert_no_violations();
