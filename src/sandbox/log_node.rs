@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use alloy::primitives::{Address, B256, b256};
 use anyhow::Context;
@@ -23,7 +24,6 @@ use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use limits::{WORDINGS, Wording};
@@ -152,8 +152,18 @@ async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
     // Whoever asks waits for the latency, which the work here is a part of.
     let due = Instant::now() + node.options.latency;
     let response = respond(&node, &body);
-    tokio::time::sleep_until(due).await;
+    wait_until(due).await;
     response
+}
+
+/// Returns at this time, to a fraction of a millisecond: the runtime's own timer rounds up to the next whole one, which would
+/// make a latency of 20 ms one of 21.
+async fn wait_until(due: Instant) {
+    let Some(left) = due.checked_duration_since(Instant::now()) else {
+        return;
+    };
+    let slept = tokio::task::spawn_blocking(move || std::thread::sleep(left)).await;
+    slept.expect("sleeping does not panic");
 }
 
 fn respond(node: &Node, body: &[u8]) -> Response {

@@ -9,7 +9,7 @@ use amser_roles::abi::Layouts;
 use amser_roles::chain::{self, ChainConfig};
 use amser_roles::discord::{self, Channels, NoCommands, Settings};
 use amser_roles::domain::{
-    Cause, ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, Link,
+    Cause, ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, Link,
     MembersIntent, ModuleAddress, Policy, ReadingState, RoleAction, RoleChange, Timestamp, Wallet,
 };
 use amser_roles::roles;
@@ -24,6 +24,8 @@ use crate::table::Table;
 
 const SERVERS: u64 = 2_500;
 const MEMBERS_EACH: u64 = 80;
+/// Milliseconds since Discord's epoch in the first server's id.
+const FIRST_SERVER: u64 = 200_000_000_000;
 /// What Discord recommends for so many servers.
 const SHARDS: u32 = 3;
 const BOUND: Duration = Duration::from_secs(600);
@@ -98,7 +100,9 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
 fn fill(local: &LocalDiscord, store: &Store) -> anyhow::Result<()> {
     let mut gates = Vec::new();
     for number in 1..=SERVERS {
-        let guild = local.add_guild(&format!("Server {number}"));
+        // As snowflakes of servers that were made at different times: those of one millisecond have the same shard.
+        let guild = GuildId((FIRST_SERVER + number) << 22);
+        local.add_guild_with_id(guild, &format!("Server {number}"));
         let role = local.add_role(guild, "Subscriber")?;
         let bot = local.bot_role(guild).context("the bot's role")?;
         local.set_role_order(guild, &[role, bot])?;

@@ -37,20 +37,22 @@ pub(crate) async fn register(
 ) -> Result<Option<Registered>, SessionError> {
     let known = move |store: &Store| Ok(store.modules()?.remove(&module));
     let known = read_store(&context.store, known).await?;
-    let now = processor_at(node, module, None).await?;
     if let Some(record) = known {
+        let now = processor_at(node, module, None).await?;
         let record = updated(context, module, record, now).await?;
         let last = record.processor_updates.last();
         let before = last.map_or(record.initial_processor, |(_, processor)| *processor);
         let processor = now.unwrap_or(before);
         return Ok(Some(Registered { record, processor }));
     }
-    let Some(now) = now else {
+    let (now, has_code) = futures_util::future::try_join(
+        processor_at(node, module, None),
+        read::has_code(node, module.0, None),
+    )
+    .await?;
+    let Some(now) = now.filter(|_| has_code) else {
         return Ok(None);
     };
-    if !read::has_code(node, module.0, None).await? {
-        return Ok(None);
-    }
     let (start_block, seen_at) = match context.config.start_block {
         Some(start) => (start, start),
         None => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -70,7 +71,7 @@ async fn serve(node: Arc<Node>, socket: WebSocket) {
 }
 
 async fn answer(node: &Node, call: &Value) -> String {
-    tokio::time::sleep(node.options.latency).await;
+    super::wait_until(Instant::now() + node.options.latency).await;
     match call["method"].as_str().unwrap_or_default() {
         "eth_subscribe" => {
             node.calls.fetch_add(1, Ordering::Relaxed);
