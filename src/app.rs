@@ -1,6 +1,7 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 mod checks;
+mod command_services;
 pub mod notices;
 pub mod once;
 mod pages;
@@ -8,7 +9,6 @@ mod reload;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -24,9 +24,7 @@ use tracing::{error, info};
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Question, Rules,
-};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, DriftStatus, ModuleAddress, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, poller, roles, web};
@@ -190,7 +188,7 @@ pub async fn start(
             &config,
             &store,
             api.clone(),
-            answers,
+            answers.clone(),
             &views,
             questions_sender.clone(),
             drift_sender,
@@ -209,13 +207,14 @@ pub async fn start(
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
-    let services = command_services(
+    let services = command_services::services(
         &config,
         &store,
         &chain,
         &discord_status,
         &questions_sender,
         &merchants,
+        (&views, answers),
     );
     let connection = connection.run(commands::framework(&discord, application, services));
     let doubts = views.doubts();
@@ -334,33 +333,6 @@ pub async fn start(
         stop,
         parts_stop,
     })
-}
-
-fn command_services(
-    config: &Config,
-    store: &Store,
-    chain: &watch::Receiver<ChainStatus>,
-    discord: &watch::Receiver<DiscordStatus>,
-    questions: &mpsc::Sender<Question>,
-    merchants: &Merchants,
-) -> commands::Services {
-    let links = store.clone();
-    let public_url = config.web.public_url.clone();
-    let clock = web::machine_clock();
-    commands::Services {
-        store: store.clone(),
-        chain: chain.clone(),
-        discord: discord.clone(),
-        questions: questions.clone(),
-        merchants: merchants.clone(),
-        new_link: Arc::new(move |user, guild| {
-            web::new_link(&links, user, guild, &public_url, clock())
-        }),
-        public_url: config.web.public_url.clone(),
-        checkout_url: config.amser.checkout_url.clone(),
-        confirmations: config.chain.confirmations,
-        per_minute: config.web.rate_limit_per_minute,
-    }
 }
 
 fn discord_settings(config: &Config) -> discord::Settings {

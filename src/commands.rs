@@ -5,6 +5,8 @@
 mod answer;
 mod approve;
 mod choice;
+mod evidence;
+mod forecast;
 mod grants;
 mod ids;
 mod manager;
@@ -25,7 +27,7 @@ use serenity::all::{FullEvent, Interaction};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use self::running::{NewLink, Services};
+pub use self::running::{AskSources, NewLink, Services};
 
 use self::answer::Answer;
 use self::ids::Press;

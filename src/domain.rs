@@ -25,7 +25,7 @@ mod status;
 mod subscription;
 
 pub use act::{Act, ActEntry, Happened};
-pub use active::{ActiveAnswer, ActiveQuestion};
+pub use active::{ActiveAnswer, ActiveQuestion, SourcesSay};
 pub use counts::Counts;
 pub use drift::{
     ApiAnswer, CheckRow, Checked, Drift, DriftMode, DriftStatus, Expectations, Known, SourceStatus,
@@ -52,7 +52,9 @@ pub use question::{
     Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
 };
-pub use renewal::{AtRisk, Permitted, Renewal, RenewalsOf, Risk};
+pub use renewal::{
+    Amount, AtRisk, ForecastRow, Permitted, Renewal, RenewalsOf, Risk, ServerForecast,
+};
 pub use role::{
     Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
     RoleAction, RoleChange,

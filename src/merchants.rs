@@ -13,9 +13,11 @@
 //! | what a gate would change | `preview` |
 //! | members, stopped removals | `members` |
 //! | what happened, and its numbers day by day | `journal`, `series` |
+//! | who will fail to renew | `forecast` |
 //! | a gate tried on the caller | `test` |
 //! | a server's own policy and channels | `settings` |
 
+mod forecast;
 mod gates;
 mod handle;
 mod journal;

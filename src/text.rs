@@ -3,6 +3,7 @@
 mod alert;
 mod cause;
 mod command;
+mod forecast;
 mod grant;
 mod log;
 mod manager;
@@ -11,6 +12,7 @@ mod plan;
 mod receipt;
 mod setup;
 mod status;
+mod trail;
 
 pub(crate) use alert::{
     alert_begins, alert_ends, chain_behind, channel_lacks, channel_refused, failing, fallback,
@@ -22,6 +24,7 @@ pub(crate) use command::{
     permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
+pub(crate) use forecast::{forecast, risk, unread, your_risk};
 pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
     no_such_role, not_a_member,
@@ -36,7 +39,7 @@ pub(crate) use notice::{
     notices_state, notices_switched, renewal_notice, role_notice, start_notices_button,
     stop_notices_button,
 };
-pub(crate) use plan::{PlanRows, plans};
+pub(crate) use plan::{PlanRows, amount, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
 pub(crate) use setup::{
     Target, setup_already, setup_button, setup_dangerous_button, setup_done, setup_more_plans,
@@ -44,6 +47,7 @@ pub(crate) use setup::{
     setup_plan_terms, setup_preview, setup_role_hint, setup_role_label, setup_slow, setup_title,
 };
 pub(crate) use status::{Pending, Status, status};
+pub(crate) use trail::{Trail, question, told, told_gate};
 
 use crate::domain::{Cause, GuildId, RoleId};
 

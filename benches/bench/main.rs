@@ -2,7 +2,9 @@
 //! their own (this program, started again with a task's name), so that each is measured alone.
 
 mod backfill;
+mod drift;
 mod floors;
+mod forecast;
 mod join;
 mod large;
 mod latency;
@@ -12,6 +14,12 @@ mod pass;
 mod people;
 mod process;
 mod scene;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a chain that cannot be seeded ends the run; the tests seed theirs with it, too"
+)]
+#[path = "../../tests/it/forecast/seed.rs"]
+mod seed;
 mod table;
 mod tip;
 
@@ -36,6 +44,7 @@ fn main() -> anyhow::Result<()> {
                 Some("floor") => backfill::floor::task(&arguments[2..]).await,
                 Some("grow") => large::grow(&arguments[2..]).await,
                 Some("serve") => large::serve(&arguments[2..]).await,
+                Some("poll") => drift::task(&arguments[2..]).await,
                 Some("picture") => people::task(&arguments[2..]),
                 task => anyhow::bail!("there is no task {task:?}"),
             },
@@ -74,8 +83,14 @@ fn main() -> anyhow::Result<()> {
                 if wanted("people") {
                     people::people(&mut table).await?;
                 }
+                if wanted("forecast") {
+                    forecast::forecast(&mut table).await?;
+                }
                 if wanted("links") {
                     links::links(&mut table).await?;
+                }
+                if wanted("drift") {
+                    drift::drift(&mut table).await?;
                 }
                 table.print();
                 table.verdict()

@@ -89,3 +89,23 @@ pub(crate) fn written() -> anyhow::Result<u64> {
         .trim()
         .parse()?)
 }
+
+/// Seconds of a core that this process has used so far.
+pub(crate) fn cpu() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name before them, in parentheses, may hold spaces.
+    let rest = stat
+        .rsplit_once(')')
+        .context("the kernel does not tell stat")?
+        .1;
+    let fields: Vec<_> = rest.split_whitespace().collect();
+    let ticks = |place: usize| {
+        fields
+            .get(place)
+            .context("too few fields")?
+            .parse::<f64>()
+            .map_err(anyhow::Error::from)
+    };
+    // `USER_HZ` is 100 on Linux.
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}

@@ -3,6 +3,7 @@
 
 mod calls;
 mod contracts;
+mod funds;
 mod renewals;
 mod token;
 
@@ -18,7 +19,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
-pub use self::renewals::{Funds, FundsOf, PERMIT2, RenewalFacts};
+pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
 
@@ -36,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rounds of questions at the same time; more wait. A node that hangs must not collect them.
 const MOST_ROUNDS: usize = 4;
+/// Rounds of reading what renewals draw on at the same time; more wait.
+const MOST_FORECASTS: usize = 2;
 /// Tries of one round of questions, and the pause between them.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -58,6 +61,8 @@ struct Shared {
     without_view: Mutex<BTreeSet<ModuleAddress>>,
     /// One permit for each round of questions that may be under way.
     rounds: Semaphore,
+    /// The same for what renewals draw on: such a round can be large, and what decides about roles must not wait for it.
+    forecasts: Semaphore,
 }
 
 /// One of `rpc_urls`, and the connection to it.
@@ -84,6 +89,7 @@ impl Views {
                 doubts: Doubts::default(),
                 without_view: Mutex::default(),
                 rounds: Semaphore::new(MOST_ROUNDS),
+                forecasts: Semaphore::new(MOST_FORECASTS),
             }),
         }
     }

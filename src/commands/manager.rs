@@ -9,6 +9,7 @@ use serenity::{ChannelId, ChannelType, Permissions};
 use tokio::sync::oneshot;
 
 use super::answer::{self, Answer};
+use super::forecast as renewals;
 use super::ids::{self, VERIFY};
 use super::running::{Asked, Commands, Context, Costly, Data, answer_manager, role_ids};
 use super::{approve, grants, receipt, setup};
@@ -42,6 +43,7 @@ const CLOSED_THREAD: [u32; 2] = [50083, 160005];
         "why",
         "grant",
         "gates",
+        "forecast",
         "approve"
     ),
     subcommand_required
@@ -187,6 +189,12 @@ async fn grant(
 #[poise::command(slash_command, guild_only, ephemeral)]
 async fn gates(context: Context<'_>) -> anyhow::Result<()> {
     answer_manager(context, listed).await
+}
+
+/// Whose subscription will fail to renew within 7 days, and why
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn forecast(context: Context<'_>) -> anyhow::Result<()> {
+    answer_manager(context, renewals::of_server).await
 }
 
 /// Remove a role from the members whose removal was stopped; asks first

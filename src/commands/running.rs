@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use serenity::all::{
     ComponentInteraction, Context as SerenityContext, CreateInteractionResponse,
     CreateInteractionResponseMessage, Member,
@@ -14,7 +15,10 @@ use url::Url;
 
 use super::answer::Answer;
 use crate::discord::Discord;
-use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, RoleId, UserId};
+use crate::domain::{
+    ActiveQuestion, ChainStatus, DiscordStatus, GuildId, Question, RoleId, SourcesSay, UserId,
+};
+use crate::forecast::Forecast;
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
 use crate::store::Store;
@@ -29,6 +33,9 @@ const COSTLY_PER_MINUTE: u32 = 6;
 /// Makes a member's single-use link in a server. Blocks on the store.
 pub type NewLink = Arc<dyn Fn(UserId, GuildId) -> anyhow::Result<Url> + Send + Sync>;
 
+/// Asks what the sources beside the events say of a wallet's access.
+pub type AskSources = Arc<dyn Fn(ActiveQuestion) -> BoxFuture<'static, SourcesSay> + Send + Sync>;
+
 /// What the commands work with.
 #[derive(Clone)]
 pub struct Services {
@@ -42,6 +49,10 @@ pub struct Services {
     pub questions: mpsc::Sender<Question>,
     /// What a server's managers may do.
     pub merchants: Merchants,
+    /// Foretells which renewals will fail.
+    pub forecast: Forecast,
+    /// Asks the contract and amser's API who has access.
+    pub sources: AskSources,
     /// Makes the links of `/verify`.
     pub new_link: NewLink,
     /// Where the pages are.
@@ -68,6 +79,7 @@ pub(super) struct Commands {
 /// A command that costs many requests, or one that Discord may refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Costly {
+    Forecast,
     Setup,
     Sync,
     VerifyMessage,

@@ -2,7 +2,7 @@
 
 use alloy::primitives::{Address, U256};
 
-use super::{ModuleAddress, PlanId, SubscriptionId, Timestamp, Wallet};
+use super::{ModuleAddress, PlanId, SubscriptionId, Timestamp, UserId, Wallet};
 
 /// Why a charge will fail, unless the subscriber or the merchant does something before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +61,45 @@ pub struct AtRisk {
     pub risk: Risk,
     /// Whether this very charge was tried already and failed.
     pub has_failed: bool,
+}
+
+/// What is to be expected of the subscribers of a server's plans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerForecast {
+    /// The chain's time at the block that was asked about.
+    pub now: Timestamp,
+    /// Whose renewal will fail, the first to be due first.
+    pub rows: Vec<ForecastRow>,
+    /// What these renewals are worth together, by token.
+    pub worth: Vec<Amount>,
+    /// Subscriptions that will be due and of which not everything could be read.
+    pub unread: usize,
+    /// Whether it is not known of some tokens if the protocol has them switched on.
+    pub registry_unread: bool,
+}
+
+/// One renewal that will fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForecastRow {
+    /// The member of the server who linked the wallet, with their name; `None` where no member did.
+    pub member: Option<(UserId, String)>,
+    /// What will fail, when and why.
+    pub at_risk: AtRisk,
+    /// What is due.
+    pub price: Amount,
+}
+
+/// An amount of a token, and how it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// The token.
+    pub token: Address,
+    /// In its smallest unit.
+    pub amount: U256,
+    /// Its decimals, where it says so.
+    pub decimals: Option<u8>,
+    /// Its symbol, where it says so.
+    pub symbol: Option<String>,
 }
 
 /// A paid subscription and its next charge, as its events tell.

@@ -6,11 +6,14 @@ use alloy::primitives::{Address, U256};
 
 use crate::chain::{FundsOf, RenewalFacts};
 use crate::domain::{
-    AtRisk, ModuleAddress, Permitted, Renewal, Risk, SubscriptionId, Timestamp, Wallet,
+    AtRisk, ModuleAddress, Permitted, PlanId, Renewal, Risk, SubscriptionId, Timestamp, Wallet,
 };
 
 /// The shortest interval that the protocol allows, in seconds: what claims a shorter one is not played more often.
 const SHORTEST_INTERVAL: u64 = 3_600;
+
+/// So many wallets that paid before do not all withdraw an allowance: if none has any, tokens are not moved by it.
+const CROWD: usize = 5;
 
 /// What is to be expected of some subscriptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub struct Outlook {
     /// Those whose renewal will fail, the first to be due first.
     pub at_risk: Vec<AtRisk>,
     /// Subscriptions that will be due and of which not all could be read, so that a risk may be missing.
-    pub unread: BTreeSet<(ModuleAddress, SubscriptionId)>,
+    pub unread: BTreeSet<(ModuleAddress, PlanId, SubscriptionId)>,
     /// Whether for some tokens it is not known if the protocol has them switched on.
     pub registry_unread: bool,
 }
@@ -40,7 +43,7 @@ pub fn judge(
     now: Timestamp,
     until: Timestamp,
 ) -> Outlook {
-    let mut left = Left::from(facts);
+    let mut left = Left::from(facts).without_unused_allowances();
     let mut outlook = Outlook {
         now,
         ..Outlook::default()
@@ -61,7 +64,7 @@ pub fn judge(
         if left.is_unread(&of) {
             outlook
                 .unread
-                .insert((renewal.module, renewal.subscription));
+                .insert((renewal.module, renewal.plan, renewal.subscription));
         }
         let enabled = facts.enabled.get(&(renewal.processor, renewal.token));
         outlook.registry_unread |= enabled.is_none();
@@ -92,6 +95,10 @@ pub(super) fn funds_of(renewal: &Renewal) -> FundsOf {
         token: renewal.token,
         processor: renewal.processor,
     }
+}
+
+fn spender(of: &FundsOf) -> (Address, Address) {
+    (of.processor, of.token)
 }
 
 /// What of the subscription itself stands against a charge at this time.
@@ -142,7 +149,33 @@ impl From<&RenewalFacts> for Left {
     }
 }
 
+/// Whether these amounts are of many, and not one of them has any.
+fn nobody_has_any(amounts: impl Iterator<Item = U256>) -> bool {
+    let (count, has_any) = amounts.fold((0, false), |(count, has_any), amount| {
+        (count + 1, has_any || !amount.is_zero())
+    });
+    count >= CROWD && !has_any
+}
+
 impl Left {
+    /// Forgets the allowances of a token that nobody has: they say something about how tokens are moved, and nothing about
+    /// the wallets.
+    fn without_unused_allowances(mut self) -> Self {
+        let spenders: BTreeSet<_> = self.permitted.keys().map(spender).collect();
+        for (processor, token) in spenders {
+            let of_one = |of: &FundsOf| spender(of) == (processor, token);
+            let permitted = self.permitted.iter().filter(|(of, _)| of_one(of));
+            if nobody_has_any(permitted.map(|(_, permitted)| permitted.amount)) {
+                self.permitted.retain(|of, _| !of_one(of));
+            }
+            let approved = self.approved.iter().filter(|((_, of), _)| *of == token);
+            if nobody_has_any(approved.map(|(_, amount)| *amount)) {
+                self.approved.retain(|(_, of), _| *of != token);
+            }
+        }
+        self
+    }
+
     fn is_unread(&self, of: &FundsOf) -> bool {
         let wallet = (of.wallet, of.token);
         !(self.balance.contains_key(&wallet)

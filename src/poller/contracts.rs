@@ -1,7 +1,7 @@
-//! The round of the contracts: each question at least once a day, in batches of 150. A batch costs three or four calls of a node
-//! that has Multicall3, so 1,000 (wallet, plan) pairs cost about 30 calls a day; where there are fewer than 150 in half an hour,
-//! a batch is what became due by then, so that few pairs cost at most 48 batches a day. What amser's API contradicts is asked
-//! with the next batch.
+//! The round of the contracts: each question at least once a day, at once where it never was. A batch of 150 costs three or
+//! four calls of a node that has Multicall3 (one call a question where it has not), so 1,000 (wallet, plan) pairs cost about 40
+//! calls a day; fewer wait at most three hours for a full batch, so that they cost eight batches. What amser's API contradicts
+//! is asked with the next batch.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -12,13 +12,15 @@ use super::{ApiAnswers, Done, Poller, expectations};
 use crate::clock::machine_time;
 use crate::domain::{ActiveAnswer, ActiveQuestion, Expectations, SourceStatus, Timestamp};
 
+/// What contradicted the events is asked again after this, seconds.
+const CONTRADICTED: u64 = 600;
 /// Questions of a batch: as many as fit into one call.
 const BATCH: usize = 150;
 /// A question is asked again after this, seconds, and up to so much later: by chance, so that batches are spread over the day.
 const AGAIN: u64 = 12 * 3_600;
-const SPREAD: u64 = 10 * 3_600;
+const SPREAD: u64 = 8 * 3_600;
 /// What is due waits for a full batch, at most for so long, seconds.
-const WAITS: u64 = 1_800;
+const WAITS: u64 = 3 * 3_600;
 /// Between two batches.
 const GAP: Duration = Duration::from_secs(2);
 /// After one of which nothing was answered.
@@ -35,6 +37,8 @@ pub(super) struct Contracts {
     due: VecDeque<ActiveQuestion>,
     /// Whether what is due has waited long enough.
     is_late: bool,
+    /// When to ask again what contradicted the events: a node that tells of more may be back soon.
+    again: BTreeMap<ActiveQuestion, Timestamp>,
     /// What the API contradicts, and what it said.
     suspects: BTreeMap<ActiveQuestion, bool>,
     is_asking: bool,
@@ -76,7 +80,8 @@ impl Contracts {
             any.note(row.newest());
             contract.note(row.contract_at);
             api.note(row.api.map(|checked| checked.at));
-            let at = due_at(question, row.contract_at);
+            let again = self.again.get(question).copied();
+            let at = again.unwrap_or_else(|| due_at(question, row.contract_at));
             if at <= now {
                 due.push((at, *question));
             }
@@ -85,8 +90,13 @@ impl Contracts {
         due.truncate(MOST_DUE);
         self.oldest_check = any.found();
         self.status.oldest = contract.found();
-        self.is_late = due.first().is_some_and(|(at, _)| at.plus(WAITS) <= now);
+        let is_late = |at: &Timestamp| at.plus(WAITS) <= now;
+        self.is_late = due
+            .iter()
+            .any(|(at, question)| is_late(at) || self.again.contains_key(question));
         self.due = due.into_iter().map(|(_, question)| question).collect();
+        self.again
+            .retain(|question, _| queue.known(question).is_some());
         self.suspects
             .retain(|question, _| queue.known(question).is_some());
         api.found()
@@ -173,6 +183,7 @@ impl Poller {
             self.inputs
                 .answers
                 .contract_answered(question, machine_time());
+            self.contracts.again.remove(&question);
             let said = self.contracts.suspects.remove(&question);
             let Some(since) = since.as_ref().filter(|since| since.at_tip) else {
                 continue;
@@ -183,6 +194,8 @@ impl Poller {
             };
             if active.is_some_and(|active| active != expected) {
                 (self.inputs.doubt)(question);
+                let again = machine_time().plus(CONTRADICTED);
+                self.contracts.again.insert(question, again);
             } else if said.is_some_and(|said| said != expected) {
                 self.api.disagrees(now);
             }
@@ -226,9 +239,9 @@ mod tests {
             let mut contracts = Contracts::default();
             let (mut batches, mut longest) = (0, 0);
             let mut last = vec![None; questions as usize];
-            // Ten days, a look each minute.
-            for minute in 0..14_400 {
-                let now = Timestamp(1_000_000 + minute * 60);
+            // Four days, a look every ten minutes.
+            for look in 0..576 {
+                let now = Timestamp(1_000_000 + look * 600);
                 contracts.look(&queue, &answers, now);
                 while contracts.is_due() {
                     batches += 1;
@@ -244,8 +257,8 @@ mod tests {
             }
             assert!(longest <= 24 * 3_600, "{longest} s");
             assert!(last.iter().all(Option::is_some));
-            let a_day = batches / 10;
-            let most = if questions == 1_000 { 20 } else { 48 };
+            let a_day = batches / 4;
+            let most = if questions == 1_000 { 15 } else { 9 };
             assert!(a_day <= most, "{a_day} batches a day for {questions}");
         }
     }

@@ -120,11 +120,12 @@ impl Pace {
             let until = now + window.resets_in;
             if window.remaining == 0 {
                 self.not_before = self.not_before.max(Some(until));
+                return;
             }
             #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
             let left = window.remaining as f64;
             let seconds = window.resets_in.as_secs_f64().max(0.1);
-            self.advised = Some((left.max(0.5) / seconds, until));
+            self.advised = Some((left / seconds, until));
         }
     }
 

@@ -34,9 +34,12 @@ impl Terms {
                 let at = u64::try_from(next_charge_at).unwrap_or(u64::MAX);
                 self.recovered_to = Some(Timestamp(at));
             }
-            EventKind::ExecutionExecuted { .. } => {
+            EventKind::ExecutionExecuted { execution_time, .. } => {
                 self.charged += 1;
                 self.recovered_to = None;
+                // A charge after the end shows that the number does not mean the end.
+                let is_disproved = |expiry: &U256| *expiry < U256::from(execution_time.0);
+                self.expiry = self.expiry.filter(|expiry| !is_disproved(expiry));
             }
             _ => {}
         }
@@ -45,7 +48,8 @@ impl Terms {
     /// How many more charges it allows; `None` when there is no limit, or it is not known.
     pub fn remaining(&self) -> Option<U256> {
         let budget = self.budget.filter(|budget| *budget != U256::MAX)?;
-        Some(budget.saturating_sub(U256::from(self.charged)))
+        // More charges than it would allow show that the number does not mean that.
+        budget.checked_sub(U256::from(self.charged))
     }
 
     /// When the next charge is due after a payment for the window that began at `paid_at`.
@@ -101,7 +105,7 @@ mod tests {
     fn each_payment_uses_up_one_charge_of_the_budget() {
         let terms = after(&[created(U256::from(2), 900), PAID]);
         assert_eq!(terms.remaining(), Some(U256::ONE));
-        let terms = after(&[created(U256::from(2), 900), PAID, PAID, PAID]);
+        let terms = after(&[created(U256::from(2), 900), PAID, PAID]);
         assert_eq!(terms.remaining(), Some(U256::ZERO));
         assert_eq!(after(&[created(U256::MAX, 900), PAID]).remaining(), None);
         assert_eq!(
@@ -112,13 +116,22 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_charges_went_beyond_is_none() {
+        let unlimited = after(&[created(U256::ZERO, 0), PAID]);
+        assert_eq!((unlimited.remaining(), unlimited.expiry), (None, None));
+    }
+
+    #[test]
     fn the_last_change_of_the_expiry_counts() {
         let changed = EventKind::SubscriptionExpiryUpdated {
             subscription: ID,
             expiry: U256::from(700),
         };
         let created = created(U256::MAX, 900);
-        assert_eq!(after(&[created.clone()]).expiry, Some(U256::from(900)));
+        assert_eq!(
+            after(std::slice::from_ref(&created)).expiry,
+            Some(U256::from(900))
+        );
         assert_eq!(after(&[created, changed]).expiry, Some(U256::from(700)));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{U256, utils::format_units};
+use alloy::primitives::{Address, U256, utils::format_units};
 
 use super::command::{count, mention, no_gates, plain};
 use crate::domain::{Gate, GateMatch, ModuleAddress, PlanId, PlanRow, checkout};
@@ -36,23 +36,33 @@ pub(crate) fn terms(row: &PlanRow) -> String {
     format!("{} {}", amount(row), every(row.interval))
 }
 
-/// In the token, where its decimals are known.
-fn amount(row: &PlanRow) -> String {
-    let token = || match &row.symbol {
-        Some(symbol) => symbol.clone(),
-        None => format!("of the token {}", row.token),
-    };
-    let in_token = row
-        .decimals
-        .and_then(|decimals| format_units(row.price, decimals).ok());
-    match in_token {
+/// What a plan costs.
+pub(crate) fn amount(row: &PlanRow) -> String {
+    match row.decimals {
         Some(_) if row.price == U256::ZERO => "free".to_owned(),
+        decimals => amount_of(row.price, decimals, row.symbol.as_deref(), row.token),
+    }
+}
+
+/// In the token, where its decimals are known.
+pub(crate) fn amount_of(
+    amount: U256,
+    decimals: Option<u8>,
+    symbol: Option<&str>,
+    token: Address,
+) -> String {
+    let token = || match symbol {
+        Some(symbol) => symbol.to_owned(),
+        None => format!("of the token {token}"),
+    };
+    let in_token = decimals.and_then(|decimals| format_units(amount, decimals).ok());
+    match in_token {
         Some(amount) if amount.contains('.') => {
             let amount = amount.trim_end_matches('0').trim_end_matches('.');
             format!("{amount} {}", token())
         }
         Some(amount) => format!("{amount} {}", token()),
-        None => format!("{} base units {}", row.price, token()),
+        None => format!("{amount} base units {}", token()),
     }
 }
 
@@ -116,8 +126,6 @@ pub(crate) fn plans(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use alloy::primitives::Address;
-
     use super::*;
     use crate::domain::{GateId, GateOrigin, GuildId, RoleId};
 

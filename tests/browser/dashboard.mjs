@@ -92,6 +92,10 @@ await play({
     await page.getByRole('cell', { name: 'Wallet not linked' }).waitFor()
     const filtered = await page.getByRole('row').count()
     await look(page, '8-filtered')
+    await page.getByRole('link', { name: 'Renewals' }).click()
+    await heading('Renewals')
+    const failing = await page.getByRole('row').count()
+    await look(page, '8-renewals')
     await page.getByRole('link', { name: 'Journal' }).click()
     await heading('Journal')
     await look(page, '9-journal')
@@ -104,7 +108,7 @@ await play({
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.goto(asked.dashboard)
     await page.getByRole('link', { name: 'Add to your Discord server' }).waitFor()
-    return { rows, filtered }
+    return { rows, filtered, failing }
   },
 
   /** What changes is shown while the page is open, without a reload. */

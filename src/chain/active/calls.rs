@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tracing::debug;
 
-use crate::chain::node::{Answers, Node, RpcError, many, read};
+use crate::chain::node::{Answers, Node, RpcError, many_in, read};
 use crate::domain::Checkpoint;
 
 /// Where Multicall3 is on every chain that has it.
@@ -16,6 +16,8 @@ pub const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA1
 pub(super) const HEAVY: usize = 150;
 /// As [`HEAVY`], of views that read a word or two of storage.
 pub(super) const LIGHT: usize = 500;
+/// Calls in one JSON-RPC batch, where Multicall3 is not deployed.
+const PER_BATCH: usize = 250;
 /// Such calls at the same time.
 const CALLS_AT_ONCE: usize = 4;
 
@@ -173,7 +175,7 @@ impl At {
     ) -> Result<Vec<Outcome>, RpcError> {
         let request = |call: &Call| json!([{ "to": call.to, "data": call.data }, self.tag]);
         let asked = (0..).zip(calls.iter().map(request)).collect();
-        let mut answers: Answers<Bytes> = many(node, "eth_call", asked).await?;
+        let mut answers: Answers<Bytes> = many_in(node, "eth_call", asked, PER_BATCH).await?;
         (0..calls.len() as u64)
             .map(|id| match answers.remove(&id) {
                 Some(Ok(answer)) => Ok(Outcome::Said(answer)),

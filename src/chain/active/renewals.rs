@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::primitives::{Address, address};
 use alloy::sol;
 use tracing::debug;
 
 use super::Views;
 use super::calls::{At, Call, LIGHT, Outcome};
+use super::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 use super::{PAUSE, TRIES};
 use crate::chain::node::{Node, RpcError};
-use crate::domain::{Checkpoint, Permitted, Timestamp, Wallet};
-
-/// Where Permit2 is on every chain.
-pub const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");
+use crate::domain::{Checkpoint, Permitted, Timestamp};
 
 sol! {
     function tokenRegistry() view returns (address registry);
@@ -27,37 +24,6 @@ sol! {
     interface Permit2 {
         function allowance(address owner, address token, address spender) view returns (uint160 amount, uint48 expiration, uint48 nonce);
     }
-}
-
-/// What a charge draws on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FundsOf {
-    /// Who pays.
-    pub wallet: Wallet,
-    /// In which token.
-    pub token: Address,
-    /// The processor that moves it.
-    pub processor: Address,
-}
-
-/// What one wallet has for the charges of one processor in one token; `None` where a contract did not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Funds {
-    /// The balance, in the token's smallest unit.
-    pub balance: Option<alloy::primitives::U256>,
-    /// The token's approval to Permit2, in its smallest unit.
-    pub approved: Option<alloy::primitives::U256>,
-    /// What Permit2 lets the processor move.
-    pub permitted: Option<Permitted>,
-}
-
-/// What [`Views::renewal_facts`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RenewalFacts {
-    /// For each that was asked about.
-    pub funds: BTreeMap<FundsOf, Funds>,
-    /// Whether a processor's registry has a token switched on; missing where it did not say.
-    pub enabled: BTreeMap<(Address, Address), bool>,
 }
 
 impl Views {
@@ -74,7 +40,7 @@ impl Views {
         if of.is_empty() {
             return Ok(RenewalFacts::default());
         }
-        let permit = self.shared.rounds.acquire().await;
+        let permit = self.shared.forecasts.acquire().await;
         let _permit = permit.expect("the semaphore is never closed");
         let mut tries = 0;
         loop {

@@ -186,7 +186,10 @@ fn what_could_not_be_read_is_no_risk_and_is_said_apart() {
     let nothing = RenewalFacts::default();
     let found = outlook(std::slice::from_ref(&one), &nothing);
     assert_eq!(found.at_risk, []);
-    assert_eq!(found.unread, [(one.module, one.subscription)].into());
+    assert_eq!(
+        found.unread,
+        [(one.module, one.plan, one.subscription)].into()
+    );
     assert!(found.registry_unread);
     // What was read is judged all the same.
     let funds = Funds {
@@ -258,4 +261,31 @@ fn a_plan_that_claims_to_charge_every_second_is_not_played_for_ever() {
     let mut hasty = renewal(1);
     hasty.interval = 0;
     assert_eq!(risk(hasty, enough()), Some(Risk::AllowanceTooLow));
+}
+
+#[test]
+fn an_allowance_that_not_one_of_many_has_is_how_tokens_are_not_moved() {
+    let renewals: Vec<_> = (1..=6).map(renewal).collect();
+    let none = Funds {
+        approved: Some(U256::ZERO),
+        permitted: Some(Permitted {
+            amount: U256::ZERO,
+            until: Timestamp(0),
+        }),
+        ..enough()
+    };
+    let all: Vec<_> = renewals.iter().map(|one| (one, none)).collect();
+    let found = outlook(&renewals, &facts(&all));
+    assert_eq!(found.at_risk, []);
+    assert_eq!(
+        found.unread.len(),
+        6,
+        "it is said that something is not known"
+    );
+    // One who has some shows that it is in use, and the others lack it.
+    let mut all = all;
+    all[0].1 = enough();
+    let found = outlook(&renewals, &facts(&all));
+    assert_eq!(found.at_risk.len(), 5);
+    assert!(found.unread.is_empty());
 }

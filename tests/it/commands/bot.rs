@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use amser_roles::chain::Views;
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
-use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Timestamp};
+use amser_roles::domain::{
+    ActiveAnswer, ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, SourcesSay, Timestamp,
+};
+use amser_roles::forecast::Forecast;
 use amser_roles::roles;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
@@ -70,6 +73,16 @@ pub(super) fn start(
             &questions,
             Arc::new(|| Timestamp(GENESIS)),
         ),
+        forecast: Forecast::new(store.clone(), Views::new(&no_chain(), chain.clone())),
+        sources: Arc::new(|_| {
+            Box::pin(async {
+                SourcesSay {
+                    block: 0,
+                    contract: ActiveAnswer::Unknown("no chain".to_owned()),
+                    api: None,
+                }
+            })
+        }),
         new_link: Arc::new(move |user, guild| {
             let _when_free = slow.lock().unwrap();
             let url = PUBLIC_URL.parse().unwrap();

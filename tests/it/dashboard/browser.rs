@@ -5,6 +5,7 @@
 
 use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
+use amser_roles::sandbox::chain::wallet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -80,9 +81,14 @@ async fn every_page_of_a_server_with_three_thousand_members_is_fit_to_be_read() 
     }
     shop.pay(PrivateKeySigner::random().address()).await;
     shop.until(last.unwrap(), shop.roles[1], true).await;
+    for number in 0..3 {
+        let poor = wallet(&format!("subscriber {number}")).address();
+        shop.chain.burn_all(poor).await.unwrap();
+    }
     let seen = play(&shop, "pages").await;
     assert_eq!(seen["rows"], 101, "a page has a hundred members: {seen}");
     assert_eq!(seen["filtered"], 2, "{seen}");
+    assert_eq!(seen["failing"], 4, "three renewals that will fail: {seen}");
 }
 
 #[tokio::test]

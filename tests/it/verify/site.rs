@@ -87,6 +87,7 @@ pub(crate) struct Running {
     pub(crate) chain_status: watch::Sender<ChainStatus>,
     pub(crate) discord_status: watch::Sender<DiscordStatus>,
     pub(crate) counts: watch::Sender<Counts>,
+    pub(crate) drift: watch::Sender<DriftStatus>,
     pub(crate) pending: Arc<AtomicU64>,
     /// Where monitors ask, if they have a listener of their own.
     pub(crate) monitors_url: Url,
@@ -118,6 +119,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status, discord_seen) = watch::channel(DiscordStatus::default());
     let (counts, counts_seen) = watch::channel(Counts::default());
+    let (drift, drift_seen) = watch::channel(DriftStatus::default());
     let pending = Arc::new(AtomicU64::new(0));
     let sign_in = if setup.sign_in {
         SignIn::Discord {
@@ -166,7 +168,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         store: setup.store.clone(),
         chain,
         discord: discord_seen,
-        drift: watch::channel(DriftStatus::default()).1,
+        drift: drift_seen,
         counts: counts_seen,
         pending: {
             let pending = Arc::clone(&pending);
@@ -237,6 +239,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         chain_status,
         discord_status,
         counts,
+        drift,
         pending,
         monitors_url: monitors_url.parse().unwrap(),
         _stop: stop.drop_guard(),

@@ -1,0 +1,60 @@
+//! The commands' share of the wiring.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Config;
+use crate::domain::{ActiveAnswer, ChainStatus, DiscordStatus, Question, SourcesSay};
+use crate::forecast::Forecast;
+use crate::merchants::Merchants;
+use crate::poller::ApiAnswers;
+use crate::store::Store;
+use crate::{chain, commands, web};
+
+pub(super) fn services(
+    config: &Config,
+    store: &Store,
+    chain: &watch::Receiver<ChainStatus>,
+    discord: &watch::Receiver<DiscordStatus>,
+    questions: &mpsc::Sender<Question>,
+    merchants: &Merchants,
+    (views, answers): (&chain::Views, ApiAnswers),
+) -> commands::Services {
+    let links = store.clone();
+    let public_url = config.web.public_url.clone();
+    let clock = web::machine_clock();
+    commands::Services {
+        store: store.clone(),
+        chain: chain.clone(),
+        discord: discord.clone(),
+        questions: questions.clone(),
+        merchants: merchants.clone(),
+        forecast: Forecast::new(store.clone(), views.clone()),
+        sources: ask_sources(views.clone(), answers),
+        new_link: Arc::new(move |user, guild| {
+            web::new_link(&links, user, guild, &public_url, clock())
+        }),
+        public_url: config.web.public_url.clone(),
+        checkout_url: config.amser.checkout_url.clone(),
+        confirmations: config.chain.confirmations,
+        per_minute: config.web.rate_limit_per_minute,
+    }
+}
+
+/// What a contract says of access now, and what amser's API said last.
+fn ask_sources(views: chain::Views, answers: ApiAnswers) -> commands::AskSources {
+    Arc::new(move |question| {
+        let views = views.clone();
+        let api = answers.newest(&question);
+        Box::pin(async move {
+            let (block, mut asked) = views.are_active(&[question]).await;
+            let nothing = || ActiveAnswer::Unknown("the contract was not asked".to_owned());
+            SourcesSay {
+                block,
+                contract: asked.pop().unwrap_or_else(nothing),
+                api: api.map(|checked| (checked.api_active, checked.at)),
+            }
+        })
+    })
+}
