@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::domain::{ActiveAnswer, ChainStatus, DiscordStatus, Question, SourcesSay};
+use crate::domain::{ChainStatus, DiscordStatus, Question, SourcesSay};
 use crate::forecast::Forecast;
 use crate::merchants::Merchants;
 use crate::poller::ApiAnswers;
@@ -44,17 +44,19 @@ pub(super) fn services(
 
 /// What a contract says of access now, and what amser's API said last.
 fn ask_sources(views: chain::Views, answers: ApiAnswers) -> commands::AskSources {
-    Arc::new(move |question| {
-        let views = views.clone();
-        let api = answers.newest(&question);
+    Arc::new(move |questions| {
+        let (views, answers) = (views.clone(), answers.clone());
         Box::pin(async move {
-            let (block, mut asked) = views.are_active(&[question]).await;
-            let nothing = || ActiveAnswer::Unknown("the contract was not asked".to_owned());
-            SourcesSay {
+            let (block, asked) = views.are_active(&questions).await;
+            let each = questions.iter().zip(asked);
+            each.map(|(question, contract)| SourcesSay {
                 block,
-                contract: asked.pop().unwrap_or_else(nothing),
-                api: api.map(|checked| (checked.api_active, checked.at)),
-            }
+                contract,
+                api: answers
+                    .newest(question)
+                    .map(|checked| (checked.api_active, checked.at)),
+            })
+            .collect()
         })
     })
 }
