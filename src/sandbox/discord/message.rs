@@ -177,11 +177,14 @@ impl MessageBody {
     }
 }
 
+/// Discord gives an attachment a snowflake, whatever number the client called it by.
+const FIRST_ATTACHMENT: u64 = 1_120_000_000_000_000_000;
+
 /// The attachment object of a file. The address of Discord's own leads to the content; this one holds it.
 fn attachment(one: &Attached, file: &Upload) -> Value {
     let content = STANDARD.encode(&file.content);
     json!({
-        "id": one.id.to_string(),
+        "id": (FIRST_ATTACHMENT + one.id).to_string(),
         "filename": one.filename,
         "size": file.content.len(),
         "url": format!("data:application/octet-stream;base64,{content}"),
