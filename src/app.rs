@@ -164,7 +164,6 @@ pub async fn start(
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
     let (counts_sender, counts) = watch::channel(Counts::default());
-    let (drift_sender, drift) = watch::channel(DriftStatus::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
@@ -187,19 +186,15 @@ pub async fn start(
         config.chain.chain_id,
         secrets.api_key.clone(),
     )?;
-    let answers = poller::ApiAnswers::load(&store)?;
-    let checking = poller::run(
-        checks::inputs(
-            &config,
-            &store,
-            api.clone(),
-            answers.clone(),
-            &views,
-            questions_sender.clone(),
-            drift_sender.clone(),
-        ),
-        parts_stop.clone(),
-    );
+    let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
+    let drift = checks.status.subscribe();
+    let fallback = roles::fallback::Fallback {
+        answers: checks.answers.clone(),
+        status: checks.status.clone(),
+        after: timing.fallback_after,
+        chain_id: config.chain.chain_id,
+    };
+    let checking = poller::run(checks, parts_stop.clone());
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),
@@ -232,12 +227,7 @@ pub async fn start(
         counts: counts_sender,
         modules: modules_sender,
         views,
-        fallback: roles::fallback::Fallback {
-            answers,
-            status: drift_sender,
-            after: timing.fallback_after,
-            chain_id: config.chain.chain_id,
-        },
+        fallback,
     };
     let follow = chain::follow(
         config.chain.clone(),

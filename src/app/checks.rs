@@ -11,24 +11,27 @@ use crate::domain::{DriftStatus, Question};
 use crate::poller::{ApiAnswers, Inputs};
 use crate::store::Store;
 
-pub(super) fn inputs(
+/// What the poller is wired to. Whoever needs its answers and its status takes them from here.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn new(
     config: &Config,
     store: &Store,
-    api: AmserApi,
-    answers: ApiAnswers,
+    api: &AmserApi,
     views: &Views,
-    questions: mpsc::Sender<Question>,
-    status: watch::Sender<DriftStatus>,
-) -> Inputs {
+    questions: &mpsc::Sender<Question>,
+) -> anyhow::Result<Inputs> {
     let amser = &config.amser;
+    let (status, _) = watch::channel(DriftStatus::default());
     let (asked, merchants) = (views.clone(), views.clone());
     let (doubts, blocks) = (views.clone(), views.clone());
-    Inputs {
+    Ok(Inputs {
         check: AccessCheck::new(api.clone(), &amser.auth_check, &amser.active_pointer),
-        api,
+        api: api.clone(),
         store: store.clone(),
-        answers,
-        questions,
+        answers: ApiAnswers::load(store)?,
+        questions: questions.clone(),
         contracts: Arc::new(move |questions| {
             let views = asked.clone();
             Box::pin(async move { views.are_active(&questions).await })
@@ -40,5 +43,5 @@ pub(super) fn inputs(
             Box::pin(async move { views.merchants_of(&modules).await })
         }),
         status,
-    }
+    })
 }

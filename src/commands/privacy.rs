@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::running::Data;
 use crate::domain::{
-    ActEntry, Applied, Grant, GuildId, JournalEntry, Link, LinkEnd, UserId, Wallet,
+    ActEntry, ActiveQuestion, Applied, CheckRow, Grant, GuildId, JournalEntry, Link, LinkEnd,
+    UserId, Wallet,
 };
 use crate::store::{
     Challenge, LinkRequest, MerchantWallet, Notice, RequestState, ServerRecord, Session, Store,
@@ -47,6 +48,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let grants = store.grants_of(user)?;
     let grants: Vec<_> = grants.iter().map(grant).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
+    let checks = store.checks_of(&store.wallets_of(user)?)?;
+    let checks: Vec<_> = checks.iter().map(check).collect();
     let mut journal = store.journal_of(user, usize::MAX)?;
     journal.reverse();
     let journal: Vec<_> = journal.iter().map(entry).collect();
@@ -57,6 +60,7 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "texts_to_sign": challenges,
         "sign_ins": sessions,
         "moved_wallets_to_tell": notices,
+        "checks": checks,
         "ended_links": ended,
         "seen_in": seen_in,
         "merchant_wallet": store.merchant_wallet(user)?.as_ref().map(merchant_wallet),
@@ -75,6 +79,17 @@ fn link(link: &Link) -> Value {
         "linked_at": link.linked_at.to_string(),
         "message": link.proof.as_ref().map(|(message, _)| message),
         "signature": link.proof.as_ref().map(|(_, signature)| format!("0x{}", hex::encode(signature))),
+    })
+}
+
+/// What second sources said of a wallet.
+fn check((question, row): &(ActiveQuestion, CheckRow)) -> Value {
+    json!({
+        "wallet": question.wallet,
+        "module": question.module,
+        "plan_id": question.plan,
+        "api": row.api,
+        "contract_answered_at": row.contract_at.map(|at| at.to_string()),
     })
 }
 

@@ -52,7 +52,11 @@ impl Roles {
                 self.tick().await?;
                 let at_tip = self.progress.reached_tip && self.inputs.chain.borrow().at_tip;
                 let (people, only) = (&self.people, only.as_deref());
-                let now = self.progress.last_now;
+                // After a start without a node, the stored events are as old as the cursor.
+                let store = self.store.clone();
+                let cursor = blocking(move || store.cursor()).await?;
+                let read_at = cursor.map_or(Timestamp::default(), |cursor| cursor.timestamp);
+                let now = self.progress.last_now.max(read_at);
                 let _gone = answer.send(expectations(people, only, now, at_tip));
             }
             Question::Sync { guild, answer } => self.sync(guild, answer),

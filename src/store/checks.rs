@@ -39,6 +39,21 @@ impl Store {
         Ok(())
     }
 
+    /// The checks of these wallets.
+    pub fn checks_of(&self, wallets: &[Wallet]) -> anyhow::Result<Vec<(ActiveQuestion, CheckRow)>> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(CHECKS)?;
+        let mut found = Vec::new();
+        for wallet in wallets {
+            let (first, last) = bounds(*wallet);
+            for row in table.range::<&[u8; 72]>(&first..=&last)? {
+                let (key, value) = row?;
+                found.push((question(key.value()), decode(value.value())?));
+            }
+        }
+        Ok(found)
+    }
+
     /// Keeps these checks, of linked wallets alone: whoever asked to be forgotten meanwhile stays so. Removes those of `gone`.
     pub fn save_checks(
         &self,
@@ -63,11 +78,17 @@ impl Store {
     }
 }
 
-/// Removes the checks of a wallet.
-pub(super) fn forget(transaction: &WriteTransaction, wallet: Wallet) -> anyhow::Result<()> {
+/// The first and last of all keys of one wallet.
+fn bounds(wallet: Wallet) -> ([u8; 72], [u8; 72]) {
     let (mut first, mut last) = ([0; 72], [0xff; 72]);
     first[..20].copy_from_slice(wallet.0.as_slice());
     last[..20].copy_from_slice(wallet.0.as_slice());
+    (first, last)
+}
+
+/// Removes the checks of a wallet.
+pub(super) fn forget(transaction: &WriteTransaction, wallet: Wallet) -> anyhow::Result<()> {
+    let (first, last) = bounds(wallet);
     let mut table = transaction.open_table(CHECKS)?;
     table.retain_in::<&[u8; 72], _>(&first..=&last, |_, _| false)?;
     Ok(())
@@ -117,6 +138,8 @@ mod tests {
         let rows = [(asked(5, 1), row), (asked(5, 258), row), (asked(6, 1), row)];
         store.save_checks(&rows, &[]).unwrap();
         assert_eq!(kept(&store), rows[..2]);
+        let of = |wallet| store.checks_of(&[asked(wallet, 1).wallet]).unwrap();
+        assert_eq!((of(5), of(6)), (rows[..2].to_vec(), Vec::new()));
         store.save_checks(&[], &[asked(5, 258)]).unwrap();
         assert_eq!(kept(&store), rows[..1]);
         store.forget_member(UserId(1)).unwrap();

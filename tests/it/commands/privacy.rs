@@ -140,6 +140,7 @@ async fn deleting_asks_first_then_takes_the_roles_and_leaves_nothing() {
         "texts_to_sign",
         "sign_ins",
         "moved_wallets_to_tell",
+        "checks",
         "ended_links",
         "seen_in",
         "acts",

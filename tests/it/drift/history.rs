@@ -57,8 +57,8 @@ async fn payments_that_a_node_left_out_from_the_first_start_are_found_mended_and
             .unwrap();
     }
     let last = stage.chain.head().await.unwrap().number;
-    // Deep below what is looked at again.
-    stage.chain.mine(200).await.unwrap();
+    // Deep below the blocks that are kept, which are looked at again after a start.
+    stage.chain.mine(1_200).await.unwrap();
     proxy.set(|faults| {
         faults.hidden = Some((first, last));
         faults.call_error = Some((-32_000, "not now"));
