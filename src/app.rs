@@ -270,12 +270,7 @@ pub async fn start(
         counts: counts_sender,
         modules: modules_sender,
         views,
-        fallback: roles::fallback::Fallback {
-            answers,
-            status: drift_sender,
-            after: timing.fallback_after,
-            chain_id: config.chain.chain_id,
-        },
+        fallback,
     };
     let follow = chain::follow(
         config.chain.clone(),

@@ -1,14 +1,15 @@
 //! What the API's word does while the chain is away, and what the chain makes of it afterwards.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use amser_roles::domain::{Act, ActiveQuestion, Cause, RoleAction, Timestamp};
+use amser_roles::domain::{
+    Act, ActiveQuestion, Cause, CheckRow, Checked, ModuleAddress, PlanId, RoleAction, Timestamp,
+    Wallet,
+};
 use amser_roles::sandbox::amser_api::{Behaviour, LocalApi};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
-use axum::Router;
 
 use super::{is_fallback, soon};
 use crate::support::rpc_proxy::{Faults, RpcProxy};
@@ -22,9 +23,10 @@ struct Story {
 }
 
 impl Story {
-    async fn open(api: impl AsyncFnOnce(&LocalChain) -> LocalApi) -> Self {
+    async fn honest() -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
-        let (proxy, api) = (RpcProxy::start(&chain).await, api(&chain).await);
+        let proxy = RpcProxy::start(&chain).await;
+        let api = LocalApi::of_chain(&chain).await.unwrap();
         let setting = Setting {
             rpc_urls: vec![proxy.ws_url()],
             api_url: Some(api.base_url().to_owned()),
@@ -34,10 +36,6 @@ impl Story {
         let mut stage = Stage::build(chain, setting).await;
         stage.start();
         Self { stage, proxy, api }
-    }
-
-    async fn honest() -> Self {
-        Self::open(async |chain: &LocalChain| LocalApi::of_chain(chain).await.unwrap()).await
     }
 
     /// The chain goes away, and the API is listened to.
@@ -160,40 +158,37 @@ async fn a_start_while_the_chain_is_away_gives_roles_on_the_apis_word_alone_and_
 
 #[tokio::test]
 async fn only_what_both_sources_had_agreed_on_is_taken_while_the_chain_is_away() {
-    // The API says of ada that there is no access, and of everyone else that there is.
-    let ada_wallet = amser_roles::sandbox::chain::wallet("ada").address();
-    let truth = move |question: ActiveQuestion| {
-        let answer = Some(question.wallet.0 != ada_wallet);
-        Box::pin(async move { answer }) as futures_util::future::BoxFuture<'static, _>
-    };
-    let story = Story::open(async |_: &LocalChain| {
-        LocalApi::start(Arc::new(truth), Router::new())
-            .await
-            .unwrap()
-    })
-    .await;
+    let mut story = Story::honest().await;
+    story.api.set(Behaviour::Down);
     let (ada, id) = story.stage.subscriber("ada").await;
     let (grace, later) = story.stage.subscriber("grace").await;
     // No node says whether access is really over, so both keep the role for now.
     let refusal = (-32_000, "out of order");
     story.proxy.set(|faults| faults.call_error = Some(refusal));
-    story.until_answered(ada.wallet, 1).await;
-    let answered = story.api.requests().len();
     let chain = &story.stage.chain;
     chain.let_lapse(story.stage.module, id).await.unwrap();
     chain.let_lapse(story.stage.module, later).await.unwrap();
-    let asked_again = || {
-        let requests = story.api.requests().into_iter().skip(answered);
-        let mut of_ada = requests.filter(|one| one.question.wallet.0 == ada.wallet);
-        of_ada.any(|one| one.status == 200 || one.status == 304)
+    story.stage.barrier_without_a_block().await;
+    story.stage.stop().await;
+    // Of ada the API had said so, too.
+    let question = ActiveQuestion {
+        module: ModuleAddress(story.stage.module),
+        wallet: Wallet(ada.wallet),
+        plan: PlanId(story.stage.plan),
     };
-    wait("the API agrees that ada's time is over", asked_again).await;
+    let agreed = CheckRow {
+        api: Some(Checked {
+            at: Timestamp(1),
+            api_active: false,
+            chain_active: false,
+        }),
+        contract_at: None,
+    };
+    let store = &story.stage.store;
+    store.save_checks(&[(question, agreed)], &[]).unwrap();
+    story.stage.start();
+    story.stage.barrier_without_a_block().await;
     assert!(story.stage.has_role(ada) && story.stage.has_role(grace));
-    // Only what was checked before the chain went away counts, to the second.
-    let clock = amser_roles::web::machine_clock();
-    let checked = clock();
-    let later = || clock() > Timestamp(checked.0 + 1);
-    wait("the clock moves on", later).await;
     story.lose_chain().await;
     story.stage.until_role(ada, false).await;
     let entry = story.stage.until_journaled(ada, RoleAction::Revoke).await;
