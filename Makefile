@@ -1,7 +1,7 @@
 # `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js, a C compiler and OpenSSL's headers
 # beforehand. What else they need they install themselves, once.
 
-.PHONY: sandbox test soak audit check bench abi walletconnect browsers
+.PHONY: sandbox test soak audit check bench abi walletconnect browsers promtool
 
 CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 OTHER_NODES = hardhat2 hardhat3 ganache
@@ -14,7 +14,7 @@ sandbox: anvil/node_modules/.stamp
 	cargo run --quiet -- sandbox
 
 # What CI runs.
-test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers
+test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers promtool
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
@@ -24,9 +24,9 @@ test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp 
 soak: anvil/node_modules/.stamp $(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp)
 	AMSER_ROLES_TEST_CRASHES=1000 AMSER_ROLES_TEST_REORGS=600 AMSER_ROLES_TEST_CHAOS=300 \
 	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 AMSER_ROLES_TEST_OTHER_NODES=1 \
-	AMSER_ROLES_TEST_BACKUP_KILLS=100 \
+	AMSER_ROLES_TEST_RENEWALS=77 AMSER_ROLES_TEST_BACKUP_KILLS=100 \
 	cargo test --test it -- --nocapture --test-threads 2 \
-		crash:: reorg:: chaos:: load:: connection:: other_nodes:: operate::kills::
+		crash:: reorg:: chaos:: load:: connection:: other_nodes:: forecast::all_who operate::kills::
 
 # Known vulnerabilities, licences and unmaintained crates (deny.toml); needs cargo-deny and the network.
 audit:
@@ -38,7 +38,8 @@ check:
 	cargo clippy --all-targets -- -D warnings
 
 # One table of measurements, each beside its bound or its floor. AMSER_ROLES_BENCH_LARGE=1 measures a store of ten million
-# events instead of one, and reading 2,500 servers at Discord's limits (ten minutes); BENCH names row groups: backfill limits year blooms many join large latency pass links.
+# events instead of one, and reading 2,500 servers at Discord's limits (ten minutes); BENCH names row groups: backfill limits
+# year blooms many join large latency pass forecast links people drift.
 bench: anvil/node_modules/.stamp
 	cargo bench --bench bench -- $(BENCH)
 
@@ -87,4 +88,15 @@ browsers:
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 		else echo "make test: missing browsers; install $$missing (Debian: apt-get install $$missing)" >&2; exit 1; fi; \
+	fi
+
+# Checks monitoring/. Debian's package would start a server, so only this program of it is unpacked, and nothing is installed.
+promtool:
+	@if ! command -v promtool >/dev/null && [ ! -x monitoring/.promtool/usr/bin/promtool ]; then \
+		if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+			if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi; \
+			mkdir -p monitoring/.promtool && cd monitoring/.promtool && \
+			apt-get download -qq prometheus && \
+			dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; \
+		else echo "make test: missing promtool; install Prometheus" >&2; exit 1; fi; \
 	fi

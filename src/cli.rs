@@ -18,7 +18,7 @@ use tracing::info;
 use crate::config::{Config, ConfigError, Secrets};
 use crate::store::StoreError;
 use crate::terminal::{Unprinted, print_line};
-use crate::{app, sandbox};
+use crate::{app, doctor, init, sandbox};
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
 #[derive(Debug, Parser)]
@@ -57,6 +57,16 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
         /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a configuration: asks for what it needs, or takes it from flags, and checks each answer.
+    Init(Box<init::Flags>),
+    /// Check everything that the service depends on, one line each; exit 1 when something cannot work.
+    Doctor {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// As one line of JSON.
         #[arg(long)]
         json: bool,
     },
@@ -150,6 +160,17 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
         } => {
             let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
             plan::print(&planned, json)
+        }
+        Command::Init(flags) => Box::pin(init::run(*flags)).await,
+        Command::Doctor {
+            config: ConfigFile { path },
+            json,
+        } => {
+            let found = app::doctor::doctor(&load(&path)?, &Secrets::load()?).await?;
+            doctor::print(&found, json)?;
+            let failures = doctor::failures(&found);
+            anyhow::ensure!(failures == 0, "{failures} checks failed");
+            Ok(())
         }
         Command::CheckConfig {
             config: ConfigFile { path },

@@ -5,6 +5,8 @@
 mod answer;
 mod approve;
 mod choice;
+mod evidence;
+mod forecast;
 mod grants;
 mod ids;
 mod manager;
@@ -25,12 +27,13 @@ use serenity::all::{FullEvent, Interaction};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use self::running::{NewLink, Services};
+pub use self::register::Registration;
+pub use self::running::{AskSources, NewLink, ReturnUrls, Services};
 
 use self::answer::Answer;
 use self::ids::Press;
 use self::running::{Asked, Commands, Data, defer_component, ephemeral, manages, refuse};
-use crate::discord::Discord;
+use crate::discord::{Discord, Failure};
 use crate::domain::DiscordStatus;
 use crate::text;
 
@@ -65,6 +68,18 @@ pub async fn keep_registered(
 ) {
     let wanted = register::definitions(&all());
     register::keep_registered(discord, application.into(), wanted, status, stop).await;
+}
+
+/// Whether Discord has the commands of this program.
+///
+/// # Errors
+/// When Discord refuses to show them, or cannot be reached.
+pub async fn registration(
+    discord: &Discord,
+    application: NonZeroU64,
+) -> Result<Registration, Failure> {
+    let wanted = register::definitions(&all());
+    register::compare(discord, application.into(), &wanted).await
 }
 
 fn all() -> Vec<poise::Command<Data, anyhow::Error>> {
@@ -120,6 +135,7 @@ async fn pressed(
             (Press::Approve(shown), Some(here)) => approve::pressed(commands, here, shown).await,
             (Press::Setup(choice), Some(here)) => setup::made(commands, here, choice).await,
             (Press::Forget, _) => privacy::forget(commands, user).await,
+            (Press::Notices(on), _) => privacy::switch_notices(commands, user, on).await,
             (Press::Unlink(which), _) => member::unlinked(commands, user, which).await,
             (Press::Outdated | Press::Verify | Press::Approve(_) | Press::Setup(_), _) => {
                 Ok(Answer::text(text::outdated_command()))

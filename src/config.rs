@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use dump::dump;
-pub use secrets::Secrets;
+pub use secrets::{Secrets, secret_files};
 
 use crate::chain::ChainConfig;
 use crate::domain::{Gate, GuildId, MembersIntent, Policy, ServerSettings};
@@ -112,6 +112,11 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return ConfigError(format!(
+                    "there is no {name}: run `amser-roles init` to make it, or name another file with --config"
+                ));
+            }
             ConfigError(format!(
                 "cannot read {name}: {error}; name another file with --config"
             ))

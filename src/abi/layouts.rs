@@ -163,6 +163,11 @@ impl Layouts {
         name.map(String::as_str)
     }
 
+    /// Whether the event with this first topic is one of the known contracts' that no rule needs.
+    pub fn is_unread(&self, topic: &B256) -> bool {
+        self.names.contains_key(topic) && !self.topics.contains(topic)
+    }
+
     /// What a log with this first topic is that could not be read, and what to do: a sentence's second half.
     pub fn explain(&self, topic: &B256) -> String {
         let add = "add the ABI file of the deployed contract (of a proxy: of its implementation) to chain.abi";

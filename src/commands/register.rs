@@ -85,14 +85,39 @@ fn note_failure(
     }
 }
 
+/// Whether Discord has the commands of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Exactly these.
+    Same,
+    /// Others, of an older version or of another program.
+    Different,
+    /// None at all.
+    None,
+}
+
+/// Compares what Discord has with the `wanted` commands.
+pub(super) async fn compare(
+    discord: &Discord,
+    application_id: ApplicationId,
+    wanted: &Value,
+) -> Result<Registration, Failure> {
+    let route = Route::Commands { application_id };
+    let known: Value = discord.call(Request::new(route, LightMethod::Get)).await?;
+    Ok(match known.as_array() {
+        Some(known) if known.is_empty() => Registration::None,
+        _ if comparable(wanted, wanted) == comparable(&known, wanted) => Registration::Same,
+        _ => Registration::Different,
+    })
+}
+
 async fn register(
     discord: &Discord,
     application_id: ApplicationId,
     wanted: &Value,
 ) -> Result<(), Failure> {
     let route = Route::Commands { application_id };
-    let known: Value = discord.call(Request::new(route, LightMethod::Get)).await?;
-    let changed = comparable(wanted, wanted) != comparable(&known, wanted);
+    let changed = compare(discord, application_id, wanted).await? != Registration::Same;
     if changed {
         let body = wanted.to_string().into_bytes();
         let _registered: Value = discord

@@ -3,7 +3,7 @@
 use std::fs::{OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand::RngCore as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -105,6 +105,16 @@ fn make_key(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
+}
+
+/// The files that hold secrets.
+pub fn secret_files() -> Vec<PathBuf> {
+    let named = |variable: &str| set(&format!("{variable}_FILE")).ok().flatten();
+    SECRETS
+        .into_iter()
+        .filter_map(named)
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// Where each secret comes from, never what it is.

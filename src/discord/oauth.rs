@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::Discord;
-use super::error::Failure;
+use super::error::{Failure, Reason};
 use super::limits::Lane;
 use super::rest::Rest;
 use crate::domain::{GuildId, SignInCode, SignedInVisitor, UserId};
@@ -104,6 +104,24 @@ impl Discord {
             }
         });
         Ok(visitor.context("Discord did not say in time who signed in")??)
+    }
+
+    /// Whether Discord accepts the application's client secret: a code that cannot be one is redeemed, and Discord looks at the
+    /// secret first.
+    ///
+    /// # Errors
+    /// When Discord cannot be reached.
+    pub async fn accepts_secret(&self, application: &OauthApplication) -> Result<bool, Failure> {
+        let code = SignInCode {
+            code: "none".into(),
+            verifier: "none".into(),
+            redirect_uri: String::new(),
+        };
+        match exchange(&self.shared.rest, application, &code).await {
+            Ok(_) => Ok(true),
+            Err(Failure::Refused(refusal)) => Ok(refusal.reason != Reason::Token),
+            Err(failure) => Err(failure),
+        }
     }
 }
 

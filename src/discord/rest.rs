@@ -110,13 +110,18 @@ impl Rest {
         self.call(Request::new(route, LightMethod::Get)).await
     }
 
+    /// What the bot sends as `Authorization`.
+    pub(super) fn authorization(&self) -> &str {
+        self.http.token()
+    }
+
     /// An address of Discord's, by its path.
     pub(super) fn url(&self, path: &str) -> String {
         let base = self.api_url.as_str().trim_end_matches('/');
         format!("{base}/{path}")
     }
 
-    /// Sends a request that does not speak for the bot, within the bot's limits all the same, and again after each 429.
+    /// Sends a request that serenity cannot write, within the bot's limits, and again after each 429.
     ///
     /// # Errors
     /// Never [`Failure::RateLimited`].

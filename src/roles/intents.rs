@@ -3,12 +3,13 @@
 use tracing::{info, warn};
 
 use super::brake::{self, Approval, Brake};
-use super::{MOST_AT_ONCE, Roles, blocking};
+use super::{MOST_AT_ONCE, Roles, blocking, delay};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
 use crate::domain::{
     Act, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
 };
+use crate::watching::{ROLE_CHANGE_FAILURES, ROLE_CHANGES};
 
 impl Roles {
     /// Lets the brake know what was stopped and let through before the start.
@@ -82,6 +83,7 @@ impl Roles {
         }
         let store = self.store.clone();
         blocking(move || {
+            delay::record(&store, &entries);
             store.settle(&entries)?;
             store.settle_not_there(&not_there)?;
             store.forget_applied(&disowned)
@@ -109,8 +111,7 @@ impl Roles {
         match answered {
             Answered::Done => {
                 info!(guild = %change.guild, user = %change.user, role = %change.role, action, "role changed");
-                metrics::counter!("amser_roles_role_changes_total", "action" => action)
-                    .increment(1);
+                metrics::counter!(ROLE_CHANGES, "action" => action).increment(1);
                 self.people
                     .acknowledge(change.guild, change.user, change.role, change.action);
             }
@@ -120,8 +121,7 @@ impl Roles {
             }
             Answered::Failed { code, message } => {
                 warn!(guild = %change.guild, role = %change.role, action, code, message, "role change refused");
-                metrics::counter!("amser_roles_role_change_failures_total", "action" => action)
-                    .increment(1);
+                metrics::counter!(ROLE_CHANGE_FAILURES, "action" => action).increment(1);
             }
         }
     }

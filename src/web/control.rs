@@ -3,6 +3,7 @@
 //!
 //! HTTP, so that each question is a route. A part that answers one gives a router; `app` merges them.
 
+mod doctor;
 mod plan;
 mod rebuild;
 mod stream;
@@ -20,6 +21,7 @@ use axum::http::StatusCode;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+pub use doctor::{Examine, ask_for_findings, doctor_routes};
 pub use plan::{ask_for_plan, plan_routes};
 pub use rebuild::{ReadAgain, RebuildStep, ask_for_rebuild, rebuild_routes};
 pub use transfer::{ask_for_backup, store_routes};

@@ -18,10 +18,11 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Site;
 use super::error::WebError;
-use super::ready::{Moment, age_of_newest, why_not_ready};
+use super::ready::{Moment, why_not_ready};
+use super::{Site, drift};
 use crate::domain::Checkpoint;
+use crate::watching;
 
 /// For everyone.
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -75,15 +76,19 @@ pub fn while_starting() -> Router {
         .fallback(async move || (closing(), WebError::NotReady(starting)))
 }
 
-async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
+/// Why the service is not ready, in one sentence.
+fn why_not_ready_now(site: &Site) -> Option<&'static str> {
     let chain = site.state.chain.borrow().clone();
     let is_connected = site.state.discord.borrow().connected;
     let now = Moment {
         time: site.now(),
         instant: Instant::now(),
     };
-    let why_not = why_not_ready(&chain, site.settings().chain_id, is_connected, now);
-    if let Some(why_not) = why_not {
+    why_not_ready(&chain, site.settings().chain_id, is_connected, now)
+}
+
+async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
+    if let Some(why_not) = why_not_ready_now(&site) {
         return Err(WebError::NotReady(why_not));
     }
     // One gate that cannot work must not take the service away from the others; but nobody is to think that all is well.
@@ -122,17 +127,19 @@ struct Numbers {
     orphans: u64,
     failing: u64,
     pending: u64,
+    /// Seconds since the last complete backup.
+    backup_age: Option<u64>,
 }
 
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
-    let lag_seconds = age_of_newest(&chain, site.now());
+    let lag_seconds = chain.age_of_newest(site.now());
     let (failing, unread) = (
         site.state.discord.borrow().failing.clone(),
         chain.unread_modules,
     );
     let troubled = site.state.gate_troubles.borrow().clone();
-    let (cursor, unknown_logs, orphans, failing) = site
+    let (cursor, unknown_logs, orphans, failing, last_backup) = site
         .with_store(move |store| {
             let unknown = store.unknown_logs()?.iter().map(|logs| logs.count).sum();
             let gates = store.gates()?;
@@ -144,7 +151,9 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
                     })
             };
             let failing = gates.iter().filter(stands).count();
-            Ok((store.cursor()?, unknown, store.orphans()?, failing))
+            let orphans = store.orphans()?;
+            let last_backup = store.last_backup()?;
+            Ok((store.cursor()?, unknown, orphans, failing, last_backup))
         })
         .await?;
     let number = |checkpoint: Option<Checkpoint>| checkpoint.map(|block| block.number);
@@ -158,6 +167,7 @@ async fn numbers(site: &Site) -> Result<Numbers, WebError> {
         orphans,
         failing: failing.try_into().unwrap_or(u64::MAX),
         pending: (site.state.pending)(),
+        backup_age: last_backup.map(|last| site.now().0.saturating_sub(last.0)),
     })
 }
 
@@ -190,6 +200,7 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
             "failing": numbers.failing,
             "held_back": counts.held_back,
         },
+        "drift": drift::status(&site),
         "counts": {
             "subscriptions": counts.subscriptions,
             "active": counts.active,
@@ -201,8 +212,14 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
 
 async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
     let numbers = numbers(&site).await?;
+    let is_ready = why_not_ready_now(&site).is_none();
     let reorgs = site.state.chain.borrow().reorgs;
-    let connected = site.state.discord.borrow().connected;
+    metrics::counter!(watching::REORGS).absolute(reorgs);
+    let (connected, queue_wait) = {
+        let discord = site.state.discord.borrow();
+        let waits = discord.servers.values().map(|server| server.queue_wait);
+        (discord.connected, waits.max().unwrap_or_default())
+    };
     let counts = *site.state.counts.borrow();
     for (name, value, help) in [
         (
@@ -226,11 +243,6 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             "Age of the newest block in seconds.",
         ),
         (
-            "amser_roles_chain_reorgs",
-            Some(reorgs),
-            "Reorganisations that changed stored blocks, since the start.",
-        ),
-        (
             "amser_roles_chain_unknown_logs",
             Some(numbers.unknown_logs),
             "Logs of followed contracts that could not be decoded.",
@@ -249,6 +261,11 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             "amser_roles_discord_pending_changes",
             Some(numbers.pending),
             "Role changes that Discord has not acknowledged yet.",
+        ),
+        (
+            "amser_roles_discord_queue_wait_seconds",
+            Some(queue_wait.as_secs()),
+            "How long the last queued role change waits at the pace that Discord allows, in the server where that is longest.",
         ),
         (
             "amser_roles_discord_failing_gates",
@@ -276,6 +293,16 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             Some(counts.held_back),
             "Removals that were stopped and wait for an approval.",
         ),
+        (
+            "amser_roles_ready",
+            Some(u64::from(is_ready)),
+            "1 while /readyz answers 200, else 0.",
+        ),
+        (
+            "amser_roles_backup_age_seconds",
+            numbers.backup_age,
+            "Time since the last complete backup; missing while none was ever made.",
+        ),
     ] {
         metrics::describe_gauge!(name, help);
         if let Some(value) = value {
@@ -286,6 +313,7 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             metrics::gauge!(name).set(value as f64);
         }
     }
+    drift::measure(&site);
     let text = site.state.metrics.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

@@ -112,17 +112,47 @@ impl LocalDiscord {
             .read(|world| world.guilds.get(&guild).map(|guild| guild.owner))
     }
 
+    /// The guild asks moderators for two-factor authentication, which the bot's owner does not have, or not any more.
+    pub fn set_demands_two_factor(&self, guild: GuildId, demands: bool) {
+        self.shared.change(|world| {
+            if let Some(guild) = world.guilds.get_mut(&guild) {
+                guild.demands_two_factor = demands;
+            }
+        });
+    }
+
     /// The guild's first text channel.
     pub fn channel(&self, guild: GuildId) -> Option<ChannelId> {
         self.shared
             .read(|world| world.guilds.get(&guild)?.channels.first().copied())
     }
 
+    /// Adds a text channel.
+    pub fn add_channel(&self, guild: GuildId, name: &str) -> anyhow::Result<ChannelId> {
+        self.shared
+            .change(|world| world.add_channel(guild, name))
+            .map_err(refused)
+    }
+
+    /// Somebody deletes a channel.
+    pub fn delete_channel(&self, channel: ChannelId) {
+        self.shared.change(|world| world.delete_channel(channel));
+    }
+
     /// Allows or forbids the bot to write in a channel.
     pub fn set_bot_may_write(&self, channel: ChannelId, may: bool) {
+        self.set_denied(channel, Permissions::SEND_MESSAGES, !may);
+    }
+
+    /// Shows the bot a channel, or hides it.
+    pub fn set_bot_may_see(&self, channel: ChannelId, may: bool) {
+        self.set_denied(channel, Permissions::VIEW_CHANNEL, !may);
+    }
+
+    fn set_denied(&self, channel: ChannelId, what: Permissions, is_denied: bool) {
         self.shared.change(|world| {
-            if let Some(Channel::Text { bot_may_write, .. }) = world.channels.get_mut(&channel) {
-                *bot_may_write = may;
+            if let Some(Channel::Text { denied, .. }) = world.channels.get_mut(&channel) {
+                denied.set(what, is_denied);
             }
         });
     }

@@ -131,6 +131,11 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, 50013, "Missing Permissions")
     }
 
+    pub(crate) fn two_factor_required() -> Self {
+        let message = "Two factor is required for this operation";
+        Self::new(StatusCode::FORBIDDEN, 60003, message)
+    }
+
     pub(crate) fn expired_webhook_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, 50027, "Invalid Webhook Token")
     }

@@ -1,6 +1,6 @@
 //! A guild's state: roles and their order, members, and who may do what.
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{GuildId, RoleId, UserId};
 use serenity::model::Permissions;
@@ -72,6 +72,23 @@ pub(crate) struct Guild {
     pub(crate) channels: Vec<ChannelId>,
     /// An outage of Discord's hides it from the gateway.
     pub(crate) unavailable: bool,
+    /// Moderation needs two-factor authentication, which the application's owner does not have.
+    pub(crate) demands_two_factor: bool,
+    /// Who changed whose roles, oldest first: the newest of them.
+    pub(crate) role_updates: VecDeque<RoleUpdate>,
+}
+
+/// One entry of the audit log: a member's role was given or taken.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleUpdate {
+    pub(crate) id: u64,
+    /// Who did it.
+    pub(crate) by: UserId,
+    pub(crate) member: UserId,
+    pub(crate) role: RoleId,
+    /// Given, or taken.
+    pub(crate) given: bool,
+    pub(crate) reason: Option<String>,
 }
 
 impl Guild {
@@ -131,6 +148,9 @@ impl Guild {
     /// Whether `actor` may give or take `role`: MANAGE_ROLES, a role that is not managed and not @everyone, strictly
     /// below the actor's highest one (the owner stands above all).
     pub(crate) fn may_assign(&self, actor: UserId, role: RoleId) -> Result<(), ApiError> {
+        if self.demands_two_factor && actor != self.owner {
+            return Err(ApiError::two_factor_required());
+        }
         if !self.permissions(actor).manage_roles() {
             return Err(ApiError::missing_permissions());
         }
@@ -218,6 +238,8 @@ mod tests {
             members: BTreeMap::new(),
             channels: Vec::new(),
             unavailable: false,
+            role_updates: VecDeque::new(),
+            demands_two_factor: false,
         };
         guild.insert_role(RoleId(2), role(Permissions::MANAGE_ROLES));
         guild.insert_role(RoleId(3), role(Permissions::empty()));

@@ -22,6 +22,8 @@ pub struct Options {
     pub client_secret: String,
     /// The registered OAuth redirect addresses; compared exactly, as Discord does.
     pub redirect_uris: Vec<String>,
+    /// Whether anyone may add the bot to a server ("Public Bot").
+    pub public_bot: bool,
     /// The privileged intents that are switched on for the application.
     pub privileged_intents: GatewayIntents,
     /// How often HELLO asks for heartbeats. Discord says 41.25 s.
@@ -49,6 +51,7 @@ impl Default for Options {
             token: local_token(application_id),
             client_secret: "local-client-secret".to_owned(),
             redirect_uris: Vec::new(),
+            public_bot: false,
             privileged_intents: GatewayIntents::GUILD_MEMBERS,
             heartbeat_interval: Duration::from_millis(41_250),
             identify_gap: Duration::from_secs(5),

@@ -7,8 +7,8 @@ use redb::{
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, Cause, Grant, GrantTerms, GuildId, Intent, JournalEntry, Link, Mark, Outcome,
-    RoleAction, RoleChange, RoleId, UserId,
+    Act, ActEntry, ActiveQuestion, Cause, CheckRow, Grant, GrantTerms, GuildId, Intent,
+    JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange, RoleId, UserId,
 };
 use crate::store::tables::{EachTable, each_kept, each_short_lived};
 use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Session, Usable};
@@ -137,6 +137,11 @@ fn known() -> Store {
     link(&store, USER, moved);
     link(&store, OTHER, moved);
     store.saw(&[(USER, GUILD), (OTHER, GUILD)]).unwrap();
+    store.opt_out(USER, true).unwrap();
+    let warned = (Timestamp(90), false);
+    store
+        .set_warned(USER, module(1), SUBSCRIPTION, warned)
+        .unwrap();
     let absent = [USER, OTHER].into();
     store.note_absent(&absent, Timestamp(50), 1_000).unwrap();
     let approval = ActEntry {
@@ -187,6 +192,14 @@ fn known() -> Store {
         link: None,
     };
     store.start_session(&[8; 32], &session, None).unwrap();
+    let asked = ActiveQuestion {
+        module: module(1),
+        wallet: WALLET,
+        plan: PlanId::from(1),
+    };
+    store
+        .save_checks(&[(asked, CheckRow::default())], &[])
+        .unwrap();
     store.intend(&[intent(RoleAction::Grant)]).unwrap();
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     // The member was given a role by another one, and gave one to that one.
@@ -244,6 +257,8 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "CHALLENGES",
         "JOURNAL",
         "NOTICES",
+        "DIRECT_MESSAGES",
+        "WARNED",
         "APPLIED",
         "SEEN_IN",
         "ABSENT_SINCE",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::domain::{RoleId, UserId};
@@ -109,6 +109,22 @@ pub(crate) fn create(world: &mut World, call: &Call) -> Handled {
     };
     world.add_invite(&code, invite);
     Ok(Answer::json(&world.invite_shape(&code, true)))
+}
+
+/// The guild's invites, for who manages the server or sees its audit log.
+pub(crate) fn of_guild(world: &mut World, call: &Call) -> Handled {
+    let guild = call.guild()?;
+    let permissions = world.guild_of_bot(guild)?.permissions(world.bot());
+    if !permissions.manage_guild() && !permissions.view_audit_log() {
+        return Err(ApiError::missing_permissions());
+    }
+    let codes = world.invites.iter();
+    let codes =
+        codes.filter(|(code, invite)| invite.guild == guild && world.invite(code, now()).is_ok());
+    let invites: Value = codes
+        .map(|(code, _)| world.invite_shape(code, true))
+        .collect();
+    Ok(Answer::json(&invites))
 }
 
 pub(crate) fn get(world: &mut World, call: &Call) -> Handled {

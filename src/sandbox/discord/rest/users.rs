@@ -8,6 +8,9 @@ use crate::sandbox::discord::error::ApiError;
 use crate::sandbox::discord::shape;
 use crate::sandbox::discord::world::World;
 
+/// <https://discord.com/developers/docs/resources/application#application-object-application-flags>
+const GATEWAY_GUILD_MEMBERS_LIMITED: u64 = 1 << 15;
+
 pub(crate) fn gateway(world: &mut World, _: &Call) -> Handled {
     Ok(Answer::json(&json!({ "url": world.gateway_url })))
 }
@@ -74,19 +77,26 @@ pub(crate) fn application(world: &mut World, _: &Call) -> Handled {
         .values()
         .filter(|guild| guild.members.contains_key(&bot))
         .count();
+    // As for an application below 10,000 users, which switches the intent on by itself.
+    let has_members = options.privileged_intents.guild_members();
+    let flags = if has_members {
+        GATEWAY_GUILD_MEMBERS_LIMITED
+    } else {
+        0
+    };
     Ok(Answer::json(&json!({
         "id": options.application_id,
         "name": options.name,
         "icon": null,
         "description": "The application registered on the local Discord.",
         "rpc_origins": [],
-        "bot_public": true,
+        "bot_public": options.public_bot,
         "bot_require_code_grant": false,
         "bot": shape::user(world, bot),
         "owner": shape::user(world, world.developer),
         "verify_key": "0".repeat(64),
         "team": null,
-        "flags": 0,
+        "flags": flags,
         "tags": [],
         "redirect_uris": options.redirect_uris,
         "interactions_endpoint_url": null,

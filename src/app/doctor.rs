@@ -1,0 +1,69 @@
+//! `doctor`: asked of the running service, which holds the store and the connections; or done here when none runs.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{control_path, open_bound};
+use crate::config::{Config, Secrets};
+use crate::discord::Discord;
+use crate::doctor::{Access, Inputs, Live, examine};
+use crate::domain::{ChainStatus, DiscordStatus, Finding};
+use crate::store::{Store, StoreError};
+use crate::web;
+
+/// What `doctor` finds.
+///
+/// # Errors
+/// When the service that holds the store does not answer.
+pub async fn doctor(config: &Config, secrets: &Secrets) -> anyhow::Result<Vec<Finding>> {
+    // Opening would make it.
+    let store = match config.store_path.exists() {
+        false => Access::Absent,
+        true => match open_bound(config).await {
+            Ok(store) => Access::Open(store),
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
+                return web::control::ask_for_findings(&control_path(&config.store_path)).await;
+            }
+            Err(error) => Access::Unusable(format!("{error:#}")),
+        },
+    };
+    Ok(examine(Inputs {
+        config,
+        secrets,
+        store,
+        live: None,
+    })
+    .await)
+}
+
+/// What the running service answers to `doctor` of another process.
+pub(super) fn of_service(
+    config: &Config,
+    secrets: &Secrets,
+    store: &Store,
+    chain: &watch::Receiver<ChainStatus>,
+    discord_status: &watch::Receiver<DiscordStatus>,
+    discord: &Discord,
+) -> web::control::Examine {
+    let (config, secrets) = (config.clone(), secrets.clone());
+    let (store, chain, discord) = (store.clone(), chain.clone(), discord.clone());
+    let discord_status = discord_status.clone();
+    Arc::new(move || {
+        let (config, secrets, store) = (config.clone(), secrets.clone(), store.clone());
+        let live = Live {
+            chain: chain.borrow().clone(),
+            discord_status: discord_status.borrow().clone(),
+            discord: discord.clone(),
+        };
+        Box::pin(async move {
+            examine(Inputs {
+                config: &config,
+                secrets: &secrets,
+                store: Access::Open(store),
+                live: Some(live),
+            })
+            .await
+        })
+    })
+}

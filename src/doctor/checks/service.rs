@@ -1,0 +1,80 @@
+//! What the running service says of itself.
+
+use super::discord::{refused_intent, split};
+use crate::doctor::facts::Facts;
+use crate::domain::{ChainStatus, DiscordStatus, Finding, MembersIntent, ReadingState};
+
+pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    let Some(service) = &facts.service else {
+        return vec![Finding::ok("service", "no service runs with this store")];
+    };
+    let mut findings = vec![Finding::ok("service", "the running service was asked")];
+    chain(&service.chain, &mut findings);
+    discord(&service.discord, &mut findings);
+    findings
+}
+
+fn chain(chain: &ChainStatus, findings: &mut Vec<Finding>) {
+    let name = "service.chain";
+    findings.push(match (&chain.trouble, chain.at_tip) {
+        (Some(trouble), _) => Finding::failure(
+            name,
+            format!("the chain cannot be followed: {trouble}"),
+            "see the lines about nodes below",
+        ),
+        (None, false) => Finding::warning(
+            name,
+            "the chain is not read to its tip yet, and until then no role is taken",
+            "wait; the log says how far it is",
+        ),
+        (None, true) => Finding::ok(name, "the chain is followed at its tip"),
+    });
+    for (module, why) in &chain.unread_modules {
+        findings.push(Finding::failure(
+            "service.module",
+            format!("{module} is not followed: {why}"),
+            "see the lines about this module below",
+        ));
+    }
+}
+
+fn discord(discord: &DiscordStatus, findings: &mut Vec<Finding>) {
+    findings.push(match discord.connected {
+        true => Finding::ok("service.discord", "the bot is connected"),
+        false => Finding::failure(
+            "service.discord",
+            "the bot is not connected to Discord's gateway",
+            "see the log; if it just started, run doctor again",
+        ),
+    });
+    if discord.members_intent == MembersIntent::Refused {
+        findings.push(refused_intent());
+    }
+    for sentence in discord.failing.values() {
+        let (what, to_do) = split(sentence);
+        findings.push(Finding::failure("service.roles", what, to_do));
+    }
+    if let Some(refused) = &discord.commands_refused {
+        let (what, to_do) = split(refused);
+        findings.push(Finding::failure("service.commands", what, to_do));
+    }
+    for (guild, server) in &discord.servers {
+        for (role, held) in &server.held_back {
+            findings.push(Finding::warning(
+                "service.held_back",
+                format!(
+                    "{} removals of the role {role} in the server {guild} are stopped, of {} holders",
+                    held.removals, held.holders
+                ),
+                "look at them in the dashboard, and let them through there or by /amser approve",
+            ));
+        }
+        if let ReadingState::Failed(why) = &server.reading {
+            findings.push(Finding::warning(
+                "service.reading",
+                format!("the members of the server {guild} could not be read: {why}"),
+                "it is tried again by itself",
+            ));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The store, and what of it shows that events are missing.
+
+use crate::doctor::facts::{Facts, StoreState};
+use crate::domain::Finding;
+
+/// In seconds.
+const DAY: u64 = 86_400;
+/// From so many days on, a backup is old.
+const OLD_BACKUP: u64 = 7;
+
+pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    let store = &facts.store;
+    let path = store.path.display();
+    match &store.state {
+        StoreState::Absent => vec![Finding::ok(
+            "store.open",
+            format!("there is no store at {path} yet; it is made at the first start"),
+        )],
+        StoreState::Unusable(why) => vec![Finding::failure(
+            "store.open",
+            why.clone(),
+            "do what the sentence says; the file was left as it is",
+        )],
+        StoreState::Open => {
+            let block = store.cursor.map_or(0, |cursor| cursor.number);
+            let gates = store.gates;
+            vec![
+                Finding::ok(
+                    "store.open",
+                    format!("{path} has the events up to block {block}, and {gates} gates"),
+                ),
+                orphans(store.orphans),
+                unknown_logs(&store.unknown),
+                backup(facts),
+            ]
+        }
+    }
+}
+
+/// Links and their proofs are nowhere else.
+fn backup(facts: &Facts) -> Finding {
+    let name = "store.backup";
+    let what_to_do = "run amser-roles backup FILE every day, and keep the file elsewhere";
+    let links = facts.store.links;
+    match facts.store.last_backup {
+        _ if links == 0 => Finding::ok(name, "there are no links yet that a backup would keep"),
+        None => Finding::warning(
+            name,
+            format!("no backup was ever made of the {links} links of members"),
+            what_to_do,
+        ),
+        Some(last) => {
+            let days = facts.now.0.saturating_sub(last.0) / DAY;
+            let sentence = format!("the last backup is {days} days old");
+            match days < OLD_BACKUP {
+                true => Finding::ok(name, sentence),
+                false => Finding::warning(name, sentence, what_to_do),
+            }
+        }
+    }
+}
+
+fn orphans(orphans: u64) -> Finding {
+    let name = "store.orphans";
+    match orphans {
+        0 => Finding::ok(
+            name,
+            "of every subscription and plan the beginning was read",
+        ),
+        orphans => Finding::failure(
+            name,
+            format!(
+                "of {orphans} subscriptions or plans the beginning was not read, so who pays for them gets no role"
+            ),
+            "use an archive node that keeps old receipts, or set chain.start_block to a block before the modules' first event",
+        ),
+    }
+}
+
+fn unknown_logs(unknown: &[(u64, String)]) -> Finding {
+    let name = "store.unknown_logs";
+    match unknown {
+        [] => Finding::ok(name, "every event of the followed contracts is understood"),
+        [(count, what), more @ ..] => {
+            let others = match more.len() {
+                0 => String::new(),
+                kinds => format!(" (and {kinds} other kinds)"),
+            };
+            Finding::warning(
+                name,
+                format!("{count} events could not be read, from {what}{others}"),
+                "add the ABI file of the deployed contract to chain.abi",
+            )
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! amser's API on this machine, as far as `doctor` asks it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// How it answers.
+#[derive(Clone, Debug)]
+pub(super) struct Manners {
+    /// The name of the wallet's parameter.
+    pub(super) parameter: &'static str,
+    /// The answer to an access check.
+    pub(super) access: Value,
+    /// The plans of every module.
+    pub(super) plans: Value,
+    /// The key that it knows.
+    pub(super) key: &'static str,
+}
+
+pub(super) struct LocalApi {
+    pub(super) url: String,
+    manners: Arc<Mutex<Manners>>,
+    serving: JoinHandle<()>,
+}
+
+impl LocalApi {
+    pub(super) async fn start() -> Self {
+        let manners = Arc::new(Mutex::new(Manners {
+            parameter: "address",
+            access: json!({ "active": false }),
+            plans: json!([]),
+            key: "amsr_test_1",
+        }));
+        let routes = Router::new()
+            .route("/v0/auth/check", get(access))
+            .route("/v0/modules/{module}/plans", get(plans))
+            .route("/v0/plans/{merchant}", get(of_merchant))
+            .with_state(Arc::clone(&manners));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            axum::serve(listener, routes).await.unwrap();
+        });
+        Self {
+            url,
+            manners,
+            serving,
+        }
+    }
+
+    pub(super) fn set(&self, change: impl FnOnce(&mut Manners)) {
+        change(&mut self.manners.lock().unwrap());
+    }
+
+    pub(super) fn stop(&self) {
+        self.serving.abort();
+    }
+}
+
+impl Drop for LocalApi {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+type Shared = State<Arc<Mutex<Manners>>>;
+
+async fn access(State(manners): Shared, Query(query): Query<BTreeMap<String, String>>) -> Response {
+    let manners = manners.lock().unwrap().clone();
+    match query.contains_key(manners.parameter) {
+        true => Json(manners.access).into_response(),
+        false => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+async fn plans(State(manners): Shared) -> Json<Value> {
+    Json(manners.lock().unwrap().plans.clone())
+}
+
+async fn of_merchant(State(manners): Shared, headers: HeaderMap) -> StatusCode {
+    let expected = format!("Bearer {}", manners.lock().unwrap().key);
+    let given = headers.get("authorization");
+    match given.is_some_and(|given| given.as_bytes() == expected.as_bytes()) {
+        true => StatusCode::OK,
+        false => StatusCode::UNAUTHORIZED,
+    }
+}

@@ -1,0 +1,92 @@
+//! Faults of nodes, by a proxy in front of the real one.
+
+use amser_roles::domain::Level;
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+
+use super::Ward;
+use crate::support::rpc_proxy::{Refusal, RpcProxy};
+use crate::support::scene::patient;
+
+const FAILURE: Level = Level::Failure;
+const WARNING: Level = Level::Warning;
+
+/// A healthy set-up whose node is behind a proxy.
+async fn behind_a_proxy() -> (Ward, RpcProxy) {
+    let ward = Ward::with(patient(), &[]).await;
+    let proxy = RpcProxy::start(&ward.scene.chain).await;
+    let direct = ward.scene.chain.ws_url();
+    ward.edit(&direct, &proxy.http_url());
+    (ward, proxy)
+}
+
+#[tokio::test]
+async fn a_node_of_another_chain_and_one_that_is_down_are_found() {
+    let (ward, proxy) = behind_a_proxy().await;
+    ward.assert_finds(&[]).await;
+    proxy.set(|faults| faults.chain_id = Some(1));
+    ward.assert_finds(&[("node.chain_id", FAILURE)]).await;
+    proxy.set(|faults| {
+        faults.chain_id = None;
+        faults.dead = true;
+    });
+    ward.assert_finds(&[("node.reach", FAILURE)]).await;
+    let both = format!(
+        "\"{}\", \"{}\"",
+        proxy.http_url(),
+        ward.scene.chain.ws_url()
+    );
+    ward.edit(&format!("\"{}\"", proxy.http_url()), &both);
+    ward.assert_finds(&[("node.reach", WARNING)]).await;
+}
+
+#[tokio::test]
+async fn a_nodes_limits_are_found() {
+    let (ward, proxy) = behind_a_proxy().await;
+    ward.scene.chain.mine(200).await.unwrap();
+    proxy.set(|faults| {
+        let refusal = Refusal::new(100, -32602, "exceed maximum block range: 100");
+        faults.range_limit = Some(refusal);
+    });
+    ward.assert_finds(&[("node.range", WARNING)]).await;
+    proxy.set(|faults| {
+        faults.range_limit = None;
+        faults.too_many_of = Some("eth_blockNumber");
+        faults.too_many = 1_000;
+        faults.retry_after = 60;
+    });
+    ward.assert_finds(&[("node.rate", WARNING)]).await;
+}
+
+#[tokio::test]
+async fn another_chain_with_the_same_id_is_found() {
+    let ward = Ward::new().await;
+    ward.scene.chain.mine(50).await.unwrap();
+    let other = LocalChain::start(ChainOptions::default()).await.unwrap();
+    other.mine(100).await.unwrap();
+    let first = ward.scene.chain.ws_url();
+    let both = format!("\"{first}\", \"{}\"", other.ws_url());
+    ward.edit(&format!("\"{first}\""), &both);
+    ward.assert_finds(&[("node.same_chain", FAILURE)]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_dropped_what_was_read_and_one_of_a_wiped_chain_are_found() {
+    let (ward, proxy) = behind_a_proxy().await;
+    ward.scene.chain.mine(5).await.unwrap();
+    let read = ward.installation.run("index", &[]).await;
+    assert_eq!(read.code, Some(0), "{read:?}");
+    ward.assert_finds(&[]).await;
+    let head = ward.scene.chain.head().await.unwrap().number;
+    proxy.set(|faults| faults.hidden = Some((0, head)));
+    ward.assert_finds(&[("node.old_logs", FAILURE)]).await;
+    proxy.set(|faults| faults.hidden = None);
+    let other = LocalChain::start(ChainOptions::default()).await.unwrap();
+    other.mine(head + 50).await.unwrap();
+    proxy.point_at(&other);
+    let found = ward.examine().await;
+    let faults = found.faults();
+    assert!(
+        faults.contains(&("node.stored_chain", FAILURE)),
+        "{found:#?}"
+    );
+}
