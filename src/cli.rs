@@ -20,8 +20,6 @@ use crate::store::StoreError;
 use crate::terminal::{Unprinted, print_line};
 use crate::{app, doctor, init, sandbox};
 
-pub use self::logs::start_logs;
-
 /// Keeps Discord roles in step with on-chain amser subscriptions.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -177,7 +175,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
         Command::CheckConfig {
             config: ConfigFile { path },
             dump,
-        } => check::check(&path, dump),
+        } => check::check(&path, &load(&path)?, dump),
         Command::Backup {
             file,
             config: ConfigFile { path },
@@ -204,6 +202,12 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
         }
         Command::Healthcheck(ConfigFile { path }) => app::healthcheck(&load(&path)?).await,
     }
+}
+
+/// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
+pub fn start_logs(cli: &Cli) {
+    let is_quiet = matches!(cli.command, Command::Sandbox { once: true, .. });
+    logs::start(cli.log_json, is_quiet);
 }
 
 /// Runs what may take long until it is done or `stop`. Each of these can be run again.

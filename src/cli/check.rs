@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use super::load;
-use crate::config;
+use crate::config::{self, Config};
 use crate::terminal::print_line;
 
 /// Says whether the file is valid, and what it is worth looking at; or prints the values in force.
-pub(super) fn check(path: &Path, dump: bool) -> anyhow::Result<()> {
-    let config = load(path)?;
+pub(super) fn check(path: &Path, config: &Config, dump: bool) -> anyhow::Result<()> {
     if dump {
         return Ok(print_line(config::dump(path)?.trim_end())?);
     }

@@ -6,13 +6,11 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn};
 
-use super::{Cli, Command};
 use crate::discord;
 
 /// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
-pub fn start_logs(cli: &Cli) {
-    let quiet = matches!(cli.command, Command::Sandbox { once: true, .. });
-    let default = if quiet {
+pub(super) fn start(as_json: bool, is_quiet: bool) {
+    let default = if is_quiet {
         "warn"
     } else {
         "warn,amser_roles=info"
@@ -23,7 +21,7 @@ pub fn start_logs(cli: &Cli) {
     if !std::io::stderr().is_terminal() {
         lines = lines.with_ansi(false);
     }
-    let lines = if cli.log_json {
+    let lines = if as_json {
         lines.json().boxed()
     } else {
         lines.boxed()

@@ -92,16 +92,25 @@ async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> {
         return Err(WebError::NotReady(why_not));
     }
     // One gate that cannot work must not take the service away from the others; but nobody is to think that all is well.
-    let failing = numbers(&site).await?.failing;
+    // Anybody may ask, so nothing is read for it.
     let mut trouble = Vec::new();
-    if failing > 0 {
+    let gates = site.state.gate_troubles.borrow().len();
+    if gates > 0 {
         trouble.push(format!(
-            "Gates that cannot work: {failing}; `amser-roles plan` says why."
+            "Gates that cannot work: {gates}; `amser-roles plan` says why."
         ));
     }
-    if site.state.discord.borrow().commands_refused.is_some() {
+    let discord = site.state.discord.borrow();
+    if !discord.failing.is_empty() {
+        let failing = discord.failing.len();
+        trouble.push(format!(
+            "Roles or servers in which Discord refuses changes: {failing}; `amser-roles plan` says why."
+        ));
+    }
+    if discord.commands_refused.is_some() {
         trouble.push("Discord refuses the slash commands; the log says why.".to_owned());
     }
+    drop(discord);
     Ok(Json(match trouble.is_empty() {
         true => json!({ "ready": true }),
         false => json!({ "ready": true, "trouble": trouble }),
