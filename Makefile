@@ -24,9 +24,9 @@ test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp 
 soak: anvil/node_modules/.stamp $(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp)
 	AMSER_ROLES_TEST_CRASHES=1000 AMSER_ROLES_TEST_REORGS=600 AMSER_ROLES_TEST_CHAOS=300 \
 	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 AMSER_ROLES_TEST_OTHER_NODES=1 \
-	AMSER_ROLES_TEST_BACKUP_KILLS=100 \
+	AMSER_ROLES_TEST_RENEWALS=77 AMSER_ROLES_TEST_BACKUP_KILLS=100 \
 	cargo test --test it -- --nocapture --test-threads 2 \
-		crash:: reorg:: chaos:: load:: connection:: other_nodes:: operate::kills::
+		crash:: reorg:: chaos:: load:: connection:: other_nodes:: forecast::all_who operate::kills::
 
 # Known vulnerabilities, licences and unmaintained crates (deny.toml); needs cargo-deny and the network.
 audit:
@@ -38,7 +38,8 @@ check:
 	cargo clippy --all-targets -- -D warnings
 
 # One table of measurements, each beside its bound or its floor. AMSER_ROLES_BENCH_LARGE=1 measures a store of ten million
-# events instead of one, and reading 2,500 servers at Discord's limits (ten minutes); BENCH names row groups: backfill limits year blooms many join large latency pass links.
+# events instead of one, and reading 2,500 servers at Discord's limits (ten minutes); BENCH names row groups: backfill limits
+# year blooms many join large latency pass forecast links people drift.
 bench: anvil/node_modules/.stamp
 	cargo bench --bench bench -- $(BENCH)
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {FailureReason, IModule, IModuleRegistry, IProcessor, IToken} from "./Protocol.sol";
+import {FailureReason, IModule, IModuleRegistry, IPermit2, IProcessor, IToken, PERMIT2} from "./Protocol.sol";
+import {TokenRegistry} from "./TokenRegistry.sol";
 
 /// @title Moves the money for all merchants.
 /// @notice Our own stand-in for amser's processor, for local chains and tests only.
 /// @dev A module calls `registerWithPermit` here for its subscriber, and is called back; the first payment is a separate
 ///  `execute`. Anyone may call `execute`: a payment that cannot be made emits `ExecutionFailed` and does
-///  not revert, so one bad entry never stops a batch. Tokens are pulled by plain ERC-20 allowance, where amser uses
-///  Permit2. Only modules of the factory are paid for, else a stranger's "module" could name anyone as the payer.
+///  not revert, so one bad entry never stops a batch. Tokens are pulled by Permit2. Only modules of the factory are paid
+///  for, else a stranger's "module" could name anyone as the payer.
 contract PaymentProcessor is IProcessor {
     /// @notice The largest protocol fee, in basis points.
     uint16 public constant MAX_FEE_BPS = 1_000;
@@ -34,7 +35,6 @@ contract PaymentProcessor is IProcessor {
     error LengthMismatch();
     error AllowanceTooLow();
     error Reentered();
-    error PullFailed();
 
     /// @notice Who may name the factory and migrate modules.
     address public immutable owner;
@@ -42,6 +42,8 @@ contract PaymentProcessor is IProcessor {
     address public immutable feeRecipient;
     /// @notice The protocol fee in basis points of the amount; the merchant receives the rest.
     uint16 public immutable feeBps;
+    /// @notice Which tokens may be charged.
+    TokenRegistry public immutable tokenRegistry;
     /// @notice The factory whose modules are served.
     IModuleRegistry public factory;
     /// @notice Whether this billing window was paid.
@@ -65,6 +67,7 @@ contract PaymentProcessor is IProcessor {
         require(feeRecipient_ != address(0), ZeroAddress());
         require(feeBps_ <= MAX_FEE_BPS, FeeTooHigh());
         owner = msg.sender;
+        tokenRegistry = new TokenRegistry(msg.sender);
         feeRecipient = feeRecipient_;
         feeBps = feeBps_;
     }
@@ -91,7 +94,7 @@ contract PaymentProcessor is IProcessor {
     ) external returns (uint256 id) {
         require(_serves(msg.sender), UnknownModule());
         (address token, uint256 minAmount) = IModule(msg.sender).registrationContext(planId, subscriber);
-        require(IToken(token).allowance(subscriber, address(this)) >= minAmount, AllowanceTooLow());
+        require(_allows(token, subscriber, minAmount), AllowanceTooLow());
         return IModule(msg.sender).registerExecution(subscriber, planId, executionBudget, allowanceExpiry);
     }
 
@@ -111,8 +114,8 @@ contract PaymentProcessor is IProcessor {
     /// @notice Only for this contract itself: both transfers or neither.
     function pull(address token, address payer, address recipient, uint256 amount, uint256 fee) external {
         require(msg.sender == address(this), OnlySelf());
-        require(IToken(token).transferFrom(payer, recipient, amount - fee), PullFailed());
-        if (fee > 0) require(IToken(token).transferFrom(payer, feeRecipient, fee), PullFailed());
+        IPermit2(PERMIT2).transferFrom(payer, recipient, uint160(amount - fee), token);
+        if (fee > 0) IPermit2(PERMIT2).transferFrom(payer, feeRecipient, uint160(fee), token);
     }
 
     function _execute(address module, uint256 id) private returns (FailureReason) {
@@ -131,10 +134,10 @@ contract PaymentProcessor is IProcessor {
         FailureReason reason = FailureReason(obstacle);
         if (reason != FailureReason.None) return _fail(module, id, reason);
         if (executed[module][id][windowId]) return _fail(module, id, FailureReason.AlreadyExecuted);
-        if (IToken(token).allowance(payer, address(this)) < amount) {
-            return _fail(module, id, FailureReason.InsufficientAllowance);
-        }
+        if (!_allows(token, payer, amount)) return _fail(module, id, FailureReason.InsufficientAllowance);
         if (IToken(token).balanceOf(payer) < amount) return _fail(module, id, FailureReason.InsufficientBalance);
+        (bool enabled,,,,) = tokenRegistry.tokens(token);
+        if (!enabled) return _fail(module, id, FailureReason.TransferFailed);
         uint256 fee = (amount * feeBps) / 10_000;
         try this.pull(token, payer, recipient, amount, fee) {}
         catch {
@@ -149,6 +152,12 @@ contract PaymentProcessor is IProcessor {
     function _fail(address module, uint256 id, FailureReason reason) private returns (FailureReason) {
         emit ExecutionFailed(module, id, uint8(reason));
         return reason;
+    }
+
+    /// @dev Permit2 must let this contract move so much, and the token must let Permit2.
+    function _allows(address token, address payer, uint256 amount) private view returns (bool) {
+        (uint160 permitted, uint48 expiration,) = IPermit2(PERMIT2).allowance(payer, token, address(this));
+        return permitted >= amount && expiration >= block.timestamp && IToken(token).allowance(payer, PERMIT2) >= amount;
     }
 
     function _serves(address module) private view returns (bool) {

@@ -63,6 +63,18 @@ interface IModule {
     function setPaymentProcessor(address newProcessor) external;
 }
 
+/// @notice What the processor needs from Permit2.
+interface IPermit2 {
+    function allowance(address owner, address token, address spender)
+        external
+        view
+        returns (uint160 amount, uint48 expiration, uint48 nonce);
+    function transferFrom(address from, address to, uint160 amount, address token) external;
+}
+
+/// @dev Where Permit2 is on every chain.
+address constant PERMIT2 = 0x000000000022D473030F116dDEE9F6B43aC78BA3;
+
 /// @notice What a module needs from its processor.
 interface IProcessor {
     function registerWithPermit(

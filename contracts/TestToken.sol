@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {PERMIT2} from "./Protocol.sol";
+
 /// @title An ERC-20 that anyone may mint, burn and jam. For local chains and tests only.
+/// @dev Permit2 may move everyone's tokens until the owner says otherwise, as some tokens have it: one transaction less.
 contract TestToken {
     event Transfer(address indexed from, address indexed to, uint256 value);
     event Approval(address indexed owner, address indexed spender, uint256 value);
@@ -17,7 +20,9 @@ contract TestToken {
     /// @notice While true, transfers answer false and move nothing.
     bool public jammed;
     mapping(address account => uint256) public balanceOf;
-    mapping(address owner => mapping(address spender => uint256)) public allowance;
+
+    mapping(address owner => mapping(address spender => uint256)) private allowed;
+    mapping(address owner => bool) private decidedOnPermit2;
 
     /// @notice Makes tokens out of nothing.
     function mint(address to, uint256 amount) external {
@@ -41,9 +46,16 @@ contract TestToken {
 
     /// @notice ERC-20. The largest value is an allowance that never runs down.
     function approve(address spender, uint256 amount) external returns (bool) {
-        allowance[msg.sender][spender] = amount;
+        allowed[msg.sender][spender] = amount;
+        if (spender == PERMIT2) decidedOnPermit2[msg.sender] = true;
         emit Approval(msg.sender, spender, amount);
         return true;
+    }
+
+    /// @notice ERC-20.
+    function allowance(address owner, address spender) public view returns (uint256) {
+        if (spender == PERMIT2 && !decidedOnPermit2[owner]) return type(uint256).max;
+        return allowed[owner][spender];
     }
 
     /// @notice ERC-20.
@@ -53,9 +65,9 @@ contract TestToken {
 
     /// @notice ERC-20.
     function transferFrom(address from, address to, uint256 amount) external returns (bool) {
-        uint256 allowed = allowance[from][msg.sender];
-        require(allowed >= amount, AllowanceTooLow());
-        if (allowed != type(uint256).max && !jammed) allowance[from][msg.sender] = allowed - amount;
+        uint256 amountAllowed = allowance(from, msg.sender);
+        require(amountAllowed >= amount, AllowanceTooLow());
+        if (amountAllowed != type(uint256).max && !jammed) allowed[from][msg.sender] = amountAllowed - amount;
         return _move(from, to, amount);
     }
 

@@ -45,6 +45,16 @@ sol!(
 );
 sol!(
     #[derive(Debug, PartialEq, Eq)]
+    Permit2,
+    "abi/Permit2.json"
+);
+sol!(
+    #[derive(Debug, PartialEq, Eq)]
+    TokenRegistry,
+    "abi/TokenRegistry.json"
+);
+sol!(
+    #[derive(Debug, PartialEq, Eq)]
     LookAlike,
     "abi/LookAlike.json"
 );

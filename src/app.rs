@@ -1,19 +1,22 @@
 //! Wiring only: open, bind, spawn, supervise.
 
 mod announce;
+mod checks;
+mod command_services;
 pub mod doctor;
 mod gates;
 mod health;
+pub mod notices;
 pub mod once;
 mod pages;
 mod reload;
 mod retention;
 mod supervise;
+mod timing;
 pub mod upkeep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
@@ -26,12 +29,12 @@ use tokio_util::sync::CancellationToken;
 use crate::amser_api::AmserApi;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, GateTroubles, ModuleAddress, Question, Rules,
-};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, GateTroubles, ModuleAddress, Rules};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
-use crate::{chain, commands, discord, roles, watching, web};
+use crate::{chain, commands, discord, poller, roles, watching, web};
+
+pub use timing::Timing;
 
 pub use self::health::healthcheck;
 
@@ -122,7 +125,7 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    start(config, secrets, store, listener, stop)
+    start(config, secrets, store, listener, stop, Timing::default())
         .await?
         .until_stopped()
         .await
@@ -157,6 +160,7 @@ pub async fn start(
     store: Store,
     listener: TcpListener,
     stop: CancellationToken,
+    timing: Timing,
 ) -> anyhow::Result<Started> {
     let token = discord_token(&secrets)?;
     // The parts stop with their own token, so that an early end can be told from a wanted one.
@@ -182,6 +186,15 @@ pub async fn start(
         parts_stop.clone(),
     )?;
     let views = chain::Views::new(&config.chain, chain.clone());
+    let api = AmserApi::new(
+        &config.amser.api_url,
+        config.chain.chain_id,
+        secrets.api_key.clone(),
+    )?;
+    let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
+    let (answers, drift_sender) = (checks.answers.clone(), checks.status.clone());
+    let drift = drift_sender.subscribe();
+    let polling = poller::run(checks, parts_stop.clone());
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
         discord: discord.clone(),
@@ -190,22 +203,21 @@ pub async fn start(
         questions: questions_sender.clone(),
         views: views.clone(),
         factory: config.amser.factory,
-        api: AmserApi::new(
-            &config.amser.api_url,
-            config.chain.chain_id,
-            secrets.api_key.clone(),
-        )?,
+        api,
         policy: policy.clone(),
         clock: web::machine_clock(),
     });
-    let services = command_services(
-        &config,
-        &store,
-        &chain,
-        &discord_status,
-        &questions_sender,
-        &merchants,
-    );
+    let services = command_services::of(&command_services::Parts {
+        config: &config,
+        store: &store,
+        chain: &chain,
+        discord_status: &discord_status,
+        drift: &drift,
+        questions: &questions_sender,
+        merchants: &merchants,
+        views: &views,
+        answers: &answers,
+    });
     let connection = connection.run(commands::framework(&discord, application, services));
     let wallets = pages::signature_check(&config, chain.clone());
     let routes = pages::control_routes(
@@ -227,9 +239,28 @@ pub async fn start(
         gate_troubles_sender,
         parts_stop.clone(),
     );
-    let retaining = retention::keep(store.clone(), config.journal_months, parts_stop.clone());
+    let retaining = retention::keep(
+        store.clone(),
+        config.journal_months,
+        questions_sender.clone(),
+        parts_stop.clone(),
+    );
     let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
     let doubts = views.doubts();
+    let told = notices::inputs(
+        &config,
+        &discord,
+        &notices::Parts {
+            store: &store,
+            chain: &chain,
+            discord_status: &discord_status_sender,
+            drift: &drift,
+            policy: &policy,
+            views: &views,
+        },
+    );
+    let telling = crate::notices::run(told, parts_stop.clone());
+    let payments = pages::payments(&config, &store, &chain, &views);
     let inputs = roles::Inputs {
         chain: chain.clone(),
         discord_status: discord_status.clone(),
@@ -239,6 +270,12 @@ pub async fn start(
         counts: counts_sender,
         modules: modules_sender,
         views,
+        fallback: roles::fallback::Fallback {
+            answers,
+            status: drift_sender,
+            after: timing.fallback_after,
+            chain_id: config.chain.chain_id,
+        },
     };
     let follow = chain::follow(
         config.chain.clone(),
@@ -256,7 +293,6 @@ pub async fn start(
         parts_stop.clone(),
     );
     let control = pages::control(&config, routes, parts_stop.clone());
-    let notices = store.clone();
     let reloaded = store.clone();
     let forgetting = web::keep_forgetting(
         store.clone(),
@@ -272,6 +308,7 @@ pub async fn start(
         store,
         chain,
         discord: discord_status,
+        drift,
         gate_troubles,
         counts,
         pending: pages::pending_of(&discord),
@@ -280,6 +317,7 @@ pub async fn start(
         profiles: pages::profiles_of(&discord),
         redeem: pages::redeem_code(&config, &secrets, &discord),
         merchants: merchants.clone(),
+        payments,
         metrics,
         clock: web::machine_clock(),
     };
@@ -288,13 +326,6 @@ pub async fn start(
         listener,
         web::router(state)?,
         config.web.trusted_proxies,
-        parts_stop.clone(),
-    );
-    let clock = web::machine_clock();
-    let telling = discord::keep_telling(
-        discord.clone(),
-        notices,
-        move || clock(),
         parts_stop.clone(),
     );
     let registering = commands::keep_registered(
@@ -313,6 +344,7 @@ pub async fn start(
     parts.spawn(async move { ("the chain follower", follow.await) });
     parts.spawn(async move { ("the Discord connection", connection.await) });
     parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
+    parts.spawn(async move { ("the checks against second sources", polling.await) });
     parts.spawn(async move {
         (
             "the web server",
@@ -331,7 +363,7 @@ pub async fn start(
         ("the upkeep of the metrics", Ok(()))
     });
     parts.spawn(async move { ("the reading of the configuration", reloading.await) });
-    parts.spawn(async move { ("notices about moved wallets", telling.await) });
+    parts.spawn(async move { ("the notices", telling.await) });
     parts.spawn(async move {
         registering.await;
         ("the slash commands", Ok(()))
@@ -342,33 +374,6 @@ pub async fn start(
         stop,
         parts_stop,
     })
-}
-
-fn command_services(
-    config: &Config,
-    store: &Store,
-    chain: &watch::Receiver<ChainStatus>,
-    discord: &watch::Receiver<DiscordStatus>,
-    questions: &mpsc::Sender<Question>,
-    merchants: &Merchants,
-) -> commands::Services {
-    let links = store.clone();
-    let public_url = config.web.public_url.clone();
-    let clock = web::machine_clock();
-    commands::Services {
-        store: store.clone(),
-        chain: chain.clone(),
-        discord: discord.clone(),
-        questions: questions.clone(),
-        merchants: merchants.clone(),
-        new_link: Arc::new(move |user, guild| {
-            web::new_link(&links, user, guild, &public_url, clock())
-        }),
-        public_url: config.web.public_url.clone(),
-        checkout_url: config.amser.checkout_url.clone(),
-        confirmations: config.chain.confirmations,
-        per_minute: config.web.rate_limit_per_minute,
-    }
 }
 
 fn discord_settings(config: &Config) -> discord::Settings {

@@ -13,6 +13,7 @@
 //! | what a node's refusal means, which node is used | `node/error`, `node/pool` |
 //! | empty answers that were wrong | `second_look`, `compare`, `holes` |
 //! | what a contract itself says of access, and what happens if it contradicts the events | `active`, `doubts` |
+//! | what decides whether the next charge of a subscription will succeed | `active/renewals` |
 //! | when something is written | `unsaved` (what is not stored yet), `writer` (the one thread) |
 
 pub mod decode;
@@ -55,7 +56,7 @@ use tracing::warn;
 pub use crate::domain::FAILURE_REASONS;
 
 pub(crate) use self::active::is_symbol;
-pub use self::active::{MULTICALL, TokenFacts, Views};
+pub use self::active::{Funds, FundsOf, MULTICALL, PERMIT2, RenewalFacts, TokenFacts, Views};
 pub use self::config::{
     ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
     SECOND_LOOK_EVERY,

@@ -5,6 +5,8 @@
 mod answer;
 mod approve;
 mod choice;
+mod evidence;
+mod forecast;
 mod grants;
 mod ids;
 mod manager;
@@ -26,7 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use self::register::Registration;
-pub use self::running::{NewLink, Services};
+pub use self::running::{AskSources, NewLink, ReturnUrls, Services};
 
 use self::answer::Answer;
 use self::ids::Press;
@@ -133,6 +135,7 @@ async fn pressed(
             (Press::Approve(shown), Some(here)) => approve::pressed(commands, here, shown).await,
             (Press::Setup(choice), Some(here)) => setup::made(commands, here, choice).await,
             (Press::Forget, _) => privacy::forget(commands, user).await,
+            (Press::Notices(on), _) => privacy::switch_notices(commands, user, on).await,
             (Press::Unlink(which), _) => member::unlinked(commands, user, which).await,
             (Press::Outdated | Press::Verify | Press::Approve(_) | Press::Setup(_), _) => {
                 Ok(Answer::text(text::outdated_command()))

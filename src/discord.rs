@@ -2,16 +2,18 @@
 //!
 //! All REST requests leave through `rest.rs` and its limits; commands plug into the gateway as a serenity framework.
 
+mod audit;
 pub(crate) mod backoff;
+mod channels;
 mod create;
 mod direct;
 pub(crate) mod error;
 mod examine;
 mod gateway;
+mod invite;
 mod limits;
 mod managers;
 mod member;
-mod notices;
 mod oauth;
 mod people;
 mod profile;
@@ -36,12 +38,12 @@ use serenity::http::Request;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use audit::{AuditLog, RoleUpdate};
 pub use create::NewRole;
 pub use error::{Failure, Reason, Refusal};
 pub use examine::{Application, BotUser, Invite, SeenServer, SessionStarts};
 pub use gateway::NoCommands;
 pub use member::SeenMember;
-pub use notices::keep_telling;
 pub use oauth::OauthApplication;
 pub use profile::MemberProfile;
 
@@ -219,6 +221,11 @@ impl Discord {
     /// Shows which removals in a server wait for an approval.
     pub fn show_held_back(&self, guild: GuildId, held_back: BTreeMap<RoleId, HeldBack>) {
         self.shared.with(guild, |state| state.held_back = held_back);
+    }
+
+    /// Shows which roles of a server are left alone because somebody else changes them back, each with one sentence.
+    pub fn show_contested(&self, guild: GuildId, contested: BTreeMap<RoleId, String>) {
+        self.shared.with(guild, |state| state.contested = contested);
     }
 
     /// Sends these changes until they are acknowledged or replaced by their opposite. Costs microseconds and never waits.

@@ -5,16 +5,19 @@
 mod act;
 mod active;
 mod counts;
+mod drift;
 mod event;
 mod finding;
 mod gate;
 mod grant;
 mod id;
 mod member;
+mod notice;
 mod plan_row;
 mod preview;
 mod proof;
 mod question;
+mod renewal;
 mod role;
 mod rules;
 mod server;
@@ -23,10 +26,13 @@ mod status;
 mod subscription;
 
 pub use act::{Act, ActEntry, Happened};
-pub use active::{ActiveAnswer, ActiveQuestion};
+pub use active::{ActiveAnswer, ActiveQuestion, SourcesSay};
 pub use counts::Counts;
+pub use drift::{
+    ApiAnswer, CheckRow, Checked, Drift, DriftMode, DriftStatus, Expectations, Known, SourceStatus,
+};
 pub use event::{
-    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason,
+    Batch, ChainEvent, Checkpoint, Coverage, EventKind, FAILURE_REASONS, FailureReason, Mined,
     ModuleRecord, Position, Subject, Synced, UnknownLogs,
 };
 pub use finding::{Finding, Level};
@@ -37,12 +43,19 @@ pub use id::{
     Wallet,
 };
 pub use member::{MemberPage, MemberRow, MemberState, NoSuchState};
+pub use notice::{
+    Alert, AlertKind, AlertPhase, AlertRow, DirectMessages, Message, START_NOTICES, STOP_NOTICES,
+    TextChannel, Unsent,
+};
 pub use plan_row::PlanRow;
 pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;
 pub use question::{
     Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
     SubscriptionStanding, SyncOutcome,
+};
+pub use renewal::{
+    Amount, AtRisk, ForecastRow, Permitted, Renewal, RenewalsOf, Risk, ServerForecast,
 };
 pub use role::{
     Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
@@ -52,7 +65,7 @@ pub use rules::Rules;
 pub use server::ServerSettings;
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{
-    ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, MembersIntent, ReadingState,
-    ServerStatus,
+    ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN, MembersIntent,
+    ReadingState, ServerStatus,
 };
 pub use subscription::{Mark, Plan, Subscription};

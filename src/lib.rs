@@ -3,10 +3,12 @@
 //! ```text
 //! RPC → chain (decode) → store: blocks + events + cursor in ONE transaction → wake
 //!     → projection (fold per subscription) → roles (desired − observed, durable intents) → discord (apply) → journal
-//!                                              ↑ links (wallet ↔ member) from web
+//!                ↑ links (wallet ↔ member) from web, isActive from chain, answers of amser's API from poller
 //! ```
 //!
-//! Data goes one way. `chain`, `discord` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
+//! What people are told (`notices`) is made from the journal and from what the parts say of themselves.
+//!
+//! Data goes one way. `chain`, `discord`, `poller` and `web` do not import one another: they meet in `domain`, `store`, `roles` and `app`.
 
 pub mod abi;
 pub mod amser_api;
@@ -20,9 +22,13 @@ pub mod config;
 pub mod discord;
 pub mod doctor;
 pub mod domain;
+pub mod forecast;
 pub mod init;
 mod limiter;
 pub mod merchants;
+pub mod notices;
+pub mod payments;
+pub mod poller;
 pub mod projection;
 pub mod roles;
 pub mod sandbox;

@@ -12,12 +12,16 @@
 //! | gates: make, change, delete, undo | `gates` |
 //! | what a gate would change | `preview` |
 //! | members, stopped removals | `members` |
+//! | an invite for who paid and is not in the server | `invite` |
 //! | what happened, and its numbers day by day | `journal`, `series` |
+//! | who will fail to renew | `forecast` |
 //! | a gate tried on the caller | `test` |
 //! | a server's own policy and channels | `settings` |
 
+mod forecast;
 mod gates;
 mod handle;
+mod invite;
 mod journal;
 mod known;
 mod members;
@@ -38,6 +42,6 @@ pub use self::refusal::Refusal;
 pub use self::rights::{Manager, dangerous, raises_its_maker};
 pub use self::roles::RoleRow;
 pub use self::series::{Day, Latency, Series};
-pub use self::servers::Server;
+pub use self::servers::{Gone, Server};
 pub use self::test::{TestOutcome, TestedRole};
 pub use crate::domain::PlanRow;

@@ -1,11 +1,15 @@
 //! PURE. Folds a subscription's events into its state, and reads from the state until when it gives access.
 
+mod terms;
+
 use alloy::primitives::U256;
 
 use crate::domain::{
     Cause, ChainEvent, EventKind, Mark, ModuleAddress, OnLapse, Plan, Policy, Rules, Subscription,
     SubscriptionId, Timestamp,
 };
+
+pub use terms::Terms;
 
 /// Applies one event of a subscription to its state. Events must come in chain order.
 ///

@@ -8,9 +8,13 @@ mod asking;
 pub mod brake;
 mod cause;
 pub mod confirm;
+mod contested;
 mod delay;
 pub mod desired;
+pub mod expected;
+pub mod fallback;
 mod feed;
+pub mod flips;
 mod intents;
 pub mod members;
 mod observe;
@@ -32,12 +36,14 @@ use crate::chain::Views;
 use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, GuildId, HeldBack, ModuleAddress, Policy, Question, RoleId,
-    Timestamp, UserId,
+    ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, HeldBack, ModuleAddress, Policy,
+    Question, RoleId, Timestamp, UserId,
 };
 use crate::store::Store;
 use asking::Confirming;
 use brake::Brake;
+use contested::Contested;
+use fallback::{Agreed, Fallback};
 use people::People;
 use preview::Previews;
 use reading::Reading;
@@ -71,6 +77,8 @@ pub struct Inputs {
     pub modules: watch::Sender<BTreeSet<ModuleAddress>>,
     /// The contracts' own view of who has access.
     pub views: Views,
+    /// amser's API, for while the chain cannot be followed.
+    pub fallback: Fallback,
 }
 
 /// Runs until `stop`. `policy` is `[policy]`, which may change.
@@ -99,6 +107,9 @@ struct Roles {
     reading: Reading,
     confirming: Confirming,
     brake: Brake,
+    contested: Contested,
+    /// What both sources agreed on when the chain went away.
+    agreed: Agreed,
     policy: watch::Receiver<Policy>,
     previews: Previews,
     /// Grants that may have been on their way when their server was disconnected and its roles were left: they are not ours,
@@ -119,6 +130,11 @@ struct Progress {
     reload_at_tip: bool,
     /// Whether the next plan is about everyone.
     full_pass: bool,
+    /// Whether roles may have been given on the word of amser's API that the chain is to confirm: so after a fallback, and
+    /// after a start, before which there may have been one.
+    confirms_vouched: bool,
+    /// Whether some of these are not confirmed yet: they are looked at with everyone.
+    has_vouched: bool,
     /// The clock of the last tick, to notice when a reorganisation turns it back.
     last_now: Timestamp,
     /// Whether the numbers for the status page may have changed, and when they may be counted again.
@@ -145,12 +161,16 @@ impl Roles {
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
             brake: Brake::default(),
+            contested: Contested::default(),
+            agreed: Agreed::default(),
             held_back: BTreeMap::new(),
             watched: BTreeSet::new(),
             progress: Progress {
                 reached_tip: false,
                 reload_at_tip: false,
                 full_pass: true,
+                confirms_vouched: true,
+                has_vouched: false,
                 last_now: Timestamp::default(),
                 counts_due: (true, Instant::now()),
             },
@@ -159,6 +179,7 @@ impl Roles {
         drop(roles.store.take_touched());
         roles.reload().await?;
         roles.load_brake().await?;
+        roles.load_mode().await?;
         roles.read_on();
         Ok(roles)
     }
@@ -176,6 +197,9 @@ impl Roles {
                 let seconds = end.0.saturating_sub(machine_time().0);
                 Instant::now() + Duration::from_secs(seconds)
             });
+            let fallback_at = self.fallback_begins_at();
+            let is_fallback = self.mode() != DriftMode::Chain;
+            let answers = self.inputs.fallback.answers.clone();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(report) = self.inputs.reports.recv() => self.take_reports(report).await?,
@@ -194,6 +218,9 @@ impl Roles {
                 Some(answers) = self.confirming.asking.join_next() => {
                     self.take_answers(answers.context("asking the contracts failed")?);
                 }
+                Some(seen) = self.contested.asking.join_next() => {
+                    self.take_audit_log(seen.context("reading an audit log failed")?).await?;
+                }
                 // Whoever sets the policy may be gone: then it stays.
                 Ok(()) = self.policy.changed() => {
                     let policy = *self.policy.borrow_and_update();
@@ -202,11 +229,17 @@ impl Roles {
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = sleep_until(read_at) => {}
                 () = sleep_until(grant_ends_at) => {}
+                () = sleep_until(fallback_at) => {}
+                () = answers.changed(), if is_fallback => {}
                 _ = count.tick() => {
                     self.count();
                     continue;
                 }
-                _ = full_pass.tick() => self.touch_everyone(),
+                _ = full_pass.tick() => {
+                    self.end_contests();
+                    self.progress.confirms_vouched |= self.progress.has_vouched;
+                    self.touch_everyone();
+                }
             }
             self.tick().await?;
             self.tell_synced();

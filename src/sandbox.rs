@@ -1,6 +1,7 @@
 //! Everything on this machine, no account needed: the local chain, the local Discord, and the service on both.
 
 pub mod actions;
+pub mod amser_api;
 pub mod chain;
 pub mod discord;
 mod front;

@@ -2,10 +2,14 @@
 //!
 //! Everything here is synchronous: async callers go through `spawn_blocking`. A transaction is never held across a call.
 
+mod absent;
 mod acts;
+mod alerts;
 mod backup;
 mod beside;
+mod checks;
 mod codec;
+mod direct_messages;
 mod ended;
 mod forgotten;
 mod gates;
@@ -27,6 +31,7 @@ mod reads;
 mod rebuild;
 mod records;
 mod refold;
+mod renewals;
 mod reset;
 mod restore;
 mod retention;
@@ -35,10 +40,13 @@ mod servers;
 mod sessions;
 mod settings;
 mod tables;
+mod told;
 mod touched;
+mod transaction;
 mod transfer;
 mod used;
 mod verify;
+mod warned;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +66,7 @@ pub use records::{Sums, TableSum};
 pub use restore::{Restored, restore};
 pub use servers::ServerRecord;
 pub use sessions::Session;
+pub use told::{Stream, Told};
 pub use touched::Touched;
 pub use transfer::Imported;
 pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};

@@ -1,37 +1,56 @@
 //! Every text about Discord that a person reads, as plain functions.
 
+mod alert;
 mod cause;
 mod command;
+mod contested;
+mod forecast;
 mod grant;
+mod log;
 mod manager;
+mod notice;
 mod plan;
 mod receipt;
 mod setup;
 mod status;
+mod trail;
 
+pub(crate) use alert::{
+    alert_begins, alert_ends, chain_behind, channel_lacks, channel_refused, failing, fallback,
+    members_intent, members_unread, module_unread, removals_stopped, unknown_logs,
+};
 pub(crate) use command::{
     Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_gates,
     no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,
     permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
+pub(crate) use contested::{Other, contested};
+pub(crate) use forecast::{forecast, risk, unread, your_risk};
 pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
     no_such_role, not_a_member,
 };
+pub(crate) use log::{Digest, digest, explorer, log_line, loss};
 pub(crate) use manager::{
     Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
     closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
     wrong_channel,
 };
-pub(crate) use plan::{PlanRows, plans};
+pub(crate) use notice::{
+    notices_state, notices_switched, renewal_notice, role_notice, start_notices_button,
+    stop_notices_button,
+};
+pub(crate) use plan::{Checkout, PlanRows, amount, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
 pub(crate) use setup::{
-    Target, setup_already, setup_button, setup_dangerous_button, setup_done, setup_more_plans,
-    setup_needs_wallet, setup_new_role, setup_no_module, setup_no_plan, setup_plan_label,
-    setup_plan_terms, setup_preview, setup_role_hint, setup_role_label, setup_slow, setup_title,
+    Target, setup_all, setup_already, setup_any, setup_button, setup_dangerous_button, setup_done,
+    setup_match_label, setup_more_plans, setup_needs_wallet, setup_new_role, setup_no_module,
+    setup_no_plan, setup_one_module, setup_plan_label, setup_plan_terms, setup_preview,
+    setup_role_hint, setup_role_label, setup_slow, setup_title, setup_too_much,
 };
 pub(crate) use status::{Pending, Status, status};
+pub(crate) use trail::{Trail, question, told, told_gate};
 
 use crate::domain::{Cause, GuildId, RoleId};
 
@@ -60,6 +79,8 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::ManagerAct => "a manager removed the gate for this role".to_owned(),
         Cause::ManualRole => "given by hand, but this role needs a subscription".to_owned(),
         Cause::Drift => "corrected after a check against the chain".to_owned(),
+        Cause::ApiSays { plan, .. } => format!("plan {plan} paid by amser's API"),
+        Cause::ApiUnconfirmed => "the chain does not confirm what amser's API said".to_owned(),
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another account".to_owned(),
         Cause::Forgotten => "the member's data was deleted on request".to_owned(),

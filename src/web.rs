@@ -6,6 +6,7 @@ mod assets;
 mod blocking;
 pub mod control;
 mod dashboard;
+mod drift;
 mod error;
 mod handover;
 mod health;
@@ -14,7 +15,9 @@ mod limit;
 mod link;
 mod link_page;
 mod oauth;
+mod paid;
 mod params;
+mod payment;
 mod post;
 mod profile;
 mod proof;
@@ -49,15 +52,17 @@ use url::Url;
 
 use crate::clock::machine_time;
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, GateTroubles, Question, SignInCode, SignatureVerdict,
-    SignedInVisitor, Timestamp, UserId, Wallet,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, GateTroubles, Question, SignInCode,
+    SignatureVerdict, SignedInVisitor, Timestamp, UserId, Wallet,
 };
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
+use crate::payments::Payments;
 use crate::store::Store;
 
 pub use health::{UPKEEP_EVERY, keep_metrics_small, while_starting};
 pub use link::{FORGET_EVERY, LINK_SECONDS, keep_forgetting, new_link};
+pub use paid::return_url;
 pub use profile::{NoProfile, Profile, Profiles};
 pub use server::serve;
 
@@ -139,6 +144,8 @@ pub struct WebState {
     pub chain: watch::Receiver<ChainStatus>,
     /// Discord's side.
     pub discord: watch::Receiver<DiscordStatus>,
+    /// The checks against second sources.
+    pub drift: watch::Receiver<DriftStatus>,
     /// Gates that cannot work, by what the chain says.
     pub gate_troubles: watch::Receiver<GateTroubles>,
     /// Numbers of the status page.
@@ -155,6 +162,8 @@ pub struct WebState {
     pub redeem: RedeemCode,
     /// What merchants and managers of servers may do.
     pub merchants: Merchants,
+    /// Looks up where a payment is on its way.
+    pub payments: Payments,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The machine's clock: [`machine_clock`].
@@ -206,6 +215,7 @@ pub fn router(state: WebState) -> anyhow::Result<Router> {
     let limited = Router::new()
         .merge(verify::router())
         .merge(handover::router())
+        .merge(paid::router())
         .merge(oauth::router())
         .merge(dashboard::router());
     let scripts = session::router().merge(api::router());

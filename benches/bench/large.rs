@@ -229,6 +229,7 @@ async fn ready_after(path: &Path, events: u64) -> anyhow::Result<f64> {
         .collect();
     let config = format!(
         "[chain]\nrpc_urls = [{:?}]\nchain_id = {CHAIN_ID}\nconfirmations = 0\nstart_block = {FIRST}\n\
+         [amser]\napi_url = \"http://127.0.0.1:9\"\n\
          [discord]\napplication_id = \"{application}\"\napi_url = {:?}\n\
          [web]\nlisten = \"{listen}\"\npublic_url = \"http://{listen}\"\n[store]\npath = {:?}\n{gates}",
         node.url().as_str(),

@@ -89,3 +89,18 @@ pub(crate) fn written() -> anyhow::Result<u64> {
         .trim()
         .parse()?)
 }
+
+/// Seconds of processor time that this process has used so far, all threads together.
+pub(crate) fn cpu_seconds() -> anyhow::Result<f64> {
+    /// Ticks per second, which Linux tells every program the same.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The program's name, in brackets, may hold spaces.
+    let (_, rest) = stat.rsplit_once(')').context("the kernel tells no name")?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let mut ticks = || -> anyhow::Result<f64> {
+        let field = fields.next().context("the kernel tells no times")?;
+        Ok(field.parse()?)
+    };
+    Ok((ticks()? + ticks()?) / TICKS)
+}

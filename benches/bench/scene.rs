@@ -92,6 +92,7 @@ impl Scene {
         let web = TcpListener::bind("127.0.0.1:0").await?;
         let text = format!(
             "[chain]\nrpc_urls = [{:?}]\nchain_id = {}\nconfirmations = {confirmations}\n\
+             [amser]\napi_url = \"http://127.0.0.1:9\"\n\
              [discord]\napplication_id = \"{application}\"\napi_url = {:?}\n\
              [web]\npublic_url = \"http://{}\"\n[store]\npath = {:?}\n[[gates]]\nguild_id = \"{guild}\"\n\
              module = \"{module}\"\nplan_ids = [{plan}]\nrole_ids = [\"{role}\"]\n",
@@ -155,6 +156,11 @@ impl Scene {
     /// Where the store is.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the pages are.
+    pub(crate) fn public_url(&self) -> &url::Url {
+        &self.config.web.public_url
     }
 
     /// Waits until the service follows the tip and is connected.

@@ -8,11 +8,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::control_path;
+use crate::chain::Views;
 use crate::config::{Config, Secrets};
 use crate::domain::ChainStatus;
+use crate::payments::Payments;
 use crate::store::Store;
 use crate::web::control::ControlSocket;
-use crate::{chain, discord, wallet, web};
+use crate::{chain, commands, discord, wallet, web};
 
 pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result<web::WebSettings> {
     let web = &config.web;
@@ -116,6 +118,22 @@ pub(super) async fn monitoring(
             }
         }
     })
+}
+
+/// Where the checkout leads back to, by server. Without a sign-in nobody could go on there.
+pub(super) fn return_urls(config: &Config) -> commands::ReturnUrls {
+    let (public_url, signs_in) = (config.web.public_url.clone(), config.web.signs_in);
+    Arc::new(move |guild| web::return_url(&public_url, guild).filter(|_| signs_in))
+}
+
+pub(super) fn payments(
+    config: &Config,
+    store: &Store,
+    chain: &watch::Receiver<ChainStatus>,
+    views: &Views,
+) -> Payments {
+    let confirmations = config.chain.confirmations;
+    Payments::new(store.clone(), chain.clone(), views.clone(), confirmations)
 }
 
 pub(super) fn pending_of(discord: &discord::Discord) -> Arc<dyn Fn() -> u64 + Send + Sync> {

@@ -1,47 +1,83 @@
-//! Forgets the journal's old role changes, once a day.
+//! Throws away what is too old to be kept: role changes in the journal, and the links of members who left every server.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::machine_time;
-use crate::domain::Timestamp;
+use crate::domain::{Question, Timestamp};
 use crate::store::Store;
 
 /// The twelfth part of a mean year, in seconds.
 const MONTH: u64 = 2_629_746;
+/// Links of members in no server are kept for this long, in seconds: 90 days.
+const ABSENCE: u64 = 90 * 24 * 3_600;
 /// How often it is looked for what is too old.
-const EVERY: Duration = Duration::from_secs(24 * 3_600);
+const EVERY: Duration = Duration::from_secs(3_600);
 
-/// Keeps `months` of the journal until `stop`; without them, all of it.
-pub(super) async fn keep(store: Store, months: Option<NonZeroU32>, stop: CancellationToken) {
+/// Keeps `months` of the journal (without them, all of it) and links for 90 days, until `stop`.
+pub(super) async fn keep(
+    store: Store,
+    months: Option<NonZeroU32>,
+    questions: mpsc::Sender<Question>,
+    stop: CancellationToken,
+) {
     let forgetting = async {
-        let Some(months) = months else {
-            return std::future::pending().await;
-        };
         loop {
-            let before = Timestamp(
-                machine_time()
-                    .0
-                    .saturating_sub(u64::from(months.get()) * MONTH),
-            );
-            let store = store.clone();
-            let done = tokio::task::spawn_blocking(move || store.forget_journal(before)).await;
-            match done.map_err(anyhow::Error::from).flatten() {
-                Ok(0) => {}
-                Ok(forgotten) => info!(forgotten, months, "old role changes left the journal"),
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    warn!(error, "old role changes stay in the journal");
-                }
+            if let Some(months) = months {
+                said(forget_journal(store.clone(), months).await);
             }
             tokio::time::sleep(EVERY).await;
+            said(forget_absent(store.clone(), &questions).await);
         }
     };
     tokio::select! {
         () = stop.cancelled() => {}
         () = forgetting => {}
     }
+}
+
+fn said(result: anyhow::Result<()>) {
+    if let Err(error) = result {
+        let error = format!("{error:#}");
+        warn!(
+            error,
+            "what is too old could not be removed; it is tried again"
+        );
+    }
+}
+
+async fn forget_journal(store: Store, months: NonZeroU32) -> anyhow::Result<()> {
+    let age = u64::from(months.get()) * MONTH;
+    let before = Timestamp(machine_time().0.saturating_sub(age));
+    let forget = move || store.forget_journal(before);
+    let forgotten = tokio::task::spawn_blocking(forget).await??;
+    if forgotten > 0 {
+        info!(forgotten, months, "old role changes left the journal");
+    }
+    Ok(())
+}
+
+async fn forget_absent(store: Store, questions: &mpsc::Sender<Question>) -> anyhow::Result<()> {
+    let (answer, answered) = oneshot::channel();
+    // A service that stops answers nothing.
+    if questions.send(Question::Absent { answer }).await.is_err() {
+        return Ok(());
+    }
+    let Ok(Some(absent)) = answered.await else {
+        return Ok(());
+    };
+    let note = move || store.note_absent(&absent, machine_time(), ABSENCE);
+    let gone = tokio::task::spawn_blocking(note).await??;
+    if !gone.is_empty() {
+        let members = gone.len();
+        info!(
+            members,
+            "links of members in no server for 90 days were removed"
+        );
+    }
+    Ok(())
 }

@@ -3,9 +3,13 @@
 
 mod calls;
 mod contracts;
+mod funds;
+mod renewals;
 mod token;
+mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,10 +20,11 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
+pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;
 
-use self::calls::{At, Call, Outcome};
+use self::calls::{At, Call, HEAVY, Outcome};
 use super::config::ChainConfig;
 use super::doubts::Doubts;
 use super::node::connection::host;
@@ -33,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rounds of questions at the same time; more wait. A node that hangs must not collect them.
 const MOST_ROUNDS: usize = 4;
+/// Rounds of reading what renewals draw on at the same time; more wait.
+const MOST_FORECASTS: usize = 2;
 /// Tries of one round of questions, and the pause between them.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -55,6 +62,8 @@ struct Shared {
     without_view: Mutex<BTreeSet<ModuleAddress>>,
     /// One permit for each round of questions that may be under way.
     rounds: Semaphore,
+    /// The same for what renewals draw on: such a round can be large, and what decides about roles must not wait for it.
+    forecasts: Semaphore,
 }
 
 /// One of `rpc_urls`, and the connection to it.
@@ -81,6 +90,7 @@ impl Views {
                 doubts: Doubts::default(),
                 without_view: Mutex::default(),
                 rounds: Semaphore::new(MOST_ROUNDS),
+                forecasts: Semaphore::new(MOST_FORECASTS),
             }),
         }
     }
@@ -90,11 +100,17 @@ impl Views {
         self.shared.doubts.clone()
     }
 
-    /// The contract says that this wallet has access, and the followed events say that it has not: the follower reads the
-    /// module's blocks since the last payment that is known of it again, from every node. Costs nothing here; of one module
+    /// The contract says something else of this wallet than the followed events: the follower reads the module's blocks since the last payment that is known of it again, from every node. Costs nothing here; of one module
     /// that happens more and more rarely.
     pub fn doubt(&self, question: ActiveQuestion) {
         self.shared.doubts.raise(question);
+    }
+
+    /// Somebody names transactions of the module in these blocks, and no event of them is known: the follower reads the blocks
+    /// again, from every node. Costs nothing here; of one module that happens more and more rarely.
+    pub fn doubt_blocks(&self, module: ModuleAddress, blocks: RangeInclusive<u64>) {
+        let (from, to) = blocks.into_inner();
+        self.shared.doubts.raise_blocks(module, from, to);
     }
 
     /// Asks whether these wallets have access at the newest confirmed block: its number, and an answer to each question.
@@ -208,7 +224,7 @@ async fn answers(
 ) -> Result<Vec<ActiveAnswer>, RpcError> {
     let at = At::block(node, block).await?;
     let calls: Vec<Call> = questions.iter().map(is_active).collect();
-    let outcomes = at.call(node, &calls).await?;
+    let outcomes = at.call(node, &calls, HEAVY).await?;
     let without_view = without_view(node, &at, questions, &outcomes).await?;
     at.check(node, block).await?;
     let read = |(question, outcome): (&ActiveQuestion, &Outcome)| match outcome {

@@ -9,11 +9,13 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::context::Context;
+use super::doubts::Doubt;
 use super::error::{SessionError, read_store};
 use super::node::{Chosen, Node, RpcError, read};
 use super::processors::Processors;
 use super::range::RangeReader;
-use crate::domain::{ActiveQuestion, ChainEvent, Checkpoint, EventKind, ModuleAddress};
+use crate::clock::machine_time;
+use crate::domain::{ChainEvent, Checkpoint, Drift, EventKind, ModuleAddress};
 use crate::store::Store;
 
 /// How many blocks at a history's end are read again from the same node: half an hour of Base.
@@ -27,8 +29,8 @@ pub(super) struct History {
     pub(super) modules: BTreeSet<ModuleAddress>,
     pub(super) from: u64,
     pub(super) to: Checkpoint,
-    /// The module says that these have access, which its events do not show.
-    pub(super) doubted: BTreeSet<ActiveQuestion>,
+    /// Why it is doubted; `None`: it is not, and every history is compared once.
+    pub(super) doubted: Option<Doubt>,
 }
 
 /// Reads a history again, from another node than the `chosen` one where there is one, and stores what is missing of it.
@@ -39,13 +41,27 @@ pub(super) async fn compare(
     mut history: History,
 ) -> Result<(), SessionError> {
     let Chosen { node, place, .. } = chosen;
-    let doubted = history.doubted.clone();
-    let wallets = doubted.len();
+    let wallets = history
+        .doubted
+        .as_ref()
+        .map_or(0, |one| one.questions.len());
+    let mut to = history.to.number;
     let mut reads: Vec<(Duration, Arc<Node>)> = Vec::new();
-    if !doubted.is_empty() {
+    if let Some(Doubt { questions, blocks }) = history.doubted.clone() {
         // From the last payments that are known on, and also from the node in use: it may tell more than it did.
-        let payment = move |store: &Store| store.last_known_payment(&doubted);
-        history.from = read_store(&context.store, payment).await?;
+        history.from = match questions.is_empty() {
+            true => u64::MAX,
+            false => {
+                let payment = move |store: &Store| store.last_known_payment(&questions);
+                read_store(&context.store, payment).await?
+            }
+        };
+        if let Some((first, last)) = blocks {
+            history.from = history.from.min(first);
+            if wallets == 0 {
+                to = to.min(last);
+            }
+        }
         let others = context.pool.others(place, usize::MAX).await;
         let all = [Arc::clone(&node)].into_iter().chain(others);
         reads.extend(all.map(|other| (Duration::ZERO, other)));
@@ -56,12 +72,12 @@ pub(super) async fn compare(
         let every = context.config.second_look_every;
         reads.extend(END_AFTER.map(|intervals| (every * intervals, Arc::clone(&node))));
     }
-    let (from, to) = (history.from, history.to.number);
+    let from = history.from;
     let mut found = 0;
     for (after, other) in reads {
         tokio::time::sleep(after).await;
         let other_rpc = other.host();
-        match read_missing(&context, &node, &other, processors.clone(), &history).await {
+        match read_missing(&context, &node, &other, processors.clone(), &history, to).await {
             Ok(0) => info!(
                 from,
                 to,
@@ -70,6 +86,7 @@ pub(super) async fn compare(
             ),
             Ok(events) => {
                 found += events;
+                note(&context, &history, events, wallets, node.host()).await?;
                 warn!(
                     events,
                     from,
@@ -87,16 +104,37 @@ pub(super) async fn compare(
         }
     }
     if wallets > 0 && found == 0 {
+        note(&context, &history, 0, wallets, node.host()).await?;
         let module = history.modules.first().map(tracing::field::display);
         warn!(
             module,
             wallets,
             from,
             to,
-            "the module says that wallets have access for which no node tells of a payment: their roles stay; check rpc_urls, and the module's ABI"
+            "the module contradicts what is known of these wallets, and no node tells of a payment, or anything else, that is missing: their roles stay; check rpc_urls, and the module's ABI"
         );
     }
     Ok(())
+}
+
+/// Tells the servers of these modules.
+async fn note(
+    context: &Context,
+    history: &History,
+    events: usize,
+    wallets: usize,
+    rpc: &str,
+) -> Result<(), SessionError> {
+    let drift = Drift {
+        events: events as u64,
+        wallets: wallets as u64,
+        rpc: rpc.to_owned(),
+    };
+    let modules = history.modules.clone();
+    let noted = context
+        .writer
+        .submit(move |store| store.note_drift(&modules, &drift, machine_time()));
+    Ok(noted.await?)
 }
 
 /// Reads a history from the `other` node and stores what is missing of it. Returns how many events those were.
@@ -106,6 +144,7 @@ async fn read_missing(
     other: &Arc<Node>,
     mut processors: Processors,
     history: &History,
+    to: u64,
 ) -> Result<usize, SessionError> {
     processors.retain(|module| history.modules.contains(module));
     processors.rewind(history.from.saturating_sub(1));
@@ -113,7 +152,7 @@ async fn read_missing(
         processors.watch_from(module, history.from);
     }
     let filter = processors.filter();
-    let mut reader = RangeReader::new(Arc::clone(other), filter, history.from, history.to.number);
+    let mut reader = RangeReader::new(Arc::clone(other), filter, history.from, to);
     let mut added = 0;
     while let Some(piece) = reader.next().await {
         let piece = piece?;

@@ -10,8 +10,7 @@ use url::Url;
 use crate::abi::Layouts;
 use crate::domain::Checkpoint;
 
-/// The chain of local nodes (anvil, Hardhat), which are wiped at will and make time.
-pub const LOCAL_CHAIN: u64 = 31_337;
+pub use crate::domain::LOCAL_CHAIN;
 /// How often the newest blocks are read a second time. Twenty seconds are ten blocks of Base.
 pub const SECOND_LOOK_EVERY: Duration = Duration::from_secs(20);
 /// How closely a module's deployment is searched for, in blocks: reading blocks without logs is cheap.

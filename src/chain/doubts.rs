@@ -1,5 +1,5 @@
-//! Wallets that have access according to the contract and not according to the events: a node left a payment out. The
-//! blocks in question are read again, from every node (`compare`).
+//! Wallets of which the contract says something else than the events, and transactions that somebody names and no event
+//! tells of: a node left something out. The blocks in question are read again, from every node (`compare`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,11 +29,26 @@ struct Shared {
     raised: Notify,
 }
 
+/// What must be read again of one module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Doubt {
+    /// For these wallets: from the last payments that are known on.
+    pub(super) questions: BTreeSet<ActiveQuestion>,
+    /// These blocks, by another's word on their transactions.
+    pub(super) blocks: Option<(u64, u64)>,
+}
+
+impl Doubt {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One module.
 #[derive(Debug, Default)]
 struct Doubted {
-    /// The wallets for which its blocks must be read again.
-    questions: BTreeSet<ActiveQuestion>,
+    /// What must be read again.
+    doubt: Doubt,
     /// Not before this moment.
     not_before: Option<Instant>,
     /// The pause after the next reading.
@@ -47,8 +62,18 @@ impl Doubts {
         modules
             .entry(question.module)
             .or_default()
+            .doubt
             .questions
             .insert(question);
+        self.shared.raised.notify_one();
+    }
+
+    /// Somebody names transactions in these blocks of which no event is known.
+    pub(super) fn raise_blocks(&self, module: ModuleAddress, from: u64, to: u64) {
+        let mut modules = self.modules();
+        let blocks = &mut modules.entry(module).or_default().doubt.blocks;
+        let (first, last) = blocks.unwrap_or((from, to));
+        *blocks = Some((first.min(from), last.max(to)));
         self.shared.raised.notify_one();
     }
 
@@ -89,24 +114,24 @@ impl Doubts {
     }
 
     /// What is to be read again now, by module.
-    pub(super) fn take(&self, now: Instant) -> BTreeMap<ModuleAddress, BTreeSet<ActiveQuestion>> {
+    pub(super) fn take(&self, now: Instant) -> BTreeMap<ModuleAddress, Doubt> {
         let mut taken = BTreeMap::new();
         for (module, doubted) in self.modules().iter_mut() {
             let is_due = doubted.not_before.is_none_or(|at| at <= now);
-            if doubted.questions.is_empty() || !is_due {
+            if doubted.doubt.is_empty() || !is_due {
                 continue;
             }
             let pause = doubted.pause.clamp(AGAIN, LONGEST);
             doubted.not_before = Some(now + pause);
             doubted.pause = pause * 2;
-            taken.insert(*module, std::mem::take(&mut doubted.questions));
+            taken.insert(*module, std::mem::take(&mut doubted.doubt));
         }
         taken
     }
 
     fn next(&self) -> Option<Instant> {
         let modules = self.modules();
-        let doubted = modules.values().filter(|one| !one.questions.is_empty());
+        let doubted = modules.values().filter(|one| !one.doubt.is_empty());
         let at = doubted.map(|one| one.not_before.unwrap_or_else(Instant::now));
         at.min()
     }
@@ -133,7 +158,19 @@ mod tests {
     }
 
     fn taken(doubts: &Doubts, now: Instant) -> Vec<ActiveQuestion> {
-        doubts.take(now).into_values().flatten().collect()
+        let taken = doubts.take(now).into_values();
+        taken.flat_map(|doubt| doubt.questions).collect()
+    }
+
+    #[test]
+    fn doubted_blocks_are_read_together() {
+        let doubts = Doubts::default();
+        let module = question(1, 1).module;
+        doubts.raise_blocks(module, 9, 9);
+        doubts.raise_blocks(module, 4, 5);
+        let taken = doubts.take(Instant::now());
+        assert_eq!(taken[&module].blocks, Some((4, 9)));
+        assert!(taken[&module].questions.is_empty());
     }
 
     #[tokio::test]

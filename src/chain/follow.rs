@@ -187,7 +187,7 @@ async fn catch_up(
         modules: followed.processors.modules().collect(),
         from,
         to,
-        doubted: BTreeSet::new(),
+        doubted: None,
     });
     Ok(())
 }

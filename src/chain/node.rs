@@ -19,7 +19,7 @@ pub(crate) use self::address::is_loopback;
 pub use self::connection::Node;
 pub use self::error::RpcError;
 pub use self::header::Header;
-pub(super) use self::many::{Answers, many};
+pub(super) use self::many::{Answers, many_in};
 pub(crate) use self::pool::{Chosen, Pool};
 pub use self::stream::LogsAnswer;
 

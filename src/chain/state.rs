@@ -273,7 +273,7 @@ mod tests {
             modules: BTreeSet::new(),
             from,
             to: at(to),
-            doubted: BTreeSet::new(),
+            doubted: None,
         };
         followed.histories = vec![history(1, 40), history(1, 90), history(60, 90)];
         followed.roll_back_to(at(50));

@@ -174,9 +174,10 @@ async fn follow_with(
                 let to = followed.window.base();
                 for (module, doubted) in context.doubts.take(Instant::now()) {
                     context.status.send_modify(|status| {
-                        status.disagreements += doubted.len() as u64;
+                        status.disagreements += doubted.questions.len() as u64;
                     });
                     let modules = [module].into();
+                    let doubted = Some(doubted);
                     followed.histories.insert(0, History { modules, from: 0, to, doubted });
                 }
             }

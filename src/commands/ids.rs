@@ -2,7 +2,7 @@
 
 use super::answer::Button;
 use super::choice::Choice;
-use crate::domain::{HeldBack, RoleId, Timestamp};
+use crate::domain::{HeldBack, RoleId, START_NOTICES, STOP_NOTICES, Timestamp};
 
 /// The button of the permanent message; it stands in channels for years.
 pub(super) const VERIFY: &str = "amser-roles:verify";
@@ -29,6 +29,8 @@ pub(super) enum Press {
     Unlink(String),
     Approve(Shown),
     Setup(Choice),
+    /// Direct messages: to begin (`true`) or to stop.
+    Notices(bool),
     Outdated,
 }
 
@@ -79,6 +81,8 @@ impl Press {
         Some(match id {
             VERIFY => Self::Verify,
             FORGET => Self::Forget,
+            STOP_NOTICES => Self::Notices(false),
+            START_NOTICES => Self::Notices(true),
             _ => {
                 if let Some(which) = id.strip_prefix(UNLINK) {
                     Self::Unlink(which.to_owned())
@@ -94,9 +98,9 @@ impl Press {
     }
 }
 
-/// The id of the button that makes a gate.
-pub(super) fn setup(choice: Choice) -> String {
-    format!("{SETUP}{}", choice.text())
+/// The id of the button that makes a gate; `None` for more plans and roles than it has room for.
+pub(super) fn setup(choice: &Choice) -> Option<String> {
+    choice.text().map(|choice| format!("{SETUP}{choice}"))
 }
 
 /// A button for a person to press.
@@ -120,6 +124,8 @@ mod tests {
             Press::read(UNLINK_ALL),
             Some(Press::Unlink("all".to_owned()))
         );
+        assert_eq!(Press::read(STOP_NOTICES), Some(Press::Notices(false)));
+        assert_eq!(Press::read(START_NOTICES), Some(Press::Notices(true)));
         assert_eq!(Press::read("amser-roles:other"), Some(Press::Outdated));
         assert_eq!(Press::read("someone-elses"), None);
     }
@@ -128,19 +134,18 @@ mod tests {
     fn a_gate_to_be_made_fits_into_the_id_of_its_button() {
         use alloy::primitives::{Address, U256};
 
-        use crate::commands::choice::ChosenPlan;
-        use crate::domain::{ModuleAddress, PlanId};
+        use crate::domain::{GateMatch, ModuleAddress, PlanId};
 
         let choice = Choice {
-            plan: ChosenPlan {
-                module: ModuleAddress(Address::repeat_byte(0xff)),
-                plan: PlanId(U256::MAX),
-            },
-            role: Some(RoleId(u64::MAX)),
+            module: ModuleAddress(Address::repeat_byte(0xff)),
+            plans: [PlanId(U256::MAX)].into(),
+            matching: GateMatch::All,
+            roles: [RoleId(u64::MAX)].into(),
             confirm: true,
         };
-        assert_eq!(Press::read(&setup(choice)), Some(Press::Setup(choice)));
-        assert!(setup(choice).len() <= 100, "Discord's longest custom_id");
+        let id = setup(&choice).unwrap();
+        assert!(id.len() <= 100, "Discord's longest custom_id");
+        assert_eq!(Press::read(&id), Some(Press::Setup(choice)));
         assert_eq!(Press::read("amser-roles:setup:?"), Some(Press::Outdated));
     }
 

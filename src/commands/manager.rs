@@ -9,6 +9,7 @@ use serenity::{ChannelId, ChannelType, Permissions};
 use tokio::sync::oneshot;
 
 use super::answer::{self, Answer};
+use super::forecast as renewals;
 use super::ids::{self, VERIFY};
 use super::running::{Asked, Commands, Context, Costly, Data, answer_manager, role_ids};
 use super::{approve, grants, receipt, setup};
@@ -42,6 +43,7 @@ const CLOSED_THREAD: [u32; 2] = [50083, 160005];
         "why",
         "grant",
         "gates",
+        "forecast",
         "approve"
     ),
     subcommand_required
@@ -189,6 +191,12 @@ async fn gates(context: Context<'_>) -> anyhow::Result<()> {
     answer_manager(context, listed).await
 }
 
+/// Whose subscription will fail to renew within 7 days, and why
+#[poise::command(slash_command, guild_only, ephemeral)]
+async fn forecast(context: Context<'_>) -> anyhow::Result<()> {
+    answer_manager(context, renewals::of_server).await
+}
+
 /// Remove a role from the members whose removal was stopped; asks first
 #[poise::command(slash_command, guild_only, ephemeral)]
 async fn approve(
@@ -303,6 +311,12 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let discord = commands.services.discord.borrow().clone();
     let mut trouble: Vec<_> = commands.failing(guild).into_values().collect();
     trouble.extend(discord.commands_refused);
+    let channels = discord.channels_refused.iter();
+    trouble.extend(
+        channels
+            .filter(|((of, _), _)| *of == guild)
+            .map(|(_, sentence)| sentence.clone()),
+    );
     let named: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
     let unread = chain.unread_modules.iter();
     trouble.extend(
@@ -316,6 +330,7 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
         server: discord.servers.get(&guild),
         members_intent: discord.members_intent,
         chain: &chain,
+        mode: commands.services.drift.borrow().mode,
     })))
 }
 

@@ -23,10 +23,12 @@ pub(super) async fn offered(commands: Data, asked: Asked) -> anyhow::Result<Answ
             || unread.contains_key(&gate.module)
             || roles.any(|role| failing.contains_key(&Some(*role)))
     };
-    let checkout = &commands.services.checkout_url;
-    Ok(Answer::text(text::plans(
-        &gates, &rows, checkout, &is_stuck,
-    )))
+    let checkout = text::Checkout {
+        template: &commands.services.checkout_url,
+        back: (commands.services.return_url)(asked.guild),
+    };
+    let plans = text::plans(&gates, &rows, &checkout, &is_stuck);
+    Ok(Answer::text(plans))
 }
 
 impl Commands {

@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, Button};
+use super::ids;
 use super::running::Data;
 use crate::domain::{
-    ActEntry, Applied, Grant, GuildId, JournalEntry, Link, LinkEnd, UserId, Wallet,
+    ActEntry, ActiveQuestion, Applied, CheckRow, DirectMessages, Grant, GuildId, JournalEntry,
+    Link, LinkEnd, ModuleAddress, START_NOTICES, STOP_NOTICES, SubscriptionId, Timestamp, UserId,
+    Wallet,
 };
 use crate::store::{
     Challenge, LinkRequest, MerchantWallet, Notice, RequestState, ServerRecord, Session, Store,
@@ -16,11 +19,39 @@ use crate::text;
 const EXPORT: &str = "export.json";
 
 pub(super) async fn export(commands: Data, user: UserId) -> anyhow::Result<Answer> {
-    let stored = commands
-        .with_store(move |store| everything(store, user))
+    let (stored, messages) = commands
+        .with_store(move |store| Ok((everything(store, user)?, store.direct_messages(user)?)))
         .await?;
     let stored = serde_json::to_vec_pretty(&stored)?;
-    Ok(Answer::text(text::export()).attach(EXPORT, stored))
+    let is_on = !messages.opted_out;
+    let said = format!(
+        "{}\n{}",
+        text::export(),
+        text::notices_state(messages.opted_out)
+    );
+    let answer = Answer::text(said).attach(EXPORT, stored);
+    Ok(answer.with([notices_button(is_on)]))
+}
+
+/// The button that switches direct messages.
+fn notices_button(is_on: bool) -> Button {
+    let (label, id) = match is_on {
+        true => (text::stop_notices_button(), STOP_NOTICES),
+        false => (text::start_notices_button(), START_NOTICES),
+    };
+    ids::press(label, id.to_owned(), false)
+}
+
+/// The member wants no direct messages any more, or wants them again.
+pub(super) async fn switch_notices(
+    commands: Data,
+    user: UserId,
+    on: bool,
+) -> anyhow::Result<Answer> {
+    commands
+        .with_store(move |store| store.opt_out(user, !on))
+        .await?;
+    Ok(Answer::text(text::notices_switched(on)).with([notices_button(on)]))
 }
 
 pub(super) async fn forget(commands: Data, user: UserId) -> anyhow::Result<Answer> {
@@ -37,6 +68,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let sessions: Vec<_> = store.sessions_of(user)?.iter().map(session).collect();
     let notices = store.notices_of(user)?;
     let notices: Vec<_> = notices.iter().map(notice).collect();
+    let warned = store.warned_of(user)?;
+    let warned: Vec<_> = warned.iter().map(warning).collect();
     let seen_in = store.seen_in(user)?;
     let acts: Vec<_> = store.acts_by(user)?.iter().map(act).collect();
     let mut connected = store.connected_servers()?;
@@ -47,6 +80,8 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
     let grants = store.grants_of(user)?;
     let grants: Vec<_> = grants.iter().map(grant).collect();
     let roles: Vec<_> = store.applied_of(user)?.iter().map(applied).collect();
+    let checks = store.checks_of(&store.wallets_of(user)?)?;
+    let checks: Vec<_> = checks.iter().map(check).collect();
     let mut journal = store.journal_of(user, usize::MAX)?;
     journal.reverse();
     let journal: Vec<_> = journal.iter().map(entry).collect();
@@ -57,8 +92,12 @@ fn everything(store: &Store, user: UserId) -> anyhow::Result<Value> {
         "texts_to_sign": challenges,
         "sign_ins": sessions,
         "moved_wallets_to_tell": notices,
+        "direct_messages": direct_messages(&store.direct_messages(user)?),
+        "warned_of": warned,
+        "checks": checks,
         "ended_links": ended,
         "seen_in": seen_in,
+        "in_no_server_since": store.absent_since(user)?.map(|since| since.to_string()),
         "merchant_wallet": store.merchant_wallet(user)?.as_ref().map(merchant_wallet),
         "merchant_modules": store.modules_of_merchant(user)?,
         "connected_servers": connected,
@@ -75,6 +114,17 @@ fn link(link: &Link) -> Value {
         "linked_at": link.linked_at.to_string(),
         "message": link.proof.as_ref().map(|(message, _)| message),
         "signature": link.proof.as_ref().map(|(_, signature)| format!("0x{}", hex::encode(signature))),
+    })
+}
+
+/// What second sources said of a wallet.
+fn check((question, row): &(ActiveQuestion, CheckRow)) -> Value {
+    json!({
+        "wallet": question.wallet,
+        "module": question.module,
+        "plan_id": question.plan,
+        "api": row.api,
+        "contract_answered_at": row.contract_at.map(|at| at.to_string()),
     })
 }
 
@@ -122,6 +172,22 @@ fn notice(notice: &Notice) -> Value {
     json!({
         "wallet": notice.wallet,
         "moved_at": notice.moved_at.to_string(),
+    })
+}
+
+fn direct_messages(messages: &DirectMessages) -> Value {
+    json!({
+        "opted_out": messages.opted_out,
+        "closed_until": messages.closed_until.to_string(),
+        "channel_id": messages.channel,
+    })
+}
+
+fn warning((module, subscription, due_at): &(ModuleAddress, SubscriptionId, Timestamp)) -> Value {
+    json!({
+        "module": module,
+        "subscription": subscription.to_string(),
+        "due_at": due_at.to_string(),
     })
 }
 

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use serenity::all as serenity;
 
 use super::answer::Answer;
+use super::evidence::{Evidence, gates_of};
 use super::running::{Asked, Context, Data, answer, manages, refuse, role_ids};
 use crate::clock::machine_time;
 use crate::domain::{
-    Applied, Gate, Grant, JournalEntry, MemberStanding, RoleId, Timestamp, UserId,
+    Applied, Gate, GateId, GateMatch, Grant, JournalEntry, MemberStanding, RoleId, Timestamp,
+    UserId,
 };
 use crate::text;
 
@@ -96,6 +98,8 @@ struct Known {
     roles: Vec<RoleId>,
     /// What the program did last to each of them.
     applied: Vec<Option<Applied>>,
+    /// What its steps are told from.
+    evidence: Evidence,
     /// The machine's clock.
     now: Timestamp,
 }
@@ -109,7 +113,7 @@ impl Known {
         let (user, guild) = (about.user, about.guild);
         // First, since it also settles what has just happened.
         let (standing, unread) = commands.standing_in(user, guild, &about.roles).await?;
-        commands
+        let mut known = commands
             .with_store(move |store| {
                 let mut history = store.journal_of(user, LOOKED_THROUGH)?;
                 history.retain(|entry| entry.change.guild == guild);
@@ -128,10 +132,19 @@ impl Known {
                     grants,
                     roles,
                     applied,
+                    evidence: Evidence::default(),
                     now: machine_time(),
                 })
             })
-            .await
+            .await?;
+        known.evidence = Evidence::read(commands, &known.standing, guild, &known.roles).await?;
+        Ok(known)
+    }
+
+    /// How many of a gate's plans are needed.
+    fn matching(&self, id: GateId) -> GateMatch {
+        let gate = self.gates.iter().find(|gate| gate.id == id);
+        gate.map_or_else(GateMatch::default, |gate| gate.matching)
     }
 
     /// The receipt of a role; `None` where this program has nothing to do with it.
@@ -152,15 +165,26 @@ impl Known {
         if !is_gated && grant.is_none() && applied.is_none() && history.is_empty() {
             return None;
         }
-        let gates = self.standing.gates.iter().filter(|gate| {
-            gate.guild == about.guild && gate.roles.iter().any(|one| one.role == role)
+        let gates = gates_of(&self.standing, about.guild, role);
+        let paid = |module, id| self.evidence.paid.get(&(module, id)).copied();
+        let sources = |question: &_| self.evidence.sources.get(question).cloned();
+        let confirmed = commands.services.chain.borrow().confirmed;
+        let trail = text::told_gate(&gates).map(|gate| text::Trail {
+            gate,
+            matching: self.matching(gate.gate),
+            policy: &self.evidence.policy,
+            paid: &paid,
+            answered: history.first(),
+            confirmed,
+            sources: &sources,
         });
         Some(text::why(&text::Receipt {
             role,
             name,
             applied: applied.as_ref(),
             history: &history,
-            gates: gates.collect(),
+            gates,
+            trail,
             grant: grant.map(|grant| (grant, self.now)),
             holds: about.roles.contains(&role),
             unread: self.unread,

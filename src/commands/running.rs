@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use serenity::all::{
     ComponentInteraction, Context as SerenityContext, CreateInteractionResponse,
     CreateInteractionResponseMessage, Member,
@@ -14,7 +15,11 @@ use url::Url;
 
 use super::answer::Answer;
 use crate::discord::Discord;
-use crate::domain::{ChainStatus, DiscordStatus, GuildId, Question, RoleId, UserId};
+use crate::domain::{
+    ActiveQuestion, ChainStatus, DiscordStatus, DriftStatus, GuildId, Question, RoleId, SourcesSay,
+    UserId,
+};
+use crate::forecast::Forecast;
 use crate::limiter::Limiter;
 use crate::merchants::Merchants;
 use crate::store::Store;
@@ -29,6 +34,12 @@ const COSTLY_PER_MINUTE: u32 = 6;
 /// Makes a member's single-use link in a server. Blocks on the store.
 pub type NewLink = Arc<dyn Fn(UserId, GuildId) -> anyhow::Result<Url> + Send + Sync>;
 
+/// Asks what the sources beside the events say of access: an answer to each question.
+pub type AskSources =
+    Arc<dyn Fn(Vec<ActiveQuestion>) -> BoxFuture<'static, Vec<SourcesSay>> + Send + Sync>;
+/// Where the checkout leads back to, by server; `None` where nobody could go on.
+pub type ReturnUrls = Arc<dyn Fn(GuildId) -> Option<Url> + Send + Sync>;
+
 /// What the commands work with.
 #[derive(Clone)]
 pub struct Services {
@@ -38,16 +49,24 @@ pub struct Services {
     pub chain: watch::Receiver<ChainStatus>,
     /// What is known of the servers, and standing errors.
     pub discord: watch::Receiver<DiscordStatus>,
+    /// Which source decides.
+    pub drift: watch::Receiver<DriftStatus>,
     /// To the loop that decides about roles.
     pub questions: mpsc::Sender<Question>,
     /// What a server's managers may do.
     pub merchants: Merchants,
+    /// Foretells which renewals will fail.
+    pub forecast: Forecast,
+    /// Asks the contract and amser's API who has access.
+    pub sources: AskSources,
     /// Makes the links of `/verify`.
     pub new_link: NewLink,
     /// Where the pages are.
     pub public_url: Url,
     /// The merchant's checkout, with `{module}` and `{plan_id}`.
     pub checkout_url: String,
+    /// Where it leads back to.
+    pub return_url: ReturnUrls,
     /// Blocks on top of an event's block before it counts.
     pub confirmations: u64,
     /// Commands and buttons that one member may use in a minute.
@@ -68,6 +87,7 @@ pub(super) struct Commands {
 /// A command that costs many requests, or one that Discord may refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Costly {
+    Forecast,
     Setup,
     Sync,
     VerifyMessage,

@@ -1,6 +1,6 @@
-//! `/amser setup`: a form with a plan and a role, what the gate would change, and the gate.
+//! `/amser setup`: a form with plans and roles, what the gate would change, and the gate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serenity::all::{
 use tokio::sync::oneshot;
 
 use super::answer::Answer;
-use super::choice::{Choice, ChosenPlan};
+use super::choice::{Choice, ChosenPlan, MOST_ROLES};
 use super::grants::said;
 use super::ids::{self, SETUP_FORM};
 use super::running::{Asked, Commands, Context, Costly, Data, ephemeral, manages, refuse};
@@ -28,9 +28,15 @@ const FORM_WITHIN: Duration = Duration::from_secs(2);
 const MOST_OPTIONS: usize = 25;
 const LONGEST_OPTION: usize = 100;
 
-/// The selects of the form.
-const PLAN: &str = "plan";
-const ROLE: &str = "role";
+/// Plans that one choice may have: their ids stand in the id of a button.
+const MOST_PLANS: usize = 8;
+
+/// The selects of the form, and the choices of the second.
+const PLANS: &str = "plans";
+const MATCH: &str = "match";
+const ROLES: &str = "roles";
+const ANY: &str = "any";
+const ALL: &str = "all";
 
 /// The role of a preview that does not exist yet: nobody holds it.
 const NOT_MADE_YET: RoleId = RoleId(u64::MAX);
@@ -106,33 +112,59 @@ fn form_of(plans: &[PlanRow]) -> Value {
             "value": ChosenPlan { module, plan }.text(),
         })
     });
-    let mut which_plan = json!({
+    let most_plans = plans.len().min(MOST_PLANS);
+    let mut which_plans = json!({
         "type": 18,
         "label": text::setup_plan_label(),
-        "component": { "type": 3, "custom_id": PLAN, "options": options.collect::<Vec<_>>() },
+        "component": {
+            "type": 3,
+            "custom_id": PLANS,
+            "options": options.collect::<Vec<_>>(),
+            "min_values": 1,
+            "max_values": most_plans,
+        },
     });
     if plans.len() > MOST_OPTIONS {
-        which_plan["description"] = json!(text::setup_more_plans());
+        which_plans["description"] = json!(text::setup_more_plans());
     }
-    let which_role = json!({
+    let how_many = json!({
         "type": 18,
-        "label": text::setup_role_label(),
-        "description": text::setup_role_hint(),
+        "label": text::setup_match_label(),
         "component": {
-            "type": 6,
-            "custom_id": ROLE,
-            "placeholder": text::setup_new_role(),
+            "type": 3,
+            "custom_id": MATCH,
+            "options": [
+                { "label": text::setup_any(), "value": ANY, "default": true },
+                { "label": text::setup_all(), "value": ALL },
+            ],
             "required": false,
             "min_values": 0,
             "max_values": 1,
         },
     });
+    let which_roles = json!({
+        "type": 18,
+        "label": text::setup_role_label(),
+        "description": text::setup_role_hint(),
+        "component": {
+            "type": 6,
+            "custom_id": ROLES,
+            "placeholder": text::setup_new_role(),
+            "required": false,
+            "min_values": 0,
+            "max_values": MOST_ROLES,
+        },
+    });
+    // Who has one plan is not asked about several.
+    let mut labels = vec![which_plans];
+    labels.extend((most_plans > 1).then_some(how_many));
+    labels.push(which_roles);
     json!({
         "type": 9,
         "data": {
             "custom_id": SETUP_FORM,
             "title": text::setup_title(),
-            "components": [which_plan, which_role],
+            "components": labels,
         },
     })
 }
@@ -165,62 +197,79 @@ pub(super) async fn submitted(
         .await?;
     let commands = Arc::clone(framework.user_data);
     let user = asked.user;
-    let plan = value_of(form, PLAN).and_then(ChosenPlan::read);
-    let role = value_of(form, ROLE).and_then(|role| role.parse().ok());
+    let chosen = chosen(form);
     let work = async move {
-        match plan {
-            Some(plan) => {
-                if let Err(too_often) = commands.count(asked.guild, Costly::Setup) {
-                    return Ok(too_often);
-                }
-                let confirm = false;
-                let choice = Choice {
-                    plan,
-                    role,
-                    confirm,
-                };
-                let shown = shown(&commands, &asked, choice).await;
-                shown.or_else(|refusal| said(refusal).map(Answer::text))
-            }
-            None => Ok(Answer::text(text::outdated_command())),
+        let choice = match chosen {
+            Ok(choice) => choice,
+            Err(sentence) => return Ok(Answer::text(sentence)),
+        };
+        if let Err(too_often) = commands.count(asked.guild, Costly::Setup) {
+            return Ok(too_often);
         }
+        let shown = shown(&commands, &asked, choice).await;
+        shown.or_else(|refusal| said(refusal).map(Answer::text))
     };
     framework.user_data.work(user, &form.token, work);
     Ok(())
 }
 
-/// What was chosen in a select: `gateway::modal` hands it over as the text of an input.
-fn value_of<'a>(form: &'a ModalInteraction, id: &str) -> Option<&'a str> {
+/// What the form says; or a sentence on why it cannot be one gate.
+fn chosen(form: &ModalInteraction) -> Result<Choice, String> {
+    let plans: Option<Vec<_>> = values_of(form, PLANS).map(ChosenPlan::read).collect();
+    let roles: Result<BTreeSet<RoleId>, _> = values_of(form, ROLES).map(str::parse).collect();
+    let (Some(plans), Ok(roles)) = (plans, roles) else {
+        return Err(text::outdated_command());
+    };
+    let first = plans.first().ok_or_else(text::outdated_command)?;
+    if plans.iter().any(|plan| plan.module != first.module) {
+        return Err(text::setup_one_module());
+    }
+    Ok(Choice {
+        module: first.module,
+        plans: plans.iter().map(|plan| plan.plan).collect(),
+        matching: match values_of(form, MATCH).next() {
+            Some(ALL) => GateMatch::All,
+            _ => GateMatch::Any,
+        },
+        roles,
+        confirm: false,
+    })
+}
+
+/// What was chosen in a select: `gateway::modal` hands it over as the text of an input, one value a line.
+fn values_of<'a>(form: &'a ModalInteraction, id: &str) -> impl Iterator<Item = &'a str> {
     let rows = form.data.components.iter();
     let mut inputs = rows.flat_map(|row| &row.components);
-    inputs.find_map(|component| match component {
-        ActionRowComponent::InputText(input) if input.custom_id == id => {
-            input.value.as_deref().filter(|value| !value.is_empty())
-        }
+    let text = inputs.find_map(|component| match component {
+        ActionRowComponent::InputText(input) if input.custom_id == id => input.value.as_deref(),
         _ => None,
-    })
+    });
+    text.unwrap_or_default().lines()
 }
 
 /// What the gate would change, with the button that makes it.
 async fn shown(commands: &Data, asked: &Asked, choice: Choice) -> Result<Answer, Refusal> {
     let merchants = &commands.services.merchants;
     let manager = merchants.manager(asked.guild, asked.user).await?;
-    let row = plan_row(commands, choice.plan).await?;
-    let (target, preview) = match choice.role {
-        Some(role) => {
-            let draft = draft(choice.plan, role);
-            let preview = merchants.preview(&manager, &draft, None).await?;
-            (Target::Existing(role), preview)
+    let Some(id) = ids::setup(&choice) else {
+        let dashboard = commands.dashboard(asked.guild);
+        return Err(Refusal::Invalid(text::setup_too_much(&dashboard)));
+    };
+    let rows = plan_rows(commands, &choice).await?;
+    let name = name_of_role(&rows);
+    let (target, preview) = match choice.roles.is_empty() {
+        false => {
+            let preview = merchants.preview(&manager, &draft(&choice), None).await?;
+            (Target::Existing(&choice.roles), preview)
         }
-        None => {
-            merchants.owns(asked.user, choice.plan.module).await?;
-            let preview = commands.preview_of_new(&manager, choice.plan).await?;
-            (Target::New(&row.name), preview)
+        true => {
+            merchants.owns(asked.user, choice.module).await?;
+            let preview = commands.preview_of_new(&manager, &choice).await?;
+            (Target::New(&name), preview)
         }
     };
-    let id = ids::setup(choice);
     let button = ids::press(text::setup_button(), id, false);
-    let told = text::setup_preview(&row, target, &preview);
+    let told = text::setup_preview(&rows, choice.matching, target, &preview);
     Ok(Answer::text(told).with([button]))
 }
 
@@ -229,79 +278,95 @@ async fn shown(commands: &Data, asked: &Asked, choice: Choice) -> Result<Answer,
 pub(super) async fn made(commands: Data, asked: Asked, choice: Choice) -> anyhow::Result<Answer> {
     // One at a time: who presses twice makes one role and one gate.
     let _alone = commands.setting_up.lock().await;
-    match make(&commands, &asked, choice).await {
+    match make(&commands, &asked, choice.clone()).await {
         Ok(told) => Ok(Answer::text(told)),
         Err(refusal @ Refusal::Dangerous { .. }) => {
-            let confirm = true;
-            let id = ids::setup(Choice { confirm, ..choice });
-            let button = ids::press(text::setup_dangerous_button(), id, true);
-            Ok(Answer::text(refusal.to_string()).with([button]))
+            let confirmed = Choice {
+                confirm: true,
+                ..choice
+            };
+            let answer = Answer::text(refusal.to_string());
+            // It fitted before, and takes no more room.
+            let button = ids::setup(&confirmed)
+                .map(|id| ids::press(text::setup_dangerous_button(), id, true));
+            Ok(answer.with(button))
         }
         Err(refusal) => said(refusal).map(Answer::text),
     }
 }
 
-async fn make(commands: &Data, asked: &Asked, choice: Choice) -> Result<String, Refusal> {
+async fn make(commands: &Data, asked: &Asked, mut choice: Choice) -> Result<String, Refusal> {
     let merchants = &commands.services.merchants;
     let manager = merchants.manager(asked.guild, asked.user).await?;
-    let row = plan_row(commands, choice.plan).await?;
-    let role = match choice.role {
-        Some(role) => role,
-        None => {
-            let gates = merchants.gates(asked.guild).await?;
-            let mut same = gates.iter().filter(|gate| {
-                let plans = gate.plans.iter();
-                gate.module == choice.plan.module && plans.eq([&choice.plan.plan])
-            });
-            if let Some(role) = same.find_map(|gate| gate.roles.first()) {
-                return Ok(text::setup_already(&row, *role));
-            }
-            // Before a role is made that would be left without its gate.
-            merchants.owns(asked.user, choice.plan.module).await?;
-            merchants.create_role(&manager, &row.name).await?
+    let rows = plan_rows(commands, &choice).await?;
+    if choice.roles.is_empty() {
+        let gates = merchants.gates(asked.guild).await?;
+        let mut same = gates.iter().filter(|gate| {
+            gate.module == choice.module
+                && gate.plans == choice.plans
+                && (gate.plans.len() == 1 || gate.matching == choice.matching)
+        });
+        if let Some(gate) = same.next() {
+            return Ok(text::setup_already(&rows, &gate.roles));
         }
-    };
-    let draft = draft(choice.plan, role);
+        // Before a role is made that would be left without its gate.
+        merchants.owns(asked.user, choice.module).await?;
+        let role = merchants
+            .create_role(&manager, &name_of_role(&rows))
+            .await?;
+        choice.roles.insert(role);
+    }
     merchants
-        .put_gate(&manager, draft, None, choice.confirm)
+        .put_gate(&manager, draft(&choice), None, choice.confirm)
         .await?;
     let template = &commands.services.checkout_url;
-    let checkout = checkout(template, choice.plan.module, &choice.plan.plan);
-    Ok(text::setup_done(&row, role, &checkout))
+    let checkout = rows.first().map_or_else(String::new, |row| {
+        checkout(template, choice.module, &row.plan, None)
+    });
+    Ok(text::setup_done(
+        &rows,
+        choice.matching,
+        &choice.roles,
+        &checkout,
+    ))
 }
 
-fn draft(plan: ChosenPlan, role: RoleId) -> GateDraft {
+fn draft(choice: &Choice) -> GateDraft {
     GateDraft {
-        module: plan.module,
-        plans: [plan.plan].into(),
-        matching: GateMatch::Any,
-        roles: [role].into(),
+        module: choice.module,
+        plans: choice.plans.clone(),
+        matching: choice.matching,
+        roles: choice.roles.clone(),
     }
 }
 
-async fn plan_row(commands: &Data, plan: ChosenPlan) -> Result<PlanRow, Refusal> {
-    let rows = commands.services.merchants.plans(&[plan.module]).await?;
-    let mut rows = rows.into_iter();
-    rows.find(|row| row.plan == plan.plan)
-        .ok_or_else(|| Refusal::Invalid(text::setup_no_plan()))
+/// What a new role for these plans is called: as the first of them.
+fn name_of_role(rows: &[PlanRow]) -> String {
+    rows.first().map(|row| row.name.clone()).unwrap_or_default()
+}
+
+/// What was chosen, as it is today; at least one plan.
+async fn plan_rows(commands: &Data, choice: &Choice) -> Result<Vec<PlanRow>, Refusal> {
+    let mut rows = commands.services.merchants.plans(&[choice.module]).await?;
+    rows.retain(|row| choice.plans.contains(&row.plan));
+    match rows.len() == choice.plans.len() {
+        true => Ok(rows),
+        false => Err(Refusal::Invalid(text::setup_no_plan())),
+    }
 }
 
 impl Commands {
     /// What a gate to a role would change that is made with it.
-    async fn preview_of_new(
-        &self,
-        manager: &Manager,
-        plan: ChosenPlan,
-    ) -> Result<Preview, Refusal> {
+    async fn preview_of_new(&self, manager: &Manager, choice: &Choice) -> Result<Preview, Refusal> {
         let guild = manager.guild;
         let mut gates = self.services.merchants.gates(guild).await?;
         let draft = GateId(u64::MAX);
         gates.push(Gate {
             id: draft,
             guild,
-            module: plan.module,
-            plans: [plan.plan].into(),
-            matching: GateMatch::Any,
+            module: choice.module,
+            plans: choice.plans.clone(),
+            matching: choice.matching,
             roles: [NOT_MADE_YET].into(),
             origin: GateOrigin::Dashboard,
         });

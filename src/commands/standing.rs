@@ -115,6 +115,7 @@ pub(super) async fn status(
         .with_store(move |store| pending::of(store, &wallets, &news, confirmations))
         .await?;
     let given = commands.given_to(user).await?;
+    let at_risk = commands.your_risks(&standing).await;
     let guild_name = |guild| commands.discord.guild_name(guild);
     let queue_wait = |guild| {
         let status = commands.services.discord.borrow();
@@ -128,6 +129,7 @@ pub(super) async fn status(
         unread,
         queue_wait: &queue_wait,
         guild_name: &guild_name,
+        at_risk: &at_risk,
         checkout_url: &commands.services.checkout_url,
     };
     let mut lines = vec![text::status(&status)];

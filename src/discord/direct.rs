@@ -1,18 +1,14 @@
-//! Direct messages of the bot to a member.
+//! Messages of the bot's own accord: in channels, and to members.
 
-use alloy::primitives::{hex, keccak256};
 use serde::Deserialize;
 use serde_json::json;
 use serenity::http::{LightMethod, Request, Route};
-use serenity::model::id::ChannelId;
 
 use super::Discord;
 use super::backoff::retry;
 use super::error::{Failure, Reason};
 use super::shared::snowflake;
-use crate::domain::UserId;
-use crate::store::Notice;
-use crate::text;
+use crate::domain::{ChannelId, Message, Unsent, UserId};
 
 /// Cannot send messages to this user: their direct messages are closed, or no server is shared any more.
 /// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes>
@@ -26,38 +22,47 @@ struct Channel {
     id: ChannelId,
 }
 
-/// Whether this answer will stay: direct messages to the user are closed, or there is no such user. Nobody's failure.
-pub(super) fn never_reached(failure: &Failure) -> bool {
-    match failure {
-        Failure::Refused(refusal) => {
-            refusal.reason == Reason::Member || CLOSED.contains(&refusal.code)
+impl From<Failure> for Unsent {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal)
+                if refusal.reason == Reason::Member || CLOSED.contains(&refusal.code) =>
+            {
+                Self::Closed
+            }
+            Failure::Refused(refusal) => Self::Refused {
+                code: refusal.code,
+                message: refusal.message,
+            },
+            Failure::RateLimited | Failure::Transient(_) => Self::Later(failure.to_string()),
         }
-        Failure::RateLimited | Failure::Transient(_) => false,
     }
 }
 
 impl Discord {
-    /// Tells a member by direct message, in the channel with them, that one of their wallets was linked by another
-    /// member. However often it is told within some minutes, they get it once.
+    /// Sends a message that pings nobody. However often it is sent within some minutes, it is there once.
     ///
     /// # Errors
     /// When Discord refuses or has trouble for several tries.
-    pub(super) async fn tell_moved(
-        &self,
-        channel: ChannelId,
-        notice: &Notice,
-    ) -> Result<(), Failure> {
-        let message = json!({
-            "content": text::wallet_moved(notice.wallet, notice.moved_at),
+    pub async fn say(&self, channel: ChannelId, message: &Message) -> Result<(), Failure> {
+        let mut body = json!({
+            "content": message.content,
             "allowed_mentions": { "parse": [] },
-            "nonce": nonce(notice),
+            "nonce": message.nonce,
             "enforce_nonce": true,
         });
-        self.post(channel, &message).await
+        if let Some((label, id)) = &message.button {
+            let button = json!({ "type": 2, "style": 2, "label": label, "custom_id": id });
+            body["components"] = json!([{ "type": 1, "components": [button] }]);
+        }
+        self.post(snowflake(channel.0).into(), &body).await
     }
 
     /// The channel for direct messages to a user.
-    pub(super) async fn direct_channel(&self, user: UserId) -> Result<ChannelId, Failure> {
+    ///
+    /// # Errors
+    /// As [`Discord::say`].
+    pub async fn direct_channel(&self, user: UserId) -> Result<ChannelId, Failure> {
         let whom = json!({ "recipient_id": snowflake(user.0).to_string() });
         let open = Request::new(Route::UserMeDmChannels, LightMethod::Post);
         let body = whom.to_string().into_bytes();
@@ -68,7 +73,7 @@ impl Discord {
     /// Posts a message in a channel.
     pub(crate) async fn post(
         &self,
-        channel: ChannelId,
+        channel: serenity::model::id::ChannelId,
         message: &serde_json::Value,
     ) -> Result<(), Failure> {
         let route = Route::ChannelMessages {
@@ -88,13 +93,4 @@ impl Discord {
     ) -> Result<T, Failure> {
         retry(TRIES, || self.call(request.clone())).await
     }
-}
-
-/// The same for the same notice, so that Discord knows a message that it took without our hearing so. At most 25
-/// characters: <https://discord.com/developers/docs/resources/message#create-message>
-fn nonce(notice: &Notice) -> String {
-    let mut what = notice.wallet.0.to_vec();
-    what.extend(notice.former.0.to_be_bytes());
-    what.extend(notice.moved_at.0.to_be_bytes());
-    hex::encode(&keccak256(what)[..12])
 }

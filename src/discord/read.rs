@@ -20,7 +20,7 @@ const READ_AGAIN: Duration = Duration::from_secs(10);
 
 impl Shared {
     /// The bot's user id.
-    async fn bot(&self) -> Result<UserId, Failure> {
+    pub(super) async fn bot(&self) -> Result<UserId, Failure> {
         let read = async || Ok(self.rest.get::<UserBody>(Route::UserMe).await?.id);
         self.bot.get_or_try_init(read).await.copied()
     }

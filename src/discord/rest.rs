@@ -121,7 +121,7 @@ impl Rest {
         format!("{base}/{path}")
     }
 
-    /// Sends a request that does not speak for the bot, within the bot's limits all the same, and again after each 429.
+    /// Sends a request that serenity cannot write, within the bot's limits, and again after each 429.
     ///
     /// # Errors
     /// Never [`Failure::RateLimited`].

@@ -74,6 +74,8 @@ pub(crate) struct Guild {
     pub(super) reading: ReadingState,
     /// Removals that wait for an approval.
     pub(super) held_back: BTreeMap<RoleId, HeldBack>,
+    /// Roles that somebody else changes back again and again, each with one sentence.
+    pub(super) contested: BTreeMap<RoleId, String>,
     pub(crate) wake: Arc<Notify>,
 }
 
@@ -189,6 +191,10 @@ impl Shared {
             .sentences()
             .map(|(scope, text)| ((id, scope), text.to_owned()))
             .collect();
+        for (role, sentence) in &guild.contested {
+            let known = failing.entry((id, Some(*role)));
+            known.or_insert_with(|| sentence.clone());
+        }
         if state.token_held.is_some() {
             failing.insert((id, None), text::token_refused());
         }

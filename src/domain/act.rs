@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, GateId, GuildId, JournalEntry, RoleId, ServerSettings, Timestamp, UserId};
+use super::{
+    Drift, Gate, GateId, GuildId, JournalEntry, RoleId, ServerSettings, Timestamp, UserId,
+};
 
 /// One act in a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,6 +64,43 @@ pub enum Act {
         /// The gate.
         gate: GateId,
     },
+    /// Nobody's act: a contract or a second node contradicted the followed events of a module that the server's gates ask about.
+    Drift(Drift),
+    /// Nobody's act: the chain cannot be followed, and answers of amser's API may give roles.
+    FallbackBegan,
+    /// Nobody's act: the chain is followed again.
+    FallbackEnded,
+    /// A role was given to a member for a time, also where they held it already.
+    Granted {
+        /// The member; the user 0 once that one asked to be forgotten.
+        user: UserId,
+        /// The role.
+        role: RoleId,
+        /// Until when (machine clock).
+        until: Timestamp,
+    },
+    /// The time of such a role was ended early.
+    GrantEnded {
+        /// The member; the user 0 once that one asked to be forgotten.
+        user: UserId,
+        /// The role.
+        role: RoleId,
+    },
+    /// A personal invite was made for a subscriber who is not in the server.
+    Invited {
+        /// The subscriber; the user 0 once that one asked to be forgotten.
+        user: UserId,
+    },
+}
+
+impl Act {
+    /// Whether somebody did it.
+    pub fn is_somebodys(&self) -> bool {
+        !matches!(
+            self,
+            Self::Drift(_) | Self::FallbackBegan | Self::FallbackEnded
+        )
+    }
 }
 
 /// What a row of a server's journal tells.

@@ -25,6 +25,15 @@ pub struct Checkpoint {
     pub timestamp: Timestamp,
 }
 
+/// A transaction that a node has in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mined {
+    /// The block's number.
+    pub block: u64,
+    /// Whether it was executed; else it was reverted and did nothing.
+    pub succeeded: bool,
+}
+
 /// One protocol event of one module, as far as roles and their receipts need it.
 ///
 /// Tokens, fees, keepers and window ids of executions are not kept: they decide nothing here and can be

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{GateId, GuildId, ModuleAddress, PlanId, RoleId};
 
@@ -66,11 +67,26 @@ impl GateDraft {
     }
 }
 
-/// Where to subscribe to a plan: the merchant's checkout, with `{module}` and `{plan_id}` filled in.
-pub fn checkout(template: &str, module: ModuleAddress, plan: &PlanId) -> String {
-    template
+/// Where to subscribe to a plan: the merchant's checkout, with `{module}` and `{plan_id}` filled in. `back`: where it leads after
+/// the payment.
+pub fn checkout(
+    template: &str,
+    module: ModuleAddress,
+    plan: &PlanId,
+    back: Option<&Url>,
+) -> String {
+    let url = template
         .replace("{module}", &module.to_string())
-        .replace("{plan_id}", &plan.to_string())
+        .replace("{plan_id}", &plan.to_string());
+    match (back, Url::parse(&url)) {
+        (Some(back), Ok(mut parsed)) => {
+            parsed
+                .query_pairs_mut()
+                .append_pair("redirect", back.as_str());
+            parsed.into()
+        }
+        _ => url,
+    }
 }
 
 /// How many of a gate's plans a member needs.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 use super::{
-    Cause, Gate, GateId, GateTroubles, GuildId, MemberPage, MemberState, ModuleAddress, PlanId,
-    Preview, RoleChange, RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    ActiveQuestion, Cause, Expectations, Gate, GateId, GateTroubles, GuildId, MemberPage,
+    MemberState, ModuleAddress, PlanId, Preview, RoleChange, RoleId, SubscriptionId, Timestamp,
+    UserId, Wallet,
 };
 
 /// A question with the way back for its answer. A dropped answer means that the service is stopping.
@@ -23,6 +24,14 @@ pub enum Question {
     Plan {
         /// The answer, or in one sentence what is not known yet.
         answer: oneshot::Sender<Result<PlannedChanges, String>>,
+    },
+    /// What the followed events say of the questions that members' roles depend on: of each linked wallet and each plan of the
+    /// gates of a server that the member is or may be in.
+    Expectations {
+        /// These alone; `None`: all.
+        only: Option<Vec<ActiveQuestion>>,
+        /// The answer.
+        answer: oneshot::Sender<Expectations>,
     },
     /// Reads a server's members anew, checks all of them, and has the difference carried out.
     Sync {
@@ -72,6 +81,11 @@ pub enum Question {
         users: BTreeSet<UserId>,
         /// The answer.
         answer: oneshot::Sender<BTreeMap<UserId, String>>,
+    },
+    /// Who has linked a wallet and is in no server that was ever theirs.
+    Absent {
+        /// The answer; `None` while not every server is read.
+        answer: oneshot::Sender<Option<BTreeSet<UserId>>>,
     },
     /// Removes a server's dashboard gates and settings.
     Disconnect {

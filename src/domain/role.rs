@@ -145,6 +145,15 @@ pub enum Cause {
         /// When it ended (machine clock).
         at: Timestamp,
     },
+    /// amser's API says that there is access, while the chain cannot be followed.
+    ApiSays {
+        /// Module.
+        module: ModuleAddress,
+        /// Plan.
+        plan: PlanId,
+    },
+    /// The role was given on that word alone, and the chain, which is followed again, does not tell of access.
+    ApiUnconfirmed,
 }
 
 /// What a removal is concluded from.
@@ -158,6 +167,8 @@ pub enum Evidence {
     /// Something is not there (any more): a payment, a subscription, a gate. A node, a backup or a person who leaves
     /// something out looks the same, so the chain is asked first and the brake counts it.
     Absence,
+    /// The same of what the chain never told of. It is asked first; the brake does not count it.
+    NeverConfirmed,
 }
 
 impl Cause {
@@ -184,6 +195,7 @@ impl Cause {
             | Self::Paused { .. }
             | Self::Cancelled { .. }
             | Self::Blocked { .. } => Evidence::ChainEvent,
+            Self::ApiSays { .. } | Self::ApiUnconfirmed => Evidence::NeverConfirmed,
             Self::ExpiredAt { .. }
             | Self::Reorganised { .. }
             | Self::NoSubscription

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{ChainEvent, Checkpoint, GateId, GuildId, ModuleAddress, RoleId, Timestamp};
+use super::{ChainEvent, ChannelId, Checkpoint, GateId, GuildId, ModuleAddress, RoleId, Timestamp};
 
 /// The follower's view of the chain, published at every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,30 @@ pub struct ChainStatus {
     pub unread_modules: BTreeMap<ModuleAddress, String>,
 }
 
+/// A newest block that is older than this is too old, unless the chain is slower.
+const OLDEST_BLOCK: Duration = Duration::from_secs(120);
+
+/// So many times the usual time between blocks may pass without one.
+const BLOCKS_MISSED: u32 = 5;
+
+/// The chain of local nodes (anvil, Hardhat), which are wiped at will and whose clock stands still or is set.
+pub const LOCAL_CHAIN: u64 = 31_337;
+
 impl ChainStatus {
+    /// How old the newest block is, in seconds. A chain whose clock runs ahead of ours has no lag.
+    pub fn age_of_newest(&self, now: Timestamp) -> Option<u64> {
+        let newest = self.head.max(self.confirmed)?;
+        Some(now.0.saturating_sub(newest.timestamp.0))
+    }
+
+    /// When the newest block will be too old, if none follows (machine clock); `None` on the local chain.
+    pub fn stands_still_at(&self, chain_id: u64) -> Option<Timestamp> {
+        let newest = self.head.max(self.confirmed)?;
+        let usual = self.block_time.unwrap_or_default();
+        let oldest = OLDEST_BLOCK.max(usual * BLOCKS_MISSED);
+        (chain_id != LOCAL_CHAIN).then(|| newest.timestamp.plus(oldest.as_secs() + 1))
+    }
+
     /// Notes whether everything up to the confirmed tip has been read, and since when it has not.
     pub fn set_at_tip(&mut self, at_tip: bool, now: Instant) {
         self.at_tip = at_tip;
@@ -83,6 +106,8 @@ pub struct DiscordStatus {
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
     /// What is known of each server with a gate. A server that is missing was not read yet.
     pub servers: BTreeMap<GuildId, ServerStatus>,
+    /// Channels in which the bot was to write and Discord refuses it, each with one sentence on what to do.
+    pub channels_refused: BTreeMap<(GuildId, ChannelId), String>,
     /// Why Discord refuses the slash commands, in one sentence; `None` while it does not.
     pub commands_refused: Option<String>,
 }

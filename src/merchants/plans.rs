@@ -60,7 +60,10 @@ impl Merchants {
     }
 
     /// What these tokens say of themselves; those that could not be asked are missing.
-    async fn facts_of(&self, tokens: BTreeSet<Address>) -> BTreeMap<Address, TokenFacts> {
+    pub(super) async fn facts_of(
+        &self,
+        tokens: BTreeSet<Address>,
+    ) -> BTreeMap<Address, TokenFacts> {
         let cache = &self.tokens().0;
         let mut known = BTreeMap::new();
         let mut unknown = Vec::new();

@@ -54,6 +54,11 @@ fn rows(guild: GuildId, server: &GuildRoles) -> Vec<RoleRow> {
 }
 
 impl Merchants {
+    /// A role's name, as the server's roles were last read.
+    pub fn role_name(&self, guild: GuildId, role: RoleId) -> Option<String> {
+        self.inputs().discord.role_name(guild, role)
+    }
+
     /// The roles of a server, highest first; `@everyone` is the last.
     ///
     /// # Errors

@@ -11,7 +11,9 @@ use crate::store::ServerRecord;
 /// Servers of one user that are looked at at the same time.
 const AT_ONCE: usize = 8;
 /// At most so many servers are read from Discord to find out whether the bot is in them, or whether the user manages a
-/// connected server that Discord did not name at the sign-in.
+/// connected server that Discord did not name at the sign-in. A bound is right here: a service of 200 merchants must not send 200
+/// requests because one of them opens the first page. Nothing is lost by it: who became a manager since signs in again, and
+/// Discord names the server.
 const MOST_UNKNOWN: usize = 10;
 
 /// A server that a user manages.
@@ -23,6 +25,15 @@ pub struct Server {
     pub name: String,
     /// Whether it is connected by `/connect` or has a gate.
     pub connected: bool,
+}
+
+/// Why a connected server is not there any more, as far as it is this user's to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The bot was removed from a server that the user manages.
+    BotRemoved,
+    /// Neither the bot nor the user, who connected it, is shown it: it was deleted, or the user left it.
+    Deleted,
 }
 
 /// What the store says of all servers.
@@ -88,6 +99,44 @@ impl Merchants {
             .await;
         servers.sort_by(|one, other| (&one.name, one.guild).cmp(&(&other.name, other.guild)));
         Ok(servers)
+    }
+
+    /// Why a server is not there, where that is the user's to know: they manage it, as Discord said at the sign-in
+    /// (`candidates`), or they connected it. Discord itself answers the bot the same for a server that was deleted and for one
+    /// that the bot was removed from.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn gone(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        candidates: &[GuildId],
+    ) -> Result<Option<Gone>, Refusal> {
+        let known = self.known_servers().await?;
+        if !known.is_connected(guild) || self.inputs().discord.is_in(guild) != Some(false) {
+            return Ok(None);
+        }
+        let record = known.connected.get(&guild);
+        Ok(if candidates.contains(&guild) {
+            Some(Gone::BotRemoved)
+        } else if !candidates.is_empty() && record.is_some_and(|record| record.by == user) {
+            Some(Gone::Deleted)
+        } else {
+            None
+        })
+    }
+
+    /// The connected servers of these candidates that the bot was removed from.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn removed_from(&self, candidates: &[GuildId]) -> Result<Vec<GuildId>, Refusal> {
+        let known = self.known_servers().await?;
+        let is_gone = |guild: &GuildId| {
+            known.is_connected(*guild) && self.inputs().discord.is_in(*guild) == Some(false)
+        };
+        Ok(candidates.iter().copied().filter(is_gone).collect())
     }
 
     /// The name of a server that the user manages; `None` where they do not, or Discord does not say.

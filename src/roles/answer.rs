@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::brake::{Brake, Pass};
 use super::cause::to_changes;
+use super::expected::expectations;
 use super::feed::{load, rules};
 use super::people::People;
 use super::plan::plan;
@@ -50,6 +51,18 @@ impl Roles {
                 };
                 let _gone = answer.send(plan);
             }
+            Question::Expectations { only, answer } => {
+                // What was stored before the question is part of the answer.
+                self.tick().await?;
+                let at_tip = self.progress.reached_tip && self.inputs.chain.borrow().at_tip;
+                let (people, only) = (&self.people, only.as_deref());
+                // After a start without a node, the stored events are as old as the cursor.
+                let store = self.store.clone();
+                let cursor = blocking(move || store.cursor()).await?;
+                let read_at = cursor.map_or(Timestamp::default(), |cursor| cursor.timestamp);
+                let now = self.progress.last_now.max(read_at);
+                let _gone = answer.send(expectations(people, only, now, at_tip));
+            }
             Question::Sync { guild, answer } => self.sync(guild, answer),
             Question::Approve {
                 guild,
@@ -83,6 +96,13 @@ impl Roles {
                     Some((user, name.to_owned()))
                 });
                 let _gone = answer.send(named.collect());
+            }
+            Question::Absent { answer } => {
+                let is_read = |guild: &GuildId| {
+                    self.reading.is_read(*guild) && !self.reading.is_unreadable(*guild)
+                };
+                let all = self.watched.iter().all(is_read);
+                let _gone = answer.send(all.then(|| self.people.absent()));
             }
             Question::Disconnect {
                 guild,

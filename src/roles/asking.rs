@@ -110,7 +110,10 @@ impl Roles {
             if change.action == RoleAction::Grant || confirmed.contains(&key) {
                 return true;
             }
-            let is_absence = change.cause.evidence() == Evidence::Absence;
+            let is_absence = matches!(
+                change.cause.evidence(),
+                Evidence::Absence | Evidence::NeverConfirmed
+            );
             let removal = removal(people, key, now);
             let asked = match is_absence || removal.is_by_the_clock() {
                 true => removal.questions(),
@@ -177,7 +180,7 @@ impl Roles {
 }
 
 /// One removal: the gates of the role and what the events tell of the member's access.
-fn removal(
+pub(super) fn removal(
     people: &People,
     (guild, user, role): Key,
     now: Timestamp,

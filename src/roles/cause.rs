@@ -2,8 +2,8 @@
 
 use super::desired::Because;
 use super::plan::Decision;
-use crate::domain::{Cause, RoleChange, Timestamp};
-use crate::projection;
+use crate::domain::{Cause, RoleAction, RoleChange, Timestamp};
+use crate::projection::{self, Access};
 use crate::store::Store;
 
 /// Looks up the cause of each decision. Keeps the order.
@@ -30,7 +30,11 @@ pub fn to_changes(
 }
 
 fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<Cause> {
+    if is_unconfirmed(store, decision, now)? {
+        return Ok(Cause::ApiUnconfirmed);
+    }
     Ok(match decision.because {
+        Because::Vouched { module, plan } => Cause::ApiSays { module, plan },
         Because::NoGate => Cause::GateRemoved,
         Because::ByOrder => Cause::ManagerAct,
         Because::ByHand => Cause::ManualRole,
@@ -56,6 +60,20 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
                 .unwrap_or(Cause::NoSubscription)
         }
     })
+}
+
+/// Whether the role was given on the word of amser's API, and is taken because the chain does not tell of access.
+fn is_unconfirmed(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<bool> {
+    let is_absence = match decision.because {
+        Because::NoHolding { linked } => linked,
+        Because::Holding { access, .. } => matches!(access, Access::Until(until) if until < now),
+        _ => false,
+    };
+    if decision.action == RoleAction::Grant || !is_absence {
+        return Ok(false);
+    }
+    let given = store.applied(decision.guild, decision.user, decision.role)?;
+    Ok(given.is_some_and(|given| matches!(given.cause, Cause::ApiSays { .. })))
 }
 
 /// The fork block of the reorganisation that took away the payment for which the role was given, if one did: the payment

@@ -1,9 +1,9 @@
 //! PURE. Which roles a member should hold, by which subscription, and why one is not deserved any more.
 
-use super::people::{Holding, People};
+use super::people::{Holding, People, Sources};
 use crate::domain::{
-    Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, Policy, RoleId, SubscriptionId, Timestamp,
-    UserId, Wallet,
+    ActiveQuestion, Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, PlanId, Policy, RoleId,
+    SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::Access;
 
@@ -20,6 +20,13 @@ pub enum Because {
         id: SubscriptionId,
         /// What it gave at the time of the decision.
         access: Access,
+    },
+    /// amser's API says that there is access by this plan, while the chain cannot be followed.
+    Vouched {
+        /// The plan's module.
+        module: ModuleAddress,
+        /// The plan.
+        plan: PlanId,
     },
     /// The member holds no subscription that any gate of the role asks for.
     NoHolding {
@@ -53,7 +60,7 @@ pub enum Because {
 }
 
 /// Whether a gate is open to the owner of these wallets under its server's policy, and by which subscription: the one that
-/// lasts longest.
+/// lasts longest; else, while the chain cannot be followed, by the word of amser's API.
 pub fn entitlement(
     people: &People,
     policy: &Policy,
@@ -61,26 +68,55 @@ pub fn entitlement(
     wallets: &[Wallet],
     now: Timestamp,
 ) -> Option<Because> {
-    let best = |held: &mut dyn Iterator<Item = (Wallet, &Holding)>| {
-        held.filter_map(|(wallet, holding)| {
-            let access = people.holdings().access(wallet, holding, policy);
-            access.is_open(now).then_some((access, wallet, holding))
-        })
-        .max_by_key(|(access, _, holding)| (*access, holding.id))
-        .map(|(access, wallet, holding)| because(wallet, holding, access))
+    let best = |plan: Option<PlanId>| {
+        let is_it = |holding: &Holding| plan.is_none_or(|plan| holding.plan == plan);
+        holdings_of(people, gate, wallets)
+            .filter(|(_, holding)| people.sources() != Sources::Api && is_it(holding))
+            .filter_map(|(wallet, holding)| {
+                let access = people.holdings().access(wallet, holding, policy);
+                access.is_open(now).then_some((access, wallet, holding))
+            })
+            .max_by_key(|(access, _, holding)| (*access, holding.id))
+            .map(|(access, wallet, holding)| because(wallet, holding, access))
     };
-    let holdings = || holdings_of(people, gate, wallets);
+    let vouched = |plan: &PlanId| {
+        let (module, plan) = (gate.module, *plan);
+        let mut wallets = wallets.iter();
+        let by_api = wallets.any(|wallet| {
+            let question = ActiveQuestion {
+                module,
+                wallet: *wallet,
+                plan,
+            };
+            people.is_vouched(&question) && !is_shut(people, policy, &question, now)
+        });
+        by_api.then_some(Because::Vouched { module, plan })
+    };
     match gate.matching {
-        GateMatch::Any => best(&mut holdings()),
+        GateMatch::Any => best(None).or_else(|| gate.plans.iter().find_map(vouched)),
         GateMatch::All => {
-            let mut newest = None;
+            let mut weakest = None;
             for plan in &gate.plans {
-                newest = best(&mut holdings().filter(|(_, holding)| holding.plan == *plan));
-                newest?;
+                let found = best(Some(*plan)).or_else(|| vouched(plan))?;
+                if !matches!(weakest, Some(Because::Vouched { .. })) {
+                    weakest = Some(found);
+                }
             }
-            newest
+            weakest
         }
     }
+}
+
+/// Whether an event ended what is asked about, by the newest subscription: then nothing but another event opens it.
+fn is_shut(people: &People, policy: &Policy, question: &ActiveQuestion, now: Timestamp) -> bool {
+    let held = people.holdings().of(question.wallet).iter();
+    let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
+    let accesses = asked.map(|one| {
+        let access = people.holdings().access(question.wallet, one, policy);
+        (access.is_open(now), one.id, access)
+    });
+    let newest = accesses.max_by_key(|(is_open, id, _)| (*is_open, *id));
+    matches!(newest, Some((_, _, Access::Shut(_))))
 }
 
 /// The subscriptions of these wallets that a gate asks about.

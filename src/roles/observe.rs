@@ -156,6 +156,7 @@ impl Roles {
         self.reading.syncing.entry(guild).or_default().push(answer);
         self.reading.unreadable.remove(&guild);
         self.reading.want_server(&self.people, guild);
+        self.lift_contests(guild);
         let seated: Vec<_> = self.people.seated(guild).map(|(user, _)| user).collect();
         for user in seated {
             self.people.touch(user);

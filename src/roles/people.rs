@@ -12,6 +12,7 @@ mod holdings;
 mod rules;
 mod seat;
 mod seen;
+mod vouched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,12 +24,18 @@ use grants::Grants;
 pub use holdings::{Holding, Holdings};
 pub use rules::ServerRules;
 pub use seat::{Presence, Seat};
+pub use vouched::Sources;
 
 use rules::Rules;
+use vouched::Vouched;
 
 use crate::domain::{
-    Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleId, Timestamp, UserId, Wallet,
+    Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleAction, RoleId, Timestamp,
+    UserId, Wallet,
 };
+
+/// A role of a member in a server that somebody else changed.
+type Flipped = (GuildId, UserId, RoleId);
 
 /// While no more servers than this have gates, every linked member is looked for in each of them. Beyond, in those where
 /// something speaks for it: a subscription to one of the server's plans, a role of ours, or having been seen there.
@@ -61,6 +68,8 @@ pub struct People {
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
     owners: FxHashMap<Wallet, UserId>,
+    /// What amser's API says while the chain cannot be followed.
+    vouched: Vouched,
     /// What managers gave for a time.
     grants: Grants,
     /// Wallets that left members who still have roles of ours, and how.
@@ -73,6 +82,8 @@ pub struct People {
     unread: Vec<(GuildId, UserId)>,
     /// Servers that people were seen in with nothing else speaking for it: worth storing.
     sightings: Vec<(UserId, GuildId)>,
+    /// Roles that somebody else changed, and what would put each right.
+    flips: Vec<(Flipped, RoleAction)>,
     /// What people are called in a server, as last read.
     names: FxHashMap<(GuildId, UserId), Box<str>>,
     /// Counts what was heard from Discord.
@@ -190,6 +201,18 @@ impl People {
         users.filter_map(move |user| Some((*user, self.person(*user)?.seat(guild)?)))
     }
 
+    /// Who has a wallet and is in none of the servers that they were ever seen in or looked for.
+    pub fn absent(&self) -> BTreeSet<UserId> {
+        let is_absent = |person: &Person| {
+            let mut seats = person.seats.iter();
+            !person.wallets.is_empty()
+                && !person.seats.is_empty()
+                && seats.all(|seat| seat.presence == Presence::Absent)
+        };
+        let absent = self.persons.iter().filter(|(_, one)| is_absent(one));
+        absent.map(|(user, _)| *user).collect()
+    }
+
     /// Everyone of interest.
     pub fn everyone(&self) -> impl Iterator<Item = UserId> {
         self.persons.keys().copied()
@@ -264,6 +287,11 @@ impl People {
         std::mem::take(&mut self.sightings)
     }
 
+    /// Takes which roles of ours somebody else changed since the last call, and what would put each right.
+    pub fn take_flips(&mut self) -> Vec<(Flipped, RoleAction)> {
+        std::mem::take(&mut self.flips)
+    }
+
     /// Marks a person for the next tick.
     pub fn touch(&mut self, user: UserId) {
         self.dirty.entry(user).or_default();
@@ -272,6 +300,11 @@ impl People {
     /// Marks everyone for the next tick; nobody as one who paid or verified just now.
     pub fn touch_everyone(&mut self) {
         self.dirty = self.persons.keys().map(|user| (*user, false)).collect();
+    }
+
+    /// Marks the member who linked a wallet for the next tick.
+    pub fn touch_wallet(&mut self, wallet: Wallet) {
+        self.touch_owner(wallet, false);
     }
 
     fn touch_owner(&mut self, wallet: Wallet, just_now: bool) {

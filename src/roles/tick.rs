@@ -8,12 +8,14 @@ use tracing::warn;
 
 use super::brake::Pass;
 use super::cause::to_changes;
+use super::fallback::Removals;
 use super::intents::intent_of;
-use super::plan::{Plan, plan};
+use super::people::Sources;
+use super::plan::{Decision, Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    AppliedState, Cause, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
+    AppliedState, Cause, Checkpoint, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
 };
 
 impl Roles {
@@ -35,15 +37,13 @@ impl Roles {
         // because a rollback is announced before it is committed.
         let before = self.inputs.chain.borrow_and_update().clone();
         let touched = self.store.take_touched();
-        let at_tip = before.at_tip && self.inputs.chain.borrow().at_tip;
+        let at_tip =
+            before.at_tip && before.confirmed.is_some() && self.inputs.chain.borrow().at_tip;
         self.feed(touched).await?;
         self.people.end_grants(machine_time());
         if !at_tip {
             self.confirming.forget_confirmed();
         }
-        let Some(confirmed) = before.confirmed else {
-            return Ok(());
-        };
         let is_first = at_tip && !self.progress.reached_tip;
         if is_first {
             self.progress.reached_tip = true;
@@ -52,23 +52,42 @@ impl Roles {
             }
             self.touch_everyone();
         }
-        // While history is being read, what is stored is the past: nothing is planned from it. While the node is away,
-        // what is stored is the newest there is: members who link a paid wallet get their role.
-        if !self.progress.reached_tip || (!at_tip && before.trouble.is_none()) {
+        let Some(removals) = self.choose_sources(&before, at_tip).await? else {
             return Ok(());
-        }
-        let now = confirmed.timestamp;
+        };
+        let Some(clock) = self.clock(before.confirmed).await? else {
+            return Ok(());
+        };
+        let now = clock.timestamp;
         if now < self.progress.last_now {
             self.touch_everyone();
         }
         self.progress.last_now = now;
-        let users = self.people.take_dirty(now);
+        self.note_flips();
+        let mut users = self.people.take_dirty(now);
+        self.hear_api(&mut users);
         if !users.is_empty() {
-            self.act(users, now, confirmed.number, at_tip, is_first)
+            self.act(users, now, clock.number, removals, is_first)
                 .await?;
+        }
+        if removals == Removals::AsPlanned {
+            self.agreed.clear();
+            self.confirm_vouched(now, clock.number).await?;
         }
         self.progress.counts_due.0 = true;
         Ok(())
+    }
+
+    /// The block whose time is the clock: the newest confirmed one; where none was seen since the start, the one up to which the
+    /// last run had read.
+    async fn clock(&self, confirmed: Option<Checkpoint>) -> anyhow::Result<Option<Checkpoint>> {
+        match confirmed {
+            Some(confirmed) => Ok(Some(confirmed)),
+            None => {
+                let store = self.store.clone();
+                blocking(move || store.cursor()).await
+            }
+        }
     }
 
     /// Plans for these people and has the changes made; `resumes`: with what the last run left open and this plan did not
@@ -78,7 +97,7 @@ impl Roles {
         users: FxHashMap<UserId, bool>,
         now: Timestamp,
         block: u64,
-        may_revoke: bool,
+        removals: Removals,
         resumes: bool,
     ) -> anyhow::Result<()> {
         for (user, _) in users.iter().filter(|(_, just_now)| **just_now) {
@@ -88,15 +107,22 @@ impl Roles {
         let Plan {
             mut changes,
             adopted,
-            forgotten,
-            over,
-            dropped,
+            mut forgotten,
+            mut over,
+            mut dropped,
         } = plan(&self.people, looked_at, now);
-        if !may_revoke {
-            // They are looked at again with each tick, until the chain is followed to its tip.
-            for revoke in changes.extract_if(.., |one| one.action == RoleAction::Revoke) {
-                self.people.touch(revoke.user);
-            }
+        if self.people.sources() == Sources::Api {
+            // Who is not vouched for may have paid all the same: everyone is looked at again when the chain is followed.
+            changes.retain(|one| one.action == RoleAction::Grant);
+            (forgotten, over, dropped) = Default::default();
+        }
+        if removals != Removals::AsPlanned {
+            let (grants, revokes) = changes
+                .into_iter()
+                .partition(|one: &Decision| one.action == RoleAction::Grant);
+            changes = grants;
+            let agreed = self.agreed_revokes(revokes, removals, now);
+            changes.extend(agreed);
         }
         let store = self.store.clone();
         let (mut changes, adopted) = blocking(move || {
@@ -106,13 +132,21 @@ impl Roles {
             ))
         })
         .await?;
-        if may_revoke {
+        if removals == Removals::AsPlanned {
             self.confirm(&mut changes, &users, now);
             self.hold_back(&mut changes, &users).await?;
         } else {
             // Whose removals are missing from the plan is no sign that they are not wanted any more.
             self.progress.full_pass = false;
+            let revoked = changes
+                .iter()
+                .filter(|one| one.action == RoleAction::Revoke);
+            let revoked: FxHashMap<_, _> = revoked.map(|one| (one.user, false)).collect();
+            if !revoked.is_empty() {
+                self.hold_back(&mut changes, &revoked).await?;
+            }
         }
+        self.leave_contested(&mut changes, block);
         let intents = changes.into_iter().map(|change| Intent {
             just_now: users.get(&change.user).copied().unwrap_or_default(),
             change,
@@ -164,6 +198,23 @@ impl Roles {
         .await?;
         self.discord.send(intents);
         Ok(())
+    }
+
+    /// Which of these are made although the chain cannot be followed. The others are looked at again with each tick, until it is.
+    fn agreed_revokes(
+        &mut self,
+        revokes: Vec<Decision>,
+        removals: Removals,
+        now: Timestamp,
+    ) -> Vec<Decision> {
+        self.note_agreed(&revokes, now);
+        let (agreed, rest): (Vec<_>, Vec<_>) = revokes
+            .into_iter()
+            .partition(|revoke| removals == Removals::Agreed && self.is_agreed(revoke, now));
+        for revoke in &rest {
+            self.people.touch(revoke.user);
+        }
+        agreed
     }
 
     /// Takes out of `changes` what the brake stops, having looked at these people.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::chain::{Execution, Reverted};
 use super::discord::Happening;
-use super::page::action::Action;
+use super::page::action::{Action, Done};
 use super::picture::Painter;
 use super::timeline::{Links, TimeLine, reorganised};
 use super::words::{failure, moment, reverted, span};
@@ -73,11 +73,11 @@ fn told(world: &World, action: &Action, error: &anyhow::Error) -> String {
     }
 }
 
-async fn perform(world: &World, action: &Action) -> anyhow::Result<String> {
+async fn perform(world: &World, action: &Action) -> anyhow::Result<Done> {
     let chain = &world.chain;
     let module = world.module;
     let name = |user: &UserId| world.discord.user_name(*user);
-    Ok(match action {
+    let text = match action {
         Action::LinkWallet { user_id } => {
             world.link(*user_id).await?;
             format!(
@@ -109,7 +109,10 @@ async fn perform(world: &World, action: &Action) -> anyhow::Result<String> {
             plan_id,
         } => {
             let id = world.subscribe_to(*user_id, *module, *plan_id).await?;
-            paid(chain.pay(*module, id).await?, &name(user_id))?
+            let execution = chain.pay(*module, id).await?;
+            let payment = Some((id, execution.receipt.transaction_hash));
+            let text = paid(execution, &name(user_id))?;
+            return Ok(Done { text, payment });
         }
         Action::Pay { user_id } => {
             let id = due(world, *user_id).await?;
@@ -161,7 +164,8 @@ async fn perform(world: &World, action: &Action) -> anyhow::Result<String> {
             passed(world, before).await?
         }
         Action::Reorganise { depth } => reorganise(world, *depth).await?,
-    })
+    };
+    Ok(text.into())
 }
 
 async fn subscription(world: &World, user: UserId) -> anyhow::Result<U256> {

@@ -4,6 +4,7 @@
 //! Every account is impersonated and gas is free, so any address can act without a key or a balance of ether. `other` does
 //! the same on nodes that are not anvil.
 
+mod funds;
 mod life;
 mod module;
 mod other;
@@ -232,6 +233,7 @@ impl LocalChain {
     }
 
     async fn deploy_protocol(&mut self) -> Result<()> {
+        self.place_permit2().await?;
         self.token = self.deploy(&TestToken::BYTECODE, &[]).await?;
         self.processor = self.deploy_unattached_processor().await?;
         let arguments = RAIModuleFactory::constructorCall {

@@ -17,7 +17,7 @@ mod limits;
 mod log;
 mod mentions;
 mod message;
-mod modal;
+pub(crate) mod modal;
 pub(crate) mod oauth;
 mod options;
 mod rest;

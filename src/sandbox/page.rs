@@ -4,6 +4,7 @@ pub(crate) mod authorize;
 mod card;
 mod checkout;
 mod console;
+mod form;
 mod line;
 mod markdown;
 mod message;
@@ -37,7 +38,7 @@ use self::names::Reader;
 use self::posted::Posted;
 use self::view::View;
 use super::discord::oauth::visitor::visitor;
-use super::discord::{Happening, LocalDiscord, Reply};
+use super::discord::{Happening, LocalDiscord, NoReply, Reply};
 use crate::domain::{GuildId, UserId};
 
 /// The page loads nothing from elsewhere and no script but its own.
@@ -62,7 +63,6 @@ pub(crate) fn router(discord: LocalDiscord) -> Router {
         .route("/member", get(member))
         .route("/merchant", get(merchant))
         .route("/checkout", get(checkout::show).post(checkout::buy))
-        .route("/v0/modules/{module}/plans", get(checkout::plans))
         .route("/channels/{*place}", get(back))
         .route("/assets/page.css", get(css))
         .route("/assets/page.js", get(script))
@@ -72,6 +72,14 @@ pub(crate) fn router(discord: LocalDiscord) -> Router {
         .route("/sandbox/actions", post(act))
         .route("/sandbox/commands", post(command))
         .route("/sandbox/buttons", post(button))
+        .route("/sandbox/forms", post(form::submit))
+        .with_state(discord)
+}
+
+/// What amser's API says of plans.
+pub(crate) fn plan_names(discord: LocalDiscord) -> Router {
+    Router::new()
+        .route("/v0/modules/{module}/plans", get(checkout::plans))
         .with_state(discord)
 }
 
@@ -226,7 +234,7 @@ async fn act(State(discord): State<LocalDiscord>, headers: HeaderMap, body: Byte
     let done = match posted {
         Posted::Hand(hand) => hand.perform(&discord),
         // What it does on the chain comes to the time line from the chain.
-        Posted::Chain(action) => forward(&discord, action).await,
+        Posted::Chain(action) => forward(&discord, action).await.map(|done| done.text),
     };
     match done {
         Ok(sentence) => Ok(Json(json!({ "message": sentence }))),
@@ -238,7 +246,7 @@ async fn act(State(discord): State<LocalDiscord>, headers: HeaderMap, body: Byte
 }
 
 /// Hands the action to whoever runs the chain, and waits for the sentence.
-async fn forward(discord: &LocalDiscord, action: action::Action) -> Result<String, String> {
+async fn forward(discord: &LocalDiscord, action: action::Action) -> Result<action::Done, String> {
     let nobody = || "Nothing here runs a chain, so nothing happened.".to_owned();
     let sender = discord.shared.actions().ok_or_else(nobody)?;
     let (answer, answered) = oneshot::channel();
@@ -291,11 +299,11 @@ async fn command(State(discord): State<LocalDiscord>, headers: HeaderMap, body: 
     let reply = discord.run_command(guild, user, &name, &options).await;
     let who = discord.user_name(user);
     discord.happened(Happening::Person, format!("**{who}** typed `/{name}`."));
-    let reply = reply.map_err(|why| refused(StatusCode::CONFLICT, sentence(&why)))?;
+    let answer = answered(&discord, guild, user, reply)?;
     discord
         .shared
         .change(|world| world.board.typed.insert((user, name)));
-    Ok(seen(&discord, guild, user, &reply))
+    Ok(Json(answer))
 }
 
 #[derive(Deserialize)]
@@ -312,12 +320,24 @@ async fn button(State(discord): State<LocalDiscord>, headers: HeaderMap, body: B
     let reply = discord
         .click_button(guild, user, pressed.message_id, &pressed.custom_id)
         .await;
-    reply
-        .map(|reply| seen(&discord, guild, user, &reply))
-        .map_err(|why| refused(StatusCode::CONFLICT, sentence(&why)))
+    answered(&discord, guild, user, reply).map(Json)
 }
 
-fn sentence(why: &super::discord::NoReply) -> String {
+/// What the bot answered: a message, or a form to fill in.
+fn answered(
+    discord: &LocalDiscord,
+    guild: GuildId,
+    user: UserId,
+    reply: Result<Reply, NoReply>,
+) -> Result<Value, (StatusCode, Json<Value>)> {
+    match reply {
+        Ok(reply) => Ok(seen(discord, guild, user, &reply)),
+        Err(NoReply::Form(form)) => Ok(form::shown(discord, guild, user, &form)),
+        Err(why) => Err(refused(StatusCode::CONFLICT, sentence(&why))),
+    }
+}
+
+fn sentence(why: &NoReply) -> String {
     let text = why.to_string();
     let mut letters = text.chars();
     let first = letters
@@ -328,7 +348,7 @@ fn sentence(why: &super::discord::NoReply) -> String {
 }
 
 /// A reply as the page shows it.
-fn seen(discord: &LocalDiscord, guild: GuildId, user: UserId, reply: &Reply) -> Json<Value> {
+fn seen(discord: &LocalDiscord, guild: GuildId, user: UserId, reply: &Reply) -> Value {
     let all = || std::iter::once(&reply.message).chain(&reply.followups);
     let html = discord.shared.read(|world| {
         let reader = Reader {
@@ -339,7 +359,7 @@ fn seen(discord: &LocalDiscord, guild: GuildId, user: UserId, reply: &Reply) -> 
         let shown = all().map(|one| message::message(one, &reader).into_string());
         shown.collect::<String>()
     });
-    Json(json!({ "html": html, "text": reply.text() }))
+    json!({ "html": html, "text": reply.text() })
 }
 
 impl LocalDiscord {

@@ -11,9 +11,11 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::amser_api::{self, LocalApi};
 use super::chain::{self, ChainOptions, LocalChain, PlanTerms};
 use super::discord::{LocalDiscord, Options};
 use super::front;
+use super::page::plan_names;
 use crate::app;
 use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
@@ -66,6 +68,8 @@ pub struct World {
     pub club: GuildId,
     /// The members, by name in the order of `PEOPLE`.
     pub members: Vec<UserId>,
+    /// amser's API, which says what the chain says.
+    pub api: LocalApi,
     /// The service's store.
     pub store: Store,
     config: Config,
@@ -116,6 +120,8 @@ impl World {
             ..Options::default()
         };
         let discord = LocalDiscord::serve(listener, options.clone())?;
+        let truth = amser_api::of_chain(&chain);
+        let api = LocalApi::start(truth, plan_names(discord.clone())).await?;
         let merchant = discord.add_user(MERCHANT);
         let guild = discord.add_guild("The Sandbox");
         discord.set_owner(guild, merchant)?;
@@ -146,7 +152,7 @@ impl World {
              [[gates]]\nguild_id = \"{guild}\"\nmodule = \"{module}\"\nplan_ids = [{plan}]\nrole_ids = [\"{role}\"]\n",
             chain.ws_url(),
             chain.chain_id,
-            discord.base_url(),
+            api.base_url(),
             discord.base_url(),
             chain.factory,
             options.application_id,
@@ -178,6 +184,7 @@ impl World {
             secrets,
             listeners: Mutex::new(Some(Listeners { service, front })),
             pace,
+            api,
             _folder: folder,
         })
     }

@@ -7,7 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
 use super::codec::{decode, encode, read};
 use super::tables::{ACTS, APPLIED, CONFIG_SETTINGS, GATES, SERVER_SETTINGS};
 use super::touched::Touched;
-use super::{Store, acts, servers};
+use super::{Store, acts, servers, told};
 use crate::domain::{
     Act, ActEntry, Gate, GateDraft, GateId, GateOrigin, GuildId, RoleId, ServerSettings, Timestamp,
     UserId,
@@ -136,6 +136,7 @@ impl Store {
                 touched.insert(guild);
             }
         }
+        told::follow_settings(&transaction)?;
         transaction.commit()?;
         self.touched.put(Touched::in_servers(touched));
         Ok(())
@@ -271,6 +272,7 @@ impl Store {
                 append(transaction, guild, Some(by), at, (Some(gate), None), false)?;
             }
             transaction.open_table(SERVER_SETTINGS)?.remove(guild.0)?;
+            told::follow_settings(transaction)?;
             servers::disconnect_within(transaction, guild)?;
             if keeps_roles {
                 let mut users = BTreeSet::new();

@@ -4,29 +4,43 @@ use std::ops::RangeInclusive;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::Store;
 use super::codec::{decode, encode};
 use super::forgotten::Row;
 use super::tables::{APPLIED, GRANTS, JOURNAL};
 use super::touched::Touched;
-use crate::domain::{Cause, Grant, GrantTerms, GuildId, JournalEntry, RoleId, Timestamp, UserId};
+use super::{Store, acts};
+use crate::domain::{
+    Act, ActEntry, Cause, Grant, GrantTerms, GuildId, JournalEntry, RoleId, Timestamp, UserId,
+};
 
 /// A key of the table: user, guild, role.
 type Key = (u64, u64, u64);
 
 impl Store {
-    /// Gives a role for a time, or changes how long it is given.
+    /// Gives a role for a time, or changes how long it is given; noted in the server's journal, since a member who holds the
+    /// role already gets no line of theirs.
     pub fn grant(&self, grant: &Grant) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
         transaction
             .open_table(GRANTS)?
             .insert(key(grant), encode(&grant.terms).as_slice())?;
+        let entry = ActEntry {
+            at: grant.terms.at,
+            guild: grant.guild,
+            by: Some(grant.terms.by),
+            act: Act::Granted {
+                user: grant.user,
+                role: grant.role,
+                until: grant.terms.until,
+            },
+        };
+        acts::append(&transaction, &entry)?;
         transaction.commit()?;
         self.grants_changed(grant.user);
         Ok(())
     }
 
-    /// Ends a grant that is not over; whether there was one.
+    /// Ends a grant that is not over, and notes that in the server's journal; whether there was one.
     pub fn end_grant(
         &self,
         (guild, user, role): (GuildId, UserId, RoleId),
@@ -47,6 +61,13 @@ impl Store {
             let ended = GrantTerms { by, until, ..terms };
             table.insert(key, encode(&ended).as_slice())?;
         }
+        let entry = ActEntry {
+            at: now,
+            guild,
+            by: Some(by),
+            act: Act::GrantEnded { user, role },
+        };
+        acts::append(&transaction, &entry)?;
         transaction.commit()?;
         self.grants_changed(user);
         Ok(true)

@@ -78,6 +78,7 @@ impl Store {
         }
         forgotten::let_go(&transaction, entries.iter().map(|entry| entry.change.user))?;
         transaction.commit()?;
+        self.notice_added.notify_one();
         Ok(())
     }
 

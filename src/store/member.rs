@@ -10,7 +10,8 @@ use super::tables::{
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{
-    Store, acts, ended, forgotten, grants, journal, merchants, notices, servers, sessions,
+    Store, absent, acts, checks, direct_messages, ended, forgotten, grants, journal, merchants,
+    notices, servers, sessions, warned,
 };
 use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
@@ -99,14 +100,18 @@ impl Store {
             for wallet in &wallets {
                 members.remove((user.0, &wallet.0.0.0))?;
                 links.remove(&wallet.0.0.0)?;
+                checks::forget(&transaction, *wallet)?;
             }
             journal::forget(&transaction, user)?;
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
+            absent::forget(&transaction, user)?;
             acts::forget(&transaction, user)?;
             servers::forget(&transaction, user)?;
             merchants::forget(&transaction, user)?;
             notices::forget(&transaction, user)?;
+            direct_messages::forget(&transaction, user)?;
+            warned::forget(&transaction, user)?;
             sessions::end_of(&transaction, user)?;
             ended::forget(&transaction, user)?;
             if forgotten::forget_causes(&transaction, user)? {

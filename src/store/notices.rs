@@ -65,7 +65,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns when there may be a new notice since the last return.
+    /// Returns when there may be something new to tell since the last return: a wallet moved, or the journal grew.
     pub async fn notice_added(&self) {
         self.notice_added.notified().await;
     }

@@ -7,7 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _};
 use super::codec::{decode, encode, read};
 use super::tables::{CONFIG_SETTINGS, SERVER_SETTINGS};
 use super::touched::Touched;
-use super::{Store, acts};
+use super::{Store, acts, told};
 use crate::domain::{Act, ActEntry, GuildId, ServerSettings, Timestamp, UserId};
 
 impl Store {
@@ -60,6 +60,7 @@ impl Store {
             };
             acts::append(&transaction, &entry)?;
         }
+        told::follow_settings(&transaction)?;
         transaction.commit()?;
         self.touched.put(Touched::in_servers([guild]));
         Ok(())

@@ -22,6 +22,8 @@ pub(super) const META_LAST_FORK: &str = "last_fork";
 
 /// `META`: when the last complete backup was made, Unix seconds of the machine's clock, 8 bytes little-endian.
 pub(super) const META_LAST_BACKUP: &str = "last_backup";
+/// `META`: since when the chain cannot be followed (machine clock), 8 bytes little-endian; absent while it is.
+pub(super) const META_FALLBACK: &str = "fallback_since";
 
 /// `META`: the next number of the journal, 8 bytes little-endian.
 pub(super) const META_SEQUENCE: &str = "journal_sequence";
@@ -86,6 +88,26 @@ pub(super) const SEEN_IN: TableDefinition<'_, (u64, u64), ()> = TableDefinition:
 pub(super) const NOTICES: TableDefinition<'_, (u64, &[u8; 20]), u64> =
     TableDefinition::new("notices_v1");
 
+/// (Guild, `told::Stream`) → two numbers in the journal: what is before the first one was told in that server, and what is between
+/// them is on its way to Discord. Rows of servers alone that want to be told.
+pub(super) const TOLD: TableDefinition<'_, (u64, u8), (u64, u64)> = TableDefinition::new("told_v1");
+
+/// (Guild, name of the kind of alert) → postcard `AlertRow`.
+pub(super) const ALERTS: TableDefinition<'_, (u64, &str), &[u8]> =
+    TableDefinition::new("alerts_v1");
+
+/// Guild → the Monday (Unix seconds) with which the newest week began of which the server was told, or need not be.
+pub(super) const DIGESTS: TableDefinition<'_, u64, u64> = TableDefinition::new("digests_v1");
+
+/// User → postcard `DirectMessages`.
+pub(super) const DIRECT_MESSAGES: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("direct_messages_v1");
+
+/// (User, `codec::scoped_key` of the subscription) → when the charge is due of which the user was warned (Unix seconds), and
+/// whether the user was told that it failed.
+pub(super) const WARNED: TableDefinition<'_, (u64, &[u8; 52]), (u64, bool)> =
+    TableDefinition::new("warned_v1");
+
 /// (Former owner, wallet) → whether another member linked the wallet; else the owner unlinked it. Kept while the former
 /// owner has a role that this program gave: it is the reason for which that role goes.
 pub(super) const ENDED_LINKS: TableDefinition<'_, (u64, &[u8; 20]), bool> =
@@ -118,6 +140,9 @@ pub(super) const APPLIED: TableDefinition<'_, (u64, u64, u64), &[u8]> =
 
 /// (Guild, number in the journal) → postcard `ActEntry`: what managers did.
 pub(super) const ACTS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("acts_v1");
+
+/// Wallet, module, plan (20 + 20 + 32 bytes) → postcard `CheckRow`: what amser's API answered last, and when a contract did.
+pub(super) const CHECKS: TableDefinition<'_, &[u8; 72], &[u8]> = TableDefinition::new("checks_v1");
 
 /// Guild → postcard `ServerSettings` of its managers.
 pub(super) const SERVER_SETTINGS: TableDefinition<'_, u64, &[u8]> =
@@ -166,6 +191,10 @@ pub(super) const SESSIONS: TableDefinition<'_, &[u8; 32], &[u8]> =
 pub(super) const HANDOVERS: TableDefinition<'_, &[u8; 32], (&[u8; 32], u64)> =
     TableDefinition::new("handovers_v1");
 
+/// User → since when a member who linked a wallet is known to be in no server, Unix seconds of the machine's clock.
+pub(super) const ABSENT_SINCE: TableDefinition<'_, u64, u64> =
+    TableDefinition::new("absent_since_v1");
+
 /// Only in the file of a backup: "manifest" → `BackupManifest` as JSON. Opening the file as a store removes it.
 pub(super) const BACKUP: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("backup_v1");
 
@@ -193,8 +222,14 @@ pub(super) fn each_kept(each: &mut impl EachTable) -> anyhow::Result<()> {
     each.table(LINKS)?;
     each.table(MEMBER_WALLETS)?;
     each.table(SEEN_IN)?;
+    each.table(ABSENT_SINCE)?;
     each.table(FORGOTTEN)?;
     each.table(NOTICES)?;
+    each.table(TOLD)?;
+    each.table(ALERTS)?;
+    each.table(DIGESTS)?;
+    each.table(DIRECT_MESSAGES)?;
+    each.table(WARNED)?;
     each.table(ENDED_LINKS)?;
     each.table(STOPPED)?;
     each.table(GATES)?;
@@ -204,6 +239,7 @@ pub(super) fn each_kept(each: &mut impl EachTable) -> anyhow::Result<()> {
     each.table(APPLIED)?;
     each.table(GRANTS)?;
     each.table(ACTS)?;
+    each.table(CHECKS)?;
     each.table(SERVER_SETTINGS)?;
     each.table(CONFIG_SETTINGS)?;
     each.table(JOURNAL)?;

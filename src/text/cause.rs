@@ -5,6 +5,11 @@ use crate::domain::{Cause, FailureReason, Mark, UserId};
 
 /// One sentence without a full stop. `whose`: "your" or "the".
 pub(crate) fn cause(cause: &Cause, whose: &str) -> String {
+    cause_with(cause, whose, &receipt)
+}
+
+/// The same with the transaction as `receipt` writes it.
+pub(super) fn cause_with(cause: &Cause, whose: &str, receipt: &dyn Fn(&Mark) -> String) -> String {
     match cause {
         Cause::Paid {
             plan, until, mark, ..
@@ -47,6 +52,12 @@ pub(crate) fn cause(cause: &Cause, whose: &str) -> String {
             "it was given by hand, and this server keeps it for subscribers".to_owned()
         }
         Cause::Drift => "a check against the chain corrected it".to_owned(),
+        Cause::ApiSays { plan, .. } => format!(
+            "amser's API says that plan {plan} is paid; the chain, which I can't read at the moment, has the last word"
+        ),
+        Cause::ApiUnconfirmed => {
+            "amser's API had said that it is paid, and the chain, which I can read again, does not confirm that".to_owned()
+        }
         Cause::Unlinked => format!("the wallet of {whose} subscription was unlinked"),
         Cause::WalletMoved => {
             format!("the wallet of {whose} subscription was linked to another Discord account")

@@ -6,7 +6,7 @@ use super::command::{about, chain_note, count, mention, moment, no_gates, plain,
 use super::grant;
 use super::plan::{PlanRows, is_named, plan_name};
 use crate::domain::{
-    Approved, ChainStatus, Gate, GateMatch, GateOrigin, Grant, HeldBack, MembersIntent,
+    Approved, ChainStatus, DriftMode, Gate, GateMatch, GateOrigin, Grant, HeldBack, MembersIntent,
     ReadingState, RoleId, ServerStatus, SyncOutcome, UserId, Wallet,
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct Check<'a> {
     pub(crate) members_intent: MembersIntent,
     /// How far the chain is read.
     pub(crate) chain: &'a ChainStatus,
+    /// Which source decides.
+    pub(crate) mode: DriftMode,
 }
 
 /// `/amser check`.
@@ -52,7 +54,10 @@ pub(crate) fn check(check: &Check<'_>) -> String {
             stopped(*role, *held)
         )
     }));
-    let is_well = trouble.is_empty() && check.chain.trouble.is_none() && check.chain.at_tip;
+    let is_well = trouble.is_empty()
+        && check.chain.trouble.is_none()
+        && check.chain.at_tip
+        && check.mode == DriftMode::Chain;
     lines.extend(trouble.iter().map(|sentence| format!("• {sentence}")));
     lines.extend(check.server.and_then(queue));
     lines.extend(members_intent(check.members_intent));
@@ -64,10 +69,23 @@ pub(crate) fn check(check: &Check<'_>) -> String {
         ));
     }
     lines.extend(chain_note(check.chain));
+    lines.extend(mode(check.mode));
     if is_well {
         lines.push("Nothing prevents roles from being given.".to_owned());
     }
     lines.join("\n")
+}
+
+/// That another source decides than usual.
+fn mode(mode: DriftMode) -> Option<String> {
+    match mode {
+        DriftMode::Chain => None,
+        DriftMode::Fallback { since } => Some(format!(
+            "I haven't been able to follow the chain since {}, so I give roles by what amser's API says and remove none that \
+             the chain hadn't ended before. When I can read the chain again, it decides about all of them.",
+            moment(since)
+        )),
+    }
 }
 
 /// Why the members are not known, if they are not.

@@ -2,10 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{U256, utils::format_units};
+use alloy::primitives::{Address, U256, utils::format_units};
+use url::Url;
 
 use super::command::{count, mention, no_gates, plain};
 use crate::domain::{Gate, GateMatch, ModuleAddress, PlanId, PlanRow, checkout};
+
+/// Where plans are bought.
+pub(crate) struct Checkout<'a> {
+    /// With `{module}` and `{plan_id}`.
+    pub(crate) template: &'a str,
+    /// Where it leads back to.
+    pub(crate) back: Option<Url>,
+}
+
+impl Checkout<'_> {
+    fn url(&self, module: ModuleAddress, plan: &PlanId) -> String {
+        checkout(self.template, module, plan, self.back.as_ref())
+    }
+}
 
 /// Plans by what identifies them.
 pub(crate) type PlanRows = BTreeMap<(ModuleAddress, PlanId), PlanRow>;
@@ -36,23 +51,33 @@ pub(crate) fn terms(row: &PlanRow) -> String {
     format!("{} {}", amount(row), every(row.interval))
 }
 
-/// In the token, where its decimals are known.
-fn amount(row: &PlanRow) -> String {
-    let token = || match &row.symbol {
-        Some(symbol) => symbol.clone(),
-        None => format!("of the token {}", row.token),
-    };
-    let in_token = row
-        .decimals
-        .and_then(|decimals| format_units(row.price, decimals).ok());
-    match in_token {
+/// What a plan costs.
+pub(crate) fn amount(row: &PlanRow) -> String {
+    match row.decimals {
         Some(_) if row.price == U256::ZERO => "free".to_owned(),
+        decimals => amount_of(row.price, decimals, row.symbol.as_deref(), row.token),
+    }
+}
+
+/// In the token, where its decimals are known.
+pub(crate) fn amount_of(
+    amount: U256,
+    decimals: Option<u8>,
+    symbol: Option<&str>,
+    token: Address,
+) -> String {
+    let token = || match symbol {
+        Some(symbol) => symbol.to_owned(),
+        None => format!("of the token {token}"),
+    };
+    let in_token = decimals.and_then(|decimals| format_units(amount, decimals).ok());
+    match in_token {
         Some(amount) if amount.contains('.') => {
             let amount = amount.trim_end_matches('0').trim_end_matches('.');
             format!("{amount} {}", token())
         }
         Some(amount) => format!("{amount} {}", token()),
-        None => format!("{} base units {}", row.price, token()),
+        None => format!("{amount} base units {}", token()),
     }
 }
 
@@ -72,7 +97,7 @@ pub(crate) fn every(seconds: u64) -> String {
 pub(crate) fn plans(
     gates: &[Gate],
     rows: &PlanRows,
-    checkout_url: &str,
+    checkout_at: &Checkout<'_>,
     is_stuck: &dyn Fn(&Gate) -> bool,
 ) -> String {
     if gates.is_empty() {
@@ -99,7 +124,7 @@ pub(crate) fn plans(
             let link = match row {
                 Some(row) if !row.active => ": not offered any more".to_owned(),
                 _ if is_stuck => String::new(),
-                _ => format!(": <{}>", checkout(checkout_url, gate.module, plan)),
+                _ => format!(": <{}>", checkout_at.url(gate.module, plan)),
             };
             lines.push(format!("• **{name}**{}{link}", terms.unwrap_or_default()));
         }
@@ -110,14 +135,13 @@ pub(crate) fn plans(
             );
         }
     }
-    lines.push("Subscribed? `/verify` links your wallet and gives you the role.".to_owned());
+    lines
+        .push("Subscribed already? `/verify` links your wallet and gives you the role.".to_owned());
     lines.join("\n")
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use alloy::primitives::Address;
-
     use super::*;
     use crate::domain::{GateId, GateOrigin, GuildId, RoleId};
 
@@ -151,8 +175,11 @@ pub(super) mod tests {
 
     fn told(gates: &[Gate], row: PlanRow, is_stuck: bool) -> String {
         let rows = PlanRows::from([((row.module, row.plan), row)]);
-        let url = "https://pay.example/{module}/{plan_id}";
-        plans(gates, &rows, url, &|_| is_stuck)
+        let checkout = Checkout {
+            template: "https://pay.example/{module}/{plan_id}",
+            back: Url::parse("https://roles.example/paid/1").ok(),
+        };
+        plans(gates, &rows, &checkout, &|_| is_stuck)
     }
 
     #[test]
@@ -182,8 +209,9 @@ pub(super) mod tests {
             row(5, Some(0), Some("USDC")),
             false,
         );
-        let line =
-            format!("• **Gold \\*1\\***, 5 USDC every 30 days: <https://pay.example/{MODULE}/3>");
+        let line = format!(
+            "• **Gold \\*1\\***, 5 USDC every 30 days: <https://pay.example/{MODULE}/3?redirect=https%3A%2F%2Froles.example%2Fpaid%2F1>"
+        );
         assert!(one.starts_with(&format!("<@&9>:\n{line}\n")), "{one}");
         let all = told(
             &[gate(GateMatch::All, &[3, 4])],

@@ -5,6 +5,7 @@ use super::cause::cause;
 use super::command::{moment, plain};
 use super::grant;
 use super::manager::stopped;
+use super::trail::{Trail, trail};
 use crate::domain::{
     Applied, AppliedState, Cause, GateStanding, Grant, HeldBack, JournalEntry, Outcome, RoleAction,
     RoleId, Timestamp, UserId,
@@ -30,6 +31,8 @@ pub(crate) struct Receipt<'a> {
     pub(crate) unread: Option<Unread>,
     /// Removals of this role that are stopped.
     pub(crate) held_back: Option<HeldBack>,
+    /// The steps that led to it; `None` where no gate gives it.
+    pub(crate) trail: Option<Trail<'a>>,
     /// Whether a wallet is linked.
     pub(crate) linked: bool,
     /// The chain's time.
@@ -141,6 +144,7 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
             ));
         }
     }
+    lines.extend(receipt.trail.iter().flat_map(trail));
     if !receipt.history.is_empty() {
         lines.push("Recent changes:".to_owned());
         lines.extend(receipt.history.iter().map(|entry| line(entry, whose)));
@@ -182,6 +186,7 @@ mod tests {
             holds: false,
             unread,
             held_back,
+            trail: None,
             linked: true,
             now: Timestamp(0),
             whose,

@@ -1,17 +1,19 @@
 //! `/amser setup`.
 
+use std::collections::BTreeSet;
+
 use super::command::{count, mention, plain};
 use super::plan::terms;
-use crate::domain::{Holders, Named, PlanRow, Preview, RoleId};
+use crate::domain::{GateMatch, Holders, Named, PlanRow, Preview, RoleId};
 
 /// Names that a preview shows, of those who get a role and of those who lose one.
 const NAMED: usize = 10;
 
-/// The role of a gate that is about to be made.
+/// The roles of a gate that is about to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
-    /// One of the server.
-    Existing(RoleId),
+    /// These of the server.
+    Existing(&'a BTreeSet<RoleId>),
     /// A new one with this name.
     New(&'a str),
 }
@@ -19,7 +21,7 @@ pub(crate) enum Target<'a> {
 impl Target<'_> {
     fn named(self) -> String {
         match self {
-            Self::Existing(role) => mention(role),
+            Self::Existing(roles) => mentions(roles),
             Self::New(name) => format!("a new role **{}**", plain(name)),
         }
     }
@@ -36,6 +38,18 @@ pub(crate) fn setup_needs_wallet(dashboard: &str) -> String {
 pub(crate) fn setup_no_module(dashboard: &str) -> String {
     format!(
         "I found no amser module of your wallet. Create one at amser first, or paste its address on the dashboard, <{dashboard}>."
+    )
+}
+
+/// The chosen plans belong to different modules.
+pub(crate) fn setup_one_module() -> String {
+    "These plans belong to different amser modules. Choose plans of one module; run this again for the other one.".to_owned()
+}
+
+/// More plans and roles than one form can carry.
+pub(crate) fn setup_too_much(dashboard: &str) -> String {
+    format!(
+        "That is too much for one form here. Choose fewer plans or roles, or do it on the dashboard, <{dashboard}>."
     )
 }
 
@@ -56,7 +70,7 @@ pub(crate) fn setup_title() -> &'static str {
 
 /// Above the choice of plans, and beneath it where not all can be shown.
 pub(crate) fn setup_plan_label() -> &'static str {
-    "Which plan?"
+    "Which plans?"
 }
 
 /// Where a select cannot show all plans.
@@ -64,9 +78,24 @@ pub(crate) fn setup_more_plans() -> &'static str {
     "Only the first 25 are shown; the dashboard has all of them."
 }
 
+/// Above the choice of how many plans are needed.
+pub(crate) fn setup_match_label() -> &'static str {
+    "With several plans, who gets the role?"
+}
+
+/// One plan is enough.
+pub(crate) fn setup_any() -> &'static str {
+    "Who pays for any of them"
+}
+
+/// Every plan is needed.
+pub(crate) fn setup_all() -> &'static str {
+    "Who pays for all of them"
+}
+
 /// Above the choice of roles.
 pub(crate) fn setup_role_label() -> &'static str {
-    "Which role?"
+    "Which roles?"
 }
 
 /// In the empty choice of roles: what it means.
@@ -76,7 +105,7 @@ pub(crate) fn setup_new_role() -> &'static str {
 
 /// Beneath the choice of roles.
 pub(crate) fn setup_role_hint() -> &'static str {
-    "Leave it empty, and I create a role with the name of the plan."
+    "Leave it empty, and I create a role with the name of the first plan."
 }
 
 /// What stands beside a plan in the form.
@@ -85,11 +114,16 @@ pub(crate) fn setup_plan_terms(row: &PlanRow) -> String {
 }
 
 /// What the gate would change, before it is made.
-pub(crate) fn setup_preview(row: &PlanRow, target: Target<'_>, preview: &Preview) -> String {
+pub(crate) fn setup_preview(
+    rows: &[PlanRow],
+    matching: GateMatch,
+    target: Target<'_>,
+    preview: &Preview,
+) -> String {
+    let with_terms = |row: &PlanRow| format!("**{}** ({})", plain(&row.name), terms(row));
     let mut lines = vec![format!(
-        "Members who pay for **{}** ({}) get {}.",
-        plain(&row.name),
-        terms(row),
+        "Members who pay for {} get {}.",
+        joined(rows, matching, with_terms),
         target.named()
     )];
     lines.push(match (preview.grants.len(), preview.revokes.len()) {
@@ -118,6 +152,25 @@ pub(crate) fn setup_preview(row: &PlanRow, target: Target<'_>, preview: &Preview
     lines.join("\n")
 }
 
+/// Plans with what is needed of them.
+fn joined(rows: &[PlanRow], matching: GateMatch, named: impl Fn(&PlanRow) -> String) -> String {
+    let names: Vec<_> = rows.iter().map(named).collect();
+    let between = match matching {
+        GateMatch::Any => " or ",
+        GateMatch::All => " and ",
+    };
+    names.join(between)
+}
+
+fn in_bold(row: &PlanRow) -> String {
+    format!("**{}**", plain(&row.name))
+}
+
+fn mentions(roles: &BTreeSet<RoleId>) -> String {
+    let roles: Vec<_> = roles.iter().copied().map(mention).collect();
+    roles.join(", ")
+}
+
 fn members(number: usize) -> String {
     count(number, "member", "members")
 }
@@ -143,22 +196,28 @@ pub(crate) fn setup_dangerous_button() -> String {
 }
 
 /// The gate is made. `checkout`: where members subscribe.
-pub(crate) fn setup_done(row: &PlanRow, role: RoleId, checkout: &str) -> String {
+pub(crate) fn setup_done(
+    rows: &[PlanRow],
+    matching: GateMatch,
+    roles: &BTreeSet<RoleId>,
+    checkout: &str,
+) -> String {
     format!(
-        "Done. Who pays for **{}** gets {}; those who linked a wallet and paid already get it now.\nNext: `/amser verify-message` \
+        "Done. Who pays for {} gets {}; those who linked a wallet and paid already get it now.\nNext: `/amser verify-message` \
          posts the button with which members link their wallet. They subscribe at <{checkout}>, which `/plans` shows them. \
          `/amser check` says whether anything keeps me from giving the role.",
-        plain(&row.name),
-        mention(role)
+        joined(rows, matching, in_bold),
+        mentions(roles)
     )
 }
 
-/// A gate for this plan is there already.
-pub(crate) fn setup_already(row: &PlanRow, role: RoleId) -> String {
+/// A gate for just these plans is there already.
+pub(crate) fn setup_already(rows: &[PlanRow], roles: &BTreeSet<RoleId>) -> String {
+    let names: Vec<_> = rows.iter().map(in_bold).collect();
     format!(
-        "**{}** gives {} already. To give another role for it, run this again and choose that role.",
-        plain(&row.name),
-        mention(role)
+        "There is a rule for {} already: it gives {}. To give another role, run this again and choose that role.",
+        names.join(", "),
+        mentions(roles)
     )
 }
 
@@ -178,7 +237,8 @@ mod tests {
     }
 
     fn told(preview: &Preview, target: Target<'_>) -> String {
-        setup_preview(&row(5, Some(0), Some("USDC")), target, preview)
+        let rows = [row(5, Some(0), Some("USDC"))];
+        setup_preview(&rows, GateMatch::Any, target, preview)
     }
 
     #[test]
@@ -194,7 +254,7 @@ mod tests {
             },
             ..Preview::default()
         };
-        let text = told(&preview, Target::Existing(RoleId(9)));
+        let text = told(&preview, Target::Existing(&[RoleId(9)].into()));
         assert!(text.contains("(5 USDC every 30 days) get <@&9>."), "{text}");
         assert!(
             text.contains("goes to 12 members, and is taken from 3."),
@@ -207,6 +267,34 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("already: 7 (4 paying, 2 with"), "{text}");
+    }
+
+    #[test]
+    fn several_plans_and_roles_are_told_with_what_is_needed_of_them() {
+        let rows = [row(5, Some(0), Some("USDC")), row(9, Some(0), Some("USDC"))];
+        let roles = [RoleId(8), RoleId(9)].into();
+        let told = |matching| {
+            setup_preview(
+                &rows,
+                matching,
+                Target::Existing(&roles),
+                &Preview::default(),
+            )
+        };
+        let all = told(GateMatch::All);
+        assert!(
+            all.contains("(5 USDC every 30 days) and **Gold \\*1\\*** (9 USDC every 30 days) get <@&8>, <@&9>."),
+            "{all}"
+        );
+        assert!(told(GateMatch::Any).contains(" or **Gold"));
+    }
+
+    #[test]
+    fn what_stands_above_a_choice_is_no_longer_than_discord_allows() {
+        for label in [setup_plan_label(), setup_match_label(), setup_role_label()] {
+            assert!(label.len() <= 45, "{label}");
+        }
+        assert!(setup_role_hint().len() <= 100);
     }
 
     #[test]

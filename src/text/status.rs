@@ -1,12 +1,13 @@
 //! `/status`.
 
-use super::cause;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::cause;
 use super::command::{Unread, about, chain_note, moment, no_wallet, plain, short_wallet};
 use crate::domain::{
-    Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, SubscriptionStanding,
-    Timestamp, checkout,
+    Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, ModuleAddress,
+    SubscriptionId, SubscriptionStanding, Timestamp, checkout,
 };
 
 /// Subscriptions that give no access and are shown nevertheless, newest first.
@@ -39,6 +40,8 @@ pub(crate) struct Status<'a> {
     pub(crate) queue_wait: &'a dyn Fn(GuildId) -> Duration,
     /// Names of servers.
     pub(crate) guild_name: &'a dyn Fn(GuildId) -> String,
+    /// Of their subscriptions those whose renewal will fail, each with one sentence.
+    pub(crate) at_risk: &'a BTreeMap<(ModuleAddress, SubscriptionId), String>,
     /// The merchant's checkout.
     pub(crate) checkout_url: &'a str,
 }
@@ -62,6 +65,7 @@ pub(crate) fn status(status: &Status<'_>) -> String {
             gate,
             standing.now,
             (status.queue_wait)(gate.guild),
+            status.at_risk,
             offers.then_some(status.checkout_url),
         ));
     }
@@ -85,6 +89,7 @@ fn at_gate(
     gate: &GateStanding,
     now: Timestamp,
     wait: Duration,
+    at_risk: &BTreeMap<(ModuleAddress, SubscriptionId), String>,
     checkout_url: Option<&str>,
 ) -> Vec<String> {
     let names: Vec<_> = gate
@@ -101,10 +106,12 @@ fn at_gate(
     }
     for subscription in shown(&gate.subscriptions) {
         lines.push(format!("  • {}", self::subscription(subscription, now)));
+        let risk = at_risk.get(&(gate.module, subscription.subscription));
+        lines.extend(risk.map(|risk| format!("  {risk}")));
     }
     if let Some(checkout_url) = checkout_url.filter(|_| !gate.entitled) {
         lines.extend(gate.plans.iter().map(|plan| {
-            let url = checkout(checkout_url, gate.module, plan);
+            let url = checkout(checkout_url, gate.module, plan, None);
             format!("  Subscribe to plan {plan}: <{url}>")
         }));
     }
@@ -138,7 +145,7 @@ fn role_result(gate: &GateStanding, wait: Duration) -> String {
 }
 
 /// Those that give access, else the newest of the others.
-fn shown(all: &[SubscriptionStanding]) -> Vec<&SubscriptionStanding> {
+pub(super) fn shown(all: &[SubscriptionStanding]) -> Vec<&SubscriptionStanding> {
     let mut shown: Vec<_> = all.iter().filter(|one| one.open).collect();
     if shown.is_empty() {
         shown.extend(all);
@@ -220,9 +227,7 @@ mod tests {
     use alloy::primitives::Address;
 
     use super::*;
-    use crate::domain::{
-        GateId, ModuleAddress, PlanId, RoleId, RoleStanding, SubscriptionId, UserId, Wallet,
-    };
+    use crate::domain::{GateId, PlanId, RoleId, RoleStanding, UserId, Wallet};
 
     fn gate() -> GateStanding {
         GateStanding {
@@ -267,6 +272,11 @@ mod tests {
             unread: None,
             queue_wait: &|_| Duration::from_secs(720),
             guild_name: &|_| "Club".to_owned(),
+            at_risk: &[(
+                (ModuleAddress(Address::ZERO), SubscriptionId::from(3)),
+                "⚠ It will fail.".to_owned(),
+            )]
+            .into(),
             checkout_url: "https://pay.example/{module}/{plan_id}",
         })
     }
@@ -281,6 +291,7 @@ mod tests {
         assert!(text.contains("paid until <t:2000:f>"), "{text}");
         assert!(text.contains("then grace until <t:2500:f>"), "{text}");
         assert!(!text.contains("Subscribe"), "{text}");
+        assert!(text.contains(".\n  ⚠ It will fail."), "{text}");
         let text = told(vec![gate()], &[], 2_100);
         assert!(text.contains("payment due since <t:2000:f>"), "{text}");
         assert!(text.contains("grace ends <t:2500:f>"), "{text}");
@@ -313,6 +324,7 @@ mod tests {
                 unread,
                 queue_wait: &|_| Duration::ZERO,
                 guild_name: &|_| "Club".to_owned(),
+                at_risk: &BTreeMap::new(),
                 checkout_url: "",
             })
         };

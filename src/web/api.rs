@@ -3,6 +3,7 @@
 mod csv;
 mod events;
 pub(super) mod failure;
+mod forecast;
 pub(super) mod gates;
 pub(super) mod guild;
 pub(super) mod journal;
@@ -26,6 +27,7 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .merge(guild::router())
         .merge(gates::router())
         .merge(members::router())
+        .merge(forecast::router())
         .merge(journal::router())
         .merge(events::router())
 }

@@ -1,10 +1,11 @@
-//! The merchant's pages: servers, and for each server its status, mapping, members, journal and settings.
+//! The merchant's pages: servers, and for each server its status, mapping, members, renewals, journal and settings.
 //!
 //! Every page works without script: plain forms, answered by a redirect. The script only keeps the status live and talks to
 //! the merchant's wallet.
 
 pub(super) mod cause;
 mod context;
+mod forecast;
 mod format;
 mod gates;
 mod home;
@@ -33,6 +34,7 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .merge(mapping::router())
         .merge(preview::router())
         .merge(members::router())
+        .merge(forecast::router())
         .merge(journal::router())
         .merge(settings::router())
 }

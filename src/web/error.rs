@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::siwe::Mismatch;
-use crate::domain::SignatureVerdict;
+use crate::domain::{GuildId, SignatureVerdict};
 use crate::store::Usable;
 
 /// A refusal. Causes stay in the log.
@@ -37,8 +37,10 @@ pub(super) enum WebError {
     NoServerChosen,
     /// In the server that was chosen.
     NeedsManageServer,
-    /// The bot was removed from the server that was chosen, or the server deleted.
-    ServerGone,
+    /// From a server that the visitor manages.
+    BotRemoved(GuildId),
+    /// Discord shows it to nobody whom we know of.
+    ServerDeleted,
     CrossOrigin,
     CsrfMissing,
     NotJson,
@@ -90,7 +92,8 @@ impl WebError {
             Self::ConnectDeclined => "connect_declined",
             Self::NoServerChosen => "no_server_chosen",
             Self::NeedsManageServer => "needs_manage_server",
-            Self::ServerGone => "server_gone",
+            Self::BotRemoved(_) => "bot_removed",
+            Self::ServerDeleted => "server_deleted",
             Self::CrossOrigin => "cross_origin",
             Self::CsrfMissing => "csrf_missing",
             Self::NotJson => "not_json",
@@ -149,7 +152,8 @@ impl WebError {
             Self::ConnectDeclined => "You did not add the bot, so no server was connected; choose a server to try again.".to_owned(),
             Self::NoServerChosen => "Discord did not say which server you chose, so none was connected; choose it again.".to_owned(),
             Self::NeedsManageServer => "You need the permission \"Manage Server\" in the server that you chose; ask its owner for it, or choose another server.".to_owned(),
-            Self::ServerGone => "The bot is not in the server that you chose: it was removed again, or the server was deleted; choose a server to add it to.".to_owned(),
+            Self::BotRemoved(_) => "The bot was removed from this server; add it again, and the mappings that were set up here work again.".to_owned(),
+            Self::ServerDeleted => "This server was deleted, or you left it: Discord shows it neither to you nor to the bot; choose another server.".to_owned(),
             Self::CrossOrigin => "Another site sent this request, so it was refused; open your link and go on from there.".to_owned(),
             Self::CsrfMissing => "The request did not prove that it came from this page; reload the page and try again.".to_owned(),
             Self::NotJson => "Send the request as application/json.".to_owned(),
@@ -193,9 +197,12 @@ impl WebError {
 
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::LinkUnknown | Self::NotFound | Self::NoServer | Self::NoSignIn => {
-                StatusCode::NOT_FOUND
-            }
+            Self::LinkUnknown
+            | Self::NotFound
+            | Self::NoServer
+            | Self::NoSignIn
+            | Self::BotRemoved(_)
+            | Self::ServerDeleted => StatusCode::NOT_FOUND,
             Self::LinkExpired | Self::LinkUsed | Self::LinkReplaced | Self::HandoverOver => {
                 StatusCode::GONE
             }
@@ -219,7 +226,6 @@ impl WebError {
             Self::BodyTooLarge | Self::Message(Mismatch::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ChallengeMissing
             | Self::NonceUsed
-            | Self::ServerGone
             | Self::MemberLeft
             | Self::BotAbsent
             | Self::TooManyWallets(_) => StatusCode::CONFLICT,

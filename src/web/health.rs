@@ -18,9 +18,9 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Site;
 use super::error::WebError;
-use super::ready::{Moment, age_of_newest, why_not_ready};
+use super::ready::{Moment, why_not_ready};
+use super::{Site, drift};
 use crate::domain::Checkpoint;
 use crate::watching;
 
@@ -124,7 +124,7 @@ struct Numbers {
 
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
-    let lag_seconds = age_of_newest(&chain, site.now());
+    let lag_seconds = chain.age_of_newest(site.now());
     let (failing, unread) = (
         site.state.discord.borrow().failing.clone(),
         chain.unread_modules,
@@ -191,6 +191,7 @@ async fn status(State(site): State<Arc<Site>>) -> Result<Json<Value>, WebError> 
             "failing": numbers.failing,
             "held_back": counts.held_back,
         },
+        "drift": drift::status(&site),
         "counts": {
             "subscriptions": counts.subscriptions,
             "active": counts.active,
@@ -303,6 +304,7 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             metrics::gauge!(name).set(value as f64);
         }
     }
+    drift::measure(&site);
     let text = site.state.metrics.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

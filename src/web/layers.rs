@@ -28,7 +28,7 @@ impl Policies {
     pub(super) fn new(wallet_connect: Option<&WalletConnect>) -> Self {
         Self {
             plain: content_policy(wallet_connect, "'none'"),
-            with_forms: content_policy(None, "'self'"),
+            with_forms: content_policy(wallet_connect, "'self'"),
         }
     }
 }

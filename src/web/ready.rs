@@ -7,15 +7,6 @@ use crate::domain::{ChainStatus, Timestamp};
 /// A follower that is behind for less than this is ready: a load balancer's node that lags for a moment is no outage.
 const FORGIVEN: Duration = Duration::from_secs(10);
 
-/// A newest block that is older than this is too old, unless the chain is slower.
-const OLDEST_BLOCK: Duration = Duration::from_secs(120);
-
-/// So many times the usual time between blocks may pass without one.
-const BLOCKS_MISSED: u32 = 5;
-
-/// The local chain, whose clock stands still or is set.
-const LOCAL_CHAIN: u64 = 31_337;
-
 /// The moment at which readiness is judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
@@ -48,26 +39,16 @@ pub(super) fn why_not_ready(
         )
     } else if is_behind {
         Some("The chain has not been followed to its tip for more than 10 seconds.")
-    } else if chain_id != LOCAL_CHAIN && is_stale(chain, now.time) {
+    } else if chain
+        .stands_still_at(chain_id)
+        .is_some_and(|at| at <= now.time)
+    {
         Some("The chain's newest block is too old: the node, or the chain itself, stands still.")
     } else if !is_discord_connected {
         Some("Discord is not connected.")
     } else {
         None
     }
-}
-
-/// Whether no block has come for longer than this chain ever takes.
-fn is_stale(chain: &ChainStatus, now: Timestamp) -> bool {
-    let usual = chain.block_time.unwrap_or_default();
-    let oldest = OLDEST_BLOCK.max(usual * BLOCKS_MISSED);
-    age_of_newest(chain, now).is_some_and(|age| age > oldest.as_secs())
-}
-
-/// How old the newest block is, in seconds. A chain whose clock runs ahead of ours has no lag.
-pub(super) fn age_of_newest(chain: &ChainStatus, now: Timestamp) -> Option<u64> {
-    let newest = chain.head.max(chain.confirmed)?;
-    Some(now.0.saturating_sub(newest.timestamp.0))
 }
 
 #[cfg(test)]
@@ -79,6 +60,7 @@ mod tests {
 
     const TIME: u64 = 1_800_000_000;
     const BASE: u64 = 8_453;
+    const LOCAL_CHAIN: u64 = 31_337;
 
     /// A status that is ready, with a newest block of this age in seconds.
     fn followed(age: u64) -> ChainStatus {

@@ -62,7 +62,7 @@ impl Session {
     }
 
     /// Whether it is a sign-in for this link, by the SHA-256 of its token.
-    fn covers(&self, link: &[u8; 32]) -> bool {
+    pub(super) fn covers(&self, link: &[u8; 32]) -> bool {
         self.link.is_none_or(|only| only == *link)
     }
 }

@@ -1,5 +1,7 @@
 //! What a member holds after linking: asked of the roles' loop until it has caught up, within bounds.
 
+mod on_sale;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -7,11 +9,11 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
 use super::Site;
-use super::link::under;
-use super::link_page::OUTCOME_QUERY;
+use super::paid::return_url_of;
+use super::payment::PaymentNews;
 use super::session::OwnLink;
 use super::terms::terms;
 use crate::domain::{
@@ -20,6 +22,8 @@ use crate::domain::{
 };
 use crate::merchants::PlanRow;
 use crate::store::{LinkRequest, Store};
+
+pub(super) use on_sale::on_sale;
 
 /// Between one question and the next.
 const PAUSE: Duration = Duration::from_millis(40);
@@ -32,7 +36,7 @@ const NAMES_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct NamedRole {
     guild_id: GuildId,
     role_id: RoleId,
-    name: String,
+    pub(super) name: String,
 }
 
 /// What the page shows after linking.
@@ -50,6 +54,17 @@ pub(super) struct Standing {
     trouble: Vec<String>,
     /// The link's server was not read yet, so that nothing is known of its roles.
     unread: bool,
+    /// The payment that the visitor comes back from the checkout with. While it is on its way, nothing else is told: nobody is
+    /// to pay twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<PaymentNews>,
+}
+
+impl Standing {
+    /// The same with the payment that the visitor comes back with.
+    pub(super) fn with(self, payment: Option<PaymentNews>) -> Self {
+        Self { payment, ..self }
+    }
 }
 
 /// What the roles' loop answered, and whether the link's server is left out for want of having been read.
@@ -60,17 +75,17 @@ pub(super) struct Settled {
 
 /// A plan that would open a role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Offer {
+pub(super) struct Offer {
     /// The roles it opens, by name.
-    roles: Vec<String>,
+    pub(super) roles: Vec<String>,
     /// The plan's id.
     plan_id: String,
     /// The plan's name at amser, else "plan 1".
-    name: String,
+    pub(super) name: String,
     /// What it costs, if that is known.
-    terms: Option<String>,
+    pub(super) terms: Option<String>,
     /// The merchant's checkout.
-    url: String,
+    pub(super) url: String,
 }
 
 /// Where plans are bought.
@@ -162,21 +177,12 @@ pub(super) async fn outcome(site: &Site, link: &OwnLink, settled: &Settled) -> S
     standing
 }
 
-/// The wallet page, for the checkout to lead back to: over https, or on this machine. Without a sign-in whoever has the link
-/// reads the member's roles, so it is not given to the checkout.
+/// Where the checkout leads back to. Without a sign-in whoever has the link reads the member's roles, so it is not given to the
+/// checkout.
 fn way_back(site: &Site, link: &OwnLink) -> Option<Url> {
     link.session.as_ref()?;
-    let path = format!("verify/{}", link.token.reveal());
-    let mut url = under(&site.settings().public_url, &path);
-    url.set_query(Some(OUTCOME_QUERY));
-    let is_taken = url.scheme() == "https"
-        || match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-    is_taken.then_some(url)
+    let public_url = &site.settings().public_url;
+    return_url_of(public_url, link.request.guild, &link.token)
 }
 
 impl Settled {
@@ -244,6 +250,7 @@ fn shown(settled: &Settled, guild: GuildId, checkout: &Checkout<'_>) -> Standing
         subscribe: subscribe.into_iter().collect(),
         trouble: trouble.into_iter().collect(),
         unread: settled.unread,
+        payment: None,
     }
 }
 
@@ -255,19 +262,12 @@ impl Checkout<'_> {
         if row.is_some_and(|row| !row.active) {
             return None;
         }
-        let mut url = checkout(self.template, gate.module, plan);
-        if let (Some(back), Ok(mut parsed)) = (self.back, Url::parse(&url)) {
-            parsed
-                .query_pairs_mut()
-                .append_pair("redirect", back.as_str());
-            url = parsed.into();
-        }
         Some(Offer {
             roles: gate.roles.iter().map(|role| role.name.clone()).collect(),
             plan_id: plan.to_string(),
             name: row.map_or_else(|| format!("plan {plan}"), |row| row.name.clone()),
             terms: row.map(terms),
-            url,
+            url: checkout(self.template, gate.module, plan, self.back),
         })
     }
 }

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::error::{WebError, link_works, signature_holds};
 use super::link::{LINK_SECONDS, Token, fresh_secret};
 use super::link_page::OwnLinkPage;
-use super::params::LinkPath;
+use super::params::{Asked, LinkPath};
+use super::payment::{self, FromCheckout};
 use super::post::Posted;
 use super::profile::Profile;
 use super::session::{OwnLink, OwnLinkAnyState};
 use super::siwe::{self, Mismatch, Terms};
-use super::standing::{NamedRole, Standing, outcome, settled};
+use super::standing::{NamedRole, Standing, on_sale, outcome, settled};
 use super::{SignIn, Site, proof, view};
 use crate::domain::{Link, Timestamp, UserId, Wallet};
 use crate::store::{Challenge, Completed, LinkOutcome, LinkRequest, RequestState, Usable};
@@ -30,6 +31,9 @@ pub(super) const LONGEST_SIGNATURE: usize = 16 * 1024;
 
 /// How long the answer to a signature waits for the roles.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the page itself waits for them, where they are paid for.
+const HELD_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a link works from when its member opened it, signed in, in seconds: a wallet must be found, and the owners of a
 /// contract wallet sign one after the other.
@@ -50,11 +54,33 @@ pub(super) fn router() -> Router<Arc<Site>> {
 async fn page(
     State(site): State<Arc<Site>>,
     OwnLinkPage(link): OwnLinkPage,
+    Asked(from): Asked<FromCheckout>,
 ) -> Result<Response, WebError> {
     let LinkRequest { user, guild, .. } = link.request;
+    let payment = payment::news(&site, &link.request, &from).await?;
+    let held = match &payment {
+        Some(news) if news.linked && !news.waits => {
+            let settled = settled(&site, user, guild, None, HELD_PATIENCE).await;
+            settled
+                .map(|settled| settled.roles(guild))
+                .unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    let paid = payment.as_ref().map(|news| view::Paid {
+        transaction: from.transaction_text().unwrap_or_default(),
+        news,
+        held: &held,
+    });
     let profile = site.profile(guild, user).await?;
     let expires_at = extend(&site, &link).await?;
     let linked = site.with_store(move |store| store.wallets_of(user)).await?;
+    let is_used = link.request.state == RequestState::Used;
+    // Who has linked a wallet may have paid already, and comes to offers once that is known.
+    let offers = match linked.is_empty() && payment.is_none() && !is_used {
+        true => on_sale(&site, &link).await?,
+        false => Vec::new(),
+    };
     let shown = view::LinkPage {
         token: &link.token.reveal(),
         profile: &profile,
@@ -62,7 +88,9 @@ async fn page(
         csrf: link.session.as_ref().map(|session| session.csrf.as_str()),
         chain_id: site.settings().chain_id,
         has_sign_in: link.session.is_some(),
-        is_used: link.request.state == RequestState::Used,
+        is_used,
+        paid,
+        offers: &offers,
         linked: &linked,
         expires_at,
         wallet_connect: site.settings().wallet_connect.as_ref(),
@@ -304,20 +332,32 @@ async fn complete(
     Ok(())
 }
 
-/// `GET /verify/{token}/standing`: what came of a link, for the page that used it. Waits for roles on their way.
+/// `GET /verify/{token}/standing`: what came of a link, for the page that used it, and of the payment that the visitor brings
+/// from the checkout. Waits for roles on their way.
 async fn standing(
     State(site): State<Arc<Site>>,
     OwnLinkAnyState(link): OwnLinkAnyState,
+    Asked(from): Asked<FromCheckout>,
 ) -> Result<Json<Standing>, WebError> {
     let request = &link.request;
-    if !request.has_outcome(site.now()) {
-        return Err(WebError::LinkExpired);
+    let payment = payment::news(&site, request, &from).await?;
+    let is_used = request.has_outcome(site.now());
+    if !is_used {
+        // An open link has an outcome only of a payment.
+        payment.as_ref().ok_or(WebError::LinkExpired)?;
+        link_works(request.usable(site.now()))?;
+    }
+    if let Some(news) = &payment
+        && (news.waits || !(is_used || news.linked))
+    {
+        return Ok(Json(Standing::default().with(payment)));
     }
     let standing = settled(&site, request.user, request.guild, None, PATIENCE).await;
     let standing = standing.ok_or(WebError::NotReady(
         "The roles cannot be looked up right now; they arrive on their own.",
     ))?;
-    Ok(Json(outcome(&site, &link, &standing).await))
+    let outcome = outcome(&site, &link, &standing).await;
+    Ok(Json(outcome.with(payment)))
 }
 
 /// `GET /verify/{token}/picture/{server|member}`: from Discord's CDN by way of us.

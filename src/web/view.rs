@@ -11,7 +11,8 @@ use super::error::WebError;
 use super::{WebSettings, assets};
 use crate::domain::GuildId;
 
-pub(super) use link::{LinkPage, handover_over, link, take_over};
+pub(super) use link::{LinkPage, Paid, handover_over, link, take_over};
+pub(super) use wallet::{announcements, steps};
 
 /// A whole page: head, `inner` and the footer. `files` are styles and scripts of `assets`. Addresses begin at the root, which is ours
 /// (`web.public_url` has no path): a refusal may stand at any depth.
@@ -76,10 +77,11 @@ pub(super) fn refusal(settings: &WebSettings, error: WebError) -> Response {
         WebError::SignInDeclined | WebError::SignInStale | WebError::SignInFailed => {
             "The sign-in did not work"
         }
-        WebError::ConnectDeclined
-        | WebError::NoServerChosen
-        | WebError::NeedsManageServer
-        | WebError::ServerGone => "The server was not connected",
+        WebError::ConnectDeclined | WebError::NoServerChosen | WebError::NeedsManageServer => {
+            "The server was not connected"
+        }
+        WebError::BotRemoved(_) => "The bot was removed",
+        WebError::ServerDeleted => "This server is gone",
         _ => "This did not work",
     };
     let inner = html! {
@@ -99,8 +101,11 @@ fn way_on(error: WebError) -> Markup {
         WebError::ConnectDeclined
         | WebError::NoServerChosen
         | WebError::NeedsManageServer
-        | WebError::ServerGone => html! {
+        | WebError::ServerDeleted => html! {
             p { a.button.main href="/connect" { "Choose a server" } }
+        },
+        WebError::BotRemoved(guild) => html! {
+            p { a.button.main href={ "/connect?guild_id=" (guild) } { "Add the bot again" } }
         },
         // The sign-in leads on to the link of whoever signs in (`oauth::ReturnTo::Home`).
         WebError::SignInDeclined | WebError::SignInStale | WebError::SignInFailed => html! {

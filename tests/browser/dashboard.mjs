@@ -1,8 +1,8 @@
 // Plays scenes on the merchant's pages in a real Chromium. Its one argument is JSON:
-//   { browser, scene, dashboard, server, visitor, visitorId, serverName, rpc, account, shots }
+//   { browser, scene, dashboard, link, server, visitor, visitorId, serverName, rpc, account, relay, project, chain, shots }
 // It prints one line of JSON with what was seen, or fails with what went wrong.
 import { asked, browser, freshPage, look, play, problems } from './stage.mjs'
-import { installWallets, metal } from './wallets.mjs'
+import { installWallets, metal, remoteWallet } from './wallets.mjs'
 
 const page = await freshPage()
 let clicks = 0
@@ -43,9 +43,12 @@ await play({
     await click('button', asked.visitor)
     await click('button', asked.serverName)
     await page.waitForURL(asked.server)
-    await page.getByRole('button', { name: 'Sign with Metal Wallet' }).waitFor()
+    await page.getByRole('button', { name: 'Metal Wallet' }).waitFor()
     await look(page, '2-connected')
-    await click('button', 'Sign with Metal Wallet')
+    await click('button', 'Metal Wallet')
+    await page.locator('#sign[aria-disabled="false"]').waitFor()
+    await look(page, '2-sign')
+    await click('button', 'Sign message')
     await shows('Your wallet is connected.')
     await look(page, '3-plans')
     await click('button', /^Create the role/)
@@ -58,6 +61,21 @@ await play({
     await shows('It works.')
     await look(page, '6-tested')
     return { clicks, milliseconds: Date.now() - started }
+  },
+
+  /** The merchant's wallet is on another device. */
+  async remote () {
+    const wallet = await remoteWallet()
+    await signIn()
+    await page.getByRole('button', { name: 'WalletConnect: a wallet on your phone' }).click()
+    await page.getByRole('button', { name: 'Copy the code' }).waitFor()
+    await page.locator('#code').evaluate((picture) => picture.decode())
+    await look(page, '1-scan')
+    const code = await page.locator('#open-wallet').getAttribute('href')
+    await wallet.evaluate(([uri, chain]) => window.pairWith(uri, chain), [code, asked.chain])
+    await page.locator('#sign[aria-disabled="false"]').click()
+    await shows('Your wallet is connected.')
+    return { seen: await wallet.evaluate(() => window.seen) }
   },
 
   /** Every page of a server that has much to show. */
@@ -92,6 +110,10 @@ await play({
     await page.getByRole('cell', { name: 'Wallet not linked' }).waitFor()
     const filtered = await page.getByRole('row').count()
     await look(page, '8-filtered')
+    await page.getByRole('link', { name: 'Renewals' }).click()
+    await heading('Renewals')
+    const failing = await page.getByRole('row').count()
+    await look(page, '8-renewals')
     await page.getByRole('link', { name: 'Journal' }).click()
     await heading('Journal')
     await look(page, '9-journal')
@@ -104,7 +126,7 @@ await play({
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.goto(asked.dashboard)
     await page.getByRole('link', { name: 'Add to your Discord server' }).waitFor()
-    return { rows, filtered }
+    return { rows, filtered, failing }
   },
 
   /** What changes is shown while the page is open, without a reload. */

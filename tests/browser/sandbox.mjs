@@ -1,5 +1,6 @@
 // Follows the sandbox's guided ways in a real browser, as somebody who has read nothing: it presses what the next step offers.
-// Its one argument is JSON: { browser, scene, sandbox, shots }. It prints one line of JSON with what was seen.
+// Its one argument is JSON: { browser, scene, sandbox, rpc, shots }. It prints one line of JSON with what was seen.
+import { seed } from './seed.mjs'
 import { DEADLINE, asked, freshPage, look, play, problems } from './stage.mjs'
 
 const page = await freshPage()
@@ -10,7 +11,7 @@ const press = (name) => step.getByRole('button', { name }).click()
 
 /** Presses a link that opens another page, and gives that page. */
 async function opened (link) {
-  const [other] = await Promise.all([page.context().waitForEvent('page'), link.click()])
+  const [other] = await Promise.all([link.page().context().waitForEvent('page'), link.click()])
   other.setDefaultTimeout(DEADLINE)
   other.on('pageerror', (error) => problems.push(`page error: ${error.message}`))
   other.on('console', (line) => {
@@ -19,7 +20,79 @@ async function opened (link) {
   return other
 }
 
+/** Puts a block on top of the chain, which has blocks on demand alone. */
+async function mine () {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'evm_mine', params: [] })
+  await fetch(asked.rpc, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+}
+
+/** Comes to the wallet page as ada, signed in. */
+async function toWallet (on = page) {
+  await on.goto(new URL('/member', asked.sandbox).href)
+  await on.locator('.steps .now').getByRole('button', { name: 'Type /verify' }).click()
+  const wallet = await opened(on.locator('output.reply a.button'))
+  await wallet.getByRole('link', { name: 'Sign in with Discord' }).click()
+  await wallet.locator('#choose-title').waitFor()
+  return wallet
+}
+
+async function sign (wallet) {
+  await wallet.getByRole('button', { name: 'Sandbox wallet of ada' }).click()
+  await wallet.locator('#sign[aria-disabled="false"]').click()
+  await wallet.locator('#done').filter({ visible: true }).waitFor()
+}
+
+/** Pays at the checkout and comes back. */
+async function pay (wallet, link) {
+  await link.click()
+  await wallet.getByRole('button', { name: 'Subscribe and pay' }).click()
+  await wallet.waitForURL(/tx_hash=0x/)
+}
+
+const payment = (wallet, text) => wallet.locator('#payment').filter({ hasText: text, visible: true }).waitFor()
+
 const scenes = {
+  /** Pays before the wallet is linked. */
+  async paidFirst () {
+    const wallet = await toWallet()
+    await wallet.locator('#plans summary').click()
+    await look(wallet, '1-plans')
+    await pay(wallet, wallet.locator('#plans a').first())
+    await payment(wallet, '0 of 2 confirmations')
+    const first = await wallet.locator('#payment').innerText()
+    await look(wallet, '2-seen')
+    await mine()
+    await payment(wallet, '1 of 2 confirmations')
+    await sign(wallet)
+    await payment(wallet, 'Your payment was seen: 1 of 2 confirmations')
+    await mine()
+    await payment(wallet, 'Your payment is confirmed')
+    await wallet.locator('#held').filter({ hasText: 'Subscriber' }).waitFor()
+    await look(wallet, '3-role')
+    return { first }
+  },
+
+  /** Links the wallet, then pays, and comes back by the same link. */
+  async linkedFirst () {
+    const wallet = await toWallet()
+    await sign(wallet)
+    await pay(wallet, wallet.locator('#outcome a').first())
+    await payment(wallet, 'Your payment was seen: 0 of 2 confirmations')
+    if (await wallet.locator('#held a').count() > 0) problems.push('who is paying is offered to pay again')
+    await look(wallet, '1-seen')
+    await mine()
+    await payment(wallet, '1 of 2 confirmations')
+    await mine()
+    await payment(wallet, 'Your payment is confirmed')
+    await wallet.locator('#held').filter({ hasText: 'Subscriber' }).waitFor()
+    await look(wallet, '2-role')
+    const seen = { paid: await wallet.locator('#payment').innerText(), outcome: await wallet.locator('#outcome').innerText() }
+    // By reloading, where there is no script.
+    const answer = await wallet.context().request.get(wallet.url(), { headers: { accept: 'text/html' } })
+    const page = await answer.text()
+    return { ...seen, withoutScript: page.slice(page.indexOf('<noscript>'), page.indexOf('</noscript>')) }
+  },
+
   /** A member's whole life, by the steps alone. */
   async member () {
     await page.goto(new URL('/', asked.sandbox).href)
@@ -83,7 +156,9 @@ const scenes = {
     const shop = await opened(step.getByRole('link', { name: 'Connect a server' }))
     await click(shop, 'button', "Mona's Club")
     await now('Prove that the plans are yours')
-    await click(shop, 'button', /^Sign with Sandbox wallet of mona/)
+    await click(shop, 'button', 'Sandbox wallet of mona')
+    await shop.locator('#sign[aria-disabled="false"]').waitFor()
+    await click(shop, 'button', 'Sign message')
     await now('Let the plan open a role')
     await click(shop, 'button', /^Create the role/)
     await shop.getByRole('heading', { name: 'Preview', level: 1 }).waitFor()
@@ -104,6 +179,20 @@ const scenes = {
     return { clicks, milliseconds }
   },
 
+  /** The merchant fills in the form of /amser setup. */
+  async form () {
+    await page.goto(new URL('/merchant', asked.sandbox).href)
+    await page.getByLabel('Command').selectOption('amser setup')
+    await page.getByRole('button', { name: 'Send' }).click()
+    await page.getByLabel('Which plans?').selectOption({ index: 0 })
+    await page.getByLabel('Which roles?').selectOption({ label: 'Silver' })
+    await look(page, '1-form')
+    await page.getByRole('button', { name: 'Submit' }).click()
+    await page.locator('output.reply').getByRole('button', { name: 'Set it up' }).click()
+    await page.locator('output.reply').filter({ hasText: 'Done.' }).waitFor()
+    return {}
+  },
+
   /** Somebody who types a command finds its options in lists; the focus is never lost; a stop is told. */
   async hands () {
     await page.goto(new URL('/member', asked.sandbox).href)
@@ -121,4 +210,4 @@ const scenes = {
   }
 }
 
-await play(scenes, page)
+await play({ ...scenes, ...seed({ page, now, opened, step, mine, toWallet, sign }) }, page)

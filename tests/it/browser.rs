@@ -114,7 +114,9 @@ async fn a_wallet_without_a_subscription_is_shown_where_to_subscribe() {
     let mut checkout = format!("https://app.amser.io/subscribe/{}/7", stage.site.module)
         .parse::<Url>()
         .unwrap();
-    let back = stage.site.url.join(&format!("{link}?outcome=1")).unwrap();
+    let token = link.rsplit('/').next().unwrap();
+    let back = format!("/paid/{}?link={token}", stage.site.guild);
+    let back = stage.site.url.join(&back).unwrap();
     checkout
         .query_pairs_mut()
         .append_pair("redirect", back.as_str());

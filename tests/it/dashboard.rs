@@ -1,4 +1,5 @@
 //! The merchant's pages.
 
 mod browser;
+mod flood;
 mod forms;

@@ -1,6 +1,7 @@
 //! The local Discord, driven by the real serenity client and by raw requests.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod gateway;
 mod identify;
 mod invites;

@@ -4,6 +4,7 @@ mod browser;
 mod checkout;
 mod commands;
 mod front;
+mod payment;
 mod way;
 mod words;
 

@@ -6,6 +6,7 @@ pub(crate) mod following;
 pub(crate) mod installation;
 pub(crate) mod life;
 pub(crate) mod merchants;
+pub(crate) mod notices;
 pub(crate) mod oracle;
 pub(crate) mod plan_names;
 pub(crate) mod relay;

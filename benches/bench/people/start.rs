@@ -69,6 +69,7 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
         views: chain::Views::new(&no_chain(), chain),
+        fallback: roles::fallback::Fallback::unheard(chain::LOCAL_CHAIN),
     };
     let (_policy, policy) = watch::channel(Policy::default());
     let keeping = roles::run(store, discord, policy, inputs, stop.clone());

@@ -7,13 +7,17 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tracing::debug;
 
-use crate::chain::node::{Answers, Node, RpcError, many, read};
+use crate::chain::node::{Answers, Node, RpcError, many_in, read};
 use crate::domain::Checkpoint;
 
 /// Where Multicall3 is on every chain that has it.
 pub const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
-/// Calls in one call of it: together they need about a tenth of the gas that nodes allow a call.
-const PER_CALL: usize = 150;
+/// So many calls in one call of it: together they need about a tenth of the gas that nodes allow a call.
+pub(super) const HEAVY: usize = 150;
+/// As [`HEAVY`], of views that read a word or two of storage.
+pub(super) const LIGHT: usize = 500;
+/// Calls in one JSON-RPC batch, where Multicall3 is not deployed.
+const PER_BATCH: usize = 250;
 /// Such calls at the same time.
 const CALLS_AT_ONCE: usize = 4;
 
@@ -105,9 +109,14 @@ impl At {
         })
     }
 
-    /// Makes these calls.
-    pub(super) async fn call(&self, node: &Node, calls: &[Call]) -> Result<Vec<Outcome>, RpcError> {
-        let pieces: Vec<Vec<Outcome>> = stream::iter(calls.chunks(PER_CALL).map(<[_]>::to_vec))
+    /// Makes these calls, `per_call` of them in one call of Multicall3: [`HEAVY`] or [`LIGHT`].
+    pub(super) async fn call(
+        &self,
+        node: &Node,
+        calls: &[Call],
+        per_call: usize,
+    ) -> Result<Vec<Outcome>, RpcError> {
+        let pieces: Vec<Vec<Outcome>> = stream::iter(calls.chunks(per_call).map(<[_]>::to_vec))
             .map(|calls| async move {
                 let together = match self.has_multicall {
                     true => self.together(node, &calls).await?,
@@ -166,7 +175,7 @@ impl At {
     ) -> Result<Vec<Outcome>, RpcError> {
         let request = |call: &Call| json!([{ "to": call.to, "data": call.data }, self.tag]);
         let asked = (0..).zip(calls.iter().map(request)).collect();
-        let mut answers: Answers<Bytes> = many(node, "eth_call", asked).await?;
+        let mut answers: Answers<Bytes> = many_in(node, "eth_call", asked, PER_BATCH).await?;
         (0..calls.len() as u64)
             .map(|id| match answers.remove(&id) {
                 Some(Ok(answer)) => Ok(Outcome::Said(answer)),

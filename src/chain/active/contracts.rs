@@ -4,7 +4,7 @@ use alloy::primitives::{Address, U256};
 use alloy::sol;
 
 use super::Views;
-use super::calls::{At, Call, Outcome};
+use super::calls::{At, Call, HEAVY, Outcome};
 use super::token::{TokenFacts, is_symbol};
 use crate::abi::PlanAnswerError;
 use crate::abi::SubscriptionModule::getPlanCall;
@@ -145,7 +145,7 @@ impl Views {
         let (endpoint, node) = self.node_with(block).await.map_err(anyhow::Error::msg)?;
         let asked = async {
             let at = At::block(&node, block).await?;
-            let outcomes = at.call(&node, calls).await?;
+            let outcomes = at.call(&node, calls, HEAVY).await?;
             at.check(&node, block).await?;
             Ok(outcomes)
         };
@@ -159,7 +159,7 @@ impl Views {
         for endpoint in &self.shared.nodes {
             let asked = async {
                 let node = endpoint.connect(self.shared.chain_id).await?;
-                At::latest(&node).await?.call(&node, calls).await
+                At::latest(&node).await?.call(&node, calls, HEAVY).await
             };
             match asked.await {
                 Ok(outcomes) => return Ok(outcomes),

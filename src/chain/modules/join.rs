@@ -136,7 +136,7 @@ impl Joins {
                     modules: joined.iter().copied().collect(),
                     from,
                     to: target,
-                    doubted: BTreeSet::new(),
+                    doubted: None,
                 },
             );
         }

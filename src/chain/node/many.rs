@@ -34,12 +34,25 @@ pub(crate) async fn many<T: RpcRecv>(
     method: &'static str,
     calls: Calls,
 ) -> Result<Answers<T>, RpcError> {
+    many_in(node, method, calls, PER_BATCH).await
+}
+
+/// The same in batches of so many calls, as long as the node takes them: for calls that are small.
+///
+/// # Errors
+/// As [`many`].
+pub(crate) async fn many_in<T: RpcRecv>(
+    node: &Node,
+    method: &'static str,
+    calls: Calls,
+    per_batch: usize,
+) -> Result<Answers<T>, RpcError> {
     let Some(http) = node.http().filter(|_| calls.len() > 1) else {
         return one_by_one(node, method, &calls).await;
     };
     let calls: Vec<_> = calls.into_iter().collect();
     let batches = calls
-        .chunks(PER_BATCH)
+        .chunks(per_batch)
         .map(|batch| batch.iter().cloned().collect());
     let batches: Vec<Calls> = batches.collect();
     let answers: Vec<Answers<T>> = stream::iter(batches)
@@ -82,6 +95,8 @@ async fn in_batches<T: RpcRecv>(
         }
         match refusal {
             Some(RpcError::RateLimited { .. }) => {}
+            // Many providers allow a hundred calls in a batch, or fifty.
+            _ if size > PER_BATCH => size = PER_BATCH,
             // Some providers allow no batches, or only small ones.
             refusal => {
                 tracing::debug!(method, error = ?refusal, "a batch was refused");

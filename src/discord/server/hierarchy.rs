@@ -11,6 +11,8 @@ use crate::domain::{GuildId, RoleId, UserId};
 pub const ADMINISTRATOR: u64 = 1 << 3;
 /// "Manage Server".
 pub const MANAGE_GUILD: u64 = 1 << 5;
+/// "View Audit Log".
+pub const VIEW_AUDIT_LOG: u64 = 1 << 7;
 /// "Manage Roles".
 pub const MANAGE_ROLES: u64 = 1 << 28;
 

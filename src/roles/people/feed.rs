@@ -200,6 +200,7 @@ impl People {
             servers: std::mem::take(&mut self.servers),
             names: std::mem::take(&mut self.names),
             news: self.news,
+            vouched: std::mem::take(&mut self.vouched),
             ..Self::new(*self.default_policy())
         };
         for (user, mut person) in persons {

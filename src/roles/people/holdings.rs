@@ -89,6 +89,11 @@ impl Holdings {
         )
     }
 
+    /// Whether the merchant blocks a subscriber.
+    pub fn is_blocked(&self, module: ModuleAddress, wallet: Wallet) -> bool {
+        self.blocked.contains(&(module, wallet))
+    }
+
     pub(super) fn open_count(&self, policy: &Policy, now: Timestamp) -> u64 {
         let holdings = self.held.iter();
         let of_wallets = holdings.flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, one)));

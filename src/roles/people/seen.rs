@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{People, Person, Presence};
-use crate::domain::{GuildId, RoleAction, RoleChange, RoleId, UserId};
+use crate::domain::{AppliedState, GuildId, RoleAction, RoleChange, RoleId, UserId};
 
 impl People {
     /// A member was seen with exactly these roles.
@@ -48,10 +48,35 @@ impl People {
     }
 
     fn hear(&mut self, guild: GuildId, user: UserId, presence: Presence, roles: &[RoleId]) {
+        self.note_flips(guild, user, presence, roles);
         if self.heard(user, guild).see(presence, roles) {
             self.touch(user);
             self.tidy(user);
         }
+    }
+
+    /// Notes which of the roles that are ours to give somebody else changed, on one who was there before and is there now.
+    /// Who leaves loses all roles, and that is nobody's doing.
+    fn note_flips(&mut self, guild: GuildId, user: UserId, now: Presence, roles: &[RoleId]) {
+        let person = self.persons.get(&user);
+        let Some(seat) = person.and_then(|person| person.seat(guild)) else {
+            return;
+        };
+        if (seat.presence, now) != (Presence::Present, Presence::Present) {
+            return;
+        }
+        let was_given = |role: &RoleId| seat.state(*role) == Some(AppliedState::Granted);
+        let taken = seat.held.iter().filter(|role| !roles.contains(role));
+        let taken = taken.filter(|role| was_given(role));
+        let given = roles.iter().filter(|role| !seat.held.contains(role));
+        let given =
+            given.filter(|role| seat.state(**role).is_none() && self.is_claimed(guild, **role));
+        let flips = taken.map(|role| (RoleAction::Grant, *role));
+        let flips: Vec<_> = flips
+            .chain(given.map(|role| (RoleAction::Revoke, *role)))
+            .map(|(ours, role)| ((guild, user, role), ours))
+            .collect();
+        self.flips.extend(flips);
     }
 
     /// Takes what was read of a person: their roles and whether the server's rules are still to be accepted; `None` for one

@@ -102,6 +102,23 @@ fn a_member_is_looked_for_in_every_server_while_there_are_few_and_else_where_som
 }
 
 #[test]
+fn absent_is_who_linked_a_wallet_and_was_found_in_none_of_the_servers() {
+    let mut people = people(ManualRoles::Adopt, 2);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    assert_eq!(people.absent(), BTreeSet::new(), "nothing was read");
+    people.read(GuildId(1), ADA, None, people.news());
+    assert_eq!(people.absent(), BTreeSet::new(), "one server was not read");
+    people.read(GuildId(2), ADA, None, people.news());
+    assert_eq!(people.absent(), [ADA].into());
+    people.see(GuildId(2), ADA, &[], false);
+    assert_eq!(people.absent(), BTreeSet::new());
+    people.left(GuildId(2), ADA);
+    assert_eq!(people.absent(), [ADA].into());
+    people.set_wallets(ADA, Vec::new());
+    assert_eq!(people.absent(), BTreeSet::new());
+}
+
+#[test]
 fn what_was_heard_after_the_asking_is_not_older_than_the_answer() {
     let mut people = people(ManualRoles::Adopt, 1);
     people.set_wallets(ADA, vec![wallet(9)]);

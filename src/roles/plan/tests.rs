@@ -5,6 +5,7 @@ mod intents;
 mod laws;
 mod left;
 mod servers;
+mod vouched;
 
 use std::collections::BTreeSet;
 

@@ -20,7 +20,7 @@ pub struct Execution {
 }
 
 impl LocalChain {
-    /// Gives a wallet tokens, and the first processor an allowance without limit.
+    /// Gives a wallet tokens, and the first processor a Permit2 allowance without limit.
     ///
     /// # Errors
     /// Here as in every function below: when the contract reverts, with its error's name.
@@ -55,24 +55,6 @@ impl LocalChain {
         .await
     }
 
-    /// Sets the allowance of a processor over a wallet's tokens; zero takes it away.
-    pub async fn approve(
-        &self,
-        wallet: Address,
-        processor: Address,
-        amount: U256,
-    ) -> Result<TransactionReceipt> {
-        self.send(
-            wallet,
-            self.token,
-            &TestToken::approveCall {
-                spender: processor,
-                amount,
-            },
-        )
-        .await
-    }
-
     /// Subscribes without limits; the first payment is a separate `execute`. Returns the subscription's id.
     pub async fn subscribe(&self, module: Address, wallet: Address, plan_id: U256) -> Result<U256> {
         self.subscribe_until(module, wallet, plan_id, U256::MAX, U256::MAX)
@@ -92,7 +74,7 @@ impl LocalChain {
             planId: plan_id,
             executionBudget: budget,
             allowanceExpiry: expiry,
-            // The allowance that the wallet gave to the processor is what counts here.
+            // What the wallet let Permit2 do before is what counts here.
             permit: Bytes::new(),
         };
         let receipt = self.send(wallet, module, &call).await?;
@@ -262,7 +244,7 @@ impl LocalChain {
         Ok(execution)
     }
 
-    /// Takes the allowance away and lets a keeper try.
+    /// Takes the Permit2 allowance away and lets a keeper try.
     pub async fn fail(&self, module: Address, subscription: U256) -> Result<Execution> {
         let subscriber = self.subscriber_of(module, subscription).await?;
         self.approve(subscriber, self.processor_of(module).await?, U256::ZERO)

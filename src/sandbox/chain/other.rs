@@ -136,7 +136,7 @@ impl LocalChain {
     }
 
     /// Calls a method whose answer is of no use.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         method: &'static str,
         parameters: impl alloy::rpc::json_rpc::RpcSend,

@@ -127,11 +127,32 @@ impl LocalDiscord {
             .read(|world| world.guilds.get(&guild)?.channels.first().copied())
     }
 
+    /// Adds a text channel.
+    pub fn add_channel(&self, guild: GuildId, name: &str) -> anyhow::Result<ChannelId> {
+        self.shared
+            .change(|world| world.add_channel(guild, name))
+            .map_err(refused)
+    }
+
+    /// Somebody deletes a channel.
+    pub fn delete_channel(&self, channel: ChannelId) {
+        self.shared.change(|world| world.delete_channel(channel));
+    }
+
     /// Allows or forbids the bot to write in a channel.
     pub fn set_bot_may_write(&self, channel: ChannelId, may: bool) {
+        self.set_denied(channel, Permissions::SEND_MESSAGES, !may);
+    }
+
+    /// Shows the bot a channel, or hides it.
+    pub fn set_bot_may_see(&self, channel: ChannelId, may: bool) {
+        self.set_denied(channel, Permissions::VIEW_CHANNEL, !may);
+    }
+
+    fn set_denied(&self, channel: ChannelId, what: Permissions, is_denied: bool) {
         self.shared.change(|world| {
-            if let Some(Channel::Text { bot_may_write, .. }) = world.channels.get_mut(&channel) {
-                *bot_may_write = may;
+            if let Some(Channel::Text { denied, .. }) = world.channels.get_mut(&channel) {
+                denied.set(what, is_denied);
             }
         });
     }

@@ -1,6 +1,6 @@
 //! A guild's state: roles and their order, members, and who may do what.
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{GuildId, RoleId, UserId};
 use serenity::model::Permissions;
@@ -74,6 +74,21 @@ pub(crate) struct Guild {
     pub(crate) unavailable: bool,
     /// Moderation needs two-factor authentication, which the application's owner does not have.
     pub(crate) demands_two_factor: bool,
+    /// Who changed whose roles, oldest first: the newest of them.
+    pub(crate) role_updates: VecDeque<RoleUpdate>,
+}
+
+/// One entry of the audit log: a member's role was given or taken.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleUpdate {
+    pub(crate) id: u64,
+    /// Who did it.
+    pub(crate) by: UserId,
+    pub(crate) member: UserId,
+    pub(crate) role: RoleId,
+    /// Given, or taken.
+    pub(crate) given: bool,
+    pub(crate) reason: Option<String>,
 }
 
 impl Guild {
@@ -223,6 +238,7 @@ mod tests {
             members: BTreeMap::new(),
             channels: Vec::new(),
             unavailable: false,
+            role_updates: VecDeque::new(),
             demands_two_factor: false,
         };
         guild.insert_role(RoleId(2), role(Permissions::MANAGE_ROLES));

@@ -1,4 +1,5 @@
 //! The REST API: one pipeline (log, faults, authorization, limits, handler, headers) for every route of the table.
+pub(crate) mod audit;
 pub(crate) mod channels;
 pub(crate) mod commands;
 pub(crate) mod guilds;

@@ -72,6 +72,7 @@ routes! {
     MoveGuildRoles PATCH "/guilds/{guild_id}/roles" Bot Roles;
     EditGuildRole PATCH "/guilds/{guild_id}/roles/{role_id}" Bot Roles;
     DeleteGuildRole DELETE "/guilds/{guild_id}/roles/{role_id}" Bot Roles;
+    GetAuditLog GET "/guilds/{guild_id}/audit-logs" Bot GlobalOnly;
     GetGuildInvites GET "/guilds/{guild_id}/invites" Bot GlobalOnly;
     GetGuildChannels GET "/guilds/{guild_id}/channels" Bot GlobalOnly;
     ListMembers GET "/guilds/{guild_id}/members" Bot ListMembers;

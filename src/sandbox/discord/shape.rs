@@ -222,16 +222,28 @@ pub(crate) fn guild_create(
     shape
 }
 
+/// What a channel denies the bot, where it denies anything.
+fn overwrites(world: &World, denied: Permissions) -> Value {
+    if denied.is_empty() {
+        return json!([]);
+    }
+    json!([{ "id": world.bot(), "type": 1, "allow": "0", "deny": denied }])
+}
+
 /// A channel object.
 pub(crate) fn channel(world: &World, id: ChannelId, channel: &Channel) -> Value {
     match channel {
-        Channel::Text { guild, name, .. } => json!({
+        Channel::Text {
+            guild,
+            name,
+            denied,
+        } => json!({
             "id": id,
             "type": 0,
             "guild_id": guild,
             "name": name,
             "position": 0,
-            "permission_overwrites": [],
+            "permission_overwrites": overwrites(world, *denied),
             "topic": null,
             "nsfw": false,
             "last_message_id": null,

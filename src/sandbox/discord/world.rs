@@ -4,7 +4,7 @@ mod invites;
 mod members;
 mod roles;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{GuildId, RoleId, UserId};
 use serde_json::Value;
@@ -24,11 +24,11 @@ pub(crate) use invites::Invite;
 /// Where messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
-    /// A guild's text channel, and whether the bot may write there.
+    /// A guild's text channel, and which permissions it denies the bot.
     Text {
         guild: GuildId,
         name: String,
-        bot_may_write: bool,
+        denied: Permissions,
     },
     /// A direct-message channel with this user.
     Direct { user: UserId },
@@ -38,7 +38,7 @@ impl Channel {
     /// Whether the channel's own settings let the bot write there.
     pub(crate) fn bot_may_write(&self) -> bool {
         match self {
-            Self::Text { bot_may_write, .. } => *bot_may_write,
+            Self::Text { denied, .. } => !denied.send_messages() && !denied.view_channel(),
             Self::Direct { .. } => true,
         }
     }
@@ -147,6 +147,36 @@ impl World {
         }
     }
 
+    /// A text channel of a guild, which the guild must list.
+    fn new_channel(&mut self, guild: GuildId, name: &str) -> ChannelId {
+        let id = ChannelId::new(self.new_id());
+        let text = Channel::Text {
+            guild,
+            name: name.to_owned(),
+            denied: Permissions::empty(),
+        };
+        self.channels.insert(id, text);
+        id
+    }
+
+    pub(crate) fn add_channel(
+        &mut self,
+        guild: GuildId,
+        name: &str,
+    ) -> Result<ChannelId, ApiError> {
+        let id = self.new_channel(guild, name);
+        let found = self.guilds.get_mut(&guild);
+        found.ok_or_else(ApiError::unknown_guild)?.channels.push(id);
+        Ok(id)
+    }
+
+    pub(crate) fn delete_channel(&mut self, channel: ChannelId) {
+        self.channels.remove(&channel);
+        for guild in self.guilds.values_mut() {
+            guild.channels.retain(|one| *one != channel);
+        }
+    }
+
     pub(crate) fn add_guild(&mut self, id: GuildId, name: &str) {
         let owner = UserId(self.new_id());
         self.add_user(
@@ -156,13 +186,7 @@ impl World {
                 name.to_lowercase().replace(' ', "-")
             )),
         );
-        let channel = ChannelId::new(self.new_id());
-        let text = Channel::Text {
-            guild: id,
-            name: "general".to_owned(),
-            bot_may_write: true,
-        };
-        self.channels.insert(channel, text);
+        let channel = self.new_channel(id, "general");
         let everyone = Role {
             name: "@everyone".to_owned(),
             permissions: Permissions::VIEW_CHANNEL
@@ -181,6 +205,7 @@ impl World {
             members: BTreeMap::from([(owner, new_member())]),
             channels: vec![channel],
             unavailable: false,
+            role_updates: VecDeque::new(),
             demands_two_factor: false,
         };
         self.guilds.insert(id, guild);

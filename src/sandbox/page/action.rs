@@ -1,5 +1,5 @@
 //! What the page's buttons ask of the chain; it is forwarded to whoever runs it.
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
@@ -100,11 +100,29 @@ impl Action {
     }
 }
 
-/// An action that waits for its answer: a sentence for a person, of success or of failure.
+/// What came of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// One sentence for a person.
+    pub text: String,
+    /// The subscription that was paid at the checkout, and the payment's transaction.
+    pub payment: Option<(U256, B256)>,
+}
+
+impl From<String> for Done {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            payment: None,
+        }
+    }
+}
+
+/// An action that waits for its answer: of success, or a sentence of failure.
 #[derive(Debug)]
 pub struct ActionRequest {
     /// What to do.
     pub action: Action,
     /// Where the answer goes.
-    pub answer: oneshot::Sender<Result<String, String>>,
+    pub answer: oneshot::Sender<Result<Done, String>>,
 }

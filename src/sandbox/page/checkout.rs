@@ -1,5 +1,6 @@
 //! The merchant's checkout, as the sandbox has one: it subscribes, pays the first time, and leads back. Beside it what
 //! amser's API would say of the plans.
+use alloy::primitives::{B256, U256};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::action::Action;
 use super::view::head;
@@ -153,16 +154,17 @@ pub(super) async fn buy(
         plan_id,
     };
     match forward(&discord, action).await {
-        Ok(_) => {
-            let to = onward(&discord, &order);
+        Ok(done) => {
+            let to = onward(&discord, &order, done.payment);
             (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
         }
         Err(why) => refused(&why),
     }
 }
 
-/// Back to where the link says, if that is the service or this page; else to the member's way.
-fn onward(discord: &LocalDiscord, order: &Order) -> String {
+/// Back to where the link says, if that is the service or this page, with the payment as amser's checkout names it; else to
+/// the member's way.
+fn onward(discord: &LocalDiscord, order: &Order, payment: Option<(U256, B256)>) -> String {
     let service = discord
         .shared
         .read(|world| world.board.picture.service.clone());
@@ -179,5 +181,16 @@ fn onward(discord: &LocalDiscord, order: &Order) -> String {
         Some(user) => format!("/member?as={user}"),
         None => "/member".to_owned(),
     };
-    asked.unwrap_or_else(home)
+    let Some(asked) = asked else {
+        return home();
+    };
+    match (Url::parse(&asked), payment) {
+        (Ok(mut to), Some((subscription, transaction))) => {
+            to.query_pairs_mut()
+                .append_pair("subscription_id", &subscription.to_string())
+                .append_pair("tx_hash", &transaction.to_string());
+            to.into()
+        }
+        _ => asked,
+    }
 }

@@ -105,6 +105,23 @@ document.addEventListener("submit", (event) => {
   );
 });
 
+// A form of the bot's.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form.modal");
+  if (!form) return;
+  event.preventDefault();
+  const given = {};
+  for (const field of form.querySelectorAll("[name]")) {
+    const chosen = field.selectedOptions ? [...field.selectedOptions].map((one) => one.value) : [field.value];
+    given[field.name] = chosen.filter((value) => value !== "");
+  }
+  const { guild, user, interaction } = form.dataset;
+  const output = form.closest("output") ?? reply(guild, user);
+  busy(event.submitter ?? form.querySelector("button"), async () => {
+    show(output, await send("/sandbox/forms", { guild_id: guild, user_id: user, interaction, given }));
+  });
+});
+
 // -- Times, in the reader's own zone
 
 const clock = { timeStyle: "medium" };

@@ -1,13 +1,16 @@
 //! Whoever asked to be forgotten: what is left of them, table by table.
 
-use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _, Value};
+use redb::{
+    Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition,
+    TableHandle as _, Value,
+};
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, Cause, Grant, GrantTerms, GuildId, Intent, JournalEntry, Link, Mark, Outcome,
-    RoleAction, RoleChange, RoleId, UserId,
+    Act, ActEntry, ActiveQuestion, Cause, CheckRow, Grant, GrantTerms, GuildId, Intent,
+    JournalEntry, Link, Mark, Outcome, RoleAction, RoleChange, RoleId, UserId,
 };
-use crate::store::tables::*;
+use crate::store::tables::{EachTable, each_kept, each_short_lived};
 use crate::store::{Challenge, MerchantWallet, RequestState, ServerRecord, Session, Usable};
 
 /// Ids that nothing else in the store looks like.
@@ -41,76 +44,39 @@ impl Row {
     }
 }
 
-fn bytes_of<'a, T: Value + 'a>(value: &'a T::SelfType<'a>) -> Vec<u8> {
-    let bytes = T::as_bytes(value);
-    let bytes: &[u8] = bytes.as_ref();
-    bytes.to_vec()
+struct Dump<'a> {
+    transaction: &'a ReadTransaction,
+    rows: Vec<Row>,
+}
+
+impl EachTable for Dump<'_> {
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        table: TableDefinition<'static, K, V>,
+    ) -> anyhow::Result<()> {
+        let (name, _version) = table.name().rsplit_once("_v").unwrap();
+        // The test's tables are few.
+        let name: &'static str = Box::leak(name.to_uppercase().into_boxed_str());
+        for row in self.transaction.open_table(table)?.iter()? {
+            let (key, value) = row?;
+            let mut bytes = K::as_bytes(&key.value()).as_ref().to_vec();
+            bytes.extend_from_slice(V::as_bytes(&value.value()).as_ref());
+            self.rows.push(Row { table: name, bytes });
+        }
+        Ok(())
+    }
 }
 
 /// Every row of every table.
 fn dump(store: &Store) -> Vec<Row> {
     let transaction = store.database.begin_read().unwrap();
-    let mut rows = Vec::new();
-    let mut seen = Vec::new();
-    macro_rules! tables {
-        ($($table:ident: $key:ty => $value:ty,)+) => {$(
-            seen.push($table.name().to_owned());
-            for row in transaction.open_table($table).unwrap().iter().unwrap() {
-                let (key, value) = row.unwrap();
-                let (key, value) = (key.value(), value.value());
-                let mut bytes = bytes_of::<$key>(&key);
-                bytes.extend(bytes_of::<$value>(&value));
-                rows.push(Row { table: stringify!($table), bytes });
-            }
-        )+};
-    }
-    tables! {
-        META: &str => &[u8],
-        MODULES: &[u8; 20] => &[u8],
-        HEADERS: u64 => (&[u8; 32], u64),
-        EVENTS: &[u8] => &[u8],
-        BATCHES: (u64, u32) => &[u8],
-        SUBSCRIPTIONS: &[u8; 52] => &[u8],
-        PLANS: &[u8; 52] => &[u8],
-        PLANS_READ: &[u8; 52] => &[u8],
-        BLOCKED: (&[u8; 20], &[u8; 20]) => &[u8],
-        ORPHANS: &[u8; 20] => u64,
-        UNKNOWN_LOGS: (&[u8; 20], &[u8; 32]) => u64,
-        LINKS: &[u8; 20] => &[u8],
-        MEMBER_WALLETS: (u64, &[u8; 20]) => (),
-        NOTICES: (u64, &[u8; 20]) => u64,
-        ENDED_LINKS: (u64, &[u8; 20]) => bool,
-        SEEN_IN: (u64, u64) => (),
-        ACTS: (u64, u64) => &[u8],
-        SERVER_SETTINGS: u64 => &[u8],
-        CONFIG_SETTINGS: u64 => &[u8],
-        SERVER_JOURNAL: (u64, u64) => (),
-        STOPPED: (u64, u64) => u64,
-        GATES: u64 => &[u8],
-        SERVERS: u64 => &[u8],
-        MERCHANT_WALLETS: u64 => &[u8],
-        MERCHANT_MODULES: (u64, &[u8; 20]) => (),
-        APPLIED: (u64, u64, u64) => &[u8],
-        FORGOTTEN: u64 => (),
-        GRANTS: (u64, u64, u64) => &[u8],
-        JOURNAL: u64 => &[u8],
-        MEMBER_JOURNAL: (u64, u64) => (),
-        LINK_REQUESTS: &[u8; 32] => &[u8],
-        NEWEST_REQUEST: (u64, u64) => &[u8; 32],
-        CHALLENGES: &str => &[u8],
-        FORGET_AT: (u64, &[u8]) => (),
-        SESSIONS: &[u8; 32] => &[u8],
-        HANDOVERS: &[u8; 32] => (&[u8; 32], u64),
-    }
-    let mut all: Vec<_> = transaction
-        .list_tables()
-        .unwrap()
-        .map(|table| table.name().to_owned())
-        .collect();
-    all.sort();
-    seen.sort();
-    assert_eq!(seen, all, "every table is looked at");
-    rows
+    let mut dump = Dump {
+        transaction: &transaction,
+        rows: Vec::new(),
+    };
+    each_kept(&mut dump).unwrap();
+    each_short_lived(&mut dump).unwrap();
+    dump.rows
 }
 
 fn change(action: RoleAction) -> RoleChange {
@@ -171,6 +137,13 @@ fn known() -> Store {
     link(&store, USER, moved);
     link(&store, OTHER, moved);
     store.saw(&[(USER, GUILD), (OTHER, GUILD)]).unwrap();
+    store.opt_out(USER, true).unwrap();
+    let warned = (Timestamp(90), false);
+    store
+        .set_warned(USER, module(1), SUBSCRIPTION, warned)
+        .unwrap();
+    let absent = [USER, OTHER].into();
+    store.note_absent(&absent, Timestamp(50), 1_000).unwrap();
     let approval = ActEntry {
         at: Timestamp(60),
         guild: GUILD,
@@ -219,6 +192,14 @@ fn known() -> Store {
         link: None,
     };
     store.start_session(&[8; 32], &session, None).unwrap();
+    let asked = ActiveQuestion {
+        module: module(1),
+        wallet: WALLET,
+        plan: PlanId::from(1),
+    };
+    store
+        .save_checks(&[(asked, CheckRow::default())], &[])
+        .unwrap();
     store.intend(&[intent(RoleAction::Grant)]).unwrap();
     store.settle(&[done(RoleAction::Grant)]).unwrap();
     // The member was given a role by another one, and gave one to that one.
@@ -250,7 +231,9 @@ fn known() -> Store {
 
 fn tables_that_name(rows: &[Row], user: UserId) -> Vec<&'static str> {
     let named = rows.iter().filter(|row| row.names(user));
-    named.map(|row| row.table).collect()
+    let mut tables: Vec<_> = named.map(|row| row.table).collect();
+    tables.sort_unstable();
+    tables
 }
 
 /// Whether the row tells of anything that a member did or holds on the chain, or signed.
@@ -274,8 +257,11 @@ fn of_a_forgotten_member_only_server_member_and_role_are_left_until_the_role_is_
         "CHALLENGES",
         "JOURNAL",
         "NOTICES",
+        "DIRECT_MESSAGES",
+        "WARNED",
         "APPLIED",
         "SEEN_IN",
+        "ABSENT_SINCE",
         "GRANTS",
         "ACTS",
         "SERVERS",

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::domain::{
-    Act, ActEntry, AppliedState, Cause, ChannelId, Gate, GateId, GateMatch, GateOrigin, GrantTerms,
-    GuildId, JournalEntry, Link, ManualRoles, Mark, ModuleRecord, OnLapse, Outcome, RoleAction,
-    RoleChange, RoleId, ServerSettings, Synced, UserId,
+    Act, ActEntry, AlertPhase, AlertRow, AppliedState, Cause, ChannelId, CheckRow, Checked,
+    DirectMessages, Drift, Gate, GateId, GateMatch, GateOrigin, GrantTerms, GuildId, JournalEntry,
+    Link, ManualRoles, Mark, ModuleRecord, OnLapse, Outcome, RoleAction, RoleChange, RoleId,
+    ServerSettings, Synced, UserId,
 };
 use crate::store::codec::{self, KnownPlan};
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
@@ -106,6 +107,11 @@ fn causes() -> Vec<Cause> {
             by: UserId(4),
             at: until,
         },
+        Cause::ApiSays {
+            module,
+            plan: PlanId::from(3),
+        },
+        Cause::ApiUnconfirmed,
     ]
 }
 
@@ -265,6 +271,16 @@ fn member_lines(lines: &mut Lines) {
         };
         lines.value("journal", entry);
     }
+    let checked = Checked {
+        at: Timestamp(300),
+        api_active: true,
+        chain_active: false,
+    };
+    let row = CheckRow {
+        api: Some(checked),
+        contract_at: Some(Timestamp(5)),
+    };
+    lines.value("check", row);
     lines.value("outcome_done", Outcome::Done);
     for state in [
         RequestState::Open,
@@ -340,6 +356,23 @@ fn server_lines(lines: &mut Lines) {
         },
         Act::Approved { role, removals: 12 },
         Act::Tested { gate: GateId(4) },
+        Act::Drift(Drift {
+            events: 3,
+            wallets: 2,
+            rpc: "node".to_owned(),
+        }),
+        Act::FallbackBegan,
+        Act::FallbackEnded,
+        Act::Granted {
+            user: UserId(7),
+            role,
+            until: Timestamp(9),
+        },
+        Act::GrantEnded {
+            user: UserId(7),
+            role,
+        },
+        Act::Invited { user: UserId(7) },
     ] {
         let entry = ActEntry {
             at: Timestamp(5),
@@ -351,12 +384,29 @@ fn server_lines(lines: &mut Lines) {
     }
 }
 
+/// What is stored of what people were told.
+fn notice_lines(lines: &mut Lines) {
+    let alert = AlertRow {
+        phase: AlertPhase::Standing,
+        at: Timestamp(5),
+        text: "late".to_owned(),
+    };
+    lines.value("alert", alert);
+    let messages = DirectMessages {
+        opted_out: true,
+        closed_until: Timestamp(7),
+        channel: Some(ChannelId(9)),
+    };
+    lines.value("direct_messages", messages);
+}
+
 #[test]
 fn stored_values_keep_their_bytes() {
     let mut lines = Lines::default();
     chain_lines(&mut lines);
     member_lines(&mut lines);
     server_lines(&mut lines);
+    notice_lines(&mut lines);
     for (now, golden) in lines.0.lines().zip(GOLDEN.lines()) {
         assert_eq!(now, golden);
     }

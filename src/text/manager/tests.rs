@@ -3,7 +3,7 @@ use std::time::Duration;
 use alloy::primitives::Address;
 
 use super::*;
-use crate::domain::{Checkpoint, GateId, GuildId, ModuleAddress, PlanId, Timestamp};
+use crate::domain::{Checkpoint, DriftMode, GateId, GuildId, ModuleAddress, PlanId, Timestamp};
 
 fn server(reading: ReadingState) -> ServerStatus {
     ServerStatus {
@@ -37,6 +37,7 @@ fn told(
         server,
         members_intent,
         chain: &chain(),
+        mode: DriftMode::Chain,
     })
 }
 
@@ -101,6 +102,7 @@ fn standing_errors_and_a_chain_that_is_behind_are_not_well() {
         server: Some(&server(ReadingState::Done)),
         members_intent: MembersIntent::Used,
         chain: &behind,
+        mode: DriftMode::Chain,
     });
     assert!(text.starts_with("One gate gives roles"), "{text}");
     assert!(text.contains("still reading the chain"), "{text}");
@@ -137,6 +139,7 @@ fn removals_that_are_stopped_after_the_last_gate_was_removed_are_told() {
             server: Some(server),
             members_intent: MembersIntent::Used,
             chain: &chain(),
+            mode: DriftMode::Chain,
         })
     };
     assert_eq!(without_gates(&server), no_gates());
@@ -261,4 +264,21 @@ fn a_sync_counts_what_changes() {
         ..outcome(0, 0, 0)
     });
     assert!(unconfirmed.contains("2 removals wait until") && !unconfirmed.contains("up to date"));
+}
+
+#[test]
+fn a_chain_that_cannot_be_followed_is_told_with_what_decides_meanwhile() {
+    let server = server(ReadingState::Done);
+    let text = check(&Check {
+        gates: 1,
+        trouble: &[],
+        server: Some(&server),
+        members_intent: MembersIntent::Used,
+        chain: &chain(),
+        mode: DriftMode::Fallback {
+            since: Timestamp(900),
+        },
+    });
+    assert!(text.contains("amser's API says"), "{text}");
+    assert!(!text.contains(WELL), "{text}");
 }

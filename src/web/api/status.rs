@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::super::Site;
-use super::super::ready::age_of_newest;
 use super::Failure;
 use crate::domain::{Gate, GuildId, ModuleAddress, ReadingState, RoleId, Timestamp};
 
@@ -104,6 +103,15 @@ pub(in crate::web) async fn of(
             message: message.clone(),
         });
     }
+    let refused = discord.channels_refused.iter();
+    failing.extend(
+        refused
+            .filter(|((of, _), _)| *of == guild)
+            .map(|(_, message)| Failing {
+                role_id: None,
+                message: message.clone(),
+            }),
+    );
     let unread = chain.unread_modules.iter();
     failing.extend(
         unread
@@ -142,7 +150,7 @@ pub(in crate::web) async fn of(
         chain: Chain {
             head: chain.head.map(|block| block.number),
             confirmed: chain.confirmed.map(|block| block.number),
-            lag_seconds: age_of_newest(&chain, site.now()),
+            lag_seconds: chain.age_of_newest(site.now()),
             at_tip: chain.at_tip,
             trouble: chain.trouble.clone(),
         },

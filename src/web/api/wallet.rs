@@ -37,6 +37,8 @@ struct ChallengeRequest {
 #[derive(Serialize)]
 struct ChallengeAnswer {
     message: String,
+    /// How long it works.
+    valid_seconds: u64,
 }
 
 #[derive(Deserialize)]
@@ -57,7 +59,10 @@ async fn challenge(
     Posted(body): Posted<ChallengeRequest>,
 ) -> Result<Json<ChallengeAnswer>, Failure> {
     let message = give_out(&site, session.user, &body.address).await?;
-    Ok(Json(ChallengeAnswer { message }))
+    Ok(Json(ChallengeAnswer {
+        message,
+        valid_seconds: LINK_SECONDS,
+    }))
 }
 
 async fn signature(

@@ -1,9 +1,21 @@
 // What came of a link: the member's roles, asked for until they have arrived.
-import { ask, byId, element } from './page.js'
+import { ask, byId, element, pause, tell } from './page.js'
 import { words } from './words.js'
 
 /** Each answer waits for roles on their way, so this is half a minute at the most. */
 const MOST_QUESTIONS = 10
+/** A first payment can take minutes; after half an hour the page stops asking. */
+export const MOST_WHILE_PAYING = 1200
+
+/** What came of the link so far, and where the payment stands with this transaction. */
+export const askStanding = (payment) => ask(`${location.pathname}/standing${payment ? `?tx_hash=${payment}` : ''}`)
+
+/** Shows where the payment stands; the same sentence is not announced again. */
+export function tellPayment ({ payment }) {
+  const region = byId('payment')
+  region.hidden = !payment
+  if (payment && region.textContent !== payment.text) tell('payment', payment.text)
+}
 
 const list = (roles, kind) => element('ul', { className: `roles ${kind}` }, ...roles.map((role) => element('li', {}, role.name)))
 
@@ -21,7 +33,9 @@ function byServer (roles, { guild, servers, kind }) {
 }
 
 /** One sentence: the news that assistive technology announces. What is seen in the lists below is only heard here. */
-function news ({ roles, pending, subscribe, trouble, unread }, waiting) {
+function news ({ roles, pending, subscribe, trouble, unread, payment }, waiting) {
+  // The sentence about the payment says it all.
+  if (payment?.waits) return []
   if (waiting) return [words.lookingUp]
   if (roles.length > 0) {
     const names = element('span', { className: 'unseen' }, ` ${roles.map((role) => role.name).join(', ')}`)
@@ -47,7 +61,7 @@ function details ({ roles, pending, subscribe, servers, trouble }, guild) {
 }
 
 /** Shows the section, and asks until nothing is on its way any more. `known` are roles that were told of before. */
-export async function showOutcome ({ guild, known }) {
+export async function showOutcome ({ guild, payment, known }) {
   let shown = ''
   const show = (standing, waiting) => {
     const now = JSON.stringify([standing, waiting])
@@ -60,16 +74,24 @@ export async function showOutcome ({ guild, known }) {
   // The names of other servers come with the first answer, and their roles with them.
   const here = known.filter((role) => role.guild_id === guild)
   const nothing = { roles: here, pending: [], subscribe: [], servers: {}, trouble: [], unread: false }
-  document.title = words.doneTitle
+  document.title = byId('done-title').textContent
   show(nothing, here.length === 0)
+  let paying = 0
   for (let times = 1; ; times++) {
     const asked = Date.now()
     let standing
     try {
-      standing = await ask(`${location.pathname}/standing`)
+      standing = await askStanding(payment)
     } catch {
       show({ ...nothing, trouble: [words.notShown] }, false)
       return
+    }
+    tellPayment(standing)
+    if (standing.payment?.waits && paying++ < MOST_WHILE_PAYING) {
+      show(standing, false)
+      times = 0
+      await pause()
+      continue
     }
     // Roles in trouble do not come while the page waits.
     const isOpen = (standing.unread || standing.pending.length > 0) && standing.trouble.length === 0

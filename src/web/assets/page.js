@@ -50,6 +50,9 @@ export async function ask (path, body, csrf) {
   throw new Refusal(answer?.error?.code, answer?.error?.message ?? words.broken)
 }
 
+/** Between one question to the server and the next. */
+export const pause = () => new Promise((resolve) => setTimeout(resolve, 1500))
+
 /** Copies, and tells the region `id` so. */
 export async function copy (text, id, copied, failed) {
   try {

@@ -1,8 +1,8 @@
 // The wallet page: a wallet is chosen, signs the server's message, and what came of it is shown; or, in a wallet's browser, the
 // question whose link it is. Nothing is loaded from elsewhere and nothing is remembered.
 import { offerHandover } from './handover.js'
-import { showOutcome } from './outcome.js'
-import { ask, byId, complain, element, quiet, say, turnPage } from './page.js'
+import { MOST_WHILE_PAYING, askStanding, showOutcome, tellPayment } from './outcome.js'
+import { ask, byId, complain, element, pause, quiet, say, turnPage } from './page.js'
 import { startSigning } from './signing.js'
 import { clock, explain, words } from './words.js'
 
@@ -13,7 +13,7 @@ const FINAL = new Set([
 ])
 
 function start (root) {
-  const { csrf, username, guild, used } = root.dataset
+  const { csrf, username, guild, used, payment } = root.dataset
   const under = (path) => `${location.pathname}/${path}`
   let signing = null
   let isDone = false
@@ -23,12 +23,24 @@ function start (root) {
     isDone = true
     signing?.stop()
     // A reload shows the outcome again.
-    history.replaceState(null, '', '?outcome=1')
+    history.replaceState(null, '', payment ? `?outcome=1&tx_hash=${payment}` : '?outcome=1')
     byId('done-address').textContent = address
     byId('done').hidden = false
     if (byId('flow')) turnPage([byId('flow')], [], byId('done-title'))
     byId('done-title').focus()
-    showOutcome({ guild, known: roles })
+    showOutcome({ guild, payment, known: roles })
+  }
+
+  /** Tells of the payment that the visitor came back with while they link, and is done where a wallet of theirs paid. */
+  async function followPayment () {
+    for (let times = 0; times < MOST_WHILE_PAYING; times++) {
+      const standing = await askStanding(payment).catch(() => null)
+      if (isDone || !standing) return
+      tellPayment(standing)
+      if (standing.payment.linked) return done({})
+      if (!standing.payment.waits) return
+      await pause()
+    }
   }
 
   function failed (error) {
@@ -58,6 +70,7 @@ function start (root) {
     // The wallet was linked in the other browser meanwhile, or not.
     came: () => { if (!isDone) ask(under('standing')).then(() => done({}), () => {}) }
   })
+  if (payment) followPayment()
   byId('name-check')?.addEventListener('submit', (event) => {
     event.preventDefault()
     const typed = byId('typed-name').value.trim().replace(/^@/, '').toLowerCase()

@@ -4,7 +4,8 @@ use alloy::primitives::B256;
 use maud::{Markup, html};
 
 use super::format::{counted, listed, short};
-use crate::domain::{Act, Cause, FailureReason, Gate, MemberState, RoleId, Timestamp};
+use crate::domain::{Act, Cause, FailureReason, Gate, MemberState, RoleId, Timestamp, UserId};
+use crate::text;
 
 /// One sentence without a full stop.
 pub(in crate::web) fn sentence(cause: &Cause) -> String {
@@ -34,6 +35,12 @@ pub(in crate::web) fn sentence(cause: &Cause) -> String {
             "it was given by hand, and this server keeps it for subscribers".to_owned()
         }
         Cause::Drift => "a check against the chain corrected it".to_owned(),
+        Cause::ApiSays { plan, .. } => {
+            format!("amser's API says that plan {plan} is paid, while the chain cannot be read")
+        }
+        Cause::ApiUnconfirmed => {
+            "amser's API had said that it is paid, which the chain does not confirm".to_owned()
+        }
         Cause::Unlinked => "the member unlinked the wallet".to_owned(),
         Cause::WalletMoved => "the wallet was linked to another Discord account".to_owned(),
         Cause::Forgotten => "the member asked to be forgotten".to_owned(),
@@ -118,36 +125,49 @@ pub(in crate::web) fn act_sentence(act: &Act, role_name: &dyn Fn(RoleId) -> Stri
             counted(*removals, "member")
         ),
         Act::Tested { .. } => "tested a mapping".to_owned(),
+        Act::FallbackBegan => {
+            "The chain cannot be read: answers of amser's API may give roles until it can."
+                .to_owned()
+        }
+        Act::FallbackEnded => "The chain can be read again, and decides alone.".to_owned(),
+        Act::Drift(drift) => drift.to_string(),
+        Act::Granted { user, role, until } => {
+            format!(
+                "gave {} to {} until {}",
+                role_name(*role),
+                member(*user),
+                day(*until)
+            )
+        }
+        Act::Invited { user } => format!("made an invite for {}", member(*user)),
+        Act::GrantEnded { user, role } => {
+            format!(
+                "ended the time for which {} has {}",
+                member(*user),
+                role_name(*role)
+            )
+        }
+    }
+}
+
+/// A member by id: the journal looks up the names of those who act.
+fn member(user: UserId) -> String {
+    match user {
+        UserId(0) => "a former member".to_owned(),
+        user => format!("the member {user}"),
     }
 }
 
 /// A transaction as a link where a block explorer of the chain is known, else its hash.
 pub(super) fn receipt(chain_id: u64, transaction: B256) -> Markup {
     html! {
-        @match explorer(chain_id) {
+        @match text::explorer(chain_id) {
             Some(base) => {
                 a href={ (base) "/tx/" (transaction) } rel="noreferrer" { code { (short(transaction)) } }
             }
             None => code title=(transaction) { (short(transaction)) },
         }
     }
-}
-
-/// The block explorer that is usual on a chain.
-fn explorer(chain_id: u64) -> Option<&'static str> {
-    Some(match chain_id {
-        1 => "https://etherscan.io",
-        10 => "https://optimistic.etherscan.io",
-        56 => "https://bscscan.com",
-        100 => "https://gnosisscan.io",
-        137 => "https://polygonscan.com",
-        8_453 => "https://basescan.org",
-        42_161 => "https://arbiscan.io",
-        43_114 => "https://snowtrace.io",
-        84_532 => "https://sepolia.basescan.org",
-        11_155_111 => "https://sepolia.etherscan.io",
-        _ => return None,
-    })
 }
 
 /// A member's state in a few words.

@@ -88,7 +88,7 @@ async fn show(site: Arc<Site>, managing: Managing, query: Query) -> Result<Respo
             (unmapped(&context, &open))
             (more(&here, pasted, pasted_trouble.as_ref(), &open, &context))
         } @else {
-            (wallet::panel(&owned, &here))
+            (wallet::panel(context.site.settings(), &owned, &here))
         }
         p {
             "What happens when a payment fails, or a member pauses or cancels? "

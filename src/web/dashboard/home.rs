@@ -66,6 +66,7 @@ fn welcome() -> Markup {
 async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result<Markup, Failure> {
     let merchants = &site.state.merchants;
     let servers = merchants.servers(session.user, &session.servers).await?;
+    let removed = merchants.removed_from(&session.servers).await?;
     let owned = wallet::owned(site, session.user).await?;
     let discord = site.state.discord.borrow().clone();
     let (connected, others): (Vec<_>, Vec<_>) =
@@ -96,7 +97,19 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
                 }
             }
         }
-        (wallet::panel(&owned, "/dashboard"))
+        @if !removed.is_empty() {
+            section.panel.problem {
+                h2 { "The bot was removed" }
+                p { "The bot is not in these servers any more, so no role changes there. Add it again, and their mappings work again." }
+                ul.plain {
+                    @for guild in &removed {
+                        li { a.button.small href={ "/connect?guild_id=" (guild) } { "Add the bot to server " (guild) } }
+                    }
+                }
+            }
+        }
+        p.fine { "You became a manager of a server that is missing here? " a href="/oauth/login?next=/dashboard" { "Sign in again" } ": Discord then names it." }
+        (wallet::panel(site.settings(), &owned, "/dashboard"))
     })
 }
 

@@ -92,13 +92,14 @@ fn line(context: &Context, row: &JournalRow, roles: &Roles) -> Markup {
             },
             Happened::Act(entry) => tr.act {
                 th scope="row" {
-                    @match (&row.name, entry.by) {
-                        (Some(name), _) => (name),
-                        (None, Some(UserId(0))) => "A former manager",
-                        (None, Some(user)) => (user),
-                        (None, None) => "The operator",
+                    @match (&row.name, entry.by, entry.act.is_somebodys()) {
+                        (_, _, false) => {},
+                        (Some(name), _, _) => { (name) " " },
+                        (None, Some(UserId(0)), _) => "A former manager ",
+                        (None, Some(user), _) => { (user) " " },
+                        (None, None, _) => "The operator ",
                     }
-                    " " (act_sentence(&entry.act, &|role| roles.name(role)))
+                    (act_sentence(&entry.act, &|role| roles.name(role)))
                 }
                 td data-label="When" { (when) }
                 td {}

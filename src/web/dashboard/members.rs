@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Form, Router};
 use maud::{Markup, html};
+use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::super::Site;
@@ -17,10 +18,12 @@ use super::super::session::Managing;
 use super::cause::{receipt, sentence, state_help, state_name};
 use super::context::{Context, Roles};
 use super::shell::{self, Tab};
-use crate::domain::{MemberPage, MemberRow, MemberState};
+use crate::domain::{MemberPage, MemberRow, MemberState, UserId};
 
 pub(super) fn router() -> Router<Arc<Site>> {
-    Router::new().route("/dashboard/{guild_id}/members", get(page))
+    Router::new()
+        .route("/dashboard/{guild_id}/members", get(page))
+        .route("/dashboard/{guild_id}/members/invite", post(invite))
 }
 
 async fn page(
@@ -126,7 +129,7 @@ fn table(context: &Context, members: &[MemberRow], roles: &Roles) -> Markup {
                                 (None, None) => span.fine { "Not linked" },
                             }
                         }
-                        td data-label="State" { span class={ "state " (class(row.state)) } { (state_name(row.state)) } }
+                        td data-label="State" { span class={ "state " (class(row.state)) } { (state_name(row.state)) } (invite_button(context, row)) }
                         td data-label="Roles" {
                             @for (index, role) in row.roles.iter().enumerate() {
                                 @if index > 0 { ", " }
@@ -140,6 +143,52 @@ fn table(context: &Context, members: &[MemberRow], roles: &Roles) -> Markup {
             }
         }
     }
+}
+
+/// Who paid and is not in the server can be invited.
+fn invite_button(context: &Context, row: &MemberRow) -> Markup {
+    html! {
+        @if let (MemberState::NotInServer, Some(user)) = (row.state, row.user) {
+            (shell::button(&context.path("members/invite"), "small", "Make an invite", &[("user_id", &user.to_string())]))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Invited {
+    user_id: UserId,
+}
+
+async fn invite(
+    State(site): State<Arc<Site>>,
+    managing: Managing,
+    Form(Invited { user_id }): Form<Invited>,
+) -> Response {
+    let made = make_invite(Arc::clone(&site), managing, user_id).await;
+    shell::or_refusal(&site, made)
+}
+
+async fn make_invite(
+    site: Arc<Site>,
+    managing: Managing,
+    user: UserId,
+) -> Result<Response, Failure> {
+    let context = Context::load(site, managing).await?;
+    let made = context.merchants().invite(&context.manager, user).await;
+    let inner = html! {
+        @match &made {
+            Ok(url) => section.panel.good {
+                p { "Send this to the subscriber. It works for them alone (Discord id " code { (user) } "), once, for a week, and they get their role with it:" }
+                p { code #invite { (url) } }
+            },
+            Err(refusal) => p.panel.problem role="alert" { (refusal) },
+        }
+        p { a.button href={ (Tab::Members.path(context.guild())) "?filter=not_in_server" } { "Back to the members" } }
+    };
+    if let Err(refusal) = made {
+        Failure::from(refusal).log();
+    }
+    Ok(shell::page(&context, Tab::Members, "An invite", &inner))
 }
 
 /// Good, bad, or on its way.

@@ -1,5 +1,6 @@
-//! A server's own policies, as plain questions; the permissions; the end. Channels and direct messages are not asked for as
-//! long as nothing is sent there; scripts may store them already.
+//! A server's own policies, as plain questions; who is told of what; the permissions; the end.
+
+mod notices;
 
 use std::sync::Arc;
 
@@ -50,9 +51,12 @@ async fn show(
         context.merchants().settings(context.guild()),
         context.merchants().fixed_settings(context.guild())
     )?;
+    // Without the channels the rest of the page works all the same.
+    let channels = context.merchants().text_channels(context.guild()).await;
     let inner = html! {
         (shell::note(done))
         form method="post" action=(context.path("settings")) {
+            (notices::questions(&set, &fixed, &channels))
             (policies(&set, &fixed))
             button.button.main type="submit" { "Save the settings" }
         }
@@ -199,11 +203,14 @@ struct Fields {
     manual_roles: String,
     #[serde(default)]
     expiry_leeway: String,
+    #[serde(flatten)]
+    notices: notices::Fields,
 }
 
 impl Fields {
-    /// What is set from now on; what the page does not ask for stays.
+    /// What is set from now on; what the page could not ask for stays.
     fn settings(&self, before: ServerSettings) -> Result<ServerSettings, Refusal> {
+        let before = self.notices.settings(before)?;
         let lapse = |answer: &str| match answer {
             "revoke" => Some(OnLapse::Revoke),
             "keep_until_expiry" => Some(OnLapse::KeepUntilExpiry),

@@ -18,15 +18,17 @@ pub(super) enum Tab {
     Status,
     Gates,
     Members,
+    Forecast,
     Journal,
     Settings,
 }
 
 impl Tab {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Status,
         Self::Gates,
         Self::Members,
+        Self::Forecast,
         Self::Journal,
         Self::Settings,
     ];
@@ -36,6 +38,7 @@ impl Tab {
             Self::Status => "Status",
             Self::Gates => "Plans and roles",
             Self::Members => "Members",
+            Self::Forecast => "Renewals",
             Self::Journal => "Journal",
             Self::Settings => "Settings",
         }
@@ -47,6 +50,7 @@ impl Tab {
             Self::Status => "",
             Self::Gates => "/gates",
             Self::Members => "/members",
+            Self::Forecast => "/forecast",
             Self::Journal => "/journal",
             Self::Settings => "/settings",
         };

@@ -61,7 +61,7 @@ async fn show(
     let next = Next::of(&status, owned.has_wallet(), !context.gates.is_empty());
     let inner = html! {
         (shell::note(done))
-        @if next == Next::Wallet { (wallet::panel(&owned, &Tab::Gates.path(context.guild()))) }
+        @if next == Next::Wallet { (wallet::panel(context.site.settings(), &owned, &Tab::Gates.path(context.guild()))) }
         // The script replaces this part while the page is open.
         div #live data-events={ "/api/v1/guilds/" (context.guild()) "/events" } {
             (next.panel(&context))

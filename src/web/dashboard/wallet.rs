@@ -1,4 +1,4 @@
-//! The merchant's wallet on the pages: chosen and signed with by script, or typed and pasted without.
+//! The merchant's wallet on the pages: chosen and signed with by the wallet page's script, or typed and pasted without.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use axum::{Form, Router};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::super::Site;
 use super::super::api::Failure;
 use super::super::api::wallet::{accept, give_out};
 use super::super::params::Asked;
 use super::super::session::SignedIn;
+use super::super::view::{announcements, steps};
+use super::super::{Site, WebSettings};
 use super::format::{counted, short};
 use super::shell;
 use crate::domain::{ModuleAddress, UserId, Wallet};
@@ -59,7 +60,7 @@ pub(super) async fn owned(site: &Site, user: UserId) -> Result<Owned, Failure> {
 }
 
 /// The wallet with its modules, or the way to connect one. Afterwards the page `next` is shown.
-pub(super) fn panel(owned: &Owned, next: &str) -> Markup {
+pub(super) fn panel(settings: &WebSettings, owned: &Owned, next: &str) -> Markup {
     html! {
         @if let Some(wallet) = owned.wallet {
             section.panel aria-labelledby="wallet-title" {
@@ -74,25 +75,27 @@ pub(super) fn panel(owned: &Owned, next: &str) -> Markup {
                         }
                     }
                 }
-                details { summary { "Use another wallet" } (connect(next)) }
+                details { summary { "Use another wallet" } (connect(settings, next)) }
             }
         } @else {
             section.panel.lead aria-labelledby="wallet-title" {
                 h2 #wallet-title { "Connect the wallet that owns your plans" }
                 p { "It is the wallet with which you made your plans on amser. You sign one message; that is free and moves nothing. Then you choose a role for each plan." }
-                (connect(next))
+                (connect(settings, next))
             }
         }
     }
 }
 
-/// The script fills in the wallets of this browser. The form below them needs none.
-fn connect(next: &str) -> Markup {
+/// The script shows the first part and works on it. The form below needs none.
+fn connect(settings: &WebSettings, next: &str) -> Markup {
+    let offer = settings.wallet_connect.as_ref();
     html! {
-        div data-wallets data-next=(next) {
-            ul.wallets {}
-            p.status role="status" {}
-            p.bad role="alert" {}
+        div data-wallets data-next=(next) data-chain=(settings.chain_id) hidden
+            data-project=[offer.map(|offer| &offer.project_id)]
+            data-relay=[offer.map(|offer| &offer.relay_url)] {
+            (announcements())
+            (steps(offer, false))
         }
         details.manual {
             summary { "Sign somewhere else (a Safe, a hardware wallet, or without a browser wallet)" }
@@ -131,7 +134,7 @@ async fn page(
 ) -> Response {
     match owned(&site, session.user).await {
         Ok(owned) => {
-            let inner = panel(&owned, own_path(&next));
+            let inner = panel(site.settings(), &owned, own_path(&next));
             shell::plain(&site, StatusCode::OK, true, "Your wallet", &inner)
         }
         Err(failure) => shell::refused(&site, &failure, "/dashboard"),

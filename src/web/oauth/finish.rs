@@ -122,13 +122,14 @@ async fn finish(
         invited_to,
     } = visitor;
     tracing::debug!(%user, "signed in");
+    let shown = manages.clone();
     let purpose = match pending.return_to {
-        ReturnTo::Link(_) | ReturnTo::Home => Purpose::Link,
+        ReturnTo::Link(_) | ReturnTo::Paid(_) | ReturnTo::Home => Purpose::Link,
         ReturnTo::Page(_) | ReturnTo::Connect => Purpose::Servers(manages),
     };
     let jar = session::start(site, user, purpose, headers).await?;
     let next = if connects {
-        let connected = connect(site, user, invited_to).await;
+        let connected = connect(site, user, invited_to, &shown).await;
         connected.unwrap_or_else(WebError::into_response)
     } else if pending.return_to == ReturnTo::Home
         && let Some(link) = newest_link(site, user).await?
@@ -165,13 +166,14 @@ async fn connect(
     site: &Site,
     user: UserId,
     invited_to: Option<GuildId>,
+    manages: &[GuildId],
 ) -> Result<Response, WebError> {
     let guild = invited_to.ok_or(WebError::NoServerChosen)?;
     let merchants = &site.state.merchants;
     let was_connected = merchants.is_connected(guild).await;
     let was_connected = was_connected.map_err(not_connected)?;
     if let Err(refusal) = merchants.connect(guild, user).await {
-        return Err(why_not_connected(site, refusal, guild, user).await);
+        return Err(why_not_connected(site, refusal, guild, user, manages).await);
     }
     let notice = if was_connected {
         "?notice=already_connected"
@@ -186,6 +188,7 @@ async fn why_not_connected(
     refusal: Refusal,
     guild: GuildId,
     user: UserId,
+    manages: &[GuildId],
 ) -> WebError {
     if !matches!(refusal, Refusal::NotFound) {
         return not_connected(refusal);
@@ -193,7 +196,9 @@ async fn why_not_connected(
     // Not a manager, or no server that the bot sees: the server is asked which.
     match (site.state.profiles)(guild, user).await {
         Ok(_) | Err(NoProfile::MemberLeft) => WebError::NeedsManageServer,
-        Err(NoProfile::BotAbsent) => WebError::ServerGone,
+        // Discord answers the bot the same for both; the visitor it names the server while it exists.
+        Err(NoProfile::BotAbsent) if manages.contains(&guild) => WebError::BotRemoved(guild),
+        Err(NoProfile::BotAbsent) => WebError::ServerDeleted,
         Err(NoProfile::Unavailable(_)) => WebError::DiscordUnavailable,
     }
 }

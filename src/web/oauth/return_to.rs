@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::web::error::WebError;
 use crate::web::link::under;
+use crate::web::paid;
 use crate::web::{WebSettings, view};
 
 /// Longer pages of ours there are none.
@@ -18,6 +19,8 @@ pub(super) enum ReturnTo {
     Link(String),
     /// To a page of the dashboard, by path and query.
     Page(String),
+    /// To the page that the checkout leads back to, by path and query.
+    Paid(String),
     /// To the dashboard of the server that was chosen for the bot.
     Connect,
     /// To a page that says that the visitor is signed in.
@@ -25,17 +28,24 @@ pub(super) enum ReturnTo {
 }
 
 impl ReturnTo {
-    /// A page of the dashboard, by an address relative to ours.
+    /// A page of the dashboard, or the one that the checkout leads back to, by an address relative to ours.
     pub(super) fn page(public_url: &Url, next: &str) -> Result<Self, WebError> {
         let url = public_url.join(next).ok().filter(|url| {
             let is_ours = url.origin() == public_url.origin() && next.starts_with('/');
             let path = url.path();
-            is_ours && (path == "/dashboard" || path.starts_with("/dashboard/"))
+            let is_known = path == "/dashboard"
+                || path.starts_with("/dashboard/")
+                || path.starts_with(paid::PATH);
+            is_ours && is_known
         });
         let url = url.filter(|_| next.len() <= LONGEST);
         let mut url = url.ok_or(WebError::NotFound)?;
         url.set_fragment(None);
-        Ok(Self::Page(url[url::Position::BeforePath..].to_owned()))
+        let page = url[url::Position::BeforePath..].to_owned();
+        Ok(match url.path().starts_with(paid::PATH) {
+            true => Self::Paid(page),
+            false => Self::Page(page),
+        })
     }
 
     /// The way there; not for [`ReturnTo::Connect`], which leads to a server that is only known later.
@@ -45,7 +55,7 @@ impl ReturnTo {
                 let url = under(&settings.public_url, &format!("verify/{token}"));
                 Redirect::to(url.as_str()).into_response()
             }
-            Self::Page(path) => Redirect::to(path).into_response(),
+            Self::Page(path) | Self::Paid(path) => Redirect::to(path).into_response(),
             Self::Connect => Redirect::to("/dashboard").into_response(),
             Self::Home => view::signed_in(settings),
         }
@@ -71,6 +81,11 @@ mod tests {
         ] {
             assert_eq!(page(next).as_deref(), Some(next));
         }
+        let paid = ReturnTo::page(&ours, "/paid/7?link=x&tx_hash=0x1").unwrap();
+        assert_eq!(
+            paid,
+            ReturnTo::Paid("/paid/7?link=x&tx_hash=0x1".to_owned())
+        );
         assert_eq!(page("/dashboard/7#x").as_deref(), Some("/dashboard/7"));
         let long = format!("/dashboard/{}", "a".repeat(LONGEST));
         for next in [
@@ -85,6 +100,8 @@ mod tests {
             "/dashboard/%2e%2e/oauth/login",
             "/dashboards",
             "/verify/x",
+            "/paid",
+            "/paid/../oauth/login",
             "javascript:alert(1)",
             long.as_str(),
         ] {

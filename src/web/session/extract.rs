@@ -11,7 +11,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::{Session, Visitor};
 use crate::domain::GuildId;
-use crate::merchants::{Manager, Refusal};
+use crate::merchants::{Gone, Manager, Refusal};
 use crate::store::LinkRequest;
 use crate::web::error::{WebError, link_works};
 use crate::web::layers::{accepts_page, cost};
@@ -63,17 +63,35 @@ impl FromRequestParts<Arc<Site>> for Managing {
         let guild: Option<GuildId> = guild.and_then(|guild| guild.parse().ok());
         let guild = guild.ok_or_else(|| WebError::NoServer.into_response())?;
         let manager = site.state.merchants.manager(guild, session.user).await;
-        let manager = manager.map_err(|refusal| not_managing(refusal).into_response())?;
+        let manager = match manager {
+            Ok(manager) => manager,
+            Err(refusal) => return Err(not_managing(site, guild, &session, refusal).await),
+        };
         Ok(Self(manager, session))
     }
 }
 
-fn not_managing(refusal: Refusal) -> WebError {
-    match refusal {
-        Refusal::NotFound => WebError::NoServer,
+async fn not_managing(
+    site: &Site,
+    guild: GuildId,
+    session: &Session,
+    refusal: Refusal,
+) -> Response {
+    let error = match refusal {
+        Refusal::NotFound => {
+            let merchants = &site.state.merchants;
+            let gone = merchants.gone(guild, session.user, &session.servers).await;
+            match gone {
+                Ok(None) => WebError::NoServer,
+                Ok(Some(Gone::BotRemoved)) => WebError::BotRemoved(guild),
+                Ok(Some(Gone::Deleted)) => WebError::ServerDeleted,
+                Err(refusal) => anyhow::Error::from(refusal).into(),
+            }
+        }
         Refusal::DiscordUnavailable(_) | Refusal::NotRead(_) => WebError::DiscordUnavailable,
         other => anyhow::Error::from(other).into(),
-    }
+    };
+    error.into_response()
 }
 
 /// A link that works, opened by the member who ran `/verify`; it counts against the member's allowance.

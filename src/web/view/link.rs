@@ -10,7 +10,9 @@ use super::wallet::{announcements, steps};
 use super::{back_to_discord, frame, page, sign_in_button};
 use crate::domain::{GuildId, Timestamp, Wallet};
 use crate::web::error::WebError;
+use crate::web::payment::PaymentNews;
 use crate::web::profile::Profile;
+use crate::web::standing::{NamedRole, Offer};
 use crate::web::{WalletConnect, WebSettings};
 
 /// Wallets with a browser of their own: name, and how their scheme opens a page (`handover.js` fills it in). Their web
@@ -34,6 +36,10 @@ pub(in crate::web) struct LinkPage<'a> {
     pub(in crate::web) has_sign_in: bool,
     /// It linked a wallet a while ago: only what came of it is shown.
     pub(in crate::web) is_used: bool,
+    /// The payment that the visitor comes back with.
+    pub(in crate::web) paid: Option<Paid<'a>>,
+    /// What can be subscribed to.
+    pub(in crate::web) offers: &'a [Offer],
     /// The member's wallets.
     pub(in crate::web) linked: &'a [Wallet],
     /// Until when the link works.
@@ -41,20 +47,37 @@ pub(in crate::web) struct LinkPage<'a> {
     pub(in crate::web) wallet_connect: Option<&'a WalletConnect>,
 }
 
+/// A payment on its way.
+pub(in crate::web) struct Paid<'a> {
+    /// As it stands in the address.
+    pub(in crate::web) transaction: String,
+    pub(in crate::web) news: &'a PaymentNews,
+    /// The roles that Discord shows on the member, where the payment counts.
+    pub(in crate::web) held: &'a [NamedRole],
+}
+
 /// The wallet page.
 pub(in crate::web) fn link(settings: &WebSettings, shown: &LinkPage<'_>) -> Response {
     let profile = shown.profile;
+    // There is nothing to link any more.
+    let is_done = shown.is_used || shown.paid.as_ref().is_some_and(|paid| paid.news.linked);
     let inner = html! {
         main.card #verify data-csrf=[shown.csrf] data-chain=(shown.chain_id) data-guild=(shown.guild)
-            data-server=(profile.server_name) data-used[shown.is_used]
+            data-server=(profile.server_name) data-used[is_done]
+            data-payment=[shown.paid.as_ref().map(|paid| &paid.transaction)]
             data-username=[(!shown.has_sign_in).then_some(&profile.username)]
             data-project=[shown.wallet_connect.map(|offer| &offer.project_id)]
             data-relay=[shown.wallet_connect.map(|offer| &offer.relay_url)] {
             (server(shown.token, profile))
-            @if !shown.is_used { (flow(shown)) }
+            p.note #payment role="status" hidden[shown.paid.is_none()] {
+                @if let Some(paid) = &shown.paid { (paid.news.text) }
+            }
+            @if !is_done { (flow(shown)) }
             section #done aria-labelledby="done-title" hidden {
                 p.mark.good aria-hidden="true" { "✓" }
-                h1 #done-title tabindex="-1" { "Wallet linked" }
+                h1 #done-title tabindex="-1" {
+                    @if is_done && !shown.is_used { "Your subscription" } @else { "Wallet linked" }
+                }
                 p.address #done-address {}
                 div #outcome {
                     p #news role="status" {}
@@ -62,13 +85,29 @@ pub(in crate::web) fn link(settings: &WebSettings, shown: &LinkPage<'_>) -> Resp
                 }
                 (back_to_discord(Some(shown.guild)))
             }
-            noscript { p.problem { "This page talks to your wallet with JavaScript; please allow it and reload." } }
+            noscript {
+                @if let Some(paid) = &shown.paid { (without_script(paid)) }
+                @if !is_done { p.problem { "This page talks to your wallet with JavaScript; please allow it and reload." } }
+            }
         }
     };
     page(
         StatusCode::OK,
         frame(settings, "Link your wallet", &["verify.js"], &inner),
     )
+}
+
+/// How a payment is followed by reloading.
+fn without_script(paid: &Paid<'_>) -> Markup {
+    html! {
+        @if paid.news.waits { p { "Reload this page to see how far it is." } }
+        @if !paid.held.is_empty() {
+            p { "You hold now:" }
+            ul.roles { @for role in paid.held { li { (role.name) } } }
+        } @else if paid.news.linked && !paid.news.waits {
+            p { "Your role comes by itself; reload this page to see it." }
+        }
+    }
 }
 
 fn flow(shown: &LinkPage<'_>) -> Markup {
@@ -102,6 +141,7 @@ fn flow(shown: &LinkPage<'_>) -> Markup {
             @if !shown.has_sign_in { (name_check(profile)) }
             (announcements())
             (steps(shown.wallet_connect, !shown.has_sign_in))
+            @if !shown.offers.is_empty() { (on_sale(shown.offers)) }
             (help(shown.has_sign_in))
         }
     }
@@ -177,6 +217,24 @@ fn not_yours(profile: &Profile) -> Markup {
         p {
             strong { "The membership goes to " (profile.member_name) " (@" (profile.username) ")." }
             " If that is not you, close this page: whoever sent you this link would get what your wallet paid for."
+        }
+    }
+}
+
+/// Where to subscribe. The checkout leads back to this page.
+fn on_sale(offers: &[Offer]) -> Markup {
+    html! {
+        details.help #plans {
+            summary { "I have not subscribed yet" }
+            @for offer in offers {
+                p {
+                    strong { (offer.name) }
+                    @if let Some(terms) = &offer.terms { ", " (terms) }
+                    ", gives you " (offer.roles.join(", ")) ". "
+                    a href=(offer.url) rel="noreferrer" { "Subscribe to " (offer.name) }
+                }
+            }
+            p.fine { "After the payment the checkout leads back here: then link the wallet that paid." }
         }
     }
 }

@@ -26,6 +26,7 @@ fn routes(shop: &Shop, gate: &str) -> Vec<(Method, String, Option<Value>)> {
         (Method::POST, "/undo".into(), None),
         (Method::GET, "/members".into(), None),
         (Method::GET, "/members.csv".into(), None),
+        (Method::GET, "/forecast".into(), None),
         (Method::GET, "/journal".into(), None),
         (Method::GET, "/series".into(), None),
         (Method::GET, "/events".into(), None),
@@ -57,6 +58,7 @@ fn pages(gate: &str) -> Vec<(Method, String)> {
         "/gates/map?module=0x1111111111111111111111111111111111111111",
         "/gates/preview",
         "/members",
+        "/forecast",
         "/journal",
         "/settings",
     ];

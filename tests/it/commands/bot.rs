@@ -7,8 +7,12 @@ use std::sync::{Arc, Mutex};
 use amser_roles::chain::Views;
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
-use amser_roles::domain::{ChainStatus, Counts, DiscordStatus, MembersIntent, Policy, Timestamp};
-use amser_roles::roles;
+use amser_roles::domain::{
+    ActiveAnswer, ChainStatus, Counts, DiscordStatus, LOCAL_CHAIN, MembersIntent, Policy,
+    SourcesSay, Timestamp,
+};
+use amser_roles::forecast::Forecast;
+use amser_roles::roles::{self, fallback::Fallback};
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 use amser_roles::web;
@@ -57,10 +61,12 @@ pub(super) fn start(
     };
     let token = SecretString::from(local.options().token);
     let (discord, connection) = discord::connect(settings, token, channels, stop.clone()).unwrap();
+    let fallback = Fallback::unheard(LOCAL_CHAIN);
     let mut services = commands::Services {
         store: store.clone(),
         chain: chain.clone(),
         discord: status_seen.clone(),
+        drift: fallback.status.subscribe(),
         questions: questions.clone(),
         merchants: without_chain(
             store,
@@ -70,6 +76,15 @@ pub(super) fn start(
             &questions,
             Arc::new(|| Timestamp(GENESIS)),
         ),
+        forecast: Forecast::new(store.clone(), Views::new(&no_chain(), chain.clone())),
+        sources: Arc::new(|questions| {
+            let unknown = SourcesSay {
+                block: 0,
+                contract: ActiveAnswer::Unknown("no chain".to_owned()),
+                api: None,
+            };
+            Box::pin(async move { vec![unknown; questions.len()] })
+        }),
         new_link: Arc::new(move |user, guild| {
             let _when_free = slow.lock().unwrap();
             let url = PUBLIC_URL.parse().unwrap();
@@ -77,6 +92,7 @@ pub(super) fn start(
         }),
         public_url: PUBLIC_URL.parse().unwrap(),
         checkout_url: "https://pay.example/{module}/{plan_id}".to_owned(),
+        return_url: Arc::new(|guild| format!("https://roles.example/paid/{guild}").parse().ok()),
         confirmations: 3,
         per_minute,
     };
@@ -98,6 +114,7 @@ pub(super) fn start(
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
         views: Views::new(&no_chain(), chain.clone()),
+        fallback,
     };
     let policy = watch::channel(Policy::default()).1;
     tokio::spawn(roles::run(

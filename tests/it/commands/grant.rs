@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use amser_roles::domain::{Cause, Grant, GrantTerms, RoleId, Timestamp, UserId};
+use amser_roles::domain::{Act, Cause, Grant, GrantTerms, RoleId, Timestamp, UserId};
 use amser_roles::sandbox::discord::{LocalDiscord, NewRole};
 use serde_json::{Value, json};
 use serenity::model::Permissions;
@@ -133,8 +133,19 @@ async fn a_manager_gives_a_role_for_a_time_that_everyone_concerned_reads_of_and_
     let all: Value = serde_json::from_slice(content).unwrap();
     assert_eq!(all["given_for_a_time"][0]["reason"], "helped *a lot*");
 
+    // Who holds it already gets a line as well.
+    let again = story.grant(user, story.paid, 9).await;
+    assert!(again.contains("already"), "{again}");
     let told = story.grant(user, story.paid, 0).await;
     assert!(told.starts_with("Ended."), "{told}");
+    let acts = story.store.acts(story.club, 10).unwrap();
+    let acts: Vec<_> = acts.iter().map(|entry| (entry.by, &entry.act)).collect();
+    let of_member = |act: &Act| matches!(act, Act::Granted { user: of, .. } if *of == user);
+    assert!(
+        matches!(acts[0], (Some(by), Act::GrantEnded { .. }) if by == owner),
+        "{acts:?}"
+    );
+    assert_eq!(acts.iter().filter(|(_, act)| of_member(act)).count(), 2);
     story.until_role(story.club, story.paid, false).await;
     let has_ended = |cause: &Cause| matches!(cause, Cause::GrantEnded { by, .. } if *by == owner);
     story.until_journaled(user, has_ended).await;

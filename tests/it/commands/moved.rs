@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use amser_roles::discord::keep_telling;
 use amser_roles::domain::{Link, Timestamp, UserId, Wallet};
+use amser_roles::notices;
 use amser_roles::sandbox::discord::{Fault, Route, Times};
 
 use super::{DEADLINE, Story, wallet};
+use crate::support::notices::inputs;
 
 /// When wallets move here.
 const MOVED: Timestamp = Timestamp(1_700_000_007);
@@ -39,13 +40,13 @@ impl Story {
 
     /// Begins to tell, at a time that stands still.
     fn tell(&self, now: Timestamp) {
-        let (discord, store) = (self.bot.discord.clone(), self.store.clone());
-        tokio::spawn(keep_telling(
-            discord,
-            store,
+        let told = inputs(
+            &self.bot.discord,
+            &self.store,
+            &self.chain.subscribe(),
             move || now,
-            self.bot.stop.clone(),
-        ));
+        );
+        tokio::spawn(notices::run(told, self.bot.stop.clone()));
     }
 
     fn told(&self, user: UserId) -> usize {

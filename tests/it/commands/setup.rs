@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amser_roles::domain::{GuildId, PlanId, RoleId, Timestamp, UserId, Wallet};
+use amser_roles::domain::{GateMatch, GuildId, PlanId, RoleId, Timestamp, UserId, Wallet};
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::{Form, LocalDiscord, NewRole, NoReply, Reply};
 use amser_roles::store::MerchantWallet;
@@ -75,9 +75,19 @@ async fn form(stage: &Stage, plan: PlanId) -> (Form, String) {
 }
 
 async fn submit(stage: &Stage, form: &Form, plan: &str, role: Option<RoleId>) -> Reply {
-    let role = role.map(|role| role.to_string());
-    let roles: Vec<_> = role.iter().map(String::as_str).collect();
-    let given: [(&str, &[&str]); 2] = [("plan", &[plan]), ("role", &roles)];
+    submit_several(stage, form, &[plan], "any", role.as_slice()).await
+}
+
+async fn submit_several(
+    stage: &Stage,
+    form: &Form,
+    plans: &[&str],
+    matching: &str,
+    roles: &[RoleId],
+) -> Reply {
+    let roles: Vec<_> = roles.iter().map(RoleId::to_string).collect();
+    let roles: Vec<_> = roles.iter().map(String::as_str).collect();
+    let given: [(&str, &[&str]); 3] = [("plans", plans), ("match", &[matching]), ("roles", &roles)];
     let owner = owner(stage);
     let sent = stage.discord.submit_form(stage.guild, owner, form, &given);
     let reply = sent.await.unwrap();
@@ -135,11 +145,50 @@ async fn a_merchant_maps_a_plan_to_a_new_role_without_leaving_discord() {
     let role = *made.unwrap().roles.first().unwrap();
     stage.until(ada, stage.guild, role, true).await;
     let again = press(&stage, owner, &preview, SET_UP).await;
-    let already = format!("gives <@&{role}> already");
+    let already = format!("already: it gives <@&{role}>");
     assert!(again.text().contains(&already), "{again:?}");
     assert_eq!(stage.store.gates().unwrap(), gates);
     let closed = stage.discord.submit_form(stage.guild, owner, &form, &[]);
     assert!(matches!(closed.await, Err(NoReply::NotOffered(_))));
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn several_plans_that_are_all_needed_give_several_roles() {
+    let stage = open().await;
+    let owner = owner(&stage);
+    show_wallet(&stage, owner);
+    let plan = stage.chain.create_plan(stage.module, TERMS).await.unwrap();
+    let ada = stage.join("ada").await;
+    stage.pay_for(ada, stage.module, plan).await;
+    stage.barrier().await;
+    let (form, second) = form(&stage, PlanId(plan)).await;
+    let options = form.labels[0]["component"]["options"].as_array().unwrap();
+    let mut options = options.iter();
+    let name = format!("Plan {}", stage.plan);
+    let first = options
+        .find(|option| option["label"] == name.as_str())
+        .unwrap();
+    let both = [first["value"].as_str().unwrap(), second.as_str()];
+    let roles = ["Gold", "Silver"].map(|name| stage.discord.add_role(stage.guild, name).unwrap());
+    let preview = submit_several(&stage, &form, &both, "all", &roles).await;
+    let told = preview.text();
+    assert!(told.contains(") and **Plan "), "{told}");
+    assert!(told.contains("Nobody's roles change now."), "{told}");
+    let done = press(&stage, owner, &preview, SET_UP).await;
+    assert!(done.text().starts_with("Done."), "{done:?}");
+    let gates = stage.store.gates().unwrap();
+    let made = gates
+        .iter()
+        .find(|gate| gate.roles == roles.into())
+        .unwrap();
+    assert_eq!(made.matching, GateMatch::All);
+    assert_eq!(made.plans, [PlanId(stage.plan), PlanId(plan)].into());
+    stage.pay(ada).await;
+    stage.barrier().await;
+    for role in roles {
+        stage.until(ada, stage.guild, role, true).await;
+    }
     stage.assert_no_violations();
 }
 

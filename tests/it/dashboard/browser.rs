@@ -5,22 +5,34 @@
 
 use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
+use amser_roles::sandbox::chain::wallet;
 use reqwest::Method;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::browser::{Kind, run};
+use crate::support::relay::{self, Relay};
 use crate::support::scene::TERMS;
 use crate::support::shop::{Shop, ask};
+use crate::verify::site::CHAIN_ID;
 use crate::verify::visitor::Browser;
 
 /// Plays a scene, and checks what holds for all: no error in the browser, no violation, and no request to anyone else.
 async fn play(shop: &Shop, scene: &str) -> Value {
+    play_with(shop, scene, None).await
+}
+
+async fn play_with(shop: &Shop, scene: &str, relay: Option<&Url>) -> Value {
     let account = shop.chain.provider().get_accounts().await.unwrap()[0];
     let dashboard = shop.url.join("/dashboard").unwrap();
     let asked = json!({
         "browser": Kind::Chromium.find(),
         "scene": scene,
         "dashboard": dashboard,
+        "link": dashboard,
+        "chain": CHAIN_ID,
+        "relay": relay.map(Url::as_str),
+        "project": relay::PROJECT,
         "server": format!("{dashboard}/{}", shop.guild),
         "serverName": "Café Club",
         "visitor": "mia",
@@ -30,7 +42,14 @@ async fn play(shop: &Shop, scene: &str) -> Value {
         "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
     });
     let discord = shop.discord.base_url();
-    run("dashboard.mjs", asked, &[shop.url.as_str(), &discord], None).await
+    let relay = relay.map_or("", Url::as_str);
+    run(
+        "dashboard.mjs",
+        asked,
+        &[shop.url.as_str(), &discord, relay],
+        None,
+    )
+    .await
 }
 
 /// Gives the merchant a module of the chain's own account, with which the browser's wallet signs.
@@ -64,6 +83,23 @@ async fn a_new_merchant_has_a_tested_mapping_after_eight_clicks_at_most() {
 }
 
 #[tokio::test]
+async fn a_merchants_wallet_on_another_device_signs_over_walletconnect() {
+    let relay = Relay::start().await;
+    let lines = format!(
+        "walletconnect_project_id = \"{}\"\nwalletconnect_relay_url = \"{}\"\n",
+        relay::PROJECT,
+        relay.url()
+    );
+    let mut shop = Shop::open_with(&lines).await;
+    with_account(&mut shop).await;
+    let seen = play_with(&shop, "remote", Some(&relay.url())).await;
+    assert!(seen.to_string().contains("personal_sign"), "{seen}");
+    let account = shop.chain.provider().get_accounts().await.unwrap()[0];
+    let shown = shop.store.merchant_wallet(shop.merchant).unwrap();
+    assert_eq!(shown.unwrap().wallet.0, account);
+}
+
+#[tokio::test]
 async fn every_page_of_a_server_with_three_thousand_members_is_fit_to_be_read() {
     let shop = Shop::open().await;
     let crowd = shop.discord.add_members(shop.guild, 3_000).unwrap();
@@ -80,9 +116,14 @@ async fn every_page_of_a_server_with_three_thousand_members_is_fit_to_be_read() 
     }
     shop.pay(PrivateKeySigner::random().address()).await;
     shop.until(last.unwrap(), shop.roles[1], true).await;
+    for number in 0..3 {
+        let poor = wallet(&format!("subscriber {number}")).address();
+        shop.chain.burn_all(poor).await.unwrap();
+    }
     let seen = play(&shop, "pages").await;
     assert_eq!(seen["rows"], 101, "a page has a hundred members: {seen}");
     assert_eq!(seen["filtered"], 2, "{seen}");
+    assert_eq!(seen["failing"], 4, "three renewals that will fail: {seen}");
 }
 
 #[tokio::test]

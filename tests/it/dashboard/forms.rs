@@ -1,11 +1,16 @@
 //! The pages without script: what a browser sends, and where it ends.
 
+use std::collections::BTreeMap;
+
 use alloy::primitives::Address;
+use amser_roles::domain::{
+    Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId, Timestamp, UserId,
+};
 use amser_roles::sandbox::discord::NewRole;
 use reqwest::Method;
 use serenity::model::Permissions;
 
-use crate::support::shop::Shop;
+use crate::support::shop::{DEADLINE, Shop, ask};
 use crate::verify::visitor::{Browser, location, sign};
 
 /// A page's text; every page is drawn whole and with forms that may post to us alone.
@@ -226,4 +231,142 @@ async fn what_is_refused_is_told_on_a_page_with_a_way_back() {
     let fields = [("remove_roles", "no"), ("sure", "yes")];
     let answer = post(&mut browser, &format!("{server}/disconnect"), &fields).await;
     assert!(location(&answer).ends_with("?done=disconnected"));
+}
+
+/// Loads a page until it says this.
+async fn until_page(browser: &mut Browser, path: &str, part: &str) -> String {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let text = page(browser, path).await;
+        if text.contains(part) {
+            return text;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "never {part:?}: {text}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn stopped_removals_are_shown_with_their_number_and_let_through_by_the_button() {
+    const CROWD: usize = 7;
+    let shop = Shop::open().await;
+    let role = shop.roles[1];
+    let gate = Gate {
+        id: GateId(1),
+        guild: shop.guild,
+        module: ModuleAddress(shop.module),
+        plans: [PlanId(shop.plan)].into(),
+        matching: GateMatch::Any,
+        roles: [role].into(),
+        origin: GateOrigin::Config,
+    };
+    let now = Timestamp(1);
+    shop.store
+        .set_config(&[gate], &BTreeMap::new(), now)
+        .unwrap();
+    let mut people = Vec::new();
+    for number in 0..CROWD {
+        people.push(shop.subscriber(&format!("subscriber {number}")).await);
+    }
+    for user in &people {
+        shop.until(*user, role, true).await;
+    }
+    let mut browser = shop.signed_in(shop.merchant).await;
+    // The operator's file leaves the gate out: nothing on the chain says so.
+    shop.store.set_config(&[], &BTreeMap::new(), now).unwrap();
+    let server = format!("/dashboard/{}", shop.guild);
+    let text = until_page(&mut browser, &server, "Removals wait for your approval").await;
+    assert!(text.contains("7 of 7 members"), "{text}");
+    assert!(text.contains("Take Gold from 7 members"), "{text}");
+    for user in &people {
+        assert!(shop.discord.has_role(shop.guild, *user, role));
+    }
+    let fields = [("role_id", role.to_string())];
+    let fields = fields
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let done = post(&mut browser, &format!("{server}/approve"), &fields).await;
+    assert!(location(&done).ends_with("?done=approved"), "{done:?}");
+    for user in &people {
+        shop.until(*user, role, false).await;
+    }
+    let journal = page(&mut browser, &format!("{server}/journal")).await;
+    assert!(
+        journal.contains("approved taking Gold from 7 members"),
+        "{journal}"
+    );
+    let text = page(&mut browser, &server).await;
+    assert!(!text.contains("wait for your approval"), "{text}");
+}
+
+#[tokio::test]
+async fn who_paid_and_is_not_in_the_server_is_invited_alone_and_comes_with_the_role() {
+    let shop = Shop::open().await;
+    let mut browser = shop.merchant().await;
+    let role = shop.roles[1];
+    let draft = shop.draft(&[role]);
+    let (status, said) = ask(
+        &mut browser,
+        Method::POST,
+        &shop.path("/gates"),
+        Some(&draft),
+    )
+    .await;
+    assert_eq!(status, 201, "{said}");
+    let (ada, eve) = (shop.subscriber("ada").await, shop.subscriber("eve").await);
+    shop.until(ada, role, true).await;
+    shop.discord.remove_member(shop.guild, ada).unwrap();
+    let members = format!("/dashboard/{}/members", shop.guild);
+    let filtered = format!("{members}?filter=not_in_server");
+    until_page(&mut browser, &filtered, "Make an invite").await;
+    let invite = format!("{members}/invite");
+    let of = |user: UserId| [("user_id".to_owned(), user.to_string())];
+    let mut make = async |user| {
+        let fields = of(user);
+        let fields = fields
+            .each_ref()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        post(&mut browser, &invite, &fields)
+            .await
+            .text()
+            .await
+            .unwrap()
+    };
+    let refused = make(eve).await;
+    assert!(
+        refused.contains("who paid, linked a wallet, and is not in the server"),
+        "{refused}"
+    );
+    let made = make(ada).await;
+    let code = made.split_once("https://discord.gg/").unwrap().1;
+    let code = code.split('<').next().unwrap();
+    assert_eq!(shop.discord.invites(shop.guild), [code]);
+    assert!(
+        shop.discord.accept_invite(code, eve).is_err(),
+        "for one alone"
+    );
+    shop.discord.accept_invite(code, ada).unwrap();
+    assert!(shop.discord.has_role(shop.guild, ada, role), "at once");
+    // It is ours: it goes when the payments stop.
+    let applied = || {
+        let mut found = false;
+        shop.store
+            .for_each_applied(|one| found |= (one.user, one.role) == (ada, role))
+            .unwrap();
+        found
+    };
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while !applied() {
+        assert!(tokio::time::Instant::now() < deadline, "never adopted");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let journal = page(&mut browser, &format!("/dashboard/{}/journal", shop.guild)).await;
+    assert!(
+        journal.contains(&format!("made an invite for the member {ada}")),
+        "{journal}"
+    );
+    assert_eq!(shop.discord.violations(), []);
 }

@@ -27,7 +27,7 @@ async fn a_button_reaches_whoever_runs_the_chain_and_brings_the_sentence_back() 
     let keeper = tokio::spawn(async move {
         while let Some(request) = actions.recv().await {
             let done = match request.action {
-                Action::Pay { user_id } => Ok(format!("{user_id} paid.")),
+                Action::Pay { user_id } => Ok(format!("{user_id} paid.").into()),
                 _ => Err("Not today.".to_owned()),
             };
             request.answer.send(done).unwrap();

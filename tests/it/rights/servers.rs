@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 use amser_roles::domain::{
     Act, Gate, GateId, GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, UserId,
 };
-use amser_roles::merchants::Refusal;
+use amser_roles::merchants::{Gone, Refusal};
 use serenity::model::Permissions;
 
 use crate::support::rig::{NOW, Rig};
@@ -136,4 +136,40 @@ async fn a_user_sees_the_servers_that_they_manage_and_the_bot_is_in() {
         !statuses.contains(&401) && !statuses.contains(&403),
         "{statuses:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_the_bot_was_removed_from_is_told_apart_from_one_that_was_deleted() {
+    let rig = Rig::start().await;
+    let (removed, owner) = rig.server("Removed");
+    let (deleted, _) = rig.server("Deleted");
+    let (unknown, _) = rig.server("Unknown");
+    for guild in [removed, deleted, unknown] {
+        rig.until_in(guild).await;
+    }
+    rig.local.set_owner(deleted, owner).unwrap();
+    for guild in [removed, deleted] {
+        rig.merchants.connect(guild, owner).await.unwrap();
+        let gone = rig.merchants.gone(guild, owner, &[guild]).await.unwrap();
+        assert_eq!(gone, None, "it is there");
+    }
+    rig.local.kick_bot(removed).unwrap();
+    rig.local.delete_guild(deleted).unwrap();
+    rig.local.kick_bot(unknown).unwrap();
+    for guild in [removed, deleted, unknown] {
+        while rig.merchants.manager(guild, owner).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+    // What Discord names at the sign-in.
+    let named = [removed, unknown];
+    let gone = async |guild, user| rig.merchants.gone(guild, user, &named).await.unwrap();
+    assert_eq!(gone(removed, owner).await, Some(Gone::BotRemoved));
+    assert_eq!(gone(deleted, owner).await, Some(Gone::Deleted));
+    assert_eq!(gone(unknown, owner).await, None, "it was never connected");
+    assert_eq!(rig.merchants.removed_from(&named).await.unwrap(), [removed]);
+    // Of somebody else's nothing is told.
+    let stranger = rig.local.add_user("Stranger");
+    let told = rig.merchants.gone(deleted, stranger, &[GuildId(9)]).await;
+    assert_eq!(told.unwrap(), None);
 }

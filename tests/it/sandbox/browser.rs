@@ -3,8 +3,9 @@
 //!
 //! `AMSER_ROLES_TEST_SHOTS=FOLDER` keeps screenshots of all that.
 
-use amser_roles::domain::Wallet;
+use amser_roles::domain::{Timestamp, Wallet};
 use amser_roles::sandbox::world::Pace;
+use amser_roles::store::MerchantWallet;
 use serde_json::{Value, json};
 
 use super::Play;
@@ -15,6 +16,9 @@ async fn scene(play: &Play, scene: &str) -> Value {
         "browser": Kind::Chromium.find(),
         "scene": scene,
         "sandbox": play.world.discord.base_url(),
+        "rpc": play.world.chain.http_url(),
+        "ada": play.world.members[0],
+        "club": play.world.club,
         "shots": std::env::var("AMSER_ROLES_TEST_SHOTS").ok(),
     });
     let own = [
@@ -63,5 +67,67 @@ async fn commands_are_chosen_with_their_options_and_the_focus_is_not_lost() {
     );
     assert_ne!(seen["focus"], "body", "{seen}");
     assert_eq!(seen["kept"], "why", "what was chosen stays");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn who_pays_before_linking_sees_the_payment_come_and_links_the_wallet_that_paid() {
+    let play = Play::start().await;
+    let seen = scene(&play, "paidFirst").await;
+    let first = seen["first"].as_str().unwrap();
+    assert!(first.contains("was seen: 0 of 2 confirmations"), "{first}");
+    assert!(first.contains("Link that wallet here"), "{first}");
+    play.role(play.world.members[0], true).await;
+    play.end().await;
+}
+
+#[tokio::test]
+async fn who_links_before_paying_comes_back_to_confirmations_and_then_to_the_role() {
+    let play = Play::start().await;
+    let seen = scene(&play, "linkedFirst").await;
+    assert_eq!(seen["paid"], "Your payment is confirmed.", "{seen}");
+    let outcome = seen["outcome"].as_str().unwrap();
+    assert!(outcome.contains("You hold this role now"), "{seen}");
+    let again = seen["withoutScript"].as_str().unwrap();
+    assert!(again.contains("Subscriber"), "{seen}");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn the_whole_story_is_seen_at_each_step_in_the_status_the_journal_and_why() {
+    let play = Play::start().await;
+    let seen = scene(&play, "seed").await;
+    let steps = seen["seen"].as_array().unwrap();
+    let names: Vec<_> = steps.iter().map(|step| &step["name"]).collect();
+    assert_eq!(names, ["verified", "failed", "paid", "lapsed"], "{seen}");
+    let why = |step: usize| steps[step]["why"].as_str().unwrap();
+    assert!(why(1).contains("payment failed"), "{seen}");
+    assert!(why(3).contains("ended"), "{seen}");
+    assert_ne!(steps[0]["block"], steps[1]["block"], "an event");
+    assert_eq!(steps[2]["block"], steps[3]["block"], "none: it lapsed");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn the_merchant_sets_a_role_up_in_the_form_that_the_bot_shows() {
+    let play = Play::start().await;
+    let shown = MerchantWallet {
+        wallet: Wallet(play.world.wallet(play.world.merchant).address()),
+        at: Timestamp(1),
+        message: "the signed text".to_owned(),
+        signature: vec![1; 65],
+    };
+    let store = &play.world.store;
+    store
+        .set_merchant_wallet(play.world.merchant, &shown)
+        .unwrap();
+    let (discord, guild) = (&play.world.discord, play.world.guild);
+    let silver = discord.add_role(guild, "Silver").unwrap();
+    let bot = discord.bot_role(guild).unwrap();
+    let order = [play.world.role, silver, bot];
+    discord.set_role_order(guild, &order).unwrap();
+    let before = store.gates().unwrap().len();
+    scene(&play, "form").await;
+    assert_eq!(store.gates().unwrap().len(), before + 1);
     play.end().await;
 }

@@ -53,7 +53,12 @@ async fn the_checkout_subscribes_pays_and_leads_back() {
     let back = [&order[..], &[("redirect", service.as_str())]].concat();
     let answer = buy(&play, &back).await;
     assert_eq!(answer.status(), 303);
-    assert_eq!(answer.headers()["location"].to_str().unwrap(), service);
+    let to = answer.headers()["location"].to_str().unwrap();
+    assert!(
+        to.starts_with(&format!("{service}?subscription_id=")),
+        "{to}"
+    );
+    assert!(to.contains("&tx_hash=0x"), "{to}");
     play.world.confirm().await.unwrap();
     play.role(ada, true).await;
     let again = buy(&play, &order).await;

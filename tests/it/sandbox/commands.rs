@@ -1,4 +1,6 @@
 //! Commands are completed with their options, by name; answers are shown as Discord shows them.
+use amser_roles::domain::{Timestamp, Wallet};
+use amser_roles::store::MerchantWallet;
 use serde_json::{Value, json};
 
 use super::Play;
@@ -62,5 +64,47 @@ async fn a_link_of_the_bot_opens_the_service_as_the_one_who_asked() {
     let service = play.world.public_url();
     let opens = format!("href=\"{service}sandbox/as/{ada}?to=%2Fverify%2F");
     assert!(html.contains(&opens), "{html}");
+    play.end().await;
+}
+
+#[tokio::test]
+async fn the_form_of_setup_is_shown_and_sent_in_like_any_answer() {
+    let play = Play::start().await;
+    let shown = MerchantWallet {
+        wallet: Wallet(play.world.wallet(play.world.merchant).address()),
+        at: Timestamp(1),
+        message: "the signed text".to_owned(),
+        signature: vec![1; 65],
+    };
+    let store = &play.world.store;
+    store
+        .set_merchant_wallet(play.world.merchant, &shown)
+        .unwrap();
+    let form = typed(&play, "/amser setup", None).await;
+    let html = form["html"].as_str().unwrap();
+    assert!(html.contains("<form class=\"modal\""), "{form}");
+    assert!(
+        html.contains("@Subscriber") || html.contains(">Subscriber</option>"),
+        "{html}"
+    );
+    let part = |before: &str| {
+        let rest = html.split_once(before).unwrap().1;
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let plans = html.split_once("name=\"plans\"").unwrap().1;
+    let plan = plans.split_once("<option value=\"").unwrap().1;
+    let plan = plan.split('"').next().unwrap();
+    let body = json!({
+        "guild_id": play.world.guild, "user_id": play.world.merchant,
+        "interaction": part("data-interaction=\""), "given": { "plans": [plan], "roles": [] } });
+    let (status, preview) = play.post("/sandbox/forms", &body).await;
+    assert_eq!(status, 200, "{preview}");
+    let html = preview["html"].as_str().unwrap();
+    assert!(
+        html.contains("Set it up") && html.contains("data-custom="),
+        "{html}"
+    );
+    let (status, again) = play.post("/sandbox/forms", &body).await;
+    assert_eq!(status, 409, "{again}");
     play.end().await;
 }

@@ -1,13 +1,14 @@
 //! A random life of several members, and the comparison of what became of it with the final chain.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, U256};
 use amser_roles::domain::{
     Cause, ChainEvent, GuildId, JournalEntry, Link, ModuleAddress, Outcome, RoleAction, RoleId,
     Timestamp, UserId, Wallet,
 };
+use amser_roles::roles::flips;
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
@@ -44,6 +45,8 @@ pub(crate) struct Life {
     pub(crate) confirmations: u64,
     members: Vec<(UserId, Address)>,
     newest: BTreeMap<Address, U256>,
+    /// When each member's role was taken by hand lately.
+    taken: BTreeMap<UserId, Vec<Instant>>,
     /// Blocks at which a member did not deserve the role, on the chains that reorganisations have replaced.
     former_lapses: BTreeMap<UserId, BTreeSet<u64>>,
     /// The first block that no reorganisation touches.
@@ -86,6 +89,7 @@ impl Life {
             confirmations,
             members,
             newest: BTreeMap::new(),
+            taken: BTreeMap::new(),
             former_lapses: BTreeMap::new(),
             floor,
         }
@@ -149,8 +153,14 @@ impl Life {
                 chain.mine(blocks).await.unwrap();
             }
             21 | 22 => {
-                // Whether held or not: what is deserved comes back.
-                self.discord.take_role(self.guild, user, self.role).ok();
+                // Whether held or not: what is deserved comes back. Who did it more often within so short a time would be taken
+                // for another program, to which the role is left.
+                let taken = self.taken.entry(user).or_default();
+                taken.retain(|at| at.elapsed() < flips::WINDOW);
+                if taken.len() < flips::MOST {
+                    taken.push(Instant::now());
+                    self.discord.take_role(self.guild, user, self.role).ok();
+                }
             }
             _ => {
                 self.discord.remove_member(self.guild, user).unwrap();

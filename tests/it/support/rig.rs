@@ -11,10 +11,11 @@ use amser_roles::amser_api::AmserApi;
 use amser_roles::chain::{ChainConfig, Views, follow};
 use amser_roles::discord::{self, Channels, Discord, NoCommands, Settings};
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, GuildId, MembersIntent, Policy, RoleId, Timestamp, UserId,
+    ChainStatus, Counts, DiscordStatus, GuildId, LOCAL_CHAIN, MembersIntent, Policy, RoleId,
+    Timestamp, UserId,
 };
 use amser_roles::merchants::{Inputs, Merchants};
-use amser_roles::roles;
+use amser_roles::roles::{self, fallback::Fallback};
 use amser_roles::sandbox::discord::{LocalDiscord, NewRole};
 use amser_roles::store::Store;
 use secrecy::SecretString;
@@ -126,6 +127,7 @@ impl Rig {
             counts: watch::Sender::new(Counts::default()),
             modules,
             views,
+            fallback: Fallback::unheard(LOCAL_CHAIN),
         };
         tokio::spawn(roles::run(
             store.clone(),

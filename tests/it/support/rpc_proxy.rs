@@ -6,6 +6,7 @@ mod socket;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use amser_roles::sandbox::chain::LocalChain;
@@ -33,6 +34,7 @@ struct Shared {
     client: reqwest::Client,
     faults: Mutex<Faults>,
     calls: Mutex<BTreeMap<String, u64>>,
+    posts: AtomicU64,
     /// One for each open websocket.
     websockets: Arc<()>,
     /// Cancelled and replaced to cut every open websocket.
@@ -47,6 +49,7 @@ impl RpcProxy {
             client: reqwest::Client::new(),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            posts: AtomicU64::default(),
             websockets: Arc::default(),
             cut: Mutex::default(),
         });
@@ -111,6 +114,11 @@ impl RpcProxy {
         self.shared.calls.lock().unwrap().clone()
     }
 
+    /// Requests over HTTP since the start; a batch is one.
+    pub(crate) fn posts(&self) -> u64 {
+        self.shared.posts.load(Ordering::Relaxed)
+    }
+
     /// Calls of one method since the start.
     pub(crate) fn calls_of(&self, method: &str) -> u64 {
         self.calls().get(method).copied().unwrap_or_default()
@@ -137,6 +145,7 @@ impl Shared {
 }
 
 async fn post(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    shared.posts.fetch_add(1, Ordering::Relaxed);
     if shared.faults().dead {
         return StatusCode::BAD_GATEWAY.into_response();
     }

@@ -1,6 +1,6 @@
 //! The whole service in this process.
 
-use amser_roles::app;
+use amser_roles::app::{self, Timing};
 use amser_roles::config::{Config, Secrets};
 use amser_roles::merchants::Merchants;
 use amser_roles::sandbox::discord::LocalDiscord;
@@ -22,7 +22,19 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it on this store. `config` is the text of its configuration.
     pub(crate) fn start(config: &str, discord: &LocalDiscord, store: Store) -> Self {
-        let config = Config::parse(config, "the story's configuration", []).unwrap();
+        Self::start_with(config, discord, store, Timing::default(), |_| {})
+    }
+
+    /// The same with these waits, and what no key of the file says.
+    pub(crate) fn start_with(
+        config: &str,
+        discord: &LocalDiscord,
+        store: Store,
+        timing: Timing,
+        adapt: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = Config::parse(config, "the story's configuration", []).unwrap();
+        adapt(&mut config);
         let secrets = Secrets {
             discord_token: Some(discord.options().token.into()),
             discord_client_secret: Some(discord.options().client_secret.into()),
@@ -33,7 +45,7 @@ impl Service {
         let (started, merchants) = watch::channel(None);
         let task = tokio::spawn(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let service = app::start(config, secrets, store, listener, ended).await?;
+            let service = app::start(config, secrets, store, listener, ended, timing).await?;
             started.send_replace(Some(service.merchants.clone()));
             service.until_stopped().await
         });

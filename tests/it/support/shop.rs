@@ -46,6 +46,11 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
+        Self::open_with("").await
+    }
+
+    /// The same with more lines of `[web]`.
+    pub(crate) async fn open_with(web: &str) -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
         let (module, plan) = new_module(&chain, "the merchant").await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -66,7 +71,7 @@ impl Shop {
             "[chain]\nrpc_urls = [{:?}]\nchain_id = {}\nconfirmations = 0\n\
              [amser]\napi_url = \"http://127.0.0.1:9\"\nfactory = \"{}\"\n\
              [discord]\napplication_id = \"{}\"\napi_url = {:?}\n\
-             [web]\nlisten = \"{}\"\npublic_url = \"{}\"\nrate_limit_per_minute = 100000\n\
+             [web]\nlisten = \"{}\"\npublic_url = \"{}\"\nrate_limit_per_minute = 100000\n{web}\
              [store]\npath = {:?}\n",
             chain.ws_url(),
             chain.chain_id,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
+use amser_roles::app::Timing;
 use amser_roles::domain::{
     Gate, GateId, GateMatch, GateOrigin, GuildId, JournalEntry, Link, ModuleAddress, Outcome,
     PlanId, RoleAction, RoleId, Timestamp, UserId, Wallet,
@@ -19,6 +20,9 @@ use super::service::Service;
 
 /// Longer than anything here takes, so that only a hang reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
+
+/// Where nobody answers: tests ask no one outside of this machine.
+const NO_API: &str = "http://127.0.0.1:9";
 
 /// Somebody on the stage: a Discord user with a wallet.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,10 @@ pub(crate) struct Setting {
     pub(crate) confirmations: u64,
     /// In place of the chain's own websocket.
     pub(crate) rpc_urls: Vec<String>,
+    /// amser's API; `None`: nobody answers there.
+    pub(crate) api_url: Option<String>,
+    /// The waits; `None`: those of a real service.
+    pub(crate) timing: Option<Timing>,
 }
 
 /// The parts. The service runs between `start` and `stop`.
@@ -100,12 +108,14 @@ pub(crate) fn configuration(
     };
     format!(
         "[chain]\nrpc_urls = {rpc_urls:?}\nchain_id = {}\nconfirmations = {}\n{}\n\
+         [amser]\napi_url = {:?}\n\
          [discord]\napplication_id = \"{}\"\napi_url = {:?}\n\
          [web]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:1\"\n\
          [store]\npath = {store:?}\n[policy]\n{}\n",
         chain.chain_id,
         setting.confirmations,
         setting.chain,
+        setting.api_url.as_deref().unwrap_or(NO_API),
         discord.options().application_id,
         discord.base_url(),
         setting.policy,
@@ -179,7 +189,13 @@ impl Stage {
         let path = self.folder.path().join("stage.redb");
         let path = path.display().to_string();
         let config = configuration(&self.setting, &self.chain, &self.discord, &path);
-        self.service = Some(Service::start(&config, &self.discord, self.store.clone()));
+        self.service = Some(Service::start_with(
+            &config,
+            &self.discord,
+            self.store.clone(),
+            self.setting.timing.unwrap_or_default(),
+            |_| {},
+        ));
     }
 
     /// Stops the service and waits until it has ended.

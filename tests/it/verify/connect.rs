@@ -123,8 +123,13 @@ async fn a_bot_that_was_removed_on_the_way_is_said() {
     let back = choose(&mut browser, owner, guild).await;
     site.discord.kick_bot(guild).unwrap();
     let page = browser.get(&back).await;
-    assert_eq!(page.status(), 409);
-    assert!(page.text().await.unwrap().contains("removed again"));
+    assert_eq!(page.status(), 404);
+    let page = page.text().await.unwrap();
+    assert!(page.contains("was removed from this server"), "{page}");
+    assert!(
+        page.contains(&format!("/connect?guild_id={guild}")),
+        "{page}"
+    );
     assert!(site.store.connected_servers().unwrap().is_empty());
 }
 

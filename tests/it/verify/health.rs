@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use amser_roles::domain::{
-    ChainStatus, Checkpoint, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin,
-    MembersIntent, PlanId, Timestamp,
+    ChainStatus, Checkpoint, Counts, DiscordStatus, DriftStatus, Gate, GateId, GateMatch,
+    GateOrigin, MembersIntent, PlanId, Timestamp,
 };
 use serde_json::json;
 
@@ -74,6 +74,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         at_tip: true,
         rpc: Some("127.0.0.1:8545".to_owned()),
         reorgs: 3,
+        disagreements: 1,
         ..ChainStatus::default()
     });
     site.discord_status.send_replace(DiscordStatus {
@@ -89,6 +90,11 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
         gates: 2,
         held_back: 0,
     });
+    site.drift.send_replace(DriftStatus {
+        oldest_check: Some(Timestamp(site.now().0 - 6)),
+        disagreements: 2,
+        ..DriftStatus::default()
+    });
     site.pending.store(5, Ordering::Relaxed);
     let mut browser = Browser::new(&site.url);
     let expected = json!({
@@ -100,6 +106,7 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
             "connected": true, "members_intent": "refused", "pending_changes": 5, "failing": 1,
             "held_back": 0,
         },
+        "drift": { "mode": "chain", "oldest_check_seconds": 6, "disagreements": 3 },
         "counts": { "subscriptions": 9, "active": 8, "links": 7, "gates": 2 },
     });
     assert_eq!(
@@ -128,6 +135,9 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     }
     for line in [
         "amser_roles_links 7",
+        "amser_roles_drift_fallback 0",
+        "amser_roles_drift_disagreements{source=\"api\"} 2",
+        "amser_roles_drift_disagreements{source=\"contracts\"} 1",
         "amser_roles_chain_head_block 12",
         "amser_roles_discord_pending_changes 5",
         "amser_roles_chain_orphans 0",

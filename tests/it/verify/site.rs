@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
+use amser_roles::chain::Views;
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
-    ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GateTroubles, GuildId,
-    Link, MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict, Timestamp, UserId,
-    Wallet,
+    ChainStatus, Counts, DiscordStatus, DriftStatus, Gate, GateId, GateMatch, GateOrigin,
+    GateTroubles, GuildId, Link, MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict,
+    Timestamp, UserId, Wallet,
 };
+use amser_roles::payments::Payments;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
 use amser_roles::wallet::signature::{CheckError, Reached, SignedText, check_signature};
@@ -29,12 +31,14 @@ use url::Url;
 
 use super::visitor::Browser;
 use super::world::{Standings, World};
-use crate::support::merchants::without_chain;
+use crate::support::merchants::{no_chain, without_chain};
 
 /// Where the clock starts.
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const CHAIN_ID: u64 = 31_337;
 pub(crate) const PLAN: u64 = 7;
+/// Blocks on top of a payment's before it counts.
+pub(crate) const CONFIRMATIONS: u64 = 3;
 
 /// What differs between tests.
 pub(crate) struct Setup {
@@ -87,6 +91,7 @@ pub(crate) struct Running {
     pub(crate) chain_status: watch::Sender<ChainStatus>,
     pub(crate) discord_status: watch::Sender<DiscordStatus>,
     pub(crate) counts: watch::Sender<Counts>,
+    pub(crate) drift: watch::Sender<DriftStatus>,
     pub(crate) pending: Arc<AtomicU64>,
     /// Where monitors ask, if they have a listener of their own.
     pub(crate) monitors_url: Url,
@@ -118,6 +123,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
     let (chain_status, chain) = watch::channel(ChainStatus::default());
     let (discord_status, discord_seen) = watch::channel(DiscordStatus::default());
     let (counts, counts_seen) = watch::channel(Counts::default());
+    let (drift, drift_seen) = watch::channel(DriftStatus::default());
     let pending = Arc::new(AtomicU64::new(0));
     let sign_in = if setup.sign_in {
         SignIn::Discord {
@@ -166,6 +172,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         store: setup.store.clone(),
         chain,
         discord: discord_seen,
+        drift: drift_seen,
         gate_troubles: watch::channel(GateTroubles::default()).1,
         counts: counts_seen,
         pending: {
@@ -196,6 +203,12 @@ pub(crate) async fn start(setup: Setup) -> Running {
                 })
             })
         }),
+        payments: Payments::new(
+            setup.store.clone(),
+            chain_status.subscribe(),
+            Views::new(&no_chain(), chain_status.subscribe()),
+            CONFIRMATIONS,
+        ),
         merchants,
         redeem: redeemer(&options, &rest),
         metrics: PrometheusBuilder::new()
@@ -237,6 +250,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
         chain_status,
         discord_status,
         counts,
+        drift,
         pending,
         monitors_url: monitors_url.parse().unwrap(),
         _stop: stop.drop_guard(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::fake::{CHAIN, Fake, Reply, error, header, result};
 use super::logs::read;
 use crate::chain::node::read::{header_at, headers_at};
-use crate::chain::node::{Node, RpcError};
+use crate::chain::node::{Answers, Node, RpcError, many_in};
 
 async fn both(fake: &Fake) -> [Node; 2] {
     [fake.http().await, fake.websocket().await]
@@ -128,6 +128,25 @@ async fn a_wait_in_the_errors_data_holds_for_every_call_on_the_node() {
     let _number: U64 = node.call("eth_blockNumber", ()).await.unwrap();
     assert!(refused_at.elapsed() > Duration::from_millis(500));
     assert_eq!(fake.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_large_batch_that_is_refused_is_sent_again_in_smaller_ones() {
+    let answer = |call: &Value| result(call, json!("0x1"));
+    let fake = Fake::start(move |call| match call {
+        Value::Array(calls) if calls.len() > 100 => {
+            Reply::Json(error(call, -32600, "batch too large, the limit is 100"))
+        }
+        Value::Array(calls) => Reply::Json(calls.iter().map(answer).collect()),
+        call => Reply::Json(answer(call)),
+    })
+    .await;
+    let node = fake.http().await;
+    let calls = (0..250).map(|id| (id, json!([]))).collect();
+    let answers: Answers<U64> = many_in(&node, "eth_call", calls, 250).await.unwrap();
+    assert_eq!(answers.len(), 250);
+    assert!(answers.values().all(Result::is_ok));
+    assert_eq!(fake.asked().len(), 6, "one of 250, and five of 50");
 }
 
 #[tokio::test]

@@ -121,6 +121,31 @@ impl LocalDiscord {
             .map_err(refused)
     }
 
+    /// Another bot joins a guild.
+    pub fn add_bot(&self, guild: GuildId, name: &str) -> anyhow::Result<UserId> {
+        let bot = self.add_user(name);
+        self.shared
+            .change(|world| world.users.entry(bot).or_default().bot = true);
+        self.add_member(guild, bot)?;
+        Ok(bot)
+    }
+
+    /// A certain bot or person gives a member a role (`true`) or takes it, as the guild's audit log tells.
+    pub fn change_role_as(
+        &self,
+        by: UserId,
+        guild: GuildId,
+        user: UserId,
+        role: RoleId,
+        given: bool,
+    ) -> anyhow::Result<()> {
+        self.shared.change(|world| {
+            world.set_role(guild, user, role, given).map_err(refused)?;
+            world.audit_role(guild, by, user, role, given, None);
+            Ok(())
+        })
+    }
+
     /// A member's roles without @everyone; `None` when not a member.
     pub fn member_roles(&self, guild: GuildId, user: UserId) -> Option<BTreeSet<RoleId>> {
         self.shared.read(|world| {

@@ -56,16 +56,16 @@ fn reachable(world: &World, id: ChannelId, writing: bool) -> Result<&Channel, Ap
         .get(&id)
         .ok_or_else(ApiError::unknown_channel)?;
     match channel {
-        Channel::Text {
-            guild,
-            bot_may_write,
-            ..
-        } => {
+        Channel::Text { guild, denied, .. } => {
             let permissions = world.guild_of_bot(*guild)?.permissions(world.bot());
+            let permissions = match permissions.administrator() {
+                true => permissions,
+                false => permissions - *denied,
+            };
             if !permissions.view_channel() {
                 return Err(ApiError::missing_access());
             }
-            if writing && !(permissions.send_messages() && *bot_may_write) {
+            if writing && !permissions.send_messages() {
                 return Err(ApiError::missing_permissions());
             }
         }

@@ -135,6 +135,7 @@ pub(crate) fn remove_role(world: &mut World, call: &Call) -> Handled {
 
 fn change_role(world: &mut World, call: &Call, has: bool) -> Handled {
     let (guild_id, user, role) = (call.guild()?, call.user()?, call.role()?);
+    let bot = world.bot();
     let guild = world.guild_of_bot(guild_id)?;
     if !guild.permissions(world.bot()).manage_roles() {
         return Err(ApiError::missing_permissions());
@@ -144,6 +145,7 @@ fn change_role(world: &mut World, call: &Call, has: bool) -> Handled {
     let changes = guild.member(user)?.roles.contains(&role) != has;
     world.set_role(guild_id, user, role, has)?;
     if changes {
+        world.audit_role(guild_id, bot, user, role, has, call.reason.clone());
         world.role_happened(guild_id, user, role, has, call.reason.as_deref());
     }
     Ok(Answer::no_content())

@@ -1,5 +1,5 @@
 //! Which handler answers which route.
-use super::{channels, commands, guilds, invites, members, responses, roles, users};
+use super::{audit, channels, commands, guilds, invites, members, responses, roles, users};
 use crate::sandbox::discord::call::{Call, Handled};
 use crate::sandbox::discord::oauth::token;
 use crate::sandbox::discord::route::Route;
@@ -28,6 +28,7 @@ pub(super) fn handler(route: Route) -> Handler {
         Route::MoveGuildRoles => roles::reorder,
         Route::EditGuildRole => roles::edit,
         Route::DeleteGuildRole => roles::delete,
+        Route::GetAuditLog => audit::log,
         Route::GetGuildInvites => invites::of_guild,
         Route::GetGuildChannels => guilds::channels,
         Route::ListMembers => members::list,

@@ -5,7 +5,11 @@ use serenity::model::gateway::GatewayIntents;
 use super::{World, new_member};
 use crate::domain::{GuildId, RoleId, UserId};
 use crate::sandbox::discord::error::ApiError;
+use crate::sandbox::discord::guild::RoleUpdate;
 use crate::sandbox::discord::shape;
+
+/// Entries of the audit log that are kept for each guild: more than one answer shows.
+const ROLE_UPDATES: usize = 200;
 
 impl World {
     pub(crate) fn add_member(&mut self, id: GuildId, user: UserId) -> Result<(), ApiError> {
@@ -110,6 +114,32 @@ impl World {
             roles.push(role);
         }
         self.set_roles(id, user, roles)
+    }
+
+    /// Adds to the guild's audit log who gave or took a role.
+    pub(crate) fn audit_role(
+        &mut self,
+        id: GuildId,
+        by: UserId,
+        member: UserId,
+        role: RoleId,
+        given: bool,
+        reason: Option<String>,
+    ) {
+        let entry = RoleUpdate {
+            id: self.new_id(),
+            by,
+            member,
+            role,
+            given,
+            reason,
+        };
+        if let Some(guild) = self.guilds.get_mut(&id) {
+            if guild.role_updates.len() == ROLE_UPDATES {
+                guild.role_updates.pop_front();
+            }
+            guild.role_updates.push_back(entry);
+        }
     }
 
     pub(crate) fn member_changed(&mut self, id: GuildId, user: UserId) {

@@ -1,0 +1,142 @@
+//! What decides whether a charge will succeed: balances, the approvals to Permit2, its allowances, and the token registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::sol;
+use tracing::debug;
+
+use super::Views;
+use super::calls::{At, Call, LIGHT, Outcome};
+use super::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
+use super::{PAUSE, TRIES};
+use crate::chain::node::{Node, RpcError};
+use crate::domain::{Checkpoint, Permitted, Timestamp};
+
+sol! {
+    function tokenRegistry() view returns (address registry);
+    function tokens(address token) view returns (bool enabled, uint8 decimals, uint256 minPerTx, uint256 maxPerTx, uint8 kind);
+    function balanceOf(address account) view returns (uint256 balance);
+
+    interface Erc20 {
+        function allowance(address owner, address spender) view returns (uint256 amount);
+    }
+
+    interface Permit2 {
+        function allowance(address owner, address token, address spender) view returns (uint160 amount, uint48 expiration, uint48 nonce);
+    }
+}
+
+impl Views {
+    /// What these charges draw on, at this block: some three calls of views for each, a few hundred together in one call of
+    /// the node.
+    ///
+    /// # Errors
+    /// When no node with that block answers.
+    pub async fn renewal_facts(
+        &self,
+        block: Checkpoint,
+        of: &BTreeSet<FundsOf>,
+    ) -> anyhow::Result<RenewalFacts> {
+        if of.is_empty() {
+            return Ok(RenewalFacts::default());
+        }
+        let permit = self.shared.forecasts.acquire().await;
+        let _permit = permit.expect("the semaphore is never closed");
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let asked = async {
+                let (endpoint, node) = self.node_with(block).await?;
+                let facts = facts(&node, block, of).await;
+                facts.map_err(|error| endpoint.failed(&error))
+            };
+            match asked.await {
+                Ok(facts) => return Ok(facts),
+                Err(why) if tries == TRIES => {
+                    debug!(why, "what renewals draw on could not be read");
+                    anyhow::bail!(why)
+                }
+                // Behind one URL there may be nodes that are a block or two behind the others.
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+async fn facts(
+    node: &Node,
+    block: Checkpoint,
+    of: &BTreeSet<FundsOf>,
+) -> Result<RenewalFacts, RpcError> {
+    let at = At::block(node, block).await?;
+    let processors: BTreeSet<_> = of.iter().map(|one| one.processor).collect();
+    let calls = processors
+        .iter()
+        .map(|to| Call::new(*to, &tokenRegistryCall {}));
+    let registries = at.call(node, &calls.collect::<Vec<_>>(), LIGHT).await?;
+    let registries: BTreeMap<_, _> = processors
+        .into_iter()
+        .zip(&registries)
+        .filter_map(|(processor, outcome)| Some((processor, outcome.read::<tokenRegistryCall>()?)))
+        .collect();
+    let pairs: BTreeSet<_> = of.iter().map(|one| (one.processor, one.token)).collect();
+    let registered: Vec<_> = pairs
+        .into_iter()
+        .filter_map(|(processor, token)| Some((*registries.get(&processor)?, (processor, token))))
+        .collect();
+    let mut calls: Vec<_> = registered
+        .iter()
+        .map(|(registry, (_, token))| Call::new(*registry, &tokensCall { token: *token }))
+        .collect();
+    calls.extend(of.iter().flat_map(of_one));
+    let mut outcomes = at.call(node, &calls, LIGHT).await?;
+    at.check(node, block).await?;
+    let of_wallets = outcomes.split_off(registered.len());
+    let enabled = registered
+        .into_iter()
+        .zip(&outcomes)
+        .filter_map(|((_, pair), outcome)| Some((pair, outcome.read::<tokensCall>()?.enabled)));
+    let funds = of.iter().copied().zip(of_wallets.chunks(3).map(read));
+    Ok(RenewalFacts {
+        enabled: enabled.collect(),
+        funds: funds.collect(),
+    })
+}
+
+/// The calls whose outcomes [`read`] reads.
+fn of_one(one: &FundsOf) -> [Call; 3] {
+    let (account, token) = (one.wallet.0, one.token);
+    [
+        Call::new(token, &balanceOfCall { account }),
+        Call::new(
+            token,
+            &Erc20::allowanceCall {
+                owner: account,
+                spender: PERMIT2,
+            },
+        ),
+        Call::new(
+            PERMIT2,
+            &Permit2::allowanceCall {
+                owner: account,
+                token,
+                spender: one.processor,
+            },
+        ),
+    ]
+}
+
+fn read(outcomes: &[Outcome]) -> Funds {
+    let [balance, approved, permitted] = outcomes else {
+        return Funds::default();
+    };
+    let permitted = permitted.read::<Permit2::allowanceCall>();
+    Funds {
+        balance: balance.read::<balanceOfCall>(),
+        approved: approved.read::<Erc20::allowanceCall>(),
+        permitted: permitted.map(|permitted| Permitted {
+            amount: permitted.amount.to(),
+            until: Timestamp(permitted.expiration.to()),
+        }),
+    }
+}

@@ -1,0 +1,196 @@
+//! What was answered last, question by question: in memory, and kept in the store in batches.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::Notify;
+
+use crate::domain::{ActiveQuestion, CheckRow, Checked, Timestamp, Wallet};
+use crate::store::Store;
+
+/// The newest answers; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct ApiAnswers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    content: Mutex<Content>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    rows: FxHashMap<ActiveQuestion, CheckRow>,
+    /// What is not stored yet.
+    unsaved: FxHashSet<ActiveQuestion>,
+    /// Questions that are not asked any more and whose rows are still stored.
+    gone: BTreeSet<ActiveQuestion>,
+    /// The wallets about which the API changed its mind since they were taken last.
+    changed: BTreeSet<Wallet>,
+}
+
+/// Rows for the store.
+pub(super) type Unsaved = (Vec<(ActiveQuestion, CheckRow)>, Vec<ActiveQuestion>);
+
+impl ApiAnswers {
+    /// What the last run knew.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn load(store: &Store) -> anyhow::Result<Self> {
+        let answers = Self::default();
+        {
+            let mut content = answers.content();
+            store.for_each_check(|question, row| {
+                content.rows.insert(question, row);
+            })?;
+        }
+        Ok(answers)
+    }
+
+    /// The newest answer that was not unknown.
+    pub fn newest(&self, question: &ActiveQuestion) -> Option<Checked> {
+        self.row(question).api
+    }
+
+    /// Waits until the API said something else of a question than before, or something for the first time. Returns at once
+    /// if that was so before the call; one waits at a time.
+    pub async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    /// Takes the wallets about which it did so since the last call.
+    pub fn take_changed(&self) -> BTreeSet<Wallet> {
+        std::mem::take(&mut self.content().changed)
+    }
+
+    /// What is kept of a question.
+    pub(super) fn row(&self, question: &ActiveQuestion) -> CheckRow {
+        let content = self.content();
+        content.rows.get(question).copied().unwrap_or_default()
+    }
+
+    /// Takes an answer of the API; what was its last one.
+    pub fn answered(&self, question: ActiveQuestion, checked: Checked) -> Option<Checked> {
+        let mut content = self.content();
+        let row = content.rows.entry(question).or_default();
+        let before = row.api.replace(checked);
+        content.unsaved.insert(question);
+        if before.map(|before| before.api_active) != Some(checked.api_active) {
+            content.changed.insert(question.wallet);
+            self.shared.changed.notify_one();
+        }
+        before
+    }
+
+    /// A contract answered.
+    pub(super) fn contract_answered(&self, question: ActiveQuestion, at: Timestamp) {
+        let mut content = self.content();
+        content.rows.entry(question).or_default().contract_at = Some(at);
+        content.unsaved.insert(question);
+    }
+
+    /// Forgets what is not asked any more.
+    pub(super) fn retain(&self, is_asked: impl Fn(&ActiveQuestion) -> bool) {
+        let mut content = self.content();
+        let rows = content.rows.keys();
+        let gone: Vec<_> = rows
+            .filter(|question| !is_asked(question))
+            .copied()
+            .collect();
+        for question in gone {
+            content.rows.remove(&question);
+            content.unsaved.remove(&question);
+            content.gone.insert(question);
+        }
+    }
+
+    /// Takes what is to be stored.
+    pub(super) fn take_unsaved(&self) -> Unsaved {
+        let mut content = self.content();
+        let unsaved = std::mem::take(&mut content.unsaved);
+        let rows = unsaved
+            .into_iter()
+            .filter_map(|question| Some((question, *content.rows.get(&question)?)))
+            .collect();
+        let gone = std::mem::take(&mut content.gone).into_iter().collect();
+        (rows, gone)
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        let content = self.shared.content.lock();
+        content.expect("no holder of this lock can panic")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::domain::{Link, ModuleAddress, PlanId, UserId};
+
+    fn question(wallet: u8) -> ActiveQuestion {
+        ActiveQuestion {
+            module: ModuleAddress(Address::repeat_byte(1)),
+            wallet: Wallet(Address::repeat_byte(wallet)),
+            plan: PlanId::from(1),
+        }
+    }
+
+    fn checked(at: u64, api_active: bool) -> Checked {
+        Checked {
+            at: Timestamp(at),
+            api_active,
+            chain_active: true,
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_differs_is_a_change() {
+        let answers = ApiAnswers::default();
+        assert_eq!(answers.answered(question(1), checked(1, true)), None);
+        assert!(answers.changed().now_or_never().is_some());
+        assert_eq!(answers.take_changed(), [question(1).wallet].into());
+        answers.answered(question(1), checked(2, true));
+        assert!(answers.changed().now_or_never().is_none());
+        answers.answered(question(1), checked(3, false));
+        assert!(answers.changed().now_or_never().is_some());
+        assert_eq!(answers.newest(&question(1)), Some(checked(3, false)));
+    }
+
+    #[test]
+    fn answers_survive_a_restart_and_what_is_not_asked_any_more_goes() {
+        let store = Store::in_memory().unwrap();
+        for wallet in [1, 2] {
+            let link = Link {
+                user: UserId(1),
+                wallet: question(wallet).wallet,
+                linked_at: Timestamp(1),
+                proof: None,
+            };
+            store.link(&link, 5).unwrap();
+        }
+        let answers = ApiAnswers::default();
+        answers.answered(question(1), checked(1, true));
+        answers.contract_answered(question(2), Timestamp(7));
+        let save = |answers: &ApiAnswers| {
+            let (rows, gone) = answers.take_unsaved();
+            store.save_checks(&rows, &gone).unwrap();
+        };
+        save(&answers);
+        assert_eq!(answers.take_unsaved(), (vec![], vec![]));
+        let again = ApiAnswers::load(&store).unwrap();
+        assert_eq!(again.newest(&question(1)), Some(checked(1, true)));
+        assert_eq!(again.row(&question(2)).contract_at, Some(Timestamp(7)));
+        again.retain(|asked| *asked == question(1));
+        save(&again);
+        let last = ApiAnswers::load(&store).unwrap();
+        assert_eq!(last.row(&question(2)), CheckRow::default());
+        assert_eq!(last.newest(&question(1)), Some(checked(1, true)));
+    }
+}

@@ -1,0 +1,277 @@
+//! The round of the contracts: each question at least once a day, at once where it never was. A batch of 150 costs three or
+//! four calls of a node that has Multicall3 (one call a question where it has not), so 1,000 (wallet, plan) pairs cost about 40
+//! calls a day; fewer wait at most three hours for a full batch, so that they cost eight batches. What amser's API contradicts
+//! is asked with the next batch.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::compare::expected;
+use super::queue::{Queue, mixed};
+use super::{ApiAnswers, Done, Poller, expectations};
+use crate::clock::machine_time;
+use crate::domain::{ActiveAnswer, ActiveQuestion, Expectations, SourceStatus, Timestamp};
+
+/// What contradicted the events is asked again after this, seconds.
+const CONTRADICTED: u64 = 600;
+/// Questions of a batch: as many as fit into one call.
+const BATCH: usize = 150;
+/// A question is asked again after this, seconds, and up to so much later: by chance, so that batches are spread over the day.
+const AGAIN: u64 = 12 * 3_600;
+const SPREAD: u64 = 8 * 3_600;
+/// What is due waits for a full batch, at most for so long, seconds.
+const WAITS: u64 = 3 * 3_600;
+/// Between two batches.
+const GAP: Duration = Duration::from_secs(2);
+/// After one of which nothing was answered.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Due questions that are kept until the next look.
+const MOST_DUE: usize = 5_000;
+
+/// The round.
+#[derive(Debug, Default)]
+pub(super) struct Contracts {
+    pub(super) status: SourceStatus,
+    /// The oldest of each question's newest check by either source.
+    pub(super) oldest_check: Option<Timestamp>,
+    due: VecDeque<ActiveQuestion>,
+    /// Whether what is due has waited long enough.
+    is_late: bool,
+    /// When to ask again what contradicted the events: a node that tells of more may be back soon.
+    again: BTreeMap<ActiveQuestion, Timestamp>,
+    /// What the API contradicts, and what it said.
+    suspects: BTreeMap<ActiveQuestion, bool>,
+    is_asking: bool,
+    not_before: Option<Instant>,
+}
+
+/// The oldest of many moments, of which one that never was is older than all.
+#[derive(Default)]
+struct Oldest {
+    found: Option<Timestamp>,
+    is_never: bool,
+}
+
+impl Oldest {
+    fn note(&mut self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => self.found = Some(self.found.map_or(at, |found| found.min(at))),
+            None => self.is_never = true,
+        }
+    }
+
+    fn found(&self) -> Option<Timestamp> {
+        self.found.filter(|_| !self.is_never)
+    }
+}
+
+impl Contracts {
+    /// Looks which questions are due, and how old the oldest check is. Returns the oldest answer of the API.
+    pub(super) fn look(
+        &mut self,
+        queue: &Queue,
+        answers: &ApiAnswers,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut due = Vec::new();
+        let [mut any, mut contract, mut api] = [(); 3].map(|()| Oldest::default());
+        for question in queue.questions() {
+            let row = answers.row(question);
+            any.note(row.newest());
+            contract.note(row.contract_at);
+            api.note(row.api.map(|checked| checked.at));
+            let again = self.again.get(question).copied();
+            let at = again.unwrap_or_else(|| due_at(question, row.contract_at));
+            if at <= now {
+                due.push((at, *question));
+            }
+        }
+        due.sort_unstable();
+        due.truncate(MOST_DUE);
+        self.oldest_check = any.found();
+        self.status.oldest = contract.found();
+        let is_late = |at: &Timestamp| at.plus(WAITS) <= now;
+        self.is_late = due
+            .iter()
+            .any(|(at, question)| is_late(at) || self.again.contains_key(question));
+        self.due = due.into_iter().map(|(_, question)| question).collect();
+        self.again
+            .retain(|question, _| queue.known(question).is_some());
+        self.suspects
+            .retain(|question, _| queue.known(question).is_some());
+        api.found()
+    }
+
+    /// The API contradicts the events.
+    pub(super) fn suspect(&mut self, question: ActiveQuestion, api_active: bool) {
+        self.suspects.insert(question, api_active);
+    }
+
+    fn is_due(&self) -> bool {
+        !self.suspects.is_empty()
+            || self.due.len() >= BATCH
+            || (self.is_late && !self.due.is_empty())
+    }
+
+    fn next_batch(&mut self) -> Vec<ActiveQuestion> {
+        let mut batch: Vec<_> = self.suspects.keys().copied().take(BATCH).collect();
+        while batch.len() < BATCH
+            && let Some(question) = self.due.pop_front()
+        {
+            if !self.suspects.contains_key(&question) {
+                batch.push(question);
+            }
+        }
+        batch
+    }
+}
+
+/// When the contract is asked: at once where it never was.
+fn due_at(question: &ActiveQuestion, asked: Option<Timestamp>) -> Timestamp {
+    asked.map_or(Timestamp::default(), |at| {
+        at.plus(AGAIN + mixed(question) % SPREAD)
+    })
+}
+
+impl Poller {
+    /// When the next batch is asked; `None`: not before something else happens. Away from the tip nothing is: the events that
+    /// are there are old.
+    pub(super) fn contracts_at(&self, now: Instant) -> Option<Instant> {
+        let contracts = &self.contracts;
+        let may = self.at_tip && !contracts.is_asking && contracts.is_due();
+        may.then(|| contracts.not_before.map_or(now, |at| at.max(now)))
+    }
+
+    /// Asks the next batch, and then what the events say by then.
+    pub(super) fn ask_contracts(&mut self) {
+        let batch = self.contracts.next_batch();
+        if batch.is_empty() {
+            return;
+        }
+        self.contracts.is_asking = true;
+        let ask = self.inputs.contracts.clone();
+        let questions = self.inputs.questions.clone();
+        self.tasks.spawn(async move {
+            let (_, answers) = ask(batch.clone()).await;
+            // Afterwards: the events of the block that was asked are known by then.
+            let since = expectations(&questions, Some(batch.clone())).await;
+            Done::Contracts(batch.into_iter().zip(answers).collect(), since)
+        });
+    }
+
+    pub(super) fn take_contracts(
+        &mut self,
+        answers: Vec<(ActiveQuestion, ActiveAnswer)>,
+        since: Option<Expectations>,
+    ) {
+        let now = Instant::now();
+        self.contracts.is_asking = false;
+        let mut is_answered = false;
+        for (question, answer) in answers {
+            let active = match answer {
+                ActiveAnswer::Active => Some(true),
+                ActiveAnswer::Inactive => Some(false),
+                // Nothing more can be learned: the events decide.
+                ActiveAnswer::NoView => None,
+                ActiveAnswer::Unknown(_) => {
+                    self.contracts.status.unknown += 1;
+                    continue;
+                }
+            };
+            is_answered = true;
+            self.contracts.status.checks += u64::from(active.is_some());
+            self.inputs
+                .answers
+                .contract_answered(question, machine_time());
+            self.contracts.again.remove(&question);
+            let said = self.contracts.suspects.remove(&question);
+            let Some(since) = since.as_ref().filter(|since| since.at_tip) else {
+                continue;
+            };
+            let known = since.known.get(&question);
+            let Some(expected) = known.and_then(|known| expected(known, since.now)) else {
+                continue;
+            };
+            if active.is_some_and(|active| active != expected) {
+                (self.inputs.doubt)(question);
+                let again = machine_time().plus(CONTRADICTED);
+                self.contracts.again.insert(question, again);
+            } else if said.is_some_and(|said| said != expected) {
+                self.api.disagrees(now);
+            }
+        }
+        let pause = if is_answered { GAP } else { PAUSE };
+        self.contracts.not_before = Some(now + pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+    use crate::domain::{Known, ModuleAddress, PlanId, Wallet};
+
+    fn question(wallet: u64) -> ActiveQuestion {
+        ActiveQuestion {
+            module: ModuleAddress(Address::repeat_byte(1)),
+            wallet: Wallet(Address::left_padding_from(&wallet.to_be_bytes())),
+            plan: PlanId::from(1),
+        }
+    }
+
+    fn queue(questions: u64) -> Queue {
+        let known = Known {
+            paid_until: None,
+            is_ambiguous: false,
+            is_open: false,
+        };
+        let all = (0..questions).map(|wallet| (question(wallet), known));
+        let mut queue = Queue::default();
+        queue.update(&all.collect(), |_| None, Instant::now());
+        queue
+    }
+
+    #[test]
+    fn every_question_is_asked_at_least_once_a_day_in_few_batches() {
+        for questions in [1, 40, 1_000] {
+            let (queue, answers) = (queue(questions), ApiAnswers::default());
+            let mut contracts = Contracts::default();
+            let (mut batches, mut longest) = (0, 0);
+            let mut last = vec![None; questions as usize];
+            // Four days, a look every ten minutes.
+            for look in 0..576 {
+                let now = Timestamp(1_000_000 + look * 600);
+                contracts.look(&queue, &answers, now);
+                while contracts.is_due() {
+                    batches += 1;
+                    for question in contracts.next_batch() {
+                        let wallet = question.wallet.0.0[19] as usize
+                            + 256 * usize::from(question.wallet.0.0[18]);
+                        if let Some(last) = last[wallet].replace(now.0) {
+                            longest = longest.max(now.0 - last);
+                        }
+                        answers.contract_answered(question, now);
+                    }
+                }
+            }
+            assert!(longest <= 24 * 3_600, "{longest} s");
+            assert!(last.iter().all(Option::is_some));
+            let a_day = batches / 4;
+            let most = if questions == 1_000 { 15 } else { 9 };
+            assert!(a_day <= most, "{a_day} batches a day for {questions}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_contradicts_is_part_of_the_next_batch() {
+        let (queue, answers) = (queue(400), ApiAnswers::default());
+        let mut contracts = Contracts::default();
+        contracts.look(&queue, &answers, Timestamp(9_999));
+        contracts.suspect(question(399), true);
+        let batch = contracts.next_batch();
+        assert_eq!(batch.len(), BATCH);
+        assert_eq!(batch[0], question(399));
+        assert_eq!(contracts.oldest_check, None);
+    }
+}

@@ -1,0 +1,387 @@
+//! While the chain cannot be followed, amser's API is listened to as well: since when, which source counts, and what may be
+//! removed.
+//!
+//! | the chain | roles are given by | and taken |
+//! |---|---|---|
+//! | followed to its tip | its events | by them, once the contracts agree |
+//! | away for a moment | its events | not |
+//! | away for long (fallback) | its events, or the API's word | where both sources had agreed before that access is over |
+//! | away since the start, or being read again (fallback) | the API's word | not |
+//!
+//! What an event ended by the server's policy is not opened by the API. The end of fallback is an ordinary pass over everyone: what the
+//! API alone gave is confirmed by the chain then, or goes.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::asking::removal;
+use super::confirm::Verdict;
+use super::desired::entitlement;
+use super::expected::questions;
+use super::people::{People, Sources};
+use super::plan::Decision;
+use super::{Roles, blocking};
+use crate::clock::machine_time;
+use crate::domain::{
+    Act, ActEntry, ActiveAnswer, ActiveQuestion, AppliedState, Cause, ChainStatus, DriftMode,
+    DriftStatus, GuildId, RoleAction, RoleId, Timestamp, UserId,
+};
+use crate::poller::ApiAnswers;
+
+/// The chain is away for so long before the API is listened to. Another node is tried within seconds, and the API itself is some
+/// seconds behind the chain, so an earlier fallback would gain little; who pays meanwhile waits no longer than this.
+pub const AFTER: Duration = Duration::from_secs(120);
+
+/// The second source.
+#[derive(Debug)]
+pub struct Fallback {
+    /// What the API said last.
+    pub answers: ApiAnswers,
+    /// Where the mode is shown.
+    pub status: watch::Sender<DriftStatus>,
+    /// How long the chain is away before the API is listened to: [`AFTER`].
+    pub after: Duration,
+    /// The chain's id: on the local one a newest block that is old is no sign.
+    pub chain_id: u64,
+}
+
+impl Fallback {
+    /// An API that says nothing.
+    pub fn unheard(chain_id: u64) -> Self {
+        Self {
+            answers: ApiAnswers::default(),
+            status: watch::Sender::new(DriftStatus::default()),
+            after: AFTER,
+            chain_id,
+        }
+    }
+}
+
+/// What may be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removals {
+    /// What the plan says.
+    AsPlanned,
+    /// What both sources had agreed on before the chain went away.
+    Agreed,
+    /// Nothing.
+    None,
+}
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The machine's time of day.
+    pub time: Timestamp,
+    /// The clock that never jumps.
+    pub instant: Instant,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self {
+            time: machine_time(),
+            instant: Instant::now(),
+        }
+    }
+}
+
+/// Since when the chain has not been followed (machine clock), if it is not: the follower is not at the tip, or no block came for
+/// longer than this chain ever takes.
+pub fn away_since(chain: &ChainStatus, chain_id: u64, now: Moment) -> Option<Timestamp> {
+    let ago = |since: Instant| now.instant.saturating_duration_since(since).as_secs();
+    let behind = chain.behind_since.map(ago);
+    let stalled = chain
+        .stands_still_at(chain_id)
+        .filter(|at| *at <= now.time)
+        .and_then(|_| chain.age_of_newest(now.time));
+    let seconds = behind.max(stalled)?;
+    Some(Timestamp(now.time.0.saturating_sub(seconds)))
+}
+
+/// The mode from now on.
+pub fn mode(
+    chain: &ChainStatus,
+    chain_id: u64,
+    after: Duration,
+    now: Moment,
+    before: DriftMode,
+) -> DriftMode {
+    let Some(since) = away_since(chain, chain_id, now) else {
+        // A start knows nothing of the chain yet, and goes on where the last run was.
+        return if chain.at_tip {
+            DriftMode::Chain
+        } else {
+            before
+        };
+    };
+    // To the millisecond, which the machine's seconds are not.
+    let is_long = |since: Instant| now.instant.saturating_duration_since(since) >= after;
+    match before {
+        // A follower that goes from one trouble to the next was not back in between.
+        DriftMode::Fallback { .. } => before,
+        DriftMode::Chain if chain.behind_since.is_none_or(is_long) => DriftMode::Fallback { since },
+        DriftMode::Chain => before,
+    }
+}
+
+/// When the mode turns into fallback if nothing is heard of the chain until then.
+pub fn begins_at(
+    chain: &ChainStatus,
+    chain_id: u64,
+    after: Duration,
+    now: Moment,
+) -> Option<Instant> {
+    let behind = chain.behind_since.map(|since| since + after);
+    let stalled = chain.stands_still_at(chain_id).map(|at| {
+        let seconds = at.0.saturating_sub(now.time.0);
+        now.instant + Duration::from_secs(seconds)
+    });
+    behind.into_iter().chain(stalled).min()
+}
+
+/// Which sources a grant may stand on, and what may be removed; `None`: nothing is planned, because what is stored is the past
+/// that is being read. `at_tip`: everything up to the newest confirmed block is stored; `reached_tip`: it was since the start.
+pub fn sources(
+    chain: &ChainStatus,
+    at_tip: bool,
+    reached_tip: bool,
+    mode: DriftMode,
+) -> Option<(Sources, Removals)> {
+    let is_fallback = mode != DriftMode::Chain;
+    let with_api = if is_fallback {
+        Sources::Both
+    } else {
+        Sources::Events
+    };
+    if reached_tip && at_tip {
+        Some((with_api, Removals::AsPlanned))
+    } else if reached_tip && chain.trouble.is_some() {
+        // While the node is away, what is stored is the newest there is: members who link a paid wallet get their role.
+        let removals = if is_fallback {
+            Removals::Agreed
+        } else {
+            Removals::None
+        };
+        Some((with_api, removals))
+    } else {
+        is_fallback.then_some((Sources::Api, Removals::None))
+    }
+}
+
+impl Roles {
+    /// When to look whether the mode turns into fallback.
+    pub(super) fn fallback_begins_at(&self) -> Option<Instant> {
+        let Fallback {
+            after, chain_id, ..
+        } = self.inputs.fallback;
+        let is_chain = self.mode() == DriftMode::Chain;
+        let begins = || {
+            let chain = self.inputs.chain.borrow();
+            begins_at(&chain, chain_id, after, Moment::now())
+        };
+        is_chain.then(begins)?
+    }
+
+    /// Goes on where the last run was.
+    pub(super) async fn load_mode(&mut self) -> anyhow::Result<()> {
+        let store = self.store.clone();
+        if let Some(since) = blocking(move || store.fallback_since()).await? {
+            let status = &self.inputs.fallback.status;
+            status.send_modify(|status| status.mode = DriftMode::Fallback { since });
+        }
+        Ok(())
+    }
+
+    /// Which source decides.
+    pub(super) fn mode(&self) -> DriftMode {
+        self.inputs.fallback.status.borrow().mode
+    }
+
+    /// Takes the mode that follows from the follower's state, and the sources that count by it.
+    pub(super) async fn choose_sources(
+        &mut self,
+        chain: &ChainStatus,
+        at_tip: bool,
+    ) -> anyhow::Result<Option<Removals>> {
+        let Fallback {
+            after, chain_id, ..
+        } = self.inputs.fallback;
+        let before = self.mode();
+        let mode = mode(chain, chain_id, after, Moment::now(), before);
+        if mode != before {
+            self.change_mode(mode).await?;
+        }
+        let reached_tip = self.progress.reached_tip;
+        let Some((sources, removals)) = sources(chain, at_tip, reached_tip, mode) else {
+            return Ok(None);
+        };
+        if sources != self.people.sources() {
+            self.people.set_sources(sources);
+            self.touch_everyone();
+        }
+        Ok(Some(removals))
+    }
+
+    async fn change_mode(&mut self, mode: DriftMode) -> anyhow::Result<()> {
+        let status = &self.inputs.fallback.status;
+        status.send_modify(|status| status.mode = mode);
+        let act = match mode {
+            DriftMode::Fallback { since } => {
+                warn!(%since, "the chain cannot be followed: answers of amser's API may give roles until it can");
+                Act::FallbackBegan
+            }
+            DriftMode::Chain => {
+                info!("the chain is followed again and decides alone");
+                self.progress.confirms_vouched = true;
+                Act::FallbackEnded
+            }
+        };
+        let since = match mode {
+            DriftMode::Fallback { since } => Some(since),
+            DriftMode::Chain => None,
+        };
+        let at = machine_time();
+        let gated = self.people.guilds().into_iter();
+        let entries: Vec<_> = gated
+            .filter(|guild| !self.people.gates(*guild).is_empty())
+            .map(|guild| ActEntry {
+                at,
+                guild,
+                by: None,
+                act: act.clone(),
+            })
+            .collect();
+        let store = self.store.clone();
+        blocking(move || store.set_fallback(since, &entries)).await
+    }
+
+    /// Takes what the API says of these people; and of those of whom it says something else than before, who are planned for too.
+    pub(super) fn hear_api(&mut self, users: &mut FxHashMap<UserId, bool>) {
+        let DriftMode::Fallback { since } = self.mode() else {
+            return;
+        };
+        let answers = &self.inputs.fallback.answers;
+        for wallet in answers.take_changed() {
+            if let Some(user) = self.people.owner(wallet) {
+                users.entry(user).or_default();
+            }
+        }
+        for user in users.keys() {
+            for question in questions(&self.people, *user).collect::<Vec<_>>() {
+                // What it said before, the chain has answered.
+                let newest = answers.newest(&question);
+                let says = newest.is_some_and(|said| said.api_active && said.at >= since);
+                self.people.set_vouched(question, says);
+            }
+        }
+    }
+
+    /// Notes on what both sources agreed when the chain went away: that there is no access. Only what was checked before counts.
+    pub(super) fn note_agreed(&mut self, revokes: &[Decision], now: Timestamp) {
+        let Fallback {
+            answers, chain_id, ..
+        } = &self.inputs.fallback;
+        let chain = self.inputs.chain.borrow();
+        let Some(since) = away_since(&chain, *chain_id, Moment::now()) else {
+            return;
+        };
+        for revoke in revokes {
+            let key = (revoke.guild, revoke.user, revoke.role);
+            for question in removal(&self.people, key, now).questions() {
+                let newest = answers.newest(&question);
+                let agreed = newest
+                    .is_some_and(|one| !one.api_active && !one.chain_active && one.at < since);
+                if agreed {
+                    self.agreed.insert(question);
+                }
+            }
+        }
+    }
+
+    /// Whether both sources had agreed, before the chain went away, on everything that this removal is concluded from, and the
+    /// API did not say otherwise since.
+    pub(super) fn is_agreed(&self, revoke: &Decision, now: Timestamp) -> bool {
+        let key = (revoke.guild, revoke.user, revoke.role);
+        let removal = removal(&self.people, key, now);
+        let answers = &self.inputs.fallback.answers;
+        let is_over = |question: &ActiveQuestion| {
+            let newest = answers.newest(question);
+            self.agreed.contains(question) && !newest.is_some_and(|said| said.api_active)
+        };
+        let answer = |question: &ActiveQuestion| {
+            Some(match is_over(question) {
+                true => ActiveAnswer::Inactive,
+                false => ActiveAnswer::Unknown("not agreed on".to_owned()),
+            })
+        };
+        !removal.questions().is_empty() && removal.verdict(answer) == Verdict::Confirmed
+    }
+
+    /// Gives roles that the API alone had given the receipt of the chain, which confirms them now.
+    pub(super) async fn confirm_vouched(
+        &mut self,
+        now: Timestamp,
+        block: u64,
+    ) -> anyhow::Result<()> {
+        if !std::mem::take(&mut self.progress.confirms_vouched) {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        let given = blocking(move || {
+            let mut given = BTreeSet::new();
+            store.for_each_applied(|one| {
+                let is_vouched = matches!(one.cause, Cause::ApiSays { .. });
+                if is_vouched && one.state == AppliedState::Granted {
+                    given.insert((one.guild, one.user, one.role));
+                }
+            })?;
+            Ok(given)
+        })
+        .await?;
+        let many = given.len();
+        let confirmed: Vec<_> = given
+            .into_iter()
+            .filter_map(|key| confirmed(&self.people, key, now))
+            .collect();
+        self.progress.has_vouched = confirmed.len() < many;
+        let store = self.store.clone();
+        blocking(move || {
+            let grants = super::to_changes(&store, &confirmed, now)?;
+            store.adopt(&grants, block)
+        })
+        .await
+    }
+}
+
+/// By which subscription the chain gives the member this role.
+fn confirmed(
+    people: &People,
+    (guild, user, role): (GuildId, UserId, RoleId),
+    now: Timestamp,
+) -> Option<Decision> {
+    let rules = people.rules(guild);
+    let gates = rules
+        .gates_of(role)
+        .filter(|gate| people.is_complete(gate.module));
+    let because = gates
+        .filter_map(|gate| entitlement(people, &rules.policy, gate, people.wallets(user), now))
+        .next()?;
+    Some(Decision {
+        action: RoleAction::Grant,
+        guild,
+        user,
+        role,
+        because,
+    })
+}
+
+/// What both sources had agreed on.
+pub(super) type Agreed = FxHashSet<ActiveQuestion>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Alerts for those who manage a server: each says what is wrong, what follows from it, and what to do.
+
+use super::command::plain;
+use super::manager::stopped;
+use crate::domain::{ChannelId, HeldBack, ModuleAddress, RoleId};
+
+/// The message of an alert's start.
+pub(crate) fn alert_begins(text: &str) -> String {
+    format!("⚠️ {text}")
+}
+
+/// The message of its end.
+pub(crate) fn alert_ends(text: &str) -> String {
+    format!("✅ Over: {text}")
+}
+
+/// The chain is not followed, or stands still.
+pub(crate) fn chain_behind() -> String {
+    "I'm behind the chain: new payments give no role, and no role is taken, until I have caught up. I retry automatically; if \
+     this lasts, the operator of the bot should look at its nodes."
+        .to_owned()
+}
+
+/// The roles follow the API.
+pub(crate) fn fallback() -> String {
+    "I can't follow the chain, so I use amser's API meanwhile: it can give roles, and no role is taken unless the chain agreed \
+     before."
+        .to_owned()
+}
+
+/// The privileged intent is refused.
+pub(crate) fn members_intent() -> String {
+    "Discord refuses me the privileged intent \"Server Members\", so I look members up one by one: who joins can wait about two \
+     minutes for a role. The operator of the bot can change that in Discord's Developer Portal."
+        .to_owned()
+}
+
+/// Roles cannot be changed; `sentence` says why and what to do.
+pub(crate) fn failing(sentence: &str) -> String {
+    plain(sentence)
+}
+
+/// The members cannot be read.
+pub(crate) fn members_unread(why: &str) -> String {
+    format!(
+        "I can't read this server's members, so some roles may be wrong. I retry automatically. Discord said: {}",
+        plain(why)
+    )
+}
+
+/// A module cannot be read.
+pub(crate) fn module_unread(module: ModuleAddress, why: &str) -> String {
+    format!(
+        "I can't read the module `{module}` of this server's mappings, so its payments don't count: {}",
+        plain(why)
+    )
+}
+
+/// A module logs what is not understood.
+pub(crate) fn unknown_logs(module: ModuleAddress) -> String {
+    format!(
+        "The module `{module}` logs events that I don't understand, so a payment may be missed. The operator of the bot should \
+         add the contract's ABI to `chain.abi` of its configuration."
+    )
+}
+
+/// Removals wait for an approval.
+pub(crate) fn removals_stopped(role: RoleId, held: HeldBack) -> String {
+    format!(
+        "{} Check the mappings, then let them through with `/amser approve` if they are right.",
+        stopped(role, held)
+    )
+}
+
+/// The bot cannot write in a channel that it was given.
+pub(crate) fn channel_refused(channel: ChannelId, code: u32) -> String {
+    format!("I can't write in <#{channel}>. {}", channel_lacks(code))
+}
+
+/// What to do about a channel in which Discord refuses messages with this error code.
+pub(crate) fn channel_lacks(code: u32) -> String {
+    match code {
+        10_003 => "It does not exist any more: choose another one in the dashboard's settings.",
+        50_001 => "Allow the bot's role \"View Channel\" and \"Send Messages\" there.",
+        50_013 => "Allow the bot's role \"Send Messages\" there.",
+        _ => {
+            "Check the bot's permissions there, or choose another one in the dashboard's settings."
+        }
+    }
+    .to_owned()
+}

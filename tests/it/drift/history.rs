@@ -1,0 +1,127 @@
+//! A history with holes: payments that a node left out from the first start are found by a round of the contracts, mended, told
+//! once, and the node is named.
+
+use amser_roles::domain::{Act, Drift, GateMatch};
+use amser_roles::sandbox::amser_api::LocalApi;
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+
+use crate::support::following::{Following, config};
+use crate::support::rpc_proxy::RpcProxy;
+use crate::support::stage::{Setting, Stage, wait};
+
+/// What the journal of the stage's server tells of drifts.
+fn drifts(stage: &Stage) -> Vec<Drift> {
+    let acts = stage.store.acts(stage.guild, 100).unwrap();
+    let drift = acts.into_iter().filter_map(|entry| match entry.act {
+        Act::Drift(drift) => Some(drift),
+        _ => None,
+    });
+    drift.collect()
+}
+
+#[tokio::test]
+async fn payments_that_a_node_left_out_from_the_first_start_are_found_mended_and_told_once() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let proxy = RpcProxy::start(&chain).await;
+    let setting = Setting {
+        rpc_urls: vec![proxy.http_url()],
+        ..Setting::default()
+    };
+    let mut stage = Stage::build(chain, setting).await;
+    // Another server of another merchant's, which this is no business of.
+    let (elsewhere, roles) =
+        crate::support::stage::new_guild(&stage.discord, "Elsewhere", &["Other"]);
+    let (module, plan) = crate::support::scene::new_module(&stage.chain, "another").await;
+    stage.gate(elsewhere, module, &[plan], GateMatch::Any, &roles);
+    let (ann, bob) = (stage.join("ann").await, stage.join("bob").await);
+    for person in [ann, bob] {
+        stage.chain.fund(person.wallet, 1_000).await.unwrap();
+    }
+    let subscribed = [
+        stage
+            .chain
+            .subscribe(stage.module, ann.wallet, stage.plan)
+            .await
+            .unwrap(),
+        stage
+            .chain
+            .subscribe(stage.module, bob.wallet, stage.plan)
+            .await
+            .unwrap(),
+    ];
+    let first = stage.chain.head().await.unwrap().number + 1;
+    for subscription in subscribed {
+        stage
+            .chain
+            .execute(stage.module, subscription)
+            .await
+            .unwrap();
+    }
+    let last = stage.chain.head().await.unwrap().number;
+    // Deep below the blocks that are kept, which are looked at again after a start.
+    stage.chain.mine(1_200).await.unwrap();
+    proxy.set(|faults| faults.hidden = Some((first, last)));
+    let follow = config(&stage.chain, &[proxy.http_url()], 0);
+    let mut following = Following::start(follow, stage.store.clone(), [stage.module, module]);
+    following.until_at_tip(&stage.chain, 0).await;
+    following.stop().await.unwrap();
+    // From now on the node tells all; what it had left out is not read again by itself.
+    proxy.set(|faults| faults.hidden = None);
+    stage.start();
+    stage.until_role(ann, true).await;
+    stage.until_role(bob, true).await;
+    wait("it is told", || !drifts(&stage).is_empty()).await;
+    let host = proxy.host();
+    let told = drifts(&stage);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].events, told[0].wallets), (2, 2));
+    assert!(host.starts_with(&told[0].rpc), "{host} is {}", told[0].rpc);
+    let other = stage.store.acts(elsewhere, 100).unwrap();
+    assert!(
+        other
+            .iter()
+            .all(|entry| !matches!(entry.act, Act::Drift(_))),
+        "{other:?}"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_whole_service_checks_its_members_against_amsers_api() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let api = LocalApi::of_chain(&chain).await.unwrap();
+    let setting = Setting {
+        api_url: Some(api.base_url().to_owned()),
+        ..Setting::default()
+    };
+    let mut stage = Stage::build(chain, setting).await;
+    let ann = stage.join("ann").await;
+    stage.pay(ann).await;
+    stage.start();
+    // Once the next question was sent, half a second later, the answer to the one before is taken.
+    let is_asked = || {
+        let requests = api.requests();
+        let of_ann = requests.iter().position(|one| {
+            (one.question.wallet.0, one.question.plan.0) == (ann.wallet, stage.plan)
+                && one.status == 200
+        });
+        of_ann.is_some_and(|at| at + 1 < requests.len())
+    };
+    wait("the API was asked about a member", is_asked).await;
+    stage.until_role(ann, true).await;
+    assert_eq!(drifts(&stage), []);
+    stage.stop().await;
+    let mut kept = Vec::new();
+    stage
+        .store
+        .for_each_check(|question, row| {
+            kept.push(((question.wallet.0, question.plan.0), row));
+        })
+        .unwrap();
+    let row = kept
+        .iter()
+        .find(|(asked, _)| *asked == (ann.wallet, stage.plan))
+        .unwrap();
+    assert!(row.1.api.unwrap().api_active);
+    stage.assert_no_violations();
+}

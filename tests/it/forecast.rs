@@ -1,0 +1,143 @@
+//! Who will fail to renew is told before it happens: against what keepers then really find.
+
+mod pages;
+mod seed;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use alloy::primitives::{Address, Bytes, U256};
+use alloy::providers::Provider as _;
+use alloy::sol;
+use amser_roles::chain::{MULTICALL, PERMIT2};
+use amser_roles::domain::{ModuleAddress, RenewalsOf, Risk, Wallet};
+use amser_roles::forecast::Forecast;
+use amser_roles::sandbox::chain::LocalChain;
+use amser_roles::store::Store;
+
+use self::seed::{DAY, Kind, Seed};
+use crate::support::following::{Following, config};
+use crate::support::rpc_proxy::RpcProxy;
+
+sol!(Multicall3, "abi/Multicall3.json");
+
+const WEEK: Duration = Duration::from_secs(7 * DAY);
+/// Subscribers of each kind. `AMSER_ROLES_TEST_RENEWALS` makes it more.
+const EACH: usize = 4;
+
+/// Makes this the code of an address.
+async fn set_code(chain: &LocalChain, at: Address, code: Bytes) {
+    let set: () = chain
+        .provider()
+        .raw_request("anvil_setCode".into(), (at, code))
+        .await
+        .unwrap();
+    set
+}
+
+/// What the forecast says, as the kinds of those it names.
+async fn named(following: &Following, seed: &Seed) -> Vec<(U256, Risk)> {
+    let forecast = Forecast::new(following.store.clone(), following.views.clone());
+    let modules = [ModuleAddress(seed.module)].into();
+    let mut named: Vec<_> = forecast
+        .of_modules(&modules, WEEK)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|one| (one.subscription.0, one.risk))
+        .collect();
+    named.sort_unstable();
+    named
+}
+
+#[tokio::test]
+async fn all_who_will_fail_are_named_before_the_due_date_and_no_one_else() {
+    let each = std::env::var("AMSER_ROLES_TEST_RENEWALS").ok();
+    let each = each.map_or(EACH, |number| number.parse().unwrap());
+    let mut seed = Seed::plant(each).await;
+    let proxy = RpcProxy::start(&seed.chain).await;
+    let mut following = Following::start(
+        config(&seed.chain, &[proxy.http_url()], 0),
+        Store::in_memory().unwrap(),
+        [seed.module],
+    );
+    following.until_at_tip(&seed.chain, 0).await;
+    let subscribers = seed.members.len() as u64;
+    let mut told = Vec::new();
+    for has_multicall in [false, true] {
+        if has_multicall {
+            // Where it is on public chains.
+            let code = Multicall3::DEPLOYED_BYTECODE.clone();
+            set_code(&seed.chain, MULTICALL, code).await;
+            seed.chain.mine(1).await.unwrap();
+            following.until_at_tip(&seed.chain, 0).await;
+        }
+        // The follower rests: no block comes.
+        let before = proxy.posts();
+        told.push(named(&following, &seed).await);
+        let requests = proxy.posts() - before;
+        // A JSON-RPC batch counts as one call, as one of Multicall3 does. The follower asks for the head now and then.
+        let most = 20 * (subscribers / 1_000).max(1) + 4;
+        assert!(requests <= most, "{requests} requests, {has_multicall}");
+    }
+    assert_eq!(told[0], told[1]);
+    let expected: Vec<_> = seed.expected();
+    assert_eq!(told[0], expected);
+    // By wallets it is the same.
+    let forecast = Forecast::new(following.store.clone(), following.views.clone());
+    let wallets: Vec<_> = seed.members.iter().map(|one| Wallet(one.wallet)).collect();
+    let of_wallets = forecast.of_wallets(&wallets, WEEK).await.unwrap();
+    assert_eq!(of_wallets.len(), expected.len());
+    // Then the week passes, and keepers find what was foretold.
+    let failed = seed.charge_all().await;
+    let foretold: BTreeSet<_> = expected.iter().map(|(id, _)| *id).collect();
+    assert_eq!(failed, foretold);
+}
+
+#[tokio::test]
+async fn a_token_that_is_switched_off_is_named_for_everyone_who_is_due() {
+    let seed = Seed::plant(1).await;
+    let mut following = Following::start(
+        config(&seed.chain, &[seed.chain.http_url()], 0),
+        Store::in_memory().unwrap(),
+        [seed.module],
+    );
+    let chain = &seed.chain;
+    let set = chain.set_token_enabled(chain.processor, chain.token, false);
+    set.await.unwrap();
+    following.until_at_tip(chain, 0).await;
+    let named = named(&following, &seed).await;
+    let healthy = seed.members.iter().find(|one| one.kind == Kind::Healthy);
+    let id = healthy.unwrap().subscription;
+    assert!(named.contains(&(id, Risk::TokenDisabled)), "{named:?}");
+}
+
+#[tokio::test]
+async fn without_the_contracts_nobody_is_accused() {
+    let seed = Seed::plant(1).await;
+    let mut following = Following::start(
+        config(&seed.chain, &[seed.chain.http_url()], 0),
+        Store::in_memory().unwrap(),
+        [seed.module],
+    );
+    following.until_at_tip(&seed.chain, 0).await;
+    let forecast = Forecast::new(following.store.clone(), following.views.clone());
+    let of = || RenewalsOf::Modules([ModuleAddress(seed.module)].into());
+    let all = forecast.outlook(of(), WEEK).await.unwrap();
+    assert!(all.unread.is_empty() && !all.registry_unread, "{all:?}");
+    // Permit2 is gone: of its allowances nothing is known, of everything else what it was.
+    set_code(&seed.chain, PERMIT2, Bytes::new()).await;
+    seed.chain.mine(1).await.unwrap();
+    following.until_at_tip(&seed.chain, 0).await;
+    let without = forecast.outlook(of(), WEEK).await.unwrap();
+    assert!(!without.unread.is_empty());
+    let is_of_permit2 = |risk: Risk| matches!(risk, Risk::AllowanceEnds(_));
+    assert!(without.at_risk.iter().all(|one| !is_of_permit2(one.risk)));
+    let balances = |outlook: &amser_roles::forecast::Outlook| {
+        let at_risk = outlook.at_risk.iter();
+        at_risk
+            .filter(|one| one.risk == Risk::BalanceTooLow)
+            .count()
+    };
+    assert_eq!(balances(&without), balances(&all));
+}

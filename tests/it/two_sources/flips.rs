@@ -1,0 +1,91 @@
+//! Another program that changes a role back again and again.
+
+use amser_roles::domain::{Outcome, UserId};
+use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use amser_roles::sandbox::discord::Route;
+use serenity::model::Permissions;
+
+use crate::support::stage::{Person, Setting, Stage, wait};
+
+/// Ada has the role, and another bot is in the server.
+async fn two_programs(may_see: bool) -> (Stage, Person, UserId) {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let mut stage = Stage::build(chain, Setting::default()).await;
+    if may_see {
+        let role = stage.discord.bot_role(stage.guild).unwrap();
+        let permissions = Permissions::MANAGE_ROLES | Permissions::VIEW_AUDIT_LOG;
+        let changed = stage
+            .discord
+            .set_role_permissions(stage.guild, role, permissions);
+        changed.unwrap();
+    }
+    stage.start();
+    let (ada, _) = stage.subscriber("ada").await;
+    let rival = stage.discord.add_bot(stage.guild, "Level Bot").unwrap();
+    (stage, ada, rival)
+}
+
+/// The rival takes ada's role until it is left to it; what the journal says then.
+async fn until_left(stage: &Stage, ada: Person, rival: UserId) -> String {
+    for _ in 0..4 {
+        stage.until_role(ada, true).await;
+        let grants = stage.discord.count(Route::AddMemberRole);
+        let (guild, role) = (stage.guild, stage.role);
+        let taken = stage
+            .discord
+            .change_role_as(rival, guild, ada.user, role, false);
+        taken.unwrap();
+        let said = || {
+            let given = stage.discord.count(Route::AddMemberRole) > grants;
+            given || told(stage, ada).is_some()
+        };
+        wait("the role is given again or left", said).await;
+    }
+    told(stage, ada).expect("the fourth time it is left")
+}
+
+/// What the journal says about the role that is left.
+fn told(stage: &Stage, ada: Person) -> Option<String> {
+    let entries = stage.journal(ada).into_iter();
+    let mut messages = entries.filter_map(|entry| match entry.outcome {
+        Outcome::Failed { message, .. } => Some(message),
+        Outcome::Done => None,
+    });
+    messages.next()
+}
+
+#[tokio::test]
+async fn the_fourth_flip_in_ten_minutes_is_left_and_the_other_program_is_named() {
+    let (stage, ada, rival) = two_programs(true).await;
+    let said = until_left(&stage, ada, rival).await;
+    assert!(said.contains("\"Level Bot\""), "{said}");
+    assert!(said.contains("run /amser sync"), "{said}");
+    stage.barrier().await;
+    assert!(!stage.has_role(ada));
+    assert_eq!(stage.discord.count(Route::GetAuditLog), 1);
+    // Others are served.
+    let (grace, _) = stage.subscriber("grace").await;
+    assert!(stage.has_role(grace));
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn without_the_permission_to_see_the_audit_log_nobody_is_named_and_nothing_is_asked() {
+    let (stage, ada, rival) = two_programs(false).await;
+    let said = until_left(&stage, ada, rival).await;
+    assert!(said.contains("another bot or a person"), "{said}");
+    assert!(said.contains("View Audit Log"), "{said}");
+    assert_eq!(stage.discord.count(Route::GetAuditLog), 0);
+}
+
+#[tokio::test]
+async fn a_member_who_leaves_and_comes_back_again_and_again_is_no_other_program() {
+    let stage = Stage::open().await;
+    let (ada, _) = stage.subscriber("ada").await;
+    for _ in 0..6 {
+        stage.discord.remove_member(stage.guild, ada.user).unwrap();
+        stage.discord.add_member(stage.guild, ada.user).unwrap();
+        stage.until_role(ada, true).await;
+    }
+    assert_eq!(told(&stage, ada), None);
+}
