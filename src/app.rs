@@ -227,7 +227,15 @@ pub async fn start(
         &views,
         web::control::plan_routes(questions_sender.clone(), gate_troubles.clone()),
     );
-    let examine = doctor::of_service(&config, &secrets, &store, &chain, &discord_status, &discord);
+    let examine = doctor::of_service(
+        &config,
+        &secrets,
+        &store,
+        &chain,
+        &discord_status,
+        &drift,
+        &discord,
+    );
     let routes = routes.merge(web::control::doctor_routes(examine));
     let checking = gates::keep_checking(
         gates::Inputs {

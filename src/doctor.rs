@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::config::{Config, Secrets};
 use crate::discord::Discord;
-use crate::domain::{ChainStatus, DiscordStatus, Finding, Level};
+use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, Finding, Level};
 use crate::store::Store;
 use crate::terminal::{Unprinted, print_line};
 
@@ -44,6 +44,8 @@ pub struct Live {
     pub chain: ChainStatus,
     /// Its view of Discord.
     pub discord_status: DiscordStatus,
+    /// Its checks against second sources.
+    pub drift: DriftStatus,
     /// Its way to Discord, within whose limits this stays.
     pub discord: Discord,
 }

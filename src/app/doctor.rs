@@ -8,7 +8,7 @@ use super::{control_path, open_bound};
 use crate::config::{Config, Secrets};
 use crate::discord::Discord;
 use crate::doctor::{Access, Inputs, Live, examine};
-use crate::domain::{ChainStatus, DiscordStatus, Finding};
+use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, Finding};
 use crate::store::{Store, StoreError};
 use crate::web;
 
@@ -44,16 +44,18 @@ pub(super) fn of_service(
     store: &Store,
     chain: &watch::Receiver<ChainStatus>,
     discord_status: &watch::Receiver<DiscordStatus>,
+    drift: &watch::Receiver<DriftStatus>,
     discord: &Discord,
 ) -> web::control::Examine {
     let (config, secrets) = (config.clone(), secrets.clone());
     let (store, chain, discord) = (store.clone(), chain.clone(), discord.clone());
-    let discord_status = discord_status.clone();
+    let (discord_status, drift) = (discord_status.clone(), drift.clone());
     Arc::new(move || {
         let (config, secrets, store) = (config.clone(), secrets.clone(), store.clone());
         let live = Live {
             chain: chain.borrow().clone(),
             discord_status: discord_status.borrow().clone(),
+            drift: drift.borrow().clone(),
             discord: discord.clone(),
         };
         Box::pin(async move {

@@ -10,8 +10,8 @@ use url::Url;
 use crate::abi::PlanAnswerError;
 use crate::discord::{Application, BotUser, SeenServer, SessionStarts};
 use crate::domain::{
-    ChainEvent, ChainStatus, ChannelId, Checkpoint, DiscordStatus, GuildId, ModuleAddress, Plan,
-    PlanId, RoleId, Timestamp,
+    ChainEvent, ChainStatus, ChannelId, Checkpoint, DiscordStatus, DriftStatus, GuildId,
+    ModuleAddress, Plan, PlanId, RoleId, Timestamp,
 };
 
 /// Everything that was found out.
@@ -347,4 +347,5 @@ pub(crate) struct Arrival {
 pub(crate) struct ServiceFacts {
     pub(crate) chain: ChainStatus,
     pub(crate) discord: DiscordStatus,
+    pub(crate) drift: DriftStatus,
 }

@@ -86,6 +86,7 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
         service: live.map(|live| ServiceFacts {
             chain: live.chain,
             discord: live.discord_status,
+            drift: live.drift,
         }),
     }
 }

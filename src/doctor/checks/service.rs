@@ -2,7 +2,12 @@
 
 use super::discord::{refused_intent, split};
 use crate::doctor::facts::Facts;
-use crate::domain::{ChainStatus, DiscordStatus, Finding, MembersIntent, ReadingState};
+use crate::domain::{
+    ChainStatus, DiscordStatus, DriftMode, DriftStatus, Finding, MembersIntent, ReadingState,
+};
+
+/// Every wallet is compared at least once a day; after twice that, something is wrong. Seconds.
+const OLDEST_CHECK: u64 = 2 * 86_400;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let Some(service) = &facts.service else {
@@ -11,6 +16,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("service", "the running service was asked")];
     chain(&service.chain, &mut findings);
     discord(&service.discord, &mut findings);
+    drift(facts, &service.drift, &mut findings);
     findings
 }
 
@@ -77,4 +83,43 @@ fn discord(discord: &DiscordStatus, findings: &mut Vec<Finding>) {
             ));
         }
     }
+}
+
+/// The second sources: amser's API, and the contracts themselves.
+fn drift(facts: &Facts, drift: &DriftStatus, findings: &mut Vec<Finding>) {
+    let name = "service.checks";
+    if let DriftMode::Fallback { since } = drift.mode {
+        findings.push(Finding::warning(
+            "service.fallback",
+            format!("since {since} amser's API decides about new roles, because the chain cannot be followed"),
+            "see the lines about nodes below",
+        ));
+    }
+    if let Some(trouble) = &drift.api_trouble {
+        findings.push(Finding::warning(
+            "service.api",
+            format!("amser's API is not asked: {trouble}"),
+            "see the line about the API below; roles follow the chain all the same",
+        ));
+    }
+    let oldest = drift
+        .oldest_check
+        .map(|at| facts.now.0.saturating_sub(at.0));
+    findings.push(match oldest.filter(|age| *age > OLDEST_CHECK) {
+        Some(age) => Finding::warning(
+            name,
+            format!(
+                "a wallet was compared with the contract or the API last {} hours ago",
+                age / 3_600
+            ),
+            "see the lines about nodes and the API below: neither has answered for it since",
+        ),
+        None => Finding::ok(
+            name,
+            format!(
+                "{} wallets and plans are compared with second sources",
+                drift.questions
+            ),
+        ),
+    });
 }

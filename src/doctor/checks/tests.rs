@@ -19,8 +19,8 @@ use crate::doctor::facts::{
     OldLogs, Reached, SecretFacts, ServerFacts, StoreFacts, StoreState, StoredModule, WebFacts,
 };
 use crate::domain::{
-    ChainEvent, ChainStatus, Checkpoint, DiscordStatus, EventKind, Finding, GuildId, Level,
-    ModuleAddress, Plan, PlanId, Position, RoleId, Timestamp, UserId,
+    ChainEvent, ChainStatus, Checkpoint, DiscordStatus, DriftStatus, EventKind, Finding, GuildId,
+    Level, ModuleAddress, Plan, PlanId, Position, RoleId, Timestamp, UserId,
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -250,6 +250,10 @@ fn running() -> Facts {
         discord: DiscordStatus {
             connected: true,
             ..DiscordStatus::default()
+        },
+        drift: DriftStatus {
+            oldest_check: Some(Timestamp(NOW - 3_600)),
+            ..DriftStatus::default()
         },
     });
     facts

@@ -1,7 +1,7 @@
 //! Faults of the public address, the API and the running service.
 
 use super::*;
-use crate::domain::{HeldBack, MembersIntent, ReadingState, ServerStatus};
+use crate::domain::{DriftMode, HeldBack, MembersIntent, ReadingState, ServerStatus};
 use std::time::Duration;
 
 fn service(facts: &mut Facts) -> &mut crate::doctor::facts::ServiceFacts {
@@ -114,6 +114,16 @@ const SERVICE: &[Fault] = &[
     }),
     ("service.reading", Level::Warning, |facts| {
         server_status(facts).reading = ReadingState::Failed("status 500".to_owned());
+    }),
+    ("service.fallback", Level::Warning, |facts| {
+        let since = Timestamp(NOW - 600);
+        service(facts).drift.mode = DriftMode::Fallback { since };
+    }),
+    ("service.api", Level::Warning, |facts| {
+        service(facts).drift.api_trouble = Some("it answers with status 503".to_owned());
+    }),
+    ("service.checks", Level::Warning, |facts| {
+        service(facts).drift.oldest_check = Some(Timestamp(NOW - 200_000));
     }),
     ("discord.commands", Level::Failure, |facts| {
         if let BotFacts::Is(bot) = &mut facts.discord.bot {
