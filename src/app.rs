@@ -192,8 +192,13 @@ pub async fn start(
         secrets.api_key.clone(),
     )?;
     let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
-    let (answers, drift_sender) = (checks.answers.clone(), checks.status.clone());
-    let drift = drift_sender.subscribe();
+    let (answers, drift) = (checks.answers.clone(), checks.status.subscribe());
+    let fallback = roles::fallback::Fallback {
+        answers: answers.clone(),
+        status: checks.status.clone(),
+        after: timing.fallback_after,
+        chain_id: config.chain.chain_id,
+    };
     let polling = poller::run(checks, parts_stop.clone());
     let merchants = Merchants::new(merchants::Inputs {
         store: store.clone(),
