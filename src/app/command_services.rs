@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use super::pages;
 use crate::chain::Views;
 use crate::config::Config;
-use crate::domain::{ActiveAnswer, ChainStatus, DiscordStatus, DriftStatus, Question, SourcesSay};
+use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, Question, SourcesSay};
 use crate::forecast::Forecast;
 use crate::merchants::Merchants;
 use crate::poller::ApiAnswers;
@@ -52,20 +52,22 @@ pub(super) fn of(parts: &Parts<'_>) -> commands::Services {
     }
 }
 
-/// The contract's own view, asked now, and what amser's API said last.
+/// What the contracts say of access now, and what amser's API said last.
 fn ask_sources(views: &Views, answers: &ApiAnswers) -> commands::AskSources {
     let (views, answers) = (views.clone(), answers.clone());
-    Arc::new(move |question| {
+    Arc::new(move |questions| {
         let (views, answers) = (views.clone(), answers.clone());
         Box::pin(async move {
-            let (block, mut said) = views.are_active(&[question]).await;
-            let nothing = || ActiveAnswer::Unknown("the contract was not asked".to_owned());
-            let api = answers.newest(&question);
-            SourcesSay {
+            let (block, asked) = views.are_active(&questions).await;
+            let each = questions.iter().zip(asked);
+            each.map(|(question, contract)| SourcesSay {
                 block,
-                contract: said.pop().unwrap_or_else(nothing),
-                api: api.map(|checked| (checked.api_active, checked.at)),
-            }
+                contract,
+                api: answers
+                    .newest(question)
+                    .map(|checked| (checked.api_active, checked.at)),
+            })
+            .collect()
         })
     })
 }

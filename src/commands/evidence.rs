@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use super::running::Data;
 use crate::domain::{
     ActiveAnswer, ActiveQuestion, GateStanding, GuildId, Mark, MemberStanding, ModuleAddress,
@@ -57,22 +55,20 @@ impl Evidence {
             let (fixed, own) = store.settings(guild)?;
             Ok((paid, fixed.over(own).policy(&default)))
         });
-        let asked = questions.into_iter().take(MOST).map(async |question| {
-            let said = (commands.services.sources)(question);
-            let said = tokio::time::timeout(PATIENCE, said).await;
-            let late = |_elapsed| SourcesSay {
-                block: 0,
-                contract: ActiveAnswer::Unknown("too late".to_owned()),
-                api: None,
-            };
-            (question, said.unwrap_or_else(late))
-        });
-        let (read, sources) = tokio::join!(read, join_all(asked));
+        let questions: Vec<_> = questions.into_iter().take(MOST).collect();
+        let asked = (commands.services.sources)(questions.clone());
+        let (read, said) = tokio::join!(read, tokio::time::timeout(PATIENCE, asked));
         let (paid, policy) = read?;
+        let late = SourcesSay {
+            block: 0,
+            contract: ActiveAnswer::Unknown("too late".to_owned()),
+            api: None,
+        };
+        let said = said.unwrap_or_else(|_elapsed| vec![late; questions.len()]);
         Ok(Self {
             paid,
             policy,
-            sources: sources.into_iter().collect(),
+            sources: questions.into_iter().zip(said).collect(),
         })
     }
 }

@@ -34,8 +34,9 @@ const COSTLY_PER_MINUTE: u32 = 6;
 /// Makes a member's single-use link in a server. Blocks on the store.
 pub type NewLink = Arc<dyn Fn(UserId, GuildId) -> anyhow::Result<Url> + Send + Sync>;
 
-/// Asks what the sources beside the events say of a wallet's access.
-pub type AskSources = Arc<dyn Fn(ActiveQuestion) -> BoxFuture<'static, SourcesSay> + Send + Sync>;
+/// Asks what the sources beside the events say of access: an answer to each question.
+pub type AskSources =
+    Arc<dyn Fn(Vec<ActiveQuestion>) -> BoxFuture<'static, Vec<SourcesSay>> + Send + Sync>;
 /// Where the checkout leads back to, by server; `None` where nobody could go on.
 pub type ReturnUrls = Arc<dyn Fn(GuildId) -> Option<Url> + Send + Sync>;
 

@@ -5,6 +5,7 @@ mod crash;
 mod digest;
 mod log;
 mod members;
+mod settings;
 
 use amser_roles::domain::{ChannelId, GuildId, ServerSettings, Timestamp, UserId};
 use amser_roles::sandbox::discord::LocalDiscord;

@@ -91,7 +91,7 @@ fn the_dashboard_is_json_whose_panels_have_a_title_and_a_question() {
         assert!(ids.insert(panel["id"].as_u64().unwrap()));
         for target in panel["targets"].as_array().unwrap() {
             let question = target["expr"].as_str().unwrap();
-            assert_eq!(metrics_in(question).is_empty(), false, "{question}");
+            assert!(!metrics_in(question).is_empty(), "{question}");
             assert!(question.contains("$instance"), "{question}");
         }
     }

@@ -77,14 +77,13 @@ pub(super) fn start(
             Arc::new(|| Timestamp(GENESIS)),
         ),
         forecast: Forecast::new(store.clone(), Views::new(&no_chain(), chain.clone())),
-        sources: Arc::new(|_| {
-            Box::pin(async {
-                SourcesSay {
-                    block: 0,
-                    contract: ActiveAnswer::Unknown("no chain".to_owned()),
-                    api: None,
-                }
-            })
+        sources: Arc::new(|questions| {
+            let unknown = SourcesSay {
+                block: 0,
+                contract: ActiveAnswer::Unknown("no chain".to_owned()),
+                api: None,
+            };
+            Box::pin(async move { vec![unknown; questions.len()] })
         }),
         new_link: Arc::new(move |user, guild| {
             let _when_free = slow.lock().unwrap();

@@ -73,6 +73,7 @@ async fn the_export_is_one_file_that_holds_everything() {
     assert_eq!(all["roles"].as_array().unwrap().len(), 2);
     assert_eq!(all["journal"].as_array().unwrap().len(), 2);
     assert_eq!(all["verify_links"][0]["state"], "Open");
+    assert_eq!(all["direct_messages"]["opted_out"], false);
     assert_eq!(all["merchant_wallet"]["message"], "a merchant's text");
     assert_eq!(all["merchant_wallet"]["signature"], "0xcd");
     assert_eq!(all["merchant_modules"].as_array().unwrap().len(), 1);
@@ -189,5 +190,23 @@ async fn nothing_is_left_of_a_member_who_left_a_server_before_deleting() {
         store.applied_of(user).unwrap().is_empty() && store.journal_of(user, 9).unwrap().is_empty()
     })
     .await;
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_export_has_a_button_that_switches_direct_messages() {
+    let story = Story::begin().await;
+    let user = story.user;
+    let wants_none = || story.store.direct_messages(user).unwrap().opted_out;
+    let shown = story.run("privacy export", &[]).await;
+    let off = story
+        .press(story.club, user, &shown, "Stop these messages")
+        .await;
+    assert!(wants_none());
+    let on = story
+        .press(story.club, user, &off, "Send me messages again")
+        .await;
+    assert!(on.text().contains("again"), "{}", on.text());
+    assert!(!wants_none());
     story.end();
 }

@@ -55,6 +55,22 @@ async fn messages_go_to_a_channel_unless_the_bot_may_not_write_there() {
 }
 
 #[tokio::test]
+async fn what_a_channel_denies_the_bot_is_listed_and_kept() {
+    let discord = start().await;
+    let guild = discord.add_guild("Club");
+    let hidden = discord.add_channel(guild, "hidden").unwrap();
+    discord.set_bot_may_see(hidden, false);
+    let http = http(&discord);
+    let listed = http.get_channels(guild.0.into()).await.unwrap();
+    let found = listed.iter().find(|one| one.id == hidden).unwrap();
+    assert!(found.permission_overwrites[0].deny.view_channel());
+    assert_eq!(refusal(hidden.say(&http, "x").await), (403, 50001));
+    discord.delete_channel(hidden);
+    assert_eq!(refusal(hidden.say(&http, "x").await), (404, 10003));
+    assert_eq!(discord.violations(), []);
+}
+
+#[tokio::test]
 async fn a_closed_or_foreign_user_gets_no_direct_message() {
     let discord = start().await;
     let guild = discord.add_guild("Club");

@@ -56,7 +56,7 @@ fn what_the_events_shut_by_policy_stays_shut_and_a_policy_that_keeps_it_open_kee
         ..paid(wallet(9), 1, 1)
     };
     let mut people = scene(Policy::default(), any());
-    subscribe(&mut people, 1, failed.clone());
+    subscribe(&mut people, 1, failed);
     people.set_sources(Sources::Both);
     vouch(&mut people, 1);
     assert_eq!(grants(&people), []);
