@@ -1,5 +1,6 @@
 // The story of the whole product: a merchant connects and maps, a member subscribes before verifying, verifies, gets the role at once,
-// fails, loses, pays, gains, and lapses without an event. Each step is seen in the status page, in the journal and by /why.
+// fails, loses, pays, gains, and lapses without an event. Each step is seen in the status page, in the journal, in the log channel
+// and by /why.
 import { DEADLINE, asked, freshPage } from './stage.mjs'
 
 export const seed = ({ page, now, opened, step, mine, toWallet, sign }) => ({
@@ -61,6 +62,10 @@ export const seed = ({ page, now, opened, step, mine, toWallet, sign }) => ({
     await press(/^Create the role/)
     await press('Save')
     await shop.getByText('Saved.').first().waitFor()
+    await shop.goto(new URL(`/dashboard/${asked.club}/settings`, shop.url()).href)
+    await shop.locator('[name="log_channel"]').selectOption({ index: 1 })
+    await press('Save the settings')
+    await shop.getByText('Saved. The new settings').first().waitFor()
 
     // The member pays before anybody knows whose wallet that is.
     await act('subscribe')

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Play;
 use crate::browser::{Kind, run};
+use crate::support::stage::wait;
 
 async fn scene(play: &Play, scene: &str) -> Value {
     let asked = json!({
@@ -94,9 +95,25 @@ async fn who_links_before_paying_comes_back_to_confirmations_and_then_to_the_rol
 }
 
 #[tokio::test]
-async fn the_whole_story_is_seen_at_each_step_in_the_status_the_journal_and_why() {
+async fn the_whole_story_is_seen_at_each_step_in_the_status_the_journal_the_log_and_why() {
     let play = Play::start().await;
     let seen = scene(&play, "seed").await;
+    let (world, ada) = (&play.world, play.world.members[0]);
+    let log = || {
+        let channel = world.discord.channel(world.club).unwrap();
+        let messages = world.discord.messages(channel).into_iter();
+        let text: Vec<_> = messages.map(|one| one.content).collect();
+        let text = text.join("\n");
+        let verb = |line: &str| {
+            let after = line.split_once(&format!("<@{ada}> "))?.1;
+            Some(after.split(' ').next()?.to_owned())
+        };
+        text.lines().filter_map(verb).collect::<Vec<_>>()
+    };
+    wait("the log channel has each step", || {
+        log() == ["got", "lost", "got", "lost"]
+    })
+    .await;
     let steps = seen["seen"].as_array().unwrap();
     let names: Vec<_> = steps.iter().map(|step| &step["name"]).collect();
     assert_eq!(names, ["verified", "failed", "paid", "lapsed"], "{seen}");

@@ -99,7 +99,9 @@ async fn an_unpaid_wallet_links_and_the_page_learns_where_to_subscribe() {
     let standing = super::visitor::answer(ada.browser.get(&path).await).await;
     let checkout = format!("https://app.amser.io/subscribe/{}/{PLAN}", site.module);
     let mut checkout: Url = checkout.parse().unwrap();
-    let back = site.url.join(&format!("{link}?outcome=1")).unwrap();
+    let token = link.strip_prefix("/verify/").unwrap();
+    let back = format!("/paid/{}?link={token}", site.guild);
+    let back = site.url.join(&back).unwrap();
     checkout
         .query_pairs_mut()
         .append_pair("redirect", back.as_str());
