@@ -12,17 +12,19 @@ impl Merchants {
     /// # Errors
     /// When the store cannot be read.
     pub async fn settings(&self, guild: GuildId) -> Result<ServerSettings, Refusal> {
-        let (fixed, own) = self.with_store(move |store| store.settings(guild)).await?;
-        Ok(fixed.over(own))
+        Ok(self.settings_and_fixed(guild).await?.0)
     }
 
-    /// What the operator's `[[servers]]` sets for a server, which managers cannot change.
+    /// The same, and what of it the operator's `[[servers]]` sets, which managers cannot change.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn fixed_settings(&self, guild: GuildId) -> Result<ServerSettings, Refusal> {
-        let (fixed, _) = self.with_store(move |store| store.settings(guild)).await?;
-        Ok(fixed)
+    pub async fn settings_and_fixed(
+        &self,
+        guild: GuildId,
+    ) -> Result<(ServerSettings, ServerSettings), Refusal> {
+        let (fixed, own) = self.with_store(move |store| store.settings(guild)).await?;
+        Ok((fixed.over(own), fixed))
     }
 
     /// The text channels of a server, with what keeps the bot from writing in them.

@@ -55,16 +55,19 @@ impl Confirming {
 
     /// Whether any removal of this role does.
     pub(super) fn awaits_any(&self, guild: GuildId, role: RoleId) -> bool {
-        let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
-        let mut here = self.awaited.range((guild, UserId(0), RoleId(0))..=last);
-        here.any(|(_, _, awaited)| *awaited == role)
+        self.awaited_in(guild)
+            .any(|(_, _, awaited)| *awaited == role)
     }
 
     /// How many removals in the server wait because no node could say; `None` while a node is still to answer.
     pub(super) fn unconfirmed(&self, guild: GuildId) -> Option<usize> {
+        let here = self.awaited_in(guild).count();
+        Some(here).filter(|count| *count == 0 || self.unanswered > 0)
+    }
+
+    fn awaited_in(&self, guild: GuildId) -> impl Iterator<Item = &Key> {
         let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
-        let here = self.awaited.range((guild, UserId(0), RoleId(0))..=last);
-        Some(here.count()).filter(|count| *count == 0 || self.unanswered > 0)
+        self.awaited.range((guild, UserId(0), RoleId(0))..=last)
     }
 
     /// What was confirmed does not hold any more: away from the tip there may have been payments that are not read yet.

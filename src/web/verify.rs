@@ -219,10 +219,11 @@ fn write_challenge(
     })
 }
 
+/// The signed text and its signature, `0x` and hexadecimal digits.
 #[derive(Deserialize)]
-struct SignatureRequest {
-    message: String,
-    signature: String,
+pub(super) struct SignatureRequest {
+    pub(super) message: String,
+    pub(super) signature: String,
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use super::super::link::{LINK_SECONDS, fresh_secret};
 use super::super::post::Posted;
 use super::super::session::SignedIn;
 use super::super::siwe::{self, Mismatch, Terms};
-use super::super::verify::{given_out, read_signature};
+use super::super::verify::{SignatureRequest, given_out, read_signature};
 use super::Failure;
 use crate::domain::{GuildId, ModuleAddress, UserId, Wallet};
 use crate::merchants::Refusal;
@@ -39,12 +39,6 @@ struct ChallengeAnswer {
     message: String,
     /// How long it works.
     valid_seconds: u64,
-}
-
-#[derive(Deserialize)]
-struct SignatureRequest {
-    message: String,
-    signature: String,
 }
 
 #[derive(Serialize)]

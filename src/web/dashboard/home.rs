@@ -8,23 +8,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::super::Site;
 use super::super::api::Failure;
 use super::super::params::Asked;
 use super::super::session::{Session, Visitor};
-use super::{shell, wallet};
+use super::shell::{self, Done};
+use super::wallet;
 use crate::domain::{DiscordStatus, GuildId};
 use crate::merchants::Server;
 
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new().route("/dashboard", get(home))
-}
-
-#[derive(Deserialize)]
-struct Done {
-    done: Option<String>,
 }
 
 async fn home(

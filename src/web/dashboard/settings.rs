@@ -17,7 +17,7 @@ use super::super::api::Failure;
 use super::super::params::Asked;
 use super::super::session::Managing;
 use super::context::Context;
-use super::shell::{self, Tab};
+use super::shell::{self, Done, Tab};
 use crate::domain::{ManualRoles, OnLapse, ServerSettings};
 use crate::merchants::Refusal;
 
@@ -25,11 +25,6 @@ pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()
         .route("/dashboard/{guild_id}/settings", get(page).post(save))
         .route("/dashboard/{guild_id}/disconnect", post(disconnect))
-}
-
-#[derive(Deserialize)]
-struct Done {
-    done: Option<String>,
 }
 
 async fn page(
@@ -47,10 +42,10 @@ async fn show(
     done: Option<&str>,
 ) -> Result<Response, Failure> {
     let context = Context::load(site, managing).await?;
-    let (set, fixed) = tokio::try_join!(
-        context.merchants().settings(context.guild()),
-        context.merchants().fixed_settings(context.guild())
-    )?;
+    let (set, fixed) = context
+        .merchants()
+        .settings_and_fixed(context.guild())
+        .await?;
     // Without the channels the rest of the page works all the same.
     let channels = context.merchants().text_channels(context.guild()).await;
     let inner = html! {
@@ -245,9 +240,8 @@ async fn save(
     let here = Tab::Settings.path(manager.guild);
     let merchants = &site.state.merchants;
     let saved = async {
-        let fixed = merchants.fixed_settings(manager.guild).await?;
         // A browser leaves fields out that the page shows as fixed.
-        let before = merchants.settings(manager.guild).await?;
+        let (before, fixed) = merchants.settings_and_fixed(manager.guild).await?;
         let settings = fixed.over(fields.settings(before)?);
         merchants.set_settings(&manager, settings).await
     };

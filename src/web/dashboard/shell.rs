@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use super::super::Site;
 use super::super::api::Failure;
@@ -155,6 +156,12 @@ pub(super) fn or_refusal(site: &Site, shown: Result<Response, Failure>) -> Respo
 /// After a post: the page `to`, so that reloading it posts nothing again.
 pub(super) fn done(to: &str) -> Response {
     Redirect::to(to).into_response()
+}
+
+/// The query of a page that is returned to after something was done.
+#[derive(Deserialize)]
+pub(super) struct Done {
+    pub(super) done: Option<String>,
 }
 
 /// A sentence about what was just done, where an address of our own says so.

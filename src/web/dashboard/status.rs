@@ -20,7 +20,7 @@ use super::super::session::Managing;
 use super::context::{Context, Plans, Roles};
 use super::format::{about, ago, counted, moment, number};
 use super::plots::{Daily, figure};
-use super::shell::{self, Tab};
+use super::shell::{self, Done, Tab};
 use super::wallet;
 use crate::domain::RoleId;
 use crate::merchants::{Refusal, Series};
@@ -29,11 +29,6 @@ pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()
         .route("/dashboard/{guild_id}", get(page))
         .route("/dashboard/{guild_id}/approve", post(approve))
-}
-
-#[derive(Deserialize)]
-struct Done {
-    done: Option<String>,
 }
 
 async fn page(
