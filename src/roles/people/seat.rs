@@ -35,6 +35,8 @@ pub struct Seat {
     /// What was last heard does not show a change of ours that was still to be acknowledged: it may be older than the change,
     /// or somebody may have undone it by hand.
     is_in_doubt: bool,
+    /// A grant was acknowledged and nothing was heard of the person since: what is heard next may be older than it.
+    pub(super) is_unheard: bool,
 }
 
 impl Seat {
@@ -46,6 +48,7 @@ impl Seat {
             applied: SmallVec::new(),
             heard: 0,
             is_in_doubt: false,
+            is_unheard: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Seat {
                     RoleAction::Grant
                 })
         });
+        self.is_unheard = false;
         let differs = self.presence != presence || self.held.as_slice() != roles;
         if differs {
             self.presence = presence;
@@ -91,6 +95,7 @@ impl Seat {
         // One who left meanwhile lost the role again.
         if action == RoleAction::Grant && self.presence != Presence::Absent {
             self.held.push(role);
+            self.is_unheard = true;
         }
         self.set_applied(role, AppliedState::acknowledged(self.state(role), action));
         std::mem::take(&mut self.is_in_doubt)

@@ -56,13 +56,14 @@ impl People {
     }
 
     /// Notes which of the roles that are ours to give somebody else changed, on one who was there before and is there now.
-    /// Who leaves loses all roles, and that is nobody's doing.
+    /// Who leaves loses all roles, and that is nobody's doing; and what is heard first after a grant may tell of the removal
+    /// before it.
     fn note_flips(&mut self, guild: GuildId, user: UserId, now: Presence, roles: &[RoleId]) {
         let person = self.persons.get(&user);
         let Some(seat) = person.and_then(|person| person.seat(guild)) else {
             return;
         };
-        if (seat.presence, now) != (Presence::Present, Presence::Present) {
+        if (seat.presence, now) != (Presence::Present, Presence::Present) || seat.is_unheard {
             return;
         }
         let was_given = |role: &RoleId| seat.state(*role) == Some(AppliedState::Granted);
