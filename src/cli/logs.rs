@@ -10,10 +10,11 @@ use crate::discord;
 
 /// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
 pub(super) fn start(as_json: bool, is_quiet: bool) {
+    // What alloy says of a lost connection, in three lines, the follower says in one, with the node and what to do.
     let default = if is_quiet {
-        "warn"
+        "warn,alloy_pubsub=off"
     } else {
-        "warn,amser_roles=info"
+        "warn,alloy_pubsub=off,amser_roles=info"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // On a terminal it looks at NO_COLOR by itself.
