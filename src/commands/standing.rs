@@ -81,16 +81,8 @@ impl Commands {
         let trouble = of_role
             .or_else(|| failing.get(&None))
             .or_else(|| chain.unread_modules.get(&gate.module));
-        GateStanding {
-            gate: gate.id,
-            guild: gate.guild,
-            module: gate.module,
-            plans: gate.plans.iter().copied().collect(),
-            entitled: false,
-            roles: gate.roles.iter().map(role).collect(),
-            subscriptions: Vec::new(),
-            trouble: trouble.cloned(),
-        }
+        let roles = gate.roles.iter().map(role).collect();
+        GateStanding::without_wallet(gate, roles, trouble.cloned())
     }
 }
 

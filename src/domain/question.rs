@@ -207,6 +207,22 @@ pub struct GateStanding {
     pub trouble: Option<String>,
 }
 
+impl GateStanding {
+    /// Where somebody stands at a gate who has linked no wallet.
+    pub fn without_wallet(gate: &Gate, roles: Vec<RoleStanding>, trouble: Option<String>) -> Self {
+        Self {
+            gate: gate.id,
+            guild: gate.guild,
+            module: gate.module,
+            plans: gate.plans.iter().copied().collect(),
+            entitled: false,
+            roles,
+            subscriptions: Vec::new(),
+            trouble,
+        }
+    }
+}
+
 /// One role of a gate, for one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleStanding {

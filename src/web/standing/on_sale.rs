@@ -61,14 +61,5 @@ fn of_stranger(site: &Site, gate: &Gate) -> GateStanding {
             .unwrap_or_else(|| "a role".to_owned()),
         held: false,
     };
-    GateStanding {
-        gate: gate.id,
-        guild: gate.guild,
-        module: gate.module,
-        plans: gate.plans.iter().copied().collect(),
-        entitled: false,
-        roles: gate.roles.iter().map(role).collect(),
-        subscriptions: Vec::new(),
-        trouble: None,
-    }
+    GateStanding::without_wallet(gate, gate.roles.iter().map(role).collect(), None)
 }
