@@ -84,14 +84,39 @@ impl Installation {
 
     /// A command of the program (one word, or two) with this configuration; killed when it is dropped.
     pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = self.typed(name.split(' '));
+        command.arg("--config").arg(self.config_path());
+        command
+    }
+
+    /// What somebody types in the folder of the configuration.
+    pub(crate) fn typed<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = program();
         command
-            .args(name.split(' '))
-            .arg("--config")
-            .arg(self.config_path())
+            .args(words)
+            .current_dir(self.folder.path())
             .env("AMSER_ROLES_DISCORD_TOKEN", &self.token)
             .env("AMSER_ROLES_DISCORD_CLIENT_SECRET", &self.client_secret);
         command
+    }
+
+    /// Another machine to which every file was copied but the store and what is kept beside it under its name.
+    pub(crate) fn copied_without_the_store(&self) -> Self {
+        let copy = Self {
+            folder: tempfile::tempdir().unwrap(),
+            token: self.token.clone(),
+            client_secret: self.client_secret.clone(),
+        };
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            if !name.to_string_lossy().starts_with("life.") {
+                std::fs::copy(entry.path(), copy.folder.path().join(name)).unwrap();
+            }
+        }
+        let here = self.folder.path().display().to_string();
+        copy.reconfigure(&here, &copy.folder.path().display().to_string());
+        copy
     }
 
     /// Starts the service; its log goes to a file.
