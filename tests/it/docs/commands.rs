@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use amser_roles::domain::{Link, Timestamp, Wallet};
-use amser_roles::sandbox::chain::wallet;
+use amser_roles::domain::Timestamp;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 use tokio::process::Child;
 
 use super::{Block, blocks, parts};
 use crate::doctor::Ward;
+use crate::operate::links::signed;
 use crate::support::installation::{Installation, end, log, signal};
 use crate::support::stage::DEADLINE;
 use crate::support::until_ready;
@@ -129,14 +129,8 @@ async fn somebody_pays(mut ward: Ward) -> PageScene {
     let ada = ward.discord.add_user("ada");
     ward.discord.add_member(ward.guild, ada).unwrap();
     ward.scene.pay().await;
-    let link = Link {
-        user: ada,
-        wallet: Wallet(wallet("member 1").address()),
-        linked_at: Timestamp(0),
-        proof: None,
-    };
     let store = Store::open(&ward.installation.store_path()).unwrap();
-    store.link(&link, 5).unwrap();
+    store.link(&signed(ada, 1), 5).unwrap();
     store.note_backup(Timestamp(now())).unwrap();
     drop(store);
     let service = ward.installation.start();

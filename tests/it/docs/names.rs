@@ -44,7 +44,7 @@ pub(super) fn keys() -> BTreeSet<String> {
 /// The names of doctor's checks.
 fn checks() -> BTreeSet<String> {
     let source = source("src/doctor");
-    let literals = source.split('"').skip(1).step_by(1);
+    let literals = source.split('"');
     let is_name = |text: &&str| {
         text.len() < 30
             && text.split('.').count() == 2
@@ -238,4 +238,25 @@ fn the_sentences_of_the_page_about_trouble_are_those_that_the_program_says() {
         }
     }
     assert!(sentences > 20, "{sentences}");
+}
+
+#[test]
+fn the_page_about_nodes_names_each_method_that_is_called_and_no_other() {
+    let folders = ["src/chain", "src/doctor", "src/wallet"];
+    let called = folders.map(|folder| {
+        let source = source(folder);
+        let literals = source.split('"').filter(|text| text.starts_with("eth_"));
+        literals.map(str::to_owned).collect::<BTreeSet<_>>()
+    });
+    let is_method = |text: &String| {
+        text.chars()
+            .all(|letter| letter.is_ascii_alphabetic() || letter == '_')
+    };
+    let called: BTreeSet<_> = called.into_iter().flatten().filter(is_method).collect();
+    let named = spans(Path::new("docs/rpc-node.md"));
+    let named: BTreeSet<_> = named
+        .into_iter()
+        .filter(|span| span.starts_with("eth_"))
+        .collect();
+    assert_eq!(named, called);
 }
