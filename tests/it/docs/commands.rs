@@ -108,9 +108,9 @@ async fn run(page: &str) {
         match block.kind.as_str() {
             "sh" => scene.run(&block).await,
             "sh new-machine" => {
-                if scene.moved.is_none() {
-                    scene.moved = Some(scene.ward.installation.copied_without_the_store());
-                }
+                let old = &scene.ward.installation;
+                let new = scene.moved.get_or_insert_with(|| old.copied());
+                new.copy_from(old);
                 scene.run(&block).await;
             }
             _ => {}

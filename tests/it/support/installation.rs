@@ -100,23 +100,29 @@ impl Installation {
         command
     }
 
-    /// Another machine to which every file was copied but the store and what is kept beside it under its name.
-    pub(crate) fn copied_without_the_store(&self) -> Self {
+    /// Another machine, to which the configuration was copied.
+    pub(crate) fn copied(&self) -> Self {
         let copy = Self {
             folder: tempfile::tempdir().unwrap(),
             token: self.token.clone(),
             client_secret: self.client_secret.clone(),
         };
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
-            let entry = entry.unwrap();
-            let name = entry.file_name();
-            if !name.to_string_lossy().starts_with("life.") {
-                std::fs::copy(entry.path(), copy.folder.path().join(name)).unwrap();
-            }
-        }
+        copy.copy_from(self);
         let here = self.folder.path().display().to_string();
         copy.reconfigure(&here, &copy.folder.path().display().to_string());
         copy
+    }
+
+    /// Copies each file that is not here yet, but the store and what is beside it under its name.
+    pub(crate) fn copy_from(&self, other: &Self) {
+        for entry in std::fs::read_dir(other.folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            let copy = self.folder.path().join(entry.file_name());
+            let is_store = entry.file_name().to_string_lossy().starts_with("life.");
+            if !is_store && !copy.exists() {
+                std::fs::copy(entry.path(), copy).unwrap();
+            }
+        }
     }
 
     /// Starts the service; its log goes to a file.
