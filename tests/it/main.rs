@@ -40,3 +40,4 @@ mod support;
 mod two_sources;
 mod verify;
 mod watching;
+mod year;
