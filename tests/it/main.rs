@@ -42,3 +42,4 @@ mod support;
 mod two_sources;
 mod verify;
 mod watching;
+mod year;
