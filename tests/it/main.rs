@@ -26,6 +26,7 @@ mod follow;
 mod forecast;
 mod gates;
 mod init;
+mod install;
 mod latency;
 mod load;
 mod local_chain;
