@@ -372,10 +372,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, "abc\n").unwrap();
-        let (secret, path) = typed(file.to_str().unwrap()).unwrap();
-        assert_eq!((secret.expose_secret(), path), ("abc", Some(file)));
-        let (secret, path) = typed("MTE.x.y").unwrap();
-        assert_eq!((secret.expose_secret(), path), ("MTE.x.y", None));
+        let in_file = typed(file.to_str().unwrap()).unwrap();
+        assert_eq!(in_file.expose_secret(), "abc");
+        assert_eq!(typed("MTE.x.y").unwrap().expose_secret(), "MTE.x.y");
         assert!(typed("/no/such/file").is_err() && typed("").is_err());
     }
 }
