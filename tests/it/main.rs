@@ -7,6 +7,7 @@
 
 mod abi_drift;
 mod api;
+mod audit;
 mod backfill;
 mod browser;
 mod chaos;
@@ -16,6 +17,7 @@ mod contracts;
 mod crash;
 mod dashboard;
 mod discord_apply;
+mod docs;
 mod doctor;
 mod drift;
 mod evidence;
@@ -41,3 +43,4 @@ mod support;
 mod two_sources;
 mod verify;
 mod watching;
+mod year;

@@ -20,9 +20,19 @@ pub(crate) async fn events(
     modules: &BTreeMap<ModuleAddress, Address>,
     to: u64,
 ) -> Vec<ChainEvent> {
+    events_between(chain, modules, 0, to).await
+}
+
+/// The same from block `from` on; `modules` names the processors of that block.
+pub(crate) async fn events_between(
+    chain: &LocalChain,
+    modules: &BTreeMap<ModuleAddress, Address>,
+    from: u64,
+    to: u64,
+) -> Vec<ChainEvent> {
     let mut processors = modules.clone();
     let mut events = Vec::new();
-    let filter = Filter::new().from_block(0).to_block(to);
+    let filter = Filter::new().from_block(from).to_block(to);
     let logs = chain
         .provider()
         .get_logs(&filter)
