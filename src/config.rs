@@ -105,12 +105,13 @@ pub struct Web {
 pub struct ConfigError(String);
 
 /// Where the installed package has its configuration.
-const PACKAGED_FILE: &str = "/etc/amser-roles/config.toml";
+pub const PACKAGED_FILE: &str = "/etc/amser-roles/config.toml";
 
-/// `config.toml` in the working folder; where there is none, that of the installed package if there is one.
+/// `config.toml` in the working folder; where there is none, that of the package if it is installed.
 pub fn default_file() -> PathBuf {
     let (here, packaged) = (Path::new("config.toml"), Path::new(PACKAGED_FILE));
-    let file = match packaged.exists() && !here.exists() {
+    let is_installed = packaged.parent().is_some_and(Path::exists);
+    let file = match is_installed && !here.exists() {
         true => packaged,
         false => here,
     };

@@ -18,7 +18,7 @@ pub use self::flags::Flags;
 
 use self::answers::Answers;
 use self::ask::Asking;
-use crate::config::{CLIENT_SECRET, Config, Secrets, TOKEN, secret_beside};
+use crate::config::{CLIENT_SECRET, Config, PACKAGED_FILE, Secrets, TOKEN, secret_beside};
 use crate::terminal::print_line;
 use crate::{app, doctor};
 
@@ -31,9 +31,10 @@ const PACKAGED: &str = include_str!("../packaging/config.toml");
 /// One sentence: a file that is there already, an answer that does not hold, or, where nothing can be asked, a missing flag.
 pub async fn run(flags: Flags) -> anyhow::Result<()> {
     let file = std::path::absolute(&flags.config).context("the working folder is gone")?;
-    let is_packaged = std::fs::read_to_string(&file).is_ok_and(|text| text == PACKAGED);
+    let is_untouched = std::fs::read_to_string(&file).is_ok_and(|text| text == PACKAGED);
+    let is_packaged = is_untouched || file == Path::new(PACKAGED_FILE);
     ensure!(
-        is_packaged || !file.exists(),
+        is_untouched || !file.exists(),
         "{} is there already, and init overwrites nothing; name another file with --config",
         file.display()
     );
@@ -53,7 +54,7 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
     if let Some(secret) = &answers.client_secret {
         keep(&secret_beside(&file, CLIENT_SECRET), secret)?;
     }
-    match is_packaged {
+    match is_untouched {
         true => rewrite(&file, &text)?,
         false => write_new(&file, &text)?,
     }
