@@ -1,7 +1,7 @@
 # `make sandbox`, `make test` and `make bench` need nothing but Rust, Node.js, a C compiler and OpenSSL's headers
 # beforehand. What else they need they install themselves, once.
 
-.PHONY: sandbox test soak audit check bench abi walletconnect browsers promtool
+.PHONY: sandbox test soak audit check bench abi walletconnect browsers promtool systemd deb package-test
 
 CHROMIUM_NAMES = chromium chromium-browser google-chrome google-chrome-stable
 OTHER_NODES = hardhat2 hardhat3 ganache
@@ -14,7 +14,7 @@ sandbox: anvil/node_modules/.stamp
 	cargo run --quiet -- sandbox
 
 # What CI runs.
-test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers promtool
+test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers promtool systemd
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run && cargo test --doc --quiet; \
 	else cargo test; fi
@@ -43,6 +43,22 @@ check:
 # year blooms many join large latency pass forecast links people drift.
 bench: anvil/node_modules/.stamp
 	cargo bench --bench bench -- $(BENCH)
+
+# A Debian package of the release build in target/debian/; prints its path. It is installed by `apt install ./FILE`.
+CARGO_DEB = packaging/.cargo-deb/bin/cargo-deb
+
+deb: $(CARGO_DEB)
+	cargo build --release --locked
+	packaging/deb target/release/amser-roles
+
+# Installs the package into a Debian of its own, runs the service there, upgrades and purges it; builds the image and runs it.
+# Needs root, apt and the network. `tests/package/run target/debug/amser-roles` tries the same with another build.
+package-test: deb anvil/node_modules/.stamp
+	tests/package/run target/release/amser-roles
+
+$(CARGO_DEB): packaging/cargo-deb.version
+	cargo install cargo-deb --locked --version "$$(cat packaging/cargo-deb.version)" --root packaging/.cargo-deb
+	touch $@
 
 # Recompile contracts/ into abi/.
 abi: anvil/node_modules/.stamp
@@ -100,4 +116,12 @@ promtool:
 			apt-get download -qq prometheus && \
 			dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; \
 		else echo "make test: missing promtool; install Prometheus" >&2; exit 1; fi; \
+	fi
+
+# Checks the units in packaging/.
+systemd:
+	@if ! command -v systemd-analyze >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd >/dev/null; \
+		else echo "make test: missing systemd-analyze; install systemd" >&2; exit 1; fi; \
 	fi

@@ -12,6 +12,7 @@ mod pages;
 mod reload;
 mod retention;
 mod supervise;
+mod systemd;
 mod timing;
 pub mod upkeep;
 
@@ -216,6 +217,7 @@ pub async fn start(
         config: &config,
         store: &store,
         chain: &chain,
+        gate_troubles: &gate_troubles,
         discord_status: &discord_status,
         drift: &drift,
         questions: &questions_sender,
@@ -247,7 +249,6 @@ pub async fn start(
             store: store.clone(),
             views: views.clone(),
             chain: chain.clone(),
-            modules: modules.clone(),
         },
         gate_troubles_sender,
         parts_stop.clone(),
@@ -259,6 +260,7 @@ pub async fn start(
         parts_stop.clone(),
     );
     let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
+    let informing = systemd::keep_told(questions_sender.clone(), parts_stop.clone());
     let doubts = views.doubts();
     let told = notices::inputs(
         &config,
@@ -361,7 +363,7 @@ pub async fn start(
     });
     parts.spawn(async move { ("the control socket", control.await) });
     parts.spawn(async move {
-        tokio::join!(checking, announcing, retaining);
+        tokio::join!(checking, announcing, retaining, informing);
         ("the checks of gates and the journal's age", Ok(()))
     });
     parts.spawn(async move { ("the listener for monitors", monitoring.await) });
@@ -394,7 +396,7 @@ fn discord_settings(config: &Config) -> discord::Settings {
 
 fn discord_token(secrets: &Secrets) -> anyhow::Result<SecretString> {
     secrets.discord_token.clone().context(
-        "no bot token: set AMSER_ROLES_DISCORD_TOKEN (developer portal, Bot) or AMSER_ROLES_DISCORD_TOKEN_FILE",
+        "no bot token: set AMSER_ROLES_DISCORD_TOKEN (developer portal, Bot), or put it into the file secrets/discord_token beside the configuration",
     )
 }
 

@@ -137,6 +137,7 @@ pub async fn index(
         events: context.writer.events_stored(),
         cursor,
         seconds: started.elapsed().as_secs_f64(),
+        unread: context.status.borrow().unread_modules.clone(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod logs;
+mod package;
 mod plan;
 mod upkeep;
 
@@ -9,13 +10,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::config::{Config, ConfigError, Secrets};
+use crate::config::{self, Config, ConfigError, Secrets};
 use crate::store::StoreError;
 use crate::terminal::{Unprinted, print_line};
 use crate::{app, doctor, init, sandbox};
@@ -108,6 +109,12 @@ enum Command {
     },
     /// Exit 0 if the running service answers /healthz.
     Healthcheck(ConfigFile),
+    /// Write the man pages and the shells' completions, for the package.
+    #[command(hide = true)]
+    PackageFiles {
+        /// The folder; made where it is not there.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,8 +137,8 @@ enum Links {
 
 #[derive(Args, Debug)]
 struct ConfigFile {
-    /// The configuration.
-    #[arg(long = "config", value_name = "FILE", default_value = "config.toml")]
+    /// The configuration; default: config.toml here, else the package's /etc/amser-roles/config.toml.
+    #[arg(long = "config", value_name = "FILE", default_value_os_t = config::default_file(), hide_default_value = true)]
     path: PathBuf,
 }
 
@@ -142,7 +149,7 @@ struct ConfigFile {
 pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
     match cli.command {
         Command::Run(ConfigFile { path }) => {
-            let (config, secrets) = (load(&path)?, Secrets::load()?);
+            let (config, secrets) = load_with_secrets(&path)?;
             allow_many_files();
             app::run(config, secrets, stop).await
         }
@@ -158,7 +165,8 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             config: ConfigFile { path },
             json,
         } => {
-            let planned = app::once::plan(&load(&path)?, &Secrets::load()?, stop).await?;
+            let (config, secrets) = load_with_secrets(&path)?;
+            let planned = app::once::plan(&config, &secrets, stop).await?;
             plan::print(&planned, json)
         }
         Command::Init(flags) => Box::pin(init::run(*flags)).await,
@@ -166,7 +174,8 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             config: ConfigFile { path },
             json,
         } => {
-            let found = app::doctor::doctor(&load(&path)?, &Secrets::load()?).await?;
+            let (config, secrets) = load_with_secrets(&path)?;
+            let found = app::doctor::doctor(&config, &secrets).await?;
             doctor::print(&found, json)?;
             let failures = doctor::failures(&found);
             anyhow::ensure!(failures == 0, "{failures} checks failed");
@@ -201,6 +210,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             until(stop.clone(), upkeep::rebuild(&config, from_chain, stop)).await
         }
         Command::Healthcheck(ConfigFile { path }) => app::healthcheck(&load(&path)?).await,
+        Command::PackageFiles { folder } => package::write_files(&Cli::command(), &folder),
     }
 }
 
@@ -237,6 +247,12 @@ fn load(path: &Path) -> anyhow::Result<Config> {
         info!("chain.abi: {note}");
     }
     Ok(config)
+}
+
+fn load_with_secrets(path: &Path) -> anyhow::Result<(Config, Secrets)> {
+    let config = load(path)?;
+    let secrets = Secrets::load(config.file.as_deref())?;
+    Ok((config, secrets))
 }
 
 async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow::Result<()> {

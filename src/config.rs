@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use dump::dump;
-pub use secrets::{Secrets, secret_files};
+pub use secrets::{CLIENT_SECRET, Secrets, TOKEN, secret_beside, secret_files};
 
 use crate::chain::ChainConfig;
 use crate::domain::{Gate, GuildId, MembersIntent, Policy, ServerSettings};
@@ -103,6 +103,19 @@ pub struct Web {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ConfigError(String);
+
+/// Where the installed package has its configuration.
+const PACKAGED_FILE: &str = "/etc/amser-roles/config.toml";
+
+/// `config.toml` in the working folder; where there is none, that of the installed package if there is one.
+pub fn default_file() -> PathBuf {
+    let (here, packaged) = (Path::new("config.toml"), Path::new(PACKAGED_FILE));
+    let file = match packaged.exists() && !here.exists() {
+        true => packaged,
+        false => here,
+    };
+    file.to_owned()
+}
 
 impl Config {
     /// Reads `path` and the environment's overrides.

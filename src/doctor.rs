@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::config::{Config, Secrets};
 use crate::discord::Discord;
 use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, Finding, Level};
-use crate::store::Store;
+use crate::store::{Pages, Store};
 use crate::terminal::{Unprinted, print_line};
 
 /// What is looked at.
@@ -33,8 +33,8 @@ pub enum Access {
     Absent,
     /// For this reason not at all.
     Unusable(String),
-    /// Like this.
-    Open(Store),
+    /// Like this; with what redb's check of the pages came to, where no service was running.
+    Open(Store, Option<Pages>),
 }
 
 /// The running service.

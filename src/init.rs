@@ -6,10 +6,10 @@ mod ask;
 mod flags;
 mod template;
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -18,9 +18,12 @@ pub use self::flags::Flags;
 
 use self::answers::Answers;
 use self::ask::Asking;
-use crate::config::{Config, Secrets};
+use crate::config::{CLIENT_SECRET, Config, Secrets, TOKEN, secret_beside};
 use crate::terminal::print_line;
 use crate::{app, doctor};
+
+/// What the package installs, which says nothing of anybody's set-up.
+const PACKAGED: &str = include_str!("../packaging/config.toml");
 
 /// Makes a configuration.
 ///
@@ -28,45 +31,44 @@ use crate::{app, doctor};
 /// One sentence: a file that is there already, an answer that does not hold, or, where nothing can be asked, a missing flag.
 pub async fn run(flags: Flags) -> anyhow::Result<()> {
     let file = std::path::absolute(&flags.config).context("the working folder is gone")?;
-    let environment = file.with_extension("env");
-    for path in [&file, &environment] {
-        ensure!(
-            !path.exists(),
-            "{} is there already, and init overwrites nothing; name another file with --config",
-            path.display()
-        );
-    }
+    let is_packaged = std::fs::read_to_string(&file).is_ok_and(|text| text == PACKAGED);
+    ensure!(
+        is_packaged || !file.exists(),
+        "{} is there already, and init overwrites nothing; name another file with --config",
+        file.display()
+    );
     let asking = Asking::of_terminal();
     if let Some(missing) = missing(&flags, &asking) {
         bail!("init needs {missing}: standard input is no terminal, so nothing can be asked");
     }
     let answers = answers::collect(&flags, &asking).await?;
-    let text = template::configuration(&answers, &file);
+    let store = match is_packaged {
+        true => Config::parse(PACKAGED, "the packaged file", [])?.store_path,
+        false => file.with_file_name("data/amser-roles.redb"),
+    };
+    let text = template::configuration(&answers, &store);
     // What is written is what is understood.
     let mut config = Config::parse(&text, "what init would write", [])?;
-    let token_file = match &answers.token_file {
-        Some(path) => path.clone(),
-        None => beside(&file, "discord-token", &answers.token)?,
-    };
-    let secret_file = match (&answers.secret_file, &answers.client_secret) {
-        (None, Some(secret)) => Some(beside(&file, "discord-client-secret", secret)?),
-        (known, _) => known.clone(),
-    };
-    write_new(&file, &text)?;
-    let variables = template::environment(&token_file, secret_file.as_deref());
-    write_new(&environment, &variables)?;
+    keep(&secret_beside(&file, TOKEN), &answers.token)?;
+    if let Some(secret) = &answers.client_secret {
+        keep(&secret_beside(&file, CLIENT_SECRET), secret)?;
+    }
+    match is_packaged {
+        true => rewrite(&file, &text)?,
+        false => write_new(&file, &text)?,
+    }
     print_line(format!("wrote {}", file.display()))?;
-    print_line(format!(
-        "wrote {}: load it where the service starts (systemd: EnvironmentFile=; a shell: set -a; . {0}; set +a)",
-        environment.display()
-    ))?;
     print_line(format!("invite the bot: {}", answers.invite()))?;
     config.file = Some(file);
-    examine(&config, &answers).await
+    let start = match is_packaged {
+        true => "systemctl enable --now amser-roles",
+        false => "amser-roles run",
+    };
+    examine(&config, &answers, start).await
 }
 
 /// Ends with what `doctor` says of it.
-async fn examine(config: &Config, answers: &Answers) -> anyhow::Result<()> {
+async fn examine(config: &Config, answers: &Answers, start: &str) -> anyhow::Result<()> {
     let secrets = Secrets {
         discord_token: Some(answers.token.clone()),
         discord_client_secret: answers.client_secret.clone(),
@@ -75,7 +77,7 @@ async fn examine(config: &Config, answers: &Answers) -> anyhow::Result<()> {
     let findings = app::doctor::doctor(config, &secrets).await?;
     doctor::print(&findings, false)?;
     let next = match doctor::failures(&findings) {
-        0 => "all is well: start it with amser-roles run".to_owned(),
+        0 => format!("all is well: start it with {start}"),
         failures => format!("{failures} things are left to do; then run amser-roles doctor again"),
     };
     Ok(print_line(next)?)
@@ -97,11 +99,25 @@ fn missing(flags: &Flags, asking: &Asking) -> Option<String> {
     (!missing.is_empty() && !asking.can_ask()).then(|| missing.join(", "))
 }
 
-/// Keeps a secret that was typed in a file of its own, and says where.
-fn beside(file: &Path, name: &str, secret: &SecretString) -> anyhow::Result<PathBuf> {
-    let path = file.with_file_name(name);
-    write_new(&path, secret.expose_secret())?;
-    Ok(path)
+/// Keeps a secret in a file of its own, and says where. One that is there already and the same stays.
+fn keep(path: &Path, secret: &SecretString) -> anyhow::Result<()> {
+    let text = secret.expose_secret();
+    if std::fs::read_to_string(path).is_ok_and(|kept| kept.trim() == text) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        let mut private = DirBuilder::new();
+        let made = private.recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    write_new(path, text)?;
+    Ok(print_line(format!("wrote {}", path.display()))?)
+}
+
+/// Writes another text into a file, whose owner and mode stay: the service must be able to read it.
+fn rewrite(path: &Path, text: &str) -> anyhow::Result<()> {
+    let written = File::create(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a file that only its owner may read, and that is not there yet.

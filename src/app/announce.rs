@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::systemd;
 use crate::config::Config;
 use crate::domain::{ChainStatus, Checkpoint, DiscordStatus};
 
@@ -24,6 +26,9 @@ pub(super) fn starting(config: &Config) {
         servers_in_file = servers.len(),
         "starting"
     );
+    systemd::tell(&[NotifyState::Status(
+        "waiting for the chain and for Discord; the log says what is missing",
+    )]);
 }
 
 /// Says once that the chain is followed and Discord connected; then waits for the stop.
@@ -46,6 +51,7 @@ pub(super) async fn ready(
             let block = confirmed.map_or(0, number);
             let seconds = started.elapsed().as_secs();
             info!(block, seconds, "ready: the chain is followed and Discord is connected");
+            systemd::tell(&[NotifyState::Status("the chain is followed and Discord is connected")]);
         },
     }
     stop.cancelled().await;

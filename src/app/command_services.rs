@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use super::pages;
 use crate::chain::Views;
 use crate::config::Config;
-use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, Question, SourcesSay};
+use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, GateTroubles, Question, SourcesSay};
 use crate::forecast::Forecast;
 use crate::merchants::Merchants;
 use crate::poller::ApiAnswers;
@@ -19,6 +19,7 @@ pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
     pub(super) store: &'a Store,
     pub(super) chain: &'a watch::Receiver<ChainStatus>,
+    pub(super) gate_troubles: &'a watch::Receiver<GateTroubles>,
     pub(super) discord_status: &'a watch::Receiver<DiscordStatus>,
     pub(super) drift: &'a watch::Receiver<DriftStatus>,
     pub(super) questions: &'a mpsc::Sender<Question>,
@@ -35,6 +36,7 @@ pub(super) fn of(parts: &Parts<'_>) -> commands::Services {
     commands::Services {
         store: parts.store.clone(),
         chain: parts.chain.clone(),
+        gate_troubles: parts.gate_troubles.clone(),
         discord: parts.discord_status.clone(),
         drift: parts.drift.clone(),
         questions: parts.questions.clone(),

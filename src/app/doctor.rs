@@ -21,7 +21,7 @@ pub async fn doctor(config: &Config, secrets: &Secrets) -> anyhow::Result<Vec<Fi
     let store = match config.store_path.exists() {
         false => Access::Absent,
         true => match open_bound(config).await {
-            Ok(store) => Access::Open(store),
+            Ok(store) => checked(config, store).await,
             Err(error) if matches!(error.downcast_ref(), Some(StoreError::InUse(_))) => {
                 return web::control::ask_for_findings(&control_path(&config.store_path)).await;
             }
@@ -35,6 +35,18 @@ pub async fn doctor(config: &Config, secrets: &Secrets) -> anyhow::Result<Vec<Fi
         live: None,
     })
     .await)
+}
+
+/// Nothing else has the store open: its pages can be checked before anything is read.
+async fn checked(config: &Config, store: Store) -> Access {
+    let checked = tokio::task::spawn_blocking(move || store.check_pages()).await;
+    match checked.map_err(anyhow::Error::from).flatten() {
+        Ok((store, pages)) => Access::Open(store, Some(pages)),
+        Err(error) => {
+            let path = config.store_path.display().to_string();
+            Access::Unusable(StoreError::Damaged(path, format!("{error:#}")).to_string())
+        }
+    }
 }
 
 /// What the running service answers to `doctor` of another process.
@@ -62,7 +74,7 @@ pub(super) fn of_service(
             examine(Inputs {
                 config: &config,
                 secrets: &secrets,
-                store: Access::Open(store),
+                store: Access::Open(store, None),
                 live: Some(live),
             })
             .await

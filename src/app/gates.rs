@@ -13,19 +13,19 @@ use crate::chain::Views;
 use crate::domain::{ChainStatus, Gate, GateTrouble, GateTroubles, ModuleAddress, PlanId};
 use crate::store::Store;
 
-/// How often it is looked whether a gate came, went or was mended.
+/// How often the chain is asked about the same gates again.
 const EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether a gate came, went or was changed.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What is looked at.
 pub(super) struct Inputs {
     pub(super) store: Store,
     pub(super) views: Views,
     pub(super) chain: watch::Receiver<ChainStatus>,
-    /// Changes with the gates.
-    pub(super) modules: watch::Receiver<BTreeSet<ModuleAddress>>,
 }
 
-/// Looks at all gates once the chain has been followed to its tip, then at each change of modules and every minute.
+/// Looks at all gates once the chain has been followed to its tip, then at each change of them and every minute.
 pub(super) async fn keep_checking(
     mut inputs: Inputs,
     troubles: watch::Sender<GateTroubles>,
@@ -42,7 +42,10 @@ pub(super) async fn keep_checking(
             return std::future::pending().await;
         }
         loop {
-            match check(&inputs).await {
+            let unread = inputs.chain.borrow_and_update().unread_modules.clone();
+            // A store that cannot be read ends the service elsewhere.
+            let gates = stored(&inputs.store).await.unwrap_or_default();
+            match troubles_of(&inputs.store, &inputs.views, &gates, &unread).await {
                 Ok(found) => publish(&troubles, found),
                 // No node answers, which the follower says.
                 Err(error) => {
@@ -50,7 +53,9 @@ pub(super) async fn keep_checking(
                 }
             }
             tokio::select! {
-                Ok(()) = inputs.modules.changed() => {}
+                () = until_other_than(&inputs.store, &gates) => {}
+                // A sentence that no longer holds is not to stand for the rest of the minute.
+                Ok(_) = inputs.chain.wait_for(|chain| chain.unread_modules != unread) => {}
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
@@ -61,11 +66,19 @@ pub(super) async fn keep_checking(
     }
 }
 
-async fn check(inputs: &Inputs) -> anyhow::Result<GateTroubles> {
-    let store = inputs.store.clone();
-    let gates = tokio::task::spawn_blocking(move || store.gates()).await??;
-    let unread = inputs.chain.borrow().unread_modules.clone();
-    troubles_of(&inputs.store, &inputs.views, &gates, &unread).await
+async fn stored(store: &Store) -> anyhow::Result<Vec<Gate>> {
+    let store = store.clone();
+    tokio::task::spawn_blocking(move || store.gates()).await?
+}
+
+/// Waits until the store's gates are others than these.
+async fn until_other_than(store: &Store, gates: &[Gate]) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if stored(store).await.is_ok_and(|stored| stored != gates) {
+            return;
+        }
+    }
 }
 
 /// Says what is new and what is mended.
@@ -141,7 +154,7 @@ pub(super) async fn troubles_of(
     Ok(troubles)
 }
 
-fn no_module(module: ModuleAddress) -> String {
+pub(super) fn no_module(module: ModuleAddress) -> String {
     format!(
         "At {module} there is no subscription module (no contract that names its merchant): correct the gate's module, or chain.rpc_urls if the chain is another."
     )

@@ -19,7 +19,7 @@ use crate::{chain, discord, roles, web};
 /// terminal shows one), without Discord and web.
 ///
 /// # Errors
-/// As [`chain::index`].
+/// As [`chain::index`]; and when a module could not be read, although all others were.
 pub async fn index(
     config: &Config,
     store: Store,
@@ -27,7 +27,40 @@ pub async fn index(
     stop: CancellationToken,
 ) -> anyhow::Result<chain::IndexReport> {
     let modules = modules_of(&store)?;
-    follow_to(config, store, modules, to, stop).await
+    let report = follow_to(config, store.clone(), modules.clone(), to, stop).await?;
+    let mut unread = report.unread.clone();
+    unread.extend(foreign(config, store, modules).await?);
+    let unread: Vec<_> = unread.into_values().collect();
+    anyhow::ensure!(unread.is_empty(), "{}", unread.join(" "));
+    Ok(report)
+}
+
+/// Contracts that are no subscription modules: none of their events could be read, and they name no merchant.
+async fn foreign(
+    config: &Config,
+    store: Store,
+    modules: BTreeSet<ModuleAddress>,
+) -> anyhow::Result<BTreeMap<ModuleAddress, String>> {
+    let silent = tokio::task::spawn_blocking(move || {
+        let has_none = |module: &ModuleAddress| match store.has_events(*module) {
+            Ok(has_events) => (!has_events).then_some(Ok(*module)),
+            Err(error) => Some(Err(error)),
+        };
+        modules
+            .iter()
+            .filter_map(has_none)
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let silent = silent.await.context("reading the store failed")??;
+    if silent.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let views = chain::Views::new(&config.chain, watch::channel(ChainStatus::default()).1);
+    let merchants = views.merchants_at_newest(&silent).await?;
+    let foreign = silent.into_iter().zip(merchants);
+    let foreign = foreign.filter(|(_, merchant)| merchant.is_none());
+    let told = foreign.map(|(module, _)| (module, gate_checks::no_module(module)));
+    Ok(told.collect())
 }
 
 pub(super) async fn follow_to(

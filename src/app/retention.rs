@@ -28,10 +28,10 @@ pub(super) async fn keep(
     let forgetting = async {
         loop {
             if let Some(months) = months {
-                said(forget_journal(store.clone(), months).await);
+                said(forget_journal(store.clone(), months, machine_time()).await);
             }
             tokio::time::sleep(EVERY).await;
-            said(forget_absent(store.clone(), &questions).await);
+            said(forget_absent(store.clone(), &questions, machine_time()).await);
         }
     };
     tokio::select! {
@@ -50,9 +50,9 @@ fn said(result: anyhow::Result<()>) {
     }
 }
 
-async fn forget_journal(store: Store, months: NonZeroU32) -> anyhow::Result<()> {
+async fn forget_journal(store: Store, months: NonZeroU32, now: Timestamp) -> anyhow::Result<()> {
     let age = u64::from(months.get()) * MONTH;
-    let before = Timestamp(machine_time().0.saturating_sub(age));
+    let before = Timestamp(now.0.saturating_sub(age));
     let forget = move || store.forget_journal(before);
     let forgotten = tokio::task::spawn_blocking(forget).await??;
     if forgotten > 0 {
@@ -61,7 +61,11 @@ async fn forget_journal(store: Store, months: NonZeroU32) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn forget_absent(store: Store, questions: &mpsc::Sender<Question>) -> anyhow::Result<()> {
+async fn forget_absent(
+    store: Store,
+    questions: &mpsc::Sender<Question>,
+    now: Timestamp,
+) -> anyhow::Result<()> {
     let (answer, answered) = oneshot::channel();
     // A service that stops answers nothing.
     if questions.send(Question::Absent { answer }).await.is_err() {
@@ -70,7 +74,7 @@ async fn forget_absent(store: Store, questions: &mpsc::Sender<Question>) -> anyh
     let Ok(Some(absent)) = answered.await else {
         return Ok(());
     };
-    let note = move || store.note_absent(&absent, machine_time(), ABSENCE);
+    let note = move || store.note_absent(&absent, now, ABSENCE);
     let gone = tokio::task::spawn_blocking(note).await??;
     if !gone.is_empty() {
         let members = gone.len();
@@ -81,3 +85,6 @@ async fn forget_absent(store: Store, questions: &mpsc::Sender<Question>) -> anyh
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The follower's configuration, and its progress reports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tracing::info;
 use url::Url;
 
 use crate::abi::Layouts;
-use crate::domain::Checkpoint;
+use crate::domain::{Checkpoint, ModuleAddress};
 
 pub use crate::domain::LOCAL_CHAIN;
 /// How often the newest blocks are read a second time. Twenty seconds are ten blocks of Base.
@@ -47,7 +47,7 @@ impl ChainConfig {
 }
 
 /// What `index` has done.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IndexReport {
     /// Events stored since the start.
     pub events: u64,
@@ -55,6 +55,8 @@ pub struct IndexReport {
     pub cursor: Checkpoint,
     /// Wall time.
     pub seconds: f64,
+    /// Modules of which nothing was read, each with one sentence that says why.
+    pub unread: BTreeMap<ModuleAddress, String>,
 }
 
 /// What ends the following.

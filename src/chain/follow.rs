@@ -237,6 +237,10 @@ async fn finish_index(
             joins.take(context, followed, done).await?;
         }
     }
+    let unread = joins.unread();
+    context
+        .status
+        .send_modify(|status| status.unread_modules = unread);
     followed.save(context).await?;
     let (modules, at) = (followed.maybe_empty(), followed.window.base().number);
     let holes = holes::look(context.clone(), node.clone(), modules, at).await?;

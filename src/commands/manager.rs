@@ -317,13 +317,9 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
             .filter(|((of, _), _)| *of == guild)
             .map(|(_, sentence)| sentence.clone()),
     );
-    let named: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
-    let unread = chain.unread_modules.iter();
-    trouble.extend(
-        unread
-            .filter(|(module, _)| named.contains(module))
-            .map(|(_, sentence)| sentence.clone()),
-    );
+    let found = commands.services.gate_troubles.borrow().clone();
+    let of_gates = gates.iter().map(|gate| chain.troubles_of(gate, &found));
+    trouble.extend(of_gates.flatten().collect::<BTreeSet<_>>());
     Ok(Answer::text(text::check(&text::Check {
         gates: gates.len(),
         trouble: &trouble,

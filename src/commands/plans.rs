@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::running::{Asked, Commands, Data};
-use crate::domain::{Gate, ModuleAddress};
+use crate::domain::{Gate, GuildId, ModuleAddress};
 use crate::text::{self, PlanRows};
 
 /// How long names of plans are waited for where their numbers will do.
@@ -23,15 +23,20 @@ pub(super) async fn offered(commands: Data, asked: Asked) -> anyhow::Result<Answ
             || unread.contains_key(&gate.module)
             || roles.any(|role| failing.contains_key(&Some(*role)))
     };
-    let checkout = text::Checkout {
-        template: &commands.services.checkout_url,
-        back: (commands.services.return_url)(asked.guild),
-    };
+    let checkout = commands.checkout(asked.guild);
     let plans = text::plans(&gates, &rows, &checkout, &is_stuck);
     Ok(Answer::text(plans))
 }
 
 impl Commands {
+    /// The checkout for those who read of it in this server, to which it leads them back.
+    pub(super) fn checkout(&self, guild: GuildId) -> text::Checkout<'_> {
+        text::Checkout {
+            template: &self.services.checkout_url,
+            back: (self.services.return_url)(guild),
+        }
+    }
+
     /// The plans that these gates ask about, as far as they can be told at once.
     pub(super) async fn plan_rows(&self, gates: &[Gate]) -> PlanRows {
         let modules: BTreeSet<ModuleAddress> = gates.iter().map(|gate| gate.module).collect();

@@ -16,8 +16,8 @@ use url::Url;
 use super::answer::Answer;
 use crate::discord::Discord;
 use crate::domain::{
-    ActiveQuestion, ChainStatus, DiscordStatus, DriftStatus, GuildId, Question, RoleId, SourcesSay,
-    UserId,
+    ActiveQuestion, ChainStatus, DiscordStatus, DriftStatus, GateTroubles, GuildId, Question,
+    RoleId, SourcesSay, UserId,
 };
 use crate::forecast::Forecast;
 use crate::limiter::Limiter;
@@ -47,6 +47,8 @@ pub struct Services {
     pub store: Store,
     /// What is pending and what is confirmed.
     pub chain: watch::Receiver<ChainStatus>,
+    /// Gates that cannot work, by what the chain says of them.
+    pub gate_troubles: watch::Receiver<GateTroubles>,
     /// What is known of the servers, and standing errors.
     pub discord: watch::Receiver<DiscordStatus>,
     /// Which source decides.

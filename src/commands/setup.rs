@@ -17,7 +17,7 @@ use super::grants::said;
 use super::ids::{self, SETUP_FORM};
 use super::running::{Asked, Commands, Context, Costly, Data, ephemeral, manages, refuse};
 use crate::domain::{
-    Gate, GateDraft, GateId, GateMatch, GateOrigin, PlanRow, Preview, Question, RoleId, checkout,
+    Gate, GateDraft, GateId, GateMatch, GateOrigin, PlanRow, Preview, Question, RoleId,
 };
 use crate::merchants::{Manager, Refusal};
 use crate::text::{self, Target};
@@ -319,10 +319,10 @@ async fn make(commands: &Data, asked: &Asked, mut choice: Choice) -> Result<Stri
     merchants
         .put_gate(&manager, draft(&choice), None, choice.confirm)
         .await?;
-    let template = &commands.services.checkout_url;
-    let checkout = rows.first().map_or_else(String::new, |row| {
-        checkout(template, choice.module, &row.plan, None)
-    });
+    let checkout = commands.checkout(asked.guild);
+    let checkout = rows
+        .first()
+        .map_or_else(String::new, |row| checkout.url(choice.module, &row.plan));
     Ok(text::setup_done(
         &rows,
         choice.matching,

@@ -114,6 +114,7 @@ pub(super) async fn status(
         let server = status.servers.get(&guild);
         server.map_or(Duration::ZERO, |server| server.queue_wait)
     };
+    let checkout = |guild| commands.checkout(guild);
     let status = text::Status {
         standing: &standing,
         pending: &pending,
@@ -122,7 +123,7 @@ pub(super) async fn status(
         queue_wait: &queue_wait,
         guild_name: &guild_name,
         at_risk: &at_risk,
-        checkout_url: &commands.services.checkout_url,
+        checkout: &checkout,
     };
     let mut lines = vec![text::status(&status)];
     lines.extend(text::given_to_you(&given));

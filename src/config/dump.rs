@@ -27,9 +27,9 @@ pub fn dump(path: &Path) -> Result<String, ConfigError> {
         .map_err(|error| ConfigError(format!("cannot read {name}: {error}")))?;
     let mut shown = dump_of(&text, &name, environment::variables()?)?;
     shown.push_str(
-        "\n# Secrets; each may also come from a file, named by the variable with _FILE:\n",
+        "\n# Secrets; each may also come from a file, named by the variable with _FILE, or in the folder secrets beside the configuration:\n",
     );
-    for (variable, source) in secrets::sources() {
+    for (variable, source) in secrets::sources(path) {
         // Writing to a string never fails.
         let _ = writeln!(shown, "#   {variable}: {source}");
     }

@@ -8,7 +8,7 @@ use crate::chain::LOCAL_CHAIN;
 impl Config {
     /// One sentence each.
     pub fn notes(&self) -> Vec<String> {
-        let secrets = Secrets::load();
+        let secrets = Secrets::load(self.file.as_deref());
         let mut notes = match &secrets {
             Ok(_) => Vec::new(),
             Err(error) => vec![error.to_string()],

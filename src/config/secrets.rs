@@ -1,4 +1,5 @@
-//! Secrets: from the environment, or from files that it names; never from config.toml, never printed.
+//! Secrets: from the environment, from files that it names, or from a folder with a file for each; never from config.toml, never
+//! printed.
 
 use std::fs::{OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write as _};
@@ -10,10 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::ConfigError;
 
-/// The variables. Each may also be given as a file, named by the variable with `_FILE`.
+/// The variables. Each may also be given as a file: one that the variable with `_FILE` names, or else one in the folder of
+/// secrets ([`in_folder`]).
 pub(super) const SECRETS: [&str; 5] = [TOKEN, CLIENT_SECRET, COOKIE_KEY, API_KEY, MONITOR_TOKEN];
-const TOKEN: &str = "AMSER_ROLES_DISCORD_TOKEN";
-const CLIENT_SECRET: &str = "AMSER_ROLES_DISCORD_CLIENT_SECRET";
+/// The bot's token.
+pub const TOKEN: &str = "AMSER_ROLES_DISCORD_TOKEN";
+/// The application's client secret.
+pub const CLIENT_SECRET: &str = "AMSER_ROLES_DISCORD_CLIENT_SECRET";
 const COOKIE_KEY: &str = "AMSER_ROLES_COOKIE_KEY";
 const API_KEY: &str = "AMSER_ROLES_API_KEY";
 const MONITOR_TOKEN: &str = "AMSER_ROLES_MONITOR_TOKEN";
@@ -34,11 +38,13 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads `AMSER_ROLES_…` and `AMSER_ROLES_…_FILE`.
+    /// Reads `AMSER_ROLES_…`, `AMSER_ROLES_…_FILE`, and the folder of secrets, which is `secrets` beside `config_file` unless
+    /// systemd hands one over.
     ///
     /// # Errors
-    /// When a named file cannot be read; the sentence names the variable, never a value.
-    pub fn load() -> Result<Self, ConfigError> {
+    /// When a file that is named or there cannot be read; the sentence names the variable, never a value.
+    pub fn load(config_file: Option<&Path>) -> Result<Self, ConfigError> {
+        let secret = |variable| secret(variable, config_file);
         Ok(Self {
             discord_token: secret(TOKEN)?,
             discord_client_secret: secret(CLIENT_SECRET)?,
@@ -107,22 +113,41 @@ fn make_key(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// The file of a secret beside the configuration (`secrets/discord_token`), whether it is there or not.
+pub fn secret_beside(config_file: &Path, variable: &str) -> PathBuf {
+    let name = variable.trim_start_matches("AMSER_ROLES_");
+    config_file
+        .with_file_name("secrets")
+        .join(name.to_ascii_lowercase())
+}
+
+/// The file of a secret in the folder of secrets, whether it is there or not: among what systemd hands over
+/// (`LoadCredential=amser_roles:FOLDER`), else beside the configuration.
+fn in_folder(variable: &str, config_file: Option<&Path>) -> Option<PathBuf> {
+    match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(folder) => Some(Path::new(&folder).join(variable.to_ascii_lowercase())),
+        None => config_file.map(|file| secret_beside(file, variable)),
+    }
+}
+
 /// The files that hold secrets.
-pub fn secret_files() -> Vec<PathBuf> {
-    let named = |variable: &str| set(&format!("{variable}_FILE")).ok().flatten();
-    SECRETS
-        .into_iter()
-        .filter_map(named)
-        .map(PathBuf::from)
-        .collect()
+pub fn secret_files(config_file: Option<&Path>) -> Vec<PathBuf> {
+    let of = |variable: &str| match set(&format!("{variable}_FILE")) {
+        Ok(Some(named)) => Some(PathBuf::from(named)),
+        _ => in_folder(variable, config_file).filter(|path| path.exists()),
+    };
+    SECRETS.into_iter().filter_map(of).collect()
 }
 
 /// Where each secret comes from, never what it is.
-pub(super) fn sources() -> impl Iterator<Item = (&'static str, String)> {
+pub(super) fn sources(config_file: &Path) -> impl Iterator<Item = (&'static str, String)> {
     SECRETS.into_iter().map(|variable| {
         let file = format!("{variable}_FILE");
         let source = match (set(variable), set(&file)) {
-            (Ok(None), Ok(None)) => "not set".to_owned(),
+            (Ok(None), Ok(None)) => match in_folder(variable, Some(config_file)) {
+                Some(path) if path.exists() => format!("in the file {}", path.display()),
+                _ => "not set".to_owned(),
+            },
             (Ok(None), Ok(Some(path))) => format!("in the file {path}, which {file} names"),
             (Ok(None), Err(error)) => error.to_string(),
             _ => "set".to_owned(),
@@ -131,19 +156,28 @@ pub(super) fn sources() -> impl Iterator<Item = (&'static str, String)> {
     })
 }
 
-fn secret(variable: &str) -> Result<Option<SecretString>, ConfigError> {
+fn secret(variable: &str, config_file: Option<&Path>) -> Result<Option<SecretString>, ConfigError> {
     if let Some(value) = set(variable)? {
         return Ok(Some(value.into()));
     }
-    let in_file = format!("{variable}_FILE");
-    let Some(path) = set(&in_file)? else {
-        return Ok(None);
-    };
-    let text = read_to_string(&path)
-        .map_err(|error| ConfigError(format!("{in_file}: cannot read {path}: {error}")))?;
+    let by = format!("{variable}_FILE");
+    if let Some(named) = set(&by)? {
+        return secret_in(Path::new(&named), &by).map(Some);
+    }
+    match in_folder(variable, config_file) {
+        Some(path) if path.exists() => secret_in(&path, variable).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The secret in a file; `by` is the variable that an error names.
+fn secret_in(path: &Path, by: &str) -> Result<SecretString, ConfigError> {
+    let name = path.display();
+    let text = read_to_string(path)
+        .map_err(|error| ConfigError(format!("{by}: cannot read {name}: {error}")))?;
     match text.trim() {
-        "" => Err(ConfigError(format!("{in_file}: {path} is empty"))),
-        text => Ok(Some(text.to_owned().into())),
+        "" => Err(ConfigError(format!("{by}: {name} is empty"))),
+        text => Ok(text.to_owned().into()),
     }
 }
 

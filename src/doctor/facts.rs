@@ -13,6 +13,7 @@ use crate::domain::{
     ChainEvent, ChainStatus, ChannelId, Checkpoint, DiscordStatus, DriftStatus, GuildId,
     ModuleAddress, Plan, PlanId, RoleId, Timestamp,
 };
+use crate::store::{Pages, RowsRead};
 
 /// Everything that was found out.
 #[derive(Clone, Debug)]
@@ -155,6 +156,10 @@ pub(crate) struct StoreFacts {
     pub(crate) links: u64,
     /// When the last complete backup was made.
     pub(crate) last_backup: Option<Timestamp>,
+    /// redb's check of the file's pages; `None` where a service has it open.
+    pub(crate) pages: Option<Pages>,
+    /// Every row, read and decoded.
+    pub(crate) rows: RowsRead,
 }
 
 /// Whether the store can be used.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{ChainEvent, ChannelId, Checkpoint, GateId, GuildId, ModuleAddress, RoleId, Timestamp};
+use super::{
+    ChainEvent, ChannelId, Checkpoint, Gate, GateId, GuildId, ModuleAddress, RoleId, Timestamp,
+};
 
 /// The follower's view of the chain, published at every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +59,14 @@ impl ChainStatus {
         let usual = self.block_time.unwrap_or_default();
         let oldest = OLDEST_BLOCK.max(usual * BLOCKS_MISSED);
         (chain_id != LOCAL_CHAIN).then(|| newest.timestamp.plus(oldest.as_secs() + 1))
+    }
+
+    /// Why this gate cannot work on the chain's side, each in one sentence that says what to do: its module cannot be read, or
+    /// what it names is not there, as `found` says.
+    pub fn troubles_of(&self, gate: &Gate, found: &GateTroubles) -> BTreeSet<String> {
+        let found = found.get(&gate.id).map(|trouble| &trouble.sentences);
+        let unread = self.unread_modules.get(&gate.module);
+        found.into_iter().flatten().chain(unread).cloned().collect()
     }
 
     /// Notes whether everything up to the confirmed tip has been read, and since when it has not.

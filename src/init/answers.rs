@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,10 +34,7 @@ const PERMISSIONS: u64 = crate::discord::hierarchy::MANAGE_ROLES;
 #[derive(Debug)]
 pub(super) struct Answers {
     pub(super) token: SecretString,
-    /// `None`: it was typed.
-    pub(super) token_file: Option<PathBuf>,
     pub(super) client_secret: Option<SecretString>,
-    pub(super) secret_file: Option<PathBuf>,
     pub(super) application_id: NonZeroU64,
     pub(super) discord_api_url: Url,
     pub(super) rpc_urls: Vec<Url>,
@@ -65,9 +62,9 @@ fn invite(api_url: &Url, application: NonZeroU64) -> String {
 
 /// Asks for everything that no flag gives.
 pub(super) async fn collect(flags: &Flags, asking: &Asking) -> anyhow::Result<Answers> {
-    let (token, token_file) = token(flags, asking).await?;
+    let token = token(flags, asking).await?;
     let (discord, application_id) = bot(flags, &token).await?;
-    let (client_secret, secret_file) = client_secret(flags, asking).await?;
+    let client_secret = client_secret(flags, asking).await?;
     let (rpc_urls, chain_id, node) = nodes(flags, asking).await?;
     let question = "Address of your SubscriptionModule";
     let given = ("--module", flags.module.clone());
@@ -99,9 +96,7 @@ pub(super) async fn collect(flags: &Flags, asking: &Asking) -> anyhow::Result<An
         .await?;
     Ok(Answers {
         token,
-        token_file,
         client_secret,
-        secret_file,
         application_id,
         discord_api_url: flags.discord_api_url.clone(),
         rpc_urls,
@@ -123,50 +118,45 @@ fn secret_in(path: &Path) -> anyhow::Result<SecretString> {
 }
 
 /// A secret that was typed, or the path of a file with it.
-fn typed(text: &str) -> anyhow::Result<(SecretString, Option<PathBuf>)> {
+fn typed(text: &str) -> anyhow::Result<SecretString> {
     let path = Path::new(text);
     match path.is_file() {
-        true => Ok((secret_in(path)?, Some(std::path::absolute(path)?))),
+        true => secret_in(path),
         false => {
             ensure!(
                 !text.is_empty() && !text.contains(['/', ' ']),
                 "there is no such file"
             );
-            Ok((text.to_owned().into(), None))
+            Ok(text.to_owned().into())
         }
     }
 }
 
-async fn token(flags: &Flags, asking: &Asking) -> anyhow::Result<(SecretString, Option<PathBuf>)> {
+async fn token(flags: &Flags, asking: &Asking) -> anyhow::Result<SecretString> {
     if let Some(path) = &flags.token_file {
-        let token = secret_in(path).context("--token-file")?;
-        return Ok((token, Some(std::path::absolute(path)?)));
+        return secret_in(path).context("--token-file");
     }
     let question = "Bot token (developer portal, Bot), or the path of a file with it";
     let check = async |text: &str| {
-        let (token, file) = typed(text)?;
+        let token = typed(text)?;
         bot_of(flags, &token).await?;
-        Ok((token, file))
+        Ok(token)
     };
     asking.settle_secret(question, check).await
 }
 
-async fn client_secret(
-    flags: &Flags,
-    asking: &Asking,
-) -> anyhow::Result<(Option<SecretString>, Option<PathBuf>)> {
+async fn client_secret(flags: &Flags, asking: &Asking) -> anyhow::Result<Option<SecretString>> {
     if let Some(path) = &flags.client_secret_file {
-        let secret = secret_in(path).context("--client-secret-file")?;
-        return Ok((Some(secret), Some(std::path::absolute(path)?)));
+        return secret_in(path).context("--client-secret-file").map(Some);
     }
     if !asking.can_ask() {
-        return Ok((None, None));
+        return Ok(None);
     }
     let question =
         "Client secret (developer portal, OAuth2), or the path of a file with it; nothing: later";
     let check = async |text: &str| match text {
-        "" => Ok((None, None)),
-        text => typed(text).map(|(secret, file)| (Some(secret), file)),
+        "" => Ok(None),
+        text => typed(text).map(Some),
     };
     asking.settle_secret(question, check).await
 }
@@ -382,10 +372,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, "abc\n").unwrap();
-        let (secret, path) = typed(file.to_str().unwrap()).unwrap();
-        assert_eq!((secret.expose_secret(), path), ("abc", Some(file)));
-        let (secret, path) = typed("MTE.x.y").unwrap();
-        assert_eq!((secret.expose_secret(), path), ("MTE.x.y", None));
+        let read = |text: &str| typed(text).map(|secret| secret.expose_secret().to_owned());
+        assert_eq!(read(file.to_str().unwrap()).unwrap(), "abc");
+        assert_eq!(read("MTE.x.y").unwrap(), "MTE.x.y");
         assert!(typed("/no/such/file").is_err() && typed("").is_err());
     }
 }

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::config;
+
 /// What is given instead of asked for.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Flags {
-    /// The file to write.
-    #[arg(long = "config", value_name = "FILE", default_value = "config.toml")]
+    /// The file to write; default: config.toml here, or the package's /etc/amser-roles/config.toml.
+    #[arg(long = "config", value_name = "FILE", default_value_os_t = config::default_file(), hide_default_value = true)]
     pub config: PathBuf,
     /// A file with the bot's token.
     #[arg(long, value_name = "FILE")]

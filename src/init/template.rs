@@ -1,4 +1,4 @@
-//! The text of the files: this repository's own config.toml, which explains every key, with the answers in it. Pure.
+//! The text of the file: this repository's own config.toml, which explains every key, with the answers in it. Pure.
 
 use std::path::Path;
 
@@ -7,10 +7,8 @@ use super::answers::Answers;
 /// Explains every key.
 const EXPLAINED: &str = include_str!("../../config.toml");
 
-/// The configuration; `file` is where it will be.
-pub(super) fn configuration(answers: &Answers, file: &Path) -> String {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    let store = folder.join("data/amser-roles.redb");
+/// The configuration; `store` is where the store will be.
+pub(super) fn configuration(answers: &Answers, store: &Path) -> String {
     let urls: Vec<_> = answers.rpc_urls.iter().map(ToString::to_string).collect();
     let is_https = answers.public_url.scheme() == "https";
     let public = answers.public_url.as_str().trim_end_matches('/');
@@ -68,24 +66,6 @@ fn set(text: &str, key: &str, value: &str) -> String {
     lines.join("\n")
 }
 
-/// Where the secrets are, for the environment of the service.
-pub(super) fn environment(token: &Path, client_secret: Option<&Path>) -> String {
-    let mut text = format!(
-        "# Where amser-roles finds its secrets; they stand in no other file.\nAMSER_ROLES_DISCORD_TOKEN_FILE={}\n",
-        token.display()
-    );
-    match client_secret {
-        Some(path) => {
-            text += &format!(
-                "AMSER_ROLES_DISCORD_CLIENT_SECRET_FILE={}\n",
-                path.display()
-            );
-        }
-        None => text += "# AMSER_ROLES_DISCORD_CLIENT_SECRET_FILE=…\n",
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use alloy::primitives::Address;
@@ -97,9 +77,7 @@ mod tests {
     fn answers(public_url: &str) -> Answers {
         Answers {
             token: "secret-token".into(),
-            token_file: None,
             client_secret: Some("secret-too".into()),
-            secret_file: None,
             application_id: 77.try_into().unwrap(),
             discord_api_url: "https://discord.com".parse().unwrap(),
             rpc_urls: vec!["wss://node.example/key".parse().unwrap()],
@@ -116,7 +94,7 @@ mod tests {
     fn what_is_written_is_understood_as_it_was_answered_and_explains_itself() {
         let text = configuration(
             &answers("https://roles.example"),
-            Path::new("/etc/roles/config.toml"),
+            Path::new("/srv/roles/store.redb"),
         );
         let config = Config::parse(&text, "test", []).unwrap();
         assert_eq!(config.chain.rpc_urls[0].as_str(), "wss://node.example/key");
@@ -125,10 +103,7 @@ mod tests {
         assert_eq!(config.discord.api_url.as_str(), "https://discord.com/");
         assert_eq!(config.web.public_url.as_str(), "https://roles.example/");
         assert_eq!(config.web.proxies, 1);
-        assert_eq!(
-            config.store_path,
-            Path::new("/etc/roles/data/amser-roles.redb")
-        );
+        assert_eq!(config.store_path, Path::new("/srv/roles/store.redb"));
         let [gate] = config.gates.as_slice() else {
             panic!("{:?}", config.gates);
         };
@@ -147,17 +122,10 @@ mod tests {
     fn on_this_machine_no_proxy_is_expected_and_another_discord_is_named() {
         let mut answers = answers("http://127.0.0.1:9000");
         answers.discord_api_url = "http://127.0.0.1:4000".parse().unwrap();
-        let text = configuration(&answers, Path::new("/x/config.toml"));
+        let text = configuration(&answers, Path::new("/x/store.redb"));
         let config = Config::parse(&text, "test", []).unwrap();
         assert_eq!((config.web.proxies, config.web.listen.port()), (0, 9_000));
         assert_eq!(config.discord.api_url.as_str(), "http://127.0.0.1:4000/");
         assert_eq!(config.amser.api_url.as_str(), "https://api.amser.io/");
-    }
-
-    #[test]
-    fn the_environment_names_the_files_and_nothing_else() {
-        let text = environment(Path::new("/etc/roles/discord-token"), None);
-        assert!(text.contains("AMSER_ROLES_DISCORD_TOKEN_FILE=/etc/roles/discord-token\n"));
-        assert!(text.contains("# AMSER_ROLES_DISCORD_CLIENT_SECRET_FILE"));
     }
 }

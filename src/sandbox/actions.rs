@@ -11,7 +11,7 @@ use super::page::action::{Action, Done};
 use super::picture::Painter;
 use super::timeline::{Links, TimeLine, reorganised};
 use super::words::{failure, moment, reverted, span};
-use super::world::World;
+use super::world::{OWN_INSTALLATION, World};
 use crate::domain::{FailureReason, UserId};
 use crate::terminal::print_line;
 
@@ -29,9 +29,30 @@ pub(super) async fn serve(world: &World, stop: &CancellationToken) -> anyhow::Re
          everyone at once            {discord}\n  \
          the service's own pages     {service}\n  \
          the chain                   {chain}\n\n\
-         Ctrl-C stops all of it."
+         An installation of your own on the same chain and Discord:\n\n  \
+         {}\n\n\
+         Ctrl-C stops all of it.",
+        own_installation(world)
     ))?;
     keep(world, stop).await
+}
+
+/// What sets an installation up that is on this chain and this Discord, with the secrets that it asks for.
+fn own_installation(world: &World) -> String {
+    let options = world.discord.options();
+    format!(
+        "amser-roles init --discord-api-url {} --rpc-url {} --module {} --plan {} --guild {} --role {} --public-url {OWN_INSTALLATION}\n  \
+         its bot token is            {}\n  \
+         its client secret is        {}",
+        world.discord.base_url(),
+        world.chain.ws_url(),
+        world.module,
+        world.plan,
+        world.guild,
+        world.role,
+        options.token,
+        options.client_secret,
+    )
 }
 
 /// Answers the page's buttons and keeps its picture until `stop`.

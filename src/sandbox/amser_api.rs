@@ -63,6 +63,8 @@ pub struct ApiRequest {
     pub at: Instant,
     /// What was asked.
     pub question: ActiveQuestion,
+    /// The tag of the last answer, as it was sent along (`If-None-Match`).
+    pub tag: Option<String>,
     /// The status that it was answered with; 0 while it was not.
     pub status: u16,
 }
@@ -265,12 +267,17 @@ async fn check(
         wallet: asked.address,
         plan: PlanId(plan),
     };
+    let tag = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|tag| tag.to_str().ok())
+        .map(str::to_owned);
     let (place, too_many) = {
         let mut state = shared.state();
         let at = Instant::now();
         state.requests.push(ApiRequest {
             at,
             question,
+            tag: tag.clone(),
             status: 0,
         });
         (state.requests.len() - 1, state.is_too_many(at))
@@ -280,7 +287,7 @@ async fn check(
             let wait = [(RETRY_AFTER, wait.to_string())];
             (StatusCode::TOO_MANY_REQUESTS, wait).into_response()
         }
-        None => answer(&shared, question, &headers).await,
+        None => answer(&shared, question, tag.as_deref()).await,
     };
     if let Some(request) = shared.state().requests.get_mut(place) {
         request.status = response.status().as_u16();
@@ -288,7 +295,7 @@ async fn check(
     response
 }
 
-async fn answer(shared: &Shared, question: ActiveQuestion, headers: &HeaderMap) -> Response {
+async fn answer(shared: &Shared, question: ActiveQuestion, known: Option<&str>) -> Response {
     if let Some(obstacle) = shared.obstacle().await {
         return obstacle;
     }
@@ -304,10 +311,7 @@ async fn answer(shared: &Shared, question: ActiveQuestion, headers: &HeaderMap) 
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let tag = format!("\"{active}\"");
-    if headers
-        .get(IF_NONE_MATCH)
-        .is_some_and(|given| given.as_bytes() == tag.as_bytes())
-    {
+    if known == Some(tag.as_str()) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
     }
     ([(ETAG, tag)], Json(json!({ "active": active }))).into_response()

@@ -33,6 +33,8 @@ pub enum Pace {
 
 /// Blocks on top of an event's block before it counts, in the sandbox.
 pub const CONFIRMATIONS: u64 = 2;
+/// Where an installation listens that `init` set up against the sandbox.
+pub(super) const OWN_INSTALLATION: &str = "http://127.0.0.1:8787";
 /// The sandbox's plan: a day's interval and two hours of grace, so that the buttons' jumps in time have something to
 /// jump over.
 const TERMS: PlanTerms = PlanTerms {
@@ -116,7 +118,9 @@ impl World {
         // Whoever is quick must not find a merchant whose plan is not confirmed yet.
         chain.mine(CONFIRMATIONS).await?;
         let options = Options {
-            redirect_uris: vec![format!("{public_url}/oauth/callback")],
+            redirect_uris: [public_url.as_str(), OWN_INSTALLATION]
+                .map(|origin| format!("{origin}/oauth/callback"))
+                .to_vec(),
             ..Options::default()
         };
         let discord = LocalDiscord::serve(listener, options.clone())?;

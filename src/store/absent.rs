@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
-use super::tables::ABSENT_SINCE;
+use super::tables::{ABSENT_SINCE, SEEN_IN};
 use crate::domain::{Timestamp, UserId};
 
 impl Store {
-    /// Notes who is in no server now (machine clock), and removes the links of those who have not been in one for `after`
-    /// seconds; who that is.
+    /// Notes who is in no server now (machine clock). Of those who have not been in one for `after` seconds, removes the links
+    /// and in which servers they were seen; who that is.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -32,6 +32,11 @@ impl Store {
                     Some(at) if Timestamp(at).plus(after) <= now => over.push(*user),
                     Some(_) => {}
                 }
+            }
+            // Before the links: a crash in between leaves links, of which the next look is about again.
+            let mut seen_in = transaction.open_table(SEEN_IN)?;
+            for user in &over {
+                seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
             }
         }
         transaction.commit()?;
@@ -63,6 +68,7 @@ pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::GuildId;
     use crate::store::backup::tests::link;
 
     #[test]
@@ -70,6 +76,9 @@ mod tests {
         let store = Store::in_memory().unwrap();
         for n in 1..=3 {
             store.link(&link(n), 5).unwrap();
+        }
+        for n in 1..=3 {
+            store.saw(&[(UserId(n), GuildId(7))]).unwrap();
         }
         let note = |absent: &[u64], now: u64| {
             let absent = absent.iter().copied().map(UserId).collect();
@@ -89,5 +98,7 @@ mod tests {
         assert_eq!(note(&[], 1_200), []);
         assert_eq!(store.absent_since(UserId(2)).unwrap(), None);
         assert_eq!(store.wallets_of(UserId(3)).unwrap().len(), 1);
+        let seen_in = |n| store.seen_in(UserId(n)).unwrap();
+        assert_eq!((seen_in(2), seen_in(3)), (vec![], vec![GuildId(7)]));
     }
 }

@@ -36,7 +36,9 @@ const LONG_ROW: usize = 1_000;
 const WORTH_TWO_THREADS: usize = 10_000;
 
 impl Store {
-    /// Stores what the follower read, in one durable transaction; either all of it is visible afterwards or nothing.
+    /// Stores what the follower read, in one durable transaction; either all of it is visible afterwards or nothing. A first
+    /// history too, although it could be read again: redb 4.6 panics when it opens a copy of the file that was made after
+    /// commits with `Durability::None`, as a crash would leave it.
     ///
     /// # Errors
     /// When the file cannot be written or is damaged. Nothing has changed then.

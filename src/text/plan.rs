@@ -8,7 +8,7 @@ use url::Url;
 use super::command::{count, mention, no_gates, plain};
 use crate::domain::{Gate, GateMatch, ModuleAddress, PlanId, PlanRow, checkout};
 
-/// Where plans are bought.
+/// Where plans are bought by who reads of them in one server.
 pub(crate) struct Checkout<'a> {
     /// With `{module}` and `{plan_id}`.
     pub(crate) template: &'a str,
@@ -17,7 +17,8 @@ pub(crate) struct Checkout<'a> {
 }
 
 impl Checkout<'_> {
-    fn url(&self, module: ModuleAddress, plan: &PlanId) -> String {
+    /// Where this plan is.
+    pub(crate) fn url(&self, module: ModuleAddress, plan: &PlanId) -> String {
         checkout(self.template, module, plan, self.back.as_ref())
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::cause;
 use super::command::{Unread, about, chain_note, moment, no_wallet, plain, short_wallet};
+use super::plan::Checkout;
 use crate::domain::{
     Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, ModuleAddress,
-    SubscriptionId, SubscriptionStanding, Timestamp, checkout,
+    SubscriptionId, SubscriptionStanding, Timestamp,
 };
 
 /// Subscriptions that give no access and are shown nevertheless, newest first.
@@ -42,8 +43,8 @@ pub(crate) struct Status<'a> {
     pub(crate) guild_name: &'a dyn Fn(GuildId) -> String,
     /// Of their subscriptions those whose renewal will fail, each with one sentence.
     pub(crate) at_risk: &'a BTreeMap<(ModuleAddress, SubscriptionId), String>,
-    /// The merchant's checkout.
-    pub(crate) checkout_url: &'a str,
+    /// The checkout, by the server to which it leads back.
+    pub(crate) checkout: &'a dyn Fn(GuildId) -> Checkout<'a>,
 }
 
 /// Server by server: plan, paid until, grace, what is pending, the role and why.
@@ -66,7 +67,7 @@ pub(crate) fn status(status: &Status<'_>) -> String {
             standing.now,
             (status.queue_wait)(gate.guild),
             status.at_risk,
-            offers.then_some(status.checkout_url),
+            offers.then(|| (status.checkout)(gate.guild)),
         ));
     }
     if let Some(unread) = status.unread {
@@ -84,13 +85,13 @@ pub(crate) fn status(status: &Status<'_>) -> String {
     lines.join("\n")
 }
 
-/// `checkout_url` where the member may be sent to subscribe.
+/// `checkout` where the member may be sent to subscribe.
 fn at_gate(
     gate: &GateStanding,
     now: Timestamp,
     wait: Duration,
     at_risk: &BTreeMap<(ModuleAddress, SubscriptionId), String>,
-    checkout_url: Option<&str>,
+    checkout: Option<Checkout<'_>>,
 ) -> Vec<String> {
     let names: Vec<_> = gate
         .roles
@@ -109,9 +110,9 @@ fn at_gate(
         let risk = at_risk.get(&(gate.module, subscription.subscription));
         lines.extend(risk.map(|risk| format!("  {risk}")));
     }
-    if let Some(checkout_url) = checkout_url.filter(|_| !gate.entitled) {
+    if let Some(checkout) = checkout.filter(|_| !gate.entitled) {
         lines.extend(gate.plans.iter().map(|plan| {
-            let url = checkout(checkout_url, gate.module, plan, None);
+            let url = checkout.url(gate.module, plan);
             format!("  Subscribe to plan {plan}: <{url}>")
         }));
     }
@@ -277,7 +278,10 @@ mod tests {
                 "⚠ It will fail.".to_owned(),
             )]
             .into(),
-            checkout_url: "https://pay.example/{module}/{plan_id}",
+            checkout: &|guild| Checkout {
+                template: "https://pay.example/{module}/{plan_id}",
+                back: format!("https://roles.example/paid/{guild}").parse().ok(),
+            },
         })
     }
 
@@ -325,7 +329,7 @@ mod tests {
                 queue_wait: &|_| Duration::ZERO,
                 guild_name: &|_| "Club".to_owned(),
                 at_risk: &BTreeMap::new(),
-                checkout_url: "",
+                checkout: &|_| unreachable!("there is no gate"),
             })
         };
         let none = "No role in the servers";
@@ -357,6 +361,8 @@ mod tests {
         assert!(text.contains("gives no access now"), "{text}");
         assert!(text.contains("ended <t:2500:f>"), "{text}");
         assert!(text.contains("<https://pay.example/0x"), "{text}");
+        let back = "?redirect=https%3A%2F%2Froles.example%2Fpaid%2F5>";
+        assert!(text.contains(back), "{text}");
         closed.subscriptions.clear();
         let text = told(vec![closed], &[], 3_000);
         assert!(text.contains("no wallet of yours is subscribed"), "{text}");

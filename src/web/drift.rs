@@ -16,7 +16,7 @@ pub(super) fn status(site: &Site) -> Value {
     })
 }
 
-/// Sets the gauges.
+/// Sets the gauges and counters.
 pub(super) fn measure(site: &Site) {
     let drift = site.state.drift.borrow().clone();
     let contradicted = site.state.chain.borrow().disagreements;
@@ -49,21 +49,20 @@ pub(super) fn measure(site: &Site) {
 }
 
 fn measure_source(source: &'static str, status: SourceStatus, disagreements: u64, now: Timestamp) {
-    let source = Some(source);
-    set(
-        "amser_roles_drift_checks",
+    count(
+        "amser_roles_drift_checks_total",
         status.checks,
         "Answers of a second source (amser's API, the contracts) since the start.",
         source,
     );
-    set(
-        "amser_roles_drift_unknown",
+    count(
+        "amser_roles_drift_unknown_total",
         status.unknown,
         "Questions that a second source did not answer, since the start.",
         source,
     );
-    set(
-        "amser_roles_drift_disagreements",
+    count(
+        "amser_roles_drift_disagreements_total",
         disagreements,
         "How often amser's API contradicted the chain, or a contract the followed events, since the start.",
         source,
@@ -73,13 +72,19 @@ fn measure_source(source: &'static str, status: SourceStatus, disagreements: u64
             "amser_roles_drift_oldest_check_seconds",
             age(oldest, now),
             "Age of the oldest of each question's newest check by a source, in seconds.",
-            source,
+            Some(source),
         );
     }
 }
 
 fn age(at: Timestamp, now: Timestamp) -> u64 {
     now.0.saturating_sub(at.0)
+}
+
+/// What only grows until the process ends.
+fn count(name: &'static str, value: u64, help: &'static str, source: &'static str) {
+    metrics::describe_counter!(name, help);
+    metrics::counter!(name, "source" => source).absolute(value);
 }
 
 fn set(name: &'static str, value: u64, help: &'static str, source: Option<&'static str>) {

@@ -3,3 +3,4 @@
 mod isolation;
 mod merchant;
 mod stream;
+mod trouble;

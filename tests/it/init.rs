@@ -96,7 +96,7 @@ impl Newcomer {
 
     /// Nothing was written.
     fn assert_untouched(&self) {
-        for name in ["config.toml", "config.env", "discord-token"] {
+        for name in ["config.toml", "secrets"] {
             assert!(!self.path(name).exists(), "{name}");
         }
     }
@@ -108,8 +108,16 @@ impl Newcomer {
         std::fs::read_to_string(path).unwrap()
     }
 
-    /// The configuration is what was answered, and doctor finds it healthy by the files that it names.
-    async fn assert_made(&self, ended: &Ended, token_file: &str) {
+    /// Both secrets are in files of their own.
+    fn assert_secrets_kept(&self) {
+        let options = self.discord.options();
+        assert_eq!(self.assert_private("secrets/discord_token"), options.token);
+        let secret = self.assert_private("secrets/discord_client_secret");
+        assert_eq!(secret, options.client_secret);
+    }
+
+    /// The configuration is what was answered, and doctor finds it healthy with the secrets beside it.
+    async fn assert_made(&self, ended: &Ended) {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let id = self.discord.options().application_id;
         let link = format!("client_id={id}&scope=bot+applications.commands&permissions=268435456");
@@ -125,18 +133,12 @@ impl Newcomer {
         let gate = config.gates.first().unwrap();
         assert_eq!((gate.guild, gate.module.0), (self.guild, self.scene.module));
         assert!(gate.roles.contains(&self.role));
-        let environment = self.assert_private("config.env");
-        let token = self.path(token_file).display().to_string();
-        let line = format!("AMSER_ROLES_DISCORD_TOKEN_FILE={token}");
-        assert!(environment.contains(&line), "{environment}");
+        self.assert_secrets_kept();
         let mut doctor = program();
         doctor
             .arg("doctor")
             .arg("--config")
             .arg(self.path("config.toml"));
-        let variables = environment.lines().filter_map(|line| line.split_once('='));
-        let variables = variables.filter(|(name, _)| !name.starts_with('#'));
-        doctor.envs(variables);
         let examined = end(&mut doctor).await;
         assert_eq!(examined.code, Some(0), "{examined:?}");
     }
@@ -148,7 +150,7 @@ async fn from_flags_a_configuration_is_made_that_doctor_finds_healthy_and_that_i
     let newcomer = Newcomer::new().await;
     let flags = newcomer.flags();
     let made = newcomer.init(&flags).await;
-    newcomer.assert_made(&made, "token").await;
+    newcomer.assert_made(&made).await;
     assert!(made.output.contains("the bot is amser-roles"), "{made:?}");
     assert!(made.output.contains("is on chain 31337"), "{made:?}");
     assert!(made.output.contains("has plans 1"), "{made:?}");
@@ -158,6 +160,23 @@ async fn from_flags_a_configuration_is_made_that_doctor_finds_healthy_and_that_i
     assert!(again.errors.contains("overwrites nothing"), "{again:?}");
     let kept = std::fs::read_to_string(newcomer.path("config.toml")).unwrap();
     assert_eq!(kept, text);
+}
+
+#[tokio::test]
+async fn the_packaged_file_is_replaced_where_it_is_and_stays_readable_for_the_service() {
+    let newcomer = Newcomer::new().await;
+    let packaged = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.toml");
+    let path = newcomer.path("config.toml");
+    std::fs::copy(packaged, &path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let made = newcomer.init(&newcomer.flags()).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let config = Config::load(&path).unwrap();
+    let store = config.store_path.display().to_string();
+    assert_eq!(store, "/var/lib/amser-roles/amser-roles.redb");
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    newcomer.assert_secrets_kept();
 }
 
 #[tokio::test]
@@ -260,16 +279,7 @@ async fn a_person_is_asked_again_until_the_answer_holds() {
     assert!(output.contains("this is no URL"), "{output}");
     assert!(output.contains("there is no such plan"), "{output}");
     assert_eq!(ended.status.code(), Some(0), "{output}");
-    assert_eq!(
-        newcomer.assert_private("discord-token"),
-        newcomer.discord.options().token
-    );
-    newcomer.assert_private("discord-client-secret");
-    let text = newcomer.assert_private("config.env");
-    assert!(
-        text.contains("AMSER_ROLES_DISCORD_CLIENT_SECRET_FILE="),
-        "{text}"
-    );
+    newcomer.assert_secrets_kept();
     Config::load(&newcomer.path("config.toml")).unwrap();
 }
 

@@ -7,6 +7,7 @@
 
 mod abi_drift;
 mod api;
+mod audit;
 mod backfill;
 mod browser;
 mod chaos;
@@ -16,6 +17,7 @@ mod contracts;
 mod crash;
 mod dashboard;
 mod discord_apply;
+mod docs;
 mod doctor;
 mod drift;
 mod evidence;
@@ -24,6 +26,7 @@ mod follow;
 mod forecast;
 mod gates;
 mod init;
+mod install;
 mod latency;
 mod load;
 mod local_chain;

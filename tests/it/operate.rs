@@ -3,7 +3,7 @@
 
 mod backup;
 mod kills;
-mod links;
+pub(crate) mod links;
 mod rebuild;
 mod trouble;
 

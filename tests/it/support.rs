@@ -15,6 +15,7 @@ pub(crate) mod rpc_proxy;
 pub(crate) mod scene;
 pub(crate) mod service;
 pub(crate) mod shop;
+pub(crate) mod slash;
 pub(crate) mod stage;
 
 use std::time::Duration;

@@ -25,6 +25,19 @@ sol! {
     function symbol() view returns (string symbol);
 }
 
+fn of_merchants(modules: &[ModuleAddress]) -> Vec<Call> {
+    let modules = modules.iter();
+    let calls = modules.map(|module| Call::new(module.0, &merchantCall {}));
+    calls.collect()
+}
+
+fn merchants(outcomes: &[Outcome]) -> Vec<Option<Wallet>> {
+    let merchant = outcomes.iter().map(Outcome::read::<merchantCall>);
+    merchant
+        .map(|merchant| merchant.filter(|one| !one.is_zero()).map(Wallet))
+        .collect()
+}
+
 impl Views {
     /// The merchant of each of these contracts at the newest confirmed block; `None` for one that was no module there.
     ///
@@ -34,16 +47,18 @@ impl Views {
         &self,
         modules: &[ModuleAddress],
     ) -> anyhow::Result<Vec<Option<Wallet>>> {
-        let calls: Vec<_> = modules
-            .iter()
-            .map(|module| Call::new(module.0, &merchantCall {}))
-            .collect();
-        let outcomes = self.at_confirmed(&calls).await?;
-        let merchant = |outcome: &Outcome| outcome.read::<merchantCall>();
-        let merchant = outcomes.iter().map(merchant);
-        Ok(merchant
-            .map(|merchant| merchant.filter(|one| !one.is_zero()).map(Wallet))
-            .collect())
+        Ok(merchants(&self.at_confirmed(&of_merchants(modules)).await?))
+    }
+
+    /// The same at the newest block.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn merchants_at_newest(
+        &self,
+        modules: &[ModuleAddress],
+    ) -> anyhow::Result<Vec<Option<Wallet>>> {
+        Ok(merchants(&self.at_latest(&of_merchants(modules)).await?))
     }
 
     /// The merchant's subscription module by the factory's word at the newest block.

@@ -28,7 +28,7 @@ pub(crate) struct Registered {
 }
 
 /// Registers a module, or finds the store's record of it; where the configured start differs from it, the module's history
-/// begins again there. `None`: there is no contract at its address, or none that answers as a module does.
+/// begins again there. `None`: there is no contract at its address, or an answer of its that is no address.
 pub(crate) async fn register(
     context: &Context,
     node: &Node,

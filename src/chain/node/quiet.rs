@@ -19,6 +19,8 @@ pub(super) struct Quiet {
     message: String,
     pause: Duration,
     refused_at: Option<Instant>,
+    /// When the pause ended that preceded the last refusal: calls sent since then are of the same burst as the refused one.
+    resumed_at: Option<Instant>,
 }
 
 impl Quiet {
@@ -35,15 +37,21 @@ impl Quiet {
         if self.is_after_refusal(sent).unwrap_or(true) {
             self.pause = self.pause.mul_f64(GROWTH).clamp(LEAST, LONGEST);
             self.refused_at = Some(now);
+            self.resumed_at = self.until;
             wait = wait.max(self.pause);
         }
         self.until = self.until.max(Some(now + wait));
         message.clone_into(&mut self.message);
     }
 
-    /// A call that was sent at `sent` was answered.
+    /// A call that was sent at `sent` was answered. After a pause that shows that the pause was long enough, even where
+    /// another call of the same burst was refused: a limit by the second serves a part of each burst.
     pub(super) fn answered(&mut self, sent: Instant) {
-        if self.is_after_refusal(sent) == Some(true) {
+        if self
+            .resumed_at
+            .or(self.refused_at)
+            .is_some_and(|at| sent >= at)
+        {
             self.pause = Duration::ZERO;
         }
     }
@@ -107,6 +115,20 @@ mod tests {
         let later = sent + 2 * LEAST;
         quiet.refused(later, later, None, "slow down");
         assert!(waits(&quiet, later) > LEAST);
+    }
+
+    #[test]
+    fn a_limit_that_serves_a_part_of_each_burst_does_not_lengthen_the_pause() {
+        let mut quiet = Quiet::default();
+        let mut now = Instant::now();
+        for _ in 0..20 {
+            // The refusal is the quickest answer.
+            quiet.refused(now, now + MS, Some(50 * MS), "slow down");
+            quiet.answered(now);
+            let wait = waits(&quiet, now + MS);
+            assert!(wait <= LEAST.mul_f64(GROWTH), "{wait:?}");
+            now += MS + wait;
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The store, and what of it shows that events are missing.
 
-use crate::doctor::facts::{Facts, StoreState};
+use crate::doctor::facts::{Facts, StoreFacts, StoreState};
 use crate::domain::Finding;
+use crate::store::{Pages, RowsRead};
 
 /// In seconds.
 const DAY: u64 = 86_400;
@@ -29,11 +30,46 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
                     "store.open",
                     format!("{path} has the events up to block {block}, and {gates} gates"),
                 ),
+                health(store),
                 orphans(store.orphans),
                 unknown_logs(&store.unknown),
                 backup(facts),
             ]
         }
+    }
+}
+
+/// Whether the file is whole.
+fn health(store: &StoreFacts) -> Finding {
+    let name = "store.health";
+    let RowsRead { rows, damaged } = &store.rows;
+    if !damaged.is_empty() {
+        let tables = damaged
+            .iter()
+            .map(|(table, rows)| format!("{rows} of {table}"));
+        let tables: Vec<_> = tables.collect();
+        return Finding::failure(
+            name,
+            format!("stored rows cannot be read: {}", tables.join(", ")),
+            "stop the service and put the newest backup back (amser-roles restore FILE --replace)",
+        );
+    }
+    match store.pages {
+        Some(Pages::Whole) => Finding::ok(
+            name,
+            format!("every page is as it was written, and all {rows} rows can be read"),
+        ),
+        Some(Pages::Repaired) => Finding::warning(
+            name,
+            "pages did not fit together and were repaired, so the newest changes may be lost",
+            "check the disk, and compare the gates and links with the newest backup",
+        ),
+        None => Finding::ok(
+            name,
+            format!(
+                "all {rows} rows can be read; the pages are checked when the service is stopped"
+            ),
+        ),
     }
 }
 

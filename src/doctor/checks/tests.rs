@@ -22,6 +22,7 @@ use crate::domain::{
     ChainEvent, ChainStatus, Checkpoint, DiscordStatus, DriftStatus, EventKind, Finding, GuildId,
     Level, ModuleAddress, Plan, PlanId, Position, RoleId, Timestamp, UserId,
 };
+use crate::store::{Pages, RowsRead};
 
 const NOW: u64 = 1_800_000_000;
 const GUILD: GuildId = GuildId(100);
@@ -183,6 +184,11 @@ fn healthy() -> Facts {
             gates: 1,
             links: 40,
             last_backup: Some(Timestamp(NOW - 90_000)),
+            pages: Some(Pages::Whole),
+            rows: RowsRead {
+                rows: 9_000,
+                damaged: BTreeMap::new(),
+            },
         },
         files: FileFacts {
             space: Ok((20 << 30, 50 << 30)),
@@ -242,6 +248,7 @@ fn healthy() -> Facts {
 fn running() -> Facts {
     let mut facts = healthy();
     facts.web.reached = Reached::Itself(None);
+    facts.store.pages = None;
     facts.service = Some(crate::doctor::facts::ServiceFacts {
         chain: ChainStatus {
             at_tip: true,

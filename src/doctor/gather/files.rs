@@ -46,7 +46,7 @@ fn look_now(config: &Config, secrets: &Secrets) -> FileFacts {
     });
     let cookie_key = store.with_extension("cookie-key");
     let mut private = vec![store.clone(), cookie_key.clone()];
-    private.extend(secret_files());
+    private.extend(secret_files(config.file.as_deref()));
     let private = private
         .into_iter()
         .filter_map(|path| Some((mode(&path)?, path)))

@@ -10,7 +10,7 @@ use crate::doctor::facts::{StoreFacts, StoreState, StoredModule};
 use crate::domain::{
     EventKind, Gate, GateOrigin, GuildId, ModuleAddress, Position, ServerSettings, Subject, Synced,
 };
-use crate::store::Store;
+use crate::store::{Pages, RowsRead, Store};
 
 /// The facts, and what other parts need to know what to ask.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(super) async fn read(config: &Config, access: Access) -> StoreAnswers {
             gates: config.gates.len(),
             links: 0,
             last_backup: None,
+            pages: None,
+            rows: RowsRead::default(),
         },
         gates: config.gates.clone(),
         merchant_modules: BTreeSet::new(),
@@ -43,9 +45,9 @@ pub(super) async fn read(config: &Config, access: Access) -> StoreAnswers {
     match access {
         Access::Absent => {}
         Access::Unusable(why) => answers.facts.state = StoreState::Unusable(why),
-        Access::Open(store) => {
+        Access::Open(store, pages) => {
             let config = config.clone();
-            let read = tokio::task::spawn_blocking(move || of_store(&config, &store));
+            let read = tokio::task::spawn_blocking(move || of_store(&config, &store, pages));
             match read.await.map_err(anyhow::Error::from).flatten() {
                 Ok(read) => return read,
                 Err(error) => {
@@ -58,7 +60,7 @@ pub(super) async fn read(config: &Config, access: Access) -> StoreAnswers {
     answers
 }
 
-fn of_store(config: &Config, store: &Store) -> anyhow::Result<StoreAnswers> {
+fn of_store(config: &Config, store: &Store, pages: Option<Pages>) -> anyhow::Result<StoreAnswers> {
     let mut gates = store.gates()?;
     // The file's gates reach the store at the next start.
     gates.retain(|gate| gate.origin != GateOrigin::Config);
@@ -113,6 +115,8 @@ fn of_store(config: &Config, store: &Store) -> anyhow::Result<StoreAnswers> {
             gates: gates.len(),
             links: store.link_count()?,
             last_backup: store.last_backup()?,
+            pages,
+            rows: store.read_through()?,
         },
         gates,
         merchant_modules: store.merchant_modules()?,

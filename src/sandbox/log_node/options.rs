@@ -38,7 +38,7 @@ pub enum Fault {
     Null,
     /// The body ends in the middle of a log.
     Truncated,
-    /// "Query timeout exceeded".
+    /// "Query timeout exceeded", for more than one block.
     Timeout,
     /// Every log is sent twice.
     Duplicates,

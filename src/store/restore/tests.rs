@@ -1,4 +1,4 @@
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use redb::Database;
 
@@ -149,4 +149,19 @@ fn a_backup_that_was_opened_as_a_store_is_one() {
     let scene = Scene::new();
     drop(Store::open(&scene.backup()).unwrap());
     scene.refuses("no backup");
+}
+
+#[test]
+fn what_is_restored_is_its_owners_alone_whatever_the_mode_of_the_backup() {
+    let scene = Scene::new();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+    let open_to_all = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(scene.backup(), open_to_all).unwrap();
+    scene.restore(10, false).unwrap();
+    assert_eq!(mode(&scene.store()), 0o600);
+    let again = scene.restore(10, true).unwrap();
+    let kept = again.kept.expect("the store before is kept");
+    assert_eq!((mode(&scene.store()), mode(&kept)), (0o600, 0o600));
+    let left = std::fs::read_dir(scene.folder.path()).unwrap().count();
+    assert_eq!(left, 3, "nothing else is left beside");
 }

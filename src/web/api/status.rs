@@ -112,15 +112,15 @@ pub(in crate::web) async fn of(
                 message: message.clone(),
             }),
     );
-    let unread = chain.unread_modules.iter();
-    failing.extend(
-        unread
-            .filter(|(module, _)| modules.contains(module))
-            .map(|(module, why)| Failing {
-                role_id: None,
-                message: format!("The module {module} cannot be read: {why}"),
-            }),
-    );
+    let found = site.state.gate_troubles.borrow().clone();
+    for gate in gates {
+        for message in chain.troubles_of(gate, &found) {
+            failing.extend(gate.roles.iter().map(|role| Failing {
+                role_id: Some(*role),
+                message: message.clone(),
+            }));
+        }
+    }
     failing.dedup();
     let held_back = server.iter().flat_map(|server| {
         server.held_back.iter().map(|(role_id, held)| Stopped {

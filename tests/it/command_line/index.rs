@@ -1,5 +1,6 @@
 //! `index` follows the chain without Discord and ends with one line of JSON.
 
+use alloy::primitives::Address;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -60,6 +61,31 @@ async fn the_confirmed_tip_is_reached_once_and_nothing_is_read_twice() {
     assert!(beyond.errors.contains("not confirmed"), "{}", beyond.errors);
     let beyond = line(&beyond.output);
     assert_eq!((beyond.events, beyond.cursor), (0, head - 2));
+}
+
+#[tokio::test]
+async fn a_module_that_is_not_there_ends_the_index_with_one_sentence_and_exit_code_1() {
+    let mut scene = Scene::new().await;
+    scene.pay().await;
+    let (installation, _discord) = installation(&scene, &Setting::default()).await;
+    let text = std::fs::read_to_string(installation.config_path()).unwrap();
+    let module = scene.module.to_string();
+    let (processor, factory) = (scene.chain.processor, scene.chain.factory);
+    for absent in [Address::repeat_byte(0x77), processor, factory] {
+        installation.configure(&text.replace(&module, &absent.to_string()));
+        let ended = installation.run("index", &[]).await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert_eq!(ended.output, "");
+        let said = ended.errors.lines().last().unwrap();
+        assert!(said.starts_with("amser-roles: "), "{said}");
+        assert!(
+            said.contains("module") && said.contains(&absent.to_string()),
+            "{said}"
+        );
+    }
+    installation.configure(&text);
+    let ended = installation.run("index", &[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use amser_roles::chain::Views;
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
 use amser_roles::domain::{
-    ActiveAnswer, ChainStatus, Counts, DiscordStatus, LOCAL_CHAIN, MembersIntent, Policy,
-    SourcesSay, Timestamp,
+    ActiveAnswer, ChainStatus, Counts, DiscordStatus, GateTroubles, LOCAL_CHAIN, MembersIntent,
+    Policy, SourcesSay, Timestamp,
 };
 use amser_roles::forecast::Forecast;
 use amser_roles::roles::{self, fallback::Fallback};
@@ -65,6 +65,7 @@ pub(super) fn start(
     let mut services = commands::Services {
         store: store.clone(),
         chain: chain.clone(),
+        gate_troubles: watch::channel(GateTroubles::default()).1,
         discord: status_seen.clone(),
         drift: fallback.status.subscribe(),
         questions: questions.clone(),

@@ -1,10 +1,12 @@
 //! Faults of the configuration, Discord, the contracts, the API and the files, before the first start.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy::primitives::{Address, address};
-use amser_roles::domain::Level;
+use amser_roles::domain::{Level, Link, Timestamp, UserId, Wallet};
 use amser_roles::sandbox::discord::{NewRole, Options, RoleTag};
+use amser_roles::store::Store;
 use serde_json::json;
 use serenity::model::Permissions;
 use serenity::model::gateway::GatewayIntents;
@@ -207,4 +209,40 @@ async fn a_damaged_store_and_files_that_others_may_read_are_found() {
     .await;
     let text = std::fs::read_to_string(&store).unwrap();
     assert_eq!(text, "no store of ours", "it is left as it is");
+}
+
+#[tokio::test]
+async fn a_store_whose_pages_changed_on_the_disk_is_found() {
+    let ward = Ward::new().await;
+    let path = ward.installation.store_path();
+    let text = "a signed text that stands in the file";
+    let link = Link {
+        user: UserId(1),
+        wallet: Wallet(NOWHERE),
+        linked_at: Timestamp(1),
+        proof: Some((text.to_owned(), vec![1; 65])),
+    };
+    let store = Store::open(&path).unwrap();
+    store.link(&link, 5).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    store.note_backup(Timestamp(now.as_secs())).unwrap();
+    drop(store);
+    let examined = ward.examine().await;
+    assert_eq!(examined.faults(), [], "{examined:#?}");
+    let mut findings = examined.findings.iter();
+    let health = findings.find(|finding| finding.name == "store.health");
+    let sentence = &health.unwrap().sentence;
+    assert!(
+        sentence.starts_with("every page is as it was"),
+        "{sentence}"
+    );
+    let mut bytes = std::fs::read(&path).unwrap();
+    let places: Vec<_> = (0..bytes.len() - text.len())
+        .filter(|at| bytes[*at..].starts_with(text.as_bytes()))
+        .collect();
+    for at in places {
+        bytes[at] ^= 1;
+    }
+    std::fs::write(&path, bytes).unwrap();
+    ward.assert_finds(&[("store.open", FAILURE)]).await;
 }

@@ -35,6 +35,7 @@ async fn the_running_service_is_asked_and_tells_what_stands_in_its_way() {
         "service.chain",
         "service.discord",
         "store.open",
+        "store.health",
         "module.history",
     ] {
         assert!(names.contains(&name), "{names:?}");

@@ -40,6 +40,42 @@ async fn an_api_that_agrees_is_asked_about_everyone_and_nothing_is_doubted() {
 }
 
 #[tokio::test]
+async fn a_question_carries_the_tag_of_its_last_answer_and_304_says_the_same_again() {
+    let world = World::of(MEMBERS);
+    let (api, store) = (world.api().await, store(&world));
+    let poll = Poll::start(&world, api.base_url(), &store, None);
+    poll.fall_back();
+    let asked = |wallet| {
+        let requests = api.requests().into_iter();
+        let of_it = requests.filter(move |one| one.question == question(wallet) && one.status != 0);
+        of_it.collect::<Vec<_>>()
+    };
+    wait("each was asked twice", || {
+        (1..=MEMBERS).all(|wallet| asked(wallet).len() >= 2)
+    })
+    .await;
+    for wallet in 1..=MEMBERS {
+        let tag = format!("\"{}\"", wallet % 2 == 0);
+        let asked = asked(wallet);
+        assert_eq!((asked[0].tag.as_deref(), asked[0].status), (None, 200));
+        assert_eq!(asked[1].tag, Some(tag));
+        assert_eq!(asked[1].status, 304);
+    }
+    let checks = poll.status.borrow().api.checks;
+    poll.until("what has not changed counts as checked", |status| {
+        status.api.checks > checks
+    })
+    .await;
+    assert!(poll.answers.newest(&question(2)).unwrap().api_active);
+    // What has changed comes whole, whatever tag is sent along.
+    world.contracts.lock().unwrap().insert(question(1), true);
+    let is_active = || poll.answers.newest(&question(1)).unwrap().api_active;
+    wait("the change is taken", is_active).await;
+    assert_eq!(poll.status.borrow().api.unknown, 0);
+    poll.stop().await;
+}
+
+#[tokio::test]
 async fn no_way_to_fail_is_an_answer() {
     for behaviour in [
         Behaviour::TooMany("1".to_owned()),

@@ -3,12 +3,14 @@
 
 use alloy::primitives::Address;
 use amser_roles::domain::{Act, Drift, GateMatch};
-use amser_roles::sandbox::amser_api::LocalApi;
+use amser_roles::sandbox::amser_api::{Behaviour, LocalApi};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use serde_json::json;
 
 use crate::support::following::{Following, config};
 use crate::support::rpc_proxy::RpcProxy;
-use crate::support::stage::{Setting, Stage, wait};
+use crate::support::slash::until_answered;
+use crate::support::stage::{Person, Setting, Stage, wait};
 
 /// What the journal of the stage's server tells of drifts.
 fn drifts(stage: &Stage) -> Vec<Drift> {
@@ -124,5 +126,38 @@ async fn a_whole_service_checks_its_members_against_amsers_api() {
         .find(|(asked, _)| *asked == (ann.wallet, stage.plan))
         .unwrap();
     assert!(row.1.api.unwrap().api_active);
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn a_member_reads_in_why_what_amsers_api_said_beside_what_the_contract_says() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let api = LocalApi::of_chain(&chain).await.unwrap();
+    let setting = Setting {
+        api_url: Some(api.base_url().to_owned()),
+        ..Setting::default()
+    };
+    let mut stage = Stage::build(chain, setting).await;
+    stage.start();
+    let (ann, _) = stage.subscriber("ann").await;
+    let role = [("role", json!(stage.role.to_string()))];
+    let why = async |person: Person, word: &str| {
+        let place = (stage.guild, person.user);
+        let said = |told: &str| {
+            let mut lines = told.lines();
+            let says = |line: &str| line.contains("amser's API, asked") && line.ends_with(word);
+            lines.any(says)
+        };
+        until_answered(&stage.discord, place, ("why", &role), said).await
+    };
+    let told = why(ann, ": access").await;
+    assert!(told.contains("You have **Subscriber**"), "{told}");
+    // The chain decides: an API that denies takes nobody's role, and what it says is told.
+    api.set(Behaviour::Denies);
+    let (bob, _) = stage.subscriber("bob").await;
+    let told = why(bob, ": no access").await;
+    let contract = told.lines().find(|line| line.contains("Contract at block"));
+    assert!(contract.unwrap().ends_with(": access"), "{told}");
+    assert!(stage.has_role(bob));
     stage.assert_no_violations();
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use alloy::primitives::Address;
 use amser_roles::amser_api::{AccessCheck, AmserApi};
 use amser_roles::domain::{
-    ActiveAnswer, ActiveQuestion, DriftStatus, Expectations, Known, Link, ModuleAddress, PlanId,
-    Question, Timestamp, UserId, Wallet,
+    ActiveAnswer, ActiveQuestion, DriftMode, DriftStatus, Expectations, Known, Link, ModuleAddress,
+    PlanId, Question, Timestamp, UserId, Wallet,
 };
 use amser_roles::poller::{self, ApiAnswers, Inputs};
 use amser_roles::sandbox::amser_api::{LocalApi, Truth};
@@ -96,6 +96,7 @@ impl World {
 /// A running poller.
 pub(crate) struct Poll {
     pub(crate) status: watch::Receiver<DriftStatus>,
+    mode: watch::Sender<DriftStatus>,
     pub(crate) answers: ApiAnswers,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
@@ -162,12 +163,13 @@ impl Poll {
                 let merchants = vec![Some(MERCHANT); modules.len()];
                 Box::pin(std::future::ready(Ok(merchants)))
             }),
-            status,
+            status: status.clone(),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(poller::run(inputs, stop.clone()));
         Self {
             status: seen,
+            mode: status,
             answers,
             stop,
             task,
@@ -177,6 +179,12 @@ impl Poll {
     /// Waits until the status is as wanted.
     pub(crate) async fn until(&self, what: &str, mut wanted: impl FnMut(&DriftStatus) -> bool) {
         wait(what, || wanted(&self.status.borrow())).await;
+    }
+
+    /// As while the chain cannot be followed: the API is asked round and round without a pause.
+    pub(crate) fn fall_back(&self) {
+        self.mode
+            .send_modify(|status| status.mode = DriftMode::Fallback { since: NOW });
     }
 
     pub(crate) async fn stop(self) {

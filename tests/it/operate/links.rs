@@ -21,7 +21,7 @@ fn message(address: Address, user: UserId) -> String {
 }
 
 /// A link that the wallet of the scene's member with this number has signed.
-fn signed(user: UserId, number: u64) -> Link {
+pub(crate) fn signed(user: UserId, number: u64) -> Link {
     let key = wallet(&format!("member {number}"));
     let message = message(key.address(), user);
     let signature = key.sign_message_sync(message.as_bytes()).unwrap();

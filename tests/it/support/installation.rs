@@ -84,14 +84,45 @@ impl Installation {
 
     /// A command of the program (one word, or two) with this configuration; killed when it is dropped.
     pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = self.typed(name.split(' '));
+        command.arg("--config").arg(self.config_path());
+        command
+    }
+
+    /// What somebody types in the folder of the configuration.
+    pub(crate) fn typed<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = program();
         command
-            .args(name.split(' '))
-            .arg("--config")
-            .arg(self.config_path())
+            .args(words)
+            .current_dir(self.folder.path())
             .env("AMSER_ROLES_DISCORD_TOKEN", &self.token)
             .env("AMSER_ROLES_DISCORD_CLIENT_SECRET", &self.client_secret);
         command
+    }
+
+    /// Another machine, to which the configuration was copied.
+    pub(crate) fn copied(&self) -> Self {
+        let copy = Self {
+            folder: tempfile::tempdir().unwrap(),
+            token: self.token.clone(),
+            client_secret: self.client_secret.clone(),
+        };
+        copy.copy_from(self);
+        let here = self.folder.path().display().to_string();
+        copy.reconfigure(&here, &copy.folder.path().display().to_string());
+        copy
+    }
+
+    /// Copies each file that is not here yet, but the store and what is beside it under its name.
+    pub(crate) fn copy_from(&self, other: &Self) {
+        for entry in std::fs::read_dir(other.folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            let copy = self.folder.path().join(entry.file_name());
+            let is_store = entry.file_name().to_string_lossy().starts_with("life.");
+            if !is_store && !copy.exists() {
+                std::fs::copy(entry.path(), copy).unwrap();
+            }
+        }
     }
 
     /// Starts the service; its log goes to a file.

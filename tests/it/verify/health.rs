@@ -136,8 +136,8 @@ async fn the_status_and_the_metrics_have_the_promised_shape() {
     for line in [
         "amser_roles_links 7",
         "amser_roles_drift_fallback 0",
-        "amser_roles_drift_disagreements{source=\"api\"} 2",
-        "amser_roles_drift_disagreements{source=\"contracts\"} 1",
+        "amser_roles_drift_disagreements_total{source=\"api\"} 2",
+        "amser_roles_drift_disagreements_total{source=\"contracts\"} 1",
         "amser_roles_chain_head_block 12",
         "amser_roles_discord_pending_changes 5",
         "amser_roles_chain_orphans 0",

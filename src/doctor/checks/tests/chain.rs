@@ -135,6 +135,12 @@ const STORE: &[Fault] = &[
         facts.store.state = StoreState::Unusable("the store is damaged".to_owned());
         facts.store.cursor = None;
     }),
+    ("store.health", Level::Failure, |facts| {
+        facts.store.rows.damaged.insert("links_v1".to_owned(), 2);
+    }),
+    ("store.health", Level::Warning, |facts| {
+        facts.store.pages = Some(Pages::Repaired);
+    }),
     ("store.orphans", Level::Failure, |facts| {
         facts.store.orphans = 3;
     }),

@@ -1,0 +1,55 @@
+//! A gate that cannot work, by what the chain says of it, is told wherever a manager looks.
+
+use std::collections::BTreeMap;
+
+use amser_roles::domain::{Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId, Timestamp};
+
+use crate::support::shop::{Shop, read};
+use crate::support::slash::until_answered;
+
+#[tokio::test]
+async fn a_gate_on_a_plan_that_is_not_there_is_told_by_check_and_on_the_dashboard_in_the_same_words()
+ {
+    let shop = Shop::open().await;
+    let mut browser = shop.merchant().await;
+    let gate = |plan: u64| Gate {
+        id: GateId(1),
+        guild: shop.guild,
+        module: ModuleAddress(shop.module),
+        plans: [PlanId::from(plan)].into(),
+        matching: GateMatch::Any,
+        roles: [shop.roles[1]].into(),
+        origin: GateOrigin::Config,
+    };
+    let set = |plan| {
+        let gates = [gate(plan)];
+        let set = shop
+            .store
+            .set_config(&gates, &BTreeMap::new(), Timestamp(1));
+        set.unwrap();
+    };
+    set(7);
+    let place = (shop.guild, shop.merchant);
+    let check = ("amser check", [].as_slice());
+    let has_it = |told: &str| told.contains("has no plan 7");
+    let told = until_answered(&shop.discord, place, check, has_it).await;
+    assert!(!told.contains("Nothing prevents"), "{told}");
+    let line = told.lines().find(|line| has_it(line)).unwrap();
+    let sentence = line.trim_start_matches("• ").replace('\\', "");
+    let server = read(&mut browser, &shop.path("")).await;
+    let failing = &server["status"]["failing"][0];
+    assert_eq!(failing["message"], sentence, "{server}");
+    assert_eq!(failing["role_id"], shop.roles[1].to_string());
+    let home = format!("/dashboard/{}", shop.guild);
+    let page = browser.get(&home).await.text().await.unwrap();
+    assert!(page.contains("has no plan 7"), "{page}");
+    assert!(
+        !page.contains("Give the bot its permissions again"),
+        "no permission is missing: {page}"
+    );
+    set(1);
+    let is_mended = |told: &str| told.contains("Nothing prevents");
+    until_answered(&shop.discord, place, check, is_mended).await;
+    let server = read(&mut browser, &shop.path("")).await;
+    assert_eq!(server["status"]["failing"].as_array().unwrap().len(), 0);
+}
