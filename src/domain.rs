@@ -20,6 +20,8 @@ mod question;
 mod renewal;
 mod role;
 mod rules;
+#[cfg(test)]
+pub(crate) mod samples;
 mod server;
 mod sign_in;
 mod status;

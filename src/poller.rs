@@ -196,7 +196,7 @@ impl Poller {
         let answers = &self.inputs.answers;
         // Before the tip was reached once there may be no question yet: what is kept must stay.
         if self.at_tip {
-            answers.retain(|question| known.contains_key(question));
+            answers.retain(known.len(), |question| known.contains_key(question));
         }
         let asked = |question: &ActiveQuestion| answers.newest(question).map(|one| one.at);
         self.queue.update(known, asked, now);
@@ -262,4 +262,27 @@ async fn store_answers(store: Store, answers: ApiAnswers) -> anyhow::Result<()> 
         }
     });
     stored.await?
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+    use crate::domain::PlanId;
+
+    /// The question of this number.
+    pub(super) fn question(number: u64) -> ActiveQuestion {
+        ActiveQuestion {
+            module: ModuleAddress(Address::repeat_byte(1)),
+            wallet: Wallet(Address::left_padding_from(&number.to_be_bytes())),
+            plan: PlanId::from(1),
+        }
+    }
+
+    /// Undoes [`question`].
+    pub(super) fn number(question: &ActiveQuestion) -> u64 {
+        let bytes = question.wallet.0.last_chunk();
+        u64::from_be_bytes(*bytes.expect("an address is longer than a number"))
+    }
 }

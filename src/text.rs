@@ -19,6 +19,7 @@ pub(crate) use alert::{
     alert_begins, alert_ends, chain_behind, channel_lacks, channel_refused, failing, fallback,
     members_intent, members_unread, module_unread, removals_stopped, unknown_logs,
 };
+pub(crate) use cause::failure;
 pub(crate) use command::{
     Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_gates,
     no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,

@@ -52,39 +52,8 @@ pub(super) fn of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ChainEvent, Checkpoint, PlanId, Position, Timestamp};
-
-    fn event(block: u64, kind: EventKind) -> ChainEvent {
-        ChainEvent {
-            module: ModuleAddress(Default::default()),
-            position: Position {
-                block,
-                log_index: 0,
-            },
-            transaction: Default::default(),
-            timestamp: None,
-            kind,
-        }
-    }
-
-    fn created(id: u64, subscriber: Wallet) -> EventKind {
-        EventKind::SubscriptionCreated {
-            subscription: SubscriptionId::from(id),
-            subscriber,
-            plan: PlanId::from(1),
-            execution_budget: Default::default(),
-            allowance_expiry: Default::default(),
-        }
-    }
-
-    fn paid(id: u64) -> EventKind {
-        EventKind::ExecutionExecuted {
-            subscription: SubscriptionId::from(id),
-            payer: Default::default(),
-            amount: Default::default(),
-            execution_time: Timestamp(5),
-        }
-    }
+    use crate::domain::samples::{created, event, paid};
+    use crate::domain::{Checkpoint, Timestamp};
 
     #[test]
     fn own_events_are_counted_up_from_their_block_and_others_are_left_out() {
@@ -97,8 +66,8 @@ mod tests {
                 timestamp: Timestamp(0),
             }),
             pending: vec![
-                event(10, created(1, own)),
-                event(10, created(2, other)),
+                event(10, created(1, own, 1)),
+                event(10, created(2, other, 1)),
                 event(11, paid(1)),
                 event(11, paid(2)),
                 event(12, paid(3)),

@@ -4,44 +4,11 @@ use alloy::primitives::Address;
 
 use super::*;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY};
-use crate::domain::{Checkpoint, Position, Timestamp};
+use crate::domain::samples::{MODULE, TRANSACTION, created, event, paid};
+use crate::domain::{Checkpoint, Timestamp};
 
-const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
 const MINE: Wallet = Wallet(Address::repeat_byte(2));
 const OTHER: Wallet = Wallet(Address::repeat_byte(3));
-const TRANSACTION: B256 = B256::repeat_byte(9);
-
-fn event(block: u64, kind: EventKind) -> ChainEvent {
-    ChainEvent {
-        module: MODULE,
-        position: Position {
-            block,
-            log_index: 0,
-        },
-        transaction: TRANSACTION,
-        timestamp: None,
-        kind,
-    }
-}
-
-fn created(id: u64, subscriber: Wallet, plan: u64) -> EventKind {
-    EventKind::SubscriptionCreated {
-        subscription: SubscriptionId::from(id),
-        subscriber,
-        plan: PlanId::from(plan),
-        execution_budget: Default::default(),
-        allowance_expiry: Default::default(),
-    }
-}
-
-fn paid(id: u64) -> EventKind {
-    EventKind::ExecutionExecuted {
-        subscription: SubscriptionId::from(id),
-        payer: Default::default(),
-        amount: Default::default(),
-        execution_time: Timestamp(5),
-    }
-}
 
 async fn look(pending: Vec<ChainEvent>) -> Payment {
     let head = Checkpoint {

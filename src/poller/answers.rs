@@ -93,8 +93,9 @@ impl ApiAnswers {
         content.unsaved.insert(question);
     }
 
-    /// Forgets what is not asked any more.
-    pub(super) fn retain(&self, is_asked: impl Fn(&ActiveQuestion) -> bool) {
+    /// Forgets what is not asked any more, and has room for an answer to each of the `questions` that are: a table that grows
+    /// while they are answered is there twice now and then.
+    pub(super) fn retain(&self, questions: usize, is_asked: impl Fn(&ActiveQuestion) -> bool) {
         let mut content = self.content();
         let rows = content.rows.keys();
         let gone: Vec<_> = rows
@@ -106,6 +107,8 @@ impl ApiAnswers {
             content.unsaved.remove(&question);
             content.gone.insert(question);
         }
+        let more = questions.saturating_sub(content.rows.len());
+        content.rows.reserve(more);
     }
 
     /// Takes what is to be stored.
@@ -128,19 +131,11 @@ impl ApiAnswers {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::Address;
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::domain::{Link, ModuleAddress, PlanId, UserId};
-
-    fn question(wallet: u8) -> ActiveQuestion {
-        ActiveQuestion {
-            module: ModuleAddress(Address::repeat_byte(1)),
-            wallet: Wallet(Address::repeat_byte(wallet)),
-            plan: PlanId::from(1),
-        }
-    }
+    use crate::domain::{Link, UserId};
+    use crate::poller::tests::question;
 
     fn checked(at: u64, api_active: bool) -> Checked {
         Checked {
@@ -187,7 +182,7 @@ mod tests {
         let again = ApiAnswers::load(&store).unwrap();
         assert_eq!(again.newest(&question(1)), Some(checked(1, true)));
         assert_eq!(again.row(&question(2)).contract_at, Some(Timestamp(7)));
-        again.retain(|asked| *asked == question(1));
+        again.retain(1, |asked| *asked == question(1));
         save(&again);
         let last = ApiAnswers::load(&store).unwrap();
         assert_eq!(last.row(&question(2)), CheckRow::default());

@@ -3,7 +3,7 @@
 //! calls a day; fewer wait at most three hours for a full batch, so that they cost eight batches. What amser's API contradicts
 //! is asked with the next batch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::compare::expected;
@@ -73,7 +73,8 @@ impl Contracts {
         answers: &ApiAnswers,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let mut due = Vec::new();
+        // No more than are kept: of many questions nearly all may be due.
+        let mut due = BinaryHeap::new();
         let [mut any, mut contract, mut api] = [(); 3].map(|()| Oldest::default());
         for question in queue.questions() {
             let row = answers.row(question);
@@ -84,10 +85,12 @@ impl Contracts {
             let at = again.unwrap_or_else(|| due_at(question, row.contract_at));
             if at <= now {
                 due.push((at, *question));
+                if due.len() > MOST_DUE {
+                    due.pop();
+                }
             }
         }
-        due.sort_unstable();
-        due.truncate(MOST_DUE);
+        let due = due.into_sorted_vec();
         self.oldest_check = any.found();
         self.status.oldest = contract.found();
         let is_late = |at: &Timestamp| at.plus(WAITS) <= now;
@@ -207,18 +210,9 @@ impl Poller {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::Address;
-
     use super::*;
-    use crate::domain::{Known, ModuleAddress, PlanId, Wallet};
-
-    fn question(wallet: u64) -> ActiveQuestion {
-        ActiveQuestion {
-            module: ModuleAddress(Address::repeat_byte(1)),
-            wallet: Wallet(Address::left_padding_from(&wallet.to_be_bytes())),
-            plan: PlanId::from(1),
-        }
-    }
+    use crate::domain::Known;
+    use crate::poller::tests::{number, question};
 
     fn queue(questions: u64) -> Queue {
         let known = Known {
@@ -246,9 +240,8 @@ mod tests {
                 while contracts.is_due() {
                     batches += 1;
                     for question in contracts.next_batch() {
-                        let wallet = question.wallet.0.0[19] as usize
-                            + 256 * usize::from(question.wallet.0.0[18]);
-                        if let Some(last) = last[wallet].replace(now.0) {
+                        let number = number(&question) as usize;
+                        if let Some(last) = last[number].replace(now.0) {
                             longest = longest.max(now.0 - last);
                         }
                         answers.contract_answered(question, now);

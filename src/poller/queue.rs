@@ -196,19 +196,10 @@ pub(super) fn mixed(question: &ActiveQuestion) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::Address;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{ModuleAddress, PlanId, Wallet};
-
-    fn question(wallet: u8) -> ActiveQuestion {
-        ActiveQuestion {
-            module: ModuleAddress(Address::repeat_byte(1)),
-            wallet: Wallet(Address::repeat_byte(wallet)),
-            plan: PlanId::from(1),
-        }
-    }
+    use crate::poller::tests::{number, question};
 
     fn known(until: u64) -> Known {
         Known {
@@ -218,16 +209,16 @@ mod tests {
         }
     }
 
-    fn all(known_until: &[(u8, u64)]) -> BTreeMap<ActiveQuestion, Known> {
+    fn all(known_until: &[(u64, u64)]) -> BTreeMap<ActiveQuestion, Known> {
         let known = known_until
             .iter()
             .map(|(wallet, until)| (question(*wallet), known(*until)));
         known.collect()
     }
 
-    fn taken(queue: &mut Queue) -> Vec<u8> {
+    fn taken(queue: &mut Queue) -> Vec<u64> {
         let taken = std::iter::from_fn(|| queue.take());
-        taken.map(|question| question.wallet.0.0[0]).collect()
+        taken.map(|question| number(&question)).collect()
     }
 
     #[test]
@@ -235,7 +226,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         let last = |question: &ActiveQuestion| {
-            let wallet = u64::from(question.wallet.0.0[0]);
+            let wallet = number(question);
             (wallet != 4).then_some(Timestamp(100 - wallet))
         };
         let mut three = all(&[(1, 9), (2, 9), (3, 9), (4, 9)]);
@@ -243,7 +234,7 @@ mod tests {
         // The fourth was never asked.
         assert_eq!(taken(&mut queue), [4, 3, 2, 1]);
         for wallet in [1, 2, 3, 4] {
-            queue.put_back(question(wallet), Timestamp(200 + u64::from(wallet)));
+            queue.put_back(question(wallet), Timestamp(200 + wallet));
         }
         three.insert(question(3), known(10));
         queue.update(&three, last, now);
@@ -278,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_question_is_at_one_place_and_none_is_lost(steps in prop::collection::vec((0_u8..5, 1_u8..6, 0_u64..3), 0..120)) {
+        fn every_question_is_at_one_place_and_none_is_lost(steps in prop::collection::vec((0_u8..5, 1_u64..6, 0_u64..3), 0..120)) {
             let now = Instant::now();
             let mut queue = Queue::default();
             let (mut there, mut under_way) = (BTreeMap::new(), BTreeSet::new());

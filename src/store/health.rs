@@ -181,11 +181,12 @@ fn batch(_key: &[u8], value: &[u8]) -> anyhow::Result<()> {
 
 fn meta(key: &[u8], value: &[u8]) -> anyhow::Result<()> {
     match std::str::from_utf8(key)? {
-        META_CURSOR | META_FINALIZED => decode::<Checkpoint>(value).map(drop),
-        META_FOLD => decode::<(u32, Rules)>(value).map(drop),
-        META_SCHEMA => Ok(ensure!(value.len() == 4, "the schema version is damaged")),
-        _ => Ok(ensure!(value.len() == 8, "a stored number is damaged")),
+        META_CURSOR | META_FINALIZED => decode::<Checkpoint>(value).map(drop)?,
+        META_FOLD => decode::<(u32, Rules)>(value).map(drop)?,
+        META_SCHEMA => ensure!(value.len() == 4, "the schema version is damaged"),
+        _ => ensure!(value.len() == 8, "a stored number is damaged"),
     }
+    Ok(())
 }
 
 #[cfg(test)]

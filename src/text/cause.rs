@@ -93,8 +93,8 @@ fn receipt(mark: &Mark) -> String {
     )
 }
 
-/// After "because".
-pub(super) fn failure(reason: FailureReason, whose: &str) -> String {
+/// After "because". `whose`: "your" or "the".
+pub(crate) fn failure(reason: FailureReason, whose: &str) -> String {
     match reason.name() {
         Some("Expired") => format!("{whose} permission to charge has ended"),
         Some("Exhausted") => format!("{whose} permission to charge is used up"),

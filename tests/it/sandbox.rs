@@ -11,9 +11,10 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amser_roles::domain::UserId;
+use amser_roles::domain::{Timestamp, UserId, Wallet};
 use amser_roles::sandbox::actions;
 use amser_roles::sandbox::world::{Pace, World};
+use amser_roles::store::MerchantWallet;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -55,6 +56,19 @@ impl Play {
         };
         play.shows("/member", "Link your wallet").await;
         play
+    }
+
+    /// The merchant has shown their wallet.
+    fn show_merchant_wallet(&self) {
+        let merchant = self.world.merchant;
+        let shown = MerchantWallet {
+            wallet: Wallet(self.world.wallet(merchant).address()),
+            at: Timestamp(1),
+            message: "the signed text".to_owned(),
+            signature: vec![1; 65],
+        };
+        let store = &self.world.store;
+        store.set_merchant_wallet(merchant, &shown).unwrap();
     }
 
     async fn end(self) {

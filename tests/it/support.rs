@@ -40,3 +40,18 @@ pub(crate) async fn until_ready(public_url: &Url) {
     let ready = tokio::time::timeout(Duration::from_secs(60), asked).await;
     ready.expect("the program is not ready in time");
 }
+
+/// Looks until it finds what is waited for. What is looked at says why it is not there yet.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(
+                tokio::time::Instant::now() < deadline,
+                "waited in vain until {what}: {seen}"
+            ),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

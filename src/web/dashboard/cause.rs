@@ -4,7 +4,7 @@ use alloy::primitives::B256;
 use maud::{Markup, html};
 
 use super::format::{counted, listed, short};
-use crate::domain::{Act, Cause, FailureReason, Gate, MemberState, RoleId, Timestamp, UserId};
+use crate::domain::{Act, Cause, Gate, MemberState, RoleId, Timestamp, UserId};
 use crate::text;
 
 /// One sentence without a full stop.
@@ -22,7 +22,7 @@ pub(in crate::web) fn sentence(cause: &Cause) -> String {
             day(*at)
         ),
         Cause::PaymentFailed { reason, .. } => {
-            format!("a payment failed because {}", failure(*reason))
+            format!("a payment failed because {}", text::failure(*reason, "the"))
         }
         Cause::Paused { .. } => "the subscription is paused".to_owned(),
         Cause::Cancelled { .. } => "the subscription is cancelled".to_owned(),
@@ -61,20 +61,6 @@ pub(in crate::web) fn transaction(cause: &Cause) -> Option<B256> {
 fn day(at: Timestamp) -> String {
     let text = at.to_string();
     text.get(..10).unwrap_or(&text).to_owned()
-}
-
-/// After "because".
-fn failure(reason: FailureReason) -> String {
-    match reason.name() {
-        Some("Expired") => "the permission to charge has ended".to_owned(),
-        Some("Exhausted") => "the permission to charge is used up".to_owned(),
-        Some("InsufficientAllowance") => "the wallet's token allowance is too low".to_owned(),
-        Some("InsufficientBalance") => "the wallet's balance is too low".to_owned(),
-        Some("TransferFailed") => "the token refused the transfer".to_owned(),
-        Some("WindowMissed") => "the time for the charge was missed".to_owned(),
-        Some(name) => format!("the protocol says {name}"),
-        None => format!("of reason {}", reason.0),
-    }
 }
 
 /// What a manager did, after their name.

@@ -10,6 +10,11 @@ async fn status_tells_each_server_what_is_paid_what_is_pending_and_what_came_of_
     let text = story.run("status", &[]).await.text();
     assert!(text.contains("You have linked no wallet"), "{text}");
     assert!(text.contains("https://pay.example/0xaAaAaAaa"), "{text}");
+    let back = format!(
+        "?redirect=https%3A%2F%2Froles.example%2Fpaid%2F{}>",
+        story.club
+    );
+    assert!(text.contains(&back), "{text}");
 
     story.link(story.user, wallet(1));
     let head = checkpoint(story.block + 2);

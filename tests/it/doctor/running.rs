@@ -1,12 +1,10 @@
 //! `doctor` asks the service that runs, which holds the store and the connections.
 
-use std::time::Duration;
-
 use amser_roles::domain::Level;
 
 use super::Ward;
 use crate::support::installation::signal;
-use crate::support::until_ready;
+use crate::support::{until, until_ready};
 
 #[tokio::test]
 async fn the_running_service_is_asked_and_tells_what_stands_in_its_way() {
@@ -15,17 +13,14 @@ async fn the_running_service_is_asked_and_tells_what_stands_in_its_way() {
     let mut service = ward.installation.start();
     until_ready(&public).await;
     // The commands are registered soon after the start.
-    let healthy = async {
-        loop {
-            let found = ward.examine().await;
-            if found.faults().is_empty() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    let healthy = until("nothing is said of a healthy service", async || {
+        let found = ward.examine().await;
+        match found.faults().is_empty() {
+            true => Ok(found),
+            false => Err(format!("{:?}", found.faults())),
         }
-    };
-    let healthy = tokio::time::timeout(Duration::from_secs(60), healthy).await;
-    let healthy = healthy.expect("nothing is said of a healthy service");
+    })
+    .await;
     let names: Vec<_> = healthy
         .findings
         .iter()
@@ -52,18 +47,15 @@ async fn the_running_service_is_asked_and_tells_what_stands_in_its_way() {
     ward.discord
         .set_role_order(ward.guild, &[bot, ward.role])
         .unwrap();
-    let found = async {
-        loop {
-            let found = ward.examine().await;
-            if found.faults().contains(&("service.roles", Level::Failure)) {
-                assert_eq!(found.ended.code, Some(1));
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    let found = until("the role that stands too high is told", async || {
+        let found = ward.examine().await;
+        match found.faults().contains(&("service.roles", Level::Failure)) {
+            true => Ok(found),
+            false => Err(format!("{:?}", found.faults())),
         }
-    };
-    let found = tokio::time::timeout(Duration::from_secs(60), found).await;
-    found.expect("the role that stands too high is told");
+    })
+    .await;
+    assert_eq!(found.ended.code, Some(1));
     signal(&service, "TERM").await;
     assert!(service.wait().await.unwrap().success());
 }

@@ -3,9 +3,8 @@
 //!
 //! `AMSER_ROLES_TEST_SHOTS=FOLDER` keeps screenshots of all that.
 
-use amser_roles::domain::{Timestamp, Wallet};
+use amser_roles::domain::Wallet;
 use amser_roles::sandbox::world::Pace;
-use amser_roles::store::MerchantWallet;
 use serde_json::{Value, json};
 
 use super::Play;
@@ -128,16 +127,8 @@ async fn the_whole_story_is_seen_at_each_step_in_the_status_the_journal_the_log_
 #[tokio::test]
 async fn the_merchant_sets_a_role_up_in_the_form_that_the_bot_shows() {
     let play = Play::start().await;
-    let shown = MerchantWallet {
-        wallet: Wallet(play.world.wallet(play.world.merchant).address()),
-        at: Timestamp(1),
-        message: "the signed text".to_owned(),
-        signature: vec![1; 65],
-    };
+    play.show_merchant_wallet();
     let store = &play.world.store;
-    store
-        .set_merchant_wallet(play.world.merchant, &shown)
-        .unwrap();
     let (discord, guild) = (&play.world.discord, play.world.guild);
     let silver = discord.add_role(guild, "Silver").unwrap();
     let bot = discord.bot_role(guild).unwrap();

@@ -1,6 +1,4 @@
 //! Commands are completed with their options, by name; answers are shown as Discord shows them.
-use amser_roles::domain::{Timestamp, Wallet};
-use amser_roles::store::MerchantWallet;
 use serde_json::{Value, json};
 
 use super::Play;
@@ -70,16 +68,7 @@ async fn a_link_of_the_bot_opens_the_service_as_the_one_who_asked() {
 #[tokio::test]
 async fn the_form_of_setup_is_shown_and_sent_in_like_any_answer() {
     let play = Play::start().await;
-    let shown = MerchantWallet {
-        wallet: Wallet(play.world.wallet(play.world.merchant).address()),
-        at: Timestamp(1),
-        message: "the signed text".to_owned(),
-        signature: vec![1; 65],
-    };
-    let store = &play.world.store;
-    store
-        .set_merchant_wallet(play.world.merchant, &shown)
-        .unwrap();
+    play.show_merchant_wallet();
     let form = typed(&play, "/amser setup", None).await;
     let html = form["html"].as_str().unwrap();
     assert!(html.contains("<form class=\"modal\""), "{form}");

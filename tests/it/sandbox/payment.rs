@@ -1,7 +1,5 @@
 //! The page that the checkout leads back to: what it says of each transaction, and the way there.
 
-use std::time::Duration;
-
 use alloy::network::TransactionBuilder as _;
 use alloy::primitives::B256;
 use alloy::providers::Provider as _;
@@ -10,7 +8,8 @@ use amser_roles::sandbox::chain::wallet;
 use amser_roles::web::{LINK_SECONDS, machine_clock, new_link};
 use serde_json::Value;
 
-use super::{DEADLINE, Play};
+use super::Play;
+use crate::support::until;
 use crate::verify::visitor::{Browser, answer, location};
 
 /// A member's browser, signed in by their link.
@@ -40,19 +39,15 @@ impl Visit {
 
     /// Asks until this is said of the transaction.
     async fn until(&mut self, transaction: &str, text: &str) -> Value {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        loop {
+        until("it is said", async || {
             let said = self.asked(transaction).await;
             let payment = said["payment"]["text"].as_str().unwrap();
-            if payment.contains(text) {
-                return said;
+            match payment.contains(text) {
+                true => Ok(said),
+                false => Err(format!("{text:?}? {said}")),
             }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "never {text:?}: {said}"
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        })
+        .await
     }
 }
 

@@ -4,7 +4,7 @@ use amser_roles::domain::{GuildId, UserId};
 use amser_roles::sandbox::discord::LocalDiscord;
 use serde_json::Value;
 
-use super::stage::DEADLINE;
+use super::until;
 
 /// Types a command until the answer is as wanted; that answer. It may not be registered yet, and what it tells of may be a
 /// moment away.
@@ -14,15 +14,13 @@ pub(crate) async fn until_answered(
     (name, options): (&str, &[(&str, Value)]),
     is_wanted: impl Fn(&str) -> bool,
 ) -> String {
-    let deadline = tokio::time::Instant::now() + DEADLINE;
-    loop {
+    until(&format!("/{name} says it"), async || {
         let reply = discord.run_command(guild, user, name, options).await;
         let told = reply.map_or_else(|none| format!("{none:?}"), |reply| reply.text());
-        if is_wanted(&told) {
-            return told;
+        match is_wanted(&told) {
+            true => Ok(told),
+            false => Err(told),
         }
-        assert!(tokio::time::Instant::now() < deadline, "/{name}: {told}");
-        // A member may use so many commands a minute.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
+    })
+    .await
 }
