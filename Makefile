@@ -20,13 +20,14 @@ test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp 
 	else cargo test; fi
 
 # The long runs of the tests that play at random: kills, reorganisations, faults and cuts; and a subscriber's life on
-# nodes of other makers, Hardhat 2 and 3 and Ganache (tests/nodes/). Half an hour.
+# nodes of other makers, Hardhat 2 and 3 and Ganache (tests/nodes/); and a year of one server (docs/figures.md). Half an hour.
 soak: anvil/node_modules/.stamp $(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp)
 	AMSER_ROLES_TEST_CRASHES=1000 AMSER_ROLES_TEST_REORGS=600 AMSER_ROLES_TEST_CHAOS=300 \
 	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 AMSER_ROLES_TEST_OTHER_NODES=1 \
 	AMSER_ROLES_TEST_RENEWALS=77 AMSER_ROLES_TEST_BACKUP_KILLS=100 \
+	AMSER_ROLES_TEST_YEAR_DAYS=365 \
 	cargo test --test it -- --nocapture --test-threads 2 \
-		crash:: reorg:: chaos:: load:: connection:: other_nodes:: forecast::all_who operate::kills::
+		crash:: reorg:: chaos:: load:: connection:: other_nodes:: forecast::all_who operate::kills:: year::
 
 # Known vulnerabilities, licences and unmaintained crates (deny.toml); needs cargo-deny and the network.
 audit:

@@ -149,33 +149,39 @@ impl Views {
         block: Checkpoint,
         questions: &[ActiveQuestion],
     ) -> Result<Vec<ActiveAnswer>, String> {
-        let (endpoint, node) = self.node_with(block).await?;
-        let answers = answers(&node, block, questions).await;
-        answers.map_err(|error| endpoint.failed(&error))
+        let ask = |node: Arc<Node>| async move { answers(&node, block, questions).await };
+        self.first_answer(block, ask).await
     }
 
-    /// The most preferred node that has this block. One that has another block in its place makes it unknown which of the
-    /// nodes is right.
-    async fn node_with(&self, block: Checkpoint) -> Result<(&Endpoint, Arc<Node>), String> {
+    /// What the most preferred node that has this block answers; where it has the block and fails to answer, the next one is
+    /// asked. One that has another block in its place makes it unknown which of the nodes is right.
+    async fn first_answer<T, F: Future<Output = Result<T, RpcError>>>(
+        &self,
+        block: Checkpoint,
+        ask: impl Fn(Arc<Node>) -> F,
+    ) -> Result<T, String> {
         let mut why = "rpc_urls is empty".to_owned();
         for endpoint in &self.shared.nodes {
-            let seen = async {
+            let asked = async {
                 let node = endpoint.connect(self.shared.chain_id).await?;
                 let header = read::header_at(&node, block.number).await?;
-                Ok::<_, RpcError>((node, header))
+                let has_block = header.map(|header| header.checkpoint() == block);
+                let answer = match has_block {
+                    Some(true) => Some(ask(Arc::clone(&node)).await?),
+                    _ => None,
+                };
+                Ok::<_, RpcError>((node, has_block, answer))
             };
-            match seen.await {
-                Ok((node, Some(header))) if header.checkpoint() == block => {
-                    return Ok((endpoint, node));
-                }
-                Ok((node, Some(_))) => {
+            match asked.await {
+                Ok((_, _, Some(answer))) => return Ok(answer),
+                Ok((node, Some(_), None)) => {
                     return Err(format!(
                         "{} has another block {} than the one that is followed",
                         node.host(),
                         block.number
                     ));
                 }
-                Ok((node, None)) => {
+                Ok((node, None, None)) => {
                     why = format!("{} does not have block {} yet", node.host(), block.number);
                 }
                 Err(error) => why = endpoint.failed(&error),

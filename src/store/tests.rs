@@ -5,6 +5,7 @@ mod doubt;
 mod forgotten;
 mod golden;
 mod growth;
+mod kept;
 mod mend;
 mod opening;
 mod rules;

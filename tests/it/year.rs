@@ -1,4 +1,4 @@
-//! A year of one server in minutes: monthly payers, members who come and go, providers that fail, and a program that is
+//! A year of one server in six minutes: monthly payers, members who come and go, providers that fail, and a program that is
 //! stopped, killed, moved and upgraded. At each simulated day's end the roles are what the chain says, and once a month
 //! what the program takes up is compared with `docs/figures.md`.
 //!

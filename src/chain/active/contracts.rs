@@ -1,5 +1,7 @@
 //! What else contracts say of themselves: whose a module is, where a merchant's module is, its plans, and a token's facts.
 
+use std::sync::Arc;
+
 use alloy::primitives::{Address, U256};
 use alloy::sol;
 
@@ -8,6 +10,7 @@ use super::calls::{At, Call, HEAVY, Outcome};
 use super::token::{TokenFacts, is_symbol};
 use crate::abi::PlanAnswerError;
 use crate::abi::SubscriptionModule::getPlanCall;
+use crate::chain::node::Node;
 use crate::domain::{ModuleAddress, Plan, PlanId, Wallet};
 
 /// The factory's id of subscription modules.
@@ -157,15 +160,14 @@ impl Views {
     async fn at_confirmed(&self, calls: &[Call]) -> anyhow::Result<Vec<Outcome>> {
         let confirmed = self.shared.status.borrow().confirmed;
         let block = confirmed.ok_or_else(|| anyhow::anyhow!("no block is confirmed yet"))?;
-        let (endpoint, node) = self.node_with(block).await.map_err(anyhow::Error::msg)?;
-        let asked = async {
+        let ask = |node: Arc<Node>| async move {
             let at = At::block(&node, block).await?;
             let outcomes = at.call(&node, calls, HEAVY).await?;
             at.check(&node, block).await?;
             Ok(outcomes)
         };
-        let asked = asked.await;
-        asked.map_err(|error| anyhow::anyhow!(endpoint.failed(&error)))
+        let answered = self.first_answer(block, ask).await;
+        answered.map_err(anyhow::Error::msg)
     }
 
     /// The outcomes of these calls at the newest block of the most preferred node that answers.

@@ -1,6 +1,7 @@
 //! What decides whether a charge will succeed: balances, the approvals to Permit2, its allowances, and the token registry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use alloy::sol;
 use tracing::debug;
@@ -45,12 +46,8 @@ impl Views {
         let mut tries = 0;
         loop {
             tries += 1;
-            let asked = async {
-                let (endpoint, node) = self.node_with(block).await?;
-                let facts = facts(&node, block, of).await;
-                facts.map_err(|error| endpoint.failed(&error))
-            };
-            match asked.await {
+            let ask = |node: Arc<Node>| async move { facts(&node, block, of).await };
+            match self.first_answer(block, ask).await {
                 Ok(facts) => return Ok(facts),
                 Err(why) if tries == TRIES => {
                     debug!(why, "what renewals draw on could not be read");

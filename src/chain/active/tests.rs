@@ -216,6 +216,18 @@ async fn a_nodes_trouble_is_no_answer() {
 }
 
 #[tokio::test]
+async fn where_a_node_has_the_block_and_fails_to_answer_the_next_one_is_asked() {
+    let questions = [question(1, 1), question(1, 2)];
+    let broken = fake(Kind {
+        broken: true,
+        ..Kind::default()
+    });
+    let (broken, right) = (broken.await, fake(Kind::default()).await);
+    let yes_and_no = [ActiveAnswer::Active, ActiveAnswer::Inactive];
+    assert_eq!(asked(&[&broken, &right], &questions).await, yes_and_no);
+}
+
+#[tokio::test]
 async fn a_node_with_another_block_is_not_believed_and_one_that_is_behind_is_passed_over() {
     let questions = [question(1, 1), question(1, 2)];
     let right = fake(Kind::default()).await;

@@ -56,6 +56,8 @@ pub(super) struct DayEnd {
     pub(super) block: u64,
     /// Who deserves the role and is in the server.
     pub(super) deserving: BTreeSet<UserId>,
+    /// Those of them who did so the whole day: their role was not to be taken for a moment.
+    pub(super) steady: BTreeSet<UserId>,
 }
 
 /// The club and its chain.
@@ -76,6 +78,10 @@ pub(super) struct Club {
     /// The chain up to the end of the last day, which no reorganisation reaches.
     settled: Entitled,
     settled_to: u64,
+    /// Who deserved the role when the last day ended.
+    deserved: BTreeSet<UserId>,
+    /// To whom something else than a payment happened on this day.
+    touched: BTreeSet<UserId>,
 }
 
 impl Club {
@@ -106,6 +112,8 @@ impl Club {
             start,
             settled: Entitled::default(),
             settled_to: 0,
+            deserved: BTreeSet::new(),
+            touched: BTreeSet::new(),
         };
         for _ in 0..FOUNDERS {
             let first_day = club.dice.random_range(1..=20);
@@ -157,6 +165,7 @@ impl Club {
             if self.members[index].back_on.is_some_and(|on| on <= day) {
                 self.members[index].back_on = None;
                 let user = self.members[index].user;
+                self.touched.insert(user);
                 self.discord.add_member(self.guild, user).unwrap();
             }
             self.do_next(index, day).await;
@@ -195,9 +204,13 @@ impl Club {
                 deserving.remove(&member.user);
             }
         }
+        let touched = std::mem::take(&mut self.touched);
+        let before = std::mem::replace(&mut self.deserved, deserving.clone());
+        let steady = &(&before & &deserving) - &touched;
         DayEnd {
             block: counts.number,
             deserving,
+            steady,
         }
     }
 
@@ -219,6 +232,7 @@ impl Club {
             return;
         }
         member.next = None;
+        self.touched.insert(member.user);
         // What a reorganisation has undone may not be possible any more: the contracts say so, and life goes on.
         match (act, member.subscription) {
             (Act::Pay, Some(id)) => drop(chain.pay(module, id).await),
@@ -256,7 +270,11 @@ impl Club {
             if state.nextChargeAt > now {
                 continue;
             }
-            match dice.random_range(0..100) {
+            let what = dice.random_range(0..100);
+            if what >= 88 {
+                self.touched.insert(member.user);
+            }
+            match what {
                 0..88 => batch.push((module, id)),
                 88..93 => {
                     chain.fail(module, id).await.unwrap();
@@ -283,6 +301,7 @@ impl Club {
         let (None, Some(id)) = (member.next, member.subscription) else {
             return;
         };
+        self.touched.insert(member.user);
         match what {
             0 => {
                 drop(chain.pause(module, id).await);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 /// What was measured at the end of a day, in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Measured {
-    /// A backup: every row of the store, and nothing else.
-    pub(super) backup: u64,
-    /// The store's file.
+    /// All rows that a backup holds.
+    pub(super) rows: u64,
+    /// The store's file, which has pages to spare.
     pub(super) store: u64,
     /// What the process has allocated.
     pub(super) memory: u64,
@@ -49,13 +49,13 @@ impl Figures {
         let mut wrong = Vec::new();
         for (day, measured) in &self.measured {
             let Measured {
-                backup,
+                rows,
                 store,
                 memory,
             } = *measured;
-            println!("| {day} | {backup} | {store} | {memory} |");
+            println!("| {day} | {rows} | {store} | {memory} |");
             let columns = [
-                ("backup", backup, true),
+                ("rows", rows, true),
                 ("store", store, false),
                 ("memory", memory, false),
             ];
@@ -85,7 +85,7 @@ fn figures_are_read_with_their_thousands_and_their_gaps() {
         row("| 360 | 1,234 | 5 | |"),
         Some((360, [Some(1_234), Some(5), None]))
     );
-    assert_eq!(row("| Day | Backup | Store | Memory |"), None);
+    assert_eq!(row("| Day | Rows | Store | Memory |"), None);
     assert_eq!(row("|---|---|---|---|"), None);
     assert_eq!(row("In 1 month"), None);
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use amser_roles::domain::Link;
-use amser_roles::sandbox::discord::LocalDiscord;
-use amser_roles::store::Store;
+use amser_roles::domain::{Link, Timestamp, UserId};
+use amser_roles::sandbox::discord::{LocalDiscord, Route};
+use amser_roles::store::{Store, restore};
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -35,6 +35,8 @@ pub(super) struct Host {
     installation: Installation,
     status: String,
     service: Option<Child>,
+    /// How many requests Discord had got when the last day ended.
+    requests: u64,
 }
 
 impl Host {
@@ -49,6 +51,7 @@ impl Host {
             installation,
             status: format!("http://{address}/api/status"),
             service: None,
+            requests: 0,
         }
     }
 
@@ -104,7 +107,8 @@ impl Host {
     }
 
     /// Waits until the day's last block is stored, nothing is under way, and exactly those who deserve the role hold it.
-    pub(super) async fn until_at_rest(&self, club: &Club, end: &DayEnd, context: &str) {
+    /// Nobody who deserved it the whole day may have lost it for a moment.
+    pub(super) async fn until_at_rest(&mut self, club: &Club, end: &DayEnd, context: &str) {
         let (guild, role) = (club.guild, club.role);
         let holding = |discord: &LocalDiscord| discord.members_with(guild, role);
         let client = reqwest::Client::new();
@@ -124,14 +128,24 @@ impl Host {
             }
         };
         if tokio::time::timeout(REST, resting).await.is_err() {
-            let status = self.status(&client).await;
+            let (status, holding) = (self.status(&client).await, holding(&club.discord));
             panic!(
-                "{context}: {:?} hold the role, {:?} deserve it; {status:?}\n{}",
-                holding(&club.discord),
-                end.deserving,
+                "{context}: {:?} lack the role, {:?} hold it in vain; {status:?}\n{}",
+                &end.deserving - &holding,
+                &holding - &end.deserving,
                 log(&self.installation.log_path())
             );
         }
+        let taken = club.discord.requests().into_iter().filter(|request| {
+            request.number > self.requests && request.route == Some(Route::RemoveMemberRole)
+        });
+        for request in taken {
+            let names = |user: &&UserId| request.path.contains(&format!("/members/{user}/"));
+            let steady = end.steady.iter().find(names);
+            assert_eq!(steady, None, "{context}: lost the role and deserved it");
+        }
+        let last = club.discord.requests().pop();
+        self.requests = last.map_or(self.requests, |request| request.number);
     }
 
     /// What `/api/status` answers; `None` where nobody answers yet.
@@ -140,18 +154,28 @@ impl Host {
         answer.json().await.ok()
     }
 
-    /// What the running program takes up. Makes a backup for that.
+    /// What the running program takes up. Makes a backup for that, and reads it.
     pub(super) async fn measure(&self) -> Measured {
         self.backup().await;
-        let size = |path: &Path| std::fs::metadata(path).unwrap().len() / 1_024;
         let process = self.service.as_ref().unwrap().id().unwrap();
-        let file = self.installation.beside("club.backup");
+        let store = std::fs::metadata(self.installation.store_path());
         Measured {
-            backup: size(Path::new(&file)),
-            store: size(&self.installation.store_path()),
+            rows: rows(Path::new(&self.installation.beside("club.backup"))) / 1_024,
+            store: store.unwrap().len() / 1_024,
             memory: anonymous_memory(process),
         }
     }
+}
+
+/// Bytes of all rows in a backup.
+fn rows(backup: &Path) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("copy.redb");
+    restore(backup, &path, 31_337, false, Timestamp(1)).unwrap();
+    let mut bytes = Vec::new();
+    let store = Store::open(&path).unwrap();
+    store.write_backup(Timestamp(1), &mut bytes).unwrap();
+    bytes.len() as u64
 }
 
 /// KiB of a process's memory that are no file's pages: what it has allocated.
