@@ -120,8 +120,11 @@ struct Poller {
 enum Done {
     /// The API's reply.
     Reply(ActiveQuestion, Reply),
-    /// The contracts' answers, and what the events say since.
-    Contracts(Vec<(ActiveQuestion, ActiveAnswer)>, Option<Expectations>),
+    /// The contracts' answers, and what the events said before and afterwards.
+    Contracts(
+        Vec<(ActiveQuestion, ActiveAnswer)>,
+        Option<(Expectations, Expectations)>,
+    ),
     /// All questions; `None`: the roles' loop is stopping.
     Expectations(Option<Expectations>),
     /// The activity of all merchants was compared.
@@ -168,7 +171,7 @@ impl Poller {
     fn take(&mut self, done: Done) -> anyhow::Result<()> {
         match done {
             Done::Reply(question, reply) => self.take_reply(question, reply),
-            Done::Contracts(answers, since) => self.take_contracts(answers, since),
+            Done::Contracts(answers, around) => self.take_contracts(answers, around),
             Done::Expectations(expectations) => self.take_expectations(expectations),
             Done::Activity(activities) => self.activities = activities,
             Done::Saved(saved) => saved?,

@@ -136,6 +136,35 @@ fn due_at(question: &ActiveQuestion, asked: Option<Timestamp>) -> Timestamp {
     })
 }
 
+/// What the events said of a question while a contract was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Events {
+    /// This, before and afterwards.
+    Say(bool),
+    /// Something else afterwards than before: an event came in meanwhile.
+    Changed,
+    /// The contract may say either.
+    Unsure,
+}
+
+fn said_by_events(
+    question: &ActiveQuestion,
+    before: &Expectations,
+    after: &Expectations,
+) -> Events {
+    if before.known.get(question) != after.known.get(question) {
+        return Events::Changed;
+    }
+    let said = |at: &Expectations| {
+        let known = at.known.get(question).filter(|_| at.at_tip)?;
+        expected(known, at.now)
+    };
+    match (said(before), said(after)) {
+        (Some(said), Some(again)) if said == again => Events::Say(said),
+        _ => Events::Unsure,
+    }
+}
+
 impl Poller {
     /// When the next batch is asked; `None`: not before something else happens. Away from the tip nothing is: the events that
     /// are there are old.
@@ -145,7 +174,7 @@ impl Poller {
         may.then(|| contracts.not_before.map_or(now, |at| at.max(now)))
     }
 
-    /// Asks the next batch, and then what the events say by then.
+    /// Asks the next batch, and what the events say before and afterwards.
     pub(super) fn ask_contracts(&mut self) {
         let batch = self.contracts.next_batch();
         if batch.is_empty() {
@@ -155,17 +184,19 @@ impl Poller {
         let ask = self.inputs.contracts.clone();
         let questions = self.inputs.questions.clone();
         self.tasks.spawn(async move {
+            let before = expectations(&questions, Some(batch.clone())).await;
             let (_, answers) = ask(batch.clone()).await;
-            // Afterwards: the events of the block that was asked are known by then.
-            let since = expectations(&questions, Some(batch.clone())).await;
-            Done::Contracts(batch.into_iter().zip(answers).collect(), since)
+            // The block that was asked lies between the two.
+            let after = expectations(&questions, Some(batch.clone())).await;
+            let answers = batch.into_iter().zip(answers).collect();
+            Done::Contracts(answers, before.zip(after))
         });
     }
 
     pub(super) fn take_contracts(
         &mut self,
         answers: Vec<(ActiveQuestion, ActiveAnswer)>,
-        since: Option<Expectations>,
+        around: Option<(Expectations, Expectations)>,
     ) {
         let now = Instant::now();
         self.contracts.is_asking = false;
@@ -182,17 +213,20 @@ impl Poller {
                 }
             };
             is_answered = true;
+            let events = around.as_ref().map_or(Events::Unsure, |(before, after)| {
+                said_by_events(&question, before, after)
+            });
+            // The answer may be of the time before: it is asked again.
+            if events == Events::Changed {
+                continue;
+            }
             self.contracts.status.checks += u64::from(active.is_some());
             self.inputs
                 .answers
                 .contract_answered(question, machine_time());
             self.contracts.again.remove(&question);
             let said = self.contracts.suspects.remove(&question);
-            let Some(since) = since.as_ref().filter(|since| since.at_tip) else {
-                continue;
-            };
-            let known = since.known.get(&question);
-            let Some(expected) = known.and_then(|known| expected(known, since.now)) else {
+            let Events::Say(expected) = events else {
                 continue;
             };
             if active.is_some_and(|active| active != expected) {
@@ -224,6 +258,31 @@ mod tests {
         let mut queue = Queue::default();
         queue.update(&all.collect(), |_| None, Instant::now());
         queue
+    }
+
+    #[test]
+    fn what_the_events_say_counts_where_they_said_it_before_and_after_the_contract_was_asked() {
+        let seen = |paid_until: u64, now: u64, at_tip: bool| {
+            let known = Known {
+                paid_until: Some(Timestamp(paid_until)),
+                is_ambiguous: false,
+                is_open: false,
+            };
+            Expectations {
+                now: Timestamp(now),
+                at_tip,
+                known: [(question(1), known)].into(),
+            }
+        };
+        let said = |before, after| said_by_events(&question(1), &before, &after);
+        let lapsed = || seen(10_000, 11_000, true);
+        assert_eq!(said(lapsed(), lapsed()), Events::Say(false));
+        // Paid between the two: the contract may have been asked before that.
+        assert_eq!(said(lapsed(), seen(20_000, 11_000, true)), Events::Changed);
+        // The paid time ended between the two.
+        assert_eq!(said(seen(10_000, 9_000, true), lapsed()), Events::Unsure);
+        // The events may be old.
+        assert_eq!(said(lapsed(), seen(10_000, 11_000, false)), Events::Unsure);
     }
 
     #[test]

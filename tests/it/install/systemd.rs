@@ -1,5 +1,7 @@
 //! What the service tells systemd.
 
+use std::path::Path;
+
 use amser_roles::sandbox::discord::LocalDiscord;
 use tokio::net::UnixDatagram;
 
@@ -7,26 +9,38 @@ use crate::support::installation::{Installation, gate, signal};
 use crate::support::scene::{Scene, patient};
 use crate::support::stage::{DEADLINE, Setting, new_guild};
 
-/// Reads what is told until a message holds, and returns all of them.
-async fn told_until(listener: &UnixDatagram, wanted: &str) -> Vec<String> {
-    let mut told = Vec::new();
-    let listening = async {
-        loop {
-            let mut message = [0; 1_024];
-            let length = listener.recv(&mut message).await.unwrap();
-            let message = String::from_utf8_lossy(&message[..length])
-                .trim()
-                .to_owned();
-            let is_wanted = message.contains(wanted);
-            told.push(message);
-            if is_wanted {
-                return;
-            }
+/// What the service manager is told, in order.
+struct Told {
+    listener: UnixDatagram,
+    messages: Vec<String>,
+}
+
+impl Told {
+    fn listen(path: &Path) -> Self {
+        Self {
+            listener: UnixDatagram::bind(path).unwrap(),
+            messages: Vec::new(),
         }
-    };
-    let listened = tokio::time::timeout(DEADLINE, listening).await;
-    assert!(listened.is_ok(), "{wanted} was not told: {told:?}");
-    told
+    }
+
+    fn times(&self, words: &str) -> usize {
+        let told = self.messages.iter().filter(|told| told.contains(words));
+        told.count()
+    }
+
+    /// Listens until this was told so many times, in whatever order with other messages.
+    async fn until(&mut self, words: &str, times: usize) {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while self.times(words) < times {
+            let mut message = [0; 1_024];
+            let received = tokio::time::timeout_at(deadline, self.listener.recv(&mut message));
+            let Ok(length) = received.await else {
+                panic!("{words} was not told {times} times: {:?}", self.messages);
+            };
+            let message = String::from_utf8_lossy(&message[..length.unwrap()]);
+            self.messages.push(message.trim().to_owned());
+        }
+    }
 }
 
 #[tokio::test]
@@ -38,29 +52,20 @@ async fn systemd_is_told_that_the_service_runs_that_it_lives_and_that_it_stops()
     let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gate);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
-    let listener = UnixDatagram::bind(&path).unwrap();
+    let mut told = Told::listen(&path);
     let mut command = installation.command("run");
     command
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "300000");
     let mut service = command.spawn().unwrap();
 
-    let told = told_until(&listener, "READY=1").await;
-    assert!(
-        told.iter()
-            .any(|told| told.starts_with("STATUS=waiting for")),
-        "{told:?}"
-    );
-    for _ in 0..3 {
-        told_until(&listener, "WATCHDOG=1").await;
-    }
-    let told = told_until(&listener, "STATUS=the chain is followed").await;
-    assert!(
-        !told.iter().any(|told| told.contains("STOPPING")),
-        "{told:?}"
-    );
+    told.until("READY=1", 1).await;
+    assert!(told.times("STATUS=waiting for") > 0, "{:?}", told.messages);
+    told.until("WATCHDOG=1", 3).await;
+    told.until("STATUS=the chain is followed", 1).await;
+    assert_eq!(told.times("STOPPING"), 0, "{:?}", told.messages);
     signal(&service, "TERM").await;
-    told_until(&listener, "STOPPING=1").await;
+    told.until("STOPPING=1", 1).await;
     let ended = tokio::time::timeout(DEADLINE, service.wait()).await;
     assert!(ended.expect("it stops").unwrap().success());
 }
@@ -76,17 +81,17 @@ async fn a_node_that_is_away_does_not_keep_the_service_from_running() {
     let installation = Installation::new(&away, &scene.chain, &discord, "");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
-    let listener = UnixDatagram::bind(&path).unwrap();
+    let mut told = Told::listen(&path);
     let mut command = installation.command("run");
     let mut service = command.env("NOTIFY_SOCKET", &path).spawn().unwrap();
-    told_until(&listener, "READY=1").await;
+    told.until("READY=1", 1).await;
     signal(&service, "TERM").await;
-    let told = told_until(&listener, "STOPPING=1").await;
-    assert!(
-        !told
-            .iter()
-            .any(|told| told.contains("the chain is followed")),
-        "{told:?}"
+    told.until("STOPPING=1", 1).await;
+    assert_eq!(
+        told.times("the chain is followed"),
+        0,
+        "{:?}",
+        told.messages
     );
     let ended = tokio::time::timeout(DEADLINE, service.wait()).await;
     assert!(ended.expect("it stops").unwrap().success());
