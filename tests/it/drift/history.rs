@@ -22,6 +22,17 @@ fn drifts(stage: &Stage) -> Vec<Drift> {
     drift.collect()
 }
 
+/// A stage whose service asks amser's API as well.
+async fn stage_with_api() -> (Stage, LocalApi) {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let api = LocalApi::of_chain(&chain).await.unwrap();
+    let setting = Setting {
+        api_url: Some(api.base_url().to_owned()),
+        ..Setting::default()
+    };
+    (Stage::build(chain, setting).await, api)
+}
+
 #[tokio::test]
 async fn payments_that_a_node_left_out_from_the_first_start_are_found_mended_and_told_once() {
     let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
@@ -91,13 +102,7 @@ async fn payments_that_a_node_left_out_from_the_first_start_are_found_mended_and
 
 #[tokio::test]
 async fn a_whole_service_checks_its_members_against_amsers_api() {
-    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
-    let api = LocalApi::of_chain(&chain).await.unwrap();
-    let setting = Setting {
-        api_url: Some(api.base_url().to_owned()),
-        ..Setting::default()
-    };
-    let mut stage = Stage::build(chain, setting).await;
+    let (mut stage, api) = stage_with_api().await;
     let ann = stage.join("ann").await;
     stage.pay(ann).await;
     stage.start();
@@ -131,13 +136,7 @@ async fn a_whole_service_checks_its_members_against_amsers_api() {
 
 #[tokio::test]
 async fn a_member_reads_in_why_what_amsers_api_said_beside_what_the_contract_says() {
-    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
-    let api = LocalApi::of_chain(&chain).await.unwrap();
-    let setting = Setting {
-        api_url: Some(api.base_url().to_owned()),
-        ..Setting::default()
-    };
-    let mut stage = Stage::build(chain, setting).await;
+    let (mut stage, api) = stage_with_api().await;
     stage.start();
     let (ann, _) = stage.subscriber("ann").await;
     let role = [("role", json!(stage.role.to_string()))];
