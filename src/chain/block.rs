@@ -1,5 +1,7 @@
 //! The logs of single blocks, by hash. Empty answers are checked later, by `second_look`.
 
+use std::time::Instant;
+
 use alloy::primitives::{B256, b256};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tracing::debug;
@@ -10,7 +12,7 @@ use super::filter::{Blocks, LogFilter};
 use super::logs::Log;
 use super::node::Header;
 use super::node::reconnect::Reconnect;
-use super::node::{Node, RpcError, read};
+use super::node::{CALL_TIMEOUT, Node, RpcError, read};
 use super::range::{self, Collected, Collector, count_unknown};
 use crate::domain::UnknownLogs;
 
@@ -19,6 +21,8 @@ const NO_TRANSACTIONS: B256 =
     b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
 /// Tries of one block's logs: a node behind a load balancer may not have the block yet.
 const TRIES: u32 = 7;
+/// The same where the node did not answer in time.
+const TRIES_TIMED_OUT: u32 = 2;
 /// Blocks that are read at the same time.
 const AT_ONCE: usize = 8;
 /// The least number of blocks whose logs are asked for by one range first.
@@ -54,8 +58,9 @@ pub(super) async fn logs_of(
 ) -> Result<Vec<BlockLogs>, SessionError> {
     let may_have_logs = |header: &&Header| may_have_logs(header, filter);
     if headers.iter().filter(may_have_logs).count() >= MANY {
-        match logs_by_range(node, headers, filter).await {
+        match within_rate(node, || logs_by_range(node, headers, filter)).await {
             Ok(read) => return Ok(read),
+            Err(error) if error.is_about_node() => return Err(error.into()),
             Err(error) => {
                 debug!(%error, "blocks cannot be read by one range; reading each by itself")
             }
@@ -121,11 +126,23 @@ async fn logs(node: &Node, header: &Header, filter: &LogFilter) -> Result<BlockL
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let error = match logs_once(node, header, filter).await {
+        let error = match within_rate(node, || logs_once(node, header, filter)).await {
             Ok(read) => return Ok(BlockLogs::of(read, header)),
-            Err(error @ (RpcError::Unavailable { .. } | RpcError::Other { .. })) => error,
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_about_node() => return Err(error.into()),
+            Err(error) => error,
         };
+        // A node that does not have the block yet may have it soon. One that serves no logs by a block's hash, or not so many,
+        // may serve a range of one block, which is cut up by what is asked for.
+        if !matches!(
+            error,
+            RpcError::Unavailable { .. } | RpcError::Timeout { .. }
+        ) {
+            let headers = std::slice::from_ref(header);
+            match within_rate(node, || logs_by_range(node, headers, filter)).await {
+                Ok(mut read) => return Ok(read.pop().unwrap_or_default()),
+                Err(error) => debug!(%error, "nor are they to be had by a range of one block"),
+            }
+        }
         // A block that was reorganised away is no fault of the node.
         let now = read::header_at(node, header.number).await?;
         if now.is_some_and(|now| now.hash != header.hash) {
@@ -133,12 +150,33 @@ async fn logs(node: &Node, header: &Header, filter: &LogFilter) -> Result<BlockL
                 "a block was reorganised while it was read".into(),
             ));
         }
-        if attempt == TRIES {
+        let tries = match error {
+            RpcError::Unavailable { .. } | RpcError::Other { .. } => TRIES,
+            RpcError::Timeout { .. } => TRIES_TIMED_OUT,
+            _ => 1,
+        };
+        if attempt >= tries {
             return Err(error.into());
         }
         let wait = schedule.failed(None);
         debug!(block = header.number, %error, ?wait, "a block's logs are not to be had yet");
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// Asks until the answer is not that the rate of calls is too high, within the node's patience.
+async fn within_rate<T, F: Future<Output = Result<T, RpcError>>>(
+    node: &Node,
+    ask: impl Fn() -> F,
+) -> Result<T, RpcError> {
+    let started = Instant::now();
+    loop {
+        node.wait_out_quiet_since(started).await?;
+        let answer = tokio::time::timeout(CALL_TIMEOUT, ask()).await;
+        match answer.unwrap_or_else(|_| Err(RpcError::timed_out("eth_getLogs"))) {
+            Err(RpcError::RateLimited { .. }) if started.elapsed() < node.patience() => {}
+            answer => return answer,
+        }
     }
 }
 

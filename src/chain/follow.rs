@@ -29,9 +29,11 @@ const STALE: Duration = Duration::from_secs(10);
 /// How long a step that is running at the stop may take to finish.
 const GRACE: Duration = Duration::from_secs(2);
 /// After this many retries because the chain moved, without progress, the node is blamed.
-const MOST_MOVES: u32 = 20;
-/// Pause before a chain that moved while it was read is read again.
+const MOST_MOVES: u32 = 8;
+/// Pause before a chain that moved while it was read is read again; it doubles with each further move without progress, up to
+/// the longest one. The nodes behind one URL may be blocks apart: asking at once meets the same two.
 const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// How long an index waits for a usable node before it fails.
 const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -80,7 +82,8 @@ pub(super) async fn run(context: &Context, stop: &CancellationToken) -> anyhow::
                     let error = RpcError::unavailable(why);
                     leave(context, &chosen, &error, &mut failing)?;
                 } else {
-                    tokio::time::sleep(PAUSE).await;
+                    let pause = PAUSE * 2u32.pow(moves.0 - 1);
+                    tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
                     next = Some(chosen);
                 }
             }

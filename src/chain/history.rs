@@ -101,7 +101,7 @@ async fn read_parts(
     while let Some(piece) = reader.next().await {
         let piece = match piece {
             Ok(piece) => piece,
-            Err(error) if failures < MOST_FAILURES && is_worth_another_try(&error) => {
+            Err(error) if failures < MOST_FAILURES && is_worth_another_try(node, &error) => {
                 failures += 1;
                 let wait = schedule.failed(None);
                 tracing::debug!(%error, ?wait, "a range failed; trying again");
@@ -128,9 +128,10 @@ async fn read_parts(
     Ok(())
 }
 
-/// History that is not kept does not come back, and what is about the node is for the pool to answer.
-fn is_worth_another_try(error: &RpcError) -> bool {
-    !error.is_about_node() && !matches!(error, RpcError::Pruned { .. })
+/// History that is not kept does not come back, nor does a closed connection, and what is about the node is for the pool to
+/// answer.
+fn is_worth_another_try(node: &Node, error: &RpcError) -> bool {
+    !node.is_closed() && !error.is_about_node() && !matches!(error, RpcError::Pruned { .. })
 }
 
 /// The events of a piece that count. A module's new processor sends the reader back to its block; `None` if that is the

@@ -9,6 +9,7 @@ pub(crate) mod heads;
 mod many;
 pub(crate) mod pool;
 mod quiet;
+mod range_limit;
 pub(crate) mod read;
 pub(crate) mod reconnect;
 mod stream;
@@ -16,6 +17,7 @@ mod transport;
 mod websocket;
 
 pub(crate) use self::address::is_loopback;
+pub(super) use self::connection::CALL_TIMEOUT;
 pub use self::connection::Node;
 pub use self::error::RpcError;
 pub use self::header::Header;

@@ -36,6 +36,8 @@ pub(super) struct Followed {
     pub(super) lost_height: Option<(u64, Instant)>,
     /// Up to which block the second look has seen the chain, at the look before the last and at the last.
     pub(super) looked: (u64, u64),
+    /// When the last second look ended, and how many there were: a node whose sessions are short gets them all the same.
+    pub(super) looks: (Instant, u32),
     /// Where the first range ends, if it is known already.
     pub(super) range_end: Option<Header>,
     /// The places of the nodes that did not let a module be read.
@@ -61,6 +63,7 @@ impl Followed {
             finalized: None,
             lost_height: None,
             looked: (0, 0),
+            looks: (Instant::now(), 0),
             range_end: None,
             refused: BTreeMap::new(),
             histories: Vec::new(),

@@ -72,7 +72,6 @@ async fn follow_with(
     let second_look_every = context.config.second_look_every;
     // What runs beside, and when it was started last.
     let (mut peek, mut look, mut finalized, mut holes_look) = (None, None, None, None);
-    let (mut looks, mut looked_at) = (0, Instant::now());
     let mut asked_finalized: Option<Instant> = None;
     let mut looked_for_holes: Option<Instant> = None;
     let mut newest = head.clone();
@@ -91,11 +90,11 @@ async fn follow_with(
         }
         joins.update(context, followed).await?;
         progress::publish(context, followed, joins, heads.block_time());
-        let look_due = looked_at + second_look_every;
+        let look_due = followed.looks.0 + second_look_every;
         if look.is_none() && look_due <= Instant::now() {
-            looked_at = Instant::now();
-            looks += 1;
-            if looks % LONG_LOOK == 0 {
+            let looks = followed.looks.1 + 1;
+            followed.looks = (Instant::now(), looks);
+            if looks.is_multiple_of(LONG_LOOK) {
                 followed.looked.0 = 0;
             }
             if let Some(blocks) = second_look::blocks(followed) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::U64;
@@ -16,6 +16,7 @@ use super::address::without_keys;
 use super::answer::Body;
 use super::error::RpcError;
 use super::quiet::Quiet;
+use super::range_limit::RangeLimit;
 use super::reconnect::Reconnect;
 use super::stream::{self, LogsAnswer, OnLog};
 use super::transport::HttpTransport;
@@ -24,8 +25,14 @@ use super::websocket::{self, End};
 use crate::chain::filter::LogQuery;
 use crate::chain::logs::Log;
 
+/// How long calls that are refused in unknown words are made again, ever more rarely: some providers limit the rate so.
+const UNEXPLAINED: Duration = Duration::from_secs(10);
+/// The same where another node could be used instead.
+const UNEXPLAINED_WITH_OTHERS: Duration = Duration::from_secs(1);
+/// JSON-RPC's own codes for a call that the node will never serve.
+const NEVER_SERVED: [i64; 3] = [-32_600, -32_601, -32_602];
 /// Every call ends after this, answered or not.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tries of a call over HTTP before the node counts as failed: a load balancer answers a 502 now and then.
 const TRIES: u32 = 3;
 /// The same for a call that was not answered in time, where no other node could be used instead.
@@ -42,6 +49,7 @@ pub struct Node {
     chain_id: u64,
     patience: Duration,
     quiet: Mutex<Quiet>,
+    range_limit: Arc<Mutex<RangeLimit>>,
     refuses_batches: AtomicBool,
 }
 
@@ -79,6 +87,7 @@ impl Node {
             chain_id,
             patience,
             quiet: Mutex::default(),
+            range_limit: Arc::default(),
             refuses_batches: AtomicBool::new(false),
         };
         node.check_chain().await?;
@@ -106,6 +115,22 @@ impl Node {
     /// The longest that rate limits may make a call wait before it fails instead.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// Keeps what is learned of the range limit here, for the connections that come after this one.
+    pub(super) fn share_range_limit(&mut self, known: &Arc<Mutex<RangeLimit>>) {
+        self.range_limit = Arc::clone(known);
+    }
+
+    /// How many blocks one call for logs may span, as far as is known.
+    pub(crate) fn range_limit(&self) -> MutexGuard<'_, RangeLimit> {
+        let limit = self.range_limit.lock();
+        limit.expect("never poisoned: no panic while held")
+    }
+
+    /// Whether this connection, a websocket, is closed: no call on it will be answered.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.end.get().is_some()
     }
 
     /// Host and port; never path or query.
@@ -189,7 +214,9 @@ impl Node {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if matches!(error, RpcError::RateLimited { .. }) {
+            if matches!(error, RpcError::RateLimited { .. })
+                || is_answered && self.waits_out(method, &error, sent, started)
+            {
                 continue;
             }
             // An answer is an answer; only a request that was lost on the way is sent again.
@@ -218,7 +245,7 @@ impl Node {
     ) -> Result<LogsAnswer, RpcError> {
         self.wait_out_quiet().await?;
         let sent = Instant::now();
-        let was_open = self.end.get().is_none();
+        let was_open = !self.is_closed();
         let answer = match &self.transport {
             Transport::Http(http) => self.logs_over_http(http, query, end, on_log).await,
             Transport::Websocket(client) => stream::by_websocket(client, query, end, on_log).await,
@@ -312,13 +339,37 @@ impl Node {
         }
     }
 
+    /// Whether a call that was sent at `sent`, and is being made `since`, was refused in unknown words and is to be made again:
+    /// then it counts as a rate limit. What a contract's view answers with may be its own words.
+    pub(super) fn waits_out(
+        &self,
+        method: &str,
+        error: &RpcError,
+        sent: Instant,
+        since: Instant,
+    ) -> bool {
+        let RpcError::Other { code, message } = error else {
+            return false;
+        };
+        let longest = match self.patience < CALL_TIMEOUT {
+            true => UNEXPLAINED_WITH_OTHERS,
+            false => UNEXPLAINED,
+        };
+        let waits =
+            method != "eth_call" && !NEVER_SERVED.contains(code) && since.elapsed() < longest;
+        if waits {
+            self.quiet().refused(sent, Instant::now(), None, message);
+        }
+        waits
+    }
+
     /// Returns when no rate limit forbids a request; fails when that is longer off than the node's patience.
     pub(crate) async fn wait_out_quiet(&self) -> Result<(), RpcError> {
         self.wait_out_quiet_since(Instant::now()).await
     }
 
     /// The same for a request that has been waiting since `started`.
-    pub(super) async fn wait_out_quiet_since(&self, started: Instant) -> Result<(), RpcError> {
+    pub(crate) async fn wait_out_quiet_since(&self, started: Instant) -> Result<(), RpcError> {
         loop {
             let now = Instant::now();
             let until = match self.quiet().until(now) {

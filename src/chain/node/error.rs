@@ -98,7 +98,7 @@ impl RpcError {
     }
 
     /// An [`RpcError::Timeout`] of this call.
-    pub(super) fn timed_out(what: &str) -> Self {
+    pub(crate) fn timed_out(what: &str) -> Self {
         Self::Timeout {
             message: format!("{what} was not answered in time"),
         }

@@ -95,6 +95,8 @@ async fn in_batches<T: RpcRecv>(
         }
         match refusal {
             Some(RpcError::RateLimited { .. }) => {}
+            // Batches as such are served.
+            Some(error) if !found.is_empty() && node.waits_out(method, &error, sent, progress) => {}
             // Many providers allow a hundred calls in a batch, or fifty.
             _ if size > PER_BATCH => size = PER_BATCH,
             // Some providers allow no batches, or only small ones.

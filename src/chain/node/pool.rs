@@ -10,6 +10,7 @@ use url::Url;
 
 use super::connection::{Node, host};
 use super::error::RpcError;
+use super::range_limit::RangeLimit;
 use super::reconnect::Reconnect;
 
 /// A rate limit that asks for a longer wait than this makes the next node the better choice.
@@ -35,6 +36,7 @@ struct Slot {
     /// Slower: for a node that connects, but fails soon after.
     relapse: Reconnect,
     trouble: Option<String>,
+    range_limit: Arc<Mutex<RangeLimit>>,
     /// The connection by which the chain id was checked at the start, until it is used.
     checked: Option<Node>,
 }
@@ -59,6 +61,7 @@ impl Pool {
                 reconnect: Reconnect::new(),
                 relapse: Reconnect::slow(),
                 trouble: None,
+                range_limit: Arc::default(),
                 checked: None,
             })
             .collect();
@@ -234,7 +237,7 @@ impl Pool {
     }
 
     async fn connect(&self, place: usize) -> Result<Node, RpcError> {
-        let (url, patience) = {
+        let (url, patience, range_limit) = {
             let mut slots = self.slots();
             if let Some(checked) = slots[place].checked.take() {
                 return Ok(checked);
@@ -243,9 +246,12 @@ impl Pool {
                 1 => PATIENCE_ALONE,
                 _ => PATIENCE_WITH_OTHERS,
             };
-            (slots[place].url.clone(), patience)
+            let slot = &slots[place];
+            (slot.url.clone(), patience, Arc::clone(&slot.range_limit))
         };
-        Node::connect(&url, self.chain_id, patience).await
+        let mut node = Node::connect(&url, self.chain_id, patience).await?;
+        node.share_range_limit(&range_limit);
+        Ok(node)
     }
 
     fn note_failure(&self, place: usize, error: &RpcError) {

@@ -27,6 +27,8 @@ const MOST_WAITING: usize = 30_000;
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
 /// The least wait then.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
+/// Rate limits that last so long without an answer may mean the size of the range: some plans' words for it are a quota's.
+const LIMITED_FOR_LONG: Duration = Duration::from_secs(5);
 /// The least logs of a range that tell whether most belong to other merchants.
 const LOGS_THAT_TELL: u64 = 1_000;
 
@@ -52,6 +54,8 @@ struct Asked {
     to: u64,
     /// Whether it is the rest of a range that was refused or cut: what it holds says little about the blocks to come.
     is_again: bool,
+    /// Whether the connection was closed already.
+    was_closed: bool,
     /// Errors that the caller had been given by then.
     reported: u32,
 }
@@ -82,8 +86,8 @@ pub struct RangeReader {
     paused_until: Option<Instant>,
     /// When the first call after the newest pause was made.
     burst_since: Instant,
-    /// The waits after refusals in unknown words, until an answer comes.
-    unknown_refusals: Reconnect,
+    /// The waits after refusals that do not say why, until an answer comes.
+    unexplained: Reconnect,
     /// Errors returned so far; a call launched before the last one that fails as well is not reported again.
     reported: u32,
 }
@@ -106,7 +110,7 @@ impl RangeReader {
             limited_since: None,
             paused_until: None,
             burst_since: Instant::now(),
-            unknown_refusals: Reconnect::new(),
+            unexplained: Reconnect::new(),
             reported: 0,
         }
     }
@@ -177,7 +181,12 @@ impl RangeReader {
             .values()
             .map(|read| read.collected.events.len())
             .sum();
-        while self.running.len() < self.in_flight {
+        let limit = *self.node.range_limit();
+        let in_flight = match limit.is_on_trial() {
+            true => 1,
+            false => self.in_flight,
+        };
+        while self.running.len() < in_flight {
             let (from, to) = match self.again.first_key_value() {
                 Some((from, to)) => (*from, *to),
                 None if self.next <= self.to => (self.next, self.to),
@@ -187,10 +196,9 @@ impl RangeReader {
                 return;
             }
             let is_again = self.again.remove(&from).is_some();
-            let most = if is_again {
-                self.size.ceiling()
-            } else {
-                self.size.blocks()
+            let most = match is_again {
+                true => limit.most(),
+                false => limit.most().min(self.size.blocks()),
             };
             let end = to.min(from.saturating_add(most - 1));
             if !is_again {
@@ -203,6 +211,7 @@ impl RangeReader {
                 from,
                 to: end,
                 is_again,
+                was_closed: self.node.is_closed(),
                 reported: self.reported,
             };
             let expected = self.size.expected(end - from + 1);
@@ -220,6 +229,7 @@ impl RangeReader {
         let error = match result {
             Ok(read) => {
                 let end = read.end.number;
+                self.node.range_limit().answered(blocks);
                 if !asked.is_again {
                     let Collected { logs, bytes, .. } = read.collected;
                     self.size.answered(end - from + 1, logs, bytes);
@@ -233,7 +243,7 @@ impl RangeReader {
                     self.filter = Arc::new(self.filter.separate());
                 }
                 self.limited_since = None;
-                self.unknown_refusals.healthy();
+                self.unexplained.healthy();
                 self.in_flight = IN_FLIGHT.min(self.in_flight + 1);
                 self.ready.insert(from, read);
                 return Ok(());
@@ -243,10 +253,18 @@ impl RangeReader {
         tracing::debug!(from, to, %error, "a range was refused");
         match error {
             RpcError::RangeTooWide { max, .. } if blocks > 1 => {
-                self.size.too_wide(blocks, max);
-                // Launching it again cuts it to the new ceiling.
+                self.node.range_limit().too_wide(blocks, max);
+                // Launching it again cuts it to the new limit.
                 self.again.insert(from, to);
                 Ok(())
+            }
+            // The next connection goes on with what this one has shown.
+            error if self.node.is_closed() => {
+                if blocks > 1 && !asked.was_closed {
+                    self.node.range_limit().refused(blocks);
+                }
+                self.again.insert(from, to);
+                Err(error)
             }
             RpcError::TooManyResults { suggested, .. } if blocks > 1 => {
                 match suggested.filter(|(first, last)| *first == from && *last < to) {
@@ -265,12 +283,17 @@ impl RangeReader {
                 self.shrink(asked);
                 Ok(())
             }
-            // A limit of the range or of the rate, in unknown words: less is asked for, and less often.
-            RpcError::Other { .. } if blocks > 1 => {
-                self.split(asked, 2);
+            // Perhaps a limit of the range, or of the rate, in unknown words or in none: less is asked for, and less often.
+            RpcError::Other { .. } | RpcError::Unavailable { .. } if blocks > 1 => {
+                self.again.insert(from, to);
                 self.in_flight = 1;
-                let until = Instant::now() + self.unknown_refusals.failed(None);
-                self.paused_until = self.paused_until.max(Some(until));
+                let mut limit = self.node.range_limit();
+                limit.refused(blocks);
+                // Calls that were on their way when the first was refused are no further warning.
+                if !limit.is_comparing() && self.paused_until.is_none() {
+                    let wait = self.unexplained.failed(None);
+                    self.paused_until = Some(Instant::now() + wait);
+                }
                 Ok(())
             }
             RpcError::RateLimited { retry_after, .. } => {
@@ -292,6 +315,11 @@ impl RangeReader {
                     self.in_flight = (self.in_flight / 2).max(1);
                 }
                 self.paused_until = self.paused_until.max(Some(until));
+                // Each wait was kept, and nothing was answered: it may be the size all the same.
+                if blocks > 1 && now - since > LIMITED_FOR_LONG {
+                    self.limited_since = None;
+                    self.node.range_limit().refused(blocks);
+                }
                 Ok(())
             }
             error => {

@@ -4,7 +4,7 @@ use amser_roles::store::Store;
 
 use super::{Case, Url};
 use crate::support::following::{Following, config};
-use crate::support::rpc_proxy::{Refusal, RpcProxy};
+use crate::support::rpc_proxy::{Instead, Refusal, RpcProxy};
 use crate::support::scene::Scene;
 
 /// Payments over several hundred blocks, so that most of them are read by range.
@@ -56,6 +56,56 @@ async fn erigons_block_range_limit_loses_nothing() {
 async fn a_block_range_limit_in_words_nobody_has_seen_loses_nothing() {
     let refusal = Refusal::new(30, -32099, "please be more modest");
     reads_all_under_range_limit(RpcProxy::http_url, refusal).await;
+}
+
+/// Payments over some thousand blocks, under this limit: it is learned, so that few ranges are refused and none is cut up
+/// further than needed.
+async fn learns_the_range(url: Url, refusal: Refusal) {
+    let mut scene = Scene::new().await;
+    scene.history(12, 300).await;
+    let most = refusal.most;
+    let mut case = Case::from_start(scene, url, |faults| faults.range_limit = Some(refusal)).await;
+    case.assert_complete().await;
+    let head = case.scene.chain.head().await.unwrap().number;
+    let (asked, needed) = (case.proxy.faults().ranges, head / most);
+    assert!(
+        asked < 2 * needed + 60,
+        "{asked} ranges asked, {needed} needed"
+    );
+}
+
+#[tokio::test]
+async fn a_range_limit_in_unknown_words_is_learned_from_what_is_answered() {
+    for url in [RpcProxy::http_url as Url, RpcProxy::ws_url] {
+        learns_the_range(url, Refusal::new(60, -32099, "please be more modest")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_range_limit_without_words_is_learned_from_what_is_answered() {
+    for instead in [
+        Instead::Status(500),
+        Instead::Status(400),
+        Instead::Null,
+        Instead::Close(0),
+    ] {
+        let refusal = Refusal::wordless(60, instead);
+        learns_the_range(RpcProxy::http_url, refusal).await;
+    }
+}
+
+#[tokio::test]
+async fn a_range_limit_that_closes_the_websocket_is_learned_over_the_next_ones() {
+    for code in [1009, 1011] {
+        let refusal = Refusal::wordless(60, Instead::Close(code));
+        learns_the_range(RpcProxy::ws_url, refusal).await;
+    }
+}
+
+#[tokio::test]
+async fn a_range_limit_in_the_words_of_a_quota_is_found_out() {
+    let words = "please upgrade your plan";
+    learns_the_range(RpcProxy::http_url, Refusal::new(300, -32005, words)).await;
 }
 
 #[tokio::test]
@@ -148,4 +198,33 @@ async fn a_node_without_old_state_is_read_from_the_beginning() {
     })
     .await;
     case.assert_complete().await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_in_unknown_words_is_waited_out() {
+    for url in [RpcProxy::http_url as Url, RpcProxy::ws_url] {
+        let mut case = Case::from_start(long_history().await, url, |faults| {
+            faults.per_second = Some((4, "not so much, please"));
+        })
+        .await;
+        case.assert_complete().await;
+        case.scene.pay().await;
+        case.assert_complete().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_that_refuses_a_blocks_logs_does_not_end_the_session() {
+    for url in [RpcProxy::http_url as Url, RpcProxy::ws_url] {
+        let mut case = Case::at_tip(url).await;
+        let connected = case.proxy.calls_of("eth_chainId");
+        case.proxy.set(|faults| {
+            faults.too_many = 3;
+            faults.too_many_of = Some("eth_getLogs");
+        });
+        case.scene.pay().await;
+        case.assert_complete().await;
+        assert_eq!(case.proxy.faults().too_many, 0, "the limit was not met");
+        assert_eq!(case.proxy.calls_of("eth_chainId"), connected);
+    }
 }

@@ -1,12 +1,17 @@
 //! Nodes whose newest blocks are not what they seem.
 
+use std::time::Duration;
+
 use amser_roles::store::Store;
 
 use super::{Case, Url};
-use crate::support::following::{Following, config};
+use crate::support::following::{Following, config, stored_events};
 use crate::support::rpc_proxy::{Faults, RpcProxy};
 use crate::support::scene::Scene;
 use crate::support::stage::wait;
+
+/// Shorter than the time between two looks.
+const CUT_EVERY: Duration = Duration::from_millis(700);
 
 /// Switches a fault on, lets things happen, and expects all of it in the store while the fault lasts or wears off.
 async fn sees_all_despite(url: Url, fault: impl Fn(&mut Faults)) -> Case {
@@ -203,5 +208,40 @@ async fn a_chain_that_was_rolled_back_is_followed_once_it_grows_again() {
             .assert_equals_chain(&case.scene.chain, 0, &modules)
             .await;
         assert_eq!(case.following.status.borrow().reorgs, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_serves_no_logs_by_hash_is_asked_by_ranges_of_one_block() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        let mut case = Case::at_tip(url).await;
+        case.proxy.set(|faults| faults.no_block_hash = true);
+        let connected = case.proxy.calls_of("eth_chainId");
+        for _ in 0..3 {
+            case.scene.pay().await;
+            case.assert_complete().await;
+        }
+        assert_eq!(case.proxy.calls_of("eth_chainId"), connected);
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_sessions_end_every_moment_gets_its_second_look() {
+    let mut case = Case::at_tip(RpcProxy::ws_url).await;
+    case.proxy.set(|faults| faults.without_logs = 1);
+    let paid = case.pay_and_follow().await;
+    assert_eq!(case.proxy.faults().without_logs, 0, "the fault was not met");
+    let expected = case.expected(paid).await;
+    let is_complete = || stored_events(&case.following.store) == expected;
+    assert!(!is_complete(), "the logs were seen");
+    let cutting = async {
+        loop {
+            tokio::time::sleep(CUT_EVERY).await;
+            case.proxy.cut_websockets();
+        }
+    };
+    tokio::select! {
+        () = wait("the second look", is_complete) => {}
+        () = cutting => {}
     }
 }

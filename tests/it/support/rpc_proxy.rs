@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use answer::Answer;
-pub(crate) use faults::{Faults, Pending, Refusal};
+pub(crate) use faults::{Faults, Instead, Pending, Refusal};
 
 /// The proxy. Dropping it stops it.
 pub(crate) struct RpcProxy {
@@ -165,12 +165,22 @@ async fn post(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
                 return (StatusCode::TOO_MANY_REQUESTS, wait, Json(body)).into_response();
             }
             Answer::Never => return std::future::pending().await,
+            // A body that ends before its time.
+            Answer::Close(_) => {
+                let length = [(header::CONTENT_LENGTH, "1000")];
+                return (length, axum::body::Body::from_stream(cut())).into_response();
+            }
         }
     }
     match is_batch {
         true => Json(Value::Array(answers)).into_response(),
         false => Json(answers.remove(0)).into_response(),
     }
+}
+
+/// A body that breaks off.
+fn cut() -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> {
+    futures_util::stream::iter([Err(std::io::ErrorKind::ConnectionReset.into())])
 }
 
 async fn upgrade(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {

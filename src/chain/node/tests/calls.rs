@@ -174,3 +174,37 @@ async fn a_key_that_the_provider_repeats_is_never_shown() {
         assert!(sentence.contains("key …"), "{sentence}");
     }
 }
+
+#[tokio::test]
+async fn a_call_that_is_refused_without_a_reason_is_made_again_later() {
+    let times = std::sync::atomic::AtomicU32::new(0);
+    let fake = Fake::start(move |call| {
+        let before = times.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Reply::Json(match before < 3 && call["method"] == "eth_blockNumber" {
+            true => error(call, -1, "computer says no"),
+            false => result(call, json!("0x1")),
+        })
+    })
+    .await;
+    let node = fake.http().await;
+    let _number: U64 = node.call("eth_blockNumber", ()).await.unwrap();
+    assert_eq!(fake.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_call_that_the_node_does_not_know_and_a_view_that_fails_are_made_once() {
+    let fake = Fake::start(|call| {
+        let is_view = call["method"] == "eth_call";
+        Reply::Json(match is_view {
+            true => error(call, -1, "computer says no"),
+            false => error(call, -32_601, "no such method"),
+        })
+    })
+    .await;
+    let node = fake.http().await;
+    for method in ["eth_call", "eth_blockNumber"] {
+        let answer = node.call::<_, U64>(method, ()).await;
+        assert!(matches!(answer, Err(RpcError::Other { .. })), "{answer:?}");
+    }
+    assert_eq!(fake.asked().len(), 2);
+}

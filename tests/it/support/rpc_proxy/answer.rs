@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Faults, Pending, Shared};
+use super::{Faults, Instead, Pending, Shared};
 
 /// So many blocks below the head may lack their logs.
 const NEWEST: u64 = 20;
@@ -18,6 +18,8 @@ pub(super) enum Answer {
     /// 429 with this body and `Retry-After`.
     TooMany(Value, u64),
     Never,
+    /// The connection is closed.
+    Close(u16),
 }
 
 /// Answers one call.
@@ -63,6 +65,16 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             let body = json!({"jsonrpc": "2.0", "id": id, "error": {
                 "code": -32005, "message": "project ID request rate exceeded"}});
             return Answer::TooMany(body, faults.retry_after);
+        }
+        if let Some(words) = faults.refuse_rate() {
+            return error(json!({"code": -32099, "message": words}));
+        }
+        if faults.no_block_hash
+            && method == "eth_getLogs"
+            && request["params"][0]["blockHash"].is_string()
+        {
+            let words = "filters by block hash are not supported";
+            return error(json!({"code": -32099, "message": words}));
         }
         if faults.is_broken(&method, &request) {
             faults.broke += 1;
@@ -148,6 +160,14 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
         && let Some(refusal) = shared.faults().range_limit.clone()
         && to + 1 - from > refusal.most
     {
+        match refusal.instead {
+            Some(Instead::Status(status)) => {
+                return Answer::Status(StatusCode::from_u16(status).unwrap());
+            }
+            Some(Instead::Null) => return result(Value::Null),
+            Some(Instead::Close(code)) => return Answer::Close(code),
+            None => {}
+        }
         return error(refusal.error(from));
     }
     let mut answer = forward(shared, &request).await;

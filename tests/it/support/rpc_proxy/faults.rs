@@ -14,6 +14,19 @@ pub(crate) struct Refusal {
     pub(crate) code: i64,
     /// Its words; `{from}` and `{to}` stand for the largest range that would be allowed.
     pub(crate) message: String,
+    /// What comes in place of the error.
+    pub(crate) instead: Option<Instead>,
+}
+
+/// A refusal that is no error of JSON-RPC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Instead {
+    /// This HTTP status, without a word.
+    Status(u16),
+    /// `null` as the result.
+    Null,
+    /// The connection is closed; a websocket with this code.
+    Close(u16),
 }
 
 /// What a node makes of the block `pending` in a call.
@@ -53,6 +66,10 @@ pub(crate) struct Faults {
     pub(crate) too_many: u64,
     /// Only calls of this method are.
     pub(crate) too_many_of: Option<&'static str>,
+    /// Most calls in a second, and the sentence by which the others are refused.
+    pub(crate) per_second: Option<(u64, &'static str)>,
+    /// When the second began that is counted, and the calls in it.
+    pub(crate) second: Option<(Instant, u64)>,
     pub(crate) retry_after: u64,
     /// Until when the last refused caller was told to wait, and how many calls came before.
     pub(crate) quiet_until: Option<Instant>,
@@ -71,6 +88,8 @@ pub(crate) struct Faults {
     /// Logs of these blocks, the first to the last, are left out of every answer, and how many were.
     pub(crate) hidden: Option<(u64, u64)>,
     pub(crate) hid: u64,
+    /// Logs are not served by a block's hash.
+    pub(crate) no_block_hash: bool,
     /// Every log names a time of zero.
     pub(crate) no_times: bool,
     /// Every log comes twice, in different transactions.
@@ -111,6 +130,16 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    /// The sentence that refuses this call for its rate, if the rate is limited.
+    pub(super) fn refuse_rate(&mut self) -> Option<&'static str> {
+        let (most, words) = self.per_second?;
+        let now = Instant::now();
+        let is_current = |(since, _): &(Instant, u64)| now - *since < Duration::from_secs(1);
+        let (since, calls) = self.second.filter(is_current).unwrap_or((now, 0));
+        self.second = Some((since, calls + 1));
+        (calls >= most).then_some(words)
+    }
+
     /// Whether this call fails without a reason.
     pub(super) fn is_broken(&mut self, method: &str, request: &Value) -> bool {
         if let Some(address) = self.broken_about {
@@ -136,6 +165,15 @@ impl Refusal {
             most,
             code,
             message: message.to_owned(),
+            instead: None,
+        }
+    }
+
+    /// Of wider ranges, without an error of JSON-RPC.
+    pub(crate) fn wordless(most: u64, instead: Instead) -> Self {
+        Self {
+            instead: Some(instead),
+            ..Self::new(most, 0, "")
         }
     }
 

@@ -1,6 +1,6 @@
 //! One websocket: calls are answered like those over HTTP, heads come from the chain's own subscription.
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
     };
     let (mut to_chain, mut from_chain) = upstream.split();
     let (mut to_client, mut from_client) = client.split();
-    let (replies, mut outgoing) = mpsc::unbounded_channel::<Value>();
+    let (replies, mut outgoing) = mpsc::unbounded_channel::<Message>();
     loop {
         tokio::select! {
             message = from_client.next() => {
@@ -28,7 +28,8 @@ pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
                     shared.count("eth_subscribe");
                     if shared.faults().no_subscriptions {
                         let error = json!({"code": -32601, "message": "the method eth_subscribe does not exist/is not available"});
-                        replies.send(json!({"jsonrpc": "2.0", "id": request["id"], "error": error})).ok();
+                        let answer = json!({"jsonrpc": "2.0", "id": request["id"], "error": error});
+                        replies.send(said(&answer)).ok();
                         continue;
                     }
                     let message = tungstenite::Message::text(text.as_str());
@@ -42,11 +43,15 @@ pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
                     }
                     let id = request["id"].clone();
                     match answer(&shared, request).await {
-                        Answer::Json(value) => { replies.send(value).ok(); }
-                        Answer::TooMany(body, _) => { replies.send(body).ok(); }
+                        Answer::Json(value) => { replies.send(said(&value)).ok(); }
+                        Answer::TooMany(body, _) => { replies.send(said(&body)).ok(); }
+                        Answer::Close(code) => {
+                            let frame = CloseFrame { code, reason: "".into() };
+                            replies.send(Message::Close(Some(frame))).ok();
+                        }
                         Answer::Status(status) => {
                             let error = json!({"code": -32603, "message": format!("HTTP {status}")});
-                            replies.send(json!({"jsonrpc": "2.0", "id": id, "error": error})).ok();
+                            replies.send(said(&json!({"jsonrpc": "2.0", "id": id, "error": error}))).ok();
                         }
                         Answer::Never => {}
                     }
@@ -73,9 +78,13 @@ pub(super) async fn serve(shared: &std::sync::Arc<Shared>, client: WebSocket) {
                 if to_client.send(Message::Text(text.into())).await.is_err() { return }
             }
             Some(reply) = outgoing.recv() => {
-                let text = reply.to_string();
-                if to_client.send(Message::Text(text.into())).await.is_err() { return }
+                let is_end = matches!(reply, Message::Close(_));
+                if to_client.send(reply).await.is_err() || is_end { return }
             }
         }
     }
+}
+
+fn said(answer: &Value) -> Message {
+    Message::Text(answer.to_string().into())
 }
