@@ -109,6 +109,10 @@ async fn session(
     // What an earlier session was storing when it failed must be seen before anything is read again.
     context.writer.settle().await?;
     let mut head = goal(context, node).await?;
+    if matches!(context.goal, Goal::Follow) {
+        // Before anything is read from it, or undone for it.
+        tip::check_clock(context, &head)?;
+    }
     let is_new = followed.is_none();
     let followed = match followed {
         Some(followed) => followed,

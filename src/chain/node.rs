@@ -10,6 +10,7 @@ mod many;
 pub(crate) mod pool;
 mod quiet;
 mod range_limit;
+mod rate;
 pub(crate) mod read;
 pub(crate) mod reconnect;
 mod stream;

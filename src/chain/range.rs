@@ -1,6 +1,7 @@
 //! Long ranges of blocks, read as many short ones, sized to what the provider allows. None is skipped, and none is believed
 //! without the header of its end from the node that answered it.
 
+mod burst;
 mod collect;
 mod one;
 mod reader;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use alloy::primitives::B256;
 use tracing::info;
 
-pub(super) use self::recover::{check, is_worth_returning_to};
+pub(super) use self::recover::{Preferred, check, look_at_preferred};
 
 use self::fork::contradicts;
 use self::window::{Meeting, Window};

@@ -32,6 +32,8 @@ pub(super) struct Followed {
     pub(super) unsaved: Unsaved,
     /// The newest finalized block that a node has shown.
     pub(super) finalized: Option<Checkpoint>,
+    /// A followed block that a preferred node, which is lower, has another one in place of.
+    pub(super) passed: Option<Checkpoint>,
     /// The confirmed height before a reorganisation that the new chain has not reached, and when that was.
     pub(super) lost_height: Option<(u64, Instant)>,
     /// Up to which block the second look has seen the chain, at the look before the last and at the last.
@@ -61,6 +63,7 @@ impl Followed {
             joining: BTreeMap::new(),
             unsaved: Unsaved::new(has_cursor),
             finalized: None,
+            passed: None,
             lost_height: None,
             looked: (0, 0),
             looks: (Instant::now(), 0),

@@ -1,6 +1,6 @@
 //! The tip, block by block: a new head, the path to it, its blocks' events, what that confirms; and what runs beside it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -18,7 +18,7 @@ use super::node::heads::Heads;
 use super::node::{Chosen, Header, Node, RpcError, read};
 use super::processors::Processors;
 use super::progress;
-use super::reorg::{self, window::Block};
+use super::reorg::{self, Preferred, window::Block};
 use super::second_look;
 use super::state::Followed;
 use crate::clock::{machine_time, sleep_until};
@@ -62,9 +62,20 @@ async fn follow_with(
     let mut heads = Heads::open(node, &head).await;
     let mut wanted = context.wanted.clone();
     let status = context.status.subscribe();
+    let passed = Arc::new(Mutex::new(None));
     let is_usable = |other: Arc<Node>| {
         let (confirmed, store) = (status.borrow().confirmed, context.store.clone());
-        let usable = async move { reorg::is_worth_returning_to(&other, &store, confirmed).await };
+        let (current, passed) = (Arc::clone(node), Arc::clone(&passed));
+        let usable = async move {
+            match reorg::look_at_preferred(&other, &current, &store, confirmed).await {
+                Preferred::Ready => true,
+                Preferred::Behind => false,
+                Preferred::Contradicts(block) => {
+                    *passed.lock().expect("never poisoned: no panic while held") = block;
+                    true
+                }
+            }
+        };
         usable.boxed()
     };
     let mut better = std::pin::pin!(context.pool.better_than(chosen.place, is_usable));
@@ -191,7 +202,10 @@ async fn follow_with(
             },
             // An error means that the set of modules is final; then there is nothing to wait for.
             Ok(()) = wanted.changed() => {}
-            better = &mut better => return Ok(Some(better)),
+            better = &mut better => {
+                followed.passed = *passed.lock().expect("never poisoned: no panic while held");
+                return Ok(Some(better));
+            }
             () = sleep_until(followed.unsaved.due()) => followed.save(context).await?,
             () = tokio::time::sleep_until(look_due.into()), if look.is_none() => {}
             failed = &mut late_plans => return Err(failed),
@@ -252,7 +266,8 @@ async fn read_blocks(
     Ok(blocks)
 }
 
-fn check_clock(context: &Context, head: &Header) -> Result<(), SessionError> {
+/// Fails when the node's newest block is from the future.
+pub(super) fn check_clock(context: &Context, head: &Header) -> Result<(), SessionError> {
     let ahead = head.timestamp.0.saturating_sub(machine_time().0);
     let ahead = Duration::from_secs(ahead);
     if context.config.is_local() || ahead <= MOST_AHEAD {

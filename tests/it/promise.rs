@@ -3,6 +3,7 @@
 
 mod brake;
 mod cost;
+mod fair;
 mod gates;
 mod keep;
 mod members;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Duration, Instant};
 
+use super::burst::after_burst;
 use super::collect::{Collected, SeenBlock, count_unknown};
 use super::one::{self, Read};
 use super::size::RangeSize;
@@ -22,13 +23,8 @@ use crate::domain::{Checkpoint, UnknownLogs};
 pub const IN_FLIGHT: usize = 8;
 /// Events that may wait for an earlier range before no new one is asked for.
 const MOST_WAITING: usize = 30_000;
-/// Wait after a rate limit that names none; counted from the first call of a burst that was answered in part, because most
-/// providers count by the second.
-const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
-/// The least wait then.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
 /// Rate limits that last so long without an answer may mean the size of the range: some plans' words for it are a quota's.
-const LIMITED_FOR_LONG: Duration = Duration::from_secs(5);
+const LIMITED_FOR_LONG: Duration = Duration::from_secs(3);
 /// The least logs of a range that tell whether most belong to other merchants.
 const LOGS_THAT_TELL: u64 = 1_000;
 
@@ -368,43 +364,5 @@ impl RangeReader {
         self.again.clear();
         self.due = block;
         self.next = block;
-    }
-}
-
-/// When to go on after a rate limit that names no time, refused `now` to a call of the burst that began at `burst_since`.
-/// `limited_since`: no call was answered since then. `paused_until`: an earlier refusal of the same burst said so.
-fn after_burst(
-    now: Instant,
-    burst_since: Instant,
-    limited_since: Option<Instant>,
-    paused_until: Option<Instant>,
-) -> Instant {
-    let next = burst_since + RATE_LIMIT_WAIT;
-    match (limited_since, paused_until) {
-        (None, _) if next > now => next.max(now + LEAST_WAIT),
-        (Some(_), Some(until)) => until,
-        _ => now + RATE_LIMIT_WAIT,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_by_the_second_is_waited_out_from_the_first_call_and_any_other_from_the_refusal() {
-        let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
-        // Some calls of the burst were answered: the second that is counted began with the first of them, or before.
-        let until = after_burst(at(80), start, None, None);
-        assert_eq!(until, at(1_000));
-        assert_eq!(after_burst(at(90), start, Some(at(80)), Some(until)), until);
-        assert_eq!(after_burst(at(980), start, None, None), at(1_080));
-        // It took longer than a second, or nothing was answered: the limit is of another kind.
-        assert_eq!(after_burst(at(5_000), start, None, None), at(6_000));
-        assert_eq!(
-            after_burst(at(1_010), at(1_000), Some(at(80)), None),
-            at(2_010)
-        );
     }
 }

@@ -26,7 +26,9 @@ pub(crate) async fn check(
             // Shorter than what was followed: a lagging node, or a chain that went back. Only another block at a height
             // that both have is evidence of the latter.
             let head = heads::newest(node).await?.number;
-            if !contradicts(node, &context.store, followed.window.at(head), head).await? {
+            let passed = followed.passed.take().filter(|block| block.number <= head);
+            let known = followed.window.at(head).or(passed);
+            if !contradicts(node, &context.store, known, head).await? {
                 return Err(read::missing(base.number).into());
             }
         }
@@ -102,24 +104,44 @@ async fn start_over(node: &Node) -> Result<Checkpoint, SessionError> {
     Ok(read::known_header(node, 0).await?.checkpoint())
 }
 
-/// Whether to go back to a preferred node: it has the newest confirmed block, or another chain. One that is only behind is
-/// waited for.
-pub(crate) async fn is_worth_returning_to(
+/// Whether to go back to a preferred node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preferred {
+    /// It has the newest confirmed block, or another one there.
+    Ready,
+    /// It is lower, and has another block than this followed one.
+    Contradicts(Option<Checkpoint>),
+    /// It is behind, or does not answer: it is waited for.
+    Behind,
+}
+
+/// Looks at a preferred node. `current` is the node in use.
+pub(crate) async fn look_at_preferred(
     node: &Node,
+    current: &Node,
     store: &Store,
     confirmed: Option<Checkpoint>,
-) -> bool {
+) -> Preferred {
     let Some(confirmed) = confirmed else {
-        return true;
+        return Preferred::Ready;
     };
-    match read::header_at(node, confirmed.number).await {
-        Ok(Some(_)) => true,
-        Ok(None) => match heads::newest(node).await {
-            Ok(head) => contradicts(node, store, None, head.number)
-                .await
-                .unwrap_or(false),
-            Err(_) => false,
-        },
-        Err(_) => false,
-    }
+    let looking = async {
+        if read::header_at(node, confirmed.number).await?.is_some() {
+            return Ok(Preferred::Ready);
+        }
+        let head = heads::newest(node).await?;
+        if contradicts(node, store, None, head.number).await? {
+            return Ok(Preferred::Contradicts(None));
+        }
+        // Of what was read by range few headers are kept: the node in use tells which block is followed at that height.
+        let numbers = [head.number, confirmed.number];
+        let followed = read::headers_at(current, &numbers).await?;
+        Ok::<_, SessionError>(match followed.as_slice() {
+            [there, tip] if tip.hash == confirmed.hash && there.hash != head.hash => {
+                Preferred::Contradicts(Some(there.checkpoint()))
+            }
+            _ => Preferred::Behind,
+        })
+    };
+    looking.await.unwrap_or(Preferred::Behind)
 }

@@ -19,13 +19,18 @@ struct Forked {
 
 impl Forked {
     async fn new() -> Self {
+        Self::higher_by(40).await
+    }
+
+    /// The fork has so many blocks of its own.
+    async fn higher_by(blocks: u64) -> Self {
         let mut scene = Scene::on(public_chain().await).await;
         scene.pay().await;
         let block = scene.chain.head().await.unwrap().number;
         let fork = scene.chain.fork(block).await.unwrap();
         scene.pay().await;
         scene.pay().await;
-        fork.mine(40).await.unwrap();
+        fork.mine(blocks).await.unwrap();
         let (honest, other) = (
             RpcProxy::start(&scene.chain).await,
             RpcProxy::start(&fork).await,
@@ -100,7 +105,16 @@ async fn a_fork_that_lacks_a_finalized_block_undoes_nothing() {
 
 #[tokio::test]
 async fn the_preferred_node_is_gone_back_to_though_it_is_lower_and_contradicts() {
-    let mut case = Forked::new().await;
+    goes_back_to_a_lower_node(Forked::new().await).await;
+}
+
+#[tokio::test]
+async fn the_preferred_node_is_gone_back_to_also_after_the_other_chain_was_read_by_range() {
+    // Of such blocks few headers are stored, and none of them as low as the preferred node.
+    goes_back_to_a_lower_node(Forked::higher_by(200).await).await;
+}
+
+async fn goes_back_to_a_lower_node(mut case: Forked) {
     // The fork has its own idea of what is final.
     let head = case.fork.head().await.unwrap().number;
     case.other.set(|faults| faults.finalized = Some(head));

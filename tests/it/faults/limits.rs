@@ -58,11 +58,11 @@ async fn a_block_range_limit_in_words_nobody_has_seen_loses_nothing() {
     reads_all_under_range_limit(RpcProxy::http_url, refusal).await;
 }
 
-/// Payments over some thousand blocks, under this limit: it is learned, so that few ranges are refused and none is cut up
+/// Payments over nearly two thousand blocks, under this limit: it is learned, so that few ranges are refused and none is cut up
 /// further than needed.
 async fn learns_the_range(url: Url, refusal: Refusal) {
     let mut scene = Scene::new().await;
-    scene.history(12, 300).await;
+    scene.history(6, 300).await;
     let most = refusal.most;
     let mut case = Case::from_start(scene, url, |faults| faults.range_limit = Some(refusal)).await;
     case.assert_complete().await;
@@ -203,13 +203,19 @@ async fn a_node_without_old_state_is_read_from_the_beginning() {
 #[tokio::test]
 async fn a_rate_limit_in_unknown_words_is_waited_out() {
     for url in [RpcProxy::http_url as Url, RpcProxy::ws_url] {
-        let mut case = Case::from_start(long_history().await, url, |faults| {
-            faults.per_second = Some((4, "not so much, please"));
-        })
-        .await;
-        case.assert_complete().await;
-        case.scene.pay().await;
-        case.assert_complete().await;
+        let mut case = Case::at_tip(url).await;
+        let connected = case.proxy.calls_of("eth_chainId");
+        case.proxy
+            .set(|faults| faults.per_second = Some((6, "not so much, please")));
+        for _ in 0..2 {
+            case.scene.pay().await;
+            case.assert_complete().await;
+        }
+        assert_eq!(
+            case.proxy.calls_of("eth_chainId"),
+            connected,
+            "the session went on"
+        );
     }
 }
 
