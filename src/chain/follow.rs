@@ -125,7 +125,7 @@ async fn session(
     followed.processors.rewind(followed.window.tip().number);
     // A start from nothing has just read its block from this node.
     if !is_new || followed.unsaved.has_cursor {
-        reorg::check(context, node, followed).await?;
+        reorg::check(context, chosen, followed).await?;
     }
     while progress::is_far(context, followed, &head) {
         progress::show_head(&context.status, &head);

@@ -24,6 +24,38 @@ pub(super) struct Joining {
     pub(super) events: Vec<ChainEvent>,
 }
 
+/// Confirmed blocks were undone. What they held may be included again, so for a while nothing is concluded from its absence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    /// The confirmed height before.
+    pub(super) height: u64,
+    /// When they were undone.
+    pub(super) since: Instant,
+    /// Whether a node undid them that is not the preferred one: that one may come back, and have them still.
+    pub(super) by_another: bool,
+}
+
+impl Lost {
+    /// After confirmed blocks up to `height` were undone. What a node had that was not the preferred one is not missed.
+    pub(super) fn after(before: Option<Self>, height: u64, by_another: bool) -> Self {
+        let height = match before {
+            Some(before) if before.by_another => before.height,
+            Some(before) => before.height.max(height),
+            None => height,
+        };
+        Self {
+            height,
+            since: Instant::now(),
+            by_another,
+        }
+    }
+
+    /// Whether a chain that is confirmed up to this block has made up for them.
+    fn is_made_up_by(&self, confirmed: u64) -> bool {
+        !self.by_another && confirmed >= self.height
+    }
+}
+
 /// The followed end of the chain. It survives a change of node.
 pub(super) struct Followed {
     pub(super) window: Window,
@@ -34,8 +66,8 @@ pub(super) struct Followed {
     pub(super) finalized: Option<Checkpoint>,
     /// A followed block that a preferred node, which is lower, has another one in place of.
     pub(super) passed: Option<Checkpoint>,
-    /// The confirmed height before a reorganisation that the new chain has not reached, and when that was.
-    pub(super) lost_height: Option<(u64, Instant)>,
+    /// The newest reorganisation of confirmed blocks, until the new chain counts.
+    pub(super) lost: Option<Lost>,
     /// Up to which block the second look has seen the chain, at the look before the last and at the last.
     pub(super) looked: (u64, u64),
     /// When the last second look ended, and how many there were: a node whose sessions are short gets them all the same.
@@ -64,7 +96,7 @@ impl Followed {
             unsaved: Unsaved::new(has_cursor),
             finalized: None,
             passed: None,
-            lost_height: None,
+            lost: None,
             looked: (0, 0),
             looks: (Instant::now(), 0),
             range_end: None,
@@ -174,12 +206,7 @@ impl Followed {
             }
         }
         self.window.confirm(confirmations);
-        if self
-            .lost_height
-            .is_some_and(|(height, _)| to.number >= height)
-        {
-            self.lost_height = None;
-        }
+        self.lost = self.lost.filter(|lost| !lost.is_made_up_by(to.number));
         Ok(())
     }
 
@@ -233,8 +260,8 @@ impl Followed {
     /// Whether everything up to the confirmed tip is stored, of a chain that is as high as the one followed before.
     pub(super) fn is_whole(&self) -> bool {
         let waits = self
-            .lost_height
-            .is_some_and(|(_, since)| since.elapsed() < CATCH_UP);
+            .lost
+            .is_some_and(|lost| lost.since.elapsed() < CATCH_UP);
         self.unsaved.next.rollback_to.is_none() && !waits
     }
 }
@@ -265,11 +292,29 @@ mod tests {
         let mut followed = followed();
         assert!(followed.is_whole());
         let since = Instant::now();
-        followed.lost_height = Some((200, since));
+        let lost = |since, by_another| Lost {
+            height: 200,
+            since,
+            by_another,
+        };
+        followed.lost = Some(lost(since, false));
         assert!(!followed.is_whole());
         let long_ago = since.checked_sub(CATCH_UP).unwrap();
-        followed.lost_height = Some((200, long_ago));
+        followed.lost = Some(lost(long_ago, false));
         assert!(followed.is_whole());
+        assert!(!lost(since, false).is_made_up_by(199));
+        assert!(lost(since, false).is_made_up_by(200));
+        assert!(!lost(since, true).is_made_up_by(200));
+    }
+
+    #[test]
+    fn blocks_that_another_node_had_are_not_waited_for_on_the_preferred_one() {
+        let first = Lost::after(None, 100, true);
+        assert_eq!((first.height, first.by_another), (100, true));
+        let back = Lost::after(Some(first), 500, false);
+        assert_eq!((back.height, back.by_another), (100, false));
+        let again = Lost::after(Some(back), 90, false);
+        assert_eq!(again.height, 100);
     }
 
     #[test]

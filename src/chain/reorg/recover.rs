@@ -7,17 +7,18 @@ use tracing::warn;
 use super::fork::{contradicts, find_fork};
 use crate::chain::context::Context;
 use crate::chain::error::SessionError;
-use crate::chain::node::{Node, RpcError, heads, read};
-use crate::chain::state::Followed;
+use crate::chain::node::{Chosen, Node, RpcError, heads, read};
+use crate::chain::state::{Followed, Lost};
 use crate::domain::Checkpoint;
 use crate::store::Store;
 
 /// Compares the newest confirmed block with the node's chain, which may have changed since the last session.
 pub(crate) async fn check(
     context: &Context,
-    node: &Node,
+    chosen: &Chosen,
     followed: &mut Followed,
 ) -> Result<(), SessionError> {
+    let node = &*chosen.node;
     let base = followed.window.base();
     match read::header_at(node, base.number).await? {
         Some(header) if header.hash == base.hash => return Ok(()),
@@ -33,7 +34,7 @@ pub(crate) async fn check(
             }
         }
     }
-    recover(context, node, followed).await
+    recover(context, chosen, followed).await
 }
 
 /// Goes back to the newest followed block that is on the node's chain; the next commit undoes what lies above it.
@@ -42,9 +43,10 @@ pub(crate) async fn check(
 /// When the node is at fault: it has none of the followed blocks, or another block than a finalized one.
 async fn recover(
     context: &Context,
-    node: &Node,
+    chosen: &Chosen,
     followed: &mut Followed,
 ) -> Result<(), SessionError> {
+    let node = &*chosen.node;
     // Another chain is no reorganisation: nothing is undone for it.
     node.check_chain().await?;
     let is_local = context.config.is_local();
@@ -86,8 +88,8 @@ async fn recover(
         depth, "the chain was reorganised below the confirmed tip"
     );
     followed.roll_back_to(fork);
-    let height = followed.lost_height.map_or(0, |(height, _)| height);
-    followed.lost_height = Some((height.max(from.number), Instant::now()));
+    let by_another = chosen.place > 0 && !is_local;
+    followed.lost = Some(Lost::after(followed.lost, from.number, by_another));
     context.status.send_modify(|status| {
         status.set_at_tip(false, Instant::now());
         status.reorgs += 1;
