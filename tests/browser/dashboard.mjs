@@ -2,6 +2,7 @@
 //   { browser, scene, dashboard, link, server, visitor, visitorId, serverName, rpc, account, relay, project, chain, shots }
 // It prints one line of JSON with what was seen, or fails with what went wrong.
 import { asked, browser, freshPage, look, play, problems } from './stage.mjs'
+import { states } from './states.mjs'
 import { installWallets, metal, remoteWallet } from './wallets.mjs'
 
 const page = await freshPage()
@@ -32,7 +33,7 @@ async function rpc (method, params = []) {
   return (await answer.json()).result
 }
 
-await play({
+const scenes = {
   /** From the first page to a mapping that was tried, as a merchant who sees this for the first time. */
   async merchant () {
     await installWallets(page, [metal()])
@@ -185,4 +186,6 @@ await play({
     await plain.getByText('The last change was taken back.').waitFor()
     return { clicks }
   }
-}, page)
+}
+
+await play({ ...scenes, ...states({ page, heading, shows, signIn }) }, page)

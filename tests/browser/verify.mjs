@@ -260,8 +260,9 @@ const scenes = {
     await page.goto(asked.link)
     if (await page.getByRole('link', { name: 'Sign in with Discord' }).count() > 0) await signIn()
     await page.locator('h1').waitFor()
-    await look(page, 'page')
-    return { title: await page.locator('h1').innerText(), text: await page.locator('main').innerText() }
+    const title = await page.locator('h1').innerText()
+    await look(page, title.toLowerCase().replaceAll(' ', '-'))
+    return { title, text: await page.locator('main').innerText() }
   },
 
   /** The link is used up in another window while the page is open. */

@@ -9,7 +9,6 @@ use super::super::Site;
 use super::super::api::Failure;
 use super::super::api::guild::modules;
 use super::super::session::{Managing, Session};
-use super::format::{interval, price};
 use super::plots::swatch;
 use crate::domain::{Gate, GuildId, ModuleAddress, PlanId, RoleId, Timestamp};
 use crate::merchants::{Manager, Merchants, PlanRow, RoleRow};
@@ -154,10 +153,4 @@ impl Plans {
         let row = self.get(module, plan);
         row.map_or_else(|| format!("Plan {plan}"), |row| row.name.clone())
     }
-}
-
-/// `9.99 USDC every 30 days`.
-pub(super) fn terms(plan: &PlanRow) -> String {
-    let price = price(plan.price, plan.decimals, plan.symbol.as_deref());
-    format!("{price} every {}", interval(plan.interval))
 }

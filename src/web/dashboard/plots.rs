@@ -73,9 +73,11 @@ fn legend(daily: &Daily<'_>) -> Markup {
             @for (index, (name, numbers)) in daily.series.iter().enumerate() {
                 li {
                     (swatch(&hex(colour(index))))
-                    (name)
-                    @if let Some(newest) = numbers.iter().rev().flatten().next() {
-                        ": " strong { (number(*newest)) }
+                    span {
+                        (name)
+                        @if let Some(newest) = numbers.iter().rev().flatten().next() {
+                            ": " strong { (number(*newest)) }
+                        }
                     }
                 }
             }

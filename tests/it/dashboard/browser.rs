@@ -18,7 +18,7 @@ use crate::verify::site::CHAIN_ID;
 use crate::verify::visitor::Browser;
 
 /// Plays a scene, and checks what holds for all: no error in the browser, no violation, and no request to anyone else.
-async fn play(shop: &Shop, scene: &str) -> Value {
+pub(super) async fn play(shop: &Shop, scene: &str) -> Value {
     play_with(shop, scene, None).await
 }
 
@@ -34,7 +34,7 @@ async fn play_with(shop: &Shop, scene: &str, relay: Option<&Url>) -> Value {
         "relay": relay.map(Url::as_str),
         "project": relay::PROJECT,
         "server": format!("{dashboard}/{}", shop.guild),
-        "serverName": "Café Club",
+        "serverName": shop.discord.guild_name(shop.guild),
         "visitor": "mia",
         "visitorId": shop.merchant,
         "rpc": shop.chain.http_url(),
@@ -60,7 +60,7 @@ async fn with_account(shop: &mut Shop) {
 }
 
 /// Maps the merchant's plan to Gold.
-async fn mapped(shop: &Shop) -> Browser {
+pub(super) async fn mapped(shop: &Shop) -> Browser {
     let mut browser = shop.merchant().await;
     let draft = shop.draft(&shop.roles[1..]);
     let path = shop.path("/gates");
