@@ -2,7 +2,7 @@
 //   { browser, scene, link, visitor, visitorId, discord, rpc, account, relay, project, chain, shots }
 // It prints one line of JSON with what was seen, or fails with what went wrong.
 import { elsewhere } from './elsewhere.mjs'
-import { DEADLINE, asked, freshPage, look, play } from './stage.mjs'
+import { DEADLINE, asked, freshPage, look, play, tabThrough, tabTo } from './stage.mjs'
 import { installWallets, metal } from './wallets.mjs'
 
 const page = await freshPage()
@@ -158,15 +158,16 @@ const scenes = {
   /** With the keyboard alone; another account signs than the one that the page was told. */
   async keyboard () {
     await installWallets(page, [{ ...metal(), legacy: true }])
+    await page.setViewportSize({ width: 360, height: 640 })
     await page.goto(asked.link)
-    await page.keyboard.press('Tab')
+    await tabTo(page, 'Sign in with Discord')
     await page.keyboard.press('Enter')
-    await button(asked.visitor).click()
+    await button(asked.visitor).waitFor()
+    await tabTo(page, asked.visitor)
+    await page.keyboard.press('Enter')
     await button('Browser wallet').waitFor()
-    // Past what is kept, and who sees it.
-    await page.keyboard.press('Tab')
-    await page.keyboard.press('Tab')
-    await page.keyboard.press('Enter')
+    await tabTo(page, 'Browser wallet')
+    await page.keyboard.press('Space')
     await page.locator('#sign[aria-disabled="false"]:focus').waitFor()
     await page.evaluate(() => { window.honest = window.signWithAnvil; window.signWithAnvil = async () => '0x' + '11'.repeat(65) })
     await page.keyboard.press('Enter')
@@ -179,7 +180,8 @@ const scenes = {
     await page.keyboard.press('Enter')
     await shown('outcome', 'Subscriber')
     await page.locator('#done-title:focus').waitFor()
-    return { refused, outcome: await text('outcome') }
+    const left = await tabThrough(page)
+    return { refused, left, outcome: await text('outcome') }
   },
 
   /** A wallet that inserts itself later than the page, and one that comes without a word. */

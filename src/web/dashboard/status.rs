@@ -251,9 +251,11 @@ fn plots(series: &Series, plans: &Plans) -> Markup {
         let numbers: Vec<_> = series.days.iter().map(number).collect();
         (name.to_owned(), numbers)
     };
+    // A flat line at zero is nothing to look at.
+    let has_changes = series.days.iter().any(|day| day.grants + day.revokes > 0);
     let changes = [
-        daily("Given", &|day| Some(day.grants)),
-        daily("Taken", &|day| Some(day.revokes)),
+        daily("Given", &|day| has_changes.then_some(day.grants)),
+        daily("Taken", &|day| has_changes.then_some(day.revokes)),
     ];
     let delays = [
         daily("Median", &|day| {
