@@ -85,6 +85,32 @@ export const states = ({ page, heading, shows, signIn }) => {
       return seen
     },
 
+    /** What is asked again, what was made, what was not understood. */
+    async orders () {
+      await signIn()
+      await comes('/members?filter=not_in_server', 'Make an invite')
+      await look(page, 'not-in-server')
+      await page.getByRole('button', { name: 'Make an invite' }).click()
+      await heading('An invite')
+      await look(page, 'invite')
+      await to('/gates?module=0x12')
+      await page.getByRole('alert').waitFor()
+      await look(page, 'module')
+      await to('/gates')
+      await page.getByRole('link', { name: 'Change' }).first().click()
+      await page.getByLabel(/^Judge/).check()
+      await page.getByRole('button', { name: 'Preview' }).click()
+      await heading('Preview')
+      await look(page, 'preview')
+      await page.getByRole('button', { name: 'Save' }).click()
+      await heading('This role is powerful')
+      await look(page, 'asked-again')
+      const asks = await main()
+      await to('/journal')
+      await look(page, 'journal')
+      return { asks }
+    },
+
     /** A role that cannot be given, and removals that wait. */
     async trouble () {
       await signIn()

@@ -264,7 +264,8 @@ const scenes = {
     await page.locator('h1').waitFor()
     const title = await page.locator('h1').innerText()
     await look(page, title.toLowerCase().replaceAll(' ', '-'))
-    return { title, text: await page.locator('main').innerText() }
+    const isStyled = await page.evaluate(() => getComputedStyle(document.body).marginTop === '0px')
+    return { title, isStyled, text: await page.locator('main').innerText() }
   },
 
   /** The link is used up in another window while the page is open. */
@@ -286,7 +287,17 @@ const scenes = {
     await button('Sign message').click()
     await shown('problem', 'already linked')
     await look(page, 'page')
-    return { problem: await text('problem'), focused: await focused() }
+    const offered = await page.locator('main a:visible, main button:visible').allInnerTexts()
+    return { problem: await text('problem'), focused: await focused(), offered }
+  },
+
+  /** Signed in without a link. */
+  async signedIn () {
+    await page.goto(asked.link)
+    await button(asked.visitor).click()
+    await page.getByRole('heading', { name: 'You are signed in' }).waitFor()
+    await look(page, 'page')
+    return { text: await page.locator('main').innerText() }
   }
 }
 

@@ -1,6 +1,6 @@
 //! What most pages of a server need: who manages it, its name, its gates, and names for roles and plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use maud::{Markup, html};
@@ -114,6 +114,16 @@ impl Roles {
     /// Name and colour.
     pub(super) fn label(&self, role: RoleId) -> Markup {
         label(self.get(role).map_or(0, |row| row.color), &self.name(role))
+    }
+
+    /// Several of them: `Gold and Silver`.
+    pub(super) fn labels(&self, roles: &BTreeSet<RoleId>) -> Markup {
+        html! {
+            @for (index, role) in roles.iter().enumerate() {
+                @if index > 0 { " and " }
+                (self.label(*role))
+            }
+        }
     }
 
     /// Names by id, for tables of many rows.

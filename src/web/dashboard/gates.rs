@@ -139,7 +139,7 @@ fn card(context: &Context, gate: &Gate, roles: &Roles, plans: &Plans) -> Markup 
             p.sentence {
                 strong { (plan_names(gate, plans)) }
                 " gives "
-                @for role in &gate.roles { (roles.label(*role)) " " }
+                (roles.labels(&gate.roles))
             }
             @if gate.plans.len() > 1 {
                 p.fine { @if gate.matching == GateMatch::All { "All of these plans are needed." } @else { "Any one of these plans is enough." } }
@@ -267,7 +267,7 @@ async fn confirm_delete(
         section.panel.warn {
             p.sentence {
                 strong { (plan_names(gate, &plans)) } " will no longer give "
-                @for role in &gate.roles { (roles.label(*role)) " " }
+                (roles.labels(&gate.roles))
             }
             p { "Members who hold the role through this mapping lose it at once. You can undo this." }
             div.row {

@@ -97,7 +97,7 @@ fn sentence(draft: &GateDraft, roles: &Roles, plans: &Plans) -> Markup {
     };
     html! {
         strong { (plan_names(&gate, plans)) } " gives "
-        @for role in &draft.roles { (roles.label(*role)) " " }
+        (roles.labels(&draft.roles))
     }
 }
 
@@ -124,7 +124,7 @@ fn by_role(changes: &[Named], roles: &Roles, verb: &str, preposition: &str) -> M
             ul.names { @for name in shown { li { (name) } } }
             @if !rest.is_empty() {
                 details {
-                    summary { "and " (counted(rest.len() as u64, "more")) }
+                    summary { "and " (number(rest.len() as u64)) " more" }
                     ul.names { @for name in rest { li { (name) } } }
                 }
             }

@@ -116,7 +116,7 @@ fn flow(shown: &LinkPage<'_>) -> Markup {
         div #flow {
             h1 { "Link your wallet" }
             (member(Some(shown.token), profile))
-            ul.facts {
+            ul.facts #facts {
                 li { "You sign one message. It costs nothing and moves nothing." }
                 li {
                     "Your roles in " strong { (profile.server_name) }
@@ -143,6 +143,8 @@ fn flow(shown: &LinkPage<'_>) -> Markup {
             (steps(shown.wallet_connect, !shown.has_sign_in))
             @if !shown.offers.is_empty() { (on_sale(shown.offers)) }
             (help(shown.has_sign_in))
+            // Where this link turns out to be over.
+            div #over hidden { (back_to_discord(Some(shown.guild))) }
         }
     }
 }

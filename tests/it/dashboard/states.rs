@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use amser_roles::domain::{Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId, Timestamp};
+use amser_roles::sandbox::discord::NewRole;
 use serde_json::json;
+use serenity::model::Permissions;
 
 use super::browser::{mapped, play};
 use crate::support::plan_names::PlanNames;
@@ -72,6 +74,31 @@ async fn refusals_say_where_to_go_on() {
         let text = seen[page].as_str().unwrap();
         assert!(text.contains(word), "{page}: {text}");
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_again_and_what_was_made_is_fit_to_be_read() {
+    let shop = Shop::open().await;
+    let _browser = mapped(&shop).await;
+    for number in 0..15 {
+        shop.subscriber(&format!("subscriber {number}")).await;
+    }
+    let gone = shop.subscriber("gone").await;
+    shop.until(gone, shop.roles[1], true).await;
+    shop.discord.remove_member(shop.guild, gone).unwrap();
+    let bot = shop.discord.bot_role(shop.guild).unwrap();
+    let may = Permissions::MANAGE_ROLES | Permissions::CREATE_INSTANT_INVITE;
+    shop.discord
+        .set_role_permissions(shop.guild, bot, may)
+        .unwrap();
+    let judge = NewRole {
+        permissions: Permissions::BAN_MEMBERS,
+        ..NewRole::named("Judge")
+    };
+    shop.discord.add_role_with(shop.guild, judge).unwrap();
+    let seen = play(&shop, "orders").await;
+    let asks = seen["asks"].as_str().unwrap();
+    assert!(asks.contains("Ban Members"), "{asks}");
 }
 
 #[tokio::test]
