@@ -139,7 +139,7 @@ async fn a_server_that_is_still_being_read_is_not_told_to_be_without_roles() {
     let link = stage.site.verify(stage.user);
     let seen = stage.play("unread", "ada", &link).await;
     assert!(text(&seen, "outcome").contains("are still being read"));
-    assert!(!text(&seen, "outcome").contains("depends on a subscription"));
+    assert!(!text(&seen, "outcome").contains("can be subscribed to"));
 }
 
 #[tokio::test]
