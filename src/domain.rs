@@ -68,6 +68,6 @@ pub use server::ServerSettings;
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{
     ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN, MembersIntent,
-    ReadingState, ServerStatus,
+    ReadingState, ServerStatus, is_for_sale,
 };
 pub use subscription::{Mark, Plan, Subscription};

@@ -281,8 +281,17 @@ async fn listed(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
             Ok(grants)
         })
         .await?;
-    let failing = commands.failing(guild);
-    Ok(Answer::text(text::gates(&gates, &failing, &plans, &grants)))
+    let listed = text::GateList {
+        gates: &gates,
+        failing: &commands.failing(guild),
+        of_gate: &|gate| {
+            let found = commands.services.gate_troubles.borrow();
+            commands.services.chain.borrow().troubles_of(gate, &found)
+        },
+        plans: &plans,
+        grants: &grants,
+    };
+    Ok(Answer::text(text::gates(&listed)))
 }
 
 async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {

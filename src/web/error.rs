@@ -245,7 +245,7 @@ impl WebError {
     }
 
     /// Sets what a refusal needs beside its body.
-    pub(super) fn dress(self, response: &mut Response) {
+    fn set_status_and_retry_after(self, response: &mut Response) {
         *response.status_mut() = self.status();
         let wait = match self {
             Self::TooManyRequests(wait) => seconds(wait),
@@ -270,7 +270,7 @@ impl IntoResponse for WebError {
     fn into_response(self) -> Response {
         let body = json!({ "error": { "code": self.code(), "message": self.message() } });
         let mut response = Json(body).into_response();
-        self.dress(&mut response);
+        self.set_status_and_retry_after(&mut response);
         // For `layers::show_refusals`.
         response.extensions_mut().insert(self);
         response
