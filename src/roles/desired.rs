@@ -2,8 +2,8 @@
 
 use super::people::{Holding, People, Sources};
 use crate::domain::{
-    ActiveQuestion, Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, PlanId, Policy, RoleId,
-    SubscriptionId, Timestamp, UserId, Wallet,
+    ActiveQuestion, Gate, GateMatch, GuildId, LinkEnd, MemberRole, ModuleAddress, PlanId, Policy,
+    RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::Access;
 
@@ -79,17 +79,15 @@ pub fn entitlement(
             .max_by_key(|(access, _, holding)| (*access, holding.id))
             .map(|(access, wallet, holding)| because(wallet, holding, access))
     };
+    // What an event ended, nothing but another event opens.
+    let is_shut = |question: &ActiveQuestion| {
+        let access = people.holdings().deciding(question, policy, now);
+        matches!(access, Some(Access::Shut(_)))
+    };
     let vouched = |plan: &PlanId| {
         let (module, plan) = (gate.module, *plan);
-        let mut wallets = wallets.iter();
-        let by_api = wallets.any(|wallet| {
-            let question = ActiveQuestion {
-                module,
-                wallet: *wallet,
-                plan,
-            };
-            people.is_vouched(&question) && !is_shut(people, policy, &question, now)
-        });
+        let mut questions = ActiveQuestion::about(module, plan, wallets);
+        let by_api = questions.any(|one| people.is_vouched(&one) && !is_shut(&one));
         by_api.then_some(Because::Vouched { module, plan })
     };
     match gate.matching {
@@ -107,16 +105,17 @@ pub fn entitlement(
     }
 }
 
-/// Whether an event ended what is asked about, by the newest subscription: then nothing but another event opens it.
-fn is_shut(people: &People, policy: &Policy, question: &ActiveQuestion, now: Timestamp) -> bool {
-    let held = people.holdings().of(question.wallet).iter();
-    let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
-    let accesses = asked.map(|one| {
-        let access = people.holdings().access(question.wallet, one, policy);
-        (access.is_open(now), one.id, access)
-    });
-    let newest = accesses.max_by_key(|(is_open, id, _)| (*is_open, *id));
-    matches!(newest, Some((_, _, Access::Shut(_))))
+/// Why the gates of a role give it to a member, as far as their modules have been read.
+pub fn given_by_gates(
+    people: &People,
+    (guild, user, role): MemberRole,
+    now: Timestamp,
+) -> Option<Because> {
+    let rules = people.rules(guild);
+    let mut known = rules
+        .gates_of(role)
+        .filter(|gate| people.is_complete(gate.module));
+    known.find_map(|gate| entitlement(people, &rules.policy, gate, people.wallets(user), now))
 }
 
 /// The subscriptions of these wallets that a gate asks about.
@@ -157,10 +156,8 @@ pub fn why_lost(
     user: UserId,
     now: Timestamp,
 ) -> Because {
-    if people
-        .person(user)
-        .is_some_and(|person| person.is_forgotten)
-    {
+    let person = people.person(user);
+    if person.is_some_and(|person| person.is_forgotten) {
         return Because::Forgotten;
     }
     let mut grants = people.granted(guild, user);

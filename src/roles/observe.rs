@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::people::Presence;
-use super::reading::{Answer, Read, period, tier};
+use super::reading::{Answer, Read, period};
 use super::{MOST_AT_ONCE, Roles};
 use crate::discord::Observation;
 use crate::domain::{GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
@@ -63,8 +63,7 @@ impl Roles {
     pub(super) fn read_on(&mut self) {
         let now = Instant::now();
         for (guild, user) in self.people.take_unread() {
-            self.reading
-                .want(tier(&self.people, guild, user), guild, user);
+            self.reading.want(&self.people, guild, user);
         }
         let intent = self.inputs.discord_status.borrow().members_intent;
         if self.reading.is_idle(now) && now >= self.reading.round_at + period(intent) {
@@ -83,21 +82,12 @@ impl Roles {
         }
         let failure = match read {
             Read::People(_, Ok(shown)) => {
-                for (user, shown) in &shown {
-                    let shown = shown
-                        .as_ref()
-                        .map(|one| (one.roles.as_slice(), one.pending));
-                    self.people.read(guild, *user, shown, asked);
-                }
-                for member in shown.iter().filter_map(|(_, shown)| shown.as_ref()) {
-                    self.people.set_name(guild, member.user, &member.name);
-                }
+                self.people.read_all(guild, &shown, asked);
                 None
             }
             Read::People(users, Err(error)) => {
                 for user in users {
-                    let tier = tier(&self.people, guild, user);
-                    self.reading.want(tier, guild, user);
+                    self.reading.want(&self.people, guild, user);
                 }
                 Some(error)
             }
@@ -108,15 +98,8 @@ impl Roles {
                 if let Some(last) = page.last().filter(|_| is_full) {
                     self.reading.pages.insert(guild, last.user);
                 }
-                for member in page {
-                    self.people.see_listed(
-                        guild,
-                        member.user,
-                        &member.roles,
-                        member.pending,
-                        asked,
-                    );
-                    self.people.set_name(guild, member.user, &member.name);
+                for member in &page {
+                    self.people.see_listed(guild, member, asked);
                 }
                 None
             }

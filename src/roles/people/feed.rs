@@ -22,8 +22,7 @@ impl People {
         for wallet in concerned.into_iter().flatten() {
             self.touch_owner(wallet, true);
         }
-        let owner = concerned[1].and_then(|wallet| self.owners.get(&wallet).copied());
-        if let Some(user) = owner {
+        if let Some(user) = concerned[1].and_then(|wallet| self.owner(wallet)) {
             for guild in self.rules.asking(module).collect::<Vec<_>>() {
                 self.seat(user, guild);
             }
@@ -48,7 +47,7 @@ impl People {
         let person = self.persons.entry(user).or_default();
         let former = std::mem::replace(&mut person.wallets, wallets.as_slice().into());
         for wallet in former {
-            if self.owners.get(&wallet) == Some(&user) {
+            if self.owner(wallet) == Some(user) {
                 self.owners.remove(&wallet);
             }
         }
@@ -88,10 +87,8 @@ impl People {
         let policy = *self.default_policy();
         let mut all = BTreeMap::<_, ServerRules>::new();
         for gate in gates {
-            let rules = all.entry(gate.guild).or_insert_with(|| ServerRules {
-                policy,
-                ..ServerRules::default()
-            });
+            let rules = all.entry(gate.guild);
+            let rules = rules.or_insert_with(|| ServerRules::under(policy));
             rules.gates.push(gate);
         }
         self.set_all_rules(all);

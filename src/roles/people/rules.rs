@@ -18,6 +18,14 @@ pub struct ServerRules {
 }
 
 impl ServerRules {
+    /// Those of a server without gates.
+    pub fn under(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
     /// The gates that give a role.
     pub fn gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
         self.gates
@@ -47,10 +55,7 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn new(policy: Policy) -> Self {
         Self {
-            default: ServerRules {
-                policy,
-                ..ServerRules::default()
-            },
+            default: ServerRules::under(policy),
             ..Self::default()
         }
     }
@@ -115,12 +120,8 @@ impl Rules {
 
     /// Sets what one server asks for; what it asked for before.
     pub(super) fn set(&mut self, guild: GuildId, rules: ServerRules) -> ServerRules {
-        for gate in self
-            .servers
-            .get(&guild)
-            .into_iter()
-            .flat_map(|rules| &rules.gates)
-        {
+        let former = self.servers.get(&guild).into_iter();
+        for gate in former.flat_map(|rules| &rules.gates) {
             if let Some(asking) = self.asking.get_mut(&gate.module) {
                 asking.remove(&guild);
                 if asking.is_empty() {
