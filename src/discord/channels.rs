@@ -1,12 +1,10 @@
 //! The text channels of a server, and in which of them the bot can write.
 
 use serde::Deserialize;
-use serenity::http::Route;
 
 use super::Discord;
 use super::error::Failure;
 use super::server::hierarchy::{ADMINISTRATOR, GuildRoles};
-use super::shared::snowflake;
 use crate::domain::{ChannelId, GuildId, RoleId, TextChannel, UserId};
 use crate::text;
 
@@ -18,10 +16,10 @@ const SEND_MESSAGES: u64 = 1 << 11;
 const WRITABLE: [u8; 2] = [0, 5];
 
 #[derive(Deserialize)]
-struct ChannelBody {
-    id: ChannelId,
+pub(super) struct ChannelBody {
+    pub(super) id: ChannelId,
     #[serde(rename = "type")]
-    kind: u8,
+    pub(super) kind: u8,
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
@@ -85,12 +83,8 @@ impl Discord {
             return Ok(Vec::new());
         };
         let bot = self.shared.bot().await?;
-        let route = Route::GuildChannels {
-            guild_id: snowflake(guild.0).into(),
-        };
-        let mut channels: Vec<ChannelBody> = self.shared.rest.get(route).await?;
+        let mut channels = self.channels(guild).await?;
         channels.retain(|channel| WRITABLE.contains(&channel.kind));
-        channels.sort_by_key(|channel| (channel.position, channel.id));
         let row = |channel: ChannelBody| {
             let may = permissions(guild, bot, &server, &channel.permission_overwrites);
             let code = match (may & VIEW_CHANNEL != 0, may & SEND_MESSAGES != 0) {
@@ -105,6 +99,14 @@ impl Discord {
             }
         };
         Ok(channels.into_iter().map(row).collect())
+    }
+
+    /// The channels of a server in the order in which Discord shows them.
+    pub(super) async fn channels(&self, guild: GuildId) -> Result<Vec<ChannelBody>, Failure> {
+        let path = format!("guilds/{guild}/channels");
+        let mut channels: Vec<ChannelBody> = self.shared.rest.get(path).await?;
+        channels.sort_by_key(|channel| (channel.position, channel.id));
+        Ok(channels)
     }
 }
 

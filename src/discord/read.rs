@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use serenity::http::Route;
 
 use super::backoff::rare_delay;
 use super::error::{Failure, Reason};
-use super::member::{MemberBody, SeenMember, UserBody};
+use super::member::{MemberBody, Object, SeenMember};
 use super::server::hierarchy::{Giver, GuildRoles, Role};
-use super::shared::{Shared, snowflake};
+use super::shared::Shared;
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// After the roles could not be read; role changes go on meanwhile without them.
@@ -21,7 +20,7 @@ const READ_AGAIN: Duration = Duration::from_secs(10);
 impl Shared {
     /// The bot's user id.
     pub(super) async fn bot(&self) -> Result<UserId, Failure> {
-        let read = async || Ok(self.rest.get::<UserBody>(Route::UserMe).await?.id);
+        let read = async || Ok(self.rest.get::<Object<_>>("users/@me").await?.id);
         self.bot.get_or_try_init(read).await.copied()
     }
 
@@ -95,11 +94,9 @@ impl Shared {
     /// Reads a server's roles and what the bot holds of them.
     pub(super) async fn fetch_roles(&self, id: GuildId) -> Result<GuildRoles, Failure> {
         let bot = self.bot().await?;
-        let guild_id = snowflake(id.0).into();
-        let guild: GuildBody = self.rest.get(Route::Guild { guild_id }).await?;
-        let user_id = snowflake(bot.0).into();
-        let route = Route::GuildMember { guild_id, user_id };
-        let member: SeenMember = self.rest.get::<MemberBody>(route).await?.into();
+        let guild: GuildBody = self.rest.get(format!("guilds/{id}")).await?;
+        let path = format!("guilds/{id}/members/{bot}");
+        let member: SeenMember = self.rest.get::<MemberBody>(path).await?.into();
         let roles = guild
             .roles
             .into_iter()

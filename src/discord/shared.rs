@@ -351,8 +351,3 @@ pub(crate) enum Step {
     /// Wait for a signal, or until this moment.
     Sleep(Option<Instant>),
 }
-
-/// serenity refuses the id 0, which no object has; 1 is no object either and is answered with "unknown".
-pub(crate) fn snowflake(id: u64) -> std::num::NonZeroU64 {
-    std::num::NonZeroU64::new(id).unwrap_or(std::num::NonZeroU64::MIN)
-}

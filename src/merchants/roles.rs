@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::{Manager, Merchants, Refusal};
+use crate::discord::Failure;
 use crate::discord::hierarchy::GuildRoles;
-use crate::discord::{Failure, NewRole};
 use crate::domain::{Act, ActEntry, GuildId, RoleId};
 use crate::text;
 
@@ -87,11 +87,8 @@ impl Merchants {
         }
         let guild = manager.guild;
         let discord = &self.inputs().discord;
-        let new = NewRole {
-            name,
-            reason: &format!("amser: role for a plan, asked for by user {}", manager.user),
-        };
-        let made = discord.create_role(guild, &new).await;
+        let reason = format!("amser: role for a plan, asked for by user {}", manager.user);
+        let made = discord.create_role(guild, name, &reason).await;
         let role = made.map_err(|failure| not_made(name, failure))?;
         // What is known of the server's roles lacks this one.
         discord.look_again(guild);

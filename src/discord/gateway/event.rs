@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::discord::Observation;
-use crate::discord::member::{MemberBody, SeenMember, UserBody};
+use crate::discord::member::{MemberBody, Object, SeenMember};
 use crate::discord::requests::Members;
 use crate::domain::{GuildId, RoleId, UserId};
 
@@ -48,7 +48,7 @@ pub(super) enum Event {
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Ready {
     /// The bot.
-    pub(super) user: UserBody,
+    pub(super) user: Object<UserId>,
     /// All servers of this shard that the bot is in.
     pub(super) guilds: Vec<Guild>,
     pub(super) session_id: String,
@@ -87,7 +87,7 @@ struct In {
 
 #[derive(Deserialize)]
 struct Leaving {
-    user: UserBody,
+    user: Object<UserId>,
 }
 
 #[derive(Deserialize)]
