@@ -21,6 +21,7 @@ use super::Settings;
 use super::error::Failure;
 use super::limits::{Answer, Lane, Limits, Ticket, Wait};
 use crate::clock::machine_time;
+use crate::loopback::is_loopback;
 
 /// How long a request may take, connecting and reading included.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ impl Rest {
                 .context("the bot token has characters that no token has")?;
         authorization.set_sensitive(true);
         Ok(Self {
-            client: client(settings)?,
+            client: client(is_loopback(&settings.api_url))?,
             api_url: settings.api_url.as_str().trim_end_matches('/').to_owned(),
             authorization,
             limits: Mutex::default(),
@@ -252,24 +253,8 @@ pub(crate) fn http(settings: &Settings, token: &SecretString, client: reqwest::C
         .build()
 }
 
-/// The HTTP client.
-pub(crate) fn client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
-    let local = match settings.api_url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    // A proxy of the machine's environment cannot reach the local Discord.
-    build(local)
-}
-
-/// A client for addresses of this machine.
-pub(crate) fn client_without_proxy() -> anyhow::Result<reqwest::Client> {
-    build(true)
-}
-
-fn build(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
+/// An HTTP client. A proxy of the machine's environment cannot reach the local Discord.
+pub(crate) fn client(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .timeout(TIMEOUT)
