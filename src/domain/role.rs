@@ -64,7 +64,7 @@ impl RoleChange {
 }
 
 /// Why a role came or went. Kept as a value, not as a sentence, so that receipts can be written later.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A payment was executed; the paid window (grace included) ends at `until`.

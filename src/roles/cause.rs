@@ -36,14 +36,7 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
         return Ok(Cause::ApiUnconfirmed);
     }
     Ok(match decision.because {
-        Because::Vouched { module, plan } => Cause::ApiSays { module, plan },
-        Because::NoGate => Cause::GateRemoved,
-        Because::ByOrder => Cause::ManagerAct,
-        Because::ByHand => Cause::ManualRole,
-        Because::Left(end) => end.into(),
-        Because::Forgotten => Cause::Forgotten,
-        Because::Granted { by, until } => Cause::Granted { by, until },
-        Because::GrantEnded { by, at } => Cause::GrantEnded { by, at },
+        Because::Other(cause) => cause,
         Because::NoHolding { linked } => match undone(store, decision)? {
             Some(fork_block) if linked => Cause::Reorganised { fork_block },
             _ => Cause::NoSubscription,

@@ -2,7 +2,7 @@
 
 use super::people::{Holding, People, Sources};
 use crate::domain::{
-    ActiveQuestion, Gate, GateMatch, GuildId, LinkEnd, MemberRole, ModuleAddress, PlanId, Policy,
+    ActiveQuestion, Cause, Gate, GateMatch, GuildId, MemberRole, ModuleAddress, PlanId, Policy,
     RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::Access;
@@ -21,42 +21,13 @@ pub enum Because {
         /// What it gave at the time of the decision.
         access: Access,
     },
-    /// amser's API says that there is access by this plan, while the chain cannot be followed.
-    Vouched {
-        /// The plan's module.
-        module: ModuleAddress,
-        /// The plan.
-        plan: PlanId,
-    },
     /// The member holds no subscription that any gate of the role asks for.
     NoHolding {
         /// Whether a wallet is linked at all.
         linked: bool,
     },
-    /// No gate gives this role any more.
-    NoGate,
-    /// A manager ended the gate that gave it.
-    ByOrder,
-    /// The role was given by hand and the gates claim their roles.
-    ByHand,
-    /// A wallet with a subscription that a gate of the role asks for left the member.
-    Left(LinkEnd),
-    /// The member asked to be forgotten.
-    Forgotten,
-    /// A manager gave the role for a time.
-    Granted {
-        /// The manager.
-        by: UserId,
-        /// Until when (machine clock).
-        until: Timestamp,
-    },
-    /// That time is over.
-    GrantEnded {
-        /// The manager who gave it, or ended it early.
-        by: UserId,
-        /// Since when (machine clock).
-        at: Timestamp,
-    },
+    /// Something else, of which this is the cause.
+    Other(Cause),
 }
 
 /// Whether a gate is open to the owner of these wallets under its server's policy, and by which subscription: the one that
@@ -88,7 +59,7 @@ pub fn entitlement(
         let (module, plan) = (gate.module, *plan);
         let mut questions = ActiveQuestion::about(module, plan, wallets);
         let by_api = questions.any(|one| people.is_vouched(&one) && !is_shut(&one));
-        by_api.then_some(Because::Vouched { module, plan })
+        by_api.then_some(Because::Other(Cause::ApiSays { module, plan }))
     };
     match gate.matching {
         GateMatch::Any => best(None).or_else(|| gate.plans.iter().find_map(vouched)),
@@ -96,7 +67,7 @@ pub fn entitlement(
             let mut weakest = None;
             for plan in &gate.plans {
                 let found = best(Some(*plan)).or_else(|| vouched(plan))?;
-                if !matches!(weakest, Some(Because::Vouched { .. })) {
+                if !matches!(weakest, Some(Because::Other(Cause::ApiSays { .. }))) {
                     weakest = Some(found);
                 }
             }
@@ -158,19 +129,19 @@ pub fn why_lost(
 ) -> Because {
     let person = people.person(user);
     if person.is_some_and(|person| person.is_forgotten) {
-        return Because::Forgotten;
+        return Because::Other(Cause::Forgotten);
     }
     let mut grants = people.granted(guild, user);
     if let Some(over) = grants.find(|one| one.is_over && one.role == role) {
         let (by, at) = (over.by, over.until);
-        return Because::GrantEnded { by, at };
+        return Because::Other(Cause::GrantEnded { by, at });
     }
     let rules = people.rules(guild);
     let gates: Vec<_> = rules.gates_of(role).collect();
     if gates.is_empty() {
         return match rules.ended_gates_of(role).next() {
-            Some(_) => Because::ByOrder,
-            None => Because::NoGate,
+            Some(_) => Because::Other(Cause::ManagerAct),
+            None => Because::Other(Cause::GateRemoved),
         };
     }
     let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
@@ -192,7 +163,7 @@ pub fn why_lost(
         let mut ended = people.ended_links(user).iter();
         ended
             .find(|(wallet, _)| is_it(wallet))
-            .map(|(_, end)| Because::Left(*end))
+            .map(|(_, end)| Because::Other((*end).into()))
     };
     let wallets = people.wallets(user);
     let held = paid_by(wallets);
@@ -207,7 +178,7 @@ pub fn why_lost(
         rules
             .ended_gates_of(role)
             .any(entitles)
-            .then_some(Because::ByOrder)
+            .then_some(Because::Other(Cause::ManagerAct))
     };
     left(&|access| access.is_open(now))
         .or_else(by_order)
@@ -217,6 +188,6 @@ pub fn why_lost(
             true => Because::NoHolding {
                 linked: !wallets.is_empty(),
             },
-            false => Because::NoGate,
+            false => Because::Other(Cause::GateRemoved),
         })
 }

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use super::desired::{Because, entitlement, given_by_gates, why_lost};
 use super::people::{People, Person, Presence, Seat, ServerRules};
 use crate::domain::{
-    AppliedState, GuildId, ManualRoles, MemberRole, RoleAction, RoleId, Timestamp, UserId,
+    AppliedState, Cause, GuildId, ManualRoles, MemberRole, RoleAction, RoleId, Timestamp, UserId,
 };
 
 /// One change that should be made. Orders by action first: grants before revokes.
@@ -143,7 +143,7 @@ impl Check<'_> {
             } else if !wanted.contains(&one.role) {
                 wanted.push(one.role);
                 let (by, until) = (one.by, one.until);
-                self.wanted(one.role, Because::Granted { by, until }, plan);
+                self.wanted(one.role, Because::Other(Cause::Granted { by, until }), plan);
             }
         }
         let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
@@ -158,8 +158,11 @@ impl Check<'_> {
         }
         for role in seat.held.iter().filter(|role| is_known(role)) {
             if seat.state(*role).is_none() && people.is_claimed(seat.guild, *role) {
-                plan.changes
-                    .push(self.decide(RoleAction::Revoke, *role, Because::ByHand));
+                plan.changes.push(self.decide(
+                    RoleAction::Revoke,
+                    *role,
+                    Because::Other(Cause::ManualRole),
+                ));
             }
         }
     }
