@@ -185,6 +185,7 @@ impl Roles {
     async fn run(&mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut full_pass = tokio::time::interval(FULL_PASS);
         let mut count = tokio::time::interval(COUNT);
+        let (mut reports, mut observations) = (Vec::new(), Vec::new());
         // The start looks at everyone anyway.
         full_pass.tick().await;
         loop {
@@ -200,7 +201,9 @@ impl Roles {
             let answers = self.inputs.fallback.answers.clone();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                Some(report) = self.inputs.reports.recv() => self.take_reports(report).await?,
+                1.. = self.inputs.reports.recv_many(&mut reports, MOST_AT_ONCE) => {
+                    self.take_reports(std::mem::take(&mut reports)).await?;
+                }
                 () = self.store.changed() => {}
                 changed = self.inputs.chain.changed() => {
                     // At the stop the follower may be the first to end.
@@ -209,7 +212,11 @@ impl Roles {
                     }
                     changed.context("the chain follower ended")?;
                 }
-                Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
+                1.. = self.inputs.observations.recv_many(&mut observations, MOST_AT_ONCE) => {
+                    for observation in observations.drain(..) {
+                        self.take_observation(observation);
+                    }
+                }
                 Some(answer) = self.reading.requests.join_next() => {
                     self.take_answer(answer.context("reading members failed")?);
                 }

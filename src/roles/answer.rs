@@ -26,8 +26,10 @@ impl Roles {
         match question {
             Question::Standing { user, answer } => {
                 // What was linked, paid or seen a moment ago is part of the answer.
-                if let Ok(first) = self.inputs.observations.try_recv() {
-                    self.take_observations(first);
+                for _ in 0..self.inputs.observations.len() {
+                    if let Ok(observation) = self.inputs.observations.try_recv() {
+                        self.take_observation(observation);
+                    }
                 }
                 self.tick().await?;
                 let status = self.inputs.discord_status.borrow().clone();

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::Roles;
 use super::confirm::{Removal, Verdict};
 use super::people::People;
+use crate::discord::backoff::doubled;
 use crate::domain::{
     ActiveAnswer, ActiveQuestion, Evidence, GuildId, MemberRole, RoleAction, RoleChange, RoleId,
     Timestamp, UserId,
@@ -81,11 +82,11 @@ impl Confirming {
                 why, "removals wait: no node could say whether access is over; check rpc_urls"
             );
         }
-        let pause = AGAIN.saturating_mul(2_u32.saturating_pow(self.unanswered));
+        let pause = doubled((AGAIN, LONGEST), self.unanswered);
         self.unanswered = self.unanswered.saturating_add(1);
         self.awaited.extend(removals.iter().copied());
         self.asking.spawn(async move {
-            tokio::time::sleep(pause.min(LONGEST)).await;
+            tokio::time::sleep(pause).await;
             let answers = None;
             Answers { removals, answers }
         });

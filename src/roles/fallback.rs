@@ -229,20 +229,16 @@ impl Roles {
     async fn change_mode(&mut self, mode: DriftMode) -> anyhow::Result<()> {
         let status = &self.inputs.fallback.status;
         status.send_modify(|status| status.mode = mode);
-        let act = match mode {
+        let (since, act) = match mode {
             DriftMode::Fallback { since } => {
                 warn!(%since, "the chain cannot be followed: answers of amser's API may give roles until it can");
-                Act::FallbackBegan
+                (Some(since), Act::FallbackBegan)
             }
             DriftMode::Chain => {
                 info!("the chain is followed again and decides alone");
                 self.progress.has_vouched = true;
-                Act::FallbackEnded
+                (None, Act::FallbackEnded)
             }
-        };
-        let since = match mode {
-            DriftMode::Fallback { since } => Some(since),
-            DriftMode::Chain => None,
         };
         let at = machine_time();
         let gated = self.people.guilds().into_iter();

@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 
 use super::brake::{self, Approval, Brake};
-use super::{MOST_AT_ONCE, Roles, blocking, delay};
+use super::{Roles, blocking, delay};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
 use crate::domain::{
@@ -43,14 +43,8 @@ impl Roles {
         Ok(())
     }
 
-    /// Settles and journals a report and others that are waiting, in one commit.
-    pub(super) async fn take_reports(&mut self, first: Report) -> anyhow::Result<()> {
-        let mut reports = vec![first];
-        while reports.len() < MOST_AT_ONCE
-            && let Ok(next) = self.inputs.reports.try_recv()
-        {
-            reports.push(next);
-        }
+    /// Settles and journals reports, in one commit.
+    pub(super) async fn take_reports(&mut self, reports: Vec<Report>) -> anyhow::Result<()> {
         let at = machine_time();
         let mut entries = Vec::new();
         let mut not_there = Vec::new();

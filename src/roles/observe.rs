@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::Roles;
 use super::people::Presence;
 use super::reading::{Answer, Read, period};
-use super::{MOST_AT_ONCE, Roles};
 use crate::discord::Observation;
 use crate::domain::{GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
 
@@ -15,18 +15,7 @@ use crate::domain::{GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
 const ANNOUNCING: Duration = Duration::from_secs(60);
 
 impl Roles {
-    /// Takes an observation, and others that are waiting.
-    pub(super) fn take_observations(&mut self, first: Observation) {
-        self.take_observation(first);
-        for _ in 1..MOST_AT_ONCE {
-            let Ok(next) = self.inputs.observations.try_recv() else {
-                return;
-            };
-            self.take_observation(next);
-        }
-    }
-
-    fn take_observation(&mut self, observation: Observation) {
+    pub(super) fn take_observation(&mut self, observation: Observation) {
         let now = Instant::now();
         match observation {
             Observation::Connected => {
