@@ -54,23 +54,16 @@ fn permissions(guild: GuildId, bot: UserId, server: &GuildRoles, overwrites: &[O
     if server.owned || base & ADMINISTRATOR != 0 {
         return u64::MAX;
     }
-    let is_of = |overwrite: &&Overwrite, kind: u8, id: u64| {
-        overwrite.kind == kind && overwrite.id == id.to_string()
+    // Of several at once, what one gives counts more than what another takes.
+    let step = |may: u64, kind: u8, ids: &[u64]| {
+        let is_of =
+            |one: &&Overwrite| one.kind == kind && ids.iter().any(|id| one.id == id.to_string());
+        let together = overwrites.iter().filter(is_of).map(Overwrite::bits);
+        let (deny, allow) = together.fold((0, 0), |all, one| (all.0 | one.0, all.1 | one.1));
+        may & !deny | allow
     };
-    let mut permissions = base;
-    for overwrite in overwrites.iter().filter(|one| is_of(one, 0, guild.0)) {
-        let (deny, allow) = overwrite.bits();
-        permissions = permissions & !deny | allow;
-    }
-    let is_held = |one: &&Overwrite| server.held.iter().any(|RoleId(role)| is_of(one, 0, *role));
-    let of_roles = overwrites.iter().filter(is_held).map(Overwrite::bits);
-    let (deny, allow) = of_roles.fold((0, 0), |all, one| (all.0 | one.0, all.1 | one.1));
-    permissions = permissions & !deny | allow;
-    for overwrite in overwrites.iter().filter(|one| is_of(one, 1, bot.0)) {
-        let (deny, allow) = overwrite.bits();
-        permissions = permissions & !deny | allow;
-    }
-    permissions
+    let held: Vec<_> = server.held.iter().map(|RoleId(id)| *id).collect();
+    step(step(step(base, 0, &[guild.0]), 0, &held), 1, &[bot.0])
 }
 
 impl Discord {

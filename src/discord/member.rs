@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::domain::{RoleId, UserId};
 
 /// A member as Discord shows them now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "MemberBody")]
 pub struct SeenMember {
     /// Who.
     pub user: UserId,
@@ -19,7 +20,7 @@ pub struct SeenMember {
 
 /// The fields of Discord's member object that matter; everything else in it is skipped.
 #[derive(Deserialize)]
-pub(crate) struct MemberBody {
+struct MemberBody {
     user: NamedUser,
     #[serde(default)]
     nick: Option<String>,

@@ -16,6 +16,7 @@ use url::form_urlencoded;
 
 use super::Discord;
 use super::error::{Failure, Reason};
+use super::hierarchy::{ADMINISTRATOR, MANAGE_GUILD};
 use super::limits::Lane;
 use super::member::Object;
 use super::rest::Rest;
@@ -23,9 +24,6 @@ use crate::domain::{GuildId, SignInCode, SignedInVisitor, UserId};
 
 /// How long a visitor waits for Discord.
 const PATIENCE: Duration = Duration::from_secs(12);
-
-/// Administrator and Manage Server.
-const MANAGES: u64 = 1 << 3 | 1 << 5;
 
 /// The application that visitors sign in to.
 #[derive(Clone, Debug)]
@@ -66,7 +64,7 @@ struct UserGuild {
 impl UserGuild {
     fn is_managed(&self) -> bool {
         let permissions: u64 = self.permissions.parse().unwrap_or(0);
-        self.owner || permissions & MANAGES != 0
+        self.owner || permissions & (ADMINISTRATOR | MANAGE_GUILD) != 0
     }
 }
 

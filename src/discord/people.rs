@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::backoff::retry;
 use super::error::{Failure, Reason};
-use super::member::{MemberBody, SeenMember};
+use super::member::SeenMember;
 use super::requests::Members;
 use super::shared::Shared;
 use super::{Discord, READ_TRIES};
@@ -52,11 +52,11 @@ impl Discord {
         after: UserId,
     ) -> anyhow::Result<(Vec<SeenMember>, bool)> {
         let path = format!("guilds/{guild}/members?limit={PAGE}&after={after}");
-        let page = || self.shared.rest.get::<Vec<MemberBody>>(&path);
+        let page = || self.shared.rest.get::<Vec<SeenMember>>(&path);
         match retry(READ_TRIES, page).await {
             Ok(page) => {
                 let is_full = page.len() >= PAGE;
-                Ok((page.into_iter().map(SeenMember::from).collect(), is_full))
+                Ok((page, is_full))
             }
             // The bot is in the server, or its roles could not be read.
             Err(failure) if failure.reason() == Some(Reason::Guild) => {
@@ -99,8 +99,8 @@ pub(super) async fn get_one(
     user: UserId,
 ) -> Result<Option<SeenMember>, Failure> {
     let path = format!("guilds/{guild}/members/{user}");
-    match shared.rest.get::<MemberBody>(path).await {
-        Ok(member) => Ok(Some(member.into())),
+    match shared.rest.get(path).await {
+        Ok(member) => Ok(Some(member)),
         Err(failure) if failure.reason() == Some(Reason::Member) => Ok(None),
         Err(failure) => Err(failure),
     }

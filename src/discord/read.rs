@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::backoff::rare_delay;
 use super::error::{Failure, Reason};
-use super::member::{MemberBody, Object, SeenMember};
+use super::member::{Object, SeenMember};
 use super::server::hierarchy::{Giver, GuildRoles, Role};
 use super::shared::Shared;
 use crate::domain::{GuildId, RoleId, UserId};
@@ -96,7 +96,7 @@ impl Shared {
         let bot = self.bot().await?;
         let guild: GuildBody = self.rest.get(format!("guilds/{id}")).await?;
         let path = format!("guilds/{id}/members/{bot}");
-        let member: SeenMember = self.rest.get::<MemberBody>(path).await?.into();
+        let member: SeenMember = self.rest.get(path).await?;
         let roles = guild
             .roles
             .into_iter()

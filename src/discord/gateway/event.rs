@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::discord::Observation;
-use crate::discord::member::{MemberBody, Object, SeenMember};
+use crate::discord::member::{Object, SeenMember};
 use crate::discord::requests::Members;
 use crate::domain::{GuildId, RoleId, UserId};
 
@@ -87,17 +87,19 @@ struct In {
 
 #[derive(Deserialize)]
 struct Leaving {
+    guild_id: GuildId,
     user: Object<UserId>,
 }
 
 #[derive(Deserialize)]
 struct DeletedRole {
+    guild_id: GuildId,
     role_id: RoleId,
 }
 
 #[derive(Deserialize)]
 struct ChunkBody {
-    members: Vec<MemberBody>,
+    members: Vec<SeenMember>,
     chunk_count: u32,
     #[serde(default)]
     not_found: Vec<UserId>,
@@ -108,7 +110,7 @@ struct ChunkBody {
 #[derive(Deserialize)]
 struct UsedBy {
     guild_id: Option<GuildId>,
-    member: Option<MemberBody>,
+    member: Option<SeenMember>,
 }
 
 #[derive(Deserialize)]
@@ -147,21 +149,21 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
             Event::Seen(member_seen(guild()?, serde_json::from_str(data)?))
         }
         "GUILD_MEMBER_REMOVE" => {
-            let user = serde_json::from_str::<Leaving>(data)?.user.id;
-            let guild = guild()?;
+            let Leaving { guild_id, user } = serde_json::from_str(data)?;
+            let (guild, user) = (guild_id, user.id);
             Event::Seen(Observation::MemberLeft { guild, user })
         }
         "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => {
             Event::Seen(Observation::RolesChanged(guild()?))
         }
         "GUILD_ROLE_DELETE" => {
-            let role = serde_json::from_str::<DeletedRole>(data)?.role_id;
-            let guild = guild()?;
+            let DeletedRole { guild_id, role_id } = serde_json::from_str(data)?;
+            let (guild, role) = (guild_id, role_id);
             Event::Seen(Observation::RoleDeleted { guild, role })
         }
         "GUILD_MEMBERS_CHUNK" => {
             let body: ChunkBody = serde_json::from_str(data)?;
-            let found = body.members.into_iter().map(SeenMember::from);
+            let found = body.members.into_iter();
             let found = found.map(|member| (member.user, Some(member)));
             let missing = body.not_found.into_iter().map(|user| (user, None));
             Event::Members(Chunk {
@@ -187,18 +189,12 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
     })
 }
 
-fn member_seen(guild: GuildId, member: MemberBody) -> Observation {
-    let SeenMember {
-        user,
-        roles,
-        pending,
-        ..
-    } = member.into();
+fn member_seen(guild: GuildId, member: SeenMember) -> Observation {
     Observation::MemberSeen {
         guild,
-        user,
-        roles,
-        pending,
+        user: member.user,
+        roles: member.roles,
+        pending: member.pending,
     }
 }
 

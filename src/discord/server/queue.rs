@@ -191,21 +191,15 @@ impl Queue {
         let wanted = item.is_some_and(|item| item.state == State::Sending);
         let failures = item.map_or(0, |item| item.failures);
         let later = now + backoff::rare_delay(failures).mul_f64(0.8 + 0.4 * jitter);
+        if wanted && matches!(end, End::Done | End::NotThere) {
+            self.items.remove(&key);
+        }
         let (code, message, new) = match end {
-            End::Done | End::NotThere => {
-                if wanted {
-                    self.items.remove(&key);
-                }
-                let done = end == End::Done;
-                if done {
-                    self.troubles.worked(sent.change.role);
-                }
-                let answered = match done {
-                    true => Answered::Done,
-                    false => Answered::NotThere,
-                };
-                return Some((sent, answered));
+            End::Done => {
+                self.troubles.worked(sent.change.role);
+                return Some((sent, Answered::Done));
             }
+            End::NotThere => return Some((sent, Answered::NotThere)),
             End::Postponed => {
                 self.make_ready(key);
                 return None;
