@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::{Manager, Merchants, Refusal};
-use crate::discord::Failure;
 use crate::discord::hierarchy::GuildRoles;
+use crate::discord::{Failure, Reason};
 use crate::domain::{Act, ActEntry, GuildId, RoleId};
 use crate::text;
 
@@ -130,7 +130,7 @@ fn not_made(name: &str, failure: Failure) -> Refusal {
         Failure::Refused(refusal) if refusal.code == TOO_MANY_ROLES => Refusal::Invalid(
             "This server has as many roles as Discord allows. Delete one first.".to_owned(),
         ),
-        Failure::Refused(refusal) if refusal.is_about_permissions() => Refusal::NotManageable {
+        Failure::Refused(refusal) if refusal.reason == Reason::Permissions => Refusal::NotManageable {
             role: name.to_owned(),
             why: "The bot needs the permission \"Manage Roles\": grant it to the bot's role in Server Settings > Roles."
                 .to_owned(),

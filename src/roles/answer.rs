@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::brake::{Brake, Pass};
 use super::cause::to_changes;
 use super::expected::expectations;
-use super::feed::{load, rules};
-use super::people::People;
+use super::feed::load;
+use super::people::{People, rules_of};
 use super::plan::plan;
 use super::preview::Asked;
 use super::standing::standing;
@@ -237,7 +237,7 @@ pub async fn plan_once(
     settings: &BTreeMap<GuildId, ServerSettings>,
 ) -> anyhow::Result<PlannedChanges> {
     let mut people = People::new(policy);
-    let rules = rules(gates, settings, &policy);
+    let rules = rules_of(gates, settings, &policy);
     let (mut people, cursor) = blocking(store, move |store| {
         load(store, &mut people)?;
         people.set_all_rules(rules);

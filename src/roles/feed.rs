@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::people::{People, ServerRules};
+use super::people::{People, ServerRules, rules_of};
 use super::{Roles, blocking};
-use crate::domain::{Gate, GuildId, Policy, ReadingState, ServerSettings};
+use crate::domain::{GuildId, Policy, ReadingState};
 use crate::store::{Store, Touched};
 
 impl Roles {
@@ -161,7 +161,7 @@ pub(super) fn stored_rules(
     default: &Policy,
     only: Option<&BTreeSet<GuildId>>,
 ) -> anyhow::Result<BTreeMap<GuildId, ServerRules>> {
-    let mut all = rules(store.gates()?, &store.all_settings()?, default);
+    let mut all = rules_of(store.gates()?, &store.all_settings()?, default);
     let is_meant = |guild: &GuildId| only.is_none_or(|only| only.contains(guild));
     for guild in store.servers_with_acts()?.into_iter().filter(is_meant) {
         let ended = store.ended_gates(guild)?;
@@ -174,24 +174,6 @@ pub(super) fn stored_rules(
     }
     all.retain(|guild, _| is_meant(guild));
     Ok(all)
-}
-
-/// What servers with these gates and settings ask for.
-pub(super) fn rules(
-    gates: Vec<Gate>,
-    settings: &BTreeMap<GuildId, ServerSettings>,
-    default: &Policy,
-) -> BTreeMap<GuildId, ServerRules> {
-    let own = settings.iter();
-    let mut all: BTreeMap<_, _> = own
-        .map(|(guild, own)| (*guild, ServerRules::under(own.policy(default))))
-        .collect();
-    for gate in gates {
-        let rules = all.entry(gate.guild);
-        let rules = rules.or_insert_with(|| ServerRules::under(*default));
-        rules.gates.push(gate);
-    }
-    all
 }
 
 /// Fills a picture from the store; what was seen on Discord stays.

@@ -129,10 +129,7 @@ impl Roles {
         self.reading.unreadable.remove(&guild);
         self.reading.want_server(&self.people, guild);
         self.lift_contests(guild);
-        let seated: Vec<_> = self.people.seated(guild).map(|(user, _)| user).collect();
-        for user in seated {
-            self.people.touch(user);
-        }
+        self.people.touch_server(guild);
     }
 
     /// Answers those whose server was read, now that what came of it is decided.

@@ -23,6 +23,7 @@ pub use grants::Granted;
 use grants::Grants;
 pub use holdings::{Holding, Holdings};
 pub use rules::ServerRules;
+pub(super) use rules::rules_of;
 pub use seat::{Presence, Seat};
 pub use vouched::Sources;
 
@@ -283,6 +284,13 @@ impl People {
     /// Marks a person for the next tick.
     pub fn touch(&mut self, user: UserId) {
         self.dirty.entry(user).or_default();
+    }
+
+    /// Marks everyone in a server for the next tick.
+    pub fn touch_server(&mut self, guild: GuildId) {
+        for user in self.servers.get(&guild).into_iter().flatten() {
+            self.dirty.entry(*user).or_default();
+        }
     }
 
     /// Marks everyone for the next tick; nobody as one who paid or verified just now.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 
-use super::{LOOK_EVERYWHERE, People, Seat, ServerRules};
+use super::{LOOK_EVERYWHERE, People, Seat, ServerRules, rules_of};
 use crate::domain::{
     AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, RoleChange, RoleId,
     Subscription, SubscriptionId, UserId, Wallet,
@@ -85,13 +85,7 @@ impl People {
     /// Sets all gates, under the policy of servers that set none. Everyone is looked at again.
     pub fn set_gates(&mut self, gates: Vec<Gate>) {
         let policy = *self.default_policy();
-        let mut all = BTreeMap::<_, ServerRules>::new();
-        for gate in gates {
-            let rules = all.entry(gate.guild);
-            let rules = rules.or_insert_with(|| ServerRules::under(policy));
-            rules.gates.push(gate);
-        }
-        self.set_all_rules(all);
+        self.set_all_rules(rules_of(gates, &BTreeMap::new(), &policy));
     }
 
     /// Sets what all servers ask for. Everyone is looked at again.
@@ -118,9 +112,7 @@ impl People {
                 self.seat_subscribers(guild, module);
             }
         }
-        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
-            self.touch(user);
-        }
+        self.touch_server(guild);
     }
 
     /// Sets what one server asks for, for a plan that changes nothing: nobody is looked at. What it asked for before.

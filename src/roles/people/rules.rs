@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::domain::{Gate, GuildId, ModuleAddress, Policy, RoleId};
+use crate::domain::{Gate, GuildId, ModuleAddress, Policy, RoleId, ServerSettings};
 
 /// What one server asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -143,4 +143,22 @@ impl Rules {
         };
         before.unwrap_or_else(|| self.default.clone())
     }
+}
+
+/// What servers with these gates and settings ask for.
+pub(in crate::roles) fn rules_of(
+    gates: Vec<Gate>,
+    settings: &BTreeMap<GuildId, ServerSettings>,
+    default: &Policy,
+) -> BTreeMap<GuildId, ServerRules> {
+    let own = settings.iter();
+    let mut all: BTreeMap<_, _> = own
+        .map(|(guild, own)| (*guild, ServerRules::under(own.policy(default))))
+        .collect();
+    for gate in gates {
+        let rules = all.entry(gate.guild);
+        let rules = rules.or_insert_with(|| ServerRules::under(*default));
+        rules.gates.push(gate);
+    }
+    all
 }
