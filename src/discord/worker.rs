@@ -1,6 +1,5 @@
 //! Sends what the outbox holds: one ordered worker per server.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -163,13 +162,13 @@ async fn send_first(
                 action, user, role, ..
             } = change;
             let request = shared.rest.role_request(action, guild, user, role, &reason);
-            let mut sending = pin!(async { permit.send(request.build()?).await });
+            let sending = async { permit.send(request.build()?).await };
             let result = tokio::select! {
-                result = &mut sending => Some(result),
-                () = grace_period_over(stop) => None,
+                result = sending => result,
+                () = grace_period_over(stop) => {
+                    Err(Failure::Transient("the program stopped".to_owned()))
+                }
             };
-            let result =
-                result.unwrap_or_else(|| Err(Failure::Transient("the program stopped".to_owned())));
             end(shared, guild, &change, result)
         }
     };

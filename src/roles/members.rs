@@ -124,7 +124,6 @@ pub fn page(
     keys.retain(|key| {
         after.is_none_or(|after| *key > after) && is_meant(people, guild, *key, &text)
     });
-    keys.sort_unstable();
     let rules = people.rules(guild);
     let mut found = Vec::new();
     for key in keys {
@@ -147,7 +146,7 @@ pub fn page(
     (found, None)
 }
 
-/// Everyone whom the server's managers may see, in no order.
+/// Everyone whom the server's managers may see, in order.
 fn keys(people: &People, guild: GuildId) -> Vec<Key> {
     let rules = people.rules(guild);
     let seated = people.seated(guild);

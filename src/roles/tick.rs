@@ -15,7 +15,7 @@ use super::plan::{Decision, Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    AppliedState, Cause, Checkpoint, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
+    AppliedState, Cause, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
 };
 
 impl Roles {
@@ -54,7 +54,12 @@ impl Roles {
         let Some(removals) = self.choose_sources(&before, at_tip).await? else {
             return Ok(());
         };
-        let Some(clock) = self.clock(before.confirmed).await? else {
+        // Where no confirmed block was seen since the start, the clock is the one up to which the last run had read.
+        let clock = match before.confirmed {
+            None => blocking(&self.store, |store| store.cursor()).await?,
+            confirmed => confirmed,
+        };
+        let Some(clock) = clock else {
             return Ok(());
         };
         let now = clock.timestamp;
@@ -78,15 +83,6 @@ impl Roles {
         }
         self.progress.counts_due.0 = true;
         Ok(())
-    }
-
-    /// The block whose time is the clock: the newest confirmed one; where none was seen since the start, the one up to which the
-    /// last run had read.
-    async fn clock(&self, confirmed: Option<Checkpoint>) -> anyhow::Result<Option<Checkpoint>> {
-        match confirmed {
-            Some(confirmed) => Ok(Some(confirmed)),
-            None => blocking(&self.store, |store| store.cursor()).await,
-        }
     }
 
     /// Plans for these people and has the changes made; `resumes`: with what the last run left open and this plan did not
