@@ -33,7 +33,11 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Discord wants this form, and may refuse clients without it.
 /// <https://discord.com/developers/docs/reference#user-agent>
-const USER_AGENT: &str = concat!("DiscordBot (amser-roles, ", env!("CARGO_PKG_VERSION"), ")");
+const USER_AGENT: &str = concat!(
+    "DiscordBot (https://amser.io, ",
+    env!("CARGO_PKG_VERSION"),
+    ") amser-roles"
+);
 const AUDIT_LOG_REASON: HeaderName = HeaderName::from_static("x-audit-log-reason");
 /// Separates the parts of a body with a file; JSON and ids have no such line.
 const BOUNDARY: &str = "amser-roles-7b1f0c9d2e";
@@ -266,4 +270,45 @@ pub(crate) fn client(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
     builder
         .build()
         .context("cannot set up the HTTP client for Discord")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use axum::http::HeaderMap;
+    use axum::{Json, Router};
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::domain::MembersIntent;
+
+    #[tokio::test]
+    async fn every_request_says_who_sends_it_and_only_the_bots_own_carry_its_token() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = Settings {
+            application_id: NonZeroU64::MIN,
+            api_url: format!("http://{}", listener.local_addr().unwrap())
+                .parse()
+                .unwrap(),
+            members_intent: MembersIntent::Never,
+        };
+        let shown = |headers: HeaderMap| async move {
+            let text = |name| headers.get(name).map(|value| value.to_str().unwrap());
+            Json(json!([text("user-agent"), text("authorization")]))
+        };
+        tokio::spawn(async move {
+            let anything = Router::new().fallback(shown);
+            axum::serve(listener, anything).await.unwrap();
+        });
+        let rest = Rest::new(&settings, &"token".into()).unwrap();
+        let own = rest.request(Method::GET, "users/@me");
+        let visitors = rest.without_token(Method::POST, "oauth2/token");
+        for (request, token) in [(own, Some("Bot token")), (visitors, None)] {
+            let (agent, sent): (String, Option<String>) = rest.call(request).await.unwrap();
+            assert!(agent.starts_with("DiscordBot (https://"), "{agent}");
+            assert_eq!(sent.as_deref(), token);
+        }
+    }
 }

@@ -28,11 +28,10 @@ pub use seat::{Presence, Seat};
 pub use vouched::Sources;
 
 use rules::Rules;
-use vouched::Vouched;
 
 use crate::domain::{
-    Gate, GuildId, LinkEnd, ManualRoles, MemberRole, ModuleAddress, Policy, RoleAction, RoleId,
-    Timestamp, UserId, Wallet,
+    ActiveQuestion, Gate, GuildId, LinkEnd, ManualRoles, MemberRole, ModuleAddress, Policy,
+    RoleAction, RoleId, Timestamp, UserId, Wallet,
 };
 
 /// While no more servers than this have gates, every linked member is looked for in each of them. Beyond, in those where
@@ -66,8 +65,9 @@ pub struct People {
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
     owners: FxHashMap<Wallet, UserId>,
-    /// What amser's API says while the chain cannot be followed.
-    vouched: Vouched,
+    sources: Sources,
+    /// What amser's API says is active, while the chain cannot be followed.
+    vouched: FxHashSet<ActiveQuestion>,
     /// What managers gave for a time.
     grants: Grants,
     /// Wallets that left members who still have roles of ours, and how.
@@ -140,7 +140,7 @@ impl People {
 
     /// Servers that have a gate, roles given by one that is gone, or roles given by a manager for a time.
     pub fn guilds(&self) -> BTreeSet<GuildId> {
-        let gated = self.rules.gated().iter();
+        let gated = self.rules.gated.iter();
         let all = gated.chain(self.servers.keys()).copied();
         all.filter(|guild| self.is_of_interest(*guild)).collect()
     }
@@ -150,7 +150,7 @@ impl People {
         let has_ours = |(user, seat): (UserId, &Seat)| {
             !seat.applied.is_empty() || self.granted(guild, user).next().is_some()
         };
-        self.rules.gated().contains(&guild) || self.seated(guild).any(has_ours)
+        self.rules.gated.contains(&guild) || self.seated(guild).any(has_ours)
     }
 
     /// Whether all events of the module up to the cursor are known.

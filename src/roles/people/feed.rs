@@ -102,7 +102,7 @@ impl People {
     pub fn set_rules(&mut self, guild: GuildId, rules: ServerRules) {
         self.rules.set(guild, rules);
         self.holdings.set_leeways(self.rules.leeways());
-        if self.rules.gated().len() <= LOOK_EVERYWHERE {
+        if self.rules.gated.len() <= LOOK_EVERYWHERE {
             for user in self.everyone().collect::<Vec<_>>() {
                 self.find_seats(user);
             }
@@ -189,6 +189,7 @@ impl People {
             servers: std::mem::take(&mut self.servers),
             names: std::mem::take(&mut self.names),
             news: self.news,
+            sources: self.sources,
             vouched: std::mem::take(&mut self.vouched),
             ..Self::new(*self.default_policy())
         };
@@ -217,8 +218,8 @@ impl People {
             return;
         }
         let mut guilds = BTreeSet::new();
-        if self.rules.gated().len() <= LOOK_EVERYWHERE {
-            guilds.extend(self.rules.gated());
+        if self.rules.gated.len() <= LOOK_EVERYWHERE {
+            guilds.extend(&self.rules.gated);
         } else {
             let held = wallets.iter().flat_map(|wallet| self.holdings.of(*wallet));
             guilds.extend(held.flat_map(|one| self.rules.asking(one.module)));

@@ -47,7 +47,7 @@ pub(super) struct Rules {
     default: ServerRules,
     servers: FxHashMap<GuildId, ServerRules>,
     /// The servers that have gates.
-    gated: BTreeSet<GuildId>,
+    pub(super) gated: BTreeSet<GuildId>,
     /// The servers whose gates ask about a module.
     asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
 }
@@ -72,10 +72,6 @@ impl Rules {
 
     pub(super) fn of(&self, guild: GuildId) -> &ServerRules {
         self.servers.get(&guild).unwrap_or(&self.default)
-    }
-
-    pub(super) fn gated(&self) -> &BTreeSet<GuildId> {
-        &self.gated
     }
 
     pub(super) fn gate_count(&self) -> u64 {

@@ -12,7 +12,7 @@ impl People {
         let is_new = |person: &Person| person.seat(guild).is_none();
         let is_of_interest = match self.persons.get(&user) {
             Some(person) if is_new(person) => {
-                let has_gates = self.rules.gated().contains(&guild);
+                let has_gates = self.rules.gated.contains(&guild);
                 self.sightings.extend(has_gates.then_some((user, guild)));
                 has_gates
             }
