@@ -25,7 +25,7 @@ pub(super) struct Answer {
     /// Never empty; each within Discord's limit.
     pages: Vec<String>,
     buttons: Vec<Button>,
-    /// The name and content of the file attached to the first page.
+    /// The name and content, which is JSON, of the file attached to the first page.
     file: Option<(String, Vec<u8>)>,
 }
 
@@ -149,7 +149,7 @@ impl Answer {
             let request = match &self.file {
                 Some((name, content)) if at == 0 => {
                     message["attachments"] = json!([{ "id": 0, "filename": name }]);
-                    let file = ["files[0]", name, "application/octet-stream"];
+                    let file = ["files[0]", name, "application/json"];
                     with_file(request, &message, file, content)
                 }
                 _ => request.json(&message),
