@@ -2,10 +2,11 @@
 //! the chain, and said at the start, in `plan`, in `/readyz` and among the failing gates.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -17,14 +18,14 @@ use crate::store::Store;
 
 /// How often the chain is asked about the same gates again.
 const EVERY: Duration = Duration::from_secs(60);
-/// How often it is looked whether a gate came, went or was changed.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// What is looked at.
 pub(super) struct Inputs {
     pub(super) store: Store,
     pub(super) views: Views,
     pub(super) chain: watch::Receiver<ChainStatus>,
+    /// Told when gates may have come, gone or been changed.
+    pub(super) changed: Arc<Notify>,
 }
 
 /// Looks at all gates once the chain has been followed to its tip, then at each change of them and every minute.
@@ -55,7 +56,7 @@ pub(super) async fn keep_checking(
                 }
             }
             tokio::select! {
-                () = until_other_than(&inputs.store, &gates) => {}
+                () = inputs.changed.notified() => {}
                 // A sentence that no longer holds is not to stand for the rest of the minute.
                 Ok(_) = inputs.chain.wait_for(|chain| chain.unread_modules != unread) => {}
                 () = tokio::time::sleep(EVERY) => {}
@@ -71,16 +72,6 @@ pub(super) async fn keep_checking(
 async fn stored(store: &Store) -> anyhow::Result<Vec<Gate>> {
     let store = store.clone();
     tokio::task::spawn_blocking(move || store.gates()).await?
-}
-
-/// Waits until the store's gates are others than these.
-async fn until_other_than(store: &Store, gates: &[Gate]) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        if stored(store).await.is_ok_and(|stored| stored != gates) {
-            return;
-        }
-    }
 }
 
 /// Says what is new and what is mended.

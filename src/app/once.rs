@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    control_path, discord_settings, discord_token, gates as gate_checks, modules_of, open_bound,
-};
+use super::open::open_bound;
+use super::{control_path, discord_settings, discord_token, gates as gate_checks, modules_of};
 use crate::config::{Config, Secrets};
+use crate::discord::{self, Application};
 use crate::domain::{ChainStatus, DiscordStatus, GateOrigin, ModuleAddress};
 use crate::store::{Store, StoreError};
-use crate::{chain, discord, roles, web};
+use crate::{chain, roles, web};
 
 /// Follows the chain up to `to` (by default the confirmed tip) with a progress bar (lines in the log where no
 /// terminal shows one), without Discord and web.
@@ -132,11 +132,11 @@ pub async fn plan(
     let mut planned = roles::plan_once(&store, &discord, config.policy, gates, &settings).await?;
     planned.add_troubles(&troubles);
     // Where Discord does not answer at all, each server says so.
-    if let Ok(application) = discord.application_id().await
-        && application != config.discord.application_id.get()
+    if let Ok(Application { id, .. }) = discord.application().await
+        && id.0 != config.discord.application_id.get()
     {
         planned.general_trouble.insert(format!(
-            "The bot's token belongs to the application {application}, and discord.application_id names {}: no command can be registered; correct one of the two.",
+            "The bot's token belongs to the application {id}, and discord.application_id names {}: no command can be registered; correct one of the two.",
             config.discord.application_id
         ));
     }

@@ -9,7 +9,8 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{control_path, once, open_bound, pages};
+use super::open::open_bound;
+use super::{control_path, once, pages};
 use crate::clock::machine_time;
 use crate::config::Config;
 use crate::domain::ChainStatus;

@@ -15,7 +15,6 @@ mod stream;
 mod transport;
 mod websocket;
 
-pub(crate) use self::address::is_loopback;
 pub use self::connection::Node;
 pub use self::error::RpcError;
 pub use self::header::Header;

@@ -106,11 +106,6 @@ impl From<reqwest::Error> for Failure {
 }
 
 impl Refusal {
-    /// Whether a permission of the bot is missing.
-    pub fn is_about_permissions(&self) -> bool {
-        self.reason == Reason::Permissions
-    }
-
     fn read(status: u16, Body { code, message }: Body) -> Self {
         let reason = match code {
             _ if status == 401 => Reason::Token,

@@ -93,12 +93,7 @@ async fn in_time<T>(
         let _turn = turns.acquire().await;
         reading.await
     };
-    let too_late = |_| {
-        Err(Failure::Transient(
-            "Discord did not answer in time".to_owned(),
-        ))
-    };
-    tokio::time::timeout(TIME_TO_READ, reading)
-        .await
-        .unwrap_or_else(too_late)
+    let too_late = || Failure::Transient("Discord did not answer in time".to_owned());
+    let timed = tokio::time::timeout(TIME_TO_READ, reading).await;
+    timed.unwrap_or_else(|_| Err(too_late()))
 }

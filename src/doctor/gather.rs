@@ -80,7 +80,7 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
             proxies: config.web.proxies,
             monitor_listen: config.web.monitor_listen,
             signs_in: config.web.signs_in,
-            is_for_others: !crate::chain::node::is_loopback(&config.discord.api_url),
+            is_for_others: !crate::loopback::is_loopback(&config.discord.api_url),
             reached,
         },
         service: live.map(|live| ServiceFacts {

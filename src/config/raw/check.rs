@@ -21,6 +21,7 @@ use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
 use crate::domain::{MembersIntent, Policy};
+use crate::loopback::is_loopback;
 use crate::web::WalletConnect;
 
 /// More would put off every role for most of a day.
@@ -135,15 +136,6 @@ impl Source<'_> {
             return Err(self.wrong(template.span(), key, &message));
         }
         Ok(template.into_inner())
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

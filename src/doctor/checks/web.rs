@@ -1,8 +1,8 @@
 //! The public address, the proxy in front of it, and who sees the numbers.
 
-use crate::chain::node::is_loopback;
 use crate::doctor::facts::{Facts, Reached, WebFacts};
 use crate::domain::Finding;
+use crate::loopback::is_loopback;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let web = &facts.web;

@@ -10,10 +10,10 @@ use serde_json::Value;
 use url::Url;
 
 use crate::chain::LOCAL_CHAIN;
-use crate::chain::node::is_loopback;
 use crate::config::{Config, Secrets};
 use crate::doctor::facts::{ApiAnswer, ApiFacts, ApiPlan, KeyEnvironment, KeyFacts};
 use crate::domain::{ModuleAddress, PlanId};
+use crate::loopback::is_loopback;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(8);

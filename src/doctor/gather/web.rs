@@ -15,9 +15,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::chain::node::is_loopback;
 use crate::config::Web;
 use crate::doctor::facts::{Arrival, Reached};
+use crate::loopback::is_loopback;
 
 /// How long the request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
