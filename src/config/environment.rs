@@ -9,7 +9,7 @@ use super::secrets::SECRETS;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 16] = [
+const TYPED: [&str; 17] = [
     "chain.rpc_urls",
     "chain.abi",
     "chain.failure_reasons",
@@ -26,6 +26,7 @@ const TYPED: [&str; 16] = [
     "policy.expiry_leeway",
     "store.journal_months",
     "gates",
+    "servers",
 ];
 
 /// One override: the variable, the path of its key, and its value.
