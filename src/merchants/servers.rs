@@ -49,8 +49,9 @@ impl Known {
 }
 
 impl Merchants {
-    /// The servers that the user manages and the bot is in: of these candidates, which Discord named at the sign-in, and of
-    /// the connected ones; by name. Of a connected server that is no candidate it may be unknown until it is opened.
+    /// The servers that the user manages and the bot is in: of these candidates, which Discord named at the sign-in, of the
+    /// connected ones, and where the bot is in few, of all; by name. Of a connected server that is no candidate it may be
+    /// unknown until it is opened.
     ///
     /// # Errors
     /// When the store cannot be read. A server that Discord does not show now is left out.
@@ -84,6 +85,11 @@ impl Merchants {
             }
         }
         wanted.extend(unknown);
+        // A sign-in for a link names no servers; of few, all can be looked at.
+        let present = discord.present();
+        if present.len() <= MOST_UNKNOWN {
+            wanted.extend(present);
+        }
         let seen = stream::iter(wanted)
             .map(async |guild| (guild, self.managed_name(guild, user).await))
             .buffer_unordered(AT_ONCE);
