@@ -18,6 +18,7 @@ use crate::domain::{
     RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId,
 };
 use crate::store::Store;
+use crate::text;
 
 impl Roles {
     pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
@@ -39,15 +40,19 @@ impl Roles {
             Question::Plan { answer } => {
                 let plan = match self.known_trouble() {
                     Err(unknown) => Err(unknown),
-                    Ok(trouble) => Ok(PlannedChanges {
-                        at_block: confirmed.map_or(0, |block| block.number),
-                        changes: planned(&self.store, &self.people, &self.brake, now).await?,
-                        trouble,
-                        general_trouble: {
+                    Ok(trouble) => {
+                        let unread = told_orphans(&self.store).await?;
+                        let refused = {
                             let discord = self.inputs.discord_status.borrow();
-                            discord.commands_refused.iter().cloned().collect()
-                        },
-                    }),
+                            discord.commands_refused.clone()
+                        };
+                        Ok(PlannedChanges {
+                            at_block: confirmed.map_or(0, |block| block.number),
+                            changes: planned(&self.store, &self.people, &self.brake, now).await?,
+                            trouble,
+                            general_trouble: unread.into_iter().chain(refused).collect(),
+                        })
+                    }
                 };
                 let _gone = answer.send(plan);
             }
@@ -184,6 +189,9 @@ impl Roles {
                 None => "the chain has not been followed to its tip yet".to_owned(),
             });
         }
+        if !self.inputs.discord_status.borrow().connected {
+            return Err("the bot is not connected to Discord".to_owned());
+        }
         let mut trouble = BTreeMap::<_, BTreeSet<_>>::new();
         for ((guild, _), sentence) in &self.inputs.discord_status.borrow().failing {
             trouble.entry(*guild).or_default().insert(sentence.clone());
@@ -197,6 +205,13 @@ impl Roles {
             None => Ok(trouble),
         }
     }
+}
+
+/// What keeps people without a role that no plan would show.
+async fn told_orphans(store: &Store) -> anyhow::Result<Option<String>> {
+    let store = store.clone();
+    let orphans = blocking(move || store.orphans()).await?;
+    Ok((orphans > 0).then(|| text::orphans(orphans)))
 }
 
 /// What a full pass would change, the brake included; and what is under way already.
@@ -266,7 +281,7 @@ pub async fn plan_once(
         at_block: cursor.map_or(0, |block| block.number),
         changes: planned(store, &people, &Brake::default(), now).await?,
         trouble,
-        general_trouble: BTreeSet::new(),
+        general_trouble: told_orphans(store).await?.into_iter().collect(),
     })
 }
 

@@ -39,7 +39,47 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         }
     }
     findings.push(confirmations(chain));
+    let heads = chain
+        .nodes
+        .iter()
+        .filter_map(|node| node.answers.as_ref().ok());
+    let newest = heads.map(|answers| answers.head.number).max();
+    findings.extend(start(chain, newest));
+    findings.extend(factory(chain));
     findings
+}
+
+/// A start beyond the newest block reads nothing, ever.
+fn start(chain: &ChainFacts, newest: Option<u64>) -> Option<Finding> {
+    let (start, newest) = (chain.start_block?, newest?);
+    (start > newest).then(|| {
+        Finding::failure(
+            "chain.start_block",
+            format!("chain.start_block is {start}, and the newest block is {newest}: no event would be read"),
+            "set it to a block before the module's first event, or leave it out",
+        )
+    })
+}
+
+fn factory(chain: &ChainFacts) -> Option<Finding> {
+    let name = "chain.factory";
+    let (factory, answers) = chain.factory.as_ref()?;
+    Some(match answers {
+        Ok(true) => Finding::ok(name, format!("{factory} says where merchants' modules are")),
+        Ok(false) => Finding::failure(
+            name,
+            format!(
+                "{factory} (amser.factory) is no factory on chain {}: it does not say where merchants' modules are",
+                chain.chain_id
+            ),
+            "correct amser.factory, or leave it out: merchants then paste their module's address",
+        ),
+        Err(why) => Finding::warning(
+            name,
+            format!("it is not known whether {factory} is a factory: {why}"),
+            "run doctor again",
+        ),
+    })
 }
 
 fn unusable(chain: &ChainFacts, host: &str, trouble: &NodeTrouble, has_usable: bool) -> Finding {
