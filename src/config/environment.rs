@@ -67,14 +67,21 @@ const OTHERS: [&str; 3] = [
 
 /// What is wrong with a variable's name, if it looks like one of ours and is none.
 fn misspelt(name: &str) -> Option<String> {
-    let is_ours = name.starts_with("AMSER_ROLES_") && !name.starts_with(PREFIX);
-    if !is_ours || OTHERS.iter().any(|other| name.starts_with(other)) {
+    let is_other = OTHERS.iter().any(|other| name.starts_with(other));
+    if !name.starts_with("AMSER_ROLES_") || is_other {
         return None;
     }
     let known = SECRETS
         .iter()
         .flat_map(|secret| [(*secret).to_owned(), format!("{secret}_FILE")]);
     let known: Vec<_> = known.collect();
+    if name.starts_with(PREFIX) {
+        // The other keys are checked with the file's. A secret is no key.
+        let secret = name.replace("__", "_");
+        return known
+            .contains(&secret)
+            .then(|| format!("a secret is no key of the configuration; set {secret}"));
+    }
     if known.iter().any(|known| known == name) {
         return None;
     }
@@ -85,7 +92,13 @@ fn misspelt(name: &str) -> Option<String> {
     }
     let distance = |known: &String| strsim::damerau_levenshtein(known, name);
     let nearest = known.iter().min_by_key(|known| distance(known));
-    Some(match nearest.filter(|nearest| distance(nearest) <= 6) {
+    let nearest = nearest.filter(|nearest| distance(nearest) <= 6);
+    // A part that was left out makes a name short, not another one.
+    let end = name.trim_start_matches("AMSER_ROLES");
+    let longer = known
+        .iter()
+        .find(|known| end.len() > 1 && known.ends_with(end));
+    Some(match longer.or(nearest) {
         Some(nearest) => format!("there is no such variable; did you mean {nearest}?"),
         None => "there is no such variable; `amser-roles check-config --dump` names those that there are".to_owned(),
     })
@@ -192,6 +205,15 @@ mod tests {
                 "AMSER_ROLES_CHAIN__CONFIRMATIONS",
                 "AMSER_ROLES__CHAIN__CONFIRMATIONS",
             ),
+            (
+                "AMSER_ROLES_TOKEN",
+                "did you mean AMSER_ROLES_DISCORD_TOKEN?",
+            ),
+            (
+                "AMSER_ROLES__DISCORD__TOKEN",
+                "set AMSER_ROLES_DISCORD_TOKEN",
+            ),
+            ("AMSER_ROLES__API_KEY", "set AMSER_ROLES_API_KEY"),
             (
                 "AMSER_ROLES_SOMETHING_ELSE_ALTOGETHER",
                 "there is no such variable",

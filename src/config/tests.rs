@@ -31,6 +31,7 @@ fn mistakes_name_the_line_and_the_key() {
         ("chain_id = 31337", "chain_id = 0", "chain.chain_id"),
         ("chain_id = 31337", "chain_id = -1", "a whole number"),
         ("data/amser-roles.redb", "", "store.path"),
+        ("data/amser-roles.redb", "/tmp", "store.path"),
         ("address={address}", "address={wallet}", "{wallet}"),
         ("\"/v0/auth", "\"v0/auth", "amser.auth_check"),
         ("{plan_id}&", "{plan_id&", "amser.auth_check"),

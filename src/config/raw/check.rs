@@ -159,6 +159,9 @@ pub(in crate::config) fn check(
     let path = &raw.store.path;
     let is_named = path.get_ref() != Path::new("");
     source.ensure(is_named, path, "store.path", "name the store's file")?;
+    let is_folder = path.get_ref().is_dir();
+    let message = "is a folder; name a file in it";
+    source.ensure(!is_folder, path, "store.path", message)?;
     let (months, key) = (&raw.store.journal_months, "store.journal_months");
     let is_bearable = *months.get_ref() <= MOST_MONTHS;
     let message = format!("must be at most {MOST_MONTHS}; 0 keeps the journal for ever");

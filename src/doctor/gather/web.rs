@@ -128,5 +128,5 @@ async fn fetch(public_url: &Url) -> Result<(u16, String), String> {
         };
         anyhow::Ok((status, body))
     };
-    asked.await.map_err(|error| format!("{error:#}"))
+    asked.await.map_err(|error| error.root_cause().to_string())
 }
