@@ -118,6 +118,29 @@ async fn a_script_that_signs_in_by_the_plain_address_sees_its_servers() {
 }
 
 #[tokio::test]
+async fn a_merchant_sees_the_servers_to_which_the_bot_can_be_added() {
+    let shop = Shop::open().await;
+    let guild = shop.discord.add_guild("Second Club");
+    shop.discord.set_owner(guild, shop.merchant).unwrap();
+    let foreign = shop.discord.add_guild("Foreign");
+    for guild in [guild, foreign] {
+        shop.discord.kick_bot(guild).unwrap();
+    }
+    shop.discord.add_member(foreign, shop.merchant).unwrap();
+    let mut browser = shop.signed_in(shop.merchant).await;
+    let me = read(&mut browser, "/api/v1/me").await;
+    let server = |guild, name| json!({ "guild_id": guild, "name": name, "connected": false });
+    let expected = [
+        server(shop.guild, "Café Club"),
+        server(guild, "Second Club"),
+    ];
+    assert_eq!(me["guilds"], json!(expected));
+    let path = format!("/api/v1/guilds/{guild}");
+    let refused = ask(&mut browser, Method::GET, &path, None).await;
+    assert_eq!((refused.0, code(&refused).as_str()), (404, "not_found"));
+}
+
+#[tokio::test]
 async fn an_unknown_route_of_the_api_answers_json_to_a_browser_too() {
     let shop = Shop::open().await;
     let mut browser = Browser::new(&shop.url);
