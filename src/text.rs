@@ -185,14 +185,6 @@ pub fn gateway_refused(code: u16) -> String {
     )
 }
 
-/// Subscriptions or plans whose first events were not read: how many.
-pub fn orphans(orphans: u64) -> String {
-    format!(
-        "Of {orphans} subscriptions or plans the beginning was not read, so who pays for them gets no role: name an archive \
-         node in chain.rpc_urls, or set chain.start_block to a block before the modules' first event."
-    )
-}
-
 /// A server whose name is not known.
 pub fn nameless(guild: GuildId) -> String {
     format!("server {guild}")

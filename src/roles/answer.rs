@@ -18,7 +18,6 @@ use crate::domain::{
     RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId,
 };
 use crate::store::Store;
-use crate::text;
 
 impl Roles {
     pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
@@ -40,19 +39,15 @@ impl Roles {
             Question::Plan { answer } => {
                 let plan = match self.known_trouble() {
                     Err(unknown) => Err(unknown),
-                    Ok(trouble) => {
-                        let unread = told_orphans(&self.store).await?;
-                        let refused = {
+                    Ok(trouble) => Ok(PlannedChanges {
+                        at_block: confirmed.map_or(0, |block| block.number),
+                        changes: planned(&self.store, &self.people, &self.brake, now).await?,
+                        trouble,
+                        general_trouble: {
                             let discord = self.inputs.discord_status.borrow();
-                            discord.commands_refused.clone()
-                        };
-                        Ok(PlannedChanges {
-                            at_block: confirmed.map_or(0, |block| block.number),
-                            changes: planned(&self.store, &self.people, &self.brake, now).await?,
-                            trouble,
-                            general_trouble: unread.into_iter().chain(refused).collect(),
-                        })
-                    }
+                            discord.commands_refused.iter().cloned().collect()
+                        },
+                    }),
                 };
                 let _gone = answer.send(plan);
             }
@@ -207,13 +202,6 @@ impl Roles {
     }
 }
 
-/// What keeps people without a role that no plan would show.
-async fn told_orphans(store: &Store) -> anyhow::Result<Option<String>> {
-    let store = store.clone();
-    let orphans = blocking(move || store.orphans()).await?;
-    Ok((orphans > 0).then(|| text::orphans(orphans)))
-}
-
 /// What a full pass would change, the brake included; and what is under way already.
 async fn planned(
     store: &Store,
@@ -285,7 +273,7 @@ pub async fn plan_once(
         at_block: cursor.map_or(0, |block| block.number),
         changes: planned(store, &people, &Brake::default(), now).await?,
         trouble,
-        general_trouble: told_orphans(store).await?.into_iter().collect(),
+        general_trouble: BTreeSet::new(),
     })
 }
 

@@ -256,7 +256,7 @@ fn amser(source: &Source<'_>, raw: RawAmser) -> Result<Amser, ConfigError> {
     let factory = raw.factory.as_ref();
     let (checkout, key) = (&raw.checkout_url, "amser.checkout_url");
     // Filled in as it will be: a link on pages and in messages.
-    let filled = checkout.get_ref().replace('{', "").replace('}', "");
+    let filled = checkout.get_ref().replace(['{', '}'], "");
     let url = Url::parse(&filled).ok();
     let is_page = url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let message = "must begin with https:// or http://";

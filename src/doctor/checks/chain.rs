@@ -10,6 +10,8 @@ const OLDEST_BLOCK: u64 = 120;
 const AHEAD: u64 = 60;
 /// With narrower ranges, reading a year of Base takes more than 30,000 calls.
 const NARROW: u64 = 500;
+/// Base makes as many blocks in ten minutes.
+const MANY: u64 = 300;
 /// A chain that is younger than this may have no contract that is older.
 const YOUNG: u64 = 10_000;
 
@@ -273,6 +275,13 @@ fn confirmations(chain: &ChainFacts) -> Finding {
             name,
             "chain.confirmations is 0: a block that is replaced takes roles back that it gave",
             "set chain.confirmations to 2 or more",
+        ),
+        confirmations if confirmations > MANY => Finding::warning(
+            name,
+            format!(
+                "chain.confirmations is {confirmations}: a payment gives its role that many blocks later"
+            ),
+            "2 to 30 are usual: set chain.confirmations to fewer",
         ),
         confirmations => Finding::ok(name, format!("blocks count after {confirmations} more")),
     }

@@ -55,6 +55,9 @@ const NODES: &[Fault] = &[
         facts.modules[0].stored = None;
         answers(facts, 0).state_depth = Some(128);
     }),
+    ("chain.confirmations", Level::Warning, |facts| {
+        facts.chain.confirmations = 5_000;
+    }),
     ("chain.start_block", Level::Failure, |facts| {
         facts.chain.start_block = Some(answers(facts, 0).head.number + 1);
     }),
