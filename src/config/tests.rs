@@ -1,11 +1,11 @@
 //! A bad file is one sentence that names key and line.
 
-mod overrides;
-
 use alloy::primitives::keccak256;
 
 use super::Config;
-use crate::domain::{ChannelId, GateId, GuildId, ManualRoles, OnLapse, ServerSettings};
+use crate::domain::{
+    ChannelId, GateId, GuildId, ManualRoles, MembersIntent, OnLapse, ServerSettings,
+};
 
 const GOOD: &str = include_str!("../../config.toml");
 
@@ -337,6 +337,53 @@ fn gates_without_plans_or_roles_or_with_bad_ids_are_refused() {
     ] {
         let told = parse(&format!("{GOOD}{}", GATE.replace(good, bad))).unwrap_err();
         assert!(told.contains(key) && told.contains("line "), "{told}");
+    }
+}
+
+#[test]
+fn every_kind_of_key_can_be_overridden_by_the_environment() {
+    let set = |variables: &[(&str, &str)]| {
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::parse(GOOD, "config.toml", owned).map_err(|error| error.to_string())
+    };
+    let config = set(&[
+        (
+            "AMSER_ROLES__CHAIN__RPC_URLS",
+            "http://a.example, ws://b.example",
+        ),
+        ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "7"),
+        ("AMSER_ROLES__DISCORD__APPLICATION_ID", "42"),
+        ("AMSER_ROLES__STORE__PATH", "/elsewhere"),
+        ("AMSER_ROLES__CHAIN__START_BLOCK", "9"),
+        ("AMSER_ROLES__WEB__BEHIND_PROXY", "true"),
+        ("AMSER_ROLES__WEB__PROXY_HOPS", "2"),
+        ("AMSER_ROLES__CHAIN__FAILURE_REASONS", "3, 4"),
+        (
+            "AMSER_ROLES__CHAIN__ABI",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/abi/PaymentProcessor.json"),
+        ),
+        ("AMSER_ROLES__DISCORD__MEMBERS_INTENT", "never"),
+        ("OTHER", "ignored"),
+    ])
+    .unwrap();
+    assert_eq!(config.chain.rpc_urls.len(), 2);
+    assert_eq!(config.chain.confirmations, 7);
+    assert_eq!(config.chain.failure_reasons, [3, 4].into());
+    assert_eq!(config.discord.application_id.get(), 42);
+    assert_eq!(config.discord.members_intent, MembersIntent::Never);
+    assert_eq!(config.store_path.to_str(), Some("/elsewhere"));
+    assert_eq!(config.chain.start_block, Some(9));
+    assert_eq!(config.web.proxies, 2);
+    for (variable, value) in [
+        ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "many"),
+        ("AMSER_ROLES__CHAIN__ABI", "nowhere.json"),
+        ("AMSER_ROLES__CHAIN__CONFIRMATION", "7"),
+        ("AMSER_ROLES__POLICY__PAUSED", "maybe"),
+    ] {
+        let told = set(&[(variable, value)]).unwrap_err();
+        assert!(told.contains(variable), "{told}");
     }
 }
 

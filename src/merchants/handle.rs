@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Refusal;
 use super::known::{Owners, Tokens};
-use super::servers::ServerNames;
+use super::names::ServerNames;
 use crate::amser_api::AmserApi;
 use crate::chain::Views;
 use crate::discord::Discord;

@@ -1,7 +1,6 @@
 //! Which servers are connected, and which of them a user manages.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -16,8 +15,6 @@ const AT_ONCE: usize = 8;
 /// requests because one of them opens the first page. Nothing is lost by it: who became a manager since signs in again, and
 /// Discord names the server.
 const MOST_UNKNOWN: usize = 10;
-/// Names that are kept.
-const MOST_NAMES: usize = 20_000;
 
 /// A server that a user manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,28 +25,6 @@ pub struct Server {
     pub name: String,
     /// Whether it is connected by `/connect` or has a gate.
     pub connected: bool,
-    /// Whether the bot is in it.
-    pub has_bot: bool,
-}
-
-/// Names of servers by Discord's word to their managers at a sign-in: the bot itself cannot read those that it is not in. Not
-/// stored; after a restart the next sign-in tells them again.
-#[derive(Default)]
-pub(super) struct ServerNames(Mutex<BTreeMap<GuildId, String>>);
-
-impl ServerNames {
-    fn learn(&self, names: &BTreeMap<GuildId, String>) {
-        let mut known = self.0.lock().expect("no holder of this lock can panic");
-        known.extend(names.iter().map(|(guild, name)| (*guild, name.clone())));
-        while known.len() > MOST_NAMES {
-            known.pop_first();
-        }
-    }
-
-    fn of(&self, guild: GuildId) -> Option<String> {
-        let known = self.0.lock().expect("no holder of this lock can panic");
-        known.get(&guild).cloned()
-    }
 }
 
 /// Why a connected server is not there any more, as far as it is this user's to know.
@@ -74,14 +49,8 @@ impl Known {
 }
 
 impl Merchants {
-    /// Keeps what Discord called the servers that somebody who signs in manages.
-    pub fn learn_names(&self, names: &BTreeMap<GuildId, String>) {
-        self.names().learn(names);
-    }
-
-    /// The servers that the user manages: of these candidates, which Discord named at the sign-in, of the connected ones, and
-    /// where the bot is in few, of all; by name. Of a connected server that is no candidate it may be unknown until it is
-    /// opened. Where the bot is, its own view decides who manages; elsewhere, Discord's word at the sign-in.
+    /// The servers that the user manages and the bot is in: of these candidates, which Discord named at the sign-in, and of
+    /// the connected ones; by name. Of a connected server that is no candidate it may be unknown until it is opened.
     ///
     /// # Errors
     /// When the store cannot be read. A server that Discord does not show now is left out.
@@ -95,12 +64,11 @@ impl Merchants {
         let candidates: BTreeSet<GuildId> = candidates.iter().copied().collect();
         let mut wanted = BTreeSet::new();
         let mut unknown = Vec::new();
-        let mut elsewhere = Vec::new();
         for guild in &candidates {
             match discord.is_in(*guild) {
                 Some(true) => _ = wanted.insert(*guild),
                 None => unknown.push(*guild),
-                Some(false) => elsewhere.push(*guild),
+                Some(false) => {}
             }
         }
         unknown.truncate(MOST_UNKNOWN);
@@ -116,11 +84,6 @@ impl Merchants {
             }
         }
         wanted.extend(unknown);
-        // A sign-in for a link names no servers; of few, all can be looked at.
-        let present = discord.present();
-        if present.len() <= MOST_UNKNOWN {
-            wanted.extend(present);
-        }
         let seen = stream::iter(wanted)
             .map(async |guild| (guild, self.managed_name(guild, user).await))
             .buffer_unordered(AT_ONCE);
@@ -130,19 +93,10 @@ impl Merchants {
                     guild,
                     name: name?,
                     connected: known.is_connected(guild),
-                    has_bot: true,
                 })
             })
             .collect()
             .await;
-        servers.extend(elsewhere.into_iter().filter_map(|guild| {
-            Some(Server {
-                guild,
-                name: self.names().of(guild)?,
-                connected: known.is_connected(guild),
-                has_bot: false,
-            })
-        }));
         servers.sort_by(|one, other| (&one.name, one.guild).cmp(&(&other.name, other.guild)));
         Ok(servers)
     }

@@ -64,10 +64,8 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
     let removed = merchants.removed_from(&session.servers).await?;
     let owned = wallet::owned(site, session.user).await?;
     let discord = site.state.discord.borrow().clone();
-    let (connected, others): (Vec<_>, Vec<_>) = servers
-        .into_iter()
-        .filter(|server| server.has_bot)
-        .partition(|server| server.connected);
+    let (connected, others): (Vec<_>, Vec<_>) =
+        servers.into_iter().partition(|server| server.connected);
     Ok(html! {
         (shell::note(done))
         @if connected.is_empty() {
