@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -155,7 +156,19 @@ impl Started {
 ///
 /// # Errors
 /// When a part cannot be set up; one sentence that says what to do.
-pub async fn start(
+pub fn start(
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    listener: TcpListener,
+    stop: CancellationToken,
+    timing: Timing,
+) -> BoxFuture<'static, anyhow::Result<Started>> {
+    // What is async is compiled where its type is named last: in a box that is here, and not again in each test program.
+    Box::pin(start_parts(config, secrets, store, listener, stop, timing))
+}
+
+async fn start_parts(
     config: Config,
     secrets: Secrets,
     store: Store,

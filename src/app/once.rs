@@ -1,7 +1,7 @@
 //! What runs once and ends: an index of the chain, and a plan of the next changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use tokio::sync::watch;
@@ -87,6 +87,7 @@ pub(super) async fn follow_to(
         shown.set_position(progress.at);
         shown.set_message(progress.events.to_string());
     };
+    let progress = Arc::new(progress);
     let report = chain::index(config.chain.clone(), store, modules, to, progress, stop).await;
     bar.finish_and_clear();
     report
