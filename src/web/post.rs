@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 
 use super::Site;
@@ -72,19 +72,17 @@ impl IntoResponse for NotPosted {
 
 /// The body, or one sentence that names the field that does not fit.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    // Whether it is JSON at all: of some values that do not fit, the parser says that they are none.
+    serde_json::from_slice::<IgnoredAny>(body)
+        .map_err(|_| "The request's body is not JSON.".to_owned())?;
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         misfit(error.inner(), &path)
-    })?;
-    json.end().map_err(|error| misfit(&error, "."))?;
-    Ok(read)
+    })
 }
 
 fn misfit(error: &serde_json::Error, path: &str) -> String {
-    if !error.is_data() {
-        return "The request's body is not JSON.".to_owned();
-    }
     let said = error.to_string();
     let named = |what: &str| Some(said.strip_prefix(what)?.split('`').next()?.to_owned());
     if let Some(field) = named("missing field `") {
@@ -124,6 +122,14 @@ mod tests {
         ids: Vec<u64>,
         #[serde(default)]
         is_meant: bool,
+        #[serde(default)]
+        kind: Kind,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    enum Kind {
+        #[default]
+        Any,
     }
 
     #[test]
@@ -142,6 +148,7 @@ mod tests {
                 "{\"ids\": [], \"is_meant\": 1}",
                 "\"is_meant\" does not fit",
             ),
+            ("{\"ids\": [], \"kind\": null}", "\"kind\" does not fit"),
         ] {
             let told = read::<Body>(body.as_bytes()).unwrap_err();
             assert!(told.contains(part), "{body}: {told}");
@@ -150,6 +157,7 @@ mod tests {
         let expected = Body {
             ids: vec![1],
             is_meant: false,
+            kind: Kind::Any,
         };
         assert_eq!(read, Ok(expected));
     }
