@@ -56,8 +56,8 @@ use tracing::warn;
 
 pub use crate::domain::FAILURE_REASONS;
 
-pub(crate) use self::active::is_symbol;
 pub use self::active::{Funds, FundsOf, MULTICALL, PERMIT2, RenewalFacts, TokenFacts, Views};
+pub(crate) use self::active::{is_symbol, moduleOfCall};
 pub use self::config::{
     ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, OnProgress, Progress, ProgressLog,
     SECOND_LOOK_EVERY,

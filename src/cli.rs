@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use serde_json::json;
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -280,12 +280,21 @@ async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow:
     let config = load(path)?;
     let store = app::open_store(&config).await?;
     let report = app::once::index(&config, store, to, stop).await?;
-    let line = json!({
-        "events": report.events,
-        "cursor": report.cursor.number,
-        "seconds": report.seconds,
-    });
-    Ok(print_line(line)?)
+    let line = IndexLine {
+        events: report.events,
+        cursor: report.cursor.number,
+        seconds: report.seconds,
+    };
+    Ok(print_line(serde_json::to_string(&line)?)?)
+}
+
+/// What `index` prints, in this order.
+#[derive(Serialize)]
+struct IndexLine {
+    events: u64,
+    /// The block up to which everything was read.
+    cursor: u64,
+    seconds: f64,
 }
 
 /// Whether nobody reads what is printed any more: there is nobody left to tell.

@@ -200,9 +200,17 @@ impl Discord {
         guild: GuildId,
         roles: &BTreeSet<RoleId>,
     ) -> anyhow::Result<BTreeSet<String>> {
-        let seen = backoff::retry(READ_TRIES, || self.shared.read_roles(guild))
-            .await
-            .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?;
+        let seen = match backoff::retry(READ_TRIES, || self.shared.read_roles(guild)).await {
+            // Each has its own sentence that says what to do.
+            Err(Failure::Refused(refusal))
+                if matches!(refusal.reason, Reason::Token | Reason::Guild) =>
+            {
+                let sentence = text::refusal(&text::nameless(guild), None, &refusal);
+                return Ok([sentence].into());
+            }
+            seen => seen
+                .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?,
+        };
         let obstacles = roles.iter().filter_map(|role| {
             let obstacle = seen.obstacle(guild, *role)?;
             Some(text::obstacle(&seen.name, *role, &obstacle))

@@ -79,7 +79,11 @@ fn note_failure(
             rare_delay(failures)
         }
         Failure::RateLimited | Failure::Transient(_) => {
-            tracing::warn!(%failure, "slash commands cannot be registered yet");
+            // Said once: each further try of an outage fails the same.
+            match failures {
+                0 => tracing::warn!(%failure, "slash commands cannot be registered yet"),
+                _ => tracing::debug!(%failure, "slash commands cannot be registered yet"),
+            }
             delay(failures, rand::random())
         }
     }

@@ -33,8 +33,30 @@ fn mistakes_name_the_line_and_the_key() {
         ("chain_id = 31337", "chain_id = 0", "chain.chain_id"),
         ("chain_id = 31337", "chain_id = -1", "a whole number"),
         ("data/amser-roles.redb", "", "store.path"),
+        ("data/amser-roles.redb", "/tmp", "store.path"),
         ("address={address}", "address={wallet}", "{wallet}"),
         ("\"/v0/auth", "\"v0/auth", "amser.auth_check"),
+        ("{plan_id}&", "{plan_id&", "amser.auth_check"),
+        (
+            "\"https://app.amser.io",
+            "\"javascript:app",
+            "amser.checkout_url: must begin with",
+        ),
+        (
+            "public_url = \"http://127.0.0.1:8787\"",
+            "public_url = \"https://me:secret@roles.example\"",
+            "web.public_url",
+        ),
+        (
+            "listen = \"127.0.0.1:8787\"",
+            "listen = \"localhost\"",
+            "web.listen: must be an address and a port",
+        ),
+        (
+            "links_per_member = 5",
+            "monitor_listen = \"127.0.0.1:8787\"",
+            "web.monitor_listen",
+        ),
         (
             "# factory = \"0x…\"",
             "factory = \"0x0000000000000000000000000000000000000000\"",

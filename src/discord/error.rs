@@ -99,9 +99,10 @@ impl Failure {
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
-        // The address names members, so it stays out of the text.
+        // The address names members, so it stays out of the text; what stands above the cause names layers of libraries.
         let error = anyhow::Error::from(error.without_url());
-        Self::Transient(format!("Discord cannot be reached: {error:#}"))
+        let cause = error.root_cause();
+        Self::Transient(format!("Discord cannot be reached: {cause}"))
     }
 }
 

@@ -57,6 +57,8 @@ impl From<String> for SecretToken {
 struct UserGuild {
     id: GuildId,
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     owner: bool,
     permissions: String,
 }
@@ -135,10 +137,10 @@ async fn look(rest: &Rest, token: &Token) -> Result<SignedInVisitor, Failure> {
         true => ask(rest, token, "users/@me/guilds").await?,
         false => Vec::new(),
     };
-    let managed = guilds.iter().filter(|guild| guild.is_managed());
+    let managed = guilds.into_iter().filter(UserGuild::is_managed);
     Ok(SignedInVisitor {
         user: me.id,
-        manages: managed.map(|guild| guild.id).collect(),
+        manages: managed.map(|guild| (guild.id, guild.name)).collect(),
         invited_to: token.guild.as_ref().map(|guild| guild.id),
     })
 }
@@ -201,6 +203,7 @@ mod tests {
         let is_managed = |owner, permissions: &str| {
             let guild = UserGuild {
                 id: GuildId(1),
+                name: String::new(),
                 owner,
                 permissions: permissions.to_owned(),
             };

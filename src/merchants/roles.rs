@@ -14,6 +14,12 @@ const LONGEST_NAME: usize = 100;
 /// Discord's error code for a server with as many roles as it may have.
 const TOO_MANY_ROLES: u32 = 30005;
 
+/// Line breaks and other control characters, and marks that turn the direction of what follows: they make a name look like
+/// another one.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A role as a merchant chooses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleRow {
@@ -84,6 +90,10 @@ impl Merchants {
             return Err(Refusal::Invalid(format!(
                 "A role's name has 1 to {LONGEST_NAME} characters."
             )));
+        }
+        if name.chars().any(is_unseen) {
+            let message = "A role's name is one line, without control characters.";
+            return Err(Refusal::Invalid(message.to_owned()));
         }
         let guild = manager.guild;
         let discord = &self.inputs().discord;

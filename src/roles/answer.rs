@@ -182,6 +182,9 @@ impl Roles {
                 None => "the chain has not been followed to its tip yet".to_owned(),
             });
         }
+        if !self.inputs.discord_status.borrow().connected {
+            return Err("the bot is not connected to Discord".to_owned());
+        }
         let mut trouble = BTreeMap::<_, BTreeSet<_>>::new();
         for ((guild, _), sentence) in &self.inputs.discord_status.borrow().failing {
             trouble.entry(*guild).or_default().insert(sentence.clone());
@@ -248,11 +251,15 @@ pub async fn plan_once(
     let mut trouble = BTreeMap::new();
     for guild in people.guilds() {
         let roles = people.roles_of(guild);
+        let said = |error: anyhow::Error| [format!("{error:#}")].into();
         let obstacles = match discord.obstacles(guild, &roles).await {
-            Ok(obstacles) => read(discord, &mut people, guild).await.map(|()| obstacles),
-            Err(error) => Err(error),
+            Ok(obstacles) => match read(discord, &mut people, guild).await {
+                // What keeps the roles from being read keeps the members from it too, and has its sentence.
+                Err(error) if obstacles.is_empty() => said(error),
+                _ => obstacles,
+            },
+            Err(error) => said(error),
         };
-        let obstacles = obstacles.unwrap_or_else(|error| [format!("{error:#}")].into());
         if !obstacles.is_empty() {
             trouble.insert(guild, obstacles);
         }

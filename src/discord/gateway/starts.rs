@@ -151,7 +151,10 @@ pub(super) async fn find(shared: &Shared, enough: u32) -> anyhow::Result<BotGate
                 return Err(refusal).context("Discord does not say where its gateway is");
             }
             Err(failure) => {
-                tracing::warn!(%failure, "Discord's gateway cannot be found yet");
+                match failures {
+                    0 => tracing::warn!(%failure, "Discord's gateway cannot be found yet"),
+                    _ => tracing::debug!(%failure, "Discord's gateway cannot be found yet"),
+                }
                 failures += 1;
                 delay(failures - 1, rand::random())
             }

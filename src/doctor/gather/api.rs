@@ -163,7 +163,7 @@ async fn access(client: &reqwest::Client, base: &Url, path: &str, pointer: &str)
         })
     };
     let asked = asked.await;
-    asked.unwrap_or_else(|error| ApiAnswer::Unreachable(format!("{error:#}")))
+    asked.unwrap_or_else(|error| ApiAnswer::Unreachable(error.root_cause().to_string()))
 }
 
 /// The plans of a module, as the API has them.

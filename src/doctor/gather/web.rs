@@ -61,6 +61,13 @@ pub(super) async fn ask(web: &Web, is_running: bool) -> Reached {
     }
 }
 
+/// Why `web.monitor_listen` cannot be listened on, where one is configured. A running service has it already.
+pub(super) async fn ask_monitors(web: &Web, is_running: bool) -> Option<String> {
+    let address = web.monitor_listen.filter(|_| !is_running)?;
+    let listening = TcpListener::bind(address).await;
+    listening.err().map(|error| error.to_string())
+}
+
 /// How the last request arrived.
 #[derive(Clone, Default)]
 struct StandIn(Arc<Mutex<Option<(SocketAddr, usize)>>>);
@@ -121,5 +128,5 @@ async fn fetch(public_url: &Url) -> Result<(u16, String), String> {
         };
         anyhow::Ok((status, body))
     };
-    asked.await.map_err(|error| format!("{error:#}"))
+    asked.await.map_err(|error| error.root_cause().to_string())
 }
