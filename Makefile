@@ -64,7 +64,7 @@ $(CARGO_DEB): packaging/cargo-deb.version
 abi: anvil/node_modules/.stamp
 	node anvil/compile.mjs
 
-# Bundle the wallet page's WalletConnect client anew.
+# Bundle the wallet page's WalletConnect client again.
 walletconnect: src/web/walletconnect/node_modules/.stamp
 	node src/web/walletconnect/bundle.mjs
 

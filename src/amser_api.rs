@@ -15,8 +15,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::cache::Cache;
-use crate::chain::node::is_loopback;
 use crate::domain::ModuleAddress;
+use crate::loopback::is_loopback;
 
 pub use activity::Activity;
 pub use check::{AccessCheck, Reply, ReplyKind};

@@ -8,6 +8,7 @@ mod gates;
 mod health;
 pub mod notices;
 pub mod once;
+mod open;
 mod pages;
 mod reload;
 mod retention;
@@ -16,25 +17,26 @@ mod systemd;
 mod timing;
 pub mod upkeep;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum_extra::extract::cookie::Key;
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amser_api::AmserApi;
-use crate::clock::machine_time;
 use crate::config::{Config, Secrets};
-use crate::domain::{ChainStatus, Counts, DiscordStatus, GateTroubles, ModuleAddress, Rules};
+use crate::domain::{ChainStatus, Counts, DiscordStatus, GateTroubles};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
 use crate::{chain, commands, discord, poller, roles, watching, web};
 
+pub use open::{modules_of, open_store};
 pub use timing::Timing;
 
 pub use self::health::healthcheck;
@@ -53,66 +55,10 @@ pub async fn run(config: Config, secrets: Secrets, stop: CancellationToken) -> a
         .with_context(|| format!("cannot listen on {} (web.listen)", config.web.listen));
     // That another process uses the store says more than that it uses the address too.
     let (store, listener) = match bound {
-        Ok(listener) => open_while_alive(&config, listener).await?,
+        Ok(listener) => open::open_while_alive(&config, listener).await?,
         Err(error) => open_store(&config).await.and(Err(error))?,
     };
     serve(config, secrets, store, listener, stop).await
-}
-
-/// Opens the store while `/healthz` answers already: after a crash a large store is checked first, and whoever watches the
-/// process must not take that for a hang.
-async fn open_while_alive(
-    config: &Config,
-    listener: TcpListener,
-) -> anyhow::Result<(Store, TcpListener)> {
-    let listener = listener.into_std()?;
-    let early = TcpListener::from_std(listener.try_clone()?)?;
-    let never = CancellationToken::new();
-    let alive = tokio::spawn(web::serve(
-        early,
-        web::while_starting(),
-        config.web.trusted_proxies.clone(),
-        never,
-    ));
-    let store = open_store(config).await;
-    alive.abort();
-    Ok((store?, TcpListener::from_std(listener)?))
-}
-
-/// Opens the store and ties it to the chain and gates of the configuration.
-///
-/// # Errors
-/// See [`crate::store::StoreError`].
-pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let store = open_bound(config).await?;
-    let (gates, servers) = (config.gates.clone(), config.servers.clone());
-    tokio::task::spawn_blocking(move || {
-        store.set_config(&gates, &servers, machine_time())?;
-        Ok(store)
-    })
-    .await?
-}
-
-/// The store of this chain, with the gates of the run before.
-async fn open_bound(config: &Config) -> anyhow::Result<Store> {
-    let (path, chain_id) = (config.store_path.clone(), config.chain.chain_id);
-    let failure_reasons = config.chain.failure_reasons.clone();
-    tokio::task::spawn_blocking(move || {
-        let store = Store::open_with(&path, Rules { failure_reasons })?;
-        store.bind_chain(chain_id)?;
-        Ok(store)
-    })
-    .await?
-}
-
-/// The modules that the store's gates ask about, and those of merchants.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn modules_of(store: &Store) -> anyhow::Result<BTreeSet<ModuleAddress>> {
-    let mut modules = store.merchant_modules()?;
-    modules.extend(store.gates()?.into_iter().map(|gate| gate.module));
-    Ok(modules)
 }
 
 /// Runs the service on an open store and a bound listener until `stop`. The first part to end stops the others.
@@ -155,7 +101,19 @@ impl Started {
 ///
 /// # Errors
 /// When a part cannot be set up; one sentence that says what to do.
-pub async fn start(
+pub fn start(
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    listener: TcpListener,
+    stop: CancellationToken,
+    timing: Timing,
+) -> BoxFuture<'static, anyhow::Result<Started>> {
+    // What is async is compiled where its type is named last: in a box that is here, and not again in each test program.
+    Box::pin(start_parts(config, secrets, store, listener, stop, timing))
+}
+
+async fn start_parts(
     config: Config,
     secrets: Secrets,
     store: Store,
@@ -171,6 +129,7 @@ pub async fn start(
     let (counts_sender, counts) = watch::channel(Counts::default());
     let (modules_sender, modules) = watch::channel(modules_of(&store)?);
     let (gate_troubles_sender, gate_troubles) = watch::channel(GateTroubles::default());
+    let gates_changed = Arc::new(Notify::new());
     let (policy_sender, policy) = watch::channel(config.policy);
     let (observations_sender, observations) = mpsc::unbounded_channel();
     let (reports_sender, reports) = mpsc::channel(QUEUE);
@@ -249,6 +208,7 @@ pub async fn start(
             store: store.clone(),
             views: views.clone(),
             chain: chain.clone(),
+            changed: Arc::clone(&gates_changed),
         },
         gate_troubles_sender,
         parts_stop.clone(),
@@ -284,6 +244,7 @@ pub async fn start(
         questions,
         counts: counts_sender,
         modules: modules_sender,
+        gates_changed,
         views,
         fallback,
     };

@@ -49,16 +49,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use futures_util::future::BoxFuture;
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 pub use crate::domain::FAILURE_REASONS;
 
-pub(crate) use self::active::is_symbol;
 pub use self::active::{Funds, FundsOf, MULTICALL, PERMIT2, RenewalFacts, TokenFacts, Views};
+pub(crate) use self::active::{is_symbol, moduleOfCall};
 pub use self::config::{
-    ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, Progress, ProgressLog,
+    ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, OnProgress, Progress, ProgressLog,
     SECOND_LOOK_EVERY,
 };
 pub use self::doubts::Doubts;
@@ -76,41 +77,52 @@ use crate::store::Store;
 ///
 /// # Errors
 /// A node of another chain at the start while none of ours answers, or a store that cannot be written.
-pub async fn follow(
+pub fn follow(
     config: ChainConfig,
     store: Store,
     modules: Receiver<BTreeSet<ModuleAddress>>,
     doubts: Doubts,
     status: Sender<ChainStatus>,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let preparing = prepare(config, store, modules, doubts, status, Goal::Follow);
-    let context = tokio::select! {
-        context = preparing => context?,
-        () = stop.cancelled() => return Ok(()),
-    };
-    follow::run(&context, &stop).await
+) -> BoxFuture<'static, anyhow::Result<()>> {
+    // In a box, and so is `index`: the follower is compiled here and not again in each program that polls it.
+    Box::pin(async move {
+        let preparing = prepare(config, store, modules, doubts, status, Goal::Follow);
+        let context = tokio::select! {
+            context = preparing => context?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        follow::run(&context, &stop).await
+    })
 }
 
 /// Follows up to block `to` (at most, and by default, the confirmed tip) and returns.
 ///
 /// # Errors
 /// As `follow`; also when no node could be used for a minute, and when `stop` comes before the goal.
-pub async fn index(
+pub fn index(
     config: ChainConfig,
     store: Store,
     modules: BTreeSet<ModuleAddress>,
     to: Option<u64>,
-    progress: impl Fn(Progress) + Send + Sync + 'static,
+    progress: OnProgress,
+    stop: CancellationToken,
+) -> BoxFuture<'static, anyhow::Result<IndexReport>> {
+    Box::pin(index_to(config, store, modules, to, progress, stop))
+}
+
+async fn index_to(
+    config: ChainConfig,
+    store: Store,
+    modules: BTreeSet<ModuleAddress>,
+    to: Option<u64>,
+    progress: OnProgress,
     stop: CancellationToken,
 ) -> anyhow::Result<IndexReport> {
     let started = Instant::now();
     let (_modules, modules) = channel(modules);
     let (status, _) = channel(ChainStatus::default());
-    let goal = Goal::Index {
-        to,
-        progress: Arc::new(progress),
-    };
+    let goal = Goal::Index { to, progress };
     let doubts = Doubts::default();
     let preparing = prepare(config, store.clone(), modules, doubts, status, goal);
     let context = tokio::select! {

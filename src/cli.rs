@@ -9,9 +9,10 @@ mod upkeep;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use serde_json::json;
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -142,11 +143,31 @@ struct ConfigFile {
     path: PathBuf,
 }
 
+/// The whole program: reads the arguments and runs the command until it is done or a signal comes.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logs(&cli);
+    let runtime =
+        tokio::runtime::Runtime::new().expect("the system gives a thread and an epoll handle");
+    let code = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        match execute(cli, stop).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if reader_left(&error) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("amser-roles: {error:#}");
+                exit_code(&error)
+            }
+        }
+    });
+    // Blocking work that outlives its part (a hanging disk, say) must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    code
+}
+
 /// Runs the command until it is done or `stop`.
-///
-/// # Errors
-/// One sentence (with its causes) for the person at the terminal.
-pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
+async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
     match cli.command {
         Command::Run(ConfigFile { path }) => {
             let (config, secrets) = load_with_secrets(&path)?;
@@ -215,7 +236,7 @@ pub async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
 }
 
 /// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
-pub fn start_logs(cli: &Cli) {
+fn start_logs(cli: &Cli) {
     let is_quiet = matches!(cli.command, Command::Sandbox { once: true, .. });
     logs::start(cli.log_json, is_quiet);
 }
@@ -259,23 +280,32 @@ async fn index(path: &Path, to: Option<u64>, stop: CancellationToken) -> anyhow:
     let config = load(path)?;
     let store = app::open_store(&config).await?;
     let report = app::once::index(&config, store, to, stop).await?;
-    let line = json!({
-        "events": report.events,
-        "cursor": report.cursor.number,
-        "seconds": report.seconds,
-    });
-    Ok(print_line(line)?)
+    let line = IndexLine {
+        events: report.events,
+        cursor: report.cursor.number,
+        seconds: report.seconds,
+    };
+    Ok(print_line(serde_json::to_string(&line)?)?)
+}
+
+/// What `index` prints, in this order.
+#[derive(Serialize)]
+struct IndexLine {
+    events: u64,
+    /// The block up to which everything was read.
+    cursor: u64,
+    seconds: f64,
 }
 
 /// Whether nobody reads what is printed any more: there is nobody left to tell.
-pub fn reader_left(error: &anyhow::Error) -> bool {
+fn reader_left(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<Unprinted>()
         .is_some_and(Unprinted::reader_left)
 }
 
 /// 2 for a bad configuration, 3 for a store that another process holds, else 1.
-pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<ConfigError>().is_some() {
         ExitCode::from(2)
     } else if matches!(
@@ -289,7 +319,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 /// Cancels `stop` at SIGINT or SIGTERM; a second signal ends the process at once.
-pub async fn stop_on_signal(stop: CancellationToken) {
+async fn stop_on_signal(stop: CancellationToken) {
     let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
     for first in [true, false] {

@@ -17,6 +17,8 @@ use url::Url;
 pub use dump::dump;
 pub use secrets::{CLIENT_SECRET, Secrets, TOKEN, secret_beside, secret_files};
 
+use raw::Lines;
+
 use crate::chain::ChainConfig;
 use crate::domain::{Gate, GuildId, MembersIntent, Policy, ServerSettings};
 use crate::web::WalletConnect;
@@ -161,16 +163,34 @@ impl Config {
         name: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        // The file alone first: its mistakes have lines. Overrides are then merged and checked as a whole.
-        let in_file = raw::parse(text, name, raw::Lines::Known)?;
+        let in_file = raw::parse(text, name, Lines::OfText);
         let overrides = environment::overrides(variables)?;
         if overrides.is_empty() {
-            return raw::check(in_file, text, name, raw::Lines::Known, folder);
+            return raw::check(in_file?, text, name, Lines::OfText, folder);
         }
-        let merged = environment::merge(text, &overrides)?;
-        let name = format!("{name} with {}", environment::names(&overrides));
-        let raw = raw::parse(&merged, &name, raw::Lines::Lost)?;
-        raw::check(raw, &merged, &name, raw::Lines::Lost, folder)
+        let merged = match environment::merge(text, &overrides) {
+            Ok(merged) => merged,
+            Err(error) => return Err(in_file.err().unwrap_or(error)),
+        };
+        let of_keys = dump::lines_of_file(text, &overrides);
+        let with_variables = format!("{name} with {}", environment::names(&overrides));
+        let lines = Lines::OfFile {
+            of_keys: &of_keys,
+            merged: &with_variables,
+        };
+        let checked = raw::parse(&merged, name, lines);
+        let checked = checked.and_then(|raw| raw::check(raw, &merged, name, lines, folder));
+        checked.map_err(|error| {
+            let said = |error: &ConfigError| {
+                let (_, said) = error.0.strip_prefix(name)?.split_once(": ")?;
+                Some(said.to_owned())
+            };
+            match in_file {
+                // The same mistake in the file alone has its own line.
+                Err(of_file) if said(&of_file) == said(&error) => of_file,
+                _ => error,
+            }
+        })
     }
 }
 

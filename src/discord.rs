@@ -19,27 +19,27 @@ mod people;
 mod profile;
 mod read;
 mod requests;
-mod rest;
+pub(crate) mod rest;
 mod seen;
 mod server;
 mod shared;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use reqwest::{Method, RequestBuilder};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serenity::framework::Framework;
-use serenity::http::Request;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use audit::{AuditLog, RoleUpdate};
-pub use create::NewRole;
 pub use error::{Failure, Reason, Refusal};
 pub use examine::{Application, BotUser, Invite, SeenServer, SessionStarts};
 pub use gateway::NoCommands;
@@ -200,9 +200,17 @@ impl Discord {
         guild: GuildId,
         roles: &BTreeSet<RoleId>,
     ) -> anyhow::Result<BTreeSet<String>> {
-        let seen = backoff::retry(READ_TRIES, || self.shared.read_roles(guild))
-            .await
-            .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?;
+        let seen = match backoff::retry(READ_TRIES, || self.shared.read_roles(guild)).await {
+            // Each has its own sentence that says what to do.
+            Err(Failure::Refused(refusal))
+                if matches!(refusal.reason, Reason::Token | Reason::Guild) =>
+            {
+                let sentence = text::refusal(&text::nameless(guild), None, &refusal);
+                return Ok([sentence].into());
+            }
+            seen => seen
+                .with_context(|| format!("cannot read the roles of the Discord server {guild}"))?,
+        };
         let obstacles = roles.iter().filter_map(|role| {
             let obstacle = seen.obstacle(guild, *role)?;
             Some(text::obstacle(&seen.name, *role, &obstacle))
@@ -249,8 +257,10 @@ impl Discord {
         action: RoleAction,
         reason: &str,
     ) -> Result<(), Failure> {
-        let request = worker::role_request(action, guild, user, role, &format!("amser: {reason}"));
-        self.shared.rest.bytes(request).await.map(drop)
+        let reason = format!("amser: {reason}");
+        let rest = &self.shared.rest;
+        let request = rest.role_request(action, guild, user, role, &reason);
+        rest.bytes(request).await.map(drop)
     }
 
     /// Stops sending a change that is not wanted any more; it may have been made.
@@ -273,11 +283,16 @@ impl Discord {
         roles?.obstacle(guild, role)
     }
 
-    /// Sends any request of serenity's through the limits, again after each 429.
+    /// A request with the bot's token for a path below `/api/v10`, to be sent by [`Discord::call`].
+    pub fn request(&self, method: Method, path: impl Display) -> RequestBuilder {
+        self.shared.rest.request(method, path)
+    }
+
+    /// Sends a request through the limits, again after each 429, and decodes the answer. Its body is no stream.
     ///
     /// # Errors
     /// See [`Failure`]; never a rate limit.
-    pub async fn call<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T, Failure> {
+    pub async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         self.shared.rest.call(request).await
     }
 

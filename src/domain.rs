@@ -4,6 +4,7 @@
 
 mod act;
 mod active;
+mod applied;
 mod counts;
 mod drift;
 mod event;
@@ -29,6 +30,7 @@ mod subscription;
 
 pub use act::{Act, ActEntry, Happened};
 pub use active::{ActiveAnswer, ActiveQuestion, SourcesSay};
+pub use applied::{Applied, AppliedState};
 pub use counts::Counts;
 pub use drift::{
     ApiAnswer, CheckRow, Checked, Drift, DriftMode, DriftStatus, Expectations, Known, SourceStatus,
@@ -53,21 +55,21 @@ pub use plan_row::PlanRow;
 pub use preview::{Holders, Named, Preview};
 pub use proof::SignatureVerdict;
 pub use question::{
-    Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, Question, RoleStanding,
-    SubscriptionStanding, SyncOutcome,
+    Approved, GateStanding, MemberStanding, MembersQuery, PlannedChanges, PreviewQuestion,
+    Question, RoleStanding, SubscriptionStanding, SyncOutcome,
 };
 pub use renewal::{
     Amount, AtRisk, ForecastRow, Permitted, Renewal, RenewalsOf, Risk, ServerForecast,
 };
 pub use role::{
-    Applied, AppliedState, Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, Outcome,
-    RoleAction, RoleChange,
+    Cause, Evidence, Intent, JournalEntry, Link, LinkEnd, MemberRole, Outcome, RoleAction,
+    RoleChange,
 };
 pub use rules::Rules;
 pub use server::ServerSettings;
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{
     ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN, MembersIntent,
-    ReadingState, ServerStatus,
+    ReadingState, ServerStatus, is_for_sale,
 };
 pub use subscription::{Mark, Plan, Subscription};

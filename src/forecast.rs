@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::chain::Views;
-use crate::domain::{ModuleAddress, RenewalsOf, SubscriptionId, Wallet};
+use crate::domain::{ModuleAddress, RenewalsOf, SubscriptionId};
 use crate::store::Store;
 
 pub use self::judge::{Outlook, judge};
@@ -53,19 +53,6 @@ impl Forecast {
         within: Duration,
     ) -> Result<Vec<AtRisk>, ForecastError> {
         let of = RenewalsOf::Modules(modules.clone());
-        Ok(self.outlook(of, within).await?.at_risk)
-    }
-
-    /// The same of these wallets' subscriptions, with any followed module.
-    ///
-    /// # Errors
-    /// See [`ForecastError`].
-    pub async fn of_wallets(
-        &self,
-        wallets: &[Wallet],
-        within: Duration,
-    ) -> Result<Vec<AtRisk>, ForecastError> {
-        let of = RenewalsOf::Wallets(wallets.iter().copied().collect());
         Ok(self.outlook(of, within).await?.at_risk)
     }
 

@@ -25,6 +25,7 @@ pub mod domain;
 pub mod forecast;
 pub mod init;
 mod limiter;
+mod loopback;
 pub mod merchants;
 pub mod notices;
 pub mod payments;

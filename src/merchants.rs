@@ -6,6 +6,7 @@
 //! | what contracts said before | `known` |
 //! | who manages a server, what a gate may not give | `rights` |
 //! | which servers are connected | `servers` |
+//! | where the bot can be added | `names` |
 //! | which roles can be given, and a new one | `roles` |
 //! | the merchant's wallet and the modules that are theirs | `wallet` |
 //! | plans with names and prices | `plans` |
@@ -25,6 +26,7 @@ mod invite;
 mod journal;
 mod known;
 mod members;
+mod names;
 mod plans;
 mod preview;
 mod refusal;

@@ -203,6 +203,9 @@ impl Poller {
         }
         let asked = |question: &ActiveQuestion| answers.newest(question).map(|one| one.at);
         self.queue.update(known, asked, now);
+        if self.at_tip {
+            self.queue.complete();
+        }
         self.api.keep_only(&self.queue);
         let oldest = self.contracts.look(&self.queue, answers, machine_time());
         self.api.status.oldest = oldest;

@@ -26,26 +26,28 @@ mod standing;
 mod tick;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::sync::{mpsc, watch};
+use rustc_hash::FxHashSet;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::Views;
 use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, HeldBack, ModuleAddress, Policy,
-    Question, RoleId, Timestamp, UserId,
+    ActiveQuestion, ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, HeldBack,
+    ModuleAddress, Policy, Question, RoleId, Timestamp,
 };
 use crate::store::Store;
 use asking::Confirming;
 use brake::Brake;
 use contested::Contested;
-use fallback::{Agreed, Fallback};
+use fallback::Fallback;
 use people::People;
-use preview::Previews;
+use preview::Asked;
 use reading::Reading;
 
 pub use answer::plan_once;
@@ -75,6 +77,8 @@ pub struct Inputs {
     pub counts: watch::Sender<Counts>,
     /// The modules that gates ask about and those of merchants, for the follower.
     pub modules: watch::Sender<BTreeSet<ModuleAddress>>,
+    /// Told when gates may have come, gone or been changed.
+    pub gates_changed: Arc<Notify>,
     /// The contracts' own view of who has access.
     pub views: Views,
     /// amser's API, for while the chain cannot be followed.
@@ -109,12 +113,10 @@ struct Roles {
     brake: Brake,
     contested: Contested,
     /// What both sources agreed on when the chain went away.
-    agreed: Agreed,
+    agreed: FxHashSet<ActiveQuestion>,
     policy: watch::Receiver<Policy>,
-    previews: Previews,
-    /// Grants that may have been on their way when their server was disconnected and its roles were left: they are not ours,
-    /// also where Discord acknowledges them.
-    disowned: BTreeSet<(GuildId, UserId, RoleId)>,
+    /// The previews that wait for something to be read.
+    previews: Vec<Asked>,
     /// What the brake holds, as it was shown last.
     held_back: BTreeMap<(GuildId, RoleId), HeldBack>,
     /// The servers that matter.
@@ -130,10 +132,8 @@ struct Progress {
     reload_at_tip: bool,
     /// Whether the next plan is about everyone.
     full_pass: bool,
-    /// Whether roles may have been given on the word of amser's API that the chain is to confirm: so after a fallback, and
-    /// after a start, before which there may have been one.
-    confirms_vouched: bool,
-    /// Whether some of these are not confirmed yet: they are looked at with everyone.
+    /// Whether roles may have been given on the word of amser's API that the chain has not confirmed: so after a fallback, and
+    /// after a start, before which there may have been one. They are looked at with everyone.
     has_vouched: bool,
     /// The clock of the last tick, to notice when a reorganisation turns it back.
     last_now: Timestamp,
@@ -155,22 +155,20 @@ impl Roles {
             inputs,
             people: People::new(now_in_force),
             policy,
-            previews: Previews::default(),
-            disowned: BTreeSet::new(),
+            previews: Vec::new(),
             merchant_modules: BTreeSet::new(),
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
             brake: Brake::default(),
             contested: Contested::default(),
-            agreed: Agreed::default(),
+            agreed: FxHashSet::default(),
             held_back: BTreeMap::new(),
             watched: BTreeSet::new(),
             progress: Progress {
                 reached_tip: false,
                 reload_at_tip: false,
                 full_pass: true,
-                confirms_vouched: true,
-                has_vouched: false,
+                has_vouched: true,
                 last_now: Timestamp::default(),
                 counts_due: (true, Instant::now()),
             },
@@ -187,6 +185,7 @@ impl Roles {
     async fn run(&mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut full_pass = tokio::time::interval(FULL_PASS);
         let mut count = tokio::time::interval(COUNT);
+        let (mut reports, mut observations) = (Vec::new(), Vec::new());
         // The start looks at everyone anyway.
         full_pass.tick().await;
         loop {
@@ -202,7 +201,9 @@ impl Roles {
             let answers = self.inputs.fallback.answers.clone();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                Some(report) = self.inputs.reports.recv() => self.take_reports(report).await?,
+                1.. = self.inputs.reports.recv_many(&mut reports, MOST_AT_ONCE) => {
+                    self.take_reports(std::mem::take(&mut reports)).await?;
+                }
                 () = self.store.changed() => {}
                 changed = self.inputs.chain.changed() => {
                     // At the stop the follower may be the first to end.
@@ -211,7 +212,11 @@ impl Roles {
                     }
                     changed.context("the chain follower ended")?;
                 }
-                Some(observation) = self.inputs.observations.recv() => self.take_observations(observation),
+                1.. = self.inputs.observations.recv_many(&mut observations, MOST_AT_ONCE) => {
+                    for observation in observations.drain(..) {
+                        self.take_observation(observation);
+                    }
+                }
                 Some(answer) = self.reading.requests.join_next() => {
                     self.take_answer(answer.context("reading members failed")?);
                 }
@@ -237,7 +242,6 @@ impl Roles {
                 }
                 _ = full_pass.tick() => {
                     self.end_contests();
-                    self.progress.confirms_vouched |= self.progress.has_vouched;
                     self.touch_everyone();
                 }
             }
@@ -248,11 +252,13 @@ impl Roles {
     }
 }
 
-/// Runs blocking work of the store on a thread that may block.
+/// Works with the store on a thread that may block.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    store: &Store,
+    work: impl FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work)
+    let store = store.clone();
+    tokio::task::spawn_blocking(move || work(&store))
         .await
         .context("the store's thread failed")?
 }

@@ -117,8 +117,20 @@ pub enum StoreError {
     )]
     OtherChain(u64, u64),
     /// The folder or file cannot be reached.
-    #[error("cannot open the store {0}: {1}")]
+    #[error("cannot open the store {0}: {1}{way}", way = way_out(.1))]
     Io(String, std::io::Error),
+}
+
+/// What can be done about it, where that is known.
+fn way_out(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::PermissionDenied => "; run this as the user whom the store belongs to",
+        ErrorKind::NotADirectory => "; a file stands in the place of its folder",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room on its disk",
+        ErrorKind::ReadOnlyFilesystem => "; point store.path to a disk that can be written",
+        _ => "",
+    }
 }
 
 impl Store {

@@ -34,8 +34,8 @@ pub(crate) use grant::{
 };
 pub(crate) use log::{Digest, digest, explorer, log_line, loss};
 pub(crate) use manager::{
-    Check, approval_outdated, approve_button, approve_question, approved, cannot_post, check,
-    closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
+    Check, GateList, approval_outdated, approve_button, approve_question, approved, cannot_post,
+    check, closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
     wrong_channel,
 };
 pub(crate) use notice::{

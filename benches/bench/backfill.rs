@@ -5,6 +5,7 @@ pub(crate) mod floor;
 pub(crate) mod year;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use amser_roles::abi::Layouts;
@@ -62,7 +63,7 @@ pub(crate) async fn task(arguments: &[String]) -> anyhow::Result<()> {
         store,
         modules.collect(),
         None,
-        |_| {},
+        Arc::new(|_| {}),
         CancellationToken::new(),
     )
     .await?;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{control_path, open_bound};
+use super::control_path;
+use super::open::open_bound;
 use crate::config::{Config, Secrets};
 use crate::discord::Discord;
 use crate::doctor::{Access, Inputs, Live, examine};

@@ -2,27 +2,30 @@
 //! the chain, and said at the start, in `plan`, in `/readyz` and among the failing gates.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::chain::Views;
-use crate::domain::{ChainStatus, Gate, GateTrouble, GateTroubles, ModuleAddress, PlanId};
+use crate::domain::{
+    ChainStatus, Gate, GateMatch, GateTrouble, GateTroubles, ModuleAddress, PlanId,
+};
 use crate::store::Store;
 
 /// How often the chain is asked about the same gates again.
 const EVERY: Duration = Duration::from_secs(60);
-/// How often it is looked whether a gate came, went or was changed.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// What is looked at.
 pub(super) struct Inputs {
     pub(super) store: Store,
     pub(super) views: Views,
     pub(super) chain: watch::Receiver<ChainStatus>,
+    /// Told when gates may have come, gone or been changed.
+    pub(super) changed: Arc<Notify>,
 }
 
 /// Looks at all gates once the chain has been followed to its tip, then at each change of them and every minute.
@@ -53,7 +56,7 @@ pub(super) async fn keep_checking(
                 }
             }
             tokio::select! {
-                () = until_other_than(&inputs.store, &gates) => {}
+                () = inputs.changed.notified() => {}
                 // A sentence that no longer holds is not to stand for the rest of the minute.
                 Ok(_) = inputs.chain.wait_for(|chain| chain.unread_modules != unread) => {}
                 () = tokio::time::sleep(EVERY) => {}
@@ -69,16 +72,6 @@ pub(super) async fn keep_checking(
 async fn stored(store: &Store) -> anyhow::Result<Vec<Gate>> {
     let store = store.clone();
     tokio::task::spawn_blocking(move || store.gates()).await?
-}
-
-/// Waits until the store's gates are others than these.
-async fn until_other_than(store: &Store, gates: &[Gate]) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        if stored(store).await.is_ok_and(|stored| stored != gates) {
-            return;
-        }
-    }
 }
 
 /// Says what is new and what is mended.
@@ -139,19 +132,38 @@ pub(super) async fn troubles_of(
     }
     let mut troubles = GateTroubles::new();
     for gate in gates {
-        let plans = gate.plans.iter().map(|plan| (gate.module, *plan));
-        let sentences: BTreeSet<_> = wrong
-            .get(&gate.module)
-            .into_iter()
-            .chain(plans.filter_map(|plan| missing.get(&plan)))
-            .cloned()
-            .collect();
-        if !sentences.is_empty() {
-            let guild = gate.guild;
-            troubles.insert(gate.id, GateTrouble { guild, sentences });
+        if let Some(trouble) = trouble_of(gate, &wrong, &missing) {
+            troubles.insert(gate.id, trouble);
         }
     }
     Ok(troubles)
+}
+
+/// What is wrong with one gate, if anything is: its module, or plans that its module does not have.
+fn trouble_of(
+    gate: &Gate,
+    wrong: &BTreeMap<ModuleAddress, String>,
+    missing: &BTreeMap<(ModuleAddress, PlanId), String>,
+) -> Option<GateTrouble> {
+    let lacks = |plan: &&PlanId| missing.contains_key(&(gate.module, **plan));
+    let lacking: BTreeSet<_> = gate.plans.iter().filter(lacks).copied().collect();
+    let of_module = wrong.get(&gate.module);
+    let of_plans = lacking
+        .iter()
+        .filter_map(|plan| missing.get(&(gate.module, *plan)));
+    let sentences: BTreeSet<_> = of_module.into_iter().chain(of_plans).cloned().collect();
+    // Where all plans are needed, the others alone give nobody the roles either.
+    let gives_nothing =
+        of_module.is_some() || (gate.matching == GateMatch::All && !lacking.is_empty());
+    let not_for_sale = match gives_nothing {
+        true => gate.plans.clone(),
+        false => lacking,
+    };
+    (!sentences.is_empty()).then_some(GateTrouble {
+        guild: gate.guild,
+        sentences,
+        not_for_sale,
+    })
 }
 
 pub(super) fn no_module(module: ModuleAddress) -> String {
@@ -171,4 +183,43 @@ fn no_plan<'a>(
         _ => format!("it has {}", known.join(", ")),
     };
     format!("Module {module} has no plan {plan} ({has}): correct the gate's plan_ids.")
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+    use crate::domain::{GateId, GateOrigin, GuildId, RoleId, is_for_sale};
+
+    const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
+    const GATE: GateId = GateId(3);
+
+    /// Which of plans 1 and 7, of which the module has the first alone, are for sale at a gate that asks for both.
+    fn for_sale(matching: GateMatch, is_module: bool) -> [bool; 2] {
+        let plans = [PlanId::from(1), PlanId::from(7)];
+        let gate = Gate {
+            id: GATE,
+            guild: GuildId(5),
+            module: MODULE,
+            plans: plans.into(),
+            matching,
+            roles: [RoleId(9)].into(),
+            origin: GateOrigin::Config,
+        };
+        let wrong = (!is_module).then(|| (MODULE, no_module(MODULE)));
+        let missing = no_plan(MODULE, plans[1], [plans[0]].iter());
+        let missing = BTreeMap::from([((MODULE, plans[1]), missing)]);
+        let trouble = trouble_of(&gate, &wrong.into_iter().collect(), &missing).unwrap();
+        let found = GateTroubles::from([(GATE, trouble)]);
+        plans.map(|plan| is_for_sale(&found, GATE, &plan))
+    }
+
+    #[test]
+    fn a_plan_is_for_sale_where_it_can_lead_to_the_role() {
+        assert_eq!(for_sale(GateMatch::Any, true), [true, false]);
+        assert_eq!(for_sale(GateMatch::All, true), [false, false]);
+        assert_eq!(for_sale(GateMatch::Any, false), [false, false]);
+        assert!(is_for_sale(&GateTroubles::new(), GATE, &PlanId::from(7)));
+    }
 }

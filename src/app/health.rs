@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 
 use crate::config::Config;
 
@@ -23,9 +23,11 @@ pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
         .build()
         .context("cannot set up the HTTP client")?;
     let asked = client.get(format!("http://{address}/healthz")).send().await;
-    let answer = asked
-        .map_err(reqwest::Error::without_url)
-        .with_context(|| format!("no service answers at {address} (web.listen)"))?;
+    let answer = asked.map_err(|error| {
+        let error = anyhow!(error.without_url());
+        let cause = error.root_cause();
+        anyhow!("no service answers at {address} (web.listen): {cause}")
+    })?;
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
     ensure!(

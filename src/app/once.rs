@@ -1,19 +1,19 @@
 //! What runs once and ends: an index of the chain, and a plan of the next changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    control_path, discord_settings, discord_token, gates as gate_checks, modules_of, open_bound,
-};
+use super::open::open_bound;
+use super::{control_path, discord_settings, discord_token, gates as gate_checks, modules_of};
 use crate::config::{Config, Secrets};
+use crate::discord::{self, Application};
 use crate::domain::{ChainStatus, DiscordStatus, GateOrigin, ModuleAddress};
 use crate::store::{Store, StoreError};
-use crate::{chain, discord, roles, web};
+use crate::{chain, roles, web};
 
 /// Follows the chain up to `to` (by default the confirmed tip) with a progress bar (lines in the log where no
 /// terminal shows one), without Discord and web.
@@ -87,6 +87,7 @@ pub(super) async fn follow_to(
         shown.set_position(progress.at);
         shown.set_message(progress.events.to_string());
     };
+    let progress = Arc::new(progress);
     let report = chain::index(config.chain.clone(), store, modules, to, progress, stop).await;
     bar.finish_and_clear();
     report
@@ -131,11 +132,11 @@ pub async fn plan(
     let mut planned = roles::plan_once(&store, &discord, config.policy, gates, &settings).await?;
     planned.add_troubles(&troubles);
     // Where Discord does not answer at all, each server says so.
-    if let Ok(application) = discord.application_id().await
-        && application != config.discord.application_id.get()
+    if let Ok(Application { id, .. }) = discord.application().await
+        && id.0 != config.discord.application_id.get()
     {
         planned.general_trouble.insert(format!(
-            "The bot's token belongs to the application {application}, and discord.application_id names {}: no command can be registered; correct one of the two.",
+            "The bot's token belongs to the application {id}, and discord.application_id names {}: no command can be registered; correct one of the two.",
             config.discord.application_id
         ));
     }

@@ -9,7 +9,8 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{control_path, once, open_bound, pages};
+use super::open::open_bound;
+use super::{control_path, once, pages};
 use crate::clock::machine_time;
 use crate::config::Config;
 use crate::domain::ChainStatus;
@@ -127,9 +128,13 @@ pub async fn export(config: &Config, file: PathBuf) -> anyhow::Result<u64> {
 
 /// Whether nothing would be lost by an export to this file: it is not there, empty, or an export.
 fn may_take_links(file: &Path) -> anyhow::Result<bool> {
-    let file = match std::fs::File::open(file) {
+    let file = match std::fs::metadata(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-        opened => opened.with_context(|| format!("cannot read {}", file.display()))?,
+        // A folder, or a pipe, which would be waited on for ever.
+        Ok(there) if !there.is_file() => return Ok(false),
+        _ => {
+            std::fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?
+        }
     };
     let mut line = Vec::new();
     BufReader::new(file).read_until(b'\n', &mut line)?;

@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
+pub(crate) use self::calls::moduleOfCall;
 pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
 pub use self::token::TokenFacts;
 pub(crate) use self::token::is_symbol;

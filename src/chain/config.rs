@@ -67,9 +67,12 @@ pub(super) enum Goal {
     /// Reaching a block (by default the confirmed tip).
     Index {
         to: Option<u64>,
-        progress: Arc<dyn Fn(Progress) + Send + Sync>,
+        progress: OnProgress,
     },
 }
+
+/// Hears how far it has come.
+pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// How far a long reading has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use super::unsaved::{NextCommit, batch};
 use crate::domain::{Batch, ChainEvent, Checkpoint, Coverage, ModuleAddress, UnknownLogs};
 
 /// Events in one commit, at least: it costs an fsync.
-const LEAST_PER_COMMIT: usize = 80_000;
+const LEAST_PER_COMMIT: usize = 120_000;
 /// Events in one commit, about, at most. Rows are ordered by subscription, so a commit rewrites most pages of the table: a
 /// few large commits cost a fraction of many small ones.
 const MOST_PER_COMMIT: usize = 160_000;

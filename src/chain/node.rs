@@ -17,7 +17,6 @@ mod stream;
 mod transport;
 mod websocket;
 
-pub(crate) use self::address::is_loopback;
 pub(super) use self::connection::CALL_TIMEOUT;
 pub use self::connection::Node;
 pub use self::error::RpcError;

@@ -14,5 +14,8 @@ pub(super) fn check(path: &Path, config: &Config, dump: bool) -> anyhow::Result<
         print_line(format!("note: {note}"))?;
     }
     let (name, gates) = (path.display(), config.gates.len());
-    Ok(print_line(format!("{name} is valid: {gates} gates"))?)
+    Ok(print_line(match gates {
+        1 => format!("{name} is valid: 1 gate"),
+        gates => format!("{name} is valid: {gates} gates"),
+    })?)
 }

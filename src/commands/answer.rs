@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU64;
 
+use reqwest::Method;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use serenity::all::CreateAttachment;
-use serenity::http::{LightMethod, Multipart, MultipartUpload, Request, Route};
-use serenity::model::id::ApplicationId;
 
+use crate::discord::rest::with_file;
 use crate::discord::{Discord, Failure};
 
 /// Discord's most characters in one message.
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     /// Never empty; each within Discord's limit.
     pages: Vec<String>,
     buttons: Vec<Button>,
-    /// The name and content of the file attached to the first page.
+    /// The name and content, which is JSON, of the file attached to the first page.
     file: Option<(String, Vec<u8>)>,
 }
 
@@ -133,7 +133,7 @@ impl Answer {
         application: NonZeroU64,
         token: &str,
     ) -> Result<(), Failure> {
-        let application_id = ApplicationId::from(application);
+        let webhook = format!("webhooks/{application}/{token}");
         let last = self.pages.len().saturating_sub(1);
         for (at, page) in self.pages.iter().enumerate() {
             let mut message = json!({ "content": page, "allowed_mentions": { "parse": [] } });
@@ -141,34 +141,20 @@ impl Answer {
                 message["components"] = rows(&self.buttons);
             }
             let request = if at == 0 {
-                let route = Route::WebhookOriginalInteractionResponse {
-                    application_id,
-                    token,
-                };
-                Request::new(route, LightMethod::Patch)
+                discord.request(Method::PATCH, format!("{webhook}/messages/@original"))
             } else {
                 message["flags"] = json!(EPHEMERAL);
-                let route = Route::WebhookFollowupMessages {
-                    application_id,
-                    token,
-                };
-                Request::new(route, LightMethod::Post)
+                discord.request(Method::POST, &webhook)
             };
             let request = match &self.file {
                 Some((name, content)) if at == 0 => {
                     message["attachments"] = json!([{ "id": 0, "filename": name }]);
-                    request.multipart(Some(Multipart {
-                        upload: MultipartUpload::Attachments(vec![CreateAttachment::bytes(
-                            content.clone(),
-                            name,
-                        )]),
-                        fields: Vec::new(),
-                        payload_json: Some(message.to_string()),
-                    }))
+                    let file = ["files[0]", name, "application/json"];
+                    with_file(request, &message, file, content)
                 }
-                _ => request.body(Some(message.to_string().into_bytes())),
+                _ => request.json(&message),
             };
-            let _sent: Value = discord.try_some(request).await?;
+            let _sent: IgnoredAny = discord.try_some(request).await?;
         }
         Ok(())
     }

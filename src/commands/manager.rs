@@ -15,7 +15,7 @@ use super::running::{Asked, Commands, Context, Costly, Data, answer_manager, rol
 use super::{approve, grants, receipt, setup};
 use crate::clock::machine_time;
 use crate::discord::{Failure, Reason};
-use crate::domain::{Gate, GuildId, Question, RoleId, UserId};
+use crate::domain::{self, Gate, GuildId, Question, RoleId, UserId};
 use crate::text;
 
 /// How long a manager waits to hear of a large server; it is read to its end all the same.
@@ -253,7 +253,11 @@ async fn posted(commands: Data, asked: Asked, channel: ChannelId) -> anyhow::Res
         "nonce": rand::random::<u64>().to_string(),
         "enforce_nonce": true,
     });
-    let sentence = match commands.discord.post(channel, &message).await {
+    let sentence = match commands
+        .discord
+        .post(domain::ChannelId(channel.get()), &message)
+        .await
+    {
         Ok(()) => text::posted(),
         Err(Failure::Refused(refusal)) => match refusal.reason {
             Reason::Permissions | Reason::Guild => {
@@ -281,8 +285,17 @@ async fn listed(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
             Ok(grants)
         })
         .await?;
-    let failing = commands.failing(guild);
-    Ok(Answer::text(text::gates(&gates, &failing, &plans, &grants)))
+    let listed = text::GateList {
+        gates: &gates,
+        failing: &commands.failing(guild),
+        of_gate: &|gate| {
+            let found = commands.services.gate_troubles.borrow();
+            commands.services.chain.borrow().troubles_of(gate, &found)
+        },
+        plans: &plans,
+        grants: &grants,
+    };
+    Ok(Answer::text(text::gates(&listed)))
 }
 
 async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {

@@ -24,7 +24,8 @@ pub(super) async fn offered(commands: Data, asked: Asked) -> anyhow::Result<Answ
             || roles.any(|role| failing.contains_key(&Some(*role)))
     };
     let checkout = commands.checkout(asked.guild);
-    let plans = text::plans(&gates, &rows, &checkout, &is_stuck);
+    let found = commands.services.gate_troubles.borrow().clone();
+    let plans = text::plans(&gates, &rows, &checkout, &is_stuck, &found);
     Ok(Answer::text(plans))
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Map, Value, json};
-use serenity::http::{LightMethod, Request, Route};
 use serenity::model::id::ApplicationId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +79,11 @@ fn note_failure(
             rare_delay(failures)
         }
         Failure::RateLimited | Failure::Transient(_) => {
-            tracing::warn!(%failure, "slash commands cannot be registered yet");
+            // Said once: each further try of an outage fails the same.
+            match failures {
+                0 => tracing::warn!(%failure, "slash commands cannot be registered yet"),
+                _ => tracing::debug!(%failure, "slash commands cannot be registered yet"),
+            }
             delay(failures, rand::random())
         }
     }
@@ -102,8 +106,8 @@ pub(super) async fn compare(
     application_id: ApplicationId,
     wanted: &Value,
 ) -> Result<Registration, Failure> {
-    let route = Route::Commands { application_id };
-    let known: Value = discord.call(Request::new(route, LightMethod::Get)).await?;
+    let path = format!("applications/{application_id}/commands");
+    let known: Value = discord.call(discord.request(Method::GET, path)).await?;
     Ok(match known.as_array() {
         Some(known) if known.is_empty() => Registration::None,
         _ if comparable(wanted, wanted) == comparable(&known, wanted) => Registration::Same,
@@ -116,13 +120,11 @@ async fn register(
     application_id: ApplicationId,
     wanted: &Value,
 ) -> Result<(), Failure> {
-    let route = Route::Commands { application_id };
     let changed = compare(discord, application_id, wanted).await? != Registration::Same;
     if changed {
-        let body = wanted.to_string().into_bytes();
-        let _registered: Value = discord
-            .call(Request::new(route, LightMethod::Put).body(Some(body)))
-            .await?;
+        let path = format!("applications/{application_id}/commands");
+        let request = discord.request(Method::PUT, path).json(wanted);
+        let _registered: Value = discord.call(request).await?;
     }
     tracing::info!(changed, "slash commands are registered");
     Ok(())

@@ -9,7 +9,6 @@ use serenity::all::{
     ActionRowComponent, CreateInteractionResponse, CreateInteractionResponseMessage,
     ModalInteraction,
 };
-use tokio::sync::oneshot;
 
 use super::answer::Answer;
 use super::choice::{Choice, ChosenPlan, MOST_ROLES};
@@ -17,7 +16,8 @@ use super::grants::said;
 use super::ids::{self, SETUP_FORM};
 use super::running::{Asked, Commands, Context, Costly, Data, ephemeral, manages, refuse};
 use crate::domain::{
-    Gate, GateDraft, GateId, GateMatch, GateOrigin, PlanRow, Preview, Question, RoleId,
+    Gate, GateDraft, GateId, GateMatch, GateOrigin, PlanRow, Preview, PreviewQuestion, Question,
+    RoleId,
 };
 use crate::merchants::{Manager, Refusal};
 use crate::text::{self, Target};
@@ -370,12 +370,14 @@ impl Commands {
             roles: [NOT_MADE_YET].into(),
             origin: GateOrigin::Dashboard,
         });
-        let question = |answer: oneshot::Sender<Result<Preview, String>>| Question::Preview {
-            guild,
-            gates,
-            draft,
-            holders: Some(BTreeMap::new()),
-            answer,
+        let question = |answer| {
+            Question::Preview(PreviewQuestion {
+                guild,
+                gates,
+                draft,
+                holders: Some(BTreeMap::new()),
+                answer,
+            })
         };
         let preview = self.ask(question).await.map_err(Refusal::Internal)?;
         preview.map_err(Refusal::NotRead)

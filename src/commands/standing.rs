@@ -8,7 +8,7 @@ use super::running::{Asked, Commands, Data};
 use crate::clock::machine_time;
 use crate::domain::{
     Gate, GateStanding, Grant, GuildId, MemberStanding, Question, ReadingState, RoleId,
-    RoleStanding, UserId,
+    RoleStanding, UserId, is_for_sale,
 };
 use crate::text;
 
@@ -99,6 +99,12 @@ pub(super) async fn status(
     standing
         .gates
         .sort_by_key(|gate| (asked.guild != Some(gate.guild), gate.guild, gate.gate));
+    // What gives nobody a role is offered to nobody.
+    let found = commands.services.gate_troubles.borrow().clone();
+    for gate in &mut standing.gates {
+        gate.plans
+            .retain(|plan| is_for_sale(&found, gate.gate, plan));
+    }
     let chain = commands.services.chain.borrow().clone();
     let confirmations = commands.services.confirmations;
     let wallets = standing.wallets.clone();

@@ -43,7 +43,7 @@ fn dump_of(
 ) -> Result<String, ConfigError> {
     let overrides = environment::overrides(variables)?;
     let merged = environment::merge(text, &overrides)?;
-    let raw = raw::parse(&merged, name, Lines::Lost)?;
+    let raw = raw::parse(&merged, name, Lines::OfText)?;
     let values = Table::try_from(&raw).map_err(|error| ConfigError(error.to_string()))?;
     let sources = Sources {
         name,
@@ -114,6 +114,22 @@ fn lines(text: &str) -> BTreeMap<String, usize> {
     if let Ok(table) = DeTable::parse(text) {
         collect(text, "", table.get_ref(), &mut lines);
     }
+    lines
+}
+
+/// The lines of the file's keys that none of the overrides sets, nor a part of them or what they are a part of.
+pub(super) fn lines_of_file(text: &str, overrides: &[Override]) -> BTreeMap<String, usize> {
+    let is_within = |path: &str, other: &str| {
+        let rest = path.strip_prefix(other);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let mut lines = lines(text);
+    lines.retain(|path, _| {
+        overrides.iter().all(|one| {
+            let key = one.path.join(".");
+            !is_within(path, &key) && !is_within(&key, path)
+        })
+    });
     lines
 }
 

@@ -9,7 +9,7 @@ use super::secrets::SECRETS;
 const PREFIX: &str = "AMSER_ROLES__";
 
 /// Keys whose values are not strings; everything else is taken literally.
-const TYPED: [&str; 16] = [
+const TYPED: [&str; 17] = [
     "chain.rpc_urls",
     "chain.abi",
     "chain.failure_reasons",
@@ -26,6 +26,7 @@ const TYPED: [&str; 16] = [
     "policy.expiry_leeway",
     "store.journal_months",
     "gates",
+    "servers",
 ];
 
 /// One override: the variable, the path of its key, and its value.
@@ -66,14 +67,21 @@ const OTHERS: [&str; 3] = [
 
 /// What is wrong with a variable's name, if it looks like one of ours and is none.
 fn misspelt(name: &str) -> Option<String> {
-    let is_ours = name.starts_with("AMSER_ROLES_") && !name.starts_with(PREFIX);
-    if !is_ours || OTHERS.iter().any(|other| name.starts_with(other)) {
+    let is_other = OTHERS.iter().any(|other| name.starts_with(other));
+    if !name.starts_with("AMSER_ROLES_") || is_other {
         return None;
     }
     let known = SECRETS
         .iter()
         .flat_map(|secret| [(*secret).to_owned(), format!("{secret}_FILE")]);
     let known: Vec<_> = known.collect();
+    if name.starts_with(PREFIX) {
+        // The other keys are checked with the file's. A secret is no key.
+        let secret = name.replace("__", "_");
+        return known
+            .contains(&secret)
+            .then(|| format!("a secret is no key of the configuration; set {secret}"));
+    }
     if known.iter().any(|known| known == name) {
         return None;
     }
@@ -84,7 +92,13 @@ fn misspelt(name: &str) -> Option<String> {
     }
     let distance = |known: &String| strsim::damerau_levenshtein(known, name);
     let nearest = known.iter().min_by_key(|known| distance(known));
-    Some(match nearest.filter(|nearest| distance(nearest) <= 6) {
+    let nearest = nearest.filter(|nearest| distance(nearest) <= 6);
+    // A part that was left out makes a name short, not another one.
+    let end = name.trim_start_matches("AMSER_ROLES");
+    let longer = known
+        .iter()
+        .find(|known| end.len() > 1 && known.ends_with(end));
+    Some(match longer.or(nearest) {
         Some(nearest) => format!("there is no such variable; did you mean {nearest}?"),
         None => "there is no such variable; `amser-roles check-config --dump` names those that there are".to_owned(),
     })
@@ -175,6 +189,10 @@ fn set(table: &mut Table, path: &[String], value: &Value) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::misspelt;
+    use crate::config::Config;
+    use crate::domain::{ChannelId, GuildId};
+
+    const GOOD: &str = include_str!("../../config.toml");
 
     #[test]
     fn a_name_that_looks_like_ours_and_is_none_gets_a_suggestion() {
@@ -191,6 +209,15 @@ mod tests {
                 "AMSER_ROLES_CHAIN__CONFIRMATIONS",
                 "AMSER_ROLES__CHAIN__CONFIRMATIONS",
             ),
+            (
+                "AMSER_ROLES_TOKEN",
+                "did you mean AMSER_ROLES_DISCORD_TOKEN?",
+            ),
+            (
+                "AMSER_ROLES__DISCORD__TOKEN",
+                "set AMSER_ROLES_DISCORD_TOKEN",
+            ),
+            ("AMSER_ROLES__API_KEY", "set AMSER_ROLES_API_KEY"),
             (
                 "AMSER_ROLES_SOMETHING_ELSE_ALTOGETHER",
                 "there is no such variable",
@@ -209,5 +236,89 @@ mod tests {
         ] {
             assert_eq!(misspelt(name), None, "{name}");
         }
+    }
+
+    fn with(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::parse(text, "config.toml", owned).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_key_that_stands_in_the_environment_alone_is_not_missing() {
+        let text = "[discord]\napplication_id = \"1\"\n";
+        let config = with(
+            text,
+            &[
+                ("AMSER_ROLES__CHAIN__RPC_URLS", "http://a.example"),
+                ("AMSER_ROLES__CHAIN__CHAIN_ID", "8453"),
+            ],
+        );
+        assert_eq!(config.unwrap().chain.chain_id, 8453);
+        // What the environment corrects is no mistake.
+        let text = GOOD.replace("chain_id = 31337", "chain_id = \"Base\"");
+        let config = with(&text, &[("AMSER_ROLES__CHAIN__CHAIN_ID", "8453")]);
+        assert_eq!(config.unwrap().chain.chain_id, 8453);
+        let told = with("", &[("AMSER_ROLES__CHAIN__CHAIN_ID", "8453")]).unwrap_err();
+        assert!(told.contains("rpc_urls"), "{told}");
+    }
+
+    #[test]
+    fn a_mistake_of_the_file_has_its_line_whatever_the_environment_sets() {
+        let other = [("AMSER_ROLES__WEB__LISTEN", "127.0.0.1:9999")];
+        let gate = "[[gates]]\nguild_id = \"11\"\nmodule = \"0x12\"\nplan_ids = [1]\nrole_ids = [\"22\"]\n";
+        for (text, part) in [
+            (
+                GOOD.replace("chain_id = 31337", "chain_id = 0"),
+                "chain_id = 0",
+            ),
+            (
+                GOOD.replace("chain_id = 31337", "chain_id = \"x\""),
+                "chain_id = \"x\"",
+            ),
+            (
+                GOOD.replace("chain_id = 31337", "chain_idd = 1"),
+                "chain_idd",
+            ),
+            (format!("{GOOD}\n{gate}"), "0x12"),
+            (
+                format!("{GOOD}\n{}", gate.replace("\"11\"", "11")),
+                "guild_id = 11",
+            ),
+            (format!("{GOOD}\nx ="), "x ="),
+        ] {
+            let of_part = |line: &&str| line.contains(part) && !line.starts_with('#');
+            let line = text.lines().position(|line| of_part(&line)).unwrap() + 1;
+            let told = with(&text, &other).unwrap_err();
+            let place = format!("config.toml, line {line}: ");
+            assert!(told.starts_with(&place), "{told} (expected line {line})");
+        }
+    }
+
+    #[test]
+    fn a_mistake_of_a_variable_names_the_variable_and_no_line() {
+        for (variable, value) in [
+            ("AMSER_ROLES__CHAIN__CONFIRMATIONS", "99999"),
+            ("AMSER_ROLES__CHAIN__CONFIRMATION", "9"),
+            ("AMSER_ROLES__CHAIN", "9"),
+            ("AMSER_ROLES__GATES", "[{}]"),
+        ] {
+            let told = with(GOOD, &[(variable, value)]).unwrap_err();
+            assert!(told.contains(variable) && !told.contains("line "), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_settings_of_servers_can_be_set_by_the_environment() {
+        let config = with(
+            GOOD,
+            &[(
+                "AMSER_ROLES__SERVERS",
+                "[{ guild_id = \"11\", log_channel = \"5\" }]",
+            )],
+        );
+        let settings = &config.unwrap().servers[&GuildId(11)];
+        assert_eq!(settings.log_channel, Some(ChannelId(5)));
     }
 }

@@ -13,6 +13,12 @@ impl Config {
             Ok(_) => Vec::new(),
             Err(error) => vec![error.to_string()],
         };
+        if let Ok(secrets) = &secrets
+            && secrets.cookie_key.is_some()
+            && let Err(error) = secrets.cookie_key(&self.store_path)
+        {
+            notes.push(error.to_string());
+        }
         let missing = |secret: fn(&Secrets) -> bool| secrets.as_ref().is_ok_and(secret);
         if missing(|secrets| secrets.discord_token.is_none()) {
             notes.push(

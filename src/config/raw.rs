@@ -2,7 +2,7 @@
 
 mod check;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -127,7 +127,7 @@ struct RawWeb {
     trusted_proxies: Spanned<Vec<Spanned<String>>>,
     links_per_member: Spanned<usize>,
     sign_in: RawSignIn,
-    monitor_listen: Option<SocketAddr>,
+    monitor_listen: Option<Spanned<SocketAddr>>,
     contact: Option<Spanned<String>>,
     privacy_url: Option<Spanned<Url>>,
     walletconnect_project_id: Option<Spanned<String>>,
@@ -239,27 +239,55 @@ struct RawServer {
     expiry_leeway: Option<u64>,
 }
 
-/// Whether the lines of a text are those of the user's file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lines {
-    Known,
-    Lost,
+/// Where a mistake is looked for.
+#[derive(Clone, Copy)]
+pub(super) enum Lines<'a> {
+    /// In the text, which is the user's file.
+    OfText,
+    /// In the file, whose values are merged with those of the environment.
+    OfFile {
+        /// The lines of the file's keys that no variable sets.
+        of_keys: &'a BTreeMap<String, usize>,
+        /// The file with the variables, for mistakes that are not the file's.
+        merged: &'a str,
+    },
+}
+
+impl Lines<'_> {
+    /// What an error names: the file and the line, as far as they are known.
+    fn place(self, text: &str, name: &str, span: Option<&Range<usize>>, key: &str) -> String {
+        let line = match self {
+            Self::OfText => span
+                .filter(|span| !span.is_empty())
+                .map(|span| line(text, span)),
+            Self::OfFile { of_keys, .. } => of_keys.get(key).copied(),
+        };
+        match (line, self) {
+            (Some(line), _) => format!("{name}, line {line}"),
+            (None, Self::OfFile { merged, .. }) => merged.to_owned(),
+            (None, Self::OfText) => name.to_owned(),
+        }
+    }
 }
 
 /// Reads the shape.
-pub(super) fn parse(text: &str, name: &str, lines: Lines) -> Result<Raw, ConfigError> {
+pub(super) fn parse(text: &str, name: &str, lines: Lines<'_>) -> Result<Raw, ConfigError> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
-        let span = error.span().filter(|_| lines == Lines::Known);
-        let place = span
-            .clone()
-            .map_or_else(String::new, |span| format!(", line {}", line(text, &span)));
+        // An empty file has no first character; its mistakes are in line 1 all the same.
+        let span = error
+            .span()
+            .map(|span| span.start..span.end.max(span.start + 1));
         // The one message of the parser that does not name its key.
         let twice = error.message() == "duplicate key";
+        let said = keyed_message(error);
         let key = span
+            .clone()
             .filter(|_| twice)
             .and_then(|span| text.get(span))
             .map_or_else(String::new, |key| format!("{key}: "));
-        ConfigError(format!("{name}{place}: {key}{}", keyed_message(error)))
+        let about = said.split(": ").next().unwrap_or_default();
+        let place = lines.place(text, name, span.as_ref(), about);
+        ConfigError(format!("{place}: {key}{said}"))
     })
 }
 
@@ -274,6 +302,15 @@ pub(super) fn keyed_message(mut error: toml::de::Error) -> String {
         ("expected u32", "expected a whole number"),
         ("expected usize", "expected a whole number"),
         ("expected f64", "expected a number"),
+        ("wanted string or table", "expected a word in quotes"),
+        (
+            "invalid socket address syntax",
+            "must be an address and a port, like 127.0.0.1:8787",
+        ),
+        (
+            "relative URL without a base",
+            "must be a whole address, like https://roles.example.org",
+        ),
     ] {
         told = told.replace(jargon, plain);
     }

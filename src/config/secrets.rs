@@ -145,7 +145,9 @@ pub(super) fn sources(config_file: &Path) -> impl Iterator<Item = (&'static str,
         let file = format!("{variable}_FILE");
         let source = match (set(variable), set(&file)) {
             (Ok(None), Ok(None)) => match in_folder(variable, Some(config_file)) {
-                Some(path) if path.exists() => format!("in the file {}", path.display()),
+                Some(path) if path.try_exists().unwrap_or(true) => {
+                    format!("in the file {}", path.display())
+                }
                 _ => "not set".to_owned(),
             },
             (Ok(None), Ok(Some(path))) => format!("in the file {path}, which {file} names"),
@@ -165,7 +167,8 @@ fn secret(variable: &str, config_file: Option<&Path>) -> Result<Option<SecretStr
         return secret_in(Path::new(&named), &by).map(Some);
     }
     match in_folder(variable, config_file) {
-        Some(path) if path.exists() => secret_in(&path, variable).map(Some),
+        // One that is not there is not set; of one that cannot be looked at, the reading says why.
+        Some(path) if path.try_exists().unwrap_or(true) => secret_in(&path, variable).map(Some),
         _ => Ok(None),
     }
 }
@@ -210,5 +213,16 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let damaged = Secrets::default().cookie_key(&store).unwrap_err();
         assert!(damaged.to_string().contains("128 hexadecimal"), "{damaged}");
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_looked_at_is_not_taken_for_one_that_is_not_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.toml");
+        assert!(secret(TOKEN, Some(&config)).unwrap().is_none());
+        // As where its folder is another user's.
+        std::fs::write(folder.path().join("secrets"), "").unwrap();
+        let refused = secret(TOKEN, Some(&config)).unwrap_err().to_string();
+        assert!(refused.contains("secrets/discord_token"), "{refused}");
     }
 }

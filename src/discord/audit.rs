@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use serenity::http::{LightMethod, Request, Route};
 
 use super::Discord;
 use super::error::Failure;
+use super::member::{NamedUser, Object};
 use super::server::hierarchy::{ADMINISTRATOR, VIEW_AUDIT_LOG};
-use super::shared::snowflake;
 use crate::domain::{GuildId, RoleAction, RoleId, UserId};
 
 /// Discord's number for "a member's roles were changed".
@@ -60,15 +59,9 @@ impl Discord {
         if !may_see {
             return Ok(None);
         }
-        let route = Route::GuildAuditLogs {
-            guild_id: snowflake(guild.0).into(),
-        };
-        let params = vec![
-            ("action_type", MEMBER_ROLE_UPDATE.to_string()),
-            ("limit", ENTRIES.to_string()),
-        ];
-        let request = Request::new(route, LightMethod::Get).params(Some(params));
-        let body: LogBody = self.call(request).await?;
+        let which = format!("action_type={MEMBER_ROLE_UPDATE}&limit={ENTRIES}");
+        let path = format!("guilds/{guild}/audit-logs?{which}");
+        let body: LogBody = self.shared.rest.get(path).await?;
         let bot = self.shared.bot().await?;
         Ok(Some(body.read(bot)))
     }
@@ -80,7 +73,7 @@ struct LogBody {
     #[serde(default)]
     audit_log_entries: Vec<Entry>,
     #[serde(default)]
-    users: Vec<Named>,
+    users: Vec<NamedUser>,
 }
 
 #[derive(Deserialize)]
@@ -99,26 +92,12 @@ struct Change {
     new_value: Value,
 }
 
-#[derive(Deserialize)]
-struct Named {
-    id: UserId,
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    global_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ChangedRole {
-    id: RoleId,
-}
-
 impl LogBody {
     fn read(self, bot: UserId) -> AuditLog {
         let names: BTreeMap<_, _> = self
             .users
             .into_iter()
-            .map(|user| (user.id, user.global_name.unwrap_or(user.username)))
+            .map(|user| (user.id, user.name()))
             .collect();
         let mut updates = Vec::new();
         for entry in self.audit_log_entries {
@@ -137,7 +116,7 @@ impl LogBody {
                     _ => continue,
                 };
                 // What has another shape is left out: it names nobody.
-                let roles = Vec::<ChangedRole>::deserialize(change.new_value).unwrap_or_default();
+                let roles = Vec::<Object<_>>::deserialize(change.new_value).unwrap_or_default();
                 updates.extend(roles.into_iter().map(|role| RoleUpdate {
                     by: names.get(&by).cloned().unwrap_or_else(|| by.to_string()),
                     member: UserId(member),

@@ -1,12 +1,10 @@
 //! The text channels of a server, and in which of them the bot can write.
 
 use serde::Deserialize;
-use serenity::http::Route;
 
 use super::Discord;
 use super::error::Failure;
 use super::server::hierarchy::{ADMINISTRATOR, GuildRoles};
-use super::shared::snowflake;
 use crate::domain::{ChannelId, GuildId, RoleId, TextChannel, UserId};
 use crate::text;
 
@@ -18,10 +16,10 @@ const SEND_MESSAGES: u64 = 1 << 11;
 const WRITABLE: [u8; 2] = [0, 5];
 
 #[derive(Deserialize)]
-struct ChannelBody {
-    id: ChannelId,
+pub(super) struct ChannelBody {
+    pub(super) id: ChannelId,
     #[serde(rename = "type")]
-    kind: u8,
+    pub(super) kind: u8,
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
@@ -56,23 +54,16 @@ fn permissions(guild: GuildId, bot: UserId, server: &GuildRoles, overwrites: &[O
     if server.owned || base & ADMINISTRATOR != 0 {
         return u64::MAX;
     }
-    let is_of = |overwrite: &&Overwrite, kind: u8, id: u64| {
-        overwrite.kind == kind && overwrite.id == id.to_string()
+    // Of several at once, what one gives counts more than what another takes.
+    let step = |may: u64, kind: u8, ids: &[u64]| {
+        let is_of =
+            |one: &&Overwrite| one.kind == kind && ids.iter().any(|id| one.id == id.to_string());
+        let together = overwrites.iter().filter(is_of).map(Overwrite::bits);
+        let (deny, allow) = together.fold((0, 0), |all, one| (all.0 | one.0, all.1 | one.1));
+        may & !deny | allow
     };
-    let mut permissions = base;
-    for overwrite in overwrites.iter().filter(|one| is_of(one, 0, guild.0)) {
-        let (deny, allow) = overwrite.bits();
-        permissions = permissions & !deny | allow;
-    }
-    let is_held = |one: &&Overwrite| server.held.iter().any(|RoleId(role)| is_of(one, 0, *role));
-    let of_roles = overwrites.iter().filter(is_held).map(Overwrite::bits);
-    let (deny, allow) = of_roles.fold((0, 0), |all, one| (all.0 | one.0, all.1 | one.1));
-    permissions = permissions & !deny | allow;
-    for overwrite in overwrites.iter().filter(|one| is_of(one, 1, bot.0)) {
-        let (deny, allow) = overwrite.bits();
-        permissions = permissions & !deny | allow;
-    }
-    permissions
+    let held: Vec<_> = server.held.iter().map(|RoleId(id)| *id).collect();
+    step(step(step(base, 0, &[guild.0]), 0, &held), 1, &[bot.0])
 }
 
 impl Discord {
@@ -85,12 +76,8 @@ impl Discord {
             return Ok(Vec::new());
         };
         let bot = self.shared.bot().await?;
-        let route = Route::GuildChannels {
-            guild_id: snowflake(guild.0).into(),
-        };
-        let mut channels: Vec<ChannelBody> = self.shared.rest.get(route).await?;
+        let mut channels = self.channels(guild).await?;
         channels.retain(|channel| WRITABLE.contains(&channel.kind));
-        channels.sort_by_key(|channel| (channel.position, channel.id));
         let row = |channel: ChannelBody| {
             let may = permissions(guild, bot, &server, &channel.permission_overwrites);
             let code = match (may & VIEW_CHANNEL != 0, may & SEND_MESSAGES != 0) {
@@ -105,6 +92,14 @@ impl Discord {
             }
         };
         Ok(channels.into_iter().map(row).collect())
+    }
+
+    /// The channels of a server in the order in which Discord shows them.
+    pub(super) async fn channels(&self, guild: GuildId) -> Result<Vec<ChannelBody>, Failure> {
+        let path = format!("guilds/{guild}/channels");
+        let mut channels: Vec<ChannelBody> = self.shared.rest.get(path).await?;
+        channels.sort_by_key(|channel| (channel.position, channel.id));
+        Ok(channels)
     }
 }
 

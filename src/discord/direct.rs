@@ -1,13 +1,14 @@
 //! Messages of the bot's own accord: in channels, and to members.
 
-use serde::Deserialize;
-use serde_json::json;
-use serenity::http::{LightMethod, Request, Route};
+use reqwest::{Method, RequestBuilder};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Value, json};
 
 use super::Discord;
 use super::backoff::retry;
 use super::error::{Failure, Reason};
-use super::shared::snowflake;
+use super::member::Object;
+use super::rest::again;
 use crate::domain::{ChannelId, Message, Unsent, UserId};
 
 /// Cannot send messages to this user: their direct messages are closed, or no server is shared any more.
@@ -16,11 +17,6 @@ const CLOSED: [u32; 2] = [50007, 50278];
 
 /// How often a message is tried when Discord has trouble.
 const TRIES: u32 = 3;
-
-#[derive(Deserialize)]
-struct Channel {
-    id: ChannelId,
-}
 
 impl From<Failure> for Unsent {
     fn from(failure: Failure) -> Self {
@@ -55,7 +51,7 @@ impl Discord {
             let button = json!({ "type": 2, "style": 2, "label": label, "custom_id": id });
             body["components"] = json!([{ "type": 1, "components": [button] }]);
         }
-        self.post(snowflake(channel.0).into(), &body).await
+        self.post(channel, &body).await
     }
 
     /// The channel for direct messages to a user.
@@ -63,34 +59,23 @@ impl Discord {
     /// # Errors
     /// As [`Discord::say`].
     pub async fn direct_channel(&self, user: UserId) -> Result<ChannelId, Failure> {
-        let whom = json!({ "recipient_id": snowflake(user.0).to_string() });
-        let open = Request::new(Route::UserMeDmChannels, LightMethod::Post);
-        let body = whom.to_string().into_bytes();
-        let channel: Channel = self.try_some(open.body(Some(body))).await?;
-        Ok(channel.id)
+        let open = self.request(Method::POST, "users/@me/channels");
+        let open = open.json(&json!({ "recipient_id": user }));
+        Ok(self.try_some::<Object<_>>(open).await?.id)
     }
 
     /// Posts a message in a channel.
-    pub(crate) async fn post(
-        &self,
-        channel: serenity::model::id::ChannelId,
-        message: &serde_json::Value,
-    ) -> Result<(), Failure> {
-        let route = Route::ChannelMessages {
-            channel_id: channel,
-        };
-        let body = message.to_string().into_bytes();
-        let _posted: serde_json::Value = self
-            .try_some(Request::new(route, LightMethod::Post).body(Some(body)))
-            .await?;
+    pub(crate) async fn post(&self, channel: ChannelId, message: &Value) -> Result<(), Failure> {
+        let request = self.request(Method::POST, format!("channels/{channel}/messages"));
+        let _posted: IgnoredAny = self.try_some(request.json(message)).await?;
         Ok(())
     }
 
     /// As [`Discord::call`], a few times while Discord has trouble.
-    pub(crate) async fn try_some<T: serde::de::DeserializeOwned>(
+    pub(crate) async fn try_some<T: DeserializeOwned>(
         &self,
-        request: Request<'_>,
+        request: RequestBuilder,
     ) -> Result<T, Failure> {
-        retry(TRIES, || self.call(request.clone())).await
+        retry(TRIES, || self.call(again(&request))).await
     }
 }

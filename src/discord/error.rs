@@ -99,18 +99,14 @@ impl Failure {
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
-        // The address names members, so it stays out of the text.
+        // The address names members, so it stays out of the text; what stands above the cause names layers of libraries.
         let error = anyhow::Error::from(error.without_url());
-        Self::Transient(format!("Discord cannot be reached: {error:#}"))
+        let cause = error.root_cause();
+        Self::Transient(format!("Discord cannot be reached: {cause}"))
     }
 }
 
 impl Refusal {
-    /// Whether a permission of the bot is missing.
-    pub fn is_about_permissions(&self) -> bool {
-        self.reason == Reason::Permissions
-    }
-
     fn read(status: u16, Body { code, message }: Body) -> Self {
         let reason = match code {
             _ if status == 401 => Reason::Token,

@@ -4,23 +4,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
-use serenity::http::Route;
 
 use super::Discord;
 use super::error::Failure;
-use super::hierarchy::{ADMINISTRATOR, GuildRoles, MANAGE_GUILD};
-use super::limits::Lane;
-use super::shared::snowflake;
+use super::hierarchy::{ADMINISTRATOR, GuildRoles, MANAGE_GUILD, VIEW_AUDIT_LOG};
+use super::member::Object;
 use crate::domain::{ChannelId, GuildId, RoleId, UserId};
 
 /// <https://discord.com/developers/docs/resources/application#application-object-application-flags>
 const GUILD_MEMBERS: u64 = 1 << 14;
 /// The same for an application that Discord has not reviewed, which it allows up to 10,000 users.
 const GUILD_MEMBERS_LIMITED: u64 = 1 << 15;
-/// "View Audit Log", which also shows a server's invites.
-const VIEW_AUDIT_LOG: u64 = 1 << 7;
 /// A server that asks moderators for two-factor authentication.
 const ELEVATED: u8 = 1;
 
@@ -114,12 +109,7 @@ struct GuildBody {
 struct InviteBody {
     code: String,
     #[serde(default)]
-    roles: Vec<IdBody>,
-}
-
-#[derive(Deserialize)]
-struct IdBody {
-    id: RoleId,
+    roles: Vec<Object<RoleId>>,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +123,7 @@ impl Discord {
     /// # Errors
     /// With [`super::Reason::Token`] where the token is not valid.
     pub async fn bot_user(&self) -> Result<BotUser, Failure> {
-        self.shared.rest.get(Route::UserMe).await
+        self.shared.rest.get("users/@me").await
     }
 
     /// The bot's application.
@@ -141,7 +131,7 @@ impl Discord {
     /// # Errors
     /// As [`Discord::bot_user`].
     pub async fn application(&self) -> Result<Application, Failure> {
-        self.get_path("api/v10/applications/@me").await
+        self.shared.rest.get("applications/@me").await
     }
 
     /// How many sessions may still begin.
@@ -149,7 +139,7 @@ impl Discord {
     /// # Errors
     /// As [`Discord::bot_user`].
     pub async fn session_starts(&self) -> Result<SessionStarts, Failure> {
-        let body: GatewayBody = self.shared.rest.get(Route::GatewayBot).await?;
+        let body: GatewayBody = self.shared.rest.get("gateway/bot").await?;
         Ok(body.session_start_limit)
     }
 
@@ -162,14 +152,15 @@ impl Discord {
         let Some(roles) = self.server(guild).await? else {
             return Ok(None);
         };
-        let path = format!("api/v10/guilds/{guild}?with_counts=true");
-        let body: GuildBody = self.get_path(&path).await?;
+        let path = format!("guilds/{guild}?with_counts=true");
+        let body: GuildBody = rest.get(path).await?;
+        // Whoever may see the audit log may see the invites, too.
         let may_see = ADMINISTRATOR | MANAGE_GUILD | VIEW_AUDIT_LOG;
         let invites = match roles.permissions(guild) & may_see {
             0 => None,
             _ => {
-                let guild_id = snowflake(guild.0).into();
-                let invites: Vec<InviteBody> = rest.get(Route::GuildInvites { guild_id }).await?;
+                let path = format!("guilds/{guild}/invites");
+                let invites: Vec<InviteBody> = rest.get(path).await?;
                 let invites = invites.into_iter().map(|invite| Invite {
                     code: invite.code,
                     roles: invite.roles.into_iter().map(|role| role.id).collect(),
@@ -190,25 +181,12 @@ impl Discord {
     /// # Errors
     /// When Discord cannot be reached.
     pub async fn sees_channel(&self, guild: GuildId, channel: ChannelId) -> Result<bool, Failure> {
-        let path = format!("api/v10/channels/{channel}");
-        match self.get_path::<ChannelBody>(&path).await {
-            Ok(body) => Ok(body.guild_id == Some(guild)),
+        let read = self.shared.rest.get(format!("channels/{channel}"));
+        match read.await {
+            Ok(ChannelBody { guild_id }) => Ok(guild_id == Some(guild)),
             Err(Failure::Refused(_)) => Ok(false),
             Err(failure) => Err(failure),
         }
-    }
-
-    /// Reads from a path that serenity has no route for.
-    async fn get_path<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let rest = &self.shared.rest;
-        let url = rest.url(path);
-        let lane = Lane::of("GET", &url);
-        let body = rest
-            .send_built(&lane, |client| {
-                client.get(&url).header(AUTHORIZATION, rest.authorization())
-            })
-            .await?;
-        serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))
     }
 }
 

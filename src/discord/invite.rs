@@ -1,18 +1,13 @@
 //! An invite for one user alone, that comes with roles.
-//!
-//! <https://discord.com/developers/docs/resources/channel#create-channel-invite>. serenity 0.12 knows neither the roles nor the
-//! list of users, so the request is written here; it goes through the same limits.
+//! <https://discord.com/developers/docs/resources/channel#create-channel-invite>
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
-use serenity::http::Route;
+use serde_json::{Value, json};
 
 use super::Discord;
-use super::create::AUDIT_LOG_REASON;
 use super::error::{Failure, Reason};
-use super::limits::Lane;
-use super::shared::snowflake;
+use super::rest::{because, with_file};
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// A week, the longest that Discord allows. Seconds.
@@ -21,17 +16,8 @@ const INVITE_SECONDS: u32 = 604_800;
 const MOST_CHANNELS: usize = 3;
 /// The type of a text channel.
 const TEXT: u8 = 0;
-/// Separates the parts of the body; ids and JSON have no such line.
-const BOUNDARY: &str = "amser-roles-7b1f0c9d2e";
-
-#[derive(Deserialize)]
-struct Channel {
-    id: crate::domain::ChannelId,
-    #[serde(rename = "type")]
-    kind: u8,
-    #[serde(default)]
-    position: i64,
-}
+/// The list of who may accept it.
+const WHO: [&str; 3] = ["target_users_file", "users.csv", "text/csv"];
 
 #[derive(Deserialize)]
 struct Made {
@@ -50,35 +36,17 @@ impl Discord {
         user: UserId,
         roles: &[RoleId],
     ) -> Result<String, Failure> {
-        let rest = &self.shared.rest;
-        let route = Route::GuildChannels {
-            guild_id: snowflake(guild.0).into(),
-        };
-        let mut channels: Vec<Channel> = rest.get(route).await?;
+        let mut channels = self.channels(guild).await?;
         channels.retain(|channel| channel.kind == TEXT);
-        channels.sort_by_key(|channel| (channel.position, channel.id));
         let mut refused = None;
         for channel in channels.iter().take(MOST_CHANNELS) {
-            let path = format!("api/v10/channels/{}/invites", channel.id);
-            let (url, body) = (rest.url(&path), body(user, roles));
-            let lane = Lane::of("POST", &path);
-            let sent = rest.send_built(&lane, |client| {
-                client
-                    .post(&url)
-                    .header(AUTHORIZATION, rest.authorization())
-                    .header(AUDIT_LOG_REASON, "Invite for a subscriber who paid")
-                    .header(
-                        CONTENT_TYPE,
-                        format!("multipart/form-data; boundary={BOUNDARY}"),
-                    )
-                    .body(body.clone())
-            });
+            let path = format!("channels/{}/invites", channel.id);
+            let request = self.request(Method::POST, path);
+            let request = because(request, "Invite for a subscriber who paid");
+            let who = format!("user_id\r\n{user}");
+            let sent = self.call(with_file(request, &fields(roles), WHO, who.as_bytes()));
             match sent.await {
-                Ok(answer) => {
-                    let made: Made = serde_json::from_slice(&answer)
-                        .map_err(|error| Failure::unreadable(&error))?;
-                    return Ok(made.code);
-                }
+                Ok(Made { code }) => return Ok(code),
                 // It cannot see this channel, or may not invite into it.
                 Err(failure)
                     if matches!(failure.reason(), Some(Reason::Permissions | Reason::Guild)) =>
@@ -94,28 +62,12 @@ impl Discord {
     }
 }
 
-/// The fields, and the list of who may accept it.
-fn body(user: UserId, roles: &[RoleId]) -> String {
+fn fields(roles: &[RoleId]) -> Value {
     let mut fields = json!({ "max_age": INVITE_SECONDS, "max_uses": 1, "unique": true });
     if !roles.is_empty() {
         fields["role_ids"] = json!(roles);
     }
-    [
-        &format!("--{BOUNDARY}"),
-        "Content-Disposition: form-data; name=\"payload_json\"",
-        "Content-Type: application/json",
-        "",
-        &fields.to_string(),
-        &format!("--{BOUNDARY}"),
-        "Content-Disposition: form-data; name=\"target_users_file\"; filename=\"users.csv\"",
-        "Content-Type: text/csv",
-        "",
-        "user_id",
-        &user.to_string(),
-        &format!("--{BOUNDARY}--"),
-        "",
-    ]
-    .join("\r\n")
+    fields
 }
 
 #[cfg(test)]
@@ -124,10 +76,15 @@ mod tests {
 
     #[test]
     fn the_body_names_one_user_and_the_roles() {
-        let text = body(UserId(7), &[RoleId(8), RoleId(9)]);
+        let fields = fields(&[RoleId(8), RoleId(9)]);
+        assert_eq!(fields["max_uses"], 1);
+        let request = reqwest::Client::new().post("http://localhost");
+        let request = with_file(request, &fields, WHO, b"user_id\r\n7");
+        let request = request.build().unwrap();
+        let body = request.body().and_then(|body| body.as_bytes()).unwrap();
+        let text = std::str::from_utf8(body).unwrap();
         assert!(text.contains("\r\n\r\nuser_id\r\n7\r\n--"), "{text}");
-        assert!(text.contains("\"max_uses\":1"), "{text}");
         assert!(text.contains("\"role_ids\":[\"8\",\"9\"]"), "{text}");
-        assert!(!body(UserId(7), &[]).contains("role_ids"));
+        assert!(super::fields(&[])["role_ids"].is_null());
     }
 }

@@ -36,6 +36,11 @@ pub(crate) enum Wait {
     ForAnswer,
 }
 
+/// Whether a request may leave that may not before this moment, if there is one.
+fn not_before(until: Option<Instant>) -> Result<(), Wait> {
+    until.map_or(Ok(()), |until| Err(Wait::Until(until)))
+}
+
 /// Which bucket a request counts against: the name Discord gave it (or the route, until it did) and the major
 /// parameter.
 type BucketKey = (Box<str>, Box<str>);
@@ -61,7 +66,7 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// The request's route, without any id or token.
     pub(crate) fn route(&self) -> &str {
-        self.lane.route()
+        &self.lane.route
     }
 }
 
@@ -82,39 +87,33 @@ impl Limits {
     /// # Errors
     /// When to ask again.
     pub(crate) fn ask(&mut self, lane: &Lane, now: Instant) -> Result<Ticket, Wait> {
-        if let Some(until) = self.banned_until.filter(|until| now < *until) {
-            return Err(Wait::Until(until));
-        }
+        not_before(self.banned_until.filter(|until| now < *until))?;
         // Whoever waits for the answer to a command has seconds, and Discord refuses none of these answers that is sent once.
-        if lane.is_global() {
+        if lane.is_global {
             self.invalid.ask(now).map_err(Wait::Until)?;
-            self.global.ask(lane.is_patient(), now)?;
+            self.global.ask(lane.is_patient, now)?;
         }
         let guessed = guessed_key(lane);
         if let Some(bucket) = self.buckets.get(&guessed) {
             // A 429 that came before the bucket had a name, or without one, was noted under the route.
-            if let Some(until) = bucket.blocked(now) {
-                return Err(Wait::Until(until));
-            }
+            not_before(bucket.blocked(now))?;
             // So was a request that is still under way, and the named bucket does not count it.
             if bucket.is_busy() {
                 return Err(Wait::ForAnswer);
             }
         }
-        let bucket = match self.routes.get(lane.route()) {
+        let bucket = match self.routes.get(lane.route.as_str()) {
             Some(Known::Unlimited) => None,
-            Some(Known::Bucket(name)) => Some((name.clone(), lane.major().into())),
+            Some(Known::Bucket(name)) => Some((name.clone(), lane.major.as_str().into())),
             None => Some(guessed),
         };
         if let Some(key) = &bucket {
             self.prune(now);
             let bucket = self.buckets.entry(key.clone()).or_default();
-            if let Some(until) = bucket.kept_until(now).filter(|_| lane.is_patient()) {
-                return Err(Wait::Until(until));
-            }
+            not_before(bucket.kept_until(now).filter(|_| lane.is_patient))?;
             bucket.take(now)?;
         }
-        if lane.is_global() {
+        if lane.is_global {
             self.global.take();
             self.invalid.sent(now);
         }
@@ -127,7 +126,7 @@ impl Limits {
     /// Notes the answer to a request.
     pub(crate) fn answered(&mut self, ticket: Ticket, answer: &Answer, now: Instant) {
         let Ticket { lane, bucket } = ticket;
-        if lane.is_global() {
+        if lane.is_global {
             self.global.release(now);
         }
         if let Some(bucket) = bucket.as_ref().and_then(|key| self.buckets.get_mut(key)) {
@@ -136,13 +135,13 @@ impl Limits {
         let key = match &answer.bucket {
             Some(name) => {
                 self.routes
-                    .insert(lane.route().into(), Known::Bucket(name.clone()));
-                (name.clone(), lane.major().into())
+                    .insert(lane.route.as_str().into(), Known::Bucket(name.clone()));
+                (name.clone(), lane.major.as_str().into())
             }
             None => {
-                if answer.is_success() && answer.allowance.is_none() {
+                if (200..300).contains(&answer.status) && answer.allowance.is_none() {
                     self.routes
-                        .entry(lane.route().into())
+                        .entry(lane.route.as_str().into())
                         .or_insert(Known::Unlimited);
                 }
                 bucket.unwrap_or_else(|| guessed_key(&lane))
@@ -169,7 +168,7 @@ impl Limits {
 
     /// Notes that no answer came (timeout, reset): the request may have counted all the same.
     pub(crate) fn lost(&mut self, ticket: Ticket, now: Instant) {
-        if ticket.lane.is_global() {
+        if ticket.lane.is_global {
             self.global.release(now);
         }
         if let Some(bucket) = ticket.bucket.and_then(|key| self.buckets.get_mut(&key)) {
@@ -179,7 +178,7 @@ impl Limits {
 
     /// Gives back a right that was not used.
     pub(crate) fn unused(&mut self, ticket: Ticket) {
-        if ticket.lane.is_global() {
+        if ticket.lane.is_global {
             self.global.unused();
         }
         if let Some(bucket) = ticket.bucket.and_then(|key| self.buckets.get_mut(&key)) {
@@ -196,5 +195,5 @@ impl Limits {
 
 /// Until Discord names a route's bucket, the route stands for it.
 fn guessed_key(lane: &Lane) -> BucketKey {
-    (lane.route().into(), lane.major().into())
+    (lane.route.as_str().into(), lane.major.as_str().into())
 }

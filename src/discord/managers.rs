@@ -1,5 +1,6 @@
 //! Servers and members as those who manage a server are judged by: read when asked for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,11 @@ impl Discord {
     pub fn is_in(&self, guild: GuildId) -> Option<bool> {
         let is_told = self.shared.requests.is_whole();
         is_told.then(|| self.shared.seen.present().contains(&guild))
+    }
+
+    /// The servers that the bot is in, as far as the gateway has told.
+    pub fn present(&self) -> BTreeSet<GuildId> {
+        self.shared.seen.present().clone()
     }
 
     /// The bot was just added to this server, which the gateway may tell a moment later.
@@ -93,12 +99,7 @@ async fn in_time<T>(
         let _turn = turns.acquire().await;
         reading.await
     };
-    let too_late = |_| {
-        Err(Failure::Transient(
-            "Discord did not answer in time".to_owned(),
-        ))
-    };
-    tokio::time::timeout(TIME_TO_READ, reading)
-        .await
-        .unwrap_or_else(too_late)
+    let too_late = || Failure::Transient("Discord did not answer in time".to_owned());
+    let timed = tokio::time::timeout(TIME_TO_READ, reading).await;
+    timed.unwrap_or_else(|_| Err(too_late()))
 }

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::domain::{RoleId, UserId};
 
 /// A member as Discord shows them now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "MemberBody")]
 pub struct SeenMember {
     /// Who.
     pub user: UserId,
@@ -19,7 +20,7 @@ pub struct SeenMember {
 
 /// The fields of Discord's member object that matter; everything else in it is skipped.
 #[derive(Deserialize)]
-pub(crate) struct MemberBody {
+struct MemberBody {
     user: NamedUser,
     #[serde(default)]
     nick: Option<String>,
@@ -30,18 +31,25 @@ pub(crate) struct MemberBody {
 
 /// A user with their names.
 #[derive(Deserialize)]
-struct NamedUser {
-    id: UserId,
+pub(super) struct NamedUser {
+    pub(super) id: UserId,
     #[serde(default)]
     username: String,
     #[serde(default)]
     global_name: Option<String>,
 }
 
-/// As much of Discord's user object.
+impl NamedUser {
+    /// Display name, else username.
+    pub(super) fn name(self) -> String {
+        self.global_name.unwrap_or(self.username)
+    }
+}
+
+/// As much of any object of Discord's as its id.
 #[derive(Debug, PartialEq, Deserialize)]
-pub(crate) struct UserBody {
-    pub(crate) id: UserId,
+pub(crate) struct Object<Id> {
+    pub(crate) id: Id,
 }
 
 impl From<MemberBody> for SeenMember {
@@ -55,7 +63,7 @@ impl From<MemberBody> for SeenMember {
     ) -> Self {
         Self {
             user: user.id,
-            name: nick.or(user.global_name).unwrap_or(user.username),
+            name: nick.unwrap_or_else(|| user.name()),
             roles,
             pending,
         }

@@ -7,8 +7,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -16,15 +16,14 @@ use url::form_urlencoded;
 
 use super::Discord;
 use super::error::{Failure, Reason};
+use super::hierarchy::{ADMINISTRATOR, MANAGE_GUILD};
 use super::limits::Lane;
+use super::member::Object;
 use super::rest::Rest;
 use crate::domain::{GuildId, SignInCode, SignedInVisitor, UserId};
 
 /// How long a visitor waits for Discord.
 const PATIENCE: Duration = Duration::from_secs(12);
-
-/// Administrator and Manage Server.
-const MANAGES: u64 = 1 << 3 | 1 << 5;
 
 /// The application that visitors sign in to.
 #[derive(Clone, Debug)]
@@ -40,7 +39,7 @@ struct Token {
     access_token: SecretToken,
     #[serde(default)]
     scope: String,
-    guild: Option<TokenGuild>,
+    guild: Option<Object<GuildId>>,
 }
 
 /// Prints nothing of itself.
@@ -55,18 +54,10 @@ impl From<String> for SecretToken {
 }
 
 #[derive(Deserialize)]
-struct TokenGuild {
-    id: GuildId,
-}
-
-#[derive(Deserialize)]
-struct CurrentUser {
-    id: UserId,
-}
-
-#[derive(Deserialize)]
 struct UserGuild {
     id: GuildId,
+    #[serde(default)]
+    name: String,
     #[serde(default)]
     owner: bool,
     permissions: String,
@@ -75,7 +66,7 @@ struct UserGuild {
 impl UserGuild {
     fn is_managed(&self) -> bool {
         let permissions: u64 = self.permissions.parse().unwrap_or(0);
-        self.owner || permissions & MANAGES != 0
+        self.owner || permissions & (ADMINISTRATOR | MANAGE_GUILD) != 0
     }
 }
 
@@ -136,25 +127,20 @@ async fn exchange(
         ("redirect_uri", &code.redirect_uri),
         ("code_verifier", code.verifier.expose_secret()),
     ];
-    let url = rest.url("api/oauth2/token");
-    let lane = Lane::of("POST", &url);
-    let answer = rest
-        .send_built(&lane, |client| post(client.post(&url), application, &form))
-        .await?;
-    read(&answer)
+    read(&rest.bytes(post(rest, "token", application, &form)).await?)
 }
 
 async fn look(rest: &Rest, token: &Token) -> Result<SignedInVisitor, Failure> {
-    let me: CurrentUser = ask(rest, token, "api/v10/users/@me").await?;
+    let me: Object<UserId> = ask(rest, token, "users/@me").await?;
     let may_see_guilds = token.scope.split(' ').any(|scope| scope == "guilds");
     let guilds: Vec<UserGuild> = match may_see_guilds {
-        true => ask(rest, token, "api/v10/users/@me/guilds").await?,
+        true => ask(rest, token, "users/@me/guilds").await?,
         false => Vec::new(),
     };
-    let managed = guilds.iter().filter(|guild| guild.is_managed());
+    let managed = guilds.into_iter().filter(UserGuild::is_managed);
     Ok(SignedInVisitor {
         user: me.id,
-        manages: managed.map(|guild| guild.id).collect(),
+        manages: managed.map(|guild| (guild.id, guild.name)).collect(),
         invited_to: token.guild.as_ref().map(|guild| guild.id),
     })
 }
@@ -164,17 +150,12 @@ async fn ask<T: serde::de::DeserializeOwned>(
     token: &Token,
     path: &str,
 ) -> Result<T, Failure> {
-    let url = rest.url(path);
+    let request = rest
+        .without_token(Method::GET, format!("v10/{path}"))
+        .bearer_auth(token.access_token.0.expose_secret());
     // Discord has a bucket per visitor here.
-    let lane = Lane::of("GET", &url).of_visitor(rand::random());
-    let answer = rest
-        .send_built(&lane, |client| {
-            client
-                .get(&url)
-                .bearer_auth(token.access_token.0.expose_secret())
-        })
-        .await?;
-    read(&answer)
+    let of_visitor = |lane: Lane| lane.of_visitor(rand::random());
+    read(&rest.bytes_in(of_visitor, request).await?)
 }
 
 /// Ends the token and, with it, all that the visitor allowed.
@@ -187,23 +168,21 @@ async fn revoke(
         ("token", token.0.expose_secret()),
         ("token_type_hint", "access_token"),
     ];
-    let url = rest.url("api/oauth2/token/revoke");
-    let lane = Lane::of("POST", &url);
-    rest.send_built(&lane, |client| post(client.post(&url), application, &form))
-        .await?;
-    Ok(())
+    let request = post(rest, "token/revoke", application, &form);
+    rest.bytes(request).await.map(drop)
 }
 
 /// A form that the application itself sends.
 fn post(
-    request: RequestBuilder,
+    rest: &Rest,
+    path: &str,
     application: &OauthApplication,
     form: &[(&str, &str)],
 ) -> RequestBuilder {
     let form = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(form)
         .finish();
-    request
+    rest.without_token(Method::POST, format!("oauth2/{path}"))
         .basic_auth(application.id, Some(application.secret.expose_secret()))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form)
@@ -224,6 +203,7 @@ mod tests {
         let is_managed = |owner, permissions: &str| {
             let guild = UserGuild {
                 id: GuildId(1),
+                name: String::new(),
                 owner,
                 permissions: permissions.to_owned(),
             };

@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serenity::http::{LightMethod, Request, Route};
 
 use super::backoff::retry;
 use super::error::{Failure, Reason};
-use super::member::{MemberBody, SeenMember};
+use super::member::SeenMember;
 use super::requests::Members;
-use super::shared::{Shared, snowflake};
+use super::shared::Shared;
 use super::{Discord, READ_TRIES};
 use crate::domain::{GuildId, UserId};
 use crate::text;
@@ -52,16 +51,12 @@ impl Discord {
         guild: GuildId,
         after: UserId,
     ) -> anyhow::Result<(Vec<SeenMember>, bool)> {
-        let route = Route::GuildMembers {
-            guild_id: snowflake(guild.0).into(),
-        };
-        let params = vec![("limit", PAGE.to_string()), ("after", after.to_string())];
-        let request = Request::new(route, LightMethod::Get).params(Some(params));
-        let page = retry(READ_TRIES, || self.call::<Vec<MemberBody>>(request.clone()));
-        match page.await {
+        let path = format!("guilds/{guild}/members?limit={PAGE}&after={after}");
+        let page = || self.shared.rest.get::<Vec<SeenMember>>(&path);
+        match retry(READ_TRIES, page).await {
             Ok(page) => {
                 let is_full = page.len() >= PAGE;
-                Ok((page.into_iter().map(SeenMember::from).collect(), is_full))
+                Ok((page, is_full))
             }
             // The bot is in the server, or its roles could not be read.
             Err(failure) if failure.reason() == Some(Reason::Guild) => {
@@ -103,12 +98,9 @@ pub(super) async fn get_one(
     guild: GuildId,
     user: UserId,
 ) -> Result<Option<SeenMember>, Failure> {
-    let route = Route::GuildMember {
-        guild_id: snowflake(guild.0).into(),
-        user_id: snowflake(user.0).into(),
-    };
-    match shared.rest.get::<MemberBody>(route).await {
-        Ok(member) => Ok(Some(member.into())),
+    let path = format!("guilds/{guild}/members/{user}");
+    match shared.rest.get(path).await {
+        Ok(member) => Ok(Some(member)),
         Err(failure) if failure.reason() == Some(Reason::Member) => Ok(None),
         Err(failure) => Err(failure),
     }

@@ -1,12 +1,10 @@
 //! Names and pictures of a server and a member, for the wallet page.
 
-use serenity::http::Route;
 use serenity::model::guild::{Member, PartialGuild};
 use url::Url;
 
 use super::Discord;
 use super::error::Failure;
-use super::shared::snowflake;
 use crate::domain::{GuildId, UserId};
 
 /// What Discord shows of a server and one of its members.
@@ -24,22 +22,7 @@ pub struct MemberProfile {
     pub avatar: Option<Url>,
 }
 
-#[derive(serde::Deserialize)]
-struct Application {
-    id: serenity::model::id::ApplicationId,
-}
-
 impl Discord {
-    /// The id of the application that the token belongs to.
-    ///
-    /// # Errors
-    /// When Discord refuses the token or does not answer.
-    pub async fn application_id(&self) -> Result<u64, Failure> {
-        let route = Route::Oauth2ApplicationCurrent;
-        let application: Application = self.shared.rest.get(route).await?;
-        Ok(application.id.get())
-    }
-
     /// Reads how a server and a member look.
     ///
     /// # Errors
@@ -49,12 +32,10 @@ impl Discord {
         guild: GuildId,
         user: UserId,
     ) -> Result<MemberProfile, Failure> {
-        let guild_id = snowflake(guild.0).into();
-        let user_id = snowflake(user.0).into();
         let rest = &self.shared.rest;
-        let server: PartialGuild = rest.get(Route::Guild { guild_id }).await?;
-        let route = Route::GuildMember { guild_id, user_id };
-        let member: Member = rest.get(route).await?;
+        let server: PartialGuild = rest.get(format!("guilds/{guild}")).await?;
+        let path = format!("guilds/{guild}/members/{user}");
+        let member: Member = rest.get(path).await?;
         let picture = |link: Option<String>| link.and_then(|link| Url::parse(&link).ok());
         Ok(MemberProfile {
             server_icon: picture(server.icon_url()),

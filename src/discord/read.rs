@@ -1,18 +1,16 @@
 //! Reads a server's roles and what the bot holds of them.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use serenity::http::Route;
 
 use super::backoff::rare_delay;
 use super::error::{Failure, Reason};
-use super::member::{MemberBody, SeenMember, UserBody};
+use super::member::{Object, SeenMember};
 use super::server::hierarchy::{Giver, GuildRoles, Role};
-use super::shared::{Shared, snowflake};
+use super::shared::{Guild, Shared};
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// After the roles could not be read; role changes go on meanwhile without them.
@@ -21,7 +19,7 @@ const READ_AGAIN: Duration = Duration::from_secs(10);
 impl Shared {
     /// The bot's user id.
     pub(super) async fn bot(&self) -> Result<UserId, Failure> {
-        let read = async || Ok(self.rest.get::<UserBody>(Route::UserMe).await?.id);
+        let read = async || Ok(self.rest.get::<Object<_>>("users/@me").await?.id);
         self.bot.get_or_try_init(read).await.copied()
     }
 
@@ -29,77 +27,30 @@ impl Shared {
     pub(crate) async fn read_roles(&self, id: GuildId) -> Result<Arc<GuildRoles>, Failure> {
         let asked = Instant::now();
         // If this is dropped half-way, they are read again.
-        let (mark, changed) = self.with(id, |guild| {
+        let mark = self.with(id, |guild| {
             let changed = guild.read_next.is_some_and(|(_, changed)| changed);
-            (
-                *guild.read_next.insert((asked + READ_AGAIN, changed)),
-                changed,
-            )
+            *guild.read_next.insert((asked + READ_AGAIN, changed))
         });
-        let result = self.fetch_roles(id).await;
-        let now = Instant::now();
-        match result {
-            Ok(roles) => {
-                self.token(true);
-                let roles = Arc::new(roles);
-                self.change(id, |guild| {
-                    if guild.read_at > Some(asked) {
-                        // Another reading, which began later, has ended before.
-                        return;
-                    }
-                    let moved = guild.roles.as_ref().is_some_and(|known| *known != roles);
-                    guild.roles = Some(Arc::clone(&roles));
-                    guild.read_at = Some(asked);
-                    guild.read_refusals = 0;
-                    guild.is_unreadable = false;
-                    // An event that came meanwhile has put another moment here.
-                    guild.read_next.take_if(|next| *next == mark);
-                    let wanted: BTreeSet<_> =
-                        guild.watched.union(&guild.queue.roles()).copied().collect();
-                    guild
-                        .queue
-                        .troubles
-                        .review(id, &roles, &wanted, changed || moved, now);
-                });
-                Ok(roles)
-            }
-            Err(failure) => {
-                let reason = failure.reason();
-                if reason == Some(Reason::Token) {
-                    self.token(false);
-                }
-                self.change(id, |guild| {
-                    if guild.read_at > Some(asked) {
-                        return;
-                    }
-                    if reason == Some(Reason::Guild) {
-                        guild.gone(id);
-                    }
-                    guild.is_unreadable = reason.is_none();
-                    let pause = if reason.is_some() {
-                        let pause = rare_delay(guild.read_refusals);
-                        guild.read_refusals = guild.read_refusals.saturating_add(1);
-                        pause
-                    } else {
-                        READ_AGAIN
-                    };
-                    // Counted from now: a request that hangs may take longer than the pause.
-                    guild.read_next.take_if(|next| *next == mark);
-                    guild.read_next.get_or_insert((now + pause, changed));
-                });
-                Err(failure)
-            }
+        let result = self.fetch_roles(id).await.map(Arc::new);
+        let reason = result.as_ref().err().and_then(Failure::reason);
+        if result.is_ok() || reason == Some(Reason::Token) {
+            self.token(result.is_ok());
         }
+        self.change(id, |guild| {
+            // Another reading, which began later, has ended before.
+            if guild.read_at <= Some(asked) {
+                guild.take_roles(id, asked, mark, &result);
+            }
+        });
+        result
     }
 
     /// Reads a server's roles and what the bot holds of them.
     pub(super) async fn fetch_roles(&self, id: GuildId) -> Result<GuildRoles, Failure> {
         let bot = self.bot().await?;
-        let guild_id = snowflake(id.0).into();
-        let guild: GuildBody = self.rest.get(Route::Guild { guild_id }).await?;
-        let user_id = snowflake(bot.0).into();
-        let route = Route::GuildMember { guild_id, user_id };
-        let member: SeenMember = self.rest.get::<MemberBody>(route).await?.into();
+        let guild: GuildBody = self.rest.get(format!("guilds/{id}")).await?;
+        let path = format!("guilds/{id}/members/{bot}");
+        let member: SeenMember = self.rest.get(path).await?;
         let roles = guild
             .roles
             .into_iter()
@@ -112,6 +63,46 @@ impl Shared {
             owner: guild.owner_id,
             owned: guild.owner_id == bot,
         })
+    }
+}
+
+impl Guild {
+    /// Takes what came of a reading of the roles. `mark`: the next reading, as it was set when this one began.
+    fn take_roles(
+        &mut self,
+        id: GuildId,
+        asked: Instant,
+        mark: (Instant, bool),
+        result: &Result<Arc<GuildRoles>, Failure>,
+    ) {
+        let (now, changed) = (Instant::now(), mark.1);
+        // An event that came meanwhile has put another moment here.
+        self.read_next.take_if(|next| *next == mark);
+        let reason = match result {
+            Ok(roles) => {
+                let moved = self.roles.as_ref().is_some_and(|known| known != roles);
+                self.roles = Some(Arc::clone(roles));
+                self.read_at = Some(asked);
+                self.read_refusals = 0;
+                self.is_unreadable = false;
+                let wanted = self.watched.union(&self.queue.roles()).copied().collect();
+                let troubles = &mut self.queue.troubles;
+                troubles.review(id, roles, &wanted, changed || moved, now);
+                return;
+            }
+            Err(failure) => failure.reason(),
+        };
+        if reason == Some(Reason::Guild) {
+            self.gone(id);
+        }
+        self.is_unreadable = reason.is_none();
+        let mut pause = READ_AGAIN;
+        if reason.is_some() {
+            pause = rare_delay(self.read_refusals);
+            self.read_refusals = self.read_refusals.saturating_add(1);
+        }
+        // Counted from now: a request that hangs may take longer than the pause.
+        self.read_next.get_or_insert((now + pause, changed));
     }
 }
 

@@ -1,24 +1,27 @@
-//! The only way out to Discord's REST API: serenity's requests, sent through our own limits.
+//! The only way out to Discord's REST API, through our own limits.
 //!
-//! serenity's rate limiter ignores a proxy address and hides the headers of a 429, so it is off, in production and in
-//! the sandbox alike.
+//! Requests are written by path. serenity's own know neither all routes nor all fields, and its rate limiter ignores a proxy
+//! address and hides the headers of a 429; so it is off, in production and in the sandbox alike.
 
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use serenity::http::{Http, HttpBuilder, LightMethod, Request, Route};
+use serde_json::Value;
+use serenity::http::{Http, HttpBuilder};
 use tokio::sync::Notify;
-use url::Url;
 
 use super::Settings;
 use super::error::Failure;
 use super::limits::{Answer, Lane, Limits, Ticket, Wait};
 use crate::clock::machine_time;
+use crate::loopback::is_loopback;
 
 /// How long a request may take, connecting and reading included.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,11 +31,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From such a wait on, the operator is told when it ends.
 const LONG: Duration = Duration::from_secs(60);
 
+/// Discord wants this form, and may refuse clients without it.
+/// <https://discord.com/developers/docs/reference#user-agent>
+const USER_AGENT: &str = concat!(
+    "DiscordBot (https://amser.io, ",
+    env!("CARGO_PKG_VERSION"),
+    ") amser-roles"
+);
+const AUDIT_LOG_REASON: HeaderName = HeaderName::from_static("x-audit-log-reason");
+/// Separates the parts of a body with a file; JSON and ids have no such line.
+const BOUNDARY: &str = "amser-roles-7b1f0c9d2e";
+
 /// The REST client.
+#[derive(Debug)]
 pub(crate) struct Rest {
-    http: Http,
     client: reqwest::Client,
-    api_url: Url,
+    /// Without a slash at its end.
+    api_url: String,
+    authorization: HeaderValue,
     limits: Mutex<Limits>,
     /// Signalled when an answer came: whoever waits for one asks again.
     answered: Notify,
@@ -47,20 +63,16 @@ pub(crate) struct Permit<'a> {
     sent: bool,
 }
 
-impl std::fmt::Debug for Rest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rest").finish_non_exhaustive()
-    }
-}
-
 impl Rest {
     pub(crate) fn new(settings: &Settings, token: &SecretString) -> anyhow::Result<Self> {
-        let client = client(settings)?;
-        let http = http(settings, token, client.clone());
+        let mut authorization =
+            HeaderValue::try_from(format!("Bot {}", token.expose_secret().trim()))
+                .context("the bot token has characters that no token has")?;
+        authorization.set_sensitive(true);
         Ok(Self {
-            http,
-            client,
-            api_url: settings.api_url.clone(),
+            client: client(is_loopback(&settings.api_url))?,
+            api_url: settings.api_url.as_str().trim_end_matches('/').to_owned(),
+            authorization,
             limits: Mutex::default(),
             answered: Notify::new(),
         })
@@ -92,65 +104,93 @@ impl Rest {
         }
     }
 
+    /// A request with the bot's token for a path below `/api/v10`.
+    pub(crate) fn request(&self, method: Method, path: impl Display) -> RequestBuilder {
+        self.without_token(method, format!("v10/{path}"))
+            .header(AUTHORIZATION, self.authorization.clone())
+    }
+
+    /// A request without the bot's token for a path below `/api`.
+    pub(super) fn without_token(&self, method: Method, path: impl Display) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}/api/{path}", self.api_url))
+    }
+
     /// Sends a request when the limits allow it, again after each 429, and decodes the answer.
     ///
     /// # Errors
     /// Never [`Failure::RateLimited`].
     pub(crate) async fn call<T: DeserializeOwned>(
         &self,
-        request: Request<'_>,
+        request: RequestBuilder,
     ) -> Result<T, Failure> {
         // On the heap: a request is large, and futures that wait for one within one another would hold it again and again.
         let body = Box::pin(self.bytes(request)).await?;
         serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))
     }
 
-    /// Reads from a route.
-    pub(super) async fn get<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<T, Failure> {
-        self.call(Request::new(route, LightMethod::Get)).await
-    }
-
-    /// What the bot sends as `Authorization`.
-    pub(super) fn authorization(&self) -> &str {
-        self.http.token()
-    }
-
-    /// An address of Discord's, by its path.
-    pub(super) fn url(&self, path: &str) -> String {
-        let base = self.api_url.as_str().trim_end_matches('/');
-        format!("{base}/{path}")
-    }
-
-    /// Sends a request that serenity cannot write, within the bot's limits, and again after each 429.
-    ///
-    /// # Errors
-    /// Never [`Failure::RateLimited`].
-    pub(super) async fn send_built(
-        &self,
-        lane: &Lane,
-        build: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder,
-    ) -> Result<Vec<u8>, Failure> {
-        loop {
-            let permit = self.acquire(lane).await;
-            match permit.execute(build(&self.client).build()?).await {
-                Err(Failure::RateLimited) => {}
-                result => return result,
-            }
-        }
+    /// Reads from a path below `/api/v10`.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: impl Display) -> Result<T, Failure> {
+        self.call(self.request(Method::GET, path)).await
     }
 
     /// As [`Rest::call`], with the answer's body as it is.
-    pub(crate) async fn bytes(&self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
-        let method = request.method_ref().reqwest_method();
-        let lane = Lane::of(method.as_str(), &request.route_ref().path());
+    pub(crate) async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
+        self.bytes_in(|lane| lane, request).await
+    }
+
+    /// As [`Rest::bytes`], counted in another lane than the one that the request's path tells.
+    pub(super) async fn bytes_in(
+        &self,
+        other: impl FnOnce(Lane) -> Lane,
+        request: RequestBuilder,
+    ) -> Result<Vec<u8>, Failure> {
+        let request = request.build()?;
+        let lane = other(Lane::of(request.method().as_str(), request.url().path()));
         loop {
             let permit = self.acquire(&lane).await;
-            match permit.send(request.clone()).await {
+            let request = request.try_clone().expect("no body is a stream");
+            match permit.send(request).await {
                 Err(Failure::RateLimited) => {}
                 result => return result,
             }
         }
     }
+}
+
+/// The same request once more.
+pub(super) fn again(request: &RequestBuilder) -> RequestBuilder {
+    request.try_clone().expect("no body is a stream")
+}
+
+/// Says why in the server's audit log; what no header can say is left out.
+pub(super) fn because(request: RequestBuilder, reason: &str) -> RequestBuilder {
+    match HeaderValue::try_from(reason) {
+        Ok(reason) => request.header(AUDIT_LOG_REASON, reason),
+        Err(_) => request,
+    }
+}
+
+/// A body of JSON and one file, beside one another. `field`: what Discord calls the file; `kind`: its media type.
+pub(crate) fn with_file(
+    request: RequestBuilder,
+    json: &Value,
+    [field, name, kind]: [&str; 3],
+    content: &[u8],
+) -> RequestBuilder {
+    let head = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"payload_json\"\r\n\
+         Content-Type: application/json\r\n\r\n{json}\r\n\
+         --{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
+         Content-Type: {kind}\r\n\r\n"
+    );
+    let end = format!("\r\n--{BOUNDARY}--\r\n");
+    request
+        .header(
+            CONTENT_TYPE,
+            format!("multipart/form-data; boundary={BOUNDARY}"),
+        )
+        .body([head.as_bytes(), content, end.as_bytes()].concat())
 }
 
 impl Permit<'_> {
@@ -159,20 +199,8 @@ impl Permit<'_> {
     }
 
     /// Sends the request and returns the body of a successful answer.
-    pub(crate) async fn send(self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
+    pub(crate) async fn send(mut self, request: reqwest::Request) -> Result<Vec<u8>, Failure> {
         let rest = self.rest;
-        let built = request.build(&rest.client, rest.http.token(), rest.http.proxy.as_deref());
-        let request = built
-            .map_err(|error| Failure::Transient(error.to_string()))?
-            .build()?;
-        self.execute(request).await
-    }
-
-    async fn execute(mut self, mut request: reqwest::Request) -> Result<Vec<u8>, Failure> {
-        let rest = self.rest;
-        if let Some(token) = request.headers_mut().get_mut(AUTHORIZATION) {
-            token.set_sensitive(true);
-        }
         // From here on, also when this future is dropped, the request may have reached Discord.
         self.sent = true;
         let response = rest.client.execute(request).await?;
@@ -229,25 +257,10 @@ pub(crate) fn http(settings: &Settings, token: &SecretString, client: reqwest::C
         .build()
 }
 
-/// The HTTP client.
-pub(crate) fn client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
-    let local = match settings.api_url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    // A proxy of the machine's environment cannot reach the local Discord.
-    build(local)
-}
-
-/// A client for addresses of this machine.
-pub(crate) fn client_without_proxy() -> anyhow::Result<reqwest::Client> {
-    build(true)
-}
-
-fn build(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
+/// An HTTP client. A proxy of the machine's environment cannot reach the local Discord.
+pub(crate) fn client(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
@@ -257,4 +270,45 @@ fn build(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
     builder
         .build()
         .context("cannot set up the HTTP client for Discord")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use axum::http::HeaderMap;
+    use axum::{Json, Router};
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::domain::MembersIntent;
+
+    #[tokio::test]
+    async fn every_request_says_who_sends_it_and_only_the_bots_own_carry_its_token() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = Settings {
+            application_id: NonZeroU64::MIN,
+            api_url: format!("http://{}", listener.local_addr().unwrap())
+                .parse()
+                .unwrap(),
+            members_intent: MembersIntent::Never,
+        };
+        let shown = |headers: HeaderMap| async move {
+            let text = |name| headers.get(name).map(|value| value.to_str().unwrap());
+            Json(json!([text("user-agent"), text("authorization")]))
+        };
+        tokio::spawn(async move {
+            let anything = Router::new().fallback(shown);
+            axum::serve(listener, anything).await.unwrap();
+        });
+        let rest = Rest::new(&settings, &"token".into()).unwrap();
+        let own = rest.request(Method::GET, "users/@me");
+        let visitors = rest.without_token(Method::POST, "oauth2/token");
+        for (request, token) in [(own, Some("Bot token")), (visitors, None)] {
+            let (agent, sent): (String, Option<String>) = rest.call(request).await.unwrap();
+            assert!(agent.starts_with("DiscordBot (https://"), "{agent}");
+            assert_eq!(sent.as_deref(), token);
+        }
+    }
 }

@@ -50,10 +50,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     guilds: BTreeMap<GuildId, Guild>,
-    /// Set while Discord refuses the token: nothing is sent before.
-    token_held: Option<Instant>,
-    /// How often it did in a row.
-    token_refusals: u32,
+    /// While Discord refuses the token: nothing is sent before this moment, and how often it did in a row.
+    token_refused: Option<(Instant, u32)>,
 }
 
 /// One server.
@@ -195,7 +193,7 @@ impl Shared {
             let known = failing.entry((id, Some(*role)));
             known.or_insert_with(|| sentence.clone());
         }
-        if state.token_held.is_some() {
+        if state.token_refused.is_some() {
             failing.insert((id, None), text::token_refused());
         }
         self.status.send_if_modified(|status| {
@@ -214,7 +212,7 @@ impl Shared {
                 tracing::info!(guild = %id, role = key.1.map(tracing::field::display), "what was wrong is repaired");
             }
             for (key, sentence) in &failing {
-                if status.failing.get(key) != Some(sentence) && state.token_held.is_none() {
+                if status.failing.get(key) != Some(sentence) && state.token_refused.is_none() {
                     let role = key.1.map(tracing::field::display);
                     tracing::warn!(guild = %id, role, sentence, "roles cannot be changed here until it is repaired");
                 }
@@ -243,15 +241,12 @@ impl Shared {
     /// Notes whether Discord accepts the token; while it does not, nothing but a rare try is sent.
     pub(crate) fn token(&self, accepted: bool) {
         let mut state = self.state();
-        let held = (!accepted).then(|| Instant::now() + rare_delay(state.token_refusals));
-        state.token_refusals = if accepted {
-            0
-        } else {
-            state.token_refusals.saturating_add(1)
-        };
-        let changed = state.token_held.is_some() != held.is_some();
-        state.token_held = held;
-        if changed {
+        let refused = (!accepted).then(|| {
+            let times = state.token_refused.map_or(0, |(_, times)| times);
+            (Instant::now() + rare_delay(times), times.saturating_add(1))
+        });
+        let before = std::mem::replace(&mut state.token_refused, refused);
+        if before.is_some() != refused.is_some() {
             if !accepted {
                 // The gateway refuses it as well, which ends the service with this sentence.
                 tracing::debug!("{}", text::token_refused());
@@ -267,7 +262,7 @@ impl Shared {
     pub(crate) fn step(&self, id: GuildId, is_reading: bool) -> Step {
         let mut state = self.state();
         let now = Instant::now();
-        let held = state.token_held;
+        let refused = state.token_refused;
         let Some(guild) = state.guilds.get_mut(&id) else {
             return Step::Sleep(None);
         };
@@ -290,11 +285,11 @@ impl Shared {
         } else {
             return Step::Sleep(guild.queue.next_at().into_iter().chain(read).min());
         };
-        match held {
-            Some(until) if now < until => Step::Sleep(Some(until)),
-            Some(_) => {
+        match refused {
+            Some((until, _)) if now < until => Step::Sleep(Some(until)),
+            Some((_, times)) => {
                 // One worker finds out; the others wait for what it finds.
-                state.token_held = Some(now + rare_delay(state.token_refusals));
+                state.token_refused = Some((now + rare_delay(times), times));
                 step
             }
             None => step,
@@ -350,9 +345,4 @@ pub(crate) enum Step {
     Send(Next),
     /// Wait for a signal, or until this moment.
     Sleep(Option<Instant>),
-}
-
-/// serenity refuses the id 0, which no object has; 1 is no object either and is answered with "unknown".
-pub(crate) fn snowflake(id: u64) -> std::num::NonZeroU64 {
-    std::num::NonZeroU64::new(id).unwrap_or(std::num::NonZeroU64::MIN)
 }

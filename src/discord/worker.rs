@@ -1,23 +1,21 @@
 //! Sends what the outbox holds: one ordered worker per server.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use reqwest::header::{HeaderMap, HeaderValue};
-use serenity::http::{LightMethod, Request, Route};
+use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Method, RequestBuilder};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Report;
-use super::create::AUDIT_LOG_REASON;
 use super::error::{Failure, Reason};
 use super::limits::Lane;
-use super::rest::Permit;
+use super::rest::{Permit, Rest, because};
 use super::server::{End, Next, scope};
-use super::shared::{Shared, Step, snowflake};
+use super::shared::{Shared, Step};
 use crate::clock::sleep_until;
 use crate::domain::{GuildId, RoleAction, RoleChange, RoleId, UserId};
 use crate::text;
@@ -159,13 +157,18 @@ async fn send_first(
             seen: true,
         },
         None => {
-            let mut sending = pin!(permit.send(request(&change)));
+            let reason = text::audit_reason(&change.cause);
+            let RoleChange {
+                action, user, role, ..
+            } = change;
+            let request = shared.rest.role_request(action, guild, user, role, &reason);
+            let sending = async { permit.send(request.build()?).await };
             let result = tokio::select! {
-                result = &mut sending => Some(result),
-                () = grace_period_over(stop) => None,
+                result = sending => result,
+                () = grace_period_over(stop) => {
+                    Err(Failure::Transient("the program stopped".to_owned()))
+                }
             };
-            let result =
-                result.unwrap_or_else(|| Err(Failure::Transient("the program stopped".to_owned())));
             end(shared, guild, &change, result)
         }
     };
@@ -220,38 +223,22 @@ fn end(
     }
 }
 
-fn request(change: &RoleChange) -> Request<'static> {
-    let reason = text::audit_reason(&change.cause);
-    role_request(
-        change.action,
-        change.guild,
-        change.user,
-        change.role,
-        &reason,
-    )
-}
-
-/// The request for one role change, with a reason for the server's audit log.
-pub(super) fn role_request(
-    action: RoleAction,
-    guild: GuildId,
-    user: UserId,
-    role: RoleId,
-    reason: &str,
-) -> Request<'static> {
-    let method = match action {
-        RoleAction::Grant => LightMethod::Put,
-        RoleAction::Revoke => LightMethod::Delete,
-    };
-    let route = Route::GuildMemberRole {
-        guild_id: snowflake(guild.0).into(),
-        user_id: snowflake(user.0).into(),
-        role_id: snowflake(role.0).into(),
-    };
-    let reason = HeaderValue::try_from(reason).ok();
-    let headers: HeaderMap = reason
-        .map(|reason| (AUDIT_LOG_REASON, reason))
-        .into_iter()
-        .collect();
-    Request::new(route, method).headers(Some(headers))
+impl Rest {
+    /// The request for one role change, with a reason for the server's audit log.
+    pub(super) fn role_request(
+        &self,
+        action: RoleAction,
+        guild: GuildId,
+        user: UserId,
+        role: RoleId,
+        reason: &str,
+    ) -> RequestBuilder {
+        let method = match action {
+            RoleAction::Grant => Method::PUT,
+            RoleAction::Revoke => Method::DELETE,
+        };
+        let path = format!("guilds/{guild}/members/{user}/roles/{role}");
+        // Some servers on the way want to be told that there is no body.
+        because(self.request(method, path).header(CONTENT_LENGTH, 0), reason)
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) struct ChainFacts {
     pub(crate) confirmations: u64,
     /// Where reading begins, if it is configured.
     pub(crate) start_block: Option<u64>,
+    /// The configured factory, and whether it answers as one; or why that is not known.
+    pub(crate) factory: Option<(Address, Result<bool, String>)>,
     /// In the order of `chain.rpc_urls`.
     pub(crate) nodes: Vec<NodeFacts>,
 }
@@ -319,6 +321,8 @@ pub(crate) struct WebFacts {
     pub(crate) listen: SocketAddr,
     pub(crate) proxies: usize,
     pub(crate) monitor_listen: Option<SocketAddr>,
+    /// Why the listener of monitors cannot be listened on.
+    pub(crate) monitor_trouble: Option<String>,
     pub(crate) signs_in: bool,
     /// Whether Discord is the real one, whose members are elsewhere.
     pub(crate) is_for_others: bool,

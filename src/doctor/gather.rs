@@ -42,19 +42,27 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
             .iter()
             .find_map(|module| module.contract.as_ref().ok()?.merchant);
         let api = api::ask(config, secrets, &gated, merchant).await;
-        (nodes, modules, api)
+        let factory = contracts::ask_factory(&nodes, config.amser.factory).await;
+        (nodes, modules, factory, api)
     };
     let asking_discord = discord::ask(config, secrets, discord.as_ref());
     let asking_servers = discord::servers(config, discord.as_ref(), &answers);
-    let asking_web = web::ask(&config.web, live.is_some());
+    let asking_web = async {
+        let reached = web::ask(&config.web, live.is_some()).await;
+        (
+            reached,
+            web::ask_monitors(&config.web, live.is_some()).await,
+        )
+    };
     let asking_files = files::look(config, secrets);
-    let ((nodes, modules, api), bot, servers, reached, files) = tokio::join!(
+    let (chain, bot, servers, (reached, monitor_trouble), files) = tokio::join!(
         asking_chain,
         asking_discord,
         asking_servers,
         asking_web,
         asking_files
     );
+    let (nodes, modules, factory, api) = chain;
     let servers = match &bot.bot {
         BotFacts::Is(_) => servers,
         // Without a bot there is nothing to say of any server.
@@ -66,6 +74,7 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
             chain_id: config.chain.chain_id,
             confirmations: config.chain.confirmations,
             start_block: config.chain.start_block,
+            factory,
             nodes: nodes.facts,
         },
         modules,
@@ -79,8 +88,9 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
             listen: config.web.listen,
             proxies: config.web.proxies,
             monitor_listen: config.web.monitor_listen,
+            monitor_trouble,
             signs_in: config.web.signs_in,
-            is_for_others: !crate::chain::node::is_loopback(&config.discord.api_url),
+            is_for_others: !crate::loopback::is_loopback(&config.discord.api_url),
             reached,
         },
         service: live.map(|live| ServiceFacts {

@@ -13,6 +13,21 @@ pub struct ActiveQuestion {
     pub plan: PlanId,
 }
 
+impl ActiveQuestion {
+    /// Whether these wallets have access by a plan of a module, each.
+    pub fn about(
+        module: ModuleAddress,
+        plan: PlanId,
+        wallets: &[Wallet],
+    ) -> impl Iterator<Item = Self> {
+        wallets.iter().map(move |wallet| Self {
+            module,
+            wallet: *wallet,
+            plan,
+        })
+    }
+}
+
 /// What the sources beside the followed events say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcesSay {

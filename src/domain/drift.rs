@@ -102,7 +102,7 @@ pub struct DriftStatus {
 }
 
 /// What the followed events say of one question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Known {
     /// The end of the paid window and its grace; `None` where nothing was ever paid.
     pub paid_until: Option<Timestamp>,

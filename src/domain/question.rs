@@ -52,18 +52,7 @@ pub enum Question {
         answer: oneshot::Sender<Approved>,
     },
     /// What would change if the server's gates were these. Nothing is changed.
-    Preview {
-        /// The server.
-        guild: GuildId,
-        /// All gates that it would have.
-        gates: Vec<Gate>,
-        /// The one of them that is new or changed.
-        draft: GateId,
-        /// Everyone who holds a role of the draft, with all their roles; `None` where the member list cannot be read.
-        holders: Option<BTreeMap<UserId, Vec<RoleId>>>,
-        /// The answer, or in one sentence what is not known yet.
-        answer: oneshot::Sender<Result<Preview, String>>,
-    },
+    Preview(PreviewQuestion),
     /// A page of a server's members.
     Members {
         /// The server.
@@ -98,6 +87,21 @@ pub enum Question {
         /// Told when it is stored.
         answer: oneshot::Sender<()>,
     },
+}
+
+/// The question of [`Question::Preview`].
+#[derive(Debug)]
+pub struct PreviewQuestion {
+    /// The server.
+    pub guild: GuildId,
+    /// All gates that it would have.
+    pub gates: Vec<Gate>,
+    /// The one of them that is new or changed.
+    pub draft: GateId,
+    /// Everyone who holds a role of the draft, with all their roles; `None` where the member list cannot be read.
+    pub holders: Option<BTreeMap<UserId, Vec<RoleId>>>,
+    /// The answer, or in one sentence what is not known yet.
+    pub answer: oneshot::Sender<Result<Preview, String>>,
 }
 
 /// Which members of a server are asked for.

@@ -140,8 +140,6 @@ pub struct Renewal {
 pub enum RenewalsOf {
     /// All of these modules.
     Modules(std::collections::BTreeSet<ModuleAddress>),
-    /// All of these wallets, with any module.
-    Wallets(std::collections::BTreeSet<Wallet>),
     /// These subscriptions.
     Subscriptions(std::collections::BTreeSet<(ModuleAddress, SubscriptionId)>),
 }

@@ -17,6 +17,27 @@ pub enum RoleAction {
     Revoke,
 }
 
+impl RoleAction {
+    /// In one word, for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Revoke => "revoke",
+        }
+    }
+
+    /// What undoes it.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Grant => Self::Revoke,
+            Self::Revoke => Self::Grant,
+        }
+    }
+}
+
+/// A role of a member in a server.
+pub type MemberRole = (GuildId, UserId, RoleId);
+
 /// One change to make on Discord. Orders by action first, so that a sorted plan grants before it revokes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoleChange {
@@ -35,8 +56,15 @@ pub struct RoleChange {
     pub cause: Cause,
 }
 
+impl RoleChange {
+    /// Whose role it is about.
+    pub fn member_role(&self) -> MemberRole {
+        (self.guild, self.user, self.role)
+    }
+}
+
 /// Why a role came or went. Kept as a value, not as a sentence, so that receipts can be written later.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A payment was executed; the paid window (grace included) ends at `until`.
@@ -250,90 +278,6 @@ pub struct Link {
     pub linked_at: Timestamp,
     /// The signed ERC-4361 message and its signature: a portable proof. `None` for links made in the sandbox.
     pub proof: Option<(String, Vec<u8>)>,
-}
-
-/// What the program did to a role, kept so that only its own grants are ever removed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Applied {
-    /// Where.
-    pub guild: GuildId,
-    /// To whom.
-    pub user: UserId,
-    /// Which role.
-    pub role: RoleId,
-    /// How far it came.
-    pub state: AppliedState,
-    /// Why the newest decision was made: the role's receipt.
-    pub cause: Cause,
-    /// The newest confirmed block at that decision.
-    pub block: u64,
-}
-
-impl Applied {
-    /// What Discord is still to do, if anything.
-    pub fn outstanding_change(self) -> Option<RoleChange> {
-        Some(RoleChange {
-            action: self.state.outstanding()?,
-            guild: self.guild,
-            user: self.user,
-            role: self.role,
-            cause: self.cause,
-        })
-    }
-}
-
-/// How far a change came. The intent is durable before the request leaves, so that a crash in between never leaves a
-/// role that nobody feels responsible for, nor a change that the journal does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum AppliedState {
-    /// A grant was decided; Discord may or may not have done it.
-    Granting,
-    /// Discord acknowledged the grant.
-    Granted,
-    /// A revoke was decided; Discord may or may not have done it.
-    Revoking,
-    /// The same for a role that was given by hand: this program never gave it.
-    Claiming,
-}
-
-impl AppliedState {
-    /// The state of a role from the moment a change was decided.
-    pub fn intended(change: &RoleChange) -> Self {
-        match (change.action, &change.cause) {
-            (RoleAction::Grant, _) => Self::Granting,
-            (RoleAction::Revoke, Cause::ManualRole) => Self::Claiming,
-            (RoleAction::Revoke, _) => Self::Revoking,
-        }
-    }
-
-    /// What Discord is still to do, if anything.
-    pub fn outstanding(self) -> Option<RoleAction> {
-        match self {
-            Self::Granting => Some(RoleAction::Grant),
-            Self::Granted => None,
-            Self::Revoking | Self::Claiming => Some(RoleAction::Revoke),
-        }
-    }
-
-    /// The state once a change is acknowledged, from any state before it: an intent that is newer than the change stays.
-    /// `None`: nothing is remembered of the role.
-    pub fn acknowledged(before: Option<Self>, action: RoleAction) -> Option<Self> {
-        match (action, before) {
-            (RoleAction::Grant, None | Some(Self::Granting)) => Some(Self::Granted),
-            (RoleAction::Grant, newer) => newer,
-            (RoleAction::Revoke, Some(Self::Granting)) => Some(Self::Granting),
-            (RoleAction::Revoke, _) => None,
-        }
-    }
-
-    /// What is remembered of a role of one who is not in the server: what was given may come back with the member, unless
-    /// they asked to be forgotten.
-    pub fn after_leaving(self, is_forgotten: bool) -> Option<Self> {
-        match self {
-            Self::Granting | Self::Claiming => None,
-            Self::Granted | Self::Revoking => (!is_forgotten).then_some(Self::Granted),
-        }
-    }
 }
 
 /// A change whose intent is durable, on its way to Discord: it is sent until it is acknowledged or replaced.

@@ -1,5 +1,7 @@
 //! A visitor's sign-in to Discord.
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 
 use super::{GuildId, UserId};
@@ -20,8 +22,8 @@ pub struct SignInCode {
 pub struct SignedInVisitor {
     /// Who.
     pub user: UserId,
-    /// Servers that they manage, as Discord says; empty where it was not allowed to tell.
-    pub manages: Vec<GuildId>,
+    /// Servers that they manage, with their names, as Discord says; empty where it was not allowed to tell.
+    pub manages: BTreeMap<GuildId, String>,
     /// The server that they added the bot to on the way.
     pub invited_to: Option<GuildId>,
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::{
-    ChainEvent, ChannelId, Checkpoint, Gate, GateId, GuildId, ModuleAddress, RoleId, Timestamp,
+    ChainEvent, ChannelId, Checkpoint, Gate, GateId, GuildId, ModuleAddress, PlanId, RoleId,
+    Timestamp,
 };
 
 /// The follower's view of the chain, published at every change.
@@ -132,6 +133,14 @@ pub struct GateTrouble {
     pub guild: GuildId,
     /// One sentence each, that says what to do.
     pub sentences: BTreeSet<String>,
+    /// The gate's plans that give nobody its roles, so that they are offered to nobody.
+    pub not_for_sale: BTreeSet<PlanId>,
+}
+
+/// Whether who pays for this plan can come to the gate's roles, by what the chain says of the gates.
+pub fn is_for_sale(found: &GateTroubles, gate: GateId, plan: &PlanId) -> bool {
+    let trouble = found.get(&gate);
+    trouble.is_none_or(|trouble| !trouble.not_for_sale.contains(plan))
 }
 
 /// What is known of one server.

@@ -17,9 +17,10 @@ use super::ask::{Asking, say};
 use super::flags::Flags;
 use crate::abi::Layouts;
 use crate::abi::SubscriptionModule::merchantCall;
-use crate::chain::node::{Node, RpcError, is_loopback, read};
+use crate::chain::node::{Node, RpcError, read};
 use crate::discord::{Discord, Reason, SeenServer, Settings};
 use crate::domain::{DiscordStatus, GuildId, MembersIntent, ModuleAddress, Plan, PlanId, RoleId};
+use crate::loopback::is_loopback;
 use crate::terminal::print_line;
 use crate::text;
 

@@ -64,6 +64,14 @@ impl Merchants {
         Ok(())
     }
 
+    /// Whether there is a change of gates that [`Merchants::undo`] takes back.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn can_undo(&self, guild: GuildId) -> Result<bool, Refusal> {
+        self.with_store(move |store| store.can_undo(guild)).await
+    }
+
     /// Takes the last change of gates back, once. The brake does not stop the removals that follow.
     ///
     /// # Errors

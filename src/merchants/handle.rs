@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Refusal;
 use super::known::{Owners, Tokens};
+use super::names::ServerNames;
 use crate::amser_api::AmserApi;
 use crate::chain::Views;
 use crate::discord::Discord;
@@ -47,6 +48,7 @@ struct Shared {
     inputs: Inputs,
     owners: Owners,
     tokens: Tokens,
+    names: ServerNames,
 }
 
 impl Merchants {
@@ -57,6 +59,7 @@ impl Merchants {
                 inputs,
                 owners: Owners::default(),
                 tokens: Tokens::default(),
+                names: ServerNames::default(),
             }),
         }
     }
@@ -71,6 +74,10 @@ impl Merchants {
 
     pub(super) fn tokens(&self) -> &Tokens {
         &self.shared.tokens
+    }
+
+    pub(super) fn names(&self) -> &ServerNames {
+        &self.shared.names
     }
 
     /// The machine's clock.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Manager, Merchants, Refusal};
-use crate::domain::{GateDraft, GateId, GuildId, MembersIntent, Preview, Question, RoleId, UserId};
+use crate::domain::{
+    GateDraft, GateId, GuildId, MembersIntent, Preview, PreviewQuestion, Question, RoleId, UserId,
+};
 
 /// How long somebody waits for what is still being read.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,12 +39,14 @@ impl Merchants {
         gates.push(draft.clone().into_gate(id, guild));
         let looked = async {
             let (holders, uncounted) = self.holders(guild, draft).await?;
-            let preview = self.ask(|answer| Question::Preview {
-                guild,
-                gates,
-                draft: id,
-                holders,
-                answer,
+            let preview = self.ask(|answer| {
+                Question::Preview(PreviewQuestion {
+                    guild,
+                    gates,
+                    draft: id,
+                    holders,
+                    answer,
+                })
             });
             let preview = preview.await?.map_err(Refusal::NotRead)?;
             Ok(Preview {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Manager, Merchants, Refusal};
 use crate::discord::hierarchy::GuildRoles;
-use crate::discord::{Failure, NewRole};
+use crate::discord::{Failure, Reason};
 use crate::domain::{Act, ActEntry, GuildId, RoleId};
 use crate::text;
 
@@ -13,6 +13,12 @@ use crate::text;
 const LONGEST_NAME: usize = 100;
 /// Discord's error code for a server with as many roles as it may have.
 const TOO_MANY_ROLES: u32 = 30005;
+
+/// Line breaks and other control characters, and marks that turn the direction of what follows: they make a name look like
+/// another one.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// A role as a merchant chooses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,13 +91,14 @@ impl Merchants {
                 "A role's name has 1 to {LONGEST_NAME} characters."
             )));
         }
+        if name.chars().any(is_unseen) {
+            let message = "A role's name is one line, without control characters.";
+            return Err(Refusal::Invalid(message.to_owned()));
+        }
         let guild = manager.guild;
         let discord = &self.inputs().discord;
-        let new = NewRole {
-            name,
-            reason: &format!("amser: role for a plan, asked for by user {}", manager.user),
-        };
-        let made = discord.create_role(guild, &new).await;
+        let reason = format!("amser: role for a plan, asked for by user {}", manager.user);
+        let made = discord.create_role(guild, name, &reason).await;
         let role = made.map_err(|failure| not_made(name, failure))?;
         // What is known of the server's roles lacks this one.
         discord.look_again(guild);
@@ -133,7 +140,7 @@ fn not_made(name: &str, failure: Failure) -> Refusal {
         Failure::Refused(refusal) if refusal.code == TOO_MANY_ROLES => Refusal::Invalid(
             "This server has as many roles as Discord allows. Delete one first.".to_owned(),
         ),
-        Failure::Refused(refusal) if refusal.is_about_permissions() => Refusal::NotManageable {
+        Failure::Refused(refusal) if refusal.reason == Reason::Permissions => Refusal::NotManageable {
             role: name.to_owned(),
             why: "The bot needs the permission \"Manage Roles\": grant it to the bot's role in Server Settings > Roles."
                 .to_owned(),

@@ -10,11 +10,6 @@ use crate::store::ServerRecord;
 
 /// Servers of one user that are looked at at the same time.
 const AT_ONCE: usize = 8;
-/// At most so many servers are read from Discord to find out whether the bot is in them, or whether the user manages a
-/// connected server that Discord did not name at the sign-in. A bound is right here: a service of 200 merchants must not send 200
-/// requests because one of them opens the first page. Nothing is lost by it: who became a manager since signs in again, and
-/// Discord names the server.
-const MOST_UNKNOWN: usize = 10;
 
 /// A server that a user manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +44,9 @@ impl Known {
 }
 
 impl Merchants {
-    /// The servers that the user manages and the bot is in: of these candidates, which Discord named at the sign-in, and of
-    /// the connected ones; by name. Of a connected server that is no candidate it may be unknown until it is opened.
+    /// The servers that the user manages and the bot is in, by name: of these candidates, which Discord named at the sign-in, and
+    /// of those that the user connected. No other server is read: one merchant's first page must not cost requests for the
+    /// servers of all others. Who became a manager since the sign-in signs in again, and Discord names the server.
     ///
     /// # Errors
     /// When the store cannot be read. A server that Discord does not show now is left out.
@@ -61,29 +57,14 @@ impl Merchants {
     ) -> Result<Vec<Server>, Refusal> {
         let known = self.known_servers().await?;
         let discord = &self.inputs().discord;
-        let candidates: BTreeSet<GuildId> = candidates.iter().copied().collect();
-        let mut wanted = BTreeSet::new();
-        let mut unknown = Vec::new();
-        for guild in &candidates {
-            match discord.is_in(*guild) {
-                Some(true) => _ = wanted.insert(*guild),
-                None => unknown.push(*guild),
-                Some(false) => {}
-            }
-        }
-        unknown.truncate(MOST_UNKNOWN);
-        let connected = known.connected.keys().chain(&known.gated).copied();
-        let others: BTreeSet<GuildId> = connected
-            .filter(|guild| !candidates.contains(guild) && discord.is_in(*guild) != Some(false))
-            .collect();
-        let is_few = others.len() <= MOST_UNKNOWN;
-        for guild in others {
-            let record = known.connected.get(&guild);
-            if is_few || record.is_some_and(|record| record.by == user) {
-                wanted.insert(guild);
-            }
-        }
-        wanted.extend(unknown);
+        let by_user = known
+            .connected
+            .iter()
+            .filter(|(_, record)| record.by == user);
+        let mut wanted: BTreeSet<GuildId> = by_user.map(|(guild, _)| *guild).collect();
+        wanted.extend(candidates);
+        // While the gateway does not tell, the bot may be anywhere; where a server is connected, it most likely is.
+        wanted.retain(|guild| discord.is_in(*guild).unwrap_or(known.is_connected(*guild)));
         let seen = stream::iter(wanted)
             .map(async |guild| (guild, self.managed_name(guild, user).await))
             .buffer_unordered(AT_ONCE);

@@ -196,7 +196,7 @@ mod tests {
             Cause::WalletMoved,
             Cause::Forgotten,
         ] {
-            assert!(!is_told(RoleAction::Revoke, cause.clone()), "{cause:?}");
+            assert!(!is_told(RoleAction::Revoke, cause), "{cause:?}");
         }
         let (by, until) = (UserId(3), Timestamp(2_000_000));
         assert!(is_told(RoleAction::Grant, Cause::Granted { by, until }));

@@ -19,6 +19,8 @@ pub struct Queue {
     /// What becomes urgent at a moment.
     later: BTreeSet<(Instant, ActiveQuestion)>,
     counter: u64,
+    /// Whether all questions of the start are here: what is new then is new to everyone.
+    is_complete: bool,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,6 @@ impl Queue {
         for question in gone.copied().collect::<Vec<_>>() {
             self.remove(&question);
         }
-        let is_first = self.entries.is_empty();
         for (question, known) in known {
             match self.entries.get_mut(question) {
                 Some(entry) if entry.known == *known => {}
@@ -63,7 +64,7 @@ impl Queue {
                     let asked = asked(question);
                     let entry = Entry {
                         known: *known,
-                        changed_at: (!is_first).then_some(now),
+                        changed_at: self.is_complete.then_some(now),
                         asked: asked.unwrap_or_default(),
                         place: Place::Rest,
                     };
@@ -76,6 +77,11 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// All questions of the start were given.
+    pub fn complete(&mut self) {
+        self.is_complete = true;
     }
 
     /// How many questions there are.
@@ -245,6 +251,22 @@ mod tests {
         assert_eq!(taken(&mut queue), [2, 3, 4]);
         assert!(queue.is_fresh(&question(2), Duration::from_secs(1), now));
         assert!(!queue.is_fresh(&question(4), Duration::from_secs(1), now));
+    }
+
+    #[test]
+    fn what_is_new_after_the_start_is_fresh_even_where_there_was_nothing_before() {
+        let now = Instant::now();
+        let is_fresh = |queue: &Queue, wallet: u64| {
+            queue.is_fresh(&question(wallet), Duration::from_secs(1), now)
+        };
+        let mut queue = Queue::default();
+        queue.update(&all(&[(1, 9)]), |_| None, now);
+        assert!(!is_fresh(&queue, 1), "it was there before the start");
+        let mut queue = Queue::default();
+        queue.update(&BTreeMap::new(), |_| None, now);
+        queue.complete();
+        queue.update(&all(&[(1, 9)]), |_| None, now);
+        assert!(is_fresh(&queue, 1), "the first member who links");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::brake::{Brake, Pass};
 use super::cause::to_changes;
 use super::expected::expectations;
-use super::feed::{load, rules};
-use super::people::People;
+use super::feed::load;
+use super::people::{People, rules_of};
 use super::plan::plan;
 use super::preview::Asked;
 use super::standing::standing;
@@ -15,7 +15,7 @@ use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
     Act, ActEntry, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question,
-    RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId,
+    RoleChange, RoleId, ServerSettings, Timestamp, UserId,
 };
 use crate::store::Store;
 
@@ -26,8 +26,10 @@ impl Roles {
         match question {
             Question::Standing { user, answer } => {
                 // What was linked, paid or seen a moment ago is part of the answer.
-                if let Ok(first) = self.inputs.observations.try_recv() {
-                    self.take_observations(first);
+                for _ in 0..self.inputs.observations.len() {
+                    if let Ok(observation) = self.inputs.observations.try_recv() {
+                        self.take_observation(observation);
+                    }
                 }
                 self.tick().await?;
                 let status = self.inputs.discord_status.borrow().clone();
@@ -57,8 +59,7 @@ impl Roles {
                 let at_tip = self.progress.reached_tip && self.inputs.chain.borrow().at_tip;
                 let (people, only) = (&self.people, only.as_deref());
                 // After a start without a node, the stored events are as old as the cursor.
-                let store = self.store.clone();
-                let cursor = blocking(move || store.cursor()).await?;
+                let cursor = blocking(&self.store, |store| store.cursor()).await?;
                 let read_at = cursor.map_or(Timestamp::default(), |cursor| cursor.timestamp);
                 let now = self.progress.last_now.max(read_at);
                 let _gone = answer.send(expectations(people, only, now, at_tip));
@@ -72,13 +73,11 @@ impl Roles {
             } => {
                 let _gone = answer.send(self.approve(guild, role, by).await?);
             }
-            Question::Preview {
-                guild,
-                gates,
-                draft,
-                holders,
-                answer,
-            } => self.preview(Asked::new(guild, gates, draft, holders, answer)),
+            // Told when all is read.
+            Question::Preview(question) => self.previews.push(Asked {
+                question,
+                is_seated: false,
+            }),
             Question::Members {
                 guild,
                 query,
@@ -143,8 +142,7 @@ impl Roles {
                 removals: removals as u64,
             },
         };
-        let store = self.store.clone();
-        blocking(move || store.note_act(&entry)).await?;
+        blocking(&self.store, move |store| store.note_act(&entry)).await?;
         Ok(Approved::Released { removals })
     }
 
@@ -156,19 +154,19 @@ impl Roles {
         by: UserId,
         remove_roles: bool,
     ) -> anyhow::Result<()> {
-        let store = self.store.clone();
         let at = machine_time();
-        blocking(move || store.disconnect(guild, !remove_roles, by, at)).await?;
+        blocking(&self.store, move |store| {
+            store.disconnect(guild, !remove_roles, by, at)
+        })
+        .await?;
         tracing::info!(%guild, %by, remove_roles, "a server was disconnected");
         if remove_roles {
             return Ok(());
         }
         let seated = self.people.seated(guild);
-        let ours = seated.flat_map(|(user, seat)| seat.applied.iter().map(move |one| (user, *one)));
-        for (user, (role, state)) in ours.collect::<Vec<_>>() {
-            if state.outstanding() == Some(RoleAction::Grant) {
-                self.disowned.insert((guild, user, role));
-            }
+        let ours =
+            seated.flat_map(|(user, seat)| seat.applied.iter().map(move |one| (user, one.0)));
+        for (user, role) in ours.collect::<Vec<_>>() {
             self.people.set_applied(guild, user, role, None);
             self.discord.withdraw(guild, user, role);
         }
@@ -183,6 +181,9 @@ impl Roles {
                 Some(trouble) => format!("the chain cannot be followed at the moment ({trouble})"),
                 None => "the chain has not been followed to its tip yet".to_owned(),
             });
+        }
+        if !self.inputs.discord_status.borrow().connected {
+            return Err("the bot is not connected to Discord".to_owned());
         }
         let mut trouble = BTreeMap::<_, BTreeSet<_>>::new();
         for ((guild, _), sentence) in &self.inputs.discord_status.borrow().failing {
@@ -207,9 +208,8 @@ async fn planned(
     now: Timestamp,
 ) -> anyhow::Result<Vec<RoleChange>> {
     let decisions = plan(people, people.everyone().map(|user| (user, false)), now).changes;
-    let store = store.clone();
-    let mut changes = blocking(move || {
-        let mut changes = to_changes(&store, &decisions, now)?;
+    let mut changes = blocking(store, move |store| {
+        let mut changes = to_changes(store, &decisions, now)?;
         store.for_each_applied(|applied| changes.extend(applied.outstanding_change()))?;
         Ok(changes)
     })
@@ -240,23 +240,26 @@ pub async fn plan_once(
     settings: &BTreeMap<GuildId, ServerSettings>,
 ) -> anyhow::Result<PlannedChanges> {
     let mut people = People::new(policy);
-    let reading = store.clone();
-    let rules = rules(gates, settings, &policy);
-    let (mut people, cursor) = blocking(move || {
-        load(&reading, &mut people)?;
+    let rules = rules_of(gates, settings, &policy);
+    let (mut people, cursor) = blocking(store, move |store| {
+        load(store, &mut people)?;
         people.set_all_rules(rules);
         people.end_grants(machine_time());
-        Ok((people, reading.cursor()?))
+        Ok((people, store.cursor()?))
     })
     .await?;
     let mut trouble = BTreeMap::new();
     for guild in people.guilds() {
         let roles = people.roles_of(guild);
+        let said = |error: anyhow::Error| [format!("{error:#}")].into();
         let obstacles = match discord.obstacles(guild, &roles).await {
-            Ok(obstacles) => read(discord, &mut people, guild).await.map(|()| obstacles),
-            Err(error) => Err(error),
+            Ok(obstacles) => match read(discord, &mut people, guild).await {
+                // What keeps the roles from being read keeps the members from it too, and has its sentence.
+                Err(error) if obstacles.is_empty() => said(error),
+                _ => obstacles,
+            },
+            Err(error) => said(error),
         };
-        let obstacles = obstacles.unwrap_or_else(|error| [format!("{error:#}")].into());
         if !obstacles.is_empty() {
             trouble.insert(guild, obstacles);
         }
@@ -277,8 +280,7 @@ async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow:
         loop {
             let (page, is_full) = discord.page_of_members(guild, after).await?;
             for member in &page {
-                let news = people.news();
-                people.see_listed(guild, member.user, &member.roles, member.pending, news);
+                people.see_listed(guild, member, people.news());
             }
             match page.last().filter(|_| is_full) {
                 Some(last) => after = last.user,
@@ -287,11 +289,7 @@ async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow:
         }
     }
     let seated: Vec<_> = people.seated(guild).map(|(user, _)| user).collect();
-    for (user, shown) in discord.members(guild, &seated).await? {
-        let shown = shown
-            .as_ref()
-            .map(|one| (one.roles.as_slice(), one.pending));
-        people.read(guild, user, shown, people.news());
-    }
+    let read = discord.members(guild, &seated).await?;
+    people.read_all(guild, &read, people.news());
     Ok(())
 }

@@ -10,14 +10,12 @@ use tracing::warn;
 use super::Roles;
 use super::confirm::{Removal, Verdict};
 use super::people::People;
+use crate::discord::backoff::doubled;
 use crate::domain::{
-    ActiveAnswer, ActiveQuestion, Evidence, GuildId, RoleAction, RoleChange, RoleId, Timestamp,
-    UserId,
+    ActiveAnswer, ActiveQuestion, Evidence, GuildId, MemberRole, RoleAction, RoleChange, RoleId,
+    Timestamp, UserId,
 };
 use crate::projection::Access;
-
-/// A role of a member in a server.
-type Key = (GuildId, UserId, RoleId);
 
 /// Pause before what no node could say is asked again, and the longest one, after several such rounds.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -30,9 +28,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(3_600);
 pub(super) struct Confirming {
     pub(super) asking: JoinSet<Answers>,
     /// Removals whose answers are awaited.
-    awaited: BTreeSet<Key>,
+    awaited: BTreeSet<MemberRole>,
     /// Removals that were confirmed since the member was planned for last.
-    confirmed: FxHashSet<Key>,
+    confirmed: FxHashSet<MemberRole>,
     /// Rounds in a row in which something was not answered.
     unanswered: u32,
     /// When that was logged last.
@@ -41,7 +39,7 @@ pub(super) struct Confirming {
 
 /// What came of one round of questions.
 pub(super) struct Answers {
-    removals: Vec<Key>,
+    removals: Vec<MemberRole>,
     /// `None`: the pause is over after which what was not answered is asked again.
     answers: Option<BTreeMap<ActiveQuestion, ActiveAnswer>>,
 }
@@ -65,7 +63,7 @@ impl Confirming {
         Some(here).filter(|count| *count == 0 || self.unanswered > 0)
     }
 
-    fn awaited_in(&self, guild: GuildId) -> impl Iterator<Item = &Key> {
+    fn awaited_in(&self, guild: GuildId) -> impl Iterator<Item = &MemberRole> {
         let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
         self.awaited.range((guild, UserId(0), RoleId(0))..=last)
     }
@@ -76,7 +74,7 @@ impl Confirming {
     }
 
     /// These removals could not be confirmed: they are asked about again after a pause.
-    fn ask_later(&mut self, removals: Vec<Key>, why: &str) {
+    fn ask_later(&mut self, removals: Vec<MemberRole>, why: &str) {
         if self.said_at.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
             self.said_at = Some(Instant::now());
             warn!(
@@ -84,11 +82,11 @@ impl Confirming {
                 why, "removals wait: no node could say whether access is over; check rpc_urls"
             );
         }
-        let pause = AGAIN.saturating_mul(2_u32.saturating_pow(self.unanswered));
+        let pause = doubled((AGAIN, LONGEST), self.unanswered);
         self.unanswered = self.unanswered.saturating_add(1);
         self.awaited.extend(removals.iter().copied());
         self.asking.spawn(async move {
-            tokio::time::sleep(pause.min(LONGEST)).await;
+            tokio::time::sleep(pause).await;
             let answers = None;
             Answers { removals, answers }
         });
@@ -109,7 +107,7 @@ impl Roles {
         } = &mut self.confirming;
         let (mut removals, mut questions) = (Vec::new(), Vec::new());
         changes.retain(|change| {
-            let key = (change.guild, change.user, change.role);
+            let key = change.member_role();
             if change.action == RoleAction::Grant || confirmed.contains(&key) {
                 return true;
             }
@@ -185,25 +183,13 @@ impl Roles {
 /// One removal: the gates of the role and what the events tell of the member's access.
 pub(super) fn removal(
     people: &People,
-    (guild, user, role): Key,
+    (guild, user, role): MemberRole,
     now: Timestamp,
 ) -> Removal<'_, impl Fn(&ActiveQuestion) -> Access> {
     let rules = people.rules(guild);
     let known = move |question: &ActiveQuestion| {
-        let held = people.holdings().of(question.wallet).iter();
-        let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
-        let accesses = asked.map(|one| {
-            (
-                people
-                    .holdings()
-                    .access(question.wallet, one, &rules.policy),
-                one.id,
-            )
-        });
-        // The newest subscription is the one that the contract answers for: who cancelled one may have made another.
-        accesses
-            .max_by_key(|(access, id)| (access.is_open(now), *id))
-            .map_or(Access::NeverPaid, |(access, _)| access)
+        let access = people.holdings().deciding(question, &rules.policy, now);
+        access.unwrap_or(Access::NeverPaid)
     };
     Removal {
         gates: rules.gates_of(role).collect(),

@@ -2,7 +2,9 @@
 
 use super::desired::Because;
 use super::plan::Decision;
-use crate::domain::{Cause, RoleAction, RoleChange, Timestamp};
+use crate::domain::{
+    Cause, ModuleAddress, RoleAction, RoleChange, SubscriptionId, Timestamp, Wallet,
+};
 use crate::projection::{self, Access};
 use crate::store::Store;
 
@@ -34,14 +36,7 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
         return Ok(Cause::ApiUnconfirmed);
     }
     Ok(match decision.because {
-        Because::Vouched { module, plan } => Cause::ApiSays { module, plan },
-        Because::NoGate => Cause::GateRemoved,
-        Because::ByOrder => Cause::ManagerAct,
-        Because::ByHand => Cause::ManualRole,
-        Because::Left(end) => end.into(),
-        Because::Forgotten => Cause::Forgotten,
-        Because::Granted { by, until } => Cause::Granted { by, until },
-        Because::GrantEnded { by, at } => Cause::GrantEnded { by, at },
+        Because::Other(cause) => cause,
         Because::NoHolding { linked } => match undone(store, decision)? {
             Some(fork_block) if linked => Cause::Reorganised { fork_block },
             _ => Cause::NoSubscription,
@@ -52,14 +47,29 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
             id,
             access,
         } => {
-            let blocked = store.blocked(module, wallet)?;
-            let state = store.subscription(module, id)?.unwrap_or_default();
-            // The store may have moved on since the decision; the next tick decides anew. Until then the cause is the
+            let cause = cause_of(store, wallet, module, id, access, now)?;
+            // The store may have moved on since the decision; the next tick decides again. Until then the cause is the
             // best that can be told.
-            projection::cause(module, id, &state, blocked, access, now)
-                .unwrap_or(Cause::NoSubscription)
+            cause.unwrap_or(Cause::NoSubscription)
         }
     })
+}
+
+/// Why a subscription of a wallet gives this access, by its stored state; `None` where that tells nothing.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn cause_of(
+    store: &Store,
+    wallet: Wallet,
+    module: ModuleAddress,
+    id: SubscriptionId,
+    access: Access,
+    now: Timestamp,
+) -> anyhow::Result<Option<Cause>> {
+    let blocked = store.blocked(module, wallet)?;
+    let state = store.subscription(module, id)?;
+    Ok(state.and_then(|state| projection::cause(module, id, &state, blocked, access, now)))
 }
 
 /// Whether the role was given on the word of amser's API, and is taken because the chain does not tell of access.

@@ -85,12 +85,7 @@ impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
     }
 
     fn about(&self, gate: &Gate, plan: &PlanId) -> impl Iterator<Item = ActiveQuestion> {
-        let (module, plan) = (gate.module, *plan);
-        self.wallets.iter().map(move |wallet| ActiveQuestion {
-            module,
-            wallet: *wallet,
-            plan,
-        })
+        ActiveQuestion::about(gate.module, *plan, self.wallets)
     }
 
     fn is_open_question(&self, question: &ActiveQuestion) -> bool {

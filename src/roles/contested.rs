@@ -60,7 +60,7 @@ impl Roles {
         let flips = &mut self.contested.flips;
         let mut left = BTreeMap::<_, Vec<_>>::new();
         changes.retain(|change| {
-            let key = (change.guild, change.user, change.role);
+            let key = change.member_role();
             if !puts_right(people, change) {
                 return true;
             }
@@ -108,12 +108,8 @@ impl Roles {
             said,
         } = seen;
         for change in &left {
-            let theirs = match change.action {
-                RoleAction::Grant => RoleAction::Revoke,
-                RoleAction::Revoke => RoleAction::Grant,
-            };
             let other = said.as_ref().map_or_else(Clone::clone, |log| {
-                let who = log.who(change.user, change.role, theirs);
+                let who = log.who(change.user, change.role, change.action.opposite());
                 who.map_or(Other::Unknown, |name| Other::Named(name.to_owned()))
             });
             self.contested.others.insert((guild, change.role), other);
@@ -138,8 +134,7 @@ impl Roles {
                 })
             })
             .collect();
-        let store = self.store.clone();
-        blocking(move || store.settle(&entries)).await
+        blocking(&self.store, move |store| store.settle(&entries)).await
     }
 
     /// Lets go of what was left alone for long enough.
@@ -189,8 +184,7 @@ impl Roles {
 
 /// Whether a change puts right what somebody else did to a role of ours.
 fn puts_right(people: &People, change: &RoleChange) -> bool {
-    let person = people.person(change.user);
-    let seat = person.and_then(|person| person.seat(change.guild));
+    let seat = people.seat_of(change.user, change.guild);
     let state = seat.and_then(|seat| seat.state(change.role));
     match change.action {
         RoleAction::Grant => state == Some(AppliedState::Granted),

@@ -1,6 +1,6 @@
 //! How long a role change took, from the block of the chain event behind it to Discord's acknowledgement: what members feel.
 
-use crate::domain::{JournalEntry, Outcome, RoleAction, Timestamp};
+use crate::domain::{JournalEntry, Outcome, Timestamp};
 use crate::store::Store;
 use crate::watching::EVENT_TO_ROLE;
 
@@ -16,10 +16,7 @@ pub(super) fn record(store: &Store, entries: &[JournalEntry]) {
             (header.number == block).then_some(header.timestamp)
         };
         if let Some(seconds) = seconds(entry, time_of) {
-            let action = match entry.change.action {
-                RoleAction::Grant => "grant",
-                RoleAction::Revoke => "revoke",
-            };
+            let action = entry.change.action.name();
             metrics::histogram!(EVENT_TO_ROLE, "action" => action).record(seconds);
         }
     }
@@ -44,8 +41,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Cause, GuildId, Mark, ModuleAddress, PlanId, Position, RoleChange, RoleId, SubscriptionId,
-        UserId,
+        Cause, GuildId, Mark, ModuleAddress, PlanId, Position, RoleAction, RoleChange, RoleId,
+        SubscriptionId, UserId,
     };
 
     fn entry(decided_at: u64, outcome: Outcome) -> JournalEntry {

@@ -2,8 +2,8 @@
 
 use super::people::{Holding, People, Sources};
 use crate::domain::{
-    ActiveQuestion, Gate, GateMatch, GuildId, LinkEnd, ModuleAddress, PlanId, Policy, RoleId,
-    SubscriptionId, Timestamp, UserId, Wallet,
+    ActiveQuestion, Cause, Gate, GateMatch, GuildId, MemberRole, ModuleAddress, PlanId, Policy,
+    RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::Access;
 
@@ -21,42 +21,13 @@ pub enum Because {
         /// What it gave at the time of the decision.
         access: Access,
     },
-    /// amser's API says that there is access by this plan, while the chain cannot be followed.
-    Vouched {
-        /// The plan's module.
-        module: ModuleAddress,
-        /// The plan.
-        plan: PlanId,
-    },
     /// The member holds no subscription that any gate of the role asks for.
     NoHolding {
         /// Whether a wallet is linked at all.
         linked: bool,
     },
-    /// No gate gives this role any more.
-    NoGate,
-    /// A manager ended the gate that gave it.
-    ByOrder,
-    /// The role was given by hand and the gates claim their roles.
-    ByHand,
-    /// A wallet with a subscription that a gate of the role asks for left the member.
-    Left(LinkEnd),
-    /// The member asked to be forgotten.
-    Forgotten,
-    /// A manager gave the role for a time.
-    Granted {
-        /// The manager.
-        by: UserId,
-        /// Until when (machine clock).
-        until: Timestamp,
-    },
-    /// That time is over.
-    GrantEnded {
-        /// The manager who gave it, or ended it early.
-        by: UserId,
-        /// Since when (machine clock).
-        at: Timestamp,
-    },
+    /// Something else, of which this is the cause.
+    Other(Cause),
 }
 
 /// Whether a gate is open to the owner of these wallets under its server's policy, and by which subscription: the one that
@@ -79,18 +50,16 @@ pub fn entitlement(
             .max_by_key(|(access, _, holding)| (*access, holding.id))
             .map(|(access, wallet, holding)| because(wallet, holding, access))
     };
+    // What an event ended, nothing but another event opens.
+    let is_shut = |question: &ActiveQuestion| {
+        let access = people.holdings().deciding(question, policy, now);
+        matches!(access, Some(Access::Shut(_)))
+    };
     let vouched = |plan: &PlanId| {
         let (module, plan) = (gate.module, *plan);
-        let mut wallets = wallets.iter();
-        let by_api = wallets.any(|wallet| {
-            let question = ActiveQuestion {
-                module,
-                wallet: *wallet,
-                plan,
-            };
-            people.is_vouched(&question) && !is_shut(people, policy, &question, now)
-        });
-        by_api.then_some(Because::Vouched { module, plan })
+        let mut questions = ActiveQuestion::about(module, plan, wallets);
+        let by_api = questions.any(|one| people.is_vouched(&one) && !is_shut(&one));
+        by_api.then_some(Because::Other(Cause::ApiSays { module, plan }))
     };
     match gate.matching {
         GateMatch::Any => best(None).or_else(|| gate.plans.iter().find_map(vouched)),
@@ -98,7 +67,7 @@ pub fn entitlement(
             let mut weakest = None;
             for plan in &gate.plans {
                 let found = best(Some(*plan)).or_else(|| vouched(plan))?;
-                if !matches!(weakest, Some(Because::Vouched { .. })) {
+                if !matches!(weakest, Some(Because::Other(Cause::ApiSays { .. }))) {
                     weakest = Some(found);
                 }
             }
@@ -107,16 +76,17 @@ pub fn entitlement(
     }
 }
 
-/// Whether an event ended what is asked about, by the newest subscription: then nothing but another event opens it.
-fn is_shut(people: &People, policy: &Policy, question: &ActiveQuestion, now: Timestamp) -> bool {
-    let held = people.holdings().of(question.wallet).iter();
-    let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
-    let accesses = asked.map(|one| {
-        let access = people.holdings().access(question.wallet, one, policy);
-        (access.is_open(now), one.id, access)
-    });
-    let newest = accesses.max_by_key(|(is_open, id, _)| (*is_open, *id));
-    matches!(newest, Some((_, _, Access::Shut(_))))
+/// Why the gates of a role give it to a member, as far as their modules have been read.
+pub fn given_by_gates(
+    people: &People,
+    (guild, user, role): MemberRole,
+    now: Timestamp,
+) -> Option<Because> {
+    let rules = people.rules(guild);
+    let mut known = rules
+        .gates_of(role)
+        .filter(|gate| people.is_complete(gate.module));
+    known.find_map(|gate| entitlement(people, &rules.policy, gate, people.wallets(user), now))
 }
 
 /// The subscriptions of these wallets that a gate asks about.
@@ -157,23 +127,21 @@ pub fn why_lost(
     user: UserId,
     now: Timestamp,
 ) -> Because {
-    if people
-        .person(user)
-        .is_some_and(|person| person.is_forgotten)
-    {
-        return Because::Forgotten;
+    let person = people.person(user);
+    if person.is_some_and(|person| person.is_forgotten) {
+        return Because::Other(Cause::Forgotten);
     }
     let mut grants = people.granted(guild, user);
     if let Some(over) = grants.find(|one| one.is_over && one.role == role) {
         let (by, at) = (over.by, over.until);
-        return Because::GrantEnded { by, at };
+        return Because::Other(Cause::GrantEnded { by, at });
     }
     let rules = people.rules(guild);
     let gates: Vec<_> = rules.gates_of(role).collect();
     if gates.is_empty() {
         return match rules.ended_gates_of(role).next() {
-            Some(_) => Because::ByOrder,
-            None => Because::NoGate,
+            Some(_) => Because::Other(Cause::ManagerAct),
+            None => Because::Other(Cause::GateRemoved),
         };
     }
     let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
@@ -195,7 +163,7 @@ pub fn why_lost(
         let mut ended = people.ended_links(user).iter();
         ended
             .find(|(wallet, _)| is_it(wallet))
-            .map(|(_, end)| Because::Left(*end))
+            .map(|(_, end)| Because::Other((*end).into()))
     };
     let wallets = people.wallets(user);
     let held = paid_by(wallets);
@@ -210,7 +178,7 @@ pub fn why_lost(
         rules
             .ended_gates_of(role)
             .any(entitles)
-            .then_some(Because::ByOrder)
+            .then_some(Because::Other(Cause::ManagerAct))
     };
     left(&|access| access.is_open(now))
         .or_else(by_order)
@@ -220,6 +188,6 @@ pub fn why_lost(
             true => Because::NoHolding {
                 linked: !wallets.is_empty(),
             },
-            false => Because::NoGate,
+            false => Because::Other(Cause::GateRemoved),
         })
 }

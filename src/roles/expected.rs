@@ -44,16 +44,9 @@ pub(super) fn questions(
     let there = seats.filter(|seat| seat.presence != Presence::Absent);
     let gates = there.flat_map(|seat| people.gates(seat.guild));
     gates.flat_map(move |gate| {
-        gate.plans.iter().flat_map(move |plan| {
-            people
-                .wallets(user)
-                .iter()
-                .map(move |wallet| ActiveQuestion {
-                    module: gate.module,
-                    wallet: *wallet,
-                    plan: *plan,
-                })
-        })
+        let wallets = people.wallets(user);
+        let plans = gate.plans.iter();
+        plans.flat_map(move |plan| ActiveQuestion::about(gate.module, *plan, wallets))
     })
 }
 
@@ -76,22 +69,16 @@ fn known(people: &People, question: &ActiveQuestion, now: Timestamp) -> Known {
     let held = holdings.of(question.wallet).iter();
     let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
     let best = asked.max_by_key(|holding| (is_open(holding), paid_until(holding), holding.id));
-    best.map_or(
-        Known {
-            paid_until: None,
-            is_ambiguous: false,
-            is_open: false,
-        },
-        |holding| Known {
-            paid_until: paid_until(holding),
-            is_ambiguous: holding.gist.failed
-                || holding.gist.paused
-                || holding.gist.cancelled
-                || (holding.gist.last_paid_at.is_some() && plan.is_none())
-                || holdings.is_blocked(question.module, question.wallet),
-            is_open: is_open(holding),
-        },
-    )
+    let known = best.map(|holding| Known {
+        paid_until: paid_until(holding),
+        is_ambiguous: holding.gist.failed
+            || holding.gist.paused
+            || holding.gist.cancelled
+            || (holding.gist.last_paid_at.is_some() && plan.is_none())
+            || holdings.is_blocked(question.module, question.wallet),
+        is_open: is_open(holding),
+    });
+    known.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -14,21 +14,21 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::asking::removal;
 use super::confirm::Verdict;
-use super::desired::entitlement;
+use super::desired::given_by_gates;
 use super::expected::questions;
-use super::people::{People, Sources};
+use super::people::Sources;
 use super::plan::Decision;
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
     Act, ActEntry, ActiveAnswer, ActiveQuestion, AppliedState, Cause, ChainStatus, DriftMode,
-    DriftStatus, GuildId, RoleAction, RoleId, Timestamp, UserId,
+    DriftStatus, RoleAction, Timestamp, UserId,
 };
 use crate::poller::ApiAnswers;
 
@@ -189,8 +189,7 @@ impl Roles {
 
     /// Goes on where the last run was.
     pub(super) async fn load_mode(&mut self) -> anyhow::Result<()> {
-        let store = self.store.clone();
-        if let Some(since) = blocking(move || store.fallback_since()).await? {
+        if let Some(since) = blocking(&self.store, |store| store.fallback_since()).await? {
             let status = &self.inputs.fallback.status;
             status.send_modify(|status| status.mode = DriftMode::Fallback { since });
         }
@@ -230,20 +229,16 @@ impl Roles {
     async fn change_mode(&mut self, mode: DriftMode) -> anyhow::Result<()> {
         let status = &self.inputs.fallback.status;
         status.send_modify(|status| status.mode = mode);
-        let act = match mode {
+        let (since, act) = match mode {
             DriftMode::Fallback { since } => {
                 warn!(%since, "the chain cannot be followed: answers of amser's API may give roles until it can");
-                Act::FallbackBegan
+                (Some(since), Act::FallbackBegan)
             }
             DriftMode::Chain => {
                 info!("the chain is followed again and decides alone");
-                self.progress.confirms_vouched = true;
-                Act::FallbackEnded
+                self.progress.has_vouched = true;
+                (None, Act::FallbackEnded)
             }
-        };
-        let since = match mode {
-            DriftMode::Fallback { since } => Some(since),
-            DriftMode::Chain => None,
         };
         let at = machine_time();
         let gated = self.people.guilds().into_iter();
@@ -256,8 +251,10 @@ impl Roles {
                 act: act.clone(),
             })
             .collect();
-        let store = self.store.clone();
-        blocking(move || store.set_fallback(since, &entries)).await
+        blocking(&self.store, move |store| {
+            store.set_fallback(since, &entries)
+        })
+        .await
     }
 
     /// Takes what the API says of these people; and of those of whom it says something else than before, who are planned for too.
@@ -291,8 +288,7 @@ impl Roles {
             return;
         };
         for revoke in revokes {
-            let key = (revoke.guild, revoke.user, revoke.role);
-            for question in removal(&self.people, key, now).questions() {
+            for question in removal(&self.people, revoke.member_role(), now).questions() {
                 let newest = answers.newest(&question);
                 let agreed = newest
                     .is_some_and(|one| !one.api_active && !one.chain_active && one.at < since);
@@ -306,8 +302,7 @@ impl Roles {
     /// Whether both sources had agreed, before the chain went away, on everything that this removal is concluded from, and the
     /// API did not say otherwise since.
     pub(super) fn is_agreed(&self, revoke: &Decision, now: Timestamp) -> bool {
-        let key = (revoke.guild, revoke.user, revoke.role);
-        let removal = removal(&self.people, key, now);
+        let removal = removal(&self.people, revoke.member_role(), now);
         let answers = &self.inputs.fallback.answers;
         let is_over = |question: &ActiveQuestion| {
             let newest = answers.newest(question);
@@ -328,11 +323,7 @@ impl Roles {
         now: Timestamp,
         block: u64,
     ) -> anyhow::Result<()> {
-        if !std::mem::take(&mut self.progress.confirms_vouched) {
-            return Ok(());
-        }
-        let store = self.store.clone();
-        let given = blocking(move || {
+        let given = blocking(&self.store, |store| {
             let mut given = BTreeSet::new();
             store.for_each_applied(|one| {
                 let is_vouched = matches!(one.cause, Cause::ApiSays { .. });
@@ -344,44 +335,24 @@ impl Roles {
         })
         .await?;
         let many = given.len();
-        let confirmed: Vec<_> = given
-            .into_iter()
-            .filter_map(|key| confirmed(&self.people, key, now))
-            .collect();
+        let confirmed = given.into_iter().filter_map(|(guild, user, role)| {
+            Some(Decision {
+                action: RoleAction::Grant,
+                guild,
+                user,
+                role,
+                because: given_by_gates(&self.people, (guild, user, role), now)?,
+            })
+        });
+        let confirmed: Vec<_> = confirmed.collect();
         self.progress.has_vouched = confirmed.len() < many;
-        let store = self.store.clone();
-        blocking(move || {
-            let grants = super::to_changes(&store, &confirmed, now)?;
+        blocking(&self.store, move |store| {
+            let grants = super::to_changes(store, &confirmed, now)?;
             store.adopt(&grants, block)
         })
         .await
     }
 }
-
-/// By which subscription the chain gives the member this role.
-fn confirmed(
-    people: &People,
-    (guild, user, role): (GuildId, UserId, RoleId),
-    now: Timestamp,
-) -> Option<Decision> {
-    let rules = people.rules(guild);
-    let gates = rules
-        .gates_of(role)
-        .filter(|gate| people.is_complete(gate.module));
-    let because = gates
-        .filter_map(|gate| entitlement(people, &rules.policy, gate, people.wallets(user), now))
-        .next()?;
-    Some(Decision {
-        action: RoleAction::Grant,
-        guild,
-        user,
-        role,
-        because,
-    })
-}
-
-/// What both sources had agreed on.
-pub(super) type Agreed = FxHashSet<ActiveQuestion>;
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::people::{People, ServerRules};
+use super::people::{People, ServerRules, rules_of};
 use super::{Roles, blocking};
-use crate::domain::{Gate, GuildId, Policy, ReadingState, ServerSettings};
+use crate::domain::{GuildId, Policy, ReadingState};
 use crate::store::{Store, Touched};
 
 impl Roles {
@@ -30,35 +30,30 @@ impl Roles {
             self.people.set_subscription(*module, *id, state.as_ref());
         }
         let mut grants_changed = false;
-        for user in touched.members {
-            let store = self.store.clone();
-            let (ended, forgotten, grants, wallets, seen_in) = blocking(move || {
-                let (ended, forgotten) = (store.ended_links_of(user)?, store.is_forgotten(user)?);
-                Ok((
-                    ended,
-                    forgotten,
-                    store.grants_of(user)?,
-                    store.wallets_of(user)?,
-                    store.seen_in(user)?,
-                ))
+        if !touched.members.is_empty() {
+            let mut people = std::mem::take(&mut self.people);
+            (self.people, grants_changed) = blocking(&self.store, move |store| {
+                let mut grants_changed = false;
+                for user in touched.members {
+                    grants_changed |= people.set_grants(user, &store.grants_of(user)?);
+                    people.set_ended_links(user, store.ended_links_of(user)?);
+                    people.set_forgotten(user, store.is_forgotten(user)?);
+                    people.set_wallets(user, store.wallets_of(user)?);
+                    for guild in store.seen_in(user)? {
+                        people.set_seen_in(user, guild);
+                    }
+                }
+                Ok((people, grants_changed))
             })
             .await?;
-            grants_changed |= self.people.set_grants(user, &grants);
-            self.people.set_ended_links(user, ended);
-            self.people.set_forgotten(user, forgotten);
-            self.people.set_wallets(user, wallets);
-            for guild in seen_in {
-                self.people.set_seen_in(user, guild);
-            }
         }
         self.feed_servers(touched.servers).await?;
         if touched.merchants {
-            let store = self.store.clone();
-            self.merchant_modules = blocking(move || store.merchant_modules()).await?;
+            self.merchant_modules = blocking(&self.store, |store| store.merchant_modules()).await?;
             self.show_modules();
         }
         if grants_changed {
-            self.gates_changed();
+            self.show_servers();
         }
         if let Some(complete) = touched.complete {
             self.people.set_complete(complete);
@@ -69,13 +64,13 @@ impl Roles {
     /// Fills the picture from the store; what was seen on Discord stays.
     pub(super) async fn reload(&mut self) -> anyhow::Result<()> {
         let mut people = std::mem::take(&mut self.people);
-        let store = self.store.clone();
-        (self.people, self.merchant_modules) = blocking(move || {
-            load(&store, &mut people)?;
+        (self.people, self.merchant_modules) = blocking(&self.store, move |store| {
+            load(store, &mut people)?;
             Ok((people, store.merchant_modules()?))
         })
         .await?;
-        self.gates_changed();
+        self.inputs.gates_changed.notify_one();
+        self.show_servers();
         self.touch_everyone();
         Ok(())
     }
@@ -85,23 +80,21 @@ impl Roles {
         if servers.is_empty() {
             return Ok(());
         }
-        let store = self.store.clone();
         let policy = *self.people.default_policy();
-        let (servers, mut rules) = blocking(move || {
-            let rules = stored_rules(&store, &policy, Some(&servers))?;
+        let (servers, mut rules) = blocking(&self.store, move |store| {
+            let rules = stored_rules(store, &policy, Some(&servers))?;
             Ok((servers, rules))
         })
         .await?;
         for guild in servers {
-            let rules = rules.remove(&guild).unwrap_or_else(|| ServerRules {
-                policy,
-                ..ServerRules::default()
-            });
+            let rules = rules.remove(&guild);
+            let rules = rules.unwrap_or_else(|| ServerRules::under(policy));
             self.people.set_rules(guild, rules);
             self.reading.want_list(&self.people, guild);
             self.show_server(guild);
         }
         self.show_modules();
+        self.inputs.gates_changed.notify_one();
         Ok(())
     }
 
@@ -112,8 +105,7 @@ impl Roles {
         }
         tracing::info!("the policy changed");
         self.people.set_default_policy(policy);
-        let store = self.store.clone();
-        let all = blocking(move || stored_rules(&store, &policy, None)).await?;
+        let all = blocking(&self.store, move |store| stored_rules(store, &policy, None)).await?;
         self.people.set_all_rules(all);
         for guild in self.people.guilds() {
             self.reading.want_list(&self.people, guild);
@@ -123,7 +115,7 @@ impl Roles {
     }
 
     /// Other gates may ask about other modules and other servers; a manager may give a role that no gate gives.
-    fn gates_changed(&mut self) {
+    fn show_servers(&mut self) {
         self.show_modules();
         let guilds = self.people.guilds();
         for guild in self.watched.union(&guilds).copied().collect::<Vec<_>>() {
@@ -169,44 +161,19 @@ pub(super) fn stored_rules(
     default: &Policy,
     only: Option<&BTreeSet<GuildId>>,
 ) -> anyhow::Result<BTreeMap<GuildId, ServerRules>> {
-    let settings = store.all_settings()?;
-    let mut all = rules(store.gates()?, &settings, default);
-    all.retain(|guild, _| only.is_none_or(|only| only.contains(guild)));
-    for guild in store.servers_with_acts()? {
-        if only.is_none_or(|only| only.contains(&guild)) {
-            let ended = store.ended_gates(guild)?;
-            if !ended.is_empty() {
-                let own = settings.get(&guild).copied().unwrap_or_default();
-                let rules = all.entry(guild).or_insert_with(|| ServerRules {
-                    policy: own.policy(default),
-                    ..ServerRules::default()
-                });
-                rules.ended = ended;
-            }
+    let mut all = rules_of(store.gates()?, &store.all_settings()?, default);
+    let is_meant = |guild: &GuildId| only.is_none_or(|only| only.contains(guild));
+    for guild in store.servers_with_acts()?.into_iter().filter(is_meant) {
+        let ended = store.ended_gates(guild)?;
+        if !ended.is_empty() {
+            let rules = all
+                .entry(guild)
+                .or_insert_with(|| ServerRules::under(*default));
+            rules.ended = ended;
         }
     }
+    all.retain(|guild, _| is_meant(guild));
     Ok(all)
-}
-
-/// What servers with these gates and settings ask for.
-pub(super) fn rules(
-    gates: Vec<Gate>,
-    settings: &BTreeMap<GuildId, ServerSettings>,
-    default: &Policy,
-) -> BTreeMap<GuildId, ServerRules> {
-    let mut all = BTreeMap::<_, ServerRules>::new();
-    let new = |policy| ServerRules {
-        policy,
-        ..ServerRules::default()
-    };
-    for (guild, own) in settings {
-        all.insert(*guild, new(own.policy(default)));
-    }
-    for gate in gates {
-        let rules = all.entry(gate.guild).or_insert_with(|| new(*default));
-        rules.gates.push(gate);
-    }
-    all
 }
 
 /// Fills a picture from the store; what was seen on Discord stays.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::domain::{GuildId, RoleAction, RoleId, UserId};
+use crate::domain::{GuildId, MemberRole, RoleAction};
 
 /// Changes back are counted over this time.
 pub const WINDOW: Duration = Duration::from_secs(600);
@@ -13,12 +13,9 @@ pub const MOST: usize = 3;
 /// handful of changes an hour, which disturbs nobody, and a role that is deserved still comes back by itself in the end.
 pub const PAUSE: Duration = Duration::from_secs(3_600);
 
-/// A role of a member in a server.
-pub type Key = (GuildId, UserId, RoleId);
-
 /// The roles that somebody else changed back lately.
 #[derive(Debug, Default)]
-pub struct Flips(BTreeMap<Key, Flipped>);
+pub struct Flips(BTreeMap<MemberRole, Flipped>);
 
 #[derive(Debug)]
 struct Flipped {
@@ -45,7 +42,7 @@ pub enum Hold {
 
 impl Flips {
     /// Somebody else changed a role, which we would put right by `ours`.
-    pub fn changed_back(&mut self, key: Key, ours: RoleAction, now: Instant) {
+    pub fn changed_back(&mut self, key: MemberRole, ours: RoleAction, now: Instant) {
         let new = || Flipped {
             at: VecDeque::new(),
             ours,
@@ -70,7 +67,7 @@ impl Flips {
     }
 
     /// Whether a change that would put a role right is to be left for now.
-    pub fn hold(&mut self, key: Key, ours: RoleAction, now: Instant) -> Hold {
+    pub fn hold(&mut self, key: MemberRole, ours: RoleAction, now: Instant) -> Hold {
         let found = self.0.get_mut(&key);
         let found = found.filter(|flipped| flipped.ours == ours && flipped.is_left(now));
         found.map_or(Hold::No, |flipped| {
@@ -99,9 +96,10 @@ impl Flips {
     }
 
     /// What is left alone and was told, and what we would do to it.
-    pub fn left(&self) -> impl Iterator<Item = (Key, RoleAction)> + '_ {
-        let left =
-            |(key, flipped): (&Key, &Flipped)| flipped.is_told.then_some((*key, flipped.ours));
+    pub fn left(&self) -> impl Iterator<Item = (MemberRole, RoleAction)> + '_ {
+        let left = |(key, flipped): (&MemberRole, &Flipped)| {
+            flipped.is_told.then_some((*key, flipped.ours))
+        };
         self.0.iter().filter_map(left)
     }
 }
@@ -115,8 +113,9 @@ impl Flipped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{RoleId, UserId};
 
-    const KEY: Key = (GuildId(1), UserId(2), RoleId(3));
+    const KEY: MemberRole = (GuildId(1), UserId(2), RoleId(3));
 
     fn flips() -> (Flips, impl Fn(u64) -> Instant) {
         let start = Instant::now();

@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 
 use super::brake::{self, Approval, Brake};
-use super::{MOST_AT_ONCE, Roles, blocking, delay};
+use super::{Roles, blocking, delay};
 use crate::clock::machine_time;
 use crate::discord::{Answered, Report};
 use crate::domain::{
@@ -14,8 +14,7 @@ use crate::watching::{ROLE_CHANGE_FAILURES, ROLE_CHANGES};
 impl Roles {
     /// Lets the brake know what was stopped and let through before the start.
     pub(super) async fn load_brake(&mut self) -> anyhow::Result<()> {
-        let store = self.store.clone();
-        self.brake = blocking(move || {
+        self.brake = blocking(&self.store, |store| {
             let now = machine_time();
             let oldest = Timestamp(now.0.saturating_sub(brake::WINDOW));
             let made = store.made_since(oldest)?.into_iter().rev();
@@ -44,14 +43,8 @@ impl Roles {
         Ok(())
     }
 
-    /// Settles and journals a report and others that are waiting, in one commit.
-    pub(super) async fn take_reports(&mut self, first: Report) -> anyhow::Result<()> {
-        let mut reports = vec![first];
-        while reports.len() < MOST_AT_ONCE
-            && let Ok(next) = self.inputs.reports.try_recv()
-        {
-            reports.push(next);
-        }
+    /// Settles and journals reports, in one commit.
+    pub(super) async fn take_reports(&mut self, reports: Vec<Report>) -> anyhow::Result<()> {
         let at = machine_time();
         let mut entries = Vec::new();
         let mut not_there = Vec::new();
@@ -60,9 +53,7 @@ impl Roles {
             let is_disowned = self.is_disowned(&intent.change);
             self.note(&intent.change, &answered);
             if is_disowned {
-                let RoleChange {
-                    guild, user, role, ..
-                } = intent.change;
+                let (guild, user, role) = intent.change.member_role();
                 self.people.set_applied(guild, user, role, None);
                 disowned.push((guild, user, role));
             }
@@ -81,9 +72,8 @@ impl Roles {
                 outcome,
             });
         }
-        let store = self.store.clone();
-        blocking(move || {
-            delay::record(&store, &entries);
+        blocking(&self.store, move |store| {
+            delay::record(store, &entries);
             store.settle(&entries)?;
             store.settle_not_there(&not_there)?;
             store.forget_applied(&disowned)
@@ -91,23 +81,16 @@ impl Roles {
         .await
     }
 
-    /// Whether this grant was on its way when its server was disconnected, and was not decided again since.
-    fn is_disowned(&mut self, change: &RoleChange) -> bool {
-        let (guild, user, role) = (change.guild, change.user, change.role);
-        let is_grant = change.action == RoleAction::Grant;
-        let seat = self
-            .people
-            .person(user)
-            .and_then(|person| person.seat(guild));
-        let is_ours = seat.is_some_and(|seat| seat.state(role).is_some());
-        is_grant && self.disowned.remove(&(guild, user, role)) && !is_ours
+    /// Whether this grant was on its way when its server was disconnected and its roles were left, and was not decided again
+    /// since: the role is not ours.
+    fn is_disowned(&self, change: &RoleChange) -> bool {
+        let seat = self.people.seat_of(change.user, change.guild);
+        let is_ours = seat.is_some_and(|seat| seat.state(change.role).is_some());
+        change.action == RoleAction::Grant && !is_ours
     }
 
     fn note(&mut self, change: &RoleChange, answered: &Answered) {
-        let action = match change.action {
-            RoleAction::Grant => "grant",
-            RoleAction::Revoke => "revoke",
-        };
+        let action = change.action.name();
         match answered {
             Answered::Done => {
                 info!(guild = %change.guild, user = %change.user, role = %change.role, action, "role changed");

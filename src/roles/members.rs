@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::cause::cause_of;
 use super::desired::{Because, entitlement, holdings_of};
 use super::people::{Holding, People, Presence, Seat, ServerRules};
 use super::{Roles, blocking};
@@ -9,7 +10,7 @@ use crate::discord::hierarchy::Obstacle;
 use crate::domain::{
     GuildId, MemberPage, MemberRow, MemberState, MembersQuery, RoleId, Timestamp, UserId, Wallet,
 };
-use crate::projection::{self, Access, Lapse};
+use crate::projection::{Access, Lapse};
 
 /// Rows of a page.
 const PAGE: usize = 100;
@@ -82,17 +83,13 @@ impl Roles {
             });
             reasons.push(reason);
         }
-        let store = self.store.clone();
-        let members = blocking(move || {
+        let members = blocking(&self.store, move |store| {
             for (row, reason) in rows.iter_mut().zip(reasons) {
                 let Some((wallet, holding, access)) = reason else {
                     continue;
                 };
                 let (module, id) = (holding.module, holding.id);
-                let blocked = store.blocked(module, wallet)?;
-                let state = store.subscription(module, id)?;
-                row.cause = state
-                    .and_then(|state| projection::cause(module, id, &state, blocked, access, now));
+                row.cause = cause_of(store, wallet, module, id, access, now)?;
                 let mark = row.cause.as_ref().and_then(|cause| cause.mark());
                 row.transaction = mark.map(|mark| mark.transaction);
             }
@@ -108,7 +105,7 @@ impl Roles {
 fn held(people: &People, guild: GuildId, user: UserId) -> Vec<RoleId> {
     let rules = people.rules(guild);
     let is_gated = |role: &RoleId| rules.gates_of(*role).next().is_some();
-    let seat = people.person(user).and_then(|person| person.seat(guild));
+    let seat = people.seat_of(user, guild);
     let held = seat.into_iter().flat_map(|seat| &seat.held).copied();
     held.filter(is_gated).collect()
 }
@@ -127,7 +124,6 @@ pub fn page(
     keys.retain(|key| {
         after.is_none_or(|after| *key > after) && is_meant(people, guild, *key, &text)
     });
-    keys.sort_unstable();
     let rules = people.rules(guild);
     let mut found = Vec::new();
     for key in keys {
@@ -150,7 +146,7 @@ pub fn page(
     (found, None)
 }
 
-/// Everyone whom the server's managers may see, in no order.
+/// Everyone whom the server's managers may see, in order.
 fn keys(people: &People, guild: GuildId) -> Vec<Key> {
     let rules = people.rules(guild);
     let seated = people.seated(guild);
@@ -211,9 +207,8 @@ fn linked(
     now: Timestamp,
     obstacle: &dyn Fn(RoleId) -> Option<Obstacle>,
 ) -> Option<Found> {
-    let person = people.person(user)?;
-    let seat = person.seat(guild)?;
-    let wallets = &person.wallets;
+    let seat = people.seat_of(user, guild)?;
+    let wallets = people.wallets(user);
     let mut wanted: BTreeSet<RoleId> = BTreeSet::new();
     let mut reason: Option<Reason> = None;
     for gate in &rules.gates {
@@ -259,10 +254,7 @@ fn missing(
 
 /// The state of a subscription that gives access.
 fn open(people: &People, (_, holding, _): Reason, now: Timestamp) -> MemberState {
-    let plan = people.holdings().plan(holding.module, holding.plan);
-    let paid_until = plan
-        .zip(holding.gist.last_paid_at)
-        .map(|(plan, paid)| paid.plus(plan.interval));
+    let paid_until = people.holdings().paid_until(&holding);
     if holding.gist.cancelled {
         MemberState::Cancelled
     } else if holding.gist.paused {

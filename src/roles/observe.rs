@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::Roles;
 use super::people::Presence;
-use super::reading::{Answer, Read, period, tier};
-use super::{MOST_AT_ONCE, Roles};
+use super::reading::{Answer, Read, period};
 use crate::discord::Observation;
 use crate::domain::{GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
 
@@ -15,18 +15,7 @@ use crate::domain::{GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
 const ANNOUNCING: Duration = Duration::from_secs(60);
 
 impl Roles {
-    /// Takes an observation, and others that are waiting.
-    pub(super) fn take_observations(&mut self, first: Observation) {
-        self.take_observation(first);
-        for _ in 1..MOST_AT_ONCE {
-            let Ok(next) = self.inputs.observations.try_recv() else {
-                return;
-            };
-            self.take_observation(next);
-        }
-    }
-
-    fn take_observation(&mut self, observation: Observation) {
+    pub(super) fn take_observation(&mut self, observation: Observation) {
         let now = Instant::now();
         match observation {
             Observation::Connected => {
@@ -63,8 +52,7 @@ impl Roles {
     pub(super) fn read_on(&mut self) {
         let now = Instant::now();
         for (guild, user) in self.people.take_unread() {
-            self.reading
-                .want(tier(&self.people, guild, user), guild, user);
+            self.reading.want(&self.people, guild, user);
         }
         let intent = self.inputs.discord_status.borrow().members_intent;
         if self.reading.is_idle(now) && now >= self.reading.round_at + period(intent) {
@@ -83,21 +71,12 @@ impl Roles {
         }
         let failure = match read {
             Read::People(_, Ok(shown)) => {
-                for (user, shown) in &shown {
-                    let shown = shown
-                        .as_ref()
-                        .map(|one| (one.roles.as_slice(), one.pending));
-                    self.people.read(guild, *user, shown, asked);
-                }
-                for member in shown.iter().filter_map(|(_, shown)| shown.as_ref()) {
-                    self.people.set_name(guild, member.user, &member.name);
-                }
+                self.people.read_all(guild, &shown, asked);
                 None
             }
             Read::People(users, Err(error)) => {
                 for user in users {
-                    let tier = tier(&self.people, guild, user);
-                    self.reading.want(tier, guild, user);
+                    self.reading.want(&self.people, guild, user);
                 }
                 Some(error)
             }
@@ -108,15 +87,8 @@ impl Roles {
                 if let Some(last) = page.last().filter(|_| is_full) {
                     self.reading.pages.insert(guild, last.user);
                 }
-                for member in page {
-                    self.people.see_listed(
-                        guild,
-                        member.user,
-                        &member.roles,
-                        member.pending,
-                        asked,
-                    );
-                    self.people.set_name(guild, member.user, &member.name);
+                for member in &page {
+                    self.people.see_listed(guild, member, asked);
                 }
                 None
             }
@@ -157,10 +129,7 @@ impl Roles {
         self.reading.unreadable.remove(&guild);
         self.reading.want_server(&self.people, guild);
         self.lift_contests(guild);
-        let seated: Vec<_> = self.people.seated(guild).map(|(user, _)| user).collect();
-        for user in seated {
-            self.people.touch(user);
-        }
+        self.people.touch_server(guild);
     }
 
     /// Answers those whose server was read, now that what came of it is decided.

@@ -23,19 +23,16 @@ pub use grants::Granted;
 use grants::Grants;
 pub use holdings::{Holding, Holdings};
 pub use rules::ServerRules;
+pub(super) use rules::rules_of;
 pub use seat::{Presence, Seat};
 pub use vouched::Sources;
 
 use rules::Rules;
-use vouched::Vouched;
 
 use crate::domain::{
-    Gate, GuildId, LinkEnd, ManualRoles, ModuleAddress, Policy, RoleAction, RoleId, Timestamp,
-    UserId, Wallet,
+    ActiveQuestion, Gate, GuildId, LinkEnd, ManualRoles, MemberRole, ModuleAddress, Policy,
+    RoleAction, RoleId, Timestamp, UserId, Wallet,
 };
-
-/// A role of a member in a server that somebody else changed.
-type Flipped = (GuildId, UserId, RoleId);
 
 /// While no more servers than this have gates, every linked member is looked for in each of them. Beyond, in those where
 /// something speaks for it: a subscription to one of the server's plans, a role of ours, or having been seen there.
@@ -68,8 +65,9 @@ pub struct People {
     complete: BTreeSet<ModuleAddress>,
     persons: FxHashMap<UserId, Person>,
     owners: FxHashMap<Wallet, UserId>,
-    /// What amser's API says while the chain cannot be followed.
-    vouched: Vouched,
+    sources: Sources,
+    /// What amser's API says is active, while the chain cannot be followed.
+    vouched: FxHashSet<ActiveQuestion>,
     /// What managers gave for a time.
     grants: Grants,
     /// Wallets that left members who still have roles of ours, and how.
@@ -83,7 +81,7 @@ pub struct People {
     /// Servers that people were seen in with nothing else speaking for it: worth storing.
     sightings: Vec<(UserId, GuildId)>,
     /// Roles that somebody else changed, and what would put each right.
-    flips: Vec<(Flipped, RoleAction)>,
+    flips: Vec<(MemberRole, RoleAction)>,
     /// What people are called in a server, as last read.
     names: FxHashMap<(GuildId, UserId), Box<str>>,
     /// Counts what was heard from Discord.
@@ -142,26 +140,17 @@ impl People {
 
     /// Servers that have a gate, roles given by one that is gone, or roles given by a manager for a time.
     pub fn guilds(&self) -> BTreeSet<GuildId> {
-        let mut guilds = self.rules.gated().clone();
-        let others = self.servers.keys().filter(|guild| !guilds.contains(guild));
-        let ours: Vec<_> = others
-            .filter(|guild| self.has_ours(**guild))
-            .copied()
-            .collect();
-        guilds.extend(ours);
-        guilds
+        let gated = self.rules.gated.iter();
+        let all = gated.chain(self.servers.keys()).copied();
+        all.filter(|guild| self.is_of_interest(*guild)).collect()
     }
 
     /// Whether a server has a gate, roles given by one that is gone, or roles given by a manager for a time.
     pub fn is_of_interest(&self, guild: GuildId) -> bool {
-        self.rules.gated().contains(&guild) || self.has_ours(guild)
-    }
-
-    fn has_ours(&self, guild: GuildId) -> bool {
-        let has_some = |(user, seat): (UserId, &Seat)| {
+        let has_ours = |(user, seat): (UserId, &Seat)| {
             !seat.applied.is_empty() || self.granted(guild, user).next().is_some()
         };
-        self.seated(guild).any(has_some)
+        self.rules.gated.contains(&guild) || self.seated(guild).any(has_ours)
     }
 
     /// Whether all events of the module up to the cursor are known.
@@ -178,6 +167,11 @@ impl People {
     /// Someone of interest.
     pub fn person(&self, user: UserId) -> Option<&Person> {
         self.persons.get(&user)
+    }
+
+    /// Someone of interest in a server.
+    pub fn seat_of(&self, user: UserId, guild: GuildId) -> Option<&Seat> {
+        self.person(user)?.seat(guild)
     }
 
     /// A member's wallets.
@@ -198,7 +192,7 @@ impl People {
     /// Everyone of interest in a server.
     pub fn seated(&self, guild: GuildId) -> impl Iterator<Item = (UserId, &Seat)> {
         let users = self.servers.get(&guild).into_iter().flatten();
-        users.filter_map(move |user| Some((*user, self.person(*user)?.seat(guild)?)))
+        users.filter_map(move |user| Some((*user, self.seat_of(*user, guild)?)))
     }
 
     /// Who has a wallet and is in none of the servers that they were ever seen in or looked for.
@@ -228,29 +222,24 @@ impl People {
     /// gave for a time.
     pub fn roles_of(&self, guild: GuildId) -> BTreeSet<RoleId> {
         let of_gates = self.gates(guild).iter().flat_map(|gate| &gate.roles);
-        let ours = self.seated(guild).flat_map(|(_, seat)| &seat.applied);
-        let seated = self.seated(guild);
-        let given = seated.flat_map(|(user, _)| self.granted(guild, user));
-        of_gates
-            .chain(ours.map(|(role, _)| role))
-            .copied()
-            .chain(given.map(|one| one.role))
-            .collect()
+        let mut roles: BTreeSet<_> = of_gates.copied().collect();
+        for (user, seat) in self.seated(guild) {
+            roles.extend(seat.applied.iter().map(|(role, _)| *role));
+            roles.extend(self.granted(guild, user).map(|one| one.role));
+        }
+        roles
     }
 
     /// Whether something speaks for a person being in a server besides that it has gates: a role of ours there, or a
     /// subscription to one of its plans. They are read first.
     pub fn concerns(&self, user: UserId, guild: GuildId) -> bool {
-        self.person(user).is_some_and(|person| {
-            person
-                .seat(guild)
-                .is_some_and(|seat| !seat.applied.is_empty())
-                || person.wallets.iter().any(|wallet| {
-                    let held = self.holdings.of(*wallet).iter();
-                    held.map(|holding| holding.module)
-                        .any(|module| self.rules.asks(guild, module))
-                })
-        })
+        let seat = self.seat_of(user, guild);
+        let mut wallets = self.wallets(user).iter();
+        seat.is_some_and(|seat| !seat.applied.is_empty())
+            || wallets.any(|wallet| {
+                let mut held = self.holdings.of(*wallet).iter();
+                held.any(|holding| self.rules.asks(guild, holding.module))
+            })
     }
 
     /// What a person is called in a server; `None` where they were not read.
@@ -288,7 +277,7 @@ impl People {
     }
 
     /// Takes which roles of ours somebody else changed since the last call, and what would put each right.
-    pub fn take_flips(&mut self) -> Vec<(Flipped, RoleAction)> {
+    pub fn take_flips(&mut self) -> Vec<(MemberRole, RoleAction)> {
         std::mem::take(&mut self.flips)
     }
 
@@ -297,19 +286,21 @@ impl People {
         self.dirty.entry(user).or_default();
     }
 
+    /// Marks everyone in a server for the next tick.
+    pub fn touch_server(&mut self, guild: GuildId) {
+        for user in self.servers.get(&guild).into_iter().flatten() {
+            self.dirty.entry(*user).or_default();
+        }
+    }
+
     /// Marks everyone for the next tick; nobody as one who paid or verified just now.
     pub fn touch_everyone(&mut self) {
         self.dirty = self.persons.keys().map(|user| (*user, false)).collect();
     }
 
-    /// Marks the member who linked a wallet for the next tick.
-    pub fn touch_wallet(&mut self, wallet: Wallet) {
-        self.touch_owner(wallet, false);
-    }
-
     fn touch_owner(&mut self, wallet: Wallet, just_now: bool) {
-        if let Some(user) = self.owners.get(&wallet) {
-            *self.dirty.entry(*user).or_default() |= just_now;
+        if let Some(user) = self.owner(wallet) {
+            *self.dirty.entry(user).or_default() |= just_now;
         }
     }
 }

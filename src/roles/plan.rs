@@ -12,9 +12,11 @@
 
 use smallvec::SmallVec;
 
-use super::desired::{Because, entitlement, why_lost};
+use super::desired::{Because, entitlement, given_by_gates, why_lost};
 use super::people::{People, Person, Presence, Seat, ServerRules};
-use crate::domain::{AppliedState, GuildId, ManualRoles, RoleAction, RoleId, Timestamp, UserId};
+use crate::domain::{
+    AppliedState, Cause, GuildId, ManualRoles, MemberRole, RoleAction, RoleId, Timestamp, UserId,
+};
 
 /// One change that should be made. Orders by action first: grants before revokes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,13 @@ pub struct Decision {
     pub because: Because,
 }
 
+impl Decision {
+    /// Whose role it is about.
+    pub fn member_role(&self) -> MemberRole {
+        (self.guild, self.user, self.role)
+    }
+}
+
 /// What is to be done for some people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -39,12 +48,12 @@ pub struct Plan {
     /// Roles that entitled members hold already: they become ours without any change.
     pub adopted: Vec<Decision>,
     /// Roles that are not ours any more, because they are not held or their claim became moot.
-    pub forgotten: Vec<(GuildId, UserId, RoleId)>,
+    pub forgotten: Vec<MemberRole>,
     /// What a manager gave for a time that is over, and that explains nothing any more: the role is on its way off the member, or
     /// something else gives it.
-    pub over: Vec<(GuildId, UserId, RoleId)>,
+    pub over: Vec<MemberRole>,
     /// Removals that were decided and are not to be made for now: a gate was made since, whose module is still being read.
-    pub dropped: Vec<(GuildId, UserId, RoleId)>,
+    pub dropped: Vec<MemberRole>,
 }
 
 /// What must change for these people, each in their own servers. With each, whether they paid or verified just now: such
@@ -134,15 +143,12 @@ impl Check<'_> {
             } else if !wanted.contains(&one.role) {
                 wanted.push(one.role);
                 let (by, until) = (one.by, one.until);
-                self.wanted(one.role, Because::Granted { by, until }, plan);
+                self.wanted(one.role, Because::Other(Cause::Granted { by, until }), plan);
             }
         }
         let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
-        for (role, state) in seat
-            .applied
-            .iter()
-            .filter(|(role, _)| !wanted.contains(role))
-        {
+        let ours = seat.applied.iter();
+        for (role, state) in ours.filter(|(role, _)| !wanted.contains(role)) {
             // Without a wallet no module can say anything of the member.
             if is_known(role) || person.wallets.is_empty() {
                 self.unwanted(*role, *state, plan);
@@ -152,8 +158,11 @@ impl Check<'_> {
         }
         for role in seat.held.iter().filter(|role| is_known(role)) {
             if seat.state(*role).is_none() && people.is_claimed(seat.guild, *role) {
-                plan.changes
-                    .push(self.decide(RoleAction::Revoke, *role, Because::ByHand));
+                plan.changes.push(self.decide(
+                    RoleAction::Revoke,
+                    *role,
+                    Because::Other(Cause::ManualRole),
+                ));
             }
         }
     }
@@ -162,7 +171,7 @@ impl Check<'_> {
     fn over(&self, role: RoleId, plan: &mut Plan) {
         let over = (self.seat.guild, self.user, role);
         let state = self.seat.state(role);
-        match (state, self.given_by_a_gate(role)) {
+        match (state, given_by_gates(self.people, over, self.now)) {
             // From now on the subscription is the reason for the role.
             (Some(AppliedState::Granted), Some(because)) => {
                 plan.adopted
@@ -175,17 +184,6 @@ impl Check<'_> {
             }
             (Some(AppliedState::Granting | AppliedState::Granted), _) => {}
         }
-    }
-
-    /// By which subscription a gate gives the role.
-    fn given_by_a_gate(&self, role: RoleId) -> Option<Because> {
-        let (people, policy) = (self.people, &self.rules.policy);
-        let mut gates = self.rules.gates_of(role);
-        gates.find_map(|gate| {
-            let is_known = people.is_complete(gate.module);
-            let because = entitlement(people, policy, gate, &self.person.wallets, self.now);
-            because.filter(|_| is_known)
-        })
     }
 
     /// The member is entitled to the role.

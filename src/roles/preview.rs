@@ -2,97 +2,54 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokio::sync::oneshot;
-
 use super::Roles;
 use super::desired::entitlement;
 use super::people::{People, ServerRules};
-use super::plan::{Decision, plan};
+use super::plan::plan;
 use crate::domain::{
-    Gate, GateId, GuildId, Holders, ManualRoles, Named, Preview, RoleAction, RoleId, Timestamp,
-    UserId,
+    Gate, GateId, GuildId, Holders, ManualRoles, Named, Preview, PreviewQuestion, RoleAction,
+    RoleId, Timestamp, UserId,
 };
-
-/// Everyone who holds a role of the draft, with all their roles; `None` where the member list cannot be read.
-type Listed = Option<BTreeMap<UserId, Vec<RoleId>>>;
 
 /// A preview that was asked for.
 pub(super) struct Asked {
-    guild: GuildId,
-    gates: Vec<Gate>,
-    draft: GateId,
-    listed: Listed,
-    answer: oneshot::Sender<Result<Preview, String>>,
+    pub(super) question: PreviewQuestion,
     /// Whether the linked subscribers were given seats, and so are read.
-    is_seated: bool,
-}
-
-impl Asked {
-    pub(super) fn new(
-        guild: GuildId,
-        gates: Vec<Gate>,
-        draft: GateId,
-        listed: Listed,
-        answer: oneshot::Sender<Result<Preview, String>>,
-    ) -> Self {
-        Self {
-            guild,
-            gates,
-            draft,
-            listed,
-            answer,
-            is_seated: false,
-        }
-    }
-
-    fn draft(&self) -> Option<&Gate> {
-        self.gates.iter().find(|gate| gate.id == self.draft)
-    }
-}
-
-/// The previews that wait for something to be read.
-#[derive(Default)]
-pub(super) struct Previews {
-    waiting: Vec<Asked>,
+    pub(super) is_seated: bool,
 }
 
 impl Roles {
-    /// Takes a question; the answer follows in [`Self::tell_previews`].
-    pub(super) fn preview(&mut self, asked: Asked) {
-        self.previews.waiting.push(asked);
-    }
-
     /// Answers the previews for which all is read.
     pub(super) fn tell_previews(&mut self) {
-        for mut asked in std::mem::take(&mut self.previews.waiting) {
+        for mut asked in std::mem::take(&mut self.previews) {
             // Whoever asked may have gone.
-            if asked.answer.is_closed() {
+            if asked.question.answer.is_closed() {
                 continue;
             }
-            match self.is_known(&mut asked) {
-                Ok(true) => {
-                    let listed = asked.listed.take();
-                    let preview = look_ahead(
-                        &mut self.people,
-                        asked.guild,
-                        asked.gates,
-                        asked.draft,
-                        listed.as_ref(),
-                        self.progress.last_now,
-                    );
-                    let _gone = asked.answer.send(Ok(preview));
+            let preview = match self.is_known(&mut asked) {
+                Ok(true) => Ok(look_ahead(
+                    &mut self.people,
+                    asked.question.guild,
+                    asked.question.gates,
+                    asked.question.draft,
+                    asked.question.holders.as_ref(),
+                    self.progress.last_now,
+                )),
+                Ok(false) => {
+                    self.previews.push(asked);
+                    continue;
                 }
-                Ok(false) => self.previews.waiting.push(asked),
-                Err(sentence) => {
-                    let _gone = asked.answer.send(Err(sentence));
-                }
-            }
+                Err(sentence) => Err(sentence),
+            };
+            let _gone = asked.question.answer.send(preview);
         }
     }
 
     /// Whether everything that the preview depends on was read; or why that is not to be expected soon.
     fn is_known(&mut self, asked: &mut Asked) -> Result<bool, String> {
-        let Some(module) = asked.draft().map(|gate| gate.module) else {
+        let (guild, draft) = (asked.question.guild, asked.question.draft);
+        let mut gates = asked.question.gates.iter();
+        let Some(module) = gates.find(|one| one.id == draft).map(|one| one.module) else {
             return Err("The gate is not among those of the server.".to_owned());
         };
         if !self.progress.reached_tip || !self.people.is_complete(module) {
@@ -104,13 +61,13 @@ impl Roles {
         }
         if !asked.is_seated {
             asked.is_seated = true;
-            self.people.seat_subscribers(asked.guild, module);
+            self.people.seat_subscribers(guild, module);
             self.read_on();
         }
-        if self.reading.is_read(asked.guild) {
+        if self.reading.is_read(guild) {
             return Ok(true);
         }
-        match self.reading.is_unreadable(asked.guild) {
+        match self.reading.is_unreadable(guild) {
             true => Err("Discord doesn't let the bot read this server's members.".to_owned()),
             false => Ok(false),
         }
@@ -172,12 +129,8 @@ fn planned(
     let seated = people.seated(guild).map(|(user, _)| (user, false));
     let changes = plan(people, seated, now).changes.into_iter();
     let here = changes.filter(|change| change.guild == guild);
-    here.map(
-        |Decision {
-             action, user, role, ..
-         }| (action, user, role),
-    )
-    .collect()
+    here.map(|change| (change.action, change.user, change.role))
+        .collect()
 }
 
 /// Where the server claims its roles, the planner must know everyone who holds one.

@@ -31,7 +31,7 @@ const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(3_600);
 
 /// Who is read before whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tier {
+enum Tier {
     /// Who paid or verified just now.
     JustNow,
     /// Who has a role of ours, or a subscription to one of the server's plans.
@@ -116,21 +116,15 @@ impl Reading {
         let now = Instant::now();
         let round = self.is_idle(now).then(|| self.round_at + period(intent));
         let begin = Some(self.begin_at).filter(|at| *at > now);
-        let retries = self
-            .unreadable
-            .values()
-            .map(|unreadable| unreadable.retry_at);
-        retries
-            .filter(|at| *at > now)
-            .chain(round)
-            .chain(begin)
-            .min()
+        let retries = self.unreadable.values().map(|one| one.retry_at);
+        let retries = retries.filter(|at| *at > now);
+        retries.chain(round).chain(begin).min()
     }
 
     /// Everyone in a server is to be read.
     pub(super) fn want_server(&mut self, people: &People, guild: GuildId) {
         for (user, _) in people.seated(guild) {
-            self.want(tier(people, guild, user), guild, user);
+            self.want(people, guild, user);
         }
         self.want_list(people, guild);
     }
@@ -150,7 +144,15 @@ impl Reading {
         }
     }
 
-    pub(super) fn want(&mut self, tier: Tier, guild: GuildId, user: UserId) {
+    pub(super) fn want(&mut self, people: &People, guild: GuildId, user: UserId) {
+        let tier = match people.concerns(user, guild) {
+            true => Tier::Concerned,
+            false => Tier::Other,
+        };
+        self.want_in(tier, guild, user);
+    }
+
+    fn want_in(&mut self, tier: Tier, guild: GuildId, user: UserId) {
         self.due.entry((tier, guild)).or_default().insert(user);
     }
 
@@ -168,21 +170,15 @@ impl Reading {
 
     /// Someone who paid or verified just now is read first wherever they were not read yet.
     pub(super) fn want_first(&mut self, people: &People, user: UserId) {
-        let seats = people
-            .person(user)
-            .into_iter()
-            .flat_map(|person| &person.seats);
+        let seats = people.person(user).into_iter().flat_map(|one| &one.seats);
         for seat in seats.filter(|seat| seat.presence == Presence::Unknown) {
-            self.want(Tier::JustNow, seat.guild, user);
+            self.want_in(Tier::JustNow, seat.guild, user);
         }
     }
 
     fn may_read(&self, guild: GuildId, now: Instant) -> bool {
-        let waits = self
-            .unreadable
-            .get(&guild)
-            .is_some_and(|one| now < one.retry_at);
-        !waits && !self.gone.contains(&guild)
+        let unreadable = self.unreadable.get(&guild);
+        unreadable.is_none_or(|one| one.retry_at <= now) && !self.gone.contains(&guild)
     }
 
     /// Sends as many requests as may be under way.
@@ -198,33 +194,33 @@ impl Reading {
             self.pages.clear();
         }
         while now >= self.begin_at && self.requests.len() < MOST_REQUESTS {
-            let asked = people.news();
-            if let Some((guild, users)) = self.take_chunk(now) {
-                let discord = discord.clone();
-                *self.under_way.entry(guild).or_default() += 1;
+            let (asked, discord) = (people.news(), discord.clone());
+            let guild = if let Some((guild, users)) = self.take_chunk(now) {
                 self.requests.spawn(async move {
                     let read = discord.members(guild, &users).await;
                     let read = Read::People(users, read);
                     Answer { guild, asked, read }
                 });
-                continue;
-            }
-            let page = self
-                .pages
-                .iter()
-                .find(|(guild, _)| self.may_read(**guild, now));
-            let Some((guild, after)) = page.map(|(guild, after)| (*guild, *after)) else {
+                guild
+            } else if let Some((guild, after)) = self.take_page(now) {
+                self.requests.spawn(async move {
+                    let read = discord.page_of_members(guild, after).await;
+                    let read = Read::Page(after, read);
+                    Answer { guild, asked, read }
+                });
+                guild
+            } else {
                 return;
             };
-            self.pages.remove(&guild);
             *self.under_way.entry(guild).or_default() += 1;
-            let discord = discord.clone();
-            self.requests.spawn(async move {
-                let read = discord.page_of_members(guild, after).await;
-                let read = Read::Page(after, read);
-                Answer { guild, asked, read }
-            });
         }
+    }
+
+    /// The next page of a server's member list to read.
+    fn take_page(&mut self, now: Instant) -> Option<(GuildId, UserId)> {
+        let mut guilds = self.pages.keys().copied();
+        let guild = guilds.find(|guild| self.may_read(*guild, now))?;
+        self.pages.remove_entry(&guild)
     }
 
     /// The next people to read, of one server.
@@ -260,10 +256,7 @@ impl Reading {
             _ => LONGEST_RETRY,
         };
         let before = self.unreadable.remove(&guild);
-        if before
-            .as_ref()
-            .is_none_or(|before| before.sentence != sentence)
-        {
+        if before.as_ref().map(|before| &before.sentence) != Some(&sentence) {
             warn!(%guild, error = sentence, "the server's members could not be read");
         }
         let tries = before.map_or(0, |before| before.tries);
@@ -280,14 +273,6 @@ pub(super) fn period(intent: MembersIntent) -> Duration {
     match intent {
         MembersIntent::Used => AGAIN,
         MembersIntent::Refused | MembersIntent::Never => SWEEP,
-    }
-}
-
-pub(super) fn tier(people: &People, guild: GuildId, user: UserId) -> Tier {
-    if people.concerns(user, guild) {
-        Tier::Concerned
-    } else {
-        Tier::Other
     }
 }
 

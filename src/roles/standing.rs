@@ -1,6 +1,7 @@
 //! Where a member stands at each gate: the same rule as the plan's, told in full.
 
 use super::blocking;
+use super::cause::cause_of;
 use super::desired::{entitlement, holdings_of};
 use super::people::{Holding, People};
 use crate::discord::Discord;
@@ -8,7 +9,7 @@ use crate::domain::{
     DiscordStatus, Gate, GateStanding, MemberStanding, RoleId, RoleStanding, SubscriptionStanding,
     Timestamp, UserId, Wallet,
 };
-use crate::projection::{self, Access};
+use crate::projection::Access;
 use crate::store::Store;
 
 /// Where a member stands at every gate of every server that they are in, with causes.
@@ -60,16 +61,12 @@ pub(super) async fn standing(
             });
         }
     }
-    let store = store.clone();
-    let gates = blocking(move || {
+    let gates = blocking(store, move |store| {
         let mut accesses = accesses.into_iter();
         for gate in &mut gates {
+            let module = gate.module;
             for (one, access) in gate.subscriptions.iter_mut().zip(&mut accesses) {
-                let blocked = store.blocked(gate.module, one.wallet)?;
-                let state = store.subscription(gate.module, one.subscription)?;
-                one.cause = state.and_then(|state| {
-                    projection::cause(gate.module, one.subscription, &state, blocked, access, now)
-                });
+                one.cause = cause_of(store, one.wallet, module, one.subscription, access, now)?;
             }
         }
         Ok(gates)
@@ -91,14 +88,11 @@ fn subscription(
     access: Access,
     now: Timestamp,
 ) -> SubscriptionStanding {
-    let plan = people.holdings().plan(holding.module, holding.plan);
     SubscriptionStanding {
         wallet,
         subscription: holding.id,
         plan: holding.plan,
-        paid_until: plan
-            .zip(holding.gist.last_paid_at)
-            .map(|(plan, paid)| paid.plus(plan.interval)),
+        paid_until: people.holdings().paid_until(holding),
         access_until: match access {
             Access::Until(until) => Some(until),
             Access::NeverPaid | Access::Shut(_) => None,

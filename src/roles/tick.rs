@@ -15,7 +15,7 @@ use super::plan::{Decision, Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    AppliedState, Cause, Checkpoint, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
+    AppliedState, Cause, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
 };
 
 impl Roles {
@@ -24,8 +24,7 @@ impl Roles {
         self.decide().await?;
         let sightings = self.people.take_sightings();
         if !sightings.is_empty() {
-            let store = self.store.clone();
-            blocking(move || store.saw(&sightings)).await?;
+            blocking(&self.store, move |store| store.saw(&sightings)).await?;
         }
         self.read_on();
         Ok(())
@@ -55,7 +54,12 @@ impl Roles {
         let Some(removals) = self.choose_sources(&before, at_tip).await? else {
             return Ok(());
         };
-        let Some(clock) = self.clock(before.confirmed).await? else {
+        // Where no confirmed block was seen since the start, the clock is the one up to which the last run had read.
+        let clock = match before.confirmed {
+            None => blocking(&self.store, |store| store.cursor()).await?,
+            confirmed => confirmed,
+        };
+        let Some(clock) = clock else {
             return Ok(());
         };
         let now = clock.timestamp;
@@ -64,6 +68,7 @@ impl Roles {
         }
         self.progress.last_now = now;
         self.note_flips();
+        let is_full_pass = self.progress.full_pass;
         let mut users = self.people.take_dirty(now);
         self.hear_api(&mut users);
         if !users.is_empty() {
@@ -72,22 +77,12 @@ impl Roles {
         }
         if removals == Removals::AsPlanned {
             self.agreed.clear();
-            self.confirm_vouched(now, clock.number).await?;
+            if is_full_pass && self.progress.has_vouched {
+                self.confirm_vouched(now, clock.number).await?;
+            }
         }
         self.progress.counts_due.0 = true;
         Ok(())
-    }
-
-    /// The block whose time is the clock: the newest confirmed one; where none was seen since the start, the one up to which the
-    /// last run had read.
-    async fn clock(&self, confirmed: Option<Checkpoint>) -> anyhow::Result<Option<Checkpoint>> {
-        match confirmed {
-            Some(confirmed) => Ok(Some(confirmed)),
-            None => {
-                let store = self.store.clone();
-                blocking(move || store.cursor()).await
-            }
-        }
     }
 
     /// Plans for these people and has the changes made; `resumes`: with what the last run left open and this plan did not
@@ -124,26 +119,25 @@ impl Roles {
             let agreed = self.agreed_revokes(revokes, removals, now);
             changes.extend(agreed);
         }
-        let store = self.store.clone();
-        let (mut changes, adopted) = blocking(move || {
-            Ok((
-                to_changes(&store, &changes, now)?,
-                to_changes(&store, &adopted, now)?,
-            ))
+        let (mut changes, adopted) = blocking(&self.store, move |store| {
+            let changes = to_changes(store, &changes, now)?;
+            Ok((changes, to_changes(store, &adopted, now)?))
         })
         .await?;
         if removals == Removals::AsPlanned {
             self.confirm(&mut changes, &users, now);
-            self.hold_back(&mut changes, &users).await?;
+            self.hold_back(&mut changes, |user| users.contains_key(&user))
+                .await?;
         } else {
             // Whose removals are missing from the plan is no sign that they are not wanted any more.
             self.progress.full_pass = false;
-            let revoked = changes
+            let revokes = changes
                 .iter()
                 .filter(|one| one.action == RoleAction::Revoke);
-            let revoked: FxHashMap<_, _> = revoked.map(|one| (one.user, false)).collect();
+            let revoked: BTreeSet<_> = revokes.map(|one| one.user).collect();
             if !revoked.is_empty() {
-                self.hold_back(&mut changes, &revoked).await?;
+                self.hold_back(&mut changes, |user| revoked.contains(&user))
+                    .await?;
             }
         }
         self.leave_contested(&mut changes, block);
@@ -182,8 +176,7 @@ impl Roles {
                 cause: Cause::GateRemoved,
             })
             .collect();
-        let store = self.store.clone();
-        let intents = blocking(move || {
+        let intents = blocking(&self.store, move |store| {
             store.intend(&intents)?;
             store.adopt(&adopted, block)?;
             store.forget_applied(&forgotten)?;
@@ -221,34 +214,29 @@ impl Roles {
     async fn hold_back(
         &mut self,
         changes: &mut Vec<RoleChange>,
-        users: &FxHashMap<UserId, bool>,
+        is_looked_at: impl Fn(UserId) -> bool,
     ) -> anyhow::Result<()> {
         let before = self.brake.stopped();
-        self.brake(changes, users);
-        let stopped = self.brake.stopped();
-        if stopped != before {
-            let store = self.store.clone();
-            blocking(move || store.set_stopped(&stopped)).await?;
-        }
-        Ok(())
-    }
-
-    fn brake(&mut self, changes: &mut Vec<RoleChange>, users: &FxHashMap<UserId, bool>) {
         let is_whole = std::mem::take(&mut self.progress.full_pass);
         let (people, reading, confirming) = (&self.people, &self.reading, &self.confirming);
-        let pass = Pass {
-            is_looked_at: &|guild, user| {
-                users.contains_key(&user) && !confirming.awaits(guild, user)
+        self.brake.hold_back(
+            changes,
+            &Pass {
+                is_looked_at: &|guild, user| is_looked_at(user) && !confirming.awaits(guild, user),
+                is_whole: &|guild, role| {
+                    is_whole && reading.is_read(guild) && !confirming.awaits_any(guild, role)
+                },
+                holders: &|guild, role| people.holders(guild, role),
+                policy: people.default_policy(),
+                now: machine_time(),
             },
-            is_whole: &|guild, role| {
-                is_whole && reading.is_read(guild) && !confirming.awaits_any(guild, role)
-            },
-            holders: &|guild, role| people.holders(guild, role),
-            policy: people.default_policy(),
-            now: machine_time(),
-        };
-        self.brake.hold_back(changes, &pass);
+        );
         self.show_held_back();
+        let stopped = self.brake.stopped();
+        if stopped != before {
+            blocking(&self.store, move |store| store.set_stopped(&stopped)).await?;
+        }
+        Ok(())
     }
 
     /// Shows which removals are stopped, where that changed.

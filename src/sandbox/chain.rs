@@ -158,9 +158,11 @@ impl LocalChain {
         let url: Url = format!("http://{}", process.address)
             .parse()
             .context("the node's address as a URL")?;
+        // On this machine, whatever proxy the environment names.
+        let direct = reqwest::Client::builder().no_proxy().build();
         let provider = ProviderBuilder::new()
             .disable_recommended_fillers()
-            .connect_http(url);
+            .connect_reqwest(direct.context("making an HTTP client")?, url);
         let chain_id = provider.get_chain_id().await.context("ask the chain id")?;
         Ok(Self {
             chain_id,

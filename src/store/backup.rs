@@ -104,7 +104,9 @@ pub fn keep_backup(stream: impl Read, file: &Path) -> anyhow::Result<BackupManif
     let (beside, part) = Beside::new(file)?;
     let written = write_file(stream, part)?;
     let name = file.display();
-    let read = read_file(beside.path()).with_context(|| format!("{name} cannot be read back"))?;
+    let read = read_file(beside.path()).with_context(|| {
+        format!("what was written to {name} cannot be read back, so it was removed; is there room on that disk?")
+    })?;
     ensure!(
         read == written,
         "what was written to {name} reads otherwise: the disk is not to be trusted"
@@ -121,7 +123,8 @@ pub fn refuse_to_replace(file: &Path) -> anyhow::Result<()> {
     if !exists(file)? {
         return Ok(());
     }
-    let is_backup = quietly(|| read_manifest(file).is_ok()).unwrap_or_default();
+    // A pipe would be waited on for ever.
+    let is_backup = file.is_file() && quietly(|| read_manifest(file).is_ok()).unwrap_or_default();
     ensure!(
         is_backup,
         "{} exists and is no backup of amser-roles; name another file",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redb::{ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable, Table, WriteTransaction};
 
 use super::codec::{decode, encode, read};
 use super::tables::{ACTS, APPLIED, CONFIG_SETTINGS, GATES, SERVER_SETTINGS};
@@ -231,6 +231,12 @@ impl Store {
         })
     }
 
+    /// Whether [`Store::undo_gate`] has something to take back.
+    pub fn can_undo(&self, guild: GuildId) -> anyhow::Result<bool> {
+        let acts = self.database.begin_read()?.open_table(ACTS)?;
+        Ok(to_undo(&acts, guild)?.is_some())
+    }
+
     /// Takes the newest change of the server's gates back, if it is not an undo itself. The gate keeps its id.
     pub fn undo_gate(
         &self,
@@ -239,7 +245,8 @@ impl Store {
         at: Timestamp,
     ) -> anyhow::Result<Result<(), GateRefusal>> {
         self.change_gates(guild, |transaction, table| {
-            let Some((before, after)) = to_undo(transaction, guild)? else {
+            let undone = to_undo(&transaction.open_table(ACTS)?, guild)?;
+            let Some((before, after)) = undone else {
                 return Ok(Err(GateRefusal::NothingToUndo));
             };
             match (&before, &after) {
@@ -348,11 +355,10 @@ fn new_id(transaction: &WriteTransaction, table: &Gates<'_>) -> anyhow::Result<G
 
 /// The newest change of the server's gates by a manager, if it can be taken back.
 fn to_undo(
-    transaction: &WriteTransaction,
+    acts: &impl ReadableTable<(u64, u64), &'static [u8]>,
     guild: GuildId,
 ) -> anyhow::Result<Option<(Option<Gate>, Option<Gate>)>> {
-    let table = transaction.open_table(ACTS)?;
-    for entry in acts::newest(&table, guild)? {
+    for entry in acts::newest(acts, guild)? {
         let entry = entry?;
         match entry.act {
             Act::Disconnected { .. } => return Ok(None),

@@ -124,23 +124,28 @@ pub(super) fn put_in_place(
     }
 }
 
-/// A builder with our cache that tells in the log how far the repair of a file is that was not closed.
+/// A builder with our cache.
+pub(super) fn silent_builder() -> redb::Builder {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// The same, and it tells in the log how far the repair of a file is that was not closed.
 pub(super) fn builder() -> redb::Builder {
     let told = Mutex::new(None::<Instant>);
-    let mut builder = redb::Builder::new();
-    builder
-        .set_cache_size(CACHE_BYTES)
-        .set_repair_callback(move |repair| {
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
-                *told = Some(Instant::now());
-                let percent = (repair.progress() * 100.0).round();
-                warn!(
-                    percent,
-                    "the store was not closed properly; it is checked before use"
-                );
-            }
-        });
+    let mut builder = silent_builder();
+    builder.set_repair_callback(move |repair| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+            *told = Some(Instant::now());
+            let percent = (repair.progress() * 100.0).round();
+            warn!(
+                percent,
+                "the store was not closed properly; it is checked before use"
+            );
+        }
+    });
     builder
 }
 

@@ -50,15 +50,7 @@ impl Store {
             }
             RenewalsOf::Modules(modules) => {
                 for module in modules.intersection(&complete) {
-                    search.look_through(*module, |_| true)?;
-                }
-            }
-            RenewalsOf::Wallets(wallets) => {
-                for module in complete {
-                    search.look_through(module, |subscription| {
-                        let subscriber = subscription.subscriber;
-                        subscriber.is_some_and(|(wallet, _)| wallets.contains(&wallet))
-                    })?;
+                    search.look_through(*module)?;
                 }
             }
         }
@@ -96,12 +88,8 @@ struct Search {
 }
 
 impl Search {
-    /// Every subscription of a module that is `wanted`.
-    fn look_through(
-        &mut self,
-        module: ModuleAddress,
-        wanted: impl Fn(&Subscription) -> bool,
-    ) -> anyhow::Result<()> {
+    /// Every subscription of a module.
+    fn look_through(&mut self, module: ModuleAddress) -> anyhow::Result<()> {
         let (first, last) = scoped_bounds(module);
         for row in self
             .tables
@@ -110,10 +98,7 @@ impl Search {
         {
             let (key, value) = row?;
             let (_, id) = split_scoped_key(key.value());
-            let subscription: Subscription = decode(value.value())?;
-            if wanted(&subscription) {
-                self.look_at(module, SubscriptionId(id), &subscription)?;
-            }
+            self.look_at(module, SubscriptionId(id), &decode(value.value())?)?;
         }
         Ok(())
     }

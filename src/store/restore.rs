@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use super::StoreError;
 use super::backup::{BackupManifest, manifest_in};
 use super::beside::{Beside, exists};
-use super::open::{REDB_MAGIC, builder, quietly, schema_version};
+use super::open::{REDB_MAGIC, quietly, schema_version, silent_builder};
 use super::records;
 use super::tables::{BACKUP, META, META_LAST_BACKUP, SCHEMA_VERSION};
 use crate::domain::Timestamp;
@@ -88,7 +88,8 @@ fn lock(store: &Path) -> anyhow::Result<Option<File>> {
 /// Checks the copy of a backup: every page by redb's own checksums, every row by the manifest. Makes a store of it.
 fn check(part: File, name: &str, chain_id: u64) -> anyhow::Result<BackupManifest> {
     let opened = quietly(|| {
-        let mut checking = builder();
+        // What is asked for here reads all pages, which is no repair.
+        let mut checking = silent_builder();
         checking.set_check_integrity_on_open(true);
         checking.create_with_backend(FileBackend::new(part)?)
     });

@@ -140,32 +140,38 @@ fn members_intent(intent: MembersIntent) -> Option<String> {
     ))
 }
 
-/// `/amser gates`. `trouble`: the standing errors by role (`None`: of the whole server); `plans`: those whose names are known.
-pub(crate) fn gates(
-    gates: &[Gate],
-    trouble: &BTreeMap<Option<RoleId>, String>,
-    plans: &PlanRows,
-    grants: &[Grant],
-) -> String {
-    let first = match gates.is_empty() {
+/// What `/amser gates` is told from.
+pub(crate) struct GateList<'a> {
+    /// The server's gates.
+    pub(crate) gates: &'a [Gate],
+    /// Standing errors by role (`None`: of the whole server).
+    pub(crate) failing: &'a BTreeMap<Option<RoleId>, String>,
+    /// What the chain says is wrong with a gate.
+    pub(crate) of_gate: &'a dyn Fn(&Gate) -> BTreeSet<String>,
+    /// The plans whose names are known.
+    pub(crate) plans: &'a PlanRows,
+    /// Roles that were given for a time.
+    pub(crate) grants: &'a [Grant],
+}
+
+/// `/amser gates`.
+pub(crate) fn gates(list: &GateList<'_>) -> String {
+    let first = match list.gates.is_empty() {
         true => no_gates(),
         false => "Who holds which role in this server:".to_owned(),
     };
     let mut lines = vec![first];
-    lines.extend(
-        trouble
-            .get(&None)
-            .map(|sentence| format!("⚠ {}", plain(sentence))),
-    );
-    for gate in gates {
-        lines.push(rule(gate, plans));
-        let of_roles = gate
-            .roles
-            .iter()
-            .filter_map(|role| trouble.get(&Some(*role)));
-        lines.extend(of_roles.map(|sentence| format!("  ⚠ {}", plain(sentence))));
+    let of_server = list.failing.get(&None);
+    lines.extend(of_server.map(|sentence| format!("⚠ {}", plain(sentence))));
+    for gate in list.gates {
+        lines.push(rule(gate, list.plans));
+        let roles = gate.roles.iter();
+        let of_roles = roles.filter_map(|role| list.failing.get(&Some(*role)));
+        let of_gate = (list.of_gate)(gate);
+        let trouble = of_roles.chain(&of_gate);
+        lines.extend(trouble.map(|sentence| format!("  ⚠ {}", plain(sentence))));
     }
-    lines.extend(grant::grants(grants));
+    lines.extend(grant::grants(list.grants));
     lines.join("\n")
 }
 

@@ -6,7 +6,9 @@ use alloy::primitives::{Address, U256, utils::format_units};
 use url::Url;
 
 use super::command::{count, mention, no_gates, plain};
-use crate::domain::{Gate, GateMatch, ModuleAddress, PlanId, PlanRow, checkout};
+use crate::domain::{
+    Gate, GateMatch, GateTroubles, ModuleAddress, PlanId, PlanRow, checkout, is_for_sale,
+};
 
 /// Where plans are bought by who reads of them in one server.
 pub(crate) struct Checkout<'a> {
@@ -94,12 +96,13 @@ pub(crate) fn every(seconds: u64) -> String {
 }
 
 /// `/plans`: what the gates of a server ask for, with the checkout. `is_stuck`: roles cannot be given by this gate at present,
-/// so that nobody should pay for it now.
+/// so that nobody should pay for it now. `found`: what the chain says of the gates; plans that give nobody a role are left out.
 pub(crate) fn plans(
     gates: &[Gate],
     rows: &PlanRows,
     checkout_at: &Checkout<'_>,
     is_stuck: &dyn Fn(&Gate) -> bool,
+    found: &GateTroubles,
 ) -> String {
     if gates.is_empty() {
         return no_gates();
@@ -107,8 +110,10 @@ pub(crate) fn plans(
     let mut lines = Vec::new();
     for gate in gates {
         let roles: Vec<_> = gate.roles.iter().map(|role| mention(*role)).collect();
-        let needed = match (gate.matching, gate.plans.len()) {
-            (_, 1) => String::new(),
+        let is_offered = |plan: &&PlanId| is_for_sale(found, gate.id, plan);
+        let offered: Vec<_> = gate.plans.iter().filter(is_offered).collect();
+        let needed = match (gate.matching, offered.len()) {
+            (_, 0 | 1) => String::new(),
             (GateMatch::Any, many) => {
                 format!(", with any of {}", count(many, "plan", "plans"))
             }
@@ -117,8 +122,8 @@ pub(crate) fn plans(
             }
         };
         lines.push(format!("{}{needed}:", roles.join(", ")));
-        let is_stuck = is_stuck(gate);
-        for plan in &gate.plans {
+        let is_stuck = is_stuck(gate) || offered.is_empty();
+        for plan in offered {
             let row = rows.get(&(gate.module, *plan));
             let name = plan_name(gate.module, *plan, rows);
             let terms = row.map(|row| format!(", {}", terms(row)));
@@ -144,7 +149,7 @@ pub(crate) fn plans(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::{GateId, GateOrigin, GuildId, RoleId};
+    use crate::domain::{GateId, GateOrigin, GateTrouble, GuildId, RoleId};
 
     const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
 
@@ -175,12 +180,16 @@ pub(super) mod tests {
     }
 
     fn told(gates: &[Gate], row: PlanRow, is_stuck: bool) -> String {
+        told_amid(gates, row, is_stuck, &GateTroubles::new())
+    }
+
+    fn told_amid(gates: &[Gate], row: PlanRow, is_stuck: bool, found: &GateTroubles) -> String {
         let rows = PlanRows::from([((row.module, row.plan), row)]);
         let checkout = Checkout {
             template: "https://pay.example/{module}/{plan_id}",
             back: Url::parse("https://roles.example/paid/1").ok(),
         };
-        plans(gates, &rows, &checkout, &|_| is_stuck)
+        plans(gates, &rows, &checkout, &|_| is_stuck, found)
     }
 
     #[test]
@@ -235,5 +244,24 @@ pub(super) mod tests {
         assert!(text.contains("Wait with subscribing"), "{text}");
         assert!(!text.contains("https://"), "{text}");
         assert!(told(&[], row(5, None, None), false).contains("No role"));
+    }
+
+    #[test]
+    fn a_plan_that_gives_nobody_the_role_is_left_out() {
+        let row = || row(5, Some(0), Some("USDC"));
+        let found = |not_for_sale: &[u64]| {
+            let trouble = GateTrouble {
+                guild: GuildId(1),
+                sentences: ["There is no plan 7.".to_owned()].into(),
+                not_for_sale: not_for_sale.iter().copied().map(PlanId::from).collect(),
+            };
+            GateTroubles::from([(GateId(1), trouble)])
+        };
+        let gates = [gate(GateMatch::Any, &[3, 7])];
+        let text = told_amid(&gates, row(), false, &found(&[7]));
+        assert!(text.starts_with("<@&9>:\n• **Gold"), "{text}");
+        assert!(!text.contains("plan 7") && !text.contains('⚠'), "{text}");
+        let text = told_amid(&gates, row(), false, &found(&[3, 7]));
+        assert!(text.starts_with("<@&9>:\n  ⚠ This role can't"), "{text}");
     }
 }

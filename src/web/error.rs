@@ -142,7 +142,7 @@ impl WebError {
             Self::LinkReplaced => "You ran /verify again or went on in another browser, so this older link no longer works; use the newest one.".to_owned(),
             Self::SignInRequired => "Sign in with Discord first, as the member who ran /verify; your sign-in may have expired.".to_owned(),
             Self::NotSignedIn => "Sign in with Discord first; your sign-in may have expired.".to_owned(),
-            Self::NoServer => "There is no such server, or you do not manage it; choose one of your servers in the dashboard.".to_owned(),
+            Self::NoServer => "There is no such server or mapping, or it is not yours to manage; choose one of your servers in the dashboard.".to_owned(),
             Self::OtherMember => "This link was made for another Discord account; run /verify yourself, or sign in with the account that ran it.".to_owned(),
             Self::HandoverOver => "The link for your wallet's browser works once and for two minutes, and is over; press \"Continue in a wallet's browser\" again for a new one, or sign in here.".to_owned(),
             Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; sign in to try again.".to_owned(),
@@ -245,7 +245,7 @@ impl WebError {
     }
 
     /// Sets what a refusal needs beside its body.
-    pub(super) fn dress(self, response: &mut Response) {
+    fn set_status_and_retry_after(self, response: &mut Response) {
         *response.status_mut() = self.status();
         let wait = match self {
             Self::TooManyRequests(wait) => seconds(wait),
@@ -270,7 +270,7 @@ impl IntoResponse for WebError {
     fn into_response(self) -> Response {
         let body = json!({ "error": { "code": self.code(), "message": self.message() } });
         let mut response = Json(body).into_response();
-        self.dress(&mut response);
+        self.set_status_and_retry_after(&mut response);
         // For `layers::show_refusals`.
         response.extensions_mut().insert(self);
         response

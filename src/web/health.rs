@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,6 +23,9 @@ use super::ready::{Moment, why_not_ready};
 use super::{Site, drift};
 use crate::domain::Checkpoint;
 use crate::watching;
+
+/// What comes before the token.
+const BEARER: &[u8] = b"Bearer ";
 
 /// For everyone.
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -59,12 +62,14 @@ pub(super) async fn may_watch(
     }
 }
 
+/// Whether a request brings the token. The scheme's case does not matter (RFC 9110, 11.1).
 fn brings(headers: &HeaderMap, token: &SecretString) -> bool {
-    let given = headers
-        .get(AUTHORIZATION)
-        .map_or(&[][..], |value| value.as_bytes());
-    let expected = format!("Bearer {}", token.expose_secret());
-    given.ct_eq(expected.as_bytes()).into()
+    let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let Some((scheme, given)) = given.and_then(|given| given.split_at_checked(BEARER.len())) else {
+        return false;
+    };
+    let is_bearer = scheme.eq_ignore_ascii_case(BEARER);
+    is_bearer && bool::from(given.ct_eq(token.expose_secret().as_bytes()))
 }
 
 /// What answers before the store is open. Each connection is for one request, since the service itself takes the next one.

@@ -62,7 +62,8 @@ pub(super) async fn show_refusals(
     request: Request,
     next: Next,
 ) -> Response {
-    let as_page = wants_page(request.method(), request.headers());
+    let is_api = request.uri().path().starts_with("/api/");
+    let as_page = !is_api && wants_page(request.method(), request.headers());
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<WebError>() else {
         return response;

@@ -17,8 +17,8 @@ use super::payment::PaymentNews;
 use super::session::OwnLink;
 use super::terms::terms;
 use crate::domain::{
-    GateStanding, GuildId, MemberStanding, ModuleAddress, PlanId, Question, RoleId, RoleStanding,
-    UserId, Wallet, checkout,
+    GateStanding, GateTroubles, GuildId, MemberStanding, ModuleAddress, PlanId, Question, RoleId,
+    RoleStanding, UserId, Wallet, checkout, is_for_sale,
 };
 use crate::merchants::PlanRow;
 use crate::store::{LinkRequest, Store};
@@ -96,6 +96,8 @@ struct Checkout<'a> {
     back: Option<&'a Url>,
     /// What is known of the plans.
     plans: &'a [PlanRow],
+    /// What the chain says of the gates.
+    troubles: &'a GateTroubles,
 }
 
 /// Asks until the roles' loop knows the wallet and the server that the visitor came from, and every role that the
@@ -163,6 +165,7 @@ pub(super) async fn outcome(site: &Site, link: &OwnLink, settled: &Settled) -> S
         template: &site.settings().checkout_url,
         back: back.as_ref(),
         plans: &plans,
+        troubles: &site.state.gate_troubles.borrow().clone(),
     };
     let mut standing = shown(settled, guild, &checkout);
     let named = standing.roles.iter().chain(&standing.pending);
@@ -255,11 +258,12 @@ fn shown(settled: &Settled, guild: GuildId, checkout: &Checkout<'_>) -> Standing
 }
 
 impl Checkout<'_> {
-    /// `None` for a plan that is known to take no subscriptions.
+    /// `None` for a plan that is known to take no subscriptions, or to give nobody the gate's roles.
     fn offer(&self, gate: &GateStanding, plan: &PlanId) -> Option<Offer> {
         let is_it = |row: &&PlanRow| row.module == gate.module && row.plan == *plan;
         let row = self.plans.iter().find(is_it);
-        if row.is_some_and(|row| !row.active) {
+        let is_over = row.is_some_and(|row| !row.active);
+        if is_over || !is_for_sale(self.troubles, gate.gate, plan) {
             return None;
         }
         Some(Offer {

@@ -80,6 +80,7 @@ pub(super) fn refusal(settings: &WebSettings, error: WebError) -> Response {
         WebError::ConnectDeclined | WebError::NoServerChosen | WebError::NeedsManageServer => {
             "The server was not connected"
         }
+        WebError::NoServer => "No such server",
         WebError::BotRemoved(_) => "The bot was removed",
         WebError::ServerDeleted => "This server is gone",
         _ => "This did not work",

@@ -1,7 +1,8 @@
 // Plays scenes on the merchant's pages in a real Chromium. Its one argument is JSON:
 //   { browser, scene, dashboard, link, server, visitor, visitorId, serverName, rpc, account, relay, project, chain, shots }
 // It prints one line of JSON with what was seen, or fails with what went wrong.
-import { asked, browser, freshPage, look, play, problems } from './stage.mjs'
+import { asked, browser, freshPage, look, play, tabThrough, tabTo } from './stage.mjs'
+import { states } from './states.mjs'
 import { installWallets, metal, remoteWallet } from './wallets.mjs'
 
 const page = await freshPage()
@@ -32,7 +33,7 @@ async function rpc (method, params = []) {
   return (await answer.json()).result
 }
 
-await play({
+const scenes = {
   /** From the first page to a mapping that was tried, as a merchant who sees this for the first time. */
   async merchant () {
     await installWallets(page, [metal()])
@@ -147,25 +148,53 @@ await play({
     return { before, after: await block.innerText(), kept: await page.evaluate(() => window.notReloaded === true) }
   },
 
-  /** The keyboard alone, from the first link to the last field of a form. */
+  /** With the keyboard alone: everything on a page that has much; then the skip link. */
   async keyboard () {
     await signIn()
-    await page.goto(`${asked.server}/gates`)
-    await page.keyboard.press('Tab')
-    const first = await page.evaluate(() => document.activeElement.textContent)
-    await page.keyboard.press('Enter')
-    const seen = []
-    for (let step = 0; step < 40; step++) {
-      await page.keyboard.press('Tab')
-      const at = await page.evaluate(() => {
-        const element = document.activeElement
-        const { outlineStyle, outlineWidth } = getComputedStyle(element)
-        return { text: (element.textContent || element.name).trim(), visible: outlineStyle !== 'none' && outlineWidth !== '0px' || element.tagName === 'BODY' }
-      })
-      if (!at.visible) problems.push(`the focus on "${at.text}" is not seen`)
-      seen.push(at.text)
+    const reached = {}
+    for (const rest of ['', '/gates', '/members', '/forecast', '/journal', '/settings']) {
+      await page.goto(`${asked.server}${rest}`)
+      reached[rest] = await tabThrough(page)
     }
-    return { first, seen }
+    await page.setViewportSize({ width: 360, height: 640 })
+    await page.goto(`${asked.server}/gates`)
+    const narrow = await tabThrough(page)
+    await page.goto(`${asked.server}/gates`)
+    const { name: first } = await tabTo(page, 'Skip to the content')
+    await page.keyboard.press('Enter')
+    await tabTo(page, 'Test on me')
+    return { first, reached, narrow }
+  },
+
+  /** A new merchant's whole way with the keyboard alone. */
+  async byKeyboard () {
+    await installWallets(page, [metal()])
+    const press = async (name) => {
+      await tabTo(page, name)
+      await page.keyboard.press('Enter')
+    }
+    await page.goto(asked.dashboard)
+    await press('Add to your Discord server')
+    await page.getByRole('button', { name: asked.visitor, exact: true }).waitFor()
+    await press(asked.visitor)
+    await page.getByRole('button', { name: asked.serverName }).waitFor()
+    await press(asked.serverName)
+    await page.waitForURL(asked.server)
+    await page.getByRole('button', { name: 'Metal Wallet' }).waitFor()
+    await press('Metal Wallet')
+    await page.locator('#sign[aria-disabled="false"]').waitFor()
+    // The button that was pressed is gone: what comes next has the focus.
+    const next = await page.evaluate(() => document.activeElement.id)
+    if (next !== 'sign') await tabTo(page, 'Sign message')
+    await page.keyboard.press('Enter')
+    await shows('Your wallet is connected.')
+    await press(/^Create the role/)
+    await heading('Preview')
+    await press('Save')
+    await shows('Saved.')
+    await press(/^Test on me/)
+    await shows('It works.')
+    return { next }
   },
 
   /** Without script: the same pages, the same forms. */
@@ -185,4 +214,6 @@ await play({
     await plain.getByText('The last change was taken back.').waitFor()
     return { clicks }
   }
-}, page)
+}
+
+await play({ ...scenes, ...states({ page, heading, shows, signIn }) }, page)

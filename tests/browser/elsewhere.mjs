@@ -87,6 +87,7 @@ export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
     const thief = await freshPage()
     await thief.goto(url)
     const again = await thief.locator('h1').innerText()
+    await look(thief, 'again')
     await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
     await shown('outcome', 'Subscriber')
     return { app, asks, again, dashboard, outcome: await text('outcome') }

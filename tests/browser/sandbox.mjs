@@ -1,7 +1,7 @@
 // Follows the sandbox's guided ways in a real browser, as somebody who has read nothing: it presses what the next step offers.
 // Its one argument is JSON: { browser, scene, sandbox, rpc, shots }. It prints one line of JSON with what was seen.
 import { seed } from './seed.mjs'
-import { DEADLINE, asked, freshPage, look, play, problems } from './stage.mjs'
+import { DEADLINE, asked, freshPage, look, play, problems, tabThrough } from './stage.mjs'
 
 const page = await freshPage()
 const step = page.locator('.steps .now')
@@ -195,6 +195,13 @@ const scenes = {
 
   /** Somebody who types a command finds its options in lists; the focus is never lost; a stop is told. */
   async hands () {
+    for (const [width, height] of [[1440, 900], [360, 640]]) {
+      await page.setViewportSize({ width, height })
+      for (const path of ['/', '/member', '/merchant']) {
+        await page.goto(new URL(path, asked.sandbox).href)
+        await tabThrough(page)
+      }
+    }
     await page.goto(new URL('/member', asked.sandbox).href)
     await page.getByLabel('Command').selectOption('why')
     await page.locator('fieldset:not([hidden])').getByLabel('role').selectOption({ label: '@Subscriber' })

@@ -82,6 +82,52 @@ export async function look (page, name) {
   await page.setViewportSize({ width: 1440, height: 900 })
 }
 
+/** Where the focus is after one press of Tab. What is wrong with that is noted: it is nowhere, not seen, or under something. */
+async function tab (page) {
+  await page.keyboard.press('Tab')
+  const at = await page.evaluate(() => {
+    const element = document.activeElement
+    const name = (element.labels?.[0]?.innerText || element.innerText || element.ariaLabel || element.name || '').trim()
+    if (element === document.body) return { name: '', isEnd: true }
+    const { outlineStyle, outlineWidth } = getComputedStyle(element)
+    const [box] = element.getClientRects()
+    const [x, y] = [box.left + Math.min(box.width / 2, 20), box.top + Math.min(box.height / 2, 20)]
+    const over = document.elementFromPoint(x, y)
+    return {
+      name,
+      isEnd: false,
+      hasRing: outlineStyle !== 'none' && outlineWidth !== '0px',
+      isOnTop: over !== null && (element.contains(over) || over.contains(element)),
+      under: over?.closest('[id], [class]')?.outerHTML.slice(0, 80)
+    }
+  })
+  if (!at.isEnd && !at.hasRing) problems.push(`the focus on "${at.name}" has no ring`)
+  if (!at.isEnd && !at.isOnTop) problems.push(`the focus on "${at.name}" is out of sight or under ${at.under}`)
+  return at
+}
+
+/** Presses Tab until the focus is on what has this name. */
+export async function tabTo (page, name) {
+  const seen = []
+  for (let presses = 0; presses < 80; presses++) {
+    const at = await tab(page)
+    if (name instanceof RegExp ? name.test(at.name) : at.name === name) return at
+    seen.push(at.name)
+  }
+  throw new Error(`Tab never comes to ${name}, but to: ${seen.join(' | ')}`)
+}
+
+/** Presses Tab through the whole page; the names of what has the focus one after the other. */
+export async function tabThrough (page) {
+  const seen = []
+  for (let presses = 0; presses < 120; presses++) {
+    const at = await tab(page)
+    if (at.isEnd && seen.length > 0) return seen
+    seen.push(at.name)
+  }
+  throw new Error(`Tab never leaves the page: ${seen.join(' | ')}`)
+}
+
 /** Plays the scene that was asked for and prints what it saw as one line of JSON; or fails with what stands on `page`. */
 export async function play (scenes, page) {
   try {

@@ -2,7 +2,7 @@
 //   { browser, scene, link, visitor, visitorId, discord, rpc, account, relay, project, chain, shots }
 // It prints one line of JSON with what was seen, or fails with what went wrong.
 import { elsewhere } from './elsewhere.mjs'
-import { DEADLINE, asked, freshPage, look, play } from './stage.mjs'
+import { DEADLINE, asked, freshPage, look, play, tabThrough, tabTo } from './stage.mjs'
 import { installWallets, metal } from './wallets.mjs'
 
 const page = await freshPage()
@@ -158,15 +158,16 @@ const scenes = {
   /** With the keyboard alone; another account signs than the one that the page was told. */
   async keyboard () {
     await installWallets(page, [{ ...metal(), legacy: true }])
+    await page.setViewportSize({ width: 360, height: 640 })
     await page.goto(asked.link)
-    await page.keyboard.press('Tab')
+    await tabTo(page, 'Sign in with Discord')
     await page.keyboard.press('Enter')
-    await button(asked.visitor).click()
+    await button(asked.visitor).waitFor()
+    await tabTo(page, asked.visitor)
+    await page.keyboard.press('Enter')
     await button('Browser wallet').waitFor()
-    // Past what is kept, and who sees it.
-    await page.keyboard.press('Tab')
-    await page.keyboard.press('Tab')
-    await page.keyboard.press('Enter')
+    await tabTo(page, 'Browser wallet')
+    await page.keyboard.press('Space')
     await page.locator('#sign[aria-disabled="false"]:focus').waitFor()
     await page.evaluate(() => { window.honest = window.signWithAnvil; window.signWithAnvil = async () => '0x' + '11'.repeat(65) })
     await page.keyboard.press('Enter')
@@ -179,7 +180,8 @@ const scenes = {
     await page.keyboard.press('Enter')
     await shown('outcome', 'Subscriber')
     await page.locator('#done-title:focus').waitFor()
-    return { refused, outcome: await text('outcome') }
+    const left = await tabThrough(page)
+    return { refused, left, outcome: await text('outcome') }
   },
 
   /** A wallet that inserts itself later than the page, and one that comes without a word. */
@@ -260,8 +262,10 @@ const scenes = {
     await page.goto(asked.link)
     if (await page.getByRole('link', { name: 'Sign in with Discord' }).count() > 0) await signIn()
     await page.locator('h1').waitFor()
-    await look(page, 'page')
-    return { title: await page.locator('h1').innerText(), text: await page.locator('main').innerText() }
+    const title = await page.locator('h1').innerText()
+    await look(page, title.toLowerCase().replaceAll(' ', '-'))
+    const isStyled = await page.evaluate(() => getComputedStyle(document.body).marginTop === '0px')
+    return { title, isStyled, text: await page.locator('main').innerText() }
   },
 
   /** The link is used up in another window while the page is open. */
@@ -283,7 +287,17 @@ const scenes = {
     await button('Sign message').click()
     await shown('problem', 'already linked')
     await look(page, 'page')
-    return { problem: await text('problem'), focused: await focused() }
+    const offered = await page.locator('main a:visible, main button:visible').allInnerTexts()
+    return { problem: await text('problem'), focused: await focused(), offered }
+  },
+
+  /** Signed in without a link. */
+  async signedIn () {
+    await page.goto(asked.link)
+    await button(asked.visitor).click()
+    await page.getByRole('heading', { name: 'You are signed in' }).waitFor()
+    await look(page, 'page')
+    return { text: await page.locator('main').innerText() }
   }
 }
 

@@ -43,24 +43,32 @@ impl Stage {
     }
 
     async fn with_relay(sign_in: bool, relay: Option<Url>, project: &str) -> Self {
+        let wallet_connect = relay.clone().map(|relay_url| WalletConnect {
+            project_id: project.to_owned(),
+            relay_url,
+        });
+        let setup = Setup {
+            sign_in,
+            wallet_connect,
+            ..Setup::default()
+        };
+        Self {
+            relay,
+            ..Self::set_up(setup).await
+        }
+    }
+
+    async fn set_up(setup: Setup) -> Self {
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
         // The one key that the chain itself holds.
         let account = chain.provider().get_accounts().await.unwrap()[0];
-        let site = start(Setup {
-            sign_in,
-            wallet_connect: relay.clone().map(|relay_url| WalletConnect {
-                project_id: project.to_owned(),
-                relay_url,
-            }),
-            provider: Some(chain.provider().clone()),
-            ..Setup::default()
-        })
-        .await;
+        let provider = Some(chain.provider().clone());
+        let site = start(Setup { provider, ..setup }).await;
         let user = site.discord.add_user("ada");
         site.discord.add_member(site.guild, user).unwrap();
         Self {
             browser: Kind::Chromium,
-            relay,
+            relay: None,
             chain,
             account,
             site,
@@ -131,7 +139,7 @@ async fn a_server_that_is_still_being_read_is_not_told_to_be_without_roles() {
     let link = stage.site.verify(stage.user);
     let seen = stage.play("unread", "ada", &link).await;
     assert!(text(&seen, "outcome").contains("are still being read"));
-    assert!(!text(&seen, "outcome").contains("depends on a subscription"));
+    assert!(!text(&seen, "outcome").contains("can be subscribed to"));
 }
 
 #[tokio::test]
@@ -266,11 +274,49 @@ async fn links_that_do_not_work_say_why() {
 }
 
 #[tokio::test]
+async fn who_asks_too_often_is_told_when_to_come_back() {
+    let stage = Stage::set_up(Setup {
+        rate_limit_per_minute: 1,
+        ..Setup::default()
+    })
+    .await;
+    let url = stage.site.url.join("/verify/x").unwrap();
+    // What the address is allowed again meanwhile is used up before the browser comes.
+    let others = async {
+        loop {
+            reqwest::get(url.clone()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    reqwest::get(url.clone()).await.unwrap();
+    let seen = tokio::select! {
+        seen = stage.play("refusal", "ada", "/verify/x") => seen,
+        () = others => unreachable!("they ask for ever"),
+    };
+    assert_eq!(text(&seen, "title"), "Too fast");
+    assert_eq!(seen["isStyled"], true, "{seen}");
+}
+
+#[tokio::test]
+async fn pages_beside_the_way_lead_back_to_it() {
+    let stage = Stage::new(true).await;
+    let seen = stage.play("refusal", "ada", "/").await;
+    assert_eq!(text(&seen, "title"), "Roles for subscribers");
+    let seen = stage.play("signedIn", "ada", "/oauth/login").await;
+    assert!(text(&seen, "text").contains("/verify"), "{seen}");
+}
+
+#[tokio::test]
 async fn a_link_that_is_used_up_meanwhile_says_so() {
     let stage = Stage::new(true).await;
     let link = stage.site.verify(stage.user);
     let seen = stage.play("overtaken", "ada", &link).await;
     assert!(text(&seen, "problem").contains("already linked a wallet"));
+    assert_eq!(
+        seen["offered"],
+        serde_json::json!(["Back to Discord"]),
+        "{seen}"
+    );
     assert_eq!(text(&seen, "focused"), "problem");
 }
 

@@ -3,3 +3,4 @@
 mod browser;
 mod flood;
 mod forms;
+mod states;

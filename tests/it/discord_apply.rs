@@ -8,6 +8,7 @@ mod gateway;
 mod intent;
 mod people;
 mod refusals;
+mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
@@ -359,54 +360,4 @@ async fn a_hundred_changes_cost_a_hundred_requests() {
     assert_eq!(story.holders().len(), 100);
     assert_eq!(story.role_requests(), 100);
     story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_stop_does_not_wait_for_a_request_that_hangs() {
-    use amser_roles::sandbox::discord::{Fault, Times};
-    let mut story = Story::begin(1).await;
-    story.ready().await;
-    story
-        .local
-        .inject(Some(Route::AddMemberRole), Fault::Hang, Times::UntilCleared);
-    story.set(RoleAction::Grant, story.users[0]);
-    let begun = story
-        .local
-        .wait_until("the request is there", DEADLINE, |local| {
-            local.count(Route::AddMemberRole) == 1
-        });
-    begun.await.unwrap();
-    // Ten seconds at most, which is also what a hanging request alone would take.
-    let begun = Instant::now();
-    story.end().await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        begun.elapsed()
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_stop_lets_the_request_on_its_way_end_and_drops_the_rest() {
-    use amser_roles::sandbox::discord::{Fault, Times};
-    let mut story = Story::begin(5).await;
-    story.ready().await;
-    let slow = Fault::Slow(Duration::from_millis(500));
-    story
-        .local
-        .inject(Some(Route::AddMemberRole), slow, Times::UntilCleared);
-    for user in &story.users {
-        story.set(RoleAction::Grant, *user);
-    }
-    let begun = story
-        .local
-        .wait_until("a request is there", DEADLINE, |local| {
-            local.count(Route::AddMemberRole) == 1
-        });
-    begun.await.unwrap();
-    story.stop.cancel();
-    story.task.take().unwrap().await.unwrap().unwrap();
-    assert_eq!(story.told().len(), 1);
-    assert_eq!((story.holders().len(), story.role_requests()), (1, 1));
-    story.assert_no_violation();
 }

@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alloy::primitives::{Address, U256};
-use amser_roles::chain::index;
+use amser_roles::chain::{Progress, index};
 use amser_roles::domain::ModuleAddress;
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, PlanTerms, wallet};
 use amser_roles::store::Store;
@@ -143,7 +144,7 @@ async fn an_index_stops_at_its_block() {
             store.clone(),
             modules.keys().copied().collect(),
             to,
-            |progress| assert!(progress.at <= progress.to),
+            Arc::new(|progress: Progress| assert!(progress.at <= progress.to)),
             CancellationToken::new(),
         )
         .await

@@ -2,6 +2,7 @@
 //! with `AMSER_ROLES_BENCH_LARGE`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
@@ -68,6 +69,7 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         questions,
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
+        gates_changed: Arc::default(),
         views: chain::Views::new(&no_chain(), chain),
         fallback: roles::fallback::Fallback::unheard(chain::LOCAL_CHAIN),
     };

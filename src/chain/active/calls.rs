@@ -36,6 +36,11 @@ sol! {
     function aggregate3(Call3[] calls) returns (Returned[] returned);
 }
 
+sol! {
+    /// The factory's view.
+    function moduleOf(address merchant, uint256 moduleId) view returns (address module);
+}
+
 /// A call of a view.
 #[derive(Clone, Debug)]
 pub(super) struct Call {

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, U256};
 use alloy::sol;
 
 use super::Views;
-use super::calls::{At, Call, HEAVY, Outcome};
+use super::calls::{At, Call, HEAVY, Outcome, moduleOfCall};
 use super::token::{TokenFacts, is_symbol};
 use crate::abi::PlanAnswerError;
 use crate::abi::SubscriptionModule::getPlanCall;
@@ -20,7 +20,6 @@ const MOST_DECIMALS: u8 = 36;
 
 sol! {
     function merchant() view returns (address merchant);
-    function moduleOf(address merchant, uint256 moduleId) view returns (address module);
     function decimals() view returns (uint8 decimals);
     function symbol() view returns (string symbol);
 }

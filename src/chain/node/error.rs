@@ -190,10 +190,11 @@ impl RpcError {
         }
     }
 
-    /// Classifies a failure of the HTTP client. The URL, which may hold a key, is left out.
+    /// Classifies a failure of the HTTP client, by its innermost cause. The URL, which may hold a key, is left out.
     pub fn from_client(error: reqwest::Error) -> Self {
         let is_timeout = error.is_timeout();
-        let message = format!("{:#}", anyhow::Error::new(error.without_url()));
+        let error = anyhow::Error::new(error.without_url());
+        let message = error.root_cause().to_string();
         if is_timeout {
             Self::Timeout { message }
         } else {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use url::Url;
 
-use super::address::is_loopback;
 use super::answer::Body;
 use super::error::{RpcError, retry_after};
+use crate::loopback::is_loopback;
 
 /// Connecting, TLS included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

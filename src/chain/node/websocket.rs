@@ -24,10 +24,11 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use tracing::debug;
 use url::Url;
 
-use super::address::{is_loopback, without_keys};
+use super::address::without_keys;
 use super::answer::Answer;
 use super::error::{RpcError, retry_after};
 use super::transport::CONNECT_TIMEOUT;
+use crate::loopback::is_loopback;
 
 /// A websocket whose other side stopped answering is closed after at most two of these.
 const KEEPALIVE: Duration = Duration::from_secs(5);

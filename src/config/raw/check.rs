@@ -15,12 +15,12 @@ use url::Url;
 
 use super::{
     Lines, Raw, RawAmser, RawChain, RawDiscord, RawMembersIntent, RawPolicy, RawSignIn, RawWeb,
-    line,
 };
 use crate::abi::Layouts;
 use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, SECOND_LOOK_EVERY};
 use crate::config::{Amser, Config, ConfigError, Discord, Web};
 use crate::domain::{MembersIntent, Policy};
+use crate::loopback::is_loopback;
 use crate::web::WalletConnect;
 
 /// More would put off every role for most of a day.
@@ -34,19 +34,15 @@ const MOST_MONTHS: u32 = 1_200;
 struct Source<'a> {
     text: &'a str,
     name: &'a str,
-    lines: Lines,
+    lines: Lines<'a>,
     /// Where relative paths to files that are read begin.
     folder: &'a Path,
 }
 
 impl Source<'_> {
     fn wrong(&self, span: Range<usize>, key: &str, message: &str) -> ConfigError {
-        let place = if span.is_empty() || self.lines == Lines::Lost {
-            String::new()
-        } else {
-            format!(", line {}", line(self.text, &span))
-        };
-        ConfigError(format!("{}{place}: {key}: {message}", self.name))
+        let place = self.lines.place(self.text, self.name, Some(&span), key);
+        ConfigError(format!("{place}: {key}: {message}"))
     }
 
     /// `message` about `value` unless `holds`.
@@ -121,7 +117,7 @@ impl Source<'_> {
             .get_ref()
             .split('{')
             .skip(1)
-            .map(|rest| rest.split('}').next().unwrap_or_default())
+            .map(|rest| rest.split_once('}').map_or("", |(name, _)| name))
             .collect();
         let [first, second] = needed;
         let message = format!("must contain {{{first}}} and {{{second}}}");
@@ -138,21 +134,12 @@ impl Source<'_> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 /// Checks what types alone cannot.
 pub(in crate::config) fn check(
     raw: Raw,
     text: &str,
     name: &str,
-    lines: Lines,
+    lines: Lines<'_>,
     folder: &Path,
 ) -> Result<Config, ConfigError> {
     let source = Source {
@@ -164,6 +151,9 @@ pub(in crate::config) fn check(
     let path = &raw.store.path;
     let is_named = path.get_ref() != Path::new("");
     source.ensure(is_named, path, "store.path", "name the store's file")?;
+    let is_folder = path.get_ref().is_dir();
+    let message = "is a folder; name a file in it";
+    source.ensure(!is_folder, path, "store.path", message)?;
     let (months, key) = (&raw.store.journal_months, "store.journal_months");
     let is_bearable = *months.get_ref() <= MOST_MONTHS;
     let message = format!("must be at most {MOST_MONTHS}; 0 keeps the journal for ever");
@@ -189,8 +179,11 @@ fn chain(source: &Source<'_>, raw: RawChain) -> Result<ChainConfig, ConfigError>
     let mut rpc_urls = Vec::new();
     for (index, text) in raw.rpc_urls.into_inner().into_iter().enumerate() {
         // Never the text itself: a provider's key is part of it.
-        let url = Url::parse(text.get_ref()).map_err(|error| {
-            let message = format!("entry {} is not a URL: {error}", index + 1);
+        let url = Url::parse(text.get_ref()).map_err(|_| {
+            let message = format!(
+                "entry {} is no whole address, like wss://node.example.org",
+                index + 1
+            );
             source.wrong(text.span(), key, &message)
         })?;
         let is_node = matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host();
@@ -253,14 +246,21 @@ fn amser(source: &Source<'_>, raw: RawAmser) -> Result<Amser, ConfigError> {
     let needed = ["module", "plan_id"];
     let more = ["address", "chain_id"];
     let factory = raw.factory.as_ref();
+    let (checkout, key) = (&raw.checkout_url, "amser.checkout_url");
+    // Filled in as it will be: a link on pages and in messages.
+    let filled = checkout.get_ref().replace(['{', '}'], "");
+    let url = Url::parse(&filled).ok();
+    let is_page = url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let message = "must begin with https:// or http://";
+    source.ensure(is_page, checkout, key, message)?;
     Ok(Amser {
         api_url: source.web_url(raw.api_url, "amser.api_url")?,
-        auth_check: source.template(raw.auth_check, key, needed, &more)?,
+        auth_check: source.template(raw.auth_check, "amser.auth_check", needed, &more)?,
         active_pointer: raw.active_pointer.into_inner(),
         factory: factory
             .map(|text| source.contract(text, "amser.factory"))
             .transpose()?,
-        checkout_url: source.template(raw.checkout_url, "amser.checkout_url", needed, &[])?,
+        checkout_url: source.template(raw.checkout_url, key, needed, &[])?,
     })
 }
 
@@ -282,9 +282,16 @@ fn discord(source: &Source<'_>, raw: RawDiscord) -> Result<Discord, ConfigError>
 
 fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
     let url = raw.public_url.get_ref();
-    let is_origin = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let is_bare = url.username().is_empty() && url.password().is_none();
+    let is_origin =
+        is_bare && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let message = "must be scheme, host and port alone, like https://roles.example.org";
     source.ensure(is_origin, &raw.public_url, "web.public_url", message)?;
+    if let Some(monitor) = &raw.monitor_listen {
+        let message = "is the address of web.listen; choose another port, or leave it out";
+        let is_another = *monitor.get_ref() != raw.listen || raw.listen.port() == 0;
+        source.ensure(is_another, monitor, "web.monitor_listen", message)?;
+    }
     let (limit, key) = (&raw.rate_limit_per_minute, "web.rate_limit_per_minute");
     source.ensure(*limit.get_ref() > 0, limit, key, "must be at least 1")?;
     let (links, key) = (&raw.links_per_member, "web.links_per_member");
@@ -326,7 +333,7 @@ fn web(source: &Source<'_>, raw: RawWeb) -> Result<Web, ConfigError> {
         trusted_proxies: source.ranges(raw.trusted_proxies.get_ref(), "web.trusted_proxies")?,
         links_per_member: raw.links_per_member.into_inner(),
         signs_in: matches!(raw.sign_in, RawSignIn::Discord),
-        monitor_listen: raw.monitor_listen,
+        monitor_listen: raw.monitor_listen.map(Spanned::into_inner),
         contact: raw.contact.map(Spanned::into_inner),
         privacy_url: raw.privacy_url.map(Spanned::into_inner),
         wallet_connect: raw.walletconnect_project_id.map(|id| WalletConnect {

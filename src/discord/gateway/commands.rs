@@ -97,7 +97,7 @@ async fn context<F: Framework>(framework: &mut F, http: Arc<Http>) -> anyhow::Re
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, silent).await });
     let no_token = HttpBuilder::new("none")
-        .client(rest::client_without_proxy()?)
+        .client(rest::client(true)?)
         .proxy(format!("http://{address}"))
         .ratelimiter_disabled(true)
         .build();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -49,8 +49,10 @@ impl End {
             why: why.into(),
         }
     }
+}
 
-    fn broken(error: &Error) -> Self {
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
         Self::new(Next::Resume, error.to_string())
     }
 }
@@ -60,8 +62,7 @@ struct Connection<'a> {
     shard: &'a Shard,
     socket: Socket,
     session: &'a mut Option<Session>,
-    heartbeat: Duration,
-    next_heartbeat: Instant,
+    /// Whether the last heartbeat was answered.
     is_acknowledged: bool,
     pending: Pending,
     /// Requests for members, once the session is up.
@@ -92,14 +93,12 @@ pub(super) async fn connect(
         shard,
         socket,
         session,
-        heartbeat: HANDSHAKE,
-        next_heartbeat: Instant::now() + HANDSHAKE,
         is_acknowledged: true,
         pending: Pending::default(),
         asks: None,
     };
     let end = match connection.hello(start).await {
-        Ok(()) => connection.serve().await,
+        Ok(heartbeat) => connection.serve(heartbeat).await,
         Err(end) => end,
     };
     let goodbye = CloseFrame {
@@ -115,16 +114,19 @@ pub(super) async fn connect(
 }
 
 impl Connection<'_> {
-    /// Waits for HELLO and sends IDENTIFY or RESUME.
-    async fn hello(&mut self, start: Option<Start<'_>>) -> Result<(), End> {
+    /// Waits for HELLO and sends IDENTIFY or RESUME; when heartbeats are due.
+    async fn hello(&mut self, start: Option<Start<'_>>) -> Result<Interval, End> {
         let hello = tokio::time::timeout(HANDSHAKE, receive(&mut self.socket)).await;
         let text = hello.map_err(|_| End::new(Next::Resume, "no HELLO in time"))??;
-        let hello = payload(&text).and_then(|payload| serde_json::from_str(payload.data()).ok());
+        let hello = serde_json::from_str(&text);
+        let hello = hello.and_then(|payload: Payload<'_>| serde_json::from_str(payload.data()));
         let Hello { heartbeat_interval } =
-            hello.ok_or_else(|| End::new(Next::Resume, "no HELLO came first"))?;
-        self.heartbeat = Duration::from_millis(heartbeat_interval.max(1));
+            hello.map_err(|_| End::new(Next::Resume, "no HELLO came first"))?;
+        let period = Duration::from_millis(heartbeat_interval.max(1));
         // Spread, so that not all clients of the world come together after an outage.
-        self.next_heartbeat = Instant::now() + self.heartbeat.mul_f64(rand::random());
+        let first = Instant::now() + period.mul_f64(rand::random());
+        let mut heartbeat = tokio::time::interval_at(first, period);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let token = self.shard.token.expose_secret().trim();
         let hello = match (&*self.session, start) {
             (Some(session), _) => json!({ "op": 6, "d": {
@@ -149,11 +151,12 @@ impl Connection<'_> {
                 }})
             }
         };
-        self.send(hello.to_string()).await
+        self.send(hello.to_string()).await?;
+        Ok(heartbeat)
     }
 
     /// Serves the connection to its end.
-    async fn serve(&mut self) -> End {
+    async fn serve(&mut self, mut heartbeat: Interval) -> End {
         let mut overdue = std::pin::pin!(tokio::time::sleep(READY));
         loop {
             let now = Instant::now();
@@ -165,7 +168,7 @@ impl Connection<'_> {
                     Err(end) => Err(end),
                 },
                 () = self.shard.stop.cancelled() => Err(End::new(Next::Stop, "stopped")),
-                () = tokio::time::sleep_until(self.next_heartbeat) => self.beat().await,
+                _ = heartbeat.tick() => self.beat().await,
                 () = &mut overdue, if self.asks.is_none() => {
                     Err(End::new(Next::Resume, "no session in time"))
                 }
@@ -188,7 +191,6 @@ impl Connection<'_> {
         if !std::mem::replace(&mut self.is_acknowledged, false) {
             return Err(End::new(Next::Resume, "a heartbeat was not acknowledged"));
         }
-        self.next_heartbeat = Instant::now() + self.heartbeat;
         self.send_heartbeat().await
     }
 
@@ -200,7 +202,7 @@ impl Connection<'_> {
 
     /// Takes a payload in.
     async fn take(&mut self, text: &str) -> Result<(), End> {
-        let Some(payload) = payload(text) else {
+        let Ok(payload) = serde_json::from_str::<Payload<'_>>(text) else {
             tracing::warn!("Discord sent a gateway payload that cannot be read");
             return Ok(());
         };
@@ -260,7 +262,7 @@ impl Connection<'_> {
         // A connection that takes nothing any more is dead.
         match tokio::time::timeout(HANDSHAKE, sent).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(End::broken(&error)),
+            Ok(Err(error)) => Err(error.into()),
             Err(_elapsed) => Err(End::new(Next::Resume, "nothing can be sent")),
         }
     }
@@ -274,10 +276,8 @@ async fn handshake(url: &str) -> Result<Socket, End> {
     let config = WebSocketConfig::default()
         .max_message_size(None)
         .max_frame_size(None);
-    let connected = connect_async_with_config(url.as_str(), Some(config), true).await;
-    connected
-        .map(|(socket, _)| socket)
-        .map_err(|error| End::broken(&error))
+    let (socket, _) = connect_async_with_config(url.as_str(), Some(config), true).await?;
+    Ok(socket)
 }
 
 /// The next text, or the end.
@@ -299,7 +299,7 @@ async fn receive(socket: &mut Socket) -> Result<String, End> {
                 return Err(End::new(close::next(code), why));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Err(error)) => return Err(End::broken(&error)),
+            Some(Err(error)) => return Err(error.into()),
             None => return Err(End::new(Next::Resume, "closed")),
         }
     }
@@ -323,8 +323,4 @@ async fn next_ask(
         Some(ask) => ask,
         None => std::future::pending().await,
     }
-}
-
-fn payload(text: &str) -> Option<Payload<'_>> {
-    serde_json::from_str(text).ok()
 }

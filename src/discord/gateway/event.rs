@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::discord::Observation;
-use crate::discord::member::{MemberBody, SeenMember, UserBody};
-use crate::discord::requests::Members;
+use crate::discord::member::{Object, SeenMember};
 use crate::domain::{GuildId, RoleId, UserId};
 
 /// One payload. <https://discord.com/developers/docs/events/gateway-events#payload-structure>
@@ -48,7 +47,7 @@ pub(super) enum Event {
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Ready {
     /// The bot.
-    pub(super) user: UserBody,
+    pub(super) user: Object<UserId>,
     /// All servers of this shard that the bot is in.
     pub(super) guilds: Vec<Guild>,
     pub(super) session_id: String,
@@ -63,20 +62,38 @@ pub(super) struct Guild {
 }
 
 /// A part of the answer to a request for members.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Chunk {
-    pub(super) members: Members,
+    pub(super) members: Vec<SeenMember>,
+    /// Who is not in the server.
+    #[serde(default)]
+    pub(super) not_found: Vec<UserId>,
     /// How many parts there are.
-    pub(super) count: u32,
-    pub(super) nonce: Option<u64>,
+    pub(super) chunk_count: u32,
+    #[serde(flatten)]
+    pub(super) of: Nonce,
 }
 
 /// A request over the gateway that came too soon.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct RateLimited {
     /// Seconds.
     pub(super) retry_after: f64,
-    pub(super) nonce: Option<u64>,
+    #[serde(rename = "meta")]
+    pub(super) of: Nonce,
+}
+
+/// Which request an answer is to.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Nonce {
+    pub(super) nonce: Option<String>,
+}
+
+impl Nonce {
+    /// Only numbers are given out.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.nonce.as_ref()?.parse().ok()
+    }
 }
 
 /// An event that concerns a server.
@@ -87,46 +104,26 @@ struct In {
 
 #[derive(Deserialize)]
 struct Leaving {
-    user: UserBody,
+    guild_id: GuildId,
+    user: Object<UserId>,
 }
 
 #[derive(Deserialize)]
 struct DeletedRole {
+    guild_id: GuildId,
     role_id: RoleId,
-}
-
-#[derive(Deserialize)]
-struct ChunkBody {
-    members: Vec<MemberBody>,
-    chunk_count: u32,
-    #[serde(default)]
-    not_found: Vec<UserId>,
-    nonce: Option<String>,
 }
 
 /// Who used a command or a button; neither field is there in a direct message.
 #[derive(Deserialize)]
 struct UsedBy {
     guild_id: Option<GuildId>,
-    member: Option<MemberBody>,
-}
-
-#[derive(Deserialize)]
-struct RateLimitedBody {
-    retry_after: f64,
-    meta: Meta,
-}
-
-#[derive(Deserialize)]
-struct Meta {
-    nonce: Option<String>,
+    member: Option<SeenMember>,
 }
 
 /// Reads an event by its name.
 pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
     let guild = || Ok(serde_json::from_str::<In>(data)?.guild_id);
-    // Only numbers are given out as nonces.
-    let number = |nonce: Option<String>| nonce.and_then(|nonce| nonce.parse().ok());
     Ok(match name {
         "READY" => Event::Ready(serde_json::from_str(data)?),
         "RESUMED" => Event::Resumed,
@@ -147,36 +144,20 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
             Event::Seen(member_seen(guild()?, serde_json::from_str(data)?))
         }
         "GUILD_MEMBER_REMOVE" => {
-            let user = serde_json::from_str::<Leaving>(data)?.user.id;
-            let guild = guild()?;
+            let Leaving { guild_id, user } = serde_json::from_str(data)?;
+            let (guild, user) = (guild_id, user.id);
             Event::Seen(Observation::MemberLeft { guild, user })
         }
         "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => {
             Event::Seen(Observation::RolesChanged(guild()?))
         }
         "GUILD_ROLE_DELETE" => {
-            let role = serde_json::from_str::<DeletedRole>(data)?.role_id;
-            let guild = guild()?;
+            let DeletedRole { guild_id, role_id } = serde_json::from_str(data)?;
+            let (guild, role) = (guild_id, role_id);
             Event::Seen(Observation::RoleDeleted { guild, role })
         }
-        "GUILD_MEMBERS_CHUNK" => {
-            let body: ChunkBody = serde_json::from_str(data)?;
-            let found = body.members.into_iter().map(SeenMember::from);
-            let found = found.map(|member| (member.user, Some(member)));
-            let missing = body.not_found.into_iter().map(|user| (user, None));
-            Event::Members(Chunk {
-                members: found.chain(missing).collect(),
-                count: body.chunk_count,
-                nonce: number(body.nonce),
-            })
-        }
-        "RATE_LIMITED" => {
-            let body: RateLimitedBody = serde_json::from_str(data)?;
-            Event::RateLimited(RateLimited {
-                retry_after: body.retry_after,
-                nonce: number(body.meta.nonce),
-            })
-        }
+        "GUILD_MEMBERS_CHUNK" => Event::Members(serde_json::from_str(data)?),
+        "RATE_LIMITED" => Event::RateLimited(serde_json::from_str(data)?),
         "INTERACTION_CREATE" => {
             let by: UsedBy = serde_json::from_str(data)?;
             let by = by.guild_id.zip(by.member);
@@ -187,18 +168,12 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
     })
 }
 
-fn member_seen(guild: GuildId, member: MemberBody) -> Observation {
-    let SeenMember {
-        user,
-        roles,
-        pending,
-        ..
-    } = member.into();
+fn member_seen(guild: GuildId, member: SeenMember) -> Observation {
     Observation::MemberSeen {
         guild,
-        user,
-        roles,
-        pending,
+        user: member.user,
+        roles: member.roles,
+        pending: member.pending,
     }
 }
 
@@ -261,6 +236,12 @@ mod tests {
         );
     }
 
+    fn nonce() -> Nonce {
+        Nonce {
+            nonce: Some("12".to_owned()),
+        }
+    }
+
     #[test]
     fn a_chunk_tells_who_is_there_and_who_is_not() {
         let chunk = r#"{"guild_id":"7","members":[{"user":{"id":"5","username":"a","global_name":"Ada"},"nick":null,"roles":[],"pending":true}],
@@ -272,9 +253,10 @@ mod tests {
             pending: true,
         };
         let expected = Chunk {
-            members: vec![(UserId(5), Some(member)), (UserId(6), None)],
-            count: 1,
-            nonce: Some(12),
+            members: vec![member],
+            not_found: vec![UserId(6)],
+            chunk_count: 1,
+            of: nonce(),
         };
         assert_eq!(
             decode("GUILD_MEMBERS_CHUNK", chunk).unwrap(),
@@ -283,7 +265,7 @@ mod tests {
         let limited = r#"{"opcode":8,"retry_after":1.5,"meta":{"guild_id":"7","nonce":"12"}}"#;
         let expected = RateLimited {
             retry_after: 1.5,
-            nonce: Some(12),
+            of: nonce(),
         };
         assert_eq!(
             decode("RATE_LIMITED", limited).unwrap(),

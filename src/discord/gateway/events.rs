@@ -10,23 +10,15 @@ use super::modal;
 use crate::discord::Observation;
 use crate::discord::requests::{Ask, Requests, shard_of};
 use crate::discord::shared::{Guild, Shared};
-use crate::domain::UserId;
 
 /// Takes events in; nothing here waits, so that those of one shard keep their order.
 pub(super) struct Events {
     pub(super) shared: Arc<Shared>,
     observations: mpsc::UnboundedSender<Observation>,
     interactions: mpsc::UnboundedSender<Interaction>,
-    connections: Mutex<Connections>,
-}
-
-/// What is known of the connections of all shards; which are up, [`Requests`] knows.
-#[derive(Default)]
-struct Connections {
-    /// A session began, and that was not told yet.
-    is_new: bool,
-    /// The bot itself.
-    bot: Option<UserId>,
+    /// Whether a session began that was not told yet. Locked while connections change, so that this is told in order; which are
+    /// up, [`Requests`] knows.
+    is_new: Mutex<bool>,
 }
 
 impl Events {
@@ -39,7 +31,7 @@ impl Events {
             shared,
             observations,
             interactions,
-            connections: Mutex::default(),
+            is_new: Mutex::default(),
         }
     }
 
@@ -48,45 +40,41 @@ impl Events {
         let _unheard = self.observations.send(observation);
     }
 
-    /// Changes the connections and tells when they became whole or broke.
-    fn connections(&self, change: impl FnOnce(&Requests, &mut Connections)) {
-        let mut connections = self
-            .connections
-            .lock()
-            .expect("the connections do not panic");
+    /// Changes the connections and tells when they became whole or broke. `begins`: by a new session.
+    fn connections(&self, begins: bool, change: impl FnOnce(&Requests)) {
+        let mut is_new = self.is_new.lock().expect("the connections do not panic");
+        *is_new |= begins;
         let requests = &self.shared.requests;
         let was_whole = requests.is_whole();
-        change(requests, &mut connections);
+        change(requests);
         let whole = requests.is_whole();
         if whole != was_whole {
             tracing::info!(connected = whole, "Discord gateway");
             self.shared.connected(whole);
         }
-        if whole && std::mem::take(&mut connections.is_new) {
+        if whole && std::mem::take(&mut *is_new) {
             self.tell(Observation::Connected);
         }
     }
 
     /// So many shards are to be connected from now on; none is yet.
     pub(super) fn begin(&self, shards: u32) {
-        self.connections(|requests, _| requests.reset(shards));
+        self.connections(false, |requests| requests.reset(shards));
     }
 
     /// A session was begun or resumed.
     pub(super) fn up(&self, shard: u32, is_new: bool, asks: mpsc::UnboundedSender<Ask>) {
-        self.connections(|requests, connections| {
-            requests.set(shard, Some(asks));
-            connections.is_new |= is_new;
-        });
+        self.connections(is_new, |requests| requests.set(shard, Some(asks)));
     }
 
     pub(super) fn down(&self, shard: u32) {
-        self.connections(|requests, _| requests.set(shard, None));
+        self.connections(false, |requests| requests.set(shard, None));
     }
 
     /// A session begins; [`Events::up`] follows.
     pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
-        self.connections(|_, connections| connections.bot = Some(ready.user.id));
+        // It may have been asked for already.
+        let _known = self.shared.bot.set(ready.user.id);
         let present = ready.guilds.iter().map(|guild| guild.id);
         self.shared.seen.begin(shard, total, present);
         // The bot may have been removed while no session told of it.
@@ -134,7 +122,7 @@ impl Events {
             Observation::GuildGone(guild) => {
                 self.shared.change_known(guild, |state| state.gone(guild));
             }
-            Observation::MemberSeen { guild, user, .. } if self.is_bot(user) => {
+            Observation::MemberSeen { guild, user, .. } if self.shared.bot.get() == Some(&user) => {
                 self.seen(Observation::RolesChanged(guild));
             }
             Observation::Connected
@@ -157,13 +145,5 @@ impl Events {
             | Observation::MemberLeft { guild, user } => seen.member_changed(*guild, *user),
             Observation::Connected => {}
         }
-    }
-
-    fn is_bot(&self, user: UserId) -> bool {
-        let connections = self
-            .connections
-            .lock()
-            .expect("the connections do not panic");
-        connections.bot == Some(user)
     }
 }

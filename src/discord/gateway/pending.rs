@@ -1,13 +1,14 @@
 //! Requests for members on one connection, 100 ids each, and their answers.
 //! <https://discord.com/developers/docs/events/gateway-events#request-guild-members>
 
+use std::collections::btree_map::{Entry, OccupiedEntry};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::event::{Chunk, RateLimited};
+use super::event::{Chunk, Nonce, RateLimited};
 use crate::discord::requests::{Ask, Members};
 
 /// How long an answer may take, from the sending of the request.
@@ -75,17 +76,16 @@ impl Pending {
 
     /// A part of an answer.
     pub(super) fn chunk(&mut self, chunk: Chunk) {
-        let Some((nonce, sent)) = chunk
-            .nonce
-            .and_then(|nonce| Some((nonce, self.sent.get_mut(&nonce)?)))
-        else {
+        let Some(mut sent) = self.sent(&chunk.of) else {
             return;
         };
-        sent.members.extend(chunk.members);
-        sent.chunks += 1;
-        if sent.chunks >= chunk.count
-            && let Some(sent) = self.sent.remove(&nonce)
-        {
+        let found = chunk.members.into_iter();
+        let found = found.map(|member| (member.user, Some(member)));
+        let missing = chunk.not_found.into_iter().map(|user| (user, None));
+        sent.get_mut().members.extend(found.chain(missing));
+        sent.get_mut().chunks += 1;
+        if sent.get().chunks >= chunk.chunk_count {
+            let sent = sent.remove();
             // Whoever asked may have given up.
             let _unheard = sent.ask.answer.send(Some(sent.members));
         }
@@ -99,8 +99,16 @@ impl Pending {
             "Discord limits requests for members"
         );
         self.paused_until = Some(now + wait.min(WINDOW));
-        let sent = limited.nonce.and_then(|nonce| self.sent.remove(&nonce));
+        let sent = self.sent(&limited.of).map(OccupiedEntry::remove);
         self.again.extend(sent.map(|sent| sent.ask));
+    }
+
+    /// The request that an answer is to, if it still waits.
+    fn sent(&mut self, of: &Nonce) -> Option<OccupiedEntry<'_, u64, Sent>> {
+        match self.sent.entry(of.number()?) {
+            Entry::Occupied(sent) => Some(sent),
+            Entry::Vacant(_) => None,
+        }
     }
 
     /// When the next request will have waited long enough for its answer.
@@ -141,19 +149,25 @@ mod tests {
     fn chunk(nonce: u64, count: u32, user: u64) -> Chunk {
         Chunk {
             members: vec![member(user)],
-            count,
-            nonce: Some(nonce),
+            not_found: vec![],
+            chunk_count: count,
+            of: of(nonce),
         }
     }
 
-    fn member(user: u64) -> (UserId, Option<SeenMember>) {
-        let seen = SeenMember {
+    fn of(nonce: u64) -> Nonce {
+        Nonce {
+            nonce: Some(nonce.to_string()),
+        }
+    }
+
+    fn member(user: u64) -> SeenMember {
+        SeenMember {
             user: UserId(user),
             name: String::new(),
             roles: vec![],
             pending: false,
-        };
-        (UserId(user), Some(seen))
+        }
     }
 
     #[test]
@@ -166,7 +180,8 @@ mod tests {
         pending.chunk(chunk(99, 1, 8));
         assert!(answered.try_recv().is_err());
         pending.chunk(chunk(1, 2, 6));
-        let members = vec![member(5), member(6)];
+        let members = [5, 6].map(|user| (UserId(user), Some(member(user))));
+        let members = members.to_vec();
         assert_eq!(answered.try_recv(), Ok(Some(members)));
     }
 
@@ -177,7 +192,7 @@ mod tests {
         pending.send(one, now);
         let limited = RateLimited {
             retry_after: 2.5,
-            nonce: Some(1),
+            of: of(1),
         };
         pending.limited(&limited, now);
         assert_eq!(pending.free_at(now), now + Duration::from_millis(2_500));

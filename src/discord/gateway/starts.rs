@@ -6,7 +6,6 @@ use std::sync::{Mutex as StdMutex, MutexGuard as StdMutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serenity::http::Route;
 use serenity::model::gateway::{BotGateway, SessionStartLimit};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -135,7 +134,7 @@ impl Start<'_> {
 pub(super) async fn find(shared: &Shared, enough: u32) -> anyhow::Result<BotGateway> {
     let mut failures = 0;
     loop {
-        let pause = match shared.rest.get::<BotGateway>(Route::GatewayBot).await {
+        let pause = match shared.rest.get::<BotGateway>("gateway/bot").await {
             Ok(gateway) => {
                 let limit = &gateway.session_start_limit;
                 if limit.remaining >= u64::from(gateway.shards.min(enough).max(1)) {
@@ -152,7 +151,10 @@ pub(super) async fn find(shared: &Shared, enough: u32) -> anyhow::Result<BotGate
                 return Err(refusal).context("Discord does not say where its gateway is");
             }
             Err(failure) => {
-                tracing::warn!(%failure, "Discord's gateway cannot be found yet");
+                match failures {
+                    0 => tracing::warn!(%failure, "Discord's gateway cannot be found yet"),
+                    _ => tracing::debug!(%failure, "Discord's gateway cannot be found yet"),
+                }
                 failures += 1;
                 delay(failures - 1, rand::random())
             }

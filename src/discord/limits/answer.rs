@@ -73,10 +73,6 @@ impl Answer {
         }
     }
 
-    pub(super) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
     /// Whether Discord counts it towards the ban of the address.
     pub(super) fn is_invalid(&self) -> bool {
         match self.status {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Allowance, MARGIN, Wait};
+use super::{Allowance, MARGIN, Wait, not_before};
 
 /// A fifth of a window's places is kept for what somebody waits for.
 const KEPT_SHARE: u32 = 5;
@@ -29,9 +29,7 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Takes one request, or says when to ask again.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Wait> {
-        if let Some(until) = self.blocked(now) {
-            return Err(Wait::Until(until));
-        }
+        not_before(self.blocked(now))?;
         let Some(limit) = self.limit else {
             // Nothing is known yet: one request goes ahead, the others wait for what its answer says.
             if self.in_flight > 0 {
@@ -46,9 +44,7 @@ impl Bucket {
             self.remaining = limit.saturating_sub(self.in_flight);
         }
         if self.remaining == 0 {
-            if let Some(reset_at) = self.reset_at {
-                return Err(Wait::Until(reset_at));
-            }
+            not_before(self.reset_at)?;
             if self.in_flight > 0 {
                 return Err(Wait::ForAnswer);
             }

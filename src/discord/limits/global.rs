@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Wait;
+use super::{Wait, not_before};
 
 /// Requests per [`WINDOW`]. <https://discord.com/developers/docs/topics/rate-limits#global-rate-limit>
 const LIMIT: usize = 50;
@@ -24,9 +24,7 @@ pub(super) struct Global {
 impl Global {
     /// Whether one more may leave, a patient one only while others find room.
     pub(super) fn ask(&mut self, is_patient: bool, now: Instant) -> Result<(), Wait> {
-        if let Some(until) = self.blocked_until.filter(|until| now < *until) {
-            return Err(Wait::Until(until));
-        }
+        not_before(self.blocked_until.filter(|until| now < *until))?;
         while self
             .answered
             .front()

@@ -3,11 +3,12 @@
 /// A route with its major parameter: requests with equal lanes always share their limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lane {
-    route: String,
-    major: String,
-    global: bool,
-    /// Nobody waits for the answer.
-    patient: bool,
+    pub(super) route: String,
+    pub(super) major: String,
+    /// Whether the bot's global limit holds for it.
+    pub(super) is_global: bool,
+    /// Whether nobody waits for the answer.
+    pub(super) is_patient: bool,
 }
 
 impl Lane {
@@ -49,29 +50,17 @@ impl Lane {
         }
         Self {
             // The pages of a server's members.
-            patient: route == "GET/guilds/{}/members",
+            is_patient: route == "GET/guilds/{}/members",
             route,
             major,
-            global: !matches!(resource, "webhooks" | "interactions"),
+            is_global: !matches!(resource, "webhooks" | "interactions"),
         }
-    }
-
-    pub(super) fn route(&self) -> &str {
-        &self.route
-    }
-
-    pub(super) fn major(&self) -> &str {
-        &self.major
-    }
-
-    pub(super) fn is_global(&self) -> bool {
-        self.global
     }
 
     /// The same for requests of which there are many, so that nobody waits for a single one.
     pub(crate) fn in_bulk(self) -> Self {
         Self {
-            patient: true,
+            is_patient: true,
             ..self
         }
     }
@@ -82,11 +71,6 @@ impl Lane {
             major: format!("{}/visitor {visitor}", self.major),
             ..self
         }
-    }
-
-    /// Whether nobody waits for the answer.
-    pub(super) fn is_patient(&self) -> bool {
-        self.patient
     }
 }
 
@@ -115,13 +99,13 @@ mod tests {
             one,
             Lane::of("DELETE", "/api/v10/guilds/1/members/2/roles/3")
         );
-        assert_eq!(one.route(), "PUT/guilds/{}/members/{}/roles/{}");
-        assert!(one.is_global());
+        assert_eq!(one.route, "PUT/guilds/{}/members/{}/roles/{}");
+        assert!(one.is_global);
     }
 
     #[test]
     fn only_the_pages_of_members_are_patient() {
-        let is_patient = |method, path| Lane::of(method, path).is_patient();
+        let is_patient = |method, path| Lane::of(method, path).is_patient;
         assert!(is_patient(
             "GET",
             "/api/v10/guilds/1/members?limit=1000&after=5"
@@ -144,12 +128,12 @@ mod tests {
     #[test]
     fn interactions_are_free_of_the_global_limit_and_hide_their_token() {
         let callback = Lane::of("POST", "/api/v10/interactions/12/abc.DEF/callback");
-        assert!(!callback.is_global());
-        assert_eq!(callback.route(), "POST/interactions/{}/{}/callback");
+        assert!(!callback.is_global);
+        assert_eq!(callback.route, "POST/interactions/{}/{}/callback");
         let edit = Lane::of("PATCH", "/api/v10/webhooks/1/tok/messages/@original");
-        assert!(!edit.is_global());
+        assert!(!edit.is_global);
         assert_eq!(
-            (edit.route(), edit.major()),
+            (edit.route.as_str(), edit.major.as_str()),
             ("PATCH/webhooks/{}/{}/messages/@original", "/1/tok")
         );
     }

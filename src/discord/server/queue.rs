@@ -37,14 +37,14 @@ impl Next {
     }
 }
 
+/// A place in the line, which is sent from its beginning.
+type Place = (Next, u64, UserId, RoleId);
+
 /// The outstanding changes of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     items: BTreeMap<(UserId, RoleId), Item>,
-    /// What may be sent, by role, so that a role that is held back costs nothing.
-    ready: BTreeMap<RoleId, BTreeSet<(Next, u64, UserId)>>,
-    /// What waits for its next try.
-    waiting: BTreeSet<(Instant, UserId, RoleId)>,
+    line: BTreeSet<Place>,
     /// What is on its way. There is one worker, so it is at most one.
     sending: Option<Intent>,
     /// What cannot work at the moment.
@@ -55,22 +55,21 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 struct Item {
     intent: Intent,
-    kind: Next,
     order: u64,
     since: Instant,
-    state: State,
+    /// When it may be tried again.
+    not_before: Option<Instant>,
     /// Tries that failed in a row.
     failures: u32,
     /// The code of the failure that was reported last; the same one is not reported again.
     reported: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Ready,
-    Sending,
-    /// For its next try.
-    Waiting(Instant),
+impl Item {
+    fn place(&self) -> Place {
+        let change = &self.intent.change;
+        (Next::of(&self.intent), self.order, change.user, change.role)
+    }
 }
 
 /// How a change that was taken ended.
@@ -112,33 +111,26 @@ impl Queue {
     /// its schedule, unless the member paid or verified just now.
     pub(crate) fn put(&mut self, intent: Intent, now: Instant) {
         let key = (intent.change.user, intent.change.role);
-        let kind = Next::of(&intent);
         if let Some(item) = self.items.get_mut(&key)
             && item.intent.change.action == intent.change.action
-            && item.kind <= kind
+            && Next::of(&item.intent) <= Next::of(&intent)
         {
-            item.intent = intent;
+            let just_now = item.intent.just_now;
+            item.intent = Intent { just_now, ..intent };
             return;
         }
         self.remove(key);
-        let is_on_its_way = self.sending.as_ref().is_some_and(|sending| {
-            let change = &sending.change;
-            (change.user, change.role, change.action) == (key.0, key.1, intent.change.action)
-        });
         let item = Item {
             intent,
-            kind,
             order: self.next_order,
             since: now,
-            state: State::Sending,
+            not_before: None,
             failures: 0,
             reported: None,
         };
         self.next_order += 1;
+        self.line.insert(item.place());
         self.items.insert(key, item);
-        if !is_on_its_way {
-            self.make_ready(key);
-        }
     }
 
     /// Drops a change that is not wanted any more; it may have been sent.
@@ -147,34 +139,21 @@ impl Queue {
     }
 
     /// What is to be sent now.
-    pub(crate) fn peek(&mut self, now: Instant) -> Option<Next> {
-        self.wake(now);
-        let key = self.first(now)?;
-        Some(self.items.get(&key)?.kind)
+    pub(crate) fn peek(&self, now: Instant) -> Option<Next> {
+        self.first(now).map(|(kind, ..)| *kind)
     }
 
     /// Takes what is to be sent now, if it is of this kind. [`Queue::finish`] must follow.
     pub(crate) fn take(&mut self, next: Next, now: Instant) -> Option<Intent> {
-        self.wake(now);
-        let key = self.first(now)?;
-        if self.items.get(&key)?.kind != next {
-            return None;
-        }
-        self.leave(key);
-        let item = self.items.get_mut(&key)?;
-        item.state = State::Sending;
-        self.sending = Some(item.intent.clone());
+        let (_, _, user, role) = self.first(now).filter(|(kind, ..)| *kind == next)?;
+        self.sending = Some(self.items.get(&(*user, *role))?.intent.clone());
         self.sending.clone()
     }
 
-    /// When something becomes ready by itself.
+    /// When something may be sent that may not be now.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        let held = self
-            .ready
-            .keys()
-            .filter_map(|role| self.troubles.held_until(*role));
-        held.chain(self.waiting.first().map(|(until, ..)| *until))
-            .min()
+        let held = self.line.iter().filter_map(|place| self.held_until(place));
+        held.min()
     }
 
     /// Notes how the taken change ended; answers what to tell about it.
@@ -186,37 +165,26 @@ impl Queue {
     ) -> Option<(Intent, Answered)> {
         let sent = self.sending.take()?;
         let key = (sent.change.user, sent.change.role);
-        let item = self.items.get(&key);
         // Replaced by its opposite or dropped while it was on its way: what became of it no longer matters here.
-        let wanted = item.is_some_and(|item| item.state == State::Sending);
-        let failures = item.map_or(0, |item| item.failures);
-        let later = now + backoff::rare_delay(failures).mul_f64(0.8 + 0.4 * jitter);
-        let (code, message, new) = match end {
+        let is_wanted = |item: &&mut Item| item.intent.change.action == sent.change.action;
+        let item = self.items.get_mut(&key).filter(is_wanted);
+        let failures = item.as_ref().map_or(0, |item| item.failures);
+        let (code, message, is_new, pause) = match end {
             End::Done | End::NotThere => {
-                if wanted {
-                    self.items.remove(&key);
+                if item.is_some() {
+                    self.remove(key);
                 }
-                let done = end == End::Done;
-                if done {
-                    self.troubles.worked(sent.change.role);
+                if end == End::NotThere {
+                    return Some((sent, Answered::NotThere));
                 }
-                let answered = match done {
-                    true => Answered::Done,
-                    false => Answered::NotThere,
-                };
-                return Some((sent, answered));
+                self.troubles.worked(sent.change.role);
+                return Some((sent, Answered::Done));
             }
-            End::Postponed => {
-                self.make_ready(key);
-                return None;
-            }
-            End::Passing { message } => {
-                self.wait(key, now + backoff::delay(failures, jitter));
-                (0, message, true)
-            }
+            End::Postponed => return None,
+            End::Passing { message } => (0, message, true, Some(backoff::delay(failures, jitter))),
             End::Unclassified { code, message } => {
-                self.wait(key, later);
-                (code, message, true)
+                let pause = backoff::rare_delay(failures).mul_f64(0.8 + 0.4 * jitter);
+                (code, message, true, Some(pause))
             }
             End::Stuck {
                 scope,
@@ -224,22 +192,19 @@ impl Queue {
                 sentence,
                 seen,
             } => {
-                self.make_ready(key);
-                let new = self.troubles.note(scope, sentence.clone(), seen, now);
-                (code, sentence, new)
+                let is_new = self.troubles.note(scope, sentence.clone(), seen, now);
+                (code, sentence, is_new, None)
             }
-            End::Held { code, message } => {
-                self.make_ready(key);
-                (code, message, true)
-            }
+            End::Held { code, message } => (code, message, true, None),
         };
-        let item = self.items.get_mut(&key).filter(|_| wanted)?;
-        if matches!(item.state, State::Waiting { .. }) {
+        let item = item?;
+        if let Some(pause) = pause {
+            item.not_before = Some(now + pause);
             item.failures = failures.saturating_add(1);
         }
         let reported = item.reported.replace(code);
         let failed = Answered::Failed { code, message };
-        (new && reported != Some(code)).then_some((sent, failed))
+        (is_new && reported != Some(code)).then_some((sent, failed))
     }
 
     /// The roles that changes are outstanding for.
@@ -247,80 +212,34 @@ impl Queue {
         self.items.keys().map(|(_, role)| *role).collect()
     }
 
-    /// The first that may be sent; held back ones when their time has come.
-    fn first(&self, now: Instant) -> Option<(UserId, RoleId)> {
+    /// The first that may be sent.
+    fn first(&self, now: Instant) -> Option<&Place> {
         if self.sending.is_some() {
             return None;
         }
-        let may_leave = self.ready.iter().filter(|(role, _)| {
-            let held = self.troubles.held_until(**role);
-            held.is_none_or(|until| until <= now)
-        });
-        let firsts = may_leave.flat_map(|(role, ready)| {
-            let oldest_revoke = ready.range((Next::Revoke, 0, UserId(0))..).next();
-            let firsts = ready.first().into_iter().chain(oldest_revoke);
-            firsts.map(|(kind, order, user)| {
-                let item = self.items.get(&(*user, *role));
-                let is_old = item.is_some_and(|item| item.since + OLD <= now);
-                let waits = *kind != Next::JustNow && !(*kind == Next::Revoke && is_old);
-                (waits, *kind, *order, *user, *role)
-            })
-        });
-        firsts.min().map(|(.., user, role)| (user, role))
-    }
-
-    fn wake(&mut self, now: Instant) {
-        while let Some((_, user, role)) = self
-            .waiting
-            .first()
-            .copied()
-            .filter(|(until, ..)| *until <= now)
-        {
-            self.make_ready((user, role));
-        }
-    }
-
-    fn make_ready(&mut self, key: (UserId, RoleId)) {
-        self.leave(key);
-        let Some(item) = self.items.get_mut(&key) else {
-            return;
+        let may_leave = |place: &&Place| self.held_until(place).is_none_or(|until| until <= now);
+        let first = self.line.iter().find(may_leave)?;
+        let mut revokes = self.line.range((Next::Revoke, 0, UserId(0), RoleId(0))..);
+        let is_old = |(_, _, user, role): &&Place| {
+            let item = self.items.get(&(*user, *role));
+            item.is_some_and(|item| item.since + OLD <= now)
         };
-        item.state = State::Ready;
-        let ready = self.ready.entry(key.1).or_default();
-        ready.insert((item.kind, item.order, key.0));
+        match first.0 {
+            Next::JustNow => Some(first),
+            Next::Grant | Next::Revoke => revokes.find(may_leave).filter(is_old).or(Some(first)),
+        }
     }
 
-    fn wait(&mut self, key: (UserId, RoleId), until: Instant) {
-        let item = self.items.get_mut(&key);
-        if let Some(item) = item.filter(|item| item.state == State::Sending) {
-            item.state = State::Waiting(until);
-            self.waiting.insert((until, key.0, key.1));
-        }
+    /// Until when a change waits for its next try, or for what is wrong with its role or the server to be repaired.
+    fn held_until(&self, (_, _, user, role): &Place) -> Option<Instant> {
+        let item = self.items.get(&(*user, *role));
+        let not_before = item.and_then(|item| item.not_before);
+        not_before.max(self.troubles.held_until(*role))
     }
 
     fn remove(&mut self, key: (UserId, RoleId)) {
-        self.leave(key);
-        self.items.remove(&key);
-    }
-
-    /// Takes an item out of the set that its state says.
-    fn leave(&mut self, (user, role): (UserId, RoleId)) {
-        let Some(item) = self.items.get(&(user, role)) else {
-            return;
-        };
-        match item.state {
-            State::Sending => {}
-            State::Waiting(until) => {
-                self.waiting.remove(&(until, user, role));
-            }
-            State::Ready => {
-                if let Some(ready) = self.ready.get_mut(&role) {
-                    ready.remove(&(item.kind, item.order, user));
-                    if ready.is_empty() {
-                        self.ready.remove(&role);
-                    }
-                }
-            }
+        if let Some(item) = self.items.remove(&key) {
+            self.line.remove(&item.place());
         }
     }
 }

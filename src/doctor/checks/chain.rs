@@ -10,6 +10,8 @@ const OLDEST_BLOCK: u64 = 120;
 const AHEAD: u64 = 60;
 /// With narrower ranges, reading a year of Base takes more than 30,000 calls.
 const NARROW: u64 = 500;
+/// Base makes as many blocks in ten minutes.
+const MANY: u64 = 300;
 /// A chain that is younger than this may have no contract that is older.
 const YOUNG: u64 = 10_000;
 
@@ -39,7 +41,47 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         }
     }
     findings.push(confirmations(chain));
+    let heads = chain
+        .nodes
+        .iter()
+        .filter_map(|node| node.answers.as_ref().ok());
+    let newest = heads.map(|answers| answers.head.number).max();
+    findings.extend(start(chain, newest));
+    findings.extend(factory(chain));
     findings
+}
+
+/// A start beyond the newest block reads nothing, ever.
+fn start(chain: &ChainFacts, newest: Option<u64>) -> Option<Finding> {
+    let (start, newest) = (chain.start_block?, newest?);
+    (start > newest).then(|| {
+        Finding::failure(
+            "chain.start_block",
+            format!("chain.start_block is {start}, and the newest block is {newest}: no event would be read"),
+            "set it to a block before the module's first event, or leave it out",
+        )
+    })
+}
+
+fn factory(chain: &ChainFacts) -> Option<Finding> {
+    let name = "chain.factory";
+    let (factory, answers) = chain.factory.as_ref()?;
+    Some(match answers {
+        Ok(true) => Finding::ok(name, format!("{factory} says where merchants' modules are")),
+        Ok(false) => Finding::failure(
+            name,
+            format!(
+                "{factory} (amser.factory) is no factory on chain {}: it does not say where merchants' modules are",
+                chain.chain_id
+            ),
+            "correct amser.factory, or leave it out: merchants then paste their module's address",
+        ),
+        Err(why) => Finding::warning(
+            name,
+            format!("it is not known whether {factory} is a factory: {why}"),
+            "run doctor again",
+        ),
+    })
 }
 
 fn unusable(chain: &ChainFacts, host: &str, trouble: &NodeTrouble, has_usable: bool) -> Finding {
@@ -233,6 +275,13 @@ fn confirmations(chain: &ChainFacts) -> Finding {
             name,
             "chain.confirmations is 0: a block that is replaced takes roles back that it gave",
             "set chain.confirmations to 2 or more",
+        ),
+        confirmations if confirmations > MANY => Finding::warning(
+            name,
+            format!(
+                "chain.confirmations is {confirmations}: a payment gives its role that many blocks later"
+            ),
+            "2 to 30 are usual: set chain.confirmations to fewer",
         ),
         confirmations => Finding::ok(name, format!("blocks count after {confirmations} more")),
     }

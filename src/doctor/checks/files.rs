@@ -21,7 +21,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         ),
         false => Finding::failure(
             "disk.writable",
-            format!("the folder of {path} cannot be written"),
+            format!("the folder of {path} cannot be written, or a file stands in its place"),
             "make it the service's own (chown), or point store.path elsewhere",
         ),
     });

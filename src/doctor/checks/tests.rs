@@ -172,6 +172,7 @@ fn healthy() -> Facts {
             chain_id: 8_453,
             confirmations: 2,
             start_block: None,
+            factory: Some((Address::repeat_byte(0xfa), Ok(true))),
             nodes: vec![node("first.example"), node("second.example")],
         },
         modules: vec![module()],
@@ -233,6 +234,7 @@ fn healthy() -> Facts {
             listen: "127.0.0.1:8787".parse().unwrap(),
             proxies: 1,
             monitor_listen: Some("127.0.0.1:9090".parse().unwrap()),
+            monitor_trouble: None,
             signs_in: true,
             is_for_others: true,
             reached: Reached::Itself(Some(Arrival {

@@ -1,8 +1,8 @@
 //! The public address, the proxy in front of it, and who sees the numbers.
 
-use crate::chain::node::is_loopback;
 use crate::doctor::facts::{Facts, Reached, WebFacts};
 use crate::domain::Finding;
+use crate::loopback::is_loopback;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let web = &facts.web;
@@ -16,12 +16,17 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if let Some(address) = web.monitor_listen {
-        findings.push(match address.ip().is_loopback() {
-            true => Finding::ok(
+        findings.push(match (&web.monitor_trouble, address.ip().is_loopback()) {
+            (Some(why), _) => Finding::failure(
+                "web.monitors",
+                format!("cannot listen on {address} (web.monitor_listen): {why}"),
+                "stop what uses the address, or change web.monitor_listen",
+            ),
+            (None, true) => Finding::ok(
                 "web.monitors",
                 format!("{address} is for this machine alone"),
             ),
-            false => Finding::warning(
+            (None, false) => Finding::warning(
                 "web.monitors",
                 format!("/metrics and /api/status answer on {address} to whoever reaches it"),
                 "let a firewall keep everybody but your monitor out, or listen on 127.0.0.1",

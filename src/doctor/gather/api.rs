@@ -10,10 +10,10 @@ use serde_json::Value;
 use url::Url;
 
 use crate::chain::LOCAL_CHAIN;
-use crate::chain::node::is_loopback;
 use crate::config::{Config, Secrets};
 use crate::doctor::facts::{ApiAnswer, ApiFacts, ApiPlan, KeyEnvironment, KeyFacts};
 use crate::domain::{ModuleAddress, PlanId};
+use crate::loopback::is_loopback;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -163,7 +163,7 @@ async fn access(client: &reqwest::Client, base: &Url, path: &str, pointer: &str)
         })
     };
     let asked = asked.await;
-    asked.unwrap_or_else(|error| ApiAnswer::Unreachable(format!("{error:#}")))
+    asked.unwrap_or_else(|error| ApiAnswer::Unreachable(error.root_cause().to_string()))
 }
 
 /// The plans of a module, as the API has them.

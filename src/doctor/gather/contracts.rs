@@ -13,8 +13,8 @@ use crate::abi::PlanAnswerError;
 use crate::abi::SubscriptionModule::{
     getPlanCall, isActiveCall, merchantCall, paymentProcessorCall,
 };
-use crate::chain::ChainConfig;
 use crate::chain::node::{Node, RpcError, read};
+use crate::chain::{ChainConfig, moduleOfCall};
 use crate::doctor::facts::{ContractFacts, ModuleFacts, PlanTrouble};
 use crate::domain::{ModuleAddress, PlanId};
 
@@ -54,6 +54,25 @@ pub(super) async fn ask(
     });
     let asking: Vec<_> = asking.collect();
     stream::iter(asking).buffered(AT_ONCE).collect().await
+}
+
+/// Whether the factory, if one is configured, says where merchants' modules are.
+pub(super) async fn ask_factory(
+    nodes: &Nodes,
+    factory: Option<Address>,
+) -> Option<(Address, Result<bool, String>)> {
+    let (factory, node) = (factory?, nodes.first.as_ref()?);
+    let asked = moduleOfCall {
+        merchant: factory,
+        moduleId: U256::ZERO,
+    };
+    let asking = timeout(DEADLINE, view(node, ModuleAddress(factory), &asked));
+    let answers = match asking.await {
+        Ok(Ok(answer)) => Ok(answer.is_some()),
+        Ok(Err(error)) => Err(format!("{}: {error}", node.host())),
+        Err(_) => Err(format!("{} did not answer in time", node.host())),
+    };
+    Some((factory, answers))
 }
 
 async fn contract(

@@ -11,13 +11,13 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{DEADLINE, StoreAnswers};
-use crate::chain::node::is_loopback;
 use crate::clock::machine_time;
 use crate::commands::{self, Registration};
 use crate::config::{Config, Secrets};
 use crate::discord::{Discord, Failure, OauthApplication, Reason};
 use crate::doctor::facts::{Bot, BotFacts, CommandFacts, DiscordFacts, SecretFacts, ServerFacts};
 use crate::domain::{GuildId, MembersIntent, RoleId};
+use crate::loopback::is_loopback;
 
 /// Servers that are asked about at the same time.
 const AT_ONCE: usize = 4;

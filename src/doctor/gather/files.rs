@@ -64,7 +64,7 @@ fn look_now(config: &Config, secrets: &Secrets) -> FileFacts {
         network: statfs(&folder)
             .ok()
             .and_then(|disk| network(u64::try_from(disk.f_type).unwrap_or_default())),
-        is_writable: access(&folder, Access::WRITE_OK | Access::EXEC_OK).is_ok(),
+        is_writable: is_room(store) && access(&folder, Access::WRITE_OK | Access::EXEC_OK).is_ok(),
         private,
         config_with_key: file.and_then(|path| Some((path.clone(), mode(path)?))),
         cookie_key: match secrets.cookie_key.is_some() || cookie_key.exists() {
@@ -100,9 +100,29 @@ fn existing_folder(store: &Path) -> PathBuf {
     folders.next().unwrap_or(Path::new("/")).to_owned()
 }
 
+/// Whether the store's folder is there or can be made: no file stands in its place.
+fn is_room(store: &Path) -> bool {
+    let absolute = std::path::absolute(store).unwrap_or_else(|_| store.to_owned());
+    let mut above = absolute.ancestors().skip(1);
+    above
+        .find(|path| path.symlink_metadata().is_ok())
+        .is_none_or(Path::is_dir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_in_the_place_of_the_stores_folder_leaves_no_room_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        assert!(is_room(&data.join("deeper/store.redb")));
+        std::fs::write(&data, "").unwrap();
+        assert!(!is_room(&data.join("store.redb")));
+        assert!(!is_room(&data.join("deeper/store.redb")));
+        assert!(is_room(&data));
+    }
 
     #[test]
     fn the_nearest_folder_that_exists_is_judged() {

@@ -15,9 +15,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::chain::node::is_loopback;
 use crate::config::Web;
 use crate::doctor::facts::{Arrival, Reached};
+use crate::loopback::is_loopback;
 
 /// How long the request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,6 +59,13 @@ pub(super) async fn ask(web: &Web, is_running: bool) -> Reached {
         Ok((status, _)) => Reached::SomethingElse(status),
         Err(why) => Reached::Unreachable(why),
     }
+}
+
+/// Why `web.monitor_listen` cannot be listened on, where one is configured. A running service has it already.
+pub(super) async fn ask_monitors(web: &Web, is_running: bool) -> Option<String> {
+    let address = web.monitor_listen.filter(|_| !is_running)?;
+    let listening = TcpListener::bind(address).await;
+    listening.err().map(|error| error.to_string())
 }
 
 /// How the last request arrived.
@@ -121,5 +128,5 @@ async fn fetch(public_url: &Url) -> Result<(u16, String), String> {
         };
         anyhow::Ok((status, body))
     };
-    asked.await.map_err(|error| format!("{error:#}"))
+    asked.await.map_err(|error| error.root_cause().to_string())
 }

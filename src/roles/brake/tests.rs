@@ -292,7 +292,7 @@ fn what_somebody_did_and_what_the_chain_says_always_passes() {
     scene.remove(1..=50);
     let mut changes: Vec<_> = (60..=100)
         .zip(causes.iter().cycle())
-        .map(|(user, cause)| revoke(ROLE, user, cause.clone()))
+        .map(|(user, cause)| revoke(ROLE, user, *cause))
         .collect();
     let before = changes.clone();
     scene.pass(&mut changes, &[], false);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 
-use super::{LOOK_EVERYWHERE, People, Seat, ServerRules};
+use super::{LOOK_EVERYWHERE, People, Seat, ServerRules, rules_of};
 use crate::domain::{
     AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, RoleChange, RoleId,
     Subscription, SubscriptionId, UserId, Wallet,
@@ -22,8 +22,7 @@ impl People {
         for wallet in concerned.into_iter().flatten() {
             self.touch_owner(wallet, true);
         }
-        let owner = concerned[1].and_then(|wallet| self.owners.get(&wallet).copied());
-        if let Some(user) = owner {
+        if let Some(user) = concerned[1].and_then(|wallet| self.owner(wallet)) {
             for guild in self.rules.asking(module).collect::<Vec<_>>() {
                 self.seat(user, guild);
             }
@@ -48,7 +47,7 @@ impl People {
         let person = self.persons.entry(user).or_default();
         let former = std::mem::replace(&mut person.wallets, wallets.as_slice().into());
         for wallet in former {
-            if self.owners.get(&wallet) == Some(&user) {
+            if self.owner(wallet) == Some(user) {
                 self.owners.remove(&wallet);
             }
         }
@@ -86,15 +85,7 @@ impl People {
     /// Sets all gates, under the policy of servers that set none. Everyone is looked at again.
     pub fn set_gates(&mut self, gates: Vec<Gate>) {
         let policy = *self.default_policy();
-        let mut all = BTreeMap::<_, ServerRules>::new();
-        for gate in gates {
-            let rules = all.entry(gate.guild).or_insert_with(|| ServerRules {
-                policy,
-                ..ServerRules::default()
-            });
-            rules.gates.push(gate);
-        }
-        self.set_all_rules(all);
+        self.set_all_rules(rules_of(gates, &BTreeMap::new(), &policy));
     }
 
     /// Sets what all servers ask for. Everyone is looked at again.
@@ -111,7 +102,7 @@ impl People {
     pub fn set_rules(&mut self, guild: GuildId, rules: ServerRules) {
         self.rules.set(guild, rules);
         self.holdings.set_leeways(self.rules.leeways());
-        if self.rules.gated().len() <= LOOK_EVERYWHERE {
+        if self.rules.gated.len() <= LOOK_EVERYWHERE {
             for user in self.everyone().collect::<Vec<_>>() {
                 self.find_seats(user);
             }
@@ -121,9 +112,7 @@ impl People {
                 self.seat_subscribers(guild, module);
             }
         }
-        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
-            self.touch(user);
-        }
+        self.touch_server(guild);
     }
 
     /// Sets what one server asks for, for a plan that changes nothing: nobody is looked at. What it asked for before.
@@ -200,6 +189,7 @@ impl People {
             servers: std::mem::take(&mut self.servers),
             names: std::mem::take(&mut self.names),
             news: self.news,
+            sources: self.sources,
             vouched: std::mem::take(&mut self.vouched),
             ..Self::new(*self.default_policy())
         };
@@ -228,8 +218,8 @@ impl People {
             return;
         }
         let mut guilds = BTreeSet::new();
-        if self.rules.gated().len() <= LOOK_EVERYWHERE {
-            guilds.extend(self.rules.gated());
+        if self.rules.gated.len() <= LOOK_EVERYWHERE {
+            guilds.extend(&self.rules.gated);
         } else {
             let held = wallets.iter().flat_map(|wallet| self.holdings.of(*wallet));
             guilds.extend(held.flat_map(|one| self.rules.asking(one.module)));

@@ -1,7 +1,5 @@
 //! What managers gave for a time, and which of it is over by the machine's clock. The clock is told, not read.
 
-use std::collections::BTreeSet;
-
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -23,18 +21,13 @@ pub struct Granted {
     pub is_over: bool,
 }
 
-/// All of them.
-#[derive(Debug, Default)]
-pub(super) struct Grants {
-    of: FxHashMap<UserId, SmallVec<[Granted; 1]>>,
-    /// The ends that are still to come.
-    ends: BTreeSet<(Timestamp, UserId)>,
-}
+/// All of them. There are few, so that looking through them costs nothing.
+pub(super) type Grants = FxHashMap<UserId, SmallVec<[Granted; 1]>>;
 
 impl People {
     /// What a member was given for a time.
     pub fn grants(&self, user: UserId) -> &[Granted] {
-        self.grants.of.get(&user).map_or(&[], SmallVec::as_slice)
+        self.grants.get(&user).map_or(&[], SmallVec::as_slice)
     }
 
     /// Sets what a member was given; whether that differs from before. What is over is known at the next
@@ -58,10 +51,9 @@ impl People {
             return false;
         }
         for one in &granted {
-            self.grants.ends.insert((one.until, user));
             self.seat(user, one.guild);
         }
-        self.grants.of.insert(user, granted);
+        self.grants.insert(user, granted);
         self.touch(user);
         self.tidy_grants(user);
         true
@@ -69,27 +61,26 @@ impl People {
 
     /// Ends what is over at `now` (machine clock).
     pub fn end_grants(&mut self, now: Timestamp) {
-        while let Some((until, user)) = self.grants.ends.first().copied()
-            && until <= now
-        {
-            self.grants.ends.pop_first();
-            let grants = self.grants.of.entry(user).or_default();
-            for one in grants.iter_mut().filter(|one| one.until <= now) {
-                one.is_over = true;
+        for (user, grants) in &mut self.grants {
+            for one in grants.iter_mut() {
+                if !one.is_over && one.until <= now {
+                    one.is_over = true;
+                    self.dirty.entry(*user).or_default();
+                }
             }
-            self.tidy_grants(user);
-            self.touch(user);
         }
     }
 
     /// When the next one ends (machine clock).
     pub fn next_grant_end(&self) -> Option<Timestamp> {
-        self.grants.ends.first().map(|(until, _)| *until)
+        let all = self.grants.values().flatten();
+        let ahead = all.filter(|one| !one.is_over);
+        ahead.map(|one| one.until).min()
     }
 
     /// Forgets one that is over: its role is gone, or something else gives it.
     pub fn drop_grant(&mut self, guild: GuildId, user: UserId, role: RoleId) {
-        if let Some(grants) = self.grants.of.get_mut(&user) {
+        if let Some(grants) = self.grants.get_mut(&user) {
             grants.retain(|one| !(one.is_over && (one.guild, one.role) == (guild, role)));
         }
         self.tidy_grants(user);
@@ -103,7 +94,7 @@ impl People {
 
     fn tidy_grants(&mut self, user: UserId) {
         if self.grants(user).is_empty() {
-            self.grants.of.remove(&user);
+            self.grants.remove(&user);
             self.tidy(user);
         }
     }

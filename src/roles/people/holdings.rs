@@ -7,7 +7,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::domain::{
-    ModuleAddress, Plan, PlanId, Policy, Subscription, SubscriptionId, Timestamp, Wallet,
+    ActiveQuestion, ModuleAddress, Plan, PlanId, Policy, Subscription, SubscriptionId, Timestamp,
+    Wallet,
 };
 use crate::projection::{self, Access, Gist};
 
@@ -87,6 +88,27 @@ impl Holdings {
             self.blocked.contains(&(holding.module, wallet)),
             policy,
         )
+    }
+
+    /// What the subscription gives that decides about a wallet's access by a plan, before the clock is asked; `None` where there
+    /// is none. The newest decides of those that are open, else of all: who cancelled one may have made another.
+    pub fn deciding(
+        &self,
+        question: &ActiveQuestion,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Option<Access> {
+        let held = self.of(question.wallet).iter();
+        let asked = held.filter(|one| (one.module, one.plan) == (question.module, question.plan));
+        let accesses = asked.map(|one| (self.access(question.wallet, one, policy), one.id));
+        let newest = accesses.max_by_key(|(access, id)| (access.is_open(now), *id));
+        newest.map(|(access, _)| access)
+    }
+
+    /// When the time that was paid for ends, without grace.
+    pub fn paid_until(&self, holding: &Holding) -> Option<Timestamp> {
+        let plan = self.plan(holding.module, holding.plan)?;
+        Some(holding.gist.last_paid_at?.plus(plan.interval))
     }
 
     /// Whether the merchant blocks a subscriber.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::domain::{Gate, GuildId, ModuleAddress, Policy, RoleId};
+use crate::domain::{Gate, GuildId, ModuleAddress, Policy, RoleId, ServerSettings};
 
 /// What one server asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +18,14 @@ pub struct ServerRules {
 }
 
 impl ServerRules {
+    /// Those of a server without gates.
+    pub fn under(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
     /// The gates that give a role.
     pub fn gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
         self.gates
@@ -39,7 +47,7 @@ pub(super) struct Rules {
     default: ServerRules,
     servers: FxHashMap<GuildId, ServerRules>,
     /// The servers that have gates.
-    gated: BTreeSet<GuildId>,
+    pub(super) gated: BTreeSet<GuildId>,
     /// The servers whose gates ask about a module.
     asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
 }
@@ -47,10 +55,7 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn new(policy: Policy) -> Self {
         Self {
-            default: ServerRules {
-                policy,
-                ..ServerRules::default()
-            },
+            default: ServerRules::under(policy),
             ..Self::default()
         }
     }
@@ -67,10 +72,6 @@ impl Rules {
 
     pub(super) fn of(&self, guild: GuildId) -> &ServerRules {
         self.servers.get(&guild).unwrap_or(&self.default)
-    }
-
-    pub(super) fn gated(&self) -> &BTreeSet<GuildId> {
-        &self.gated
     }
 
     pub(super) fn gate_count(&self) -> u64 {
@@ -115,12 +116,8 @@ impl Rules {
 
     /// Sets what one server asks for; what it asked for before.
     pub(super) fn set(&mut self, guild: GuildId, rules: ServerRules) -> ServerRules {
-        for gate in self
-            .servers
-            .get(&guild)
-            .into_iter()
-            .flat_map(|rules| &rules.gates)
-        {
+        let former = self.servers.get(&guild).into_iter();
+        for gate in former.flat_map(|rules| &rules.gates) {
             if let Some(asking) = self.asking.get_mut(&gate.module) {
                 asking.remove(&guild);
                 if asking.is_empty() {
@@ -142,4 +139,22 @@ impl Rules {
         };
         before.unwrap_or_else(|| self.default.clone())
     }
+}
+
+/// What servers with these gates and settings ask for.
+pub(in crate::roles) fn rules_of(
+    gates: Vec<Gate>,
+    settings: &BTreeMap<GuildId, ServerSettings>,
+    default: &Policy,
+) -> BTreeMap<GuildId, ServerRules> {
+    let own = settings.iter();
+    let mut all: BTreeMap<_, _> = own
+        .map(|(guild, own)| (*guild, ServerRules::under(own.policy(default))))
+        .collect();
+    for gate in gates {
+        let rules = all.entry(gate.guild);
+        let rules = rules.or_insert_with(|| ServerRules::under(*default));
+        rules.gates.push(gate);
+    }
+    all
 }

@@ -66,13 +66,11 @@ impl Seat {
     /// Sets the person as just seen; whether that differs from before.
     pub(super) fn see(&mut self, presence: Presence, roles: &[RoleId]) -> bool {
         self.is_in_doubt = self.applied.iter().any(|(role, state)| {
-            let shown = roles.contains(role);
-            state.outstanding()
-                == Some(if shown {
-                    RoleAction::Revoke
-                } else {
-                    RoleAction::Grant
-                })
+            let would_change = match roles.contains(role) {
+                true => RoleAction::Revoke,
+                false => RoleAction::Grant,
+            };
+            state.outstanding() == Some(would_change)
         });
         self.is_unheard = false;
         let differs = self.presence != presence || self.held.as_slice() != roles;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{People, Person, Presence};
+use crate::discord::SeenMember;
 use crate::domain::{AppliedState, GuildId, RoleAction, RoleChange, RoleId, UserId};
 
 impl People {
@@ -11,7 +12,7 @@ impl People {
         let is_new = |person: &Person| person.seat(guild).is_none();
         let is_of_interest = match self.persons.get(&user) {
             Some(person) if is_new(person) => {
-                let has_gates = self.rules.gated().contains(&guild);
+                let has_gates = self.rules.gated.contains(&guild);
                 self.sightings.extend(has_gates.then_some((user, guild)));
                 has_gates
             }
@@ -23,26 +24,36 @@ impl People {
         }
     }
 
-    /// A member was found in the server's member list.
-    pub fn see_listed(
+    /// Takes what was read of these people, `None` for those who are not there; see [`People::read`].
+    pub fn read_all(
         &mut self,
         guild: GuildId,
-        user: UserId,
-        roles: &[RoleId],
-        pending: bool,
+        people: &[(UserId, Option<SeenMember>)],
         asked: u64,
     ) {
+        for (user, seen) in people {
+            let shown = seen.as_ref().map(|one| (one.roles.as_slice(), one.pending));
+            self.read(guild, *user, shown, asked);
+            if let Some(member) = seen {
+                self.set_name(guild, *user, &member.name);
+            }
+        }
+    }
+
+    /// A member was found in the server's member list; see [`People::read`].
+    pub fn see_listed(&mut self, guild: GuildId, member: &SeenMember, asked: u64) {
+        let (user, roles, pending) = (member.user, &member.roles, member.pending);
         if self.persons.contains_key(&user) {
             self.read(guild, user, Some((roles, pending)), asked);
         } else {
             self.see(guild, user, roles, pending);
         }
+        self.set_name(guild, user, &member.name);
     }
 
     /// A member left the server, and with it lost its roles.
     pub fn left(&mut self, guild: GuildId, user: UserId) {
-        let person = self.persons.get(&user);
-        if person.is_some_and(|person| person.seat(guild).is_some()) {
+        if self.seat_of(user, guild).is_some() {
             self.hear(guild, user, Presence::Absent, &[]);
         }
     }
@@ -59,8 +70,7 @@ impl People {
     /// Who leaves loses all roles, and that is nobody's doing; and what is heard first after a grant may tell of the removal
     /// before it.
     fn note_flips(&mut self, guild: GuildId, user: UserId, now: Presence, roles: &[RoleId]) {
-        let person = self.persons.get(&user);
-        let Some(seat) = person.and_then(|person| person.seat(guild)) else {
+        let Some(seat) = self.seat_of(user, guild) else {
             return;
         };
         if (seat.presence, now) != (Presence::Present, Presence::Present) || seat.is_unheard {
@@ -89,11 +99,7 @@ impl People {
         shown: Option<(&[RoleId], bool)>,
         asked: u64,
     ) {
-        let seat = self
-            .persons
-            .get(&user)
-            .and_then(|person| person.seat(guild));
-        let Some(seat) = seat else {
+        let Some(seat) = self.seat_of(user, guild) else {
             return;
         };
         let mut granted = Vec::new();

@@ -16,38 +16,30 @@ pub enum Sources {
     Api,
 }
 
-/// The API's word.
-#[derive(Debug, Default)]
-pub(super) struct Vouched {
-    pub(super) sources: Sources,
-    /// What it says is active.
-    pub(super) active: FxHashSet<ActiveQuestion>,
-}
-
 impl super::People {
     /// Which sources a grant may stand on now.
     pub fn sources(&self) -> Sources {
-        self.vouched.sources
+        self.sources
     }
 
     /// Sets which sources a grant may stand on. Without the API its words are forgotten.
     pub fn set_sources(&mut self, sources: Sources) {
-        self.vouched.sources = sources;
+        self.sources = sources;
         if sources == Sources::Events {
-            self.vouched.active = FxHashSet::default();
+            self.vouched = FxHashSet::default();
         }
     }
 
     /// Sets whether the API says that there is access.
     pub fn set_vouched(&mut self, question: ActiveQuestion, active: bool) {
         match active {
-            true => self.vouched.active.insert(question),
-            false => self.vouched.active.remove(&question),
+            true => self.vouched.insert(question),
+            false => self.vouched.remove(&question),
         };
     }
 
     /// Whether the API says so and is listened to.
     pub fn is_vouched(&self, question: &ActiveQuestion) -> bool {
-        self.vouched.sources != Sources::Events && self.vouched.active.contains(question)
+        self.sources != Sources::Events && self.vouched.contains(question)
     }
 }

@@ -14,9 +14,9 @@ use rustc_hash::FxHashMap;
 
 use super::{Decision, Plan, plan};
 use crate::domain::{
-    AppliedState, Gate, GateId, GateMatch, GateOrigin, GuildId, ManualRoles, Mark, ModuleAddress,
-    Plan as Terms, PlanId, Policy, Position, RoleAction, RoleId, Subscription, SubscriptionId,
-    Timestamp, UserId, Wallet,
+    AppliedState, Cause, Gate, GateId, GateMatch, GateOrigin, GuildId, ManualRoles, Mark,
+    ModuleAddress, Plan as Terms, PlanId, Policy, Position, RoleAction, RoleId, Subscription,
+    SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::{Access, Lapse};
 use crate::roles::desired::Because;
@@ -257,7 +257,7 @@ fn a_gate_that_asks_for_more_than_before_is_the_reason_itself() {
     ours(&mut people, ROLE, AppliedState::Granted);
     observe(&mut people, &[ROLE]);
     people.set_gates(vec![gate(1, GateMatch::All, &[1, 2], &[ROLE])]);
-    let expected = decision(RoleAction::Revoke, ROLE, Because::NoGate);
+    let expected = decision(RoleAction::Revoke, ROLE, Because::Other(Cause::GateRemoved));
     assert_eq!(decided(&people), [expected]);
 }
 
@@ -269,7 +269,7 @@ fn a_role_given_by_hand_is_left_unless_gates_claim_theirs() {
     let claim = under(ManualRoles::Claim);
     let mut people = scene(claim, one_gate());
     observe(&mut people, &[ROLE]);
-    let expected = decision(RoleAction::Revoke, ROLE, Because::ByHand);
+    let expected = decision(RoleAction::Revoke, ROLE, Because::Other(Cause::ManualRole));
     assert_eq!(decided(&people), [expected]);
 }
 
@@ -364,7 +364,7 @@ fn a_role_of_a_gate_that_is_gone_is_taken_back() {
     ours(&mut people, ROLE, AppliedState::Granted);
     observe(&mut people, &[ROLE]);
     people.set_gates(Vec::new());
-    let expected = decision(RoleAction::Revoke, ROLE, Because::NoGate);
+    let expected = decision(RoleAction::Revoke, ROLE, Because::Other(Cause::GateRemoved));
     assert_eq!(decided(&people), [expected]);
 }
 

@@ -20,11 +20,11 @@ fn who_paid_just_now_is_read_first_and_a_request_is_filled_with_others_of_the_se
     let now = Instant::now();
     let mut reading = Reading::new(now);
     for user in 1..=150 {
-        reading.want(Tier::Other, GUILD, UserId(user));
+        reading.want_in(Tier::Other, GUILD, UserId(user));
     }
-    reading.want(Tier::Concerned, GuildId(2), UserId(1));
-    reading.want(Tier::Concerned, GUILD, UserId(900));
-    reading.want(Tier::JustNow, GUILD, UserId(901));
+    reading.want_in(Tier::Concerned, GuildId(2), UserId(1));
+    reading.want_in(Tier::Concerned, GUILD, UserId(900));
+    reading.want_in(Tier::JustNow, GUILD, UserId(901));
     let (guild, users) = reading.take_chunk(now).unwrap();
     assert_eq!((guild, users.len()), (GUILD, CHUNK));
     assert!(users.contains(&UserId(900)) && users.contains(&UserId(901)));
@@ -37,7 +37,7 @@ fn who_paid_just_now_is_read_first_and_a_request_is_filled_with_others_of_the_se
 #[test]
 fn a_server_that_refuses_is_asked_ever_more_rarely_and_keeps_no_other_from_its_turn() {
     let mut reading = Reading::new(Instant::now());
-    reading.want(Tier::Other, GUILD, UserId(1));
+    reading.want_in(Tier::Other, GUILD, UserId(1));
     for _ in 0..20 {
         reading.failed(GUILD, &refused(Reason::Guild));
     }

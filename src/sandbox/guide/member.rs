@@ -44,7 +44,7 @@ pub(crate) fn steps(member: &Member, progress: Progress, now: u64, checkout: &st
         step(
             "Link your wallet",
             "Type `/verify` as every member does. The bot answers, to you alone, with a link to the wallet page: sign in there as \
-             yourself and sign a text. It costs nothing and moves nothing; it proves that the wallet is yours. The sandbox's \
+             yourself and sign a message. It costs nothing and moves nothing; it proves that the wallet is yours. The sandbox's \
              browser wallet signs for you."
                 .to_owned(),
             progress.linked,

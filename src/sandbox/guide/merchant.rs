@@ -46,7 +46,7 @@ pub(crate) fn steps(merchant: &Merchant) -> Vec<Step> {
         ),
         step(
             "Prove that the plans are yours",
-            "Sign a text with the wallet that made the plans. The sandbox's browser wallet holds it and signs for you. Nobody \
+            "Sign a message with the wallet that made the plans. The sandbox's browser wallet holds it and signs for you. Nobody \
              else can gate roles with your plans."
                 .to_owned(),
             merchant.wallet,
@@ -54,7 +54,7 @@ pub(crate) fn steps(merchant: &Merchant) -> Vec<Step> {
         ),
         step(
             "Let the plan open a role",
-            "Choose the plan, then *create the role for me*, look at the preview, and confirm. Whoever pays gets the role from \
+            "Press *Create the role* beside the plan, look at the preview, and press *Save*. Whoever pays gets the role from \
              then on."
                 .to_owned(),
             merchant.mapped,
@@ -63,7 +63,7 @@ pub(crate) fn steps(merchant: &Merchant) -> Vec<Step> {
         step(
             "See that it works",
             format!(
-                "Press *Test* in the dashboard: the bot gives you the role and takes it again. Then let a member subscribe: the \
+                "Press *Test on me* in the dashboard: the bot gives you the role and takes it again. Then let a member subscribe: the \
                  role appears in **{server}** and in **The Sandbox** alike."
             ),
             merchant.given,

@@ -2,6 +2,8 @@
 //! the meaning of what is stored already. Where this test fails, the old bytes need a migration, or (for what is folded
 //! from events) a new `FOLD_VERSION`; then `golden.txt` takes the new bytes.
 
+mod samples;
+
 use std::fmt::{Debug, Write as _};
 
 use serde::Serialize;
@@ -16,6 +18,7 @@ use crate::domain::{
 };
 use crate::store::codec::{self, KnownPlan};
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
+use samples::{causes, kinds, mark};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
@@ -32,137 +35,6 @@ impl Lines {
         assert_eq!(codec::decode::<T>(&bytes).unwrap(), value, "{name}");
         self.bytes(name, &bytes);
     }
-}
-
-fn mark() -> Mark {
-    Mark {
-        position: Position {
-            block: 300,
-            log_index: 7,
-        },
-        transaction: B256::repeat_byte(0xab),
-    }
-}
-
-fn subscription() -> SubscriptionId {
-    SubscriptionId::from(258)
-}
-
-fn causes() -> Vec<Cause> {
-    let (module, subscription, until) = (module(1), subscription(), Timestamp(900));
-    vec![
-        Cause::Paid {
-            module,
-            subscription,
-            plan: PlanId::from(3),
-            mark: mark(),
-            until,
-        },
-        Cause::Resumed {
-            module,
-            subscription,
-            mark: mark(),
-            until,
-        },
-        Cause::ExpiredAt {
-            module,
-            subscription,
-            at: until,
-        },
-        Cause::PaymentFailed {
-            module,
-            subscription,
-            mark: mark(),
-            reason: FailureReason(8),
-        },
-        Cause::Paused {
-            module,
-            subscription,
-            mark: mark(),
-        },
-        Cause::Cancelled {
-            module,
-            subscription,
-            mark: mark(),
-        },
-        Cause::Blocked {
-            module,
-            subscriber: Wallet(Address::repeat_byte(5)),
-            mark: mark(),
-        },
-        Cause::Reorganised { fork_block: 9 },
-        Cause::NoSubscription,
-        Cause::GateRemoved,
-        Cause::ManualRole,
-        Cause::Drift,
-        Cause::Unlinked,
-        Cause::WalletMoved,
-        Cause::Forgotten,
-        Cause::ManagerAct,
-        Cause::Granted {
-            by: UserId(4),
-            until,
-        },
-        Cause::GrantEnded {
-            by: UserId(4),
-            at: until,
-        },
-        Cause::ApiSays {
-            module,
-            plan: PlanId::from(3),
-        },
-        Cause::ApiUnconfirmed,
-    ]
-}
-
-fn kinds() -> Vec<EventKind> {
-    let (plan, subscription) = (PlanId::from(3), subscription());
-    let subscriber = Wallet(Address::repeat_byte(5));
-    let word = U256::from(0x0102_0304_u64);
-    vec![
-        EventKind::PlanCreated {
-            plan,
-            token: Address::repeat_byte(6),
-            price: word,
-            interval: 3_600,
-            grace_period: 60,
-        },
-        EventKind::PlanStatusChanged { plan, active: true },
-        EventKind::SubscriptionCreated {
-            subscription,
-            subscriber,
-            plan,
-            execution_budget: word,
-            allowance_expiry: U256::MAX,
-        },
-        EventKind::SubscriptionPaused { subscription },
-        EventKind::SubscriptionResumed { subscription },
-        EventKind::SubscriptionCancelled { subscription },
-        EventKind::SubscriptionExpiryUpdated {
-            subscription,
-            expiry: word,
-        },
-        EventKind::SubscriptionRecovered {
-            subscription,
-            next_charge_at: word,
-        },
-        EventKind::SubscriberBlocked { subscriber },
-        EventKind::SubscriberUnblocked { subscriber },
-        EventKind::PaymentProcessorUpdated {
-            previous: Address::ZERO,
-            current: Address::repeat_byte(8),
-        },
-        EventKind::ExecutionExecuted {
-            subscription,
-            payer: subscriber.0,
-            amount: word,
-            execution_time: Timestamp(800),
-        },
-        EventKind::ExecutionFailed {
-            subscription,
-            reason: FailureReason(8),
-        },
-    ]
 }
 
 /// What the chain follower stores.

@@ -199,7 +199,19 @@ fn gates_are_listed_by_role_plans_and_how_many_are_needed() {
         ..any.clone()
     };
     let trouble = BTreeMap::from([(Some(RoleId(10)), "It is too high.".to_owned())]);
-    let text = gates(&[gate, any, all], &trouble, &PlanRows::new(), &[]);
+    let told = |listed: &[Gate]| {
+        gates(&GateList {
+            gates: listed,
+            failing: &trouble,
+            of_gate: &|gate| match gate.matching {
+                GateMatch::Any => BTreeSet::new(),
+                GateMatch::All => ["There is no plan 2.".to_owned()].into(),
+            },
+            plans: &PlanRows::new(),
+            grants: &[],
+        })
+    };
+    let text = told(&[gate, any, all]);
     assert!(text.contains("• <@&9>: plan 1 of module `0x0000"), "{text}");
     assert!(
         text.contains("• <@&9>, <@&10>: any of plan 1, plan 2 of"),
@@ -208,7 +220,9 @@ fn gates_are_listed_by_role_plans_and_how_many_are_needed() {
     assert!(text.contains("all of plan 1, plan 2 of"), "{text}");
     assert!(text.contains("(set in the dashboard)"), "{text}");
     assert_eq!(text.matches("  ⚠ It is too high\\.").count(), 2, "{text}");
-    assert!(gates(&[], &trouble, &PlanRows::new(), &[]).contains("needs a subscription yet"));
+    let last = text.lines().last().unwrap();
+    assert_eq!(last, "  ⚠ There is no plan 2\\.", "beside its gate: {text}");
+    assert!(told(&[]).contains("needs a subscription yet"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{post, put};
 use axum::{Json, Router};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -61,9 +62,15 @@ impl From<&Gate> for GateBody {
     }
 }
 
-/// A gate as it is asked for.
+/// A gate as it is asked for. A misspelt field would make another gate than is meant, so it is refused; what [`GateBody`] shows
+/// beside is taken, so that a gate can be sent back as it was read.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DraftBody {
+    #[serde(default, rename = "id")]
+    _id: IgnoredAny,
+    #[serde(default, rename = "source")]
+    _source: IgnoredAny,
     module: String,
     plan_ids: BTreeSet<PlanId>,
     #[serde(default, rename = "match")]
@@ -103,8 +110,8 @@ impl FromRequestParts<Arc<Site>> for GatePath {
             gate_id: String,
         }
         let path = Path::<Ids>::from_request_parts(parts, site).await;
-        let Path(Ids { gate_id }) = path.map_err(|_| WebError::NotFound)?;
-        gate_id.parse().map(Self).map_err(|_| WebError::NotFound)
+        let Path(Ids { gate_id }) = path.map_err(|_| WebError::NoServer)?;
+        gate_id.parse().map(Self).map_err(|_| WebError::NoServer)
     }
 }
 

@@ -36,7 +36,9 @@ async fn me(
     SignedIn(session): SignedIn,
 ) -> Result<Json<Me>, Failure> {
     let merchants = &site.state.merchants;
-    let servers = merchants.servers(session.user, &session.servers).await?;
+    let servers = merchants
+        .servers_and_others(session.user, &session.servers)
+        .await?;
     let wallet: Option<Wallet> = merchants.wallet(session.user).await?;
     let modules: Vec<ModuleAddress> = merchants.modules(session.user).await?;
     Ok(Json(Me {

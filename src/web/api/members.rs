@@ -32,7 +32,7 @@ pub(in crate::web) struct Search {
     pub(in crate::web) filter: String,
     #[serde(default)]
     pub(in crate::web) query: String,
-    after: Option<String>,
+    pub(in crate::web) after: Option<String>,
 }
 
 impl Search {

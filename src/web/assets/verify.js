@@ -46,8 +46,8 @@ function start (root) {
   function failed (error) {
     if (!FINAL.has(error?.code)) return
     signing.stop()
-    const parts = ['name-check', 'choose', 'scan', 'account', 'phone', 'no-wallet'].map(byId)
-    turnPage(parts, [], byId('problem'))
+    const parts = ['facts', 'plans', 'name-check', 'choose', 'scan', 'account', 'phone', 'no-wallet'].map(byId)
+    turnPage(parts, [byId('over')], byId('problem'))
     byId('problem').focus()
     if (error.code === 'sign_in_required') {
       const again = element('button', { type: 'button', className: 'button main', textContent: words.signInAgain })

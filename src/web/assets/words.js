@@ -54,7 +54,7 @@ export const words = {
   inServer: (server) => `In ${server}:`,
   arrive: 'You can close this page; the roles arrive on their own.',
   unread: 'The members of this server are still being read, which can take some minutes. You can close this page; if your wallet has a subscription, your roles arrive on their own.',
-  nothing: 'Nothing in this server depends on a subscription yet. You can close this page.',
+  nothing: 'No plan of this server can be subscribed to at present. You can close this page.',
   unpaid: 'The wallet is linked, and has no active subscription here. Subscribe with it, and your role comes by itself:',
   notShown: 'The roles cannot be shown right now; they arrive on their own.',
   subscribe: ({ name, terms, roles }) => `Subscribe to ${name}${terms ? `: ${terms}` : ''} (${roles.join(', ')})`

@@ -1,6 +1,6 @@
 //! What most pages of a server need: who manages it, its name, its gates, and names for roles and plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use maud::{Markup, html};
@@ -9,7 +9,6 @@ use super::super::Site;
 use super::super::api::Failure;
 use super::super::api::guild::modules;
 use super::super::session::{Managing, Session};
-use super::format::{interval, price};
 use super::plots::swatch;
 use crate::domain::{Gate, GuildId, ModuleAddress, PlanId, RoleId, Timestamp};
 use crate::merchants::{Manager, Merchants, PlanRow, RoleRow};
@@ -117,6 +116,16 @@ impl Roles {
         label(self.get(role).map_or(0, |row| row.color), &self.name(role))
     }
 
+    /// Several of them: `Gold and Silver`.
+    pub(super) fn labels(&self, roles: &BTreeSet<RoleId>) -> Markup {
+        html! {
+            @for (index, role) in roles.iter().enumerate() {
+                @if index > 0 { " and " }
+                (self.label(*role))
+            }
+        }
+    }
+
     /// Names by id, for tables of many rows.
     pub(super) fn names(&self) -> BTreeMap<RoleId, &str> {
         self.rows
@@ -154,10 +163,4 @@ impl Plans {
         let row = self.get(module, plan);
         row.map_or_else(|| format!("Plan {plan}"), |row| row.name.clone())
     }
-}
-
-/// `9.99 USDC every 30 days`.
-pub(super) fn terms(plan: &PlanRow) -> String {
-    let price = price(plan.price, plan.decimals, plan.symbol.as_deref());
-    format!("{price} every {}", interval(plan.interval))
 }

@@ -33,6 +33,9 @@ async fn show(site: Arc<Site>, managing: Managing) -> Result<Response, Failure> 
         context.merchants().forecast(context.guild())
     );
     let inner = match &forecast {
+        _ if context.gates.is_empty() => html! {
+            p.panel { "No plan of this server gives a role yet, so there are no renewals to foresee." }
+        },
         Ok(forecast) => html! {
             (summary(forecast))
             @if !forecast.rows.is_empty() { (table(&context, forecast, &plans)) }
@@ -98,10 +101,10 @@ fn line(context: &Context, row: &ForecastRow, plans: &Plans) -> Markup {
                 }
             }
             td data-label="Plan" { (plans.name(one.module, one.plan)) }
-            td data-label="Due" { (moment(one.due_at, now)) }
+            td.when data-label="Due" { (moment(one.due_at, now)) }
             td data-label="Worth" { (amount(&row.price)) }
             td data-label="Why it will fail" { (text::risk(one.risk, |at| at.to_string())) }
-            td data-label="Access ends" { (moment(one.access_until, now)) }
+            td.when data-label="Access ends" { (moment(one.access_until, now)) }
         }
     }
 }

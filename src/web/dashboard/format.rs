@@ -36,16 +36,6 @@ pub(super) fn price(amount: U256, decimals: Option<u8>, symbol: Option<&str>) ->
     }
 }
 
-/// `1 month` is not a length: seconds are told in the largest unit that divides them.
-pub(super) fn interval(seconds: u64) -> String {
-    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
-    let fits = units
-        .into_iter()
-        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
-    let (unit, name) = fits.unwrap_or((1, "second"));
-    counted(seconds / unit, name)
-}
-
 /// A length of time, rounded to its largest unit.
 pub(super) fn about(length: Duration) -> String {
     let seconds = length.as_secs();
@@ -132,12 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_exact_and_lengths_are_rounded() {
-        assert_eq!(interval(2_592_000), "30 days");
-        assert_eq!(interval(86_400), "1 day");
-        assert_eq!(interval(5_400), "90 minutes");
-        assert_eq!(interval(61), "61 seconds");
-        assert_eq!(interval(0), "0 seconds");
+    fn lengths_are_rounded() {
         assert_eq!(about(Duration::from_secs(59)), "59 seconds");
         assert_eq!(about(Duration::from_secs(100)), "2 minutes");
         assert_eq!(about(Duration::from_secs(7_200)), "2 hours");

@@ -15,7 +15,8 @@ use super::super::api::Failure;
 use super::super::api::gates::GatePath;
 use super::super::params::Asked;
 use super::super::session::Managing;
-use super::context::{Context, Plans, Roles, terms};
+use super::super::terms::terms;
+use super::context::{Context, Plans, Roles};
 use super::format::{listed, short};
 use super::shell::{self, Tab};
 use super::wallet;
@@ -69,6 +70,7 @@ async fn show(site: Arc<Site>, managing: Managing, query: Query) -> Result<Respo
         .iter()
         .filter(|plan| !mapped.contains(&(plan.module, plan.plan)))
         .collect();
+    let can_undo = context.merchants().can_undo(context.guild()).await?;
     let here = Tab::Gates.path(context.guild());
     let inner = html! {
         (shell::note(query.done.as_deref()))
@@ -81,9 +83,10 @@ async fn show(site: Arc<Site>, managing: Managing, query: Query) -> Result<Respo
                 ul.cards {
                     @for gate in &context.gates { li { (card(&context, gate, &roles, &plans)) } }
                 }
-                (shell::button(&context.path("undo"), "small", "Undo the last change", &[]))
             }
         }
+        // Also where the only mapping was removed.
+        @if can_undo { (shell::button(&context.path("undo"), "small", "Undo the last change", &[])) }
         @if owned.has_wallet() {
             (unmapped(&context, &open))
             (more(&here, pasted, pasted_trouble.as_ref(), &open, &context))
@@ -136,7 +139,7 @@ fn card(context: &Context, gate: &Gate, roles: &Roles, plans: &Plans) -> Markup 
             p.sentence {
                 strong { (plan_names(gate, plans)) }
                 " gives "
-                @for role in &gate.roles { (roles.label(*role)) " " }
+                (roles.labels(&gate.roles))
             }
             @if gate.plans.len() > 1 {
                 p.fine { @if gate.matching == GateMatch::All { "All of these plans are needed." } @else { "Any one of these plans is enough." } }
@@ -264,7 +267,7 @@ async fn confirm_delete(
         section.panel.warn {
             p.sentence {
                 strong { (plan_names(gate, &plans)) } " will no longer give "
-                @for role in &gate.roles { (roles.label(*role)) " " }
+                (roles.labels(&gate.roles))
             }
             p { "Members who hold the role through this mapping lose it at once. You can undo this." }
             div.row {

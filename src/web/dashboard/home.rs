@@ -86,7 +86,7 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
                     @for server in &others {
                         li.row {
                             span { (server.name) }
-                            a.button.small href={ "/connect?guild_id=" (server.guild) } { "Connect " (server.name) }
+                            a.button.small href={ "/connect?guild_id=" (server.guild) } { "Connect" span.hidden { " " (server.name) } }
                         }
                     }
                 }

@@ -82,7 +82,7 @@ fn line(context: &Context, row: &JournalRow, roles: &Roles) -> Markup {
                         br; span.bad { "Not done: " (message) }
                     }
                 }
-                td data-label="When" { (when) }
+                td.at data-label="When" { (when) }
                 td data-label="Why" { (sentence(&entry.change.cause)) }
                 td data-label="Transaction" {
                     @if let Some(hash) = transaction(&entry.change.cause) {
@@ -101,7 +101,7 @@ fn line(context: &Context, row: &JournalRow, roles: &Roles) -> Markup {
                     }
                     (act_sentence(&entry.act, &|role| roles.name(role)))
                 }
-                td data-label="When" { (when) }
+                td.at data-label="When" { (when) }
                 td {}
                 td {}
             },

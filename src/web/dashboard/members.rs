@@ -93,11 +93,18 @@ fn results(
     html! {
         @if let Some(help) = help { p.panel { (help) } }
         @if page.members.is_empty() {
-            p.panel { "Nobody here fits that." }
+            p.panel {
+                @if search.filter.is_empty() && search.query.trim().is_empty() {
+                    "Nobody here yet. Everyone who pays for one of this server's plans, or holds one of their roles, will stand here."
+                } @else {
+                    "Nobody here fits that."
+                }
+            }
         } @else {
             (table(context, &page.members, roles))
         }
         p.row {
+            @if search.after.is_some() { a.button.quiet href={ (here) "?" (query(None)) } { "First page" } }
             @if let Some(next) = &page.next {
                 a.button href={ (here) "?" (query(Some(next))) } rel="next" { "Next page" }
             }

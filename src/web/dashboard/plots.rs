@@ -73,9 +73,11 @@ fn legend(daily: &Daily<'_>) -> Markup {
             @for (index, (name, numbers)) in daily.series.iter().enumerate() {
                 li {
                     (swatch(&hex(colour(index))))
-                    (name)
-                    @if let Some(newest) = numbers.iter().rev().flatten().next() {
-                        ": " strong { (number(*newest)) }
+                    span {
+                        (name)
+                        @if let Some(newest) = numbers.iter().rev().flatten().next() {
+                            ": " strong { (number(*newest)) }
+                        }
                     }
                 }
             }
@@ -145,16 +147,16 @@ fn draw(daily: &Daily<'_>, highest: u64) -> Option<Markup> {
 }
 
 fn draw_into(svg: &mut String, daily: &Daily<'_>, days: i32, highest: u64) -> Result<(), String> {
-    let text = TextStyle::from(("sans-serif", 17).into_font()).color(&INK);
+    let text = TextStyle::from(("sans-serif", 22).into_font()).color(&INK);
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let area = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
     // Headroom, and whole numbers on the axis for small counts.
     let top = highest.saturating_add(highest / 10).max(4);
     let mut chart = ChartBuilder::on(&area)
         .margin(6)
-        .margin_right(28)
-        .x_label_area_size(28)
-        .y_label_area_size(52)
+        .margin_right(34)
+        .x_label_area_size(34)
+        .y_label_area_size(64)
         .build_cartesian_2d(0..days - 1, 0..top)
         .map_err(|error| said(&error))?;
     let day_name = |index: &i32| {

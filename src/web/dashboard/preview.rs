@@ -16,14 +16,15 @@ use super::super::api::Failure;
 use super::super::params::AskedList;
 use super::super::session::Managing;
 use super::context::{Context, Plans, Roles};
-use super::format::counted;
+use super::format::{counted, number};
 use super::gates::plan_names;
 use super::mapping::Fields;
 use super::shell::{self, Tab};
 use crate::domain::{
-    Gate, GateDraft, GateId, GateOrigin, ManualRoles, Named, Preview, RoleId, ServerSettings,
+    Gate, GateDraft, GateId, GateOrigin, GuildId, ManualRoles, Named, Preview, RoleId,
+    ServerSettings,
 };
-use crate::merchants::Refusal;
+use crate::merchants::{Merchants, Refusal};
 
 /// Names that are shown before the list has to be opened.
 const NAMES_SHOWN: usize = 12;
@@ -62,7 +63,7 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
         Err(Refusal::NotRead(why)) => Err(why),
         Err(refusal) => return Ok(shell::refused(&context.site, &refusal.into(), &back)),
     };
-    let settings = context.merchants().settings(context.guild()).await?;
+    let manual_roles = manual_roles(context.merchants(), context.guild()).await?;
     let inner = html! {
         section.panel {
             p.sentence { (sentence(&draft, &roles, &plans)) }
@@ -73,7 +74,7 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
         }
         form method="post" action=(context.path("gates/save")) {
             @for (name, value) in fields.pairs() { input type="hidden" name=(name) value=(value); }
-            @if let Ok(shown) = &shown { (adoption(shown, settings)) }
+            @if let Ok(shown) = &shown { (adoption(shown, manual_roles)) }
             div.row {
                 button.button.main type="submit" { "Save" }
                 a.button.quiet href=(back) { "Change something" }
@@ -87,7 +88,7 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
 fn sentence(draft: &GateDraft, roles: &Roles, plans: &Plans) -> Markup {
     let gate = Gate {
         id: GateId(0),
-        guild: crate::domain::GuildId(0),
+        guild: GuildId(0),
         module: draft.module,
         plans: draft.plans.clone(),
         matching: draft.matching,
@@ -96,7 +97,7 @@ fn sentence(draft: &GateDraft, roles: &Roles, plans: &Plans) -> Markup {
     };
     html! {
         strong { (plan_names(&gate, plans)) } " gives "
-        @for role in &draft.roles { (roles.label(*role)) " " }
+        (roles.labels(&draft.roles))
     }
 }
 
@@ -123,7 +124,7 @@ fn by_role(changes: &[Named], roles: &Roles, verb: &str, preposition: &str) -> M
             ul.names { @for name in shown { li { (name) } } }
             @if !rest.is_empty() {
                 details {
-                    summary { "and " (counted(rest.len() as u64, "more")) }
+                    summary { "and " (number(rest.len() as u64)) " more" }
                     ul.names { @for name in rest { li { (name) } } }
                 }
             }
@@ -131,10 +132,15 @@ fn by_role(changes: &[Named], roles: &Roles, verb: &str, preposition: &str) -> M
     }
 }
 
+/// What becomes of roles that were given by hand in this server, as it is set now.
+async fn manual_roles(merchants: &Merchants, guild: GuildId) -> Result<ManualRoles, Refusal> {
+    let set = merchants.settings(guild).await?.manual_roles;
+    Ok(set.unwrap_or(merchants.default_policy().manual_roles))
+}
+
 /// Who holds the roles already, and what shall become of that.
-fn adoption(preview: &Preview, settings: ServerSettings) -> Markup {
+fn adoption(preview: &Preview, now: ManualRoles) -> Markup {
     let holders = preview.holders;
-    let now = settings.manual_roles.unwrap_or_default();
     let choice = |value: &'static str, is: ManualRoles, text: Markup| {
         html! {
             li { label {
@@ -148,9 +154,9 @@ fn adoption(preview: &Preview, settings: ServerSettings) -> Markup {
             fieldset.panel {
                 legend { (counted(preview.held_already, "member")) " hold this role already" }
                 p {
-                    (counted(holders.paying, "member")) " paying, "
-                    (counted(holders.lapsed, "member")) " with a linked wallet and not paying, "
-                    (counted(holders.not_linked, "member")) " without a linked wallet."
+                    (number(holders.paying)) " paying, "
+                    (number(holders.lapsed)) " with a linked wallet and not paying, "
+                    (number(holders.not_linked)) " without a linked wallet."
                 }
                 @if let Some(why) = &preview.uncounted { p.fine { (why) } }
                 p { "What shall happen to roles that were given by hand? This holds for the whole server." }
@@ -219,18 +225,18 @@ async fn put(
     confirm: bool,
 ) -> Result<GateId, Refusal> {
     let merchants = &site.state.merchants;
+    let before = self::manual_roles(merchants, manager.guild).await?;
     let gate = merchants
         .put_gate(manager, fields.draft()?, fields.replaces()?, confirm)
         .await?;
-    if manual_roles.is_some() {
+    // What is not changed still follows the operator.
+    if manual_roles.is_some_and(|chosen| chosen != before) {
         let settings = merchants.settings(manager.guild).await?;
-        if settings.manual_roles.unwrap_or_default() != manual_roles.unwrap_or_default() {
-            let settings = ServerSettings {
-                manual_roles,
-                ..settings
-            };
-            merchants.set_settings(manager, settings).await?;
-        }
+        let settings = ServerSettings {
+            manual_roles,
+            ..settings
+        };
+        merchants.set_settings(manager, settings).await?;
     }
     Ok(gate)
 }

@@ -18,7 +18,7 @@ use super::super::params::Asked;
 use super::super::session::Managing;
 use super::context::Context;
 use super::shell::{self, Done, Tab};
-use crate::domain::{ManualRoles, OnLapse, ServerSettings};
+use crate::domain::{ManualRoles, OnLapse, Policy, ServerSettings};
 use crate::merchants::Refusal;
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -52,7 +52,7 @@ async fn show(
         (shell::note(done))
         form method="post" action=(context.path("settings")) {
             (notices::questions(&set, &fixed, &channels))
-            (policies(&set, &fixed))
+            (policies(&set, &fixed, &context.merchants().default_policy()))
             button.button.main type="submit" { "Save the settings" }
         }
         section.panel aria-labelledby="repair-title" {
@@ -65,7 +65,7 @@ async fn show(
     Ok(shell::page(&context, Tab::Settings, "Settings", &inner))
 }
 
-/// One question with its answers. `""` follows the operator's policy.
+/// One question with its answers.
 fn question(
     name: &str,
     asked: &str,
@@ -91,6 +91,24 @@ fn question(
     }
 }
 
+/// A question that the operator's policy answers with `default` while the server does not.
+fn policy(
+    name: &str,
+    (asked, help): (&str, &str),
+    answers: &[(&str, &str)],
+    default: &str,
+    chosen: &str,
+    is_fixed: bool,
+) -> Markup {
+    let of_default = answers.iter().find(|(value, _)| *value == default);
+    let of_default = of_default.and_then(|(_, text)| text.split(':').next());
+    let of_default = of_default.unwrap_or_default();
+    let first = format!("As the operator of the bot has set it: “{of_default}”");
+    let mut all = vec![("", first.as_str())];
+    all.extend(answers);
+    question(name, asked, help, &all, chosen, is_fixed)
+}
+
 fn lapse_name(setting: Option<OnLapse>) -> &'static str {
     match setting {
         None => "",
@@ -108,60 +126,75 @@ fn manual_name(setting: Option<ManualRoles>) -> &'static str {
     }
 }
 
-fn policies(set: &ServerSettings, fixed: &ServerSettings) -> Markup {
-    const LAPSE: [(&str, &str); 3] = [
-        (
-            "",
-            "As the operator of the bot has set it (usually: take the role at once)",
-        ),
+fn policies(set: &ServerSettings, fixed: &ServerSettings, default: &Policy) -> Markup {
+    const LAPSE: [(&str, &str); 2] = [
         ("revoke", "Take the role at once"),
         (
             "keep_until_expiry",
             "Keep the role until the paid time and its grace end",
         ),
     ];
+    const MANUAL: [(&str, &str); 3] = [
+        (
+            "adopt",
+            "Adopt: who pays keeps it, and loses it when the subscription ends; others keep it",
+        ),
+        ("leave", "Leave: never take a role that was given by hand"),
+        (
+            "claim",
+            "Claim: only who pays may hold it; it is taken from everyone else",
+        ),
+    ];
+    let lapse = |name, asked, default, set, fixed: Option<OnLapse>| {
+        let (default, set) = (lapse_name(Some(default)), lapse_name(set));
+        policy(name, asked, &LAPSE, default, set, fixed.is_some())
+    };
     html! {
-        (question(
+        (lapse(
             "cancelled",
-            "What happens when a member cancels?",
-            "Most services keep a cancelled member until the end of what they paid for.",
-            &LAPSE,
-            lapse_name(set.cancelled),
-            fixed.cancelled.is_some(),
+            (
+                "What happens when a member cancels?",
+                "Most services keep a cancelled member until the end of what they paid for.",
+            ),
+            default.cancelled,
+            set.cancelled,
+            fixed.cancelled,
         ))
-        (question(
+        (lapse(
             "payment_failed",
-            "What happens when a payment fails?",
-            "A wallet that is empty for a day looks the same as a member who left. Services differ here: some take the role at once, others wait for the grace to end.",
-            &LAPSE,
-            lapse_name(set.payment_failed),
-            fixed.payment_failed.is_some(),
+            (
+                "What happens when a payment fails?",
+                "A wallet that is empty for a day looks the same as a member who left. Services differ here: some take the role at once, others wait for the grace to end.",
+            ),
+            default.payment_failed,
+            set.payment_failed,
+            fixed.payment_failed,
         ))
-        (question(
+        (lapse(
             "paused",
-            "What happens when a member pauses?",
-            "A pause stops the next payment. What was paid before is paid.",
-            &LAPSE,
-            lapse_name(set.paused),
-            fixed.paused.is_some(),
+            (
+                "What happens when a member pauses?",
+                "A pause stops the next payment. What was paid before is paid.",
+            ),
+            default.paused,
+            set.paused,
+            fixed.paused,
         ))
-        (question(
+        (policy(
             "manual_roles",
-            "What about members who were given the role by hand?",
-            "Most servers let such a role go with the subscription once the member has paid, and leave everyone else alone.",
-            &[
-                ("", "As the operator of the bot has set it (usually: adopt)"),
-                ("adopt", "Adopt: who pays keeps it, and loses it when the subscription ends; others keep it"),
-                ("leave", "Leave: never take a role that was given by hand"),
-                ("claim", "Claim: only who pays may hold it; it is taken from everyone else"),
-            ],
+            (
+                "What about members who were given the role by hand?",
+                "Most servers let such a role go with the subscription once the member has paid, and leave everyone else alone.",
+            ),
+            &MANUAL,
+            manual_name(Some(default.manual_roles)),
             manual_name(set.manual_roles),
             fixed.manual_roles.is_some(),
         ))
         fieldset.panel disabled[fixed.expiry_leeway.is_some()] {
             legend { "How long is a role kept beyond the end of grace?" }
             label {
-                "Seconds; empty as the operator has set it (usually 0)"
+                "Seconds; empty as the operator has set it, which is " (default.expiry_leeway) " now"
                 input type="number" name="expiry_leeway" min="0" max="31536000" value=[set.expiry_leeway];
             }
             p.fine { "For payments that are collected late." }

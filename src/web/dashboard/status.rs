@@ -103,17 +103,11 @@ impl Next {
         let gates = Tab::Gates.path(context.guild());
         html! {
             @match self {
-                // The wallet's own panel stands above.
-                Self::Wallet => {},
+                // The wallet's own panel stands above; what is wrong, and what waits for approval, follows.
+                Self::Wallet | Self::Mend | Self::Approve => {},
                 Self::Map => section.panel.lead {
                     p { strong { "Next: " } "choose the role that each of your plans gives." }
                     p { a.button.main href=(gates) { "Choose roles" } }
-                },
-                Self::Mend => section.panel.problem {
-                    p { strong { "Something needs you. " } "What is wrong, and what to do about it, stands below." }
-                },
-                Self::Approve => section.panel.warn {
-                    p { strong { "Removals wait for you. " } "More members than usual would lose a role at once; look at it and approve, or find out why." }
                 },
                 Self::Wait => section.panel {
                     p { strong { "Getting ready. " } "The members and the payments are being read; nothing is needed from you." }
@@ -154,7 +148,7 @@ fn problems(context: &Context, status: &Status, roles: &Roles) -> Markup {
                 p {
                     (roles.label(stopped.role_id)) " would be taken from "
                     strong { (number(stopped.removals as u64)) " of " (counted(stopped.holders as u64, "member")) }
-                    " for want of something, without an event on the chain that says so. Nothing is taken until you approve."
+                    ", more than usual at once, and no event on the chain says why. Nothing is taken until you approve."
                 }
                 p.fine { "Stopped " (ago(stopped.since, context.now())) "." }
                 (shell::button(
@@ -196,7 +190,7 @@ fn facts(context: &Context, status: &Status) -> Markup {
                         None => "None yet",
                         Some(event) => {
                             "Block " (number(event.block))
-                            @if let Some(time) = event.time { br; (moment(time, context.now())) }
+                            @if let Some(time) = event.time { span.fine { (moment(time, context.now())) } }
                         },
                     }
                 }
@@ -257,9 +251,11 @@ fn plots(series: &Series, plans: &Plans) -> Markup {
         let numbers: Vec<_> = series.days.iter().map(number).collect();
         (name.to_owned(), numbers)
     };
+    // A flat line at zero is nothing to look at.
+    let has_changes = series.days.iter().any(|day| day.grants + day.revokes > 0);
     let changes = [
-        daily("Given", &|day| Some(day.grants)),
-        daily("Taken", &|day| Some(day.revokes)),
+        daily("Given", &|day| has_changes.then_some(day.grants)),
+        daily("Taken", &|day| has_changes.then_some(day.revokes)),
     ];
     let delays = [
         daily("Median", &|day| {
@@ -281,7 +277,7 @@ fn plots(series: &Series, plans: &Plans) -> Markup {
         section.plots aria-label="The last 30 days" {
             (plot("Active subscriptions per plan", "Subscriptions", &active))
             (plot("Roles given and taken", "Role changes", &changes))
-            (plot("From the payment's block to the role, in seconds", "Seconds", &delays))
+            (plot("From payment to role, in seconds", "Seconds", &delays))
         }
     }
 }

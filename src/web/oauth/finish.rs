@@ -122,6 +122,8 @@ async fn finish(
         invited_to,
     } = visitor;
     tracing::debug!(%user, "signed in");
+    site.state.merchants.learn_names(&manages);
+    let manages: Vec<GuildId> = manages.into_keys().collect();
     let shown = manages.clone();
     let purpose = match pending.return_to {
         ReturnTo::Link(_) | ReturnTo::Paid(_) | ReturnTo::Home => Purpose::Link,

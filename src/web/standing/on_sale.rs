@@ -30,6 +30,7 @@ pub(in crate::web) async fn on_sale(site: &Site, link: &OwnLink) -> Result<Vec<O
         template: &site.settings().checkout_url,
         back: back.as_ref(),
         plans: &plans,
+        troubles: &site.state.gate_troubles.borrow().clone(),
     };
     let mut offers = BTreeSet::new();
     for gate in &gates {

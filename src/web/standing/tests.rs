@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, U256};
 
 use super::*;
-use crate::domain::{GateId, Timestamp};
+use crate::domain::{GateId, GateTrouble, Timestamp};
 
 const HERE: GuildId = GuildId(7);
 const MODULE: ModuleAddress = ModuleAddress(Address::ZERO);
@@ -57,11 +57,21 @@ fn plan(id: u64, active: bool) -> PlanRow {
 }
 
 fn offers(settled: &Settled, plans: &[PlanRow], back: Option<&Url>) -> Vec<Offer> {
+    offers_amid(settled, plans, back, &GateTroubles::new())
+}
+
+fn offers_amid(
+    settled: &Settled,
+    plans: &[PlanRow],
+    back: Option<&Url>,
+    troubles: &GateTroubles,
+) -> Vec<Offer> {
     let template = "https://pay.example/{module}/{plan_id}?theme=dark";
     let checkout = Checkout {
         template,
         back,
         plans,
+        troubles,
     };
     shown(settled, HERE, &checkout).subscribe
 }
@@ -91,6 +101,20 @@ fn a_plan_that_takes_no_subscriptions_is_not_offered_and_an_unknown_one_is() {
 }
 
 #[test]
+fn a_plan_that_gives_nobody_the_role_is_not_offered_and_the_others_are() {
+    let settled = settled(vec![gate(HERE, &[1, 7], false, vec![role(3, false)])]);
+    let trouble = GateTrouble {
+        guild: HERE,
+        sentences: ["There is no plan 7.".to_owned()].into(),
+        not_for_sale: [PlanId::from(7)].into(),
+    };
+    let troubles = GateTroubles::from([(GateId(1), trouble)]);
+    let offers = offers_amid(&settled, &[], None, &troubles);
+    let names: Vec<_> = offers.iter().map(|offer| offer.name.as_str()).collect();
+    assert_eq!(names, ["plan 1"]);
+}
+
+#[test]
 fn nothing_is_offered_to_who_has_something_here_or_where_there_is_trouble() {
     let paid = gate(HERE, &[1], true, vec![role(3, true)]);
     let other = gate(HERE, &[2], false, vec![role(4, false)]);
@@ -115,6 +139,7 @@ fn roles_of_this_server_come_first_and_each_once() {
         template: "",
         back: None,
         plans: &[],
+        troubles: &GateTroubles::new(),
     };
     assert_eq!(ids(&shown(&settled, HERE, &checkout).pending), [2]);
 }

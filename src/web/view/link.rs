@@ -116,7 +116,7 @@ fn flow(shown: &LinkPage<'_>) -> Markup {
         div #flow {
             h1 { "Link your wallet" }
             (member(Some(shown.token), profile))
-            ul.facts {
+            ul.facts #facts {
                 li { "You sign one message. It costs nothing and moves nothing." }
                 li {
                     "Your roles in " strong { (profile.server_name) }
@@ -143,6 +143,8 @@ fn flow(shown: &LinkPage<'_>) -> Markup {
             (steps(shown.wallet_connect, !shown.has_sign_in))
             @if !shown.offers.is_empty() { (on_sale(shown.offers)) }
             (help(shown.has_sign_in))
+            // Where this link turns out to be over.
+            div #over hidden { (back_to_discord(Some(shown.guild))) }
         }
     }
 }
@@ -242,7 +244,7 @@ fn on_sale(offers: &[Offer]) -> Markup {
 fn help(has_sign_in: bool) -> Markup {
     html! {
         details.help #phone {
-            summary { "On a phone, or the wallet is on another device" }
+            summary { "My wallet is on a phone or another device" }
             @if has_sign_in {
                 p { "Continue in your wallet's own browser, without signing in to Discord there:" }
                 p { button.button.wide #hand-over type="button" { "Continue in a wallet's browser" } }
@@ -258,10 +260,8 @@ fn help(has_sign_in: bool) -> Markup {
                 @if has_sign_in {
                     img.qr #handover-code alt="QR code that opens this page in a wallet's browser" width="220" height="220";
                 }
-                p {
-                    "Any other wallet: " button.button.quiet #copy type="button" { "Copy the link" }
-                    " and paste it in the wallet's browser. Share it with nobody."
-                }
+                p { "For any other wallet, copy the link and paste it in the wallet's browser. Do not share it." }
+                p { button.button.quiet #copy type="button" { "Copy the link" } }
             }
         }
         details.help #no-wallet {

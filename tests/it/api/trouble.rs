@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use amser_roles::domain::{Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId, Timestamp};
+use amser_roles::web::{machine_clock, new_link};
 
 use crate::support::shop::{Shop, read};
 use crate::support::slash::until_answered;
 
 #[tokio::test]
-async fn a_gate_on_a_plan_that_is_not_there_is_told_by_check_and_on_the_dashboard_in_the_same_words()
- {
+async fn a_gate_on_a_plan_that_is_not_there_is_told_everywhere_in_the_same_words_and_sold_nowhere()
+{
     let shop = Shop::open().await;
     let mut browser = shop.merchant().await;
     let gate = |plan: u64| Gate {
@@ -47,9 +48,29 @@ async fn a_gate_on_a_plan_that_is_not_there_is_told_by_check_and_on_the_dashboar
         !page.contains("Give the bot its permissions again"),
         "no permission is missing: {page}"
     );
+    // It stands beside its gate, and nobody is sent to pay for it.
+    let gates = ("amser gates", [].as_slice());
+    let told = until_answered(&shop.discord, place, gates, has_it).await;
+    assert!(told.contains("plan 7 of module"), "{told}");
+    let offers = |page: &str| page.contains("I have not subscribed yet");
+    let link = || {
+        let now = machine_clock()();
+        new_link(&shop.store, shop.merchant, shop.guild, &shop.url, now).unwrap()
+    };
+    let page = browser.get(link().path()).await.text().await.unwrap();
+    assert!(
+        page.contains("Choose your wallet") && !offers(&page),
+        "{page}"
+    );
+    let plans = ("plans", [].as_slice());
+    let is_held_back = |told: &str| told.contains("Wait with subscribing");
+    let told = until_answered(&shop.discord, place, plans, is_held_back).await;
+    assert!(!told.contains("/subscribe/"), "{told}");
     set(1);
     let is_mended = |told: &str| told.contains("Nothing prevents");
     until_answered(&shop.discord, place, check, is_mended).await;
     let server = read(&mut browser, &shop.path("")).await;
     assert_eq!(server["status"]["failing"].as_array().unwrap().len(), 0);
+    let page = browser.get(link().path()).await.text().await.unwrap();
+    assert!(offers(&page), "{page}");
 }

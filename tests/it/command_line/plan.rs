@@ -12,10 +12,12 @@ use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
 use amser_roles::store::Store;
 use amser_roles::web::control::{self, ControlSocket};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::support::installation::{Installation, gate, signal};
+use crate::support::installation::{Installation, end, gate, signal};
 use crate::support::scene::Scene;
 use crate::support::stage::{DEADLINE, Setting, new_guild};
 
@@ -143,7 +145,55 @@ async fn a_server_that_cannot_be_read_is_told_beside_the_plan_for_the_others() {
     let trouble = plan["trouble"].as_object().unwrap();
     assert_eq!(trouble.keys().collect::<Vec<_>>(), [&lost.to_string()]);
     let sentence = trouble[&lost.to_string()][0].as_str().unwrap();
-    assert!(sentence.contains("cannot read"), "{sentence}");
+    assert!(sentence.contains("invite it again"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_plan_names_a_token_that_discord_refuses() {
+    let scene = Scene::new().await;
+    let discord = LocalDiscord::start(Options::default()).await.unwrap();
+    let (guild, roles) = new_guild(&discord, "Plan", &["Subscriber"]);
+    let gate = gate(guild, scene.module, scene.plan, roles[0]);
+    let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gate);
+    let mut command = installation.command("plan");
+    let plan = end(command.env("AMSER_ROLES_DISCORD_TOKEN", "a.b.c")).await;
+    assert_eq!(plan.code, Some(1), "{plan:?}");
+    let sentence = "Discord refuses the bot token";
+    assert!(plan.output.contains(sentence), "{plan:?}");
+}
+
+#[tokio::test]
+async fn a_running_service_that_is_not_connected_to_discord_does_not_say_that_nothing_would_change()
+{
+    let scene = Scene::new().await;
+    let discord = LocalDiscord::start(Options::default()).await.unwrap();
+    let (guild, roles) = new_guild(&discord, "Plan", &["Subscriber"]);
+    let gate = gate(guild, scene.module, scene.plan, roles[0]);
+    let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gate);
+    installation.reconfigure(&discord.base_url(), "http://127.0.0.1:9");
+    let _service = installation.start();
+    let socket = installation.store_path().with_extension("control");
+    // Each time once: the command asks for half a minute.
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let answer = asked_once(&socket).await.unwrap_or_default();
+        assert!(!answer.contains("\"changes\""), "{answer}");
+        if answer.contains("not connected to Discord") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{answer}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What the socket answers to one question for the plan.
+async fn asked_once(socket: &Path) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let request = b"GET /plan HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// A service's control socket over questions that the test answers.

@@ -114,6 +114,7 @@ pub(super) fn start(
         questions: asked,
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
+        gates_changed: Arc::default(),
         views: Views::new(&no_chain(), chain.clone()),
         fallback,
     };

@@ -18,7 +18,7 @@ use crate::verify::site::CHAIN_ID;
 use crate::verify::visitor::Browser;
 
 /// Plays a scene, and checks what holds for all: no error in the browser, no violation, and no request to anyone else.
-async fn play(shop: &Shop, scene: &str) -> Value {
+pub(super) async fn play(shop: &Shop, scene: &str) -> Value {
     play_with(shop, scene, None).await
 }
 
@@ -34,7 +34,7 @@ async fn play_with(shop: &Shop, scene: &str, relay: Option<&Url>) -> Value {
         "relay": relay.map(Url::as_str),
         "project": relay::PROJECT,
         "server": format!("{dashboard}/{}", shop.guild),
-        "serverName": "Café Club",
+        "serverName": shop.discord.guild_name(shop.guild),
         "visitor": "mia",
         "visitorId": shop.merchant,
         "rpc": shop.chain.http_url(),
@@ -60,7 +60,7 @@ async fn with_account(shop: &mut Shop) {
 }
 
 /// Maps the merchant's plan to Gold.
-async fn mapped(shop: &Shop) -> Browser {
+pub(super) async fn mapped(shop: &Shop) -> Browser {
     let mut browser = shop.merchant().await;
     let draft = shop.draft(&shop.roles[1..]);
     let path = shop.path("/gates");
@@ -140,11 +140,23 @@ async fn the_keyboard_reaches_everything_and_the_focus_is_seen() {
     let _browser = mapped(&shop).await;
     let seen = play(&shop, "keyboard").await;
     assert_eq!(seen["first"], "Skip to the content");
-    let reached = seen["seen"].as_array().unwrap();
-    for control in ["Test on me", "Change", "Remove", "Undo the last change"] {
-        let is_it = |text: &Value| text.as_str().is_some_and(|text| text.starts_with(control));
-        assert!(reached.iter().any(is_it), "{control}: {seen}");
+    for reached in [&seen["reached"]["/gates"], &seen["narrow"]] {
+        let reached = reached.as_array().unwrap();
+        for control in ["Test on me", "Change", "Remove", "Undo the last change"] {
+            let is_it = |text: &Value| text.as_str().is_some_and(|text| text.starts_with(control));
+            assert!(reached.iter().any(is_it), "{control}: {seen}");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_new_merchant_gets_to_a_tested_mapping_with_the_keyboard_alone() {
+    let mut shop = Shop::open().await;
+    with_account(&mut shop).await;
+    let seen = play(&shop, "byKeyboard").await;
+    let next = seen["next"].as_str().unwrap();
+    assert!(["sign", "account-title"].contains(&next), "{seen}");
+    assert_eq!(shop.store.gates().unwrap().len(), 1);
 }
 
 #[tokio::test]

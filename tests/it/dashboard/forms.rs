@@ -152,10 +152,32 @@ async fn a_merchant_maps_a_plan_by_forms_alone() {
     }
     let removed = post(&mut browser, &format!("{next}/{gate}/delete"), &[]).await;
     assert!(location(&removed).ends_with("?done=deleted"));
+    let text = page(&mut browser, &next).await;
+    assert!(text.contains("Undo the last change"), "{text}");
     shop.until(ada, role.parse().unwrap(), false).await;
     let undone = post(&mut browser, &format!("{server}/undo"), &[]).await;
     assert!(location(&undone).ends_with("?done=undone"));
+    let text = page(&mut browser, &next).await;
+    assert!(!text.contains("Undo the last change"), "once: {text}");
     shop.until(ada, role.parse().unwrap(), true).await;
+}
+
+#[tokio::test]
+async fn what_the_operator_set_is_shown_where_a_server_set_nothing() {
+    let shop = Shop::open_with("[policy]\nmanual_roles = \"claim\"\n").await;
+    let holder = shop.discord.add_user("holder");
+    shop.discord.add_member(shop.guild, holder).unwrap();
+    let give = shop.discord.give_role(shop.guild, holder, shop.roles[1]);
+    give.unwrap();
+    let mut browser = shop.merchant().await;
+    let gates = format!("/dashboard/{}/gates", shop.guild);
+    let (module, plan, role) = (shop.module, shop.plan, shop.roles[1]);
+    let preview = format!("{gates}/preview?module={module}&plan={plan}&role={role}");
+    let text = until_page(&mut browser, &preview, "1 member hold").await;
+    assert!(text.contains("value=\"claim\" checked"), "{text}");
+    let settings = format!("/dashboard/{}/settings", shop.guild);
+    let text = page(&mut browser, &settings).await;
+    assert!(text.contains("has set it: “Claim”"), "{text}");
 }
 
 #[tokio::test]

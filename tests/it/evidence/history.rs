@@ -1,5 +1,7 @@
 //! Histories with holes: what a node has dropped it does not have any more, and answers as if nothing had happened.
 
+use std::sync::Arc;
+
 use amser_roles::chain::index;
 use amser_roles::domain::ModuleAddress;
 use amser_roles::store::Store;
@@ -147,7 +149,7 @@ async fn an_index_warns_of_an_empty_history_too() {
     let store = Store::in_memory().unwrap();
     let modules = [ModuleAddress(scene.module)].into();
     let stop = CancellationToken::new();
-    let indexed = index(config, store.clone(), modules, None, |_| {}, stop);
+    let indexed = index(config, store.clone(), modules, None, Arc::new(|_| {}), stop);
     assert_eq!(indexed.await.unwrap().events, 0, "the fault was not met");
     assert_eq!(warnings.with("archive node").len(), 1);
     assert_eq!(store.orphans().unwrap(), 1);

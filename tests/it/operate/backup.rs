@@ -80,6 +80,7 @@ async fn a_stopped_store_is_backed_up_too_and_replaced_only_on_demand() {
     let restored = old.run("restore", &[&file, "--replace"]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
     assert!(restored.output.contains("before-restore-"), "{restored:?}");
+    assert_eq!(restored.errors, "", "a good backup is no reason to warn");
     assert_eq!(
         Store::open(&old.store_path())
             .unwrap()
@@ -94,6 +95,17 @@ async fn a_stopped_store_is_backed_up_too_and_replaced_only_on_demand() {
             .await;
         assert_eq!(refused.code, Some(1), "{words:?}: {refused:?}");
         assert_eq!(refused.errors.lines().count(), 1, "{refused:?}");
+    }
+    // Of a pipe or a folder nobody waits for what is in it.
+    let pipe = old.beside("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for command in ["backup", "links export"] {
+        for place in [pipe.as_str(), &old.beside("")] {
+            let refused = old.run(command, &[place]).await;
+            assert_eq!(refused.code, Some(1), "{command}: {refused:?}");
+            assert!(refused.errors.contains("name another file"), "{refused:?}");
+        }
     }
     let nothing = club.another_machine().run("backup", &[&file]).await;
     assert_eq!(nothing.code, Some(1), "{nothing:?}");

@@ -141,11 +141,14 @@ async fn check_config_says_what_needs_no_network() {
             .contains("did you mean AMSER_ROLES_DISCORD_CLIENT_SECRET?"),
         "{misspelt:?}"
     );
-    let noted =
-        end(program().args(["check-config", "--config", crate::command_line::SHIPPED])).await;
+    let noted = end(program()
+        .args(["check-config", "--config", crate::command_line::SHIPPED])
+        .env("AMSER_ROLES_COOKIE_KEY", "zz"))
+    .await;
     assert_eq!(noted.code, Some(0), "{noted:?}");
     for note in [
         "AMSER_ROLES_DISCORD_CLIENT_SECRET",
+        "AMSER_ROLES_COOKIE_KEY: must be 128 hexadecimal characters",
         "store.path is relative",
     ] {
         assert!(noted.output.contains(note), "{note}: {noted:?}");

@@ -9,6 +9,8 @@ use amser_roles::domain::{
 use amser_roles::merchants::{Gone, Refusal};
 use serenity::model::Permissions;
 
+use amser_roles::store::ServerRecord;
+
 use crate::support::rig::{NOW, Rig};
 
 async fn seen(rig: &Rig, user: UserId, candidates: &[GuildId]) -> Vec<(String, bool)> {
@@ -136,6 +138,51 @@ async fn a_user_sees_the_servers_that_they_manage_and_the_bot_is_in() {
         !statuses.contains(&401) && !statuses.contains(&403),
         "{statuses:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_of_thirty_servers_sees_all_of_them_and_costs_no_request_for_those_of_others() {
+    let rig = Rig::start().await;
+    let merchant = rig.local.add_user("Merchant");
+    let mut servers = Vec::new();
+    for number in 0..30 {
+        let (guild, _) = rig.server(&format!("Club {number:02}"));
+        rig.local.set_owner(guild, merchant).unwrap();
+        servers.push(guild);
+    }
+    let mut others = Vec::new();
+    for number in 0..15 {
+        others.push(rig.server(&format!("Other {number:02}")));
+    }
+    for guild in servers.iter().chain(others.iter().map(|(guild, _)| guild)) {
+        rig.until_in(*guild).await;
+    }
+    // Half of them by another manager, before Discord named them to this one.
+    let (own, handed_over) = servers.split_at(15);
+    for guild in own {
+        rig.merchants.connect(*guild, merchant).await.unwrap();
+    }
+    let by = rig.local.add_user("Helper");
+    let record = ServerRecord { by, at: NOW };
+    for guild in handed_over {
+        rig.store.connect_server(*guild, record).unwrap();
+    }
+    for (guild, owner) in &others {
+        rig.merchants.connect(*guild, *owner).await.unwrap();
+    }
+    let before = rig.local.requests().len();
+    let all = seen(&rig, merchant, &servers).await;
+    let names: Vec<_> = (0..30).map(|number| format!("Club {number:02}")).collect();
+    assert_eq!(
+        all.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        names.iter().collect::<Vec<_>>()
+    );
+    assert!(all.iter().all(|(_, connected)| *connected));
+    let asked = rig.local.requests().split_off(before);
+    for (other, _) in &others {
+        let is_about = |path: &str| path.contains(&other.to_string());
+        assert!(!asked.iter().any(|one| is_about(&one.path)), "{asked:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,16 @@ pub(crate) struct Asked {
 impl PlanNames {
     /// Starts it, with a client that knows this key.
     pub(crate) async fn start(key: Option<&str>) -> (Self, AmserApi) {
+        let (names, url) = Self::serve().await;
+        let key = key.map(Into::into);
+        (
+            names,
+            AmserApi::new(&url.parse().unwrap(), 31_337, key).unwrap(),
+        )
+    }
+
+    /// Starts it; where it is.
+    pub(crate) async fn serve() -> (Self, String) {
         let names = Self::default();
         let router = Router::new()
             .route("/v0/modules/{module}/plans", get(answer))
@@ -38,11 +48,7 @@ impl PlanNames {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let key = key.map(Into::into);
-        (
-            names,
-            AmserApi::new(&url.parse().unwrap(), 31_337, key).unwrap(),
-        )
+        (names, url)
     }
 
     pub(crate) fn set(&self, module: Address, plans: Value) {

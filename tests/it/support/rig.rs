@@ -126,6 +126,7 @@ impl Rig {
             questions: asked,
             counts: watch::Sender::new(Counts::default()),
             modules,
+            gates_changed: Arc::default(),
             views,
             fallback: Fallback::unheard(LOCAL_CHAIN),
         };

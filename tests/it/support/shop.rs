@@ -44,13 +44,51 @@ pub(crate) struct Shop {
     _folder: tempfile::TempDir,
 }
 
+/// How a shop differs from the usual one.
+pub(crate) struct Opening<'a> {
+    /// More lines of `[web]`.
+    pub(crate) web: &'a str,
+    /// The server's name.
+    pub(crate) server: &'a str,
+    /// The names of its two roles, the lower one first.
+    pub(crate) roles: [&'a str; 2],
+    /// Where amser's API is.
+    pub(crate) api_url: &'a str,
+}
+
+impl Default for Opening<'_> {
+    fn default() -> Self {
+        Self {
+            web: "",
+            server: "Café Club",
+            roles: ["Silver", "Gold"],
+            // Nobody answers there.
+            api_url: "http://127.0.0.1:9",
+        }
+    }
+}
+
 impl Shop {
     pub(crate) async fn open() -> Self {
-        Self::open_with("").await
+        Self::open_as(Opening::default()).await
     }
 
     /// The same with more lines of `[web]`.
     pub(crate) async fn open_with(web: &str) -> Self {
+        let opening = Opening {
+            web,
+            ..Opening::default()
+        };
+        Self::open_as(opening).await
+    }
+
+    pub(crate) async fn open_as(opening: Opening<'_>) -> Self {
+        let Opening {
+            web,
+            server,
+            roles: [silver, gold],
+            api_url,
+        } = opening;
         let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
         let (module, plan) = new_module(&chain, "the merchant").await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -60,7 +98,7 @@ impl Shop {
             ..patient()
         };
         let discord = LocalDiscord::start(options.clone()).await.unwrap();
-        let (guild, roles) = new_guild(&discord, "Café Club", &["Silver", "Gold"]);
+        let (guild, roles) = new_guild(&discord, server, &[silver, gold]);
         let merchant = discord.add_user("mia");
         let managers = make_manager(&discord, guild, merchant);
         let bot = discord.bot_role(guild).unwrap();
@@ -69,7 +107,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "[chain]\nrpc_urls = [{:?}]\nchain_id = {}\nconfirmations = 0\n\
-             [amser]\napi_url = \"http://127.0.0.1:9\"\nfactory = \"{}\"\n\
+             [amser]\napi_url = \"{api_url}\"\nfactory = \"{}\"\n\
              [discord]\napplication_id = \"{}\"\napi_url = {:?}\n\
              [web]\nlisten = \"{}\"\npublic_url = \"{}\"\nrate_limit_per_minute = 100000\n{web}\
              [store]\npath = {:?}\n",

@@ -178,6 +178,10 @@ async fn the_numbers_are_for_this_machine_and_for_who_has_the_token() {
             through_a_proxy("monitors' token").await.unwrap().status(),
             200
         );
+        let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+        let request = request.header("x-forwarded-for", "1.2.3.4");
+        let in_small = request.header("authorization", "bearer monitors' token");
+        assert_eq!(in_small.send().await.unwrap().status(), 200);
     }
     for (path, status) in [("/healthz", 200), ("/readyz", 503)] {
         let request = reqwest::Client::new().get(site.url.join(path).unwrap());

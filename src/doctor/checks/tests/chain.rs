@@ -55,6 +55,18 @@ const NODES: &[Fault] = &[
         facts.modules[0].stored = None;
         answers(facts, 0).state_depth = Some(128);
     }),
+    ("chain.confirmations", Level::Warning, |facts| {
+        facts.chain.confirmations = 5_000;
+    }),
+    ("chain.start_block", Level::Failure, |facts| {
+        facts.chain.start_block = Some(answers(facts, 0).head.number + 1);
+    }),
+    ("chain.factory", Level::Failure, |facts| {
+        facts.chain.factory = Some((TOKEN, Ok(false)));
+    }),
+    ("chain.factory", Level::Warning, |facts| {
+        facts.chain.factory = Some((TOKEN, Err("timed out".to_owned())));
+    }),
     ("node.range", Level::Warning, |facts| {
         answers(facts, 0).widest_range = Ok(100);
     }),

@@ -49,6 +49,9 @@ const WEB: &[Fault] = &[
     ("web.monitors", Level::Warning, |facts| {
         facts.web.monitor_listen = Some("0.0.0.0:9090".parse().unwrap());
     }),
+    ("web.monitors", Level::Failure, |facts| {
+        facts.web.monitor_trouble = Some("address in use".to_owned());
+    }),
     ("web.sign_in", Level::Warning, |facts| {
         facts.web.signs_in = false;
         facts.discord.secret = SecretFacts::NotNeeded;

@@ -24,17 +24,17 @@ fn given(role: RoleId) -> Grant {
 }
 
 fn is_given() -> Because {
-    Because::Granted {
+    Because::Other(Cause::Granted {
         by: MANAGER,
         until: END,
-    }
+    })
 }
 
 fn has_ended() -> Because {
-    Because::GrantEnded {
+    Because::Other(Cause::GrantEnded {
         by: MANAGER,
         at: END,
-    }
+    })
 }
 
 /// Ada holds the role that a manager gave her.

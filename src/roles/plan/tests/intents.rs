@@ -1,7 +1,7 @@
 //! Changes that were decided and not acknowledged, became moot, or whose member has left.
 
 use super::*;
-use crate::domain::{Cause, RoleChange};
+use crate::domain::RoleChange;
 
 fn change(action: RoleAction) -> RoleChange {
     RoleChange {
@@ -190,5 +190,5 @@ fn who_has_no_wallet_loses_the_role_though_a_module_is_still_being_read() {
     assert_eq!(planned(&people), Plan::default());
     people.set_forgotten(ADA, true);
     people.set_wallets(ADA, Vec::new());
-    assert_eq!(planned(&people), revokes(Because::Forgotten));
+    assert_eq!(planned(&people), revokes(Because::Other(Cause::Forgotten)));
 }

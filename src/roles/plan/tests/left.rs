@@ -38,11 +38,14 @@ fn because(
 fn a_wallet_with_an_open_subscription_that_left_is_the_reason() {
     for end in [LinkEnd::Unlinked, LinkEnd::Moved] {
         let left = [(4, 1, None, LinkEnd::Unlinked), (5, 1, Some(9_000), end)];
-        assert_eq!(because(one_gate(), None, &left, false), Because::Left(end));
+        assert_eq!(
+            because(one_gate(), None, &left, false),
+            Because::Other(end.into())
+        );
         // Another one of hers ended long before.
         assert_eq!(
             because(one_gate(), Some(1), &left, false),
-            Because::Left(end)
+            Because::Other(end.into())
         );
     }
 }
@@ -52,7 +55,7 @@ fn a_subscription_that_ended_is_the_reason_where_the_wallet_that_left_would_not_
     let left = [(5, 1, Some(2), LinkEnd::Unlinked)];
     let expired = holding(9, Access::Until(Timestamp(1 + 4_200)));
     assert_eq!(because(one_gate(), Some(1), &left, false), expired);
-    let unlinked = Because::Left(LinkEnd::Unlinked);
+    let unlinked = Because::Other(Cause::Unlinked);
     assert_eq!(because(one_gate(), None, &left, false), unlinked);
 }
 
@@ -61,14 +64,17 @@ fn a_wallet_that_left_is_no_reason_where_the_gate_asks_for_something_else() {
     let left = [(5, 2, Some(9_000), LinkEnd::Unlinked)];
     let nothing = Because::NoHolding { linked: true };
     assert_eq!(because(one_gate(), None, &left, false), nothing);
-    assert_eq!(because(vec![], None, &left, false), Because::NoGate);
+    assert_eq!(
+        because(vec![], None, &left, false),
+        Because::Other(Cause::GateRemoved)
+    );
 }
 
 #[test]
 fn one_of_several_wallets_that_a_gate_needs_together_is_a_reason() {
     let both = vec![gate(1, GateMatch::All, &[1, 2], &[ROLE])];
     let left = [(5, 2, Some(9_000), LinkEnd::Moved)];
-    let moved = Because::Left(LinkEnd::Moved);
+    let moved = Because::Other(Cause::WalletMoved);
     assert_eq!(because(both, Some(9_000), &left, false), moved);
 }
 
@@ -82,7 +88,7 @@ fn a_wallet_that_left_before_the_role_was_lost_is_no_reason_to_lose_it_again() {
         observe(people, &[ROLE]);
     };
     held_and_given(&mut people);
-    let unlinked = Because::Left(LinkEnd::Unlinked);
+    let unlinked = Because::Other(Cause::Unlinked);
     assert_eq!(planned(&people), revokes(unlinked));
     people.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
     // Another wallet of hers paid since, for a while.
@@ -95,6 +101,9 @@ fn a_wallet_that_left_before_the_role_was_lost_is_no_reason_to_lose_it_again() {
 #[test]
 fn being_forgotten_is_the_reason_before_everything_else() {
     for gates in [one_gate(), vec![]] {
-        assert_eq!(because(gates, None, &[], true), Because::Forgotten);
+        assert_eq!(
+            because(gates, None, &[], true),
+            Because::Other(Cause::Forgotten)
+        );
     }
 }

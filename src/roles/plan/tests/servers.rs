@@ -66,7 +66,7 @@ fn roles_given_by_hand_are_claimed_in_the_server_that_says_so_alone() {
         rules.policy.manual_roles = ManualRoles::Claim;
     });
     let [decision] = decided(&people).try_into().unwrap();
-    assert_eq!(decision.because, Because::ByHand);
+    assert_eq!(decision.because, Because::Other(Cause::ManualRole));
 }
 
 /// Ada pays for plan 2 and holds the role as ours, under these gates and after those that a manager ended.
@@ -86,14 +86,23 @@ fn ordered(gates: Vec<Gate>, ended: Vec<Gate>) -> Vec<Because> {
 #[test]
 fn a_manager_who_deletes_the_gate_orders_the_removals() {
     let gate = |plan| gate(1, GateMatch::Any, &[plan], &[ROLE]);
-    assert_eq!(ordered(vec![], vec![gate(2)]), [Because::ByOrder]);
-    assert_eq!(ordered(vec![], vec![]), [Because::NoGate]);
+    assert_eq!(
+        ordered(vec![], vec![gate(2)]),
+        [Because::Other(Cause::ManagerAct)]
+    );
+    assert_eq!(
+        ordered(vec![], vec![]),
+        [Because::Other(Cause::GateRemoved)]
+    );
 }
 
 #[test]
 fn an_undo_orders_the_removals_of_those_whom_the_change_had_entitled() {
     let gate = |plan| gate(1, GateMatch::Any, &[plan], &[ROLE]);
-    assert_eq!(ordered(vec![gate(1)], vec![gate(2)]), [Because::ByOrder]);
+    assert_eq!(
+        ordered(vec![gate(1)], vec![gate(2)]),
+        [Because::Other(Cause::ManagerAct)]
+    );
     let other = Because::NoHolding { linked: true };
     assert_eq!(ordered(vec![gate(1)], vec![gate(3)]), [other]);
     assert_eq!(ordered(vec![gate(2)], vec![gate(2)]), [], "she is entitled");

@@ -4,10 +4,10 @@ use super::*;
 use crate::domain::ActiveQuestion;
 use crate::roles::people::Sources;
 
-const VOUCHED: Because = Because::Vouched {
+const VOUCHED: Because = Because::Other(Cause::ApiSays {
     module: MODULE,
     plan: PlanId(U256::from_limbs([1, 0, 0, 0])),
-};
+});
 
 fn any() -> Vec<Gate> {
     vec![gate(1, GateMatch::Any, &[1], &[ROLE])]
