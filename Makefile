@@ -9,7 +9,7 @@ FIREFOX_NAMES = firefox-esr firefox
 
 # A member's and a merchant's life on this machine; Ctrl-C stops all of it.
 sandbox: anvil/node_modules/.stamp
-	@echo "The first build takes 15 to 30 minutes on two cores; after that the sandbox starts at once."
+	@echo "The first build takes 6 to 15 minutes on two cores; after that the sandbox starts at once."
 	cargo build
 	cargo run --quiet -- sandbox
 
