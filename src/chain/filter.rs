@@ -125,6 +125,23 @@ impl LogFilter {
         }
     }
 
+    /// What is asked for instead of a part that cannot be halved and is too much all the same: the processors' logs about these
+    /// modules alone, as in [`Self::separate`]. `None` where that asks for no less.
+    pub fn narrowed(&self, part: &FilterPart) -> Option<FilterPart> {
+        let mut addresses = part.addresses.iter();
+        let is_narrow = !part.topic1.is_empty() || part.addresses.is_empty();
+        (!is_narrow && addresses.all(|address| self.asks_for_processor(address))).then(|| {
+            FilterPart {
+                topic1: self
+                    .modules
+                    .iter()
+                    .map(|module| module.into_word())
+                    .collect(),
+                ..part.clone()
+            }
+        })
+    }
+
     /// The contracts whose logs are picked from the answers.
     pub fn watched(&self) -> &Arc<Watched> {
         &self.watched
@@ -217,6 +234,23 @@ mod tests {
         bloom.accrue_raw_log(modules[1], &[]);
         assert!(filter.may_be_in(&bloom));
         assert!(filter.may_be_in(&Bloom::repeat_byte(0xff)));
+    }
+
+    #[test]
+    fn a_processor_that_alone_is_too_much_is_asked_about_the_modules_and_those_can_be_halved() {
+        let (modules, processor) = (addresses(3), Address::repeat_byte(9));
+        let filter = LogFilter::combined(Layouts::built_in(), modules.clone(), vec![processor]);
+        let part = |addresses: Vec<Address>| FilterPart {
+            addresses,
+            topic0: Vec::new(),
+            topic1: Vec::new(),
+        };
+        assert_eq!(part(vec![processor]).halves(), None);
+        let narrowed = filter.narrowed(&part(vec![processor])).unwrap();
+        assert_eq!(narrowed.topic1.len(), 3);
+        assert!(narrowed.halves().is_some());
+        assert_eq!(filter.narrowed(&narrowed), None);
+        assert_eq!(filter.narrowed(&part(modules)), None);
     }
 
     #[test]

@@ -41,8 +41,11 @@ pub(crate) async fn read(
             Err(refusal @ (RpcError::TooManyResults { .. } | RpcError::Other { .. }))
                 if from == to =>
             {
-                let (left, right) = query.part.halves().ok_or(refusal)?;
-                queries.extend([left, right].map(|part| LogQuery {
+                let parts = match query.part.halves() {
+                    Some((left, right)) => vec![left, right],
+                    None => vec![filter.narrowed(&query.part).ok_or(refusal)?],
+                };
+                queries.extend(parts.into_iter().map(|part| LogQuery {
                     blocks,
                     part: Arc::new(part),
                 }));
