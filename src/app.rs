@@ -110,240 +110,232 @@ pub fn start(
     timing: Timing,
 ) -> BoxFuture<'static, anyhow::Result<Started>> {
     // What is async is compiled where its type is named last: in a box that is here, and not again in each test program.
-    Box::pin(start_parts(config, secrets, store, listener, stop, timing))
-}
-
-async fn start_parts(
-    config: Config,
-    secrets: Secrets,
-    store: Store,
-    listener: TcpListener,
-    stop: CancellationToken,
-    timing: Timing,
-) -> anyhow::Result<Started> {
-    let token = discord_token(&secrets)?;
-    // The parts stop with their own token, so that an early end can be told from a wanted one.
-    let parts_stop = stop.child_token();
-    let (chain_status, chain) = watch::channel(ChainStatus::default());
-    let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
-    let (counts_sender, counts) = watch::channel(Counts::default());
-    let (modules_sender, modules) = watch::channel(modules_of(&store)?);
-    let (gate_troubles_sender, gate_troubles) = watch::channel(GateTroubles::default());
-    let gates_changed = Arc::new(Notify::new());
-    let (policy_sender, policy) = watch::channel(config.policy);
-    let (observations_sender, observations) = mpsc::unbounded_channel();
-    let (reports_sender, reports) = mpsc::channel(QUEUE);
-    let (questions_sender, questions) = mpsc::channel(QUEUE);
-    let application = config.discord.application_id;
-    let (discord, connection) = discord::connect(
-        discord_settings(&config),
-        token,
-        discord::Channels {
-            observations: observations_sender,
-            reports: reports_sender,
-            status: discord_status_sender.clone(),
-        },
-        parts_stop.clone(),
-    )?;
-    let views = chain::Views::new(&config.chain, chain.clone());
-    let api = AmserApi::new(
-        &config.amser.api_url,
-        config.chain.chain_id,
-        secrets.api_key.clone(),
-    )?;
-    let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
-    let (answers, drift) = (checks.answers.clone(), checks.status.subscribe());
-    let fallback = roles::fallback::Fallback {
-        answers: answers.clone(),
-        status: checks.status.clone(),
-        after: timing.fallback_after,
-        chain_id: config.chain.chain_id,
-    };
-    let polling = poller::run(checks, parts_stop.clone());
-    let merchants = Merchants::new(merchants::Inputs {
-        store: store.clone(),
-        discord: discord.clone(),
-        chain: chain.clone(),
-        discord_status: discord_status.clone(),
-        questions: questions_sender.clone(),
-        views: views.clone(),
-        factory: config.amser.factory,
-        api,
-        policy: policy.clone(),
-        clock: web::machine_clock(),
-    });
-    let services = command_services::of(&command_services::Parts {
-        config: &config,
-        store: &store,
-        chain: &chain,
-        gate_troubles: &gate_troubles,
-        discord_status: &discord_status,
-        drift: &drift,
-        questions: &questions_sender,
-        merchants: &merchants,
-        views: &views,
-        answers: &answers,
-    });
-    let connection = connection.run(commands::framework(&discord, application, services));
-    let wallets = pages::signature_check(&config, chain.clone());
-    let routes = pages::control_routes(
-        &config,
-        &store,
-        &wallets,
-        &views,
-        web::control::plan_routes(questions_sender.clone(), gate_troubles.clone()),
-    );
-    let examine = doctor::of_service(
-        &config,
-        &secrets,
-        &store,
-        &chain,
-        &discord_status,
-        &drift,
-        &discord,
-    );
-    let routes = routes.merge(web::control::doctor_routes(examine));
-    let checking = gates::keep_checking(
-        gates::Inputs {
+    Box::pin(async move {
+        let token = discord_token(&secrets)?;
+        // The parts stop with their own token, so that an early end can be told from a wanted one.
+        let parts_stop = stop.child_token();
+        let (chain_status, chain) = watch::channel(ChainStatus::default());
+        let (discord_status_sender, discord_status) = watch::channel(DiscordStatus::default());
+        let (counts_sender, counts) = watch::channel(Counts::default());
+        let (modules_sender, modules) = watch::channel(modules_of(&store)?);
+        let (gate_troubles_sender, gate_troubles) = watch::channel(GateTroubles::default());
+        let gates_changed = Arc::new(Notify::new());
+        let (policy_sender, policy) = watch::channel(config.policy);
+        let (observations_sender, observations) = mpsc::unbounded_channel();
+        let (reports_sender, reports) = mpsc::channel(QUEUE);
+        let (questions_sender, questions) = mpsc::channel(QUEUE);
+        let application = config.discord.application_id;
+        let (discord, connection) = discord::connect(
+            discord_settings(&config),
+            token,
+            discord::Channels {
+                observations: observations_sender,
+                reports: reports_sender,
+                status: discord_status_sender.clone(),
+            },
+            parts_stop.clone(),
+        )?;
+        let views = chain::Views::new(&config.chain, chain.clone());
+        let api = AmserApi::new(
+            &config.amser.api_url,
+            config.chain.chain_id,
+            secrets.api_key.clone(),
+        )?;
+        let checks = checks::new(&config, &store, &api, &views, &questions_sender)?;
+        let (answers, drift) = (checks.answers.clone(), checks.status.subscribe());
+        let fallback = roles::fallback::Fallback {
+            answers: answers.clone(),
+            status: checks.status.clone(),
+            after: timing.fallback_after,
+            chain_id: config.chain.chain_id,
+        };
+        let polling = poller::run(checks, parts_stop.clone());
+        let merchants = Merchants::new(merchants::Inputs {
             store: store.clone(),
-            views: views.clone(),
+            discord: discord.clone(),
             chain: chain.clone(),
-            changed: Arc::clone(&gates_changed),
-        },
-        gate_troubles_sender,
-        parts_stop.clone(),
-    );
-    let retaining = retention::keep(
-        store.clone(),
-        config.journal_months,
-        questions_sender.clone(),
-        parts_stop.clone(),
-    );
-    let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
-    let informing = systemd::keep_told(questions_sender.clone(), parts_stop.clone());
-    let doubts = views.doubts();
-    let told = notices::inputs(
-        &config,
-        &discord,
-        &notices::Parts {
+            discord_status: discord_status.clone(),
+            questions: questions_sender.clone(),
+            views: views.clone(),
+            factory: config.amser.factory,
+            api,
+            policy: policy.clone(),
+            clock: web::machine_clock(),
+        });
+        let services = command_services::of(&command_services::Parts {
+            config: &config,
             store: &store,
             chain: &chain,
-            discord_status: &discord_status_sender,
+            gate_troubles: &gate_troubles,
+            discord_status: &discord_status,
             drift: &drift,
-            policy: &policy,
+            questions: &questions_sender,
+            merchants: &merchants,
             views: &views,
-        },
-    );
-    let telling = crate::notices::run(told, parts_stop.clone());
-    let payments = pages::payments(&config, &store, &chain, &views);
-    let inputs = roles::Inputs {
-        chain: chain.clone(),
-        discord_status: discord_status.clone(),
-        observations,
-        reports,
-        questions,
-        counts: counts_sender,
-        modules: modules_sender,
-        gates_changed,
-        views,
-        fallback,
-    };
-    let follow = chain::follow(
-        config.chain.clone(),
-        store.clone(),
-        modules,
-        doubts,
-        chain_status,
-        parts_stop.clone(),
-    );
-    let keeping = roles::run(
-        store.clone(),
-        discord.clone(),
-        policy,
-        inputs,
-        parts_stop.clone(),
-    );
-    let control = pages::control(&config, routes, parts_stop.clone());
-    let reloaded = store.clone();
-    let forgetting = web::keep_forgetting(
-        store.clone(),
-        web::machine_clock(),
-        web::FORGET_EVERY,
-        parts_stop.clone(),
-    );
-    let metrics = watching::record();
-    let upkeep = web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
-    let state = web::WebState {
-        settings: pages::web_settings(&config, &secrets)?,
-        cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
-        store,
-        chain,
-        discord: discord_status,
-        drift,
-        gate_troubles,
-        counts,
-        pending: pages::pending_of(&discord),
-        questions: questions_sender,
-        wallets,
-        profiles: pages::profiles_of(&discord),
-        redeem: pages::redeem_code(&config, &secrets, &discord),
-        merchants: merchants.clone(),
-        payments,
-        metrics,
-        clock: web::machine_clock(),
-    };
-    let monitoring = pages::monitoring(&config, state.clone(), parts_stop.clone()).await?;
-    let serving = web::serve(
-        listener,
-        web::router(state)?,
-        config.web.trusted_proxies,
-        parts_stop.clone(),
-    );
-    let registering = commands::keep_registered(
-        discord.clone(),
-        application,
-        discord_status_sender,
-        parts_stop.clone(),
-    );
-    let reloading = reload::at_each_hangup(
-        config.file.clone(),
-        reloaded,
-        policy_sender,
-        parts_stop.clone(),
-    );
-    let mut parts = JoinSet::new();
-    parts.spawn(async move { ("the chain follower", follow.await) });
-    parts.spawn(async move { ("the Discord connection", connection.await) });
-    parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
-    parts.spawn(async move { ("the checks against second sources", polling.await) });
-    parts.spawn(async move {
-        (
-            "the web server",
-            serving.await.context("the web server failed"),
-        )
-    });
-    parts.spawn(async move { ("the control socket", control.await) });
-    parts.spawn(async move {
-        tokio::join!(checking, announcing, retaining, informing);
-        ("the checks of gates and the journal's age", Ok(()))
-    });
-    parts.spawn(async move { ("the listener for monitors", monitoring.await) });
-    parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
-    parts.spawn(async move {
-        upkeep.await;
-        ("the upkeep of the metrics", Ok(()))
-    });
-    parts.spawn(async move { ("the reading of the configuration", reloading.await) });
-    parts.spawn(async move { ("the notices", telling.await) });
-    parts.spawn(async move {
-        registering.await;
-        ("the slash commands", Ok(()))
-    });
-    Ok(Started {
-        merchants,
-        parts,
-        stop,
-        parts_stop,
+            answers: &answers,
+        });
+        let connection = connection.run(commands::framework(&discord, application, services));
+        let wallets = pages::signature_check(&config, chain.clone());
+        let routes = pages::control_routes(
+            &config,
+            &store,
+            &wallets,
+            &views,
+            web::control::plan_routes(questions_sender.clone(), gate_troubles.clone()),
+        );
+        let examine = doctor::of_service(
+            &config,
+            &secrets,
+            &store,
+            &chain,
+            &discord_status,
+            &drift,
+            &discord,
+        );
+        let routes = routes.merge(web::control::doctor_routes(examine));
+        let checking = gates::keep_checking(
+            gates::Inputs {
+                store: store.clone(),
+                views: views.clone(),
+                chain: chain.clone(),
+                changed: Arc::clone(&gates_changed),
+            },
+            gate_troubles_sender,
+            parts_stop.clone(),
+        );
+        let retaining = retention::keep(
+            store.clone(),
+            config.journal_months,
+            questions_sender.clone(),
+            parts_stop.clone(),
+        );
+        let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
+        let informing = systemd::keep_told(questions_sender.clone(), parts_stop.clone());
+        let doubts = views.doubts();
+        let told = notices::inputs(
+            &config,
+            &discord,
+            &notices::Parts {
+                store: &store,
+                chain: &chain,
+                discord_status: &discord_status_sender,
+                drift: &drift,
+                policy: &policy,
+                views: &views,
+            },
+        );
+        let telling = crate::notices::run(told, parts_stop.clone());
+        let payments = pages::payments(&config, &store, &chain, &views);
+        let inputs = roles::Inputs {
+            chain: chain.clone(),
+            discord_status: discord_status.clone(),
+            observations,
+            reports,
+            questions,
+            counts: counts_sender,
+            modules: modules_sender,
+            gates_changed,
+            views,
+            fallback,
+        };
+        let follow = chain::follow(
+            config.chain.clone(),
+            store.clone(),
+            modules,
+            doubts,
+            chain_status,
+            parts_stop.clone(),
+        );
+        let keeping = roles::run(
+            store.clone(),
+            discord.clone(),
+            policy,
+            inputs,
+            parts_stop.clone(),
+        );
+        let control = pages::control(&config, routes, parts_stop.clone());
+        let reloaded = store.clone();
+        let forgetting = web::keep_forgetting(
+            store.clone(),
+            web::machine_clock(),
+            web::FORGET_EVERY,
+            parts_stop.clone(),
+        );
+        let metrics = watching::record();
+        let upkeep =
+            web::keep_metrics_small(metrics.clone(), web::UPKEEP_EVERY, parts_stop.clone());
+        let state = web::WebState {
+            settings: pages::web_settings(&config, &secrets)?,
+            cookie_key: Key::from(&secrets.cookie_key(&config.store_path)?),
+            store,
+            chain,
+            discord: discord_status,
+            drift,
+            gate_troubles,
+            counts,
+            pending: pages::pending_of(&discord),
+            questions: questions_sender,
+            wallets,
+            profiles: pages::profiles_of(&discord),
+            redeem: pages::redeem_code(&config, &secrets, &discord),
+            merchants: merchants.clone(),
+            payments,
+            metrics,
+            clock: web::machine_clock(),
+        };
+        let monitoring = pages::monitoring(&config, state.clone(), parts_stop.clone()).await?;
+        let serving = web::serve(
+            listener,
+            web::router(state)?,
+            config.web.trusted_proxies,
+            parts_stop.clone(),
+        );
+        let registering = commands::keep_registered(
+            discord.clone(),
+            application,
+            discord_status_sender,
+            parts_stop.clone(),
+        );
+        let reloading = reload::at_each_hangup(
+            config.file.clone(),
+            reloaded,
+            policy_sender,
+            parts_stop.clone(),
+        );
+        let mut parts = JoinSet::new();
+        parts.spawn(async move { ("the chain follower", follow.await) });
+        parts.spawn(async move { ("the Discord connection", connection.await) });
+        parts.spawn(async move { ("the loop that keeps the roles", keeping.await) });
+        parts.spawn(async move { ("the checks against second sources", polling.await) });
+        parts.spawn(async move {
+            (
+                "the web server",
+                serving.await.context("the web server failed"),
+            )
+        });
+        parts.spawn(async move { ("the control socket", control.await) });
+        parts.spawn(async move {
+            tokio::join!(checking, announcing, retaining, informing);
+            ("the checks of gates and the journal's age", Ok(()))
+        });
+        parts.spawn(async move { ("the listener for monitors", monitoring.await) });
+        parts.spawn(async move { ("the forgetting of old links", forgetting.await) });
+        parts.spawn(async move {
+            upkeep.await;
+            ("the upkeep of the metrics", Ok(()))
+        });
+        parts.spawn(async move { ("the reading of the configuration", reloading.await) });
+        parts.spawn(async move { ("the notices", telling.await) });
+        parts.spawn(async move {
+            registering.await;
+            ("the slash commands", Ok(()))
+        });
+        Ok(Started {
+            merchants,
+            parts,
+            stop,
+            parts_stop,
+        })
     })
 }
 

@@ -108,48 +108,39 @@ pub fn index(
     progress: OnProgress,
     stop: CancellationToken,
 ) -> BoxFuture<'static, anyhow::Result<IndexReport>> {
-    Box::pin(index_to(config, store, modules, to, progress, stop))
-}
-
-async fn index_to(
-    config: ChainConfig,
-    store: Store,
-    modules: BTreeSet<ModuleAddress>,
-    to: Option<u64>,
-    progress: OnProgress,
-    stop: CancellationToken,
-) -> anyhow::Result<IndexReport> {
-    let started = Instant::now();
-    let (_modules, modules) = channel(modules);
-    let (status, _) = channel(ChainStatus::default());
-    let goal = Goal::Index { to, progress };
-    let doubts = Doubts::default();
-    let preparing = prepare(config, store.clone(), modules, doubts, status, goal);
-    let context = tokio::select! {
-        context = preparing => context?,
-        () = stop.cancelled() => bail!("stopped before anything was read"),
-    };
-    follow::run(&context, &stop).await?;
-    let cursor = store.cursor()?;
-    if stop.is_cancelled() {
-        let at = cursor.map_or(0, |cursor| cursor.number);
-        bail!("stopped at block {at}; the next run goes on from there");
-    }
-    let cursor = cursor.context("nothing was indexed")?;
-    if let Some(to) = to
-        && cursor.number < to
-    {
-        warn!(
-            asked = to,
-            read = cursor.number,
-            "the chain has not confirmed the block that was asked for yet; everything up to its confirmed tip was read"
-        );
-    }
-    Ok(IndexReport {
-        events: context.writer.events_stored(),
-        cursor,
-        seconds: started.elapsed().as_secs_f64(),
-        unread: context.status.borrow().unread_modules.clone(),
+    Box::pin(async move {
+        let started = Instant::now();
+        let (_modules, modules) = channel(modules);
+        let (status, _) = channel(ChainStatus::default());
+        let goal = Goal::Index { to, progress };
+        let doubts = Doubts::default();
+        let preparing = prepare(config, store.clone(), modules, doubts, status, goal);
+        let context = tokio::select! {
+            context = preparing => context?,
+            () = stop.cancelled() => bail!("stopped before anything was read"),
+        };
+        follow::run(&context, &stop).await?;
+        let cursor = store.cursor()?;
+        if stop.is_cancelled() {
+            let at = cursor.map_or(0, |cursor| cursor.number);
+            bail!("stopped at block {at}; the next run goes on from there");
+        }
+        let cursor = cursor.context("nothing was indexed")?;
+        if let Some(to) = to
+            && cursor.number < to
+        {
+            warn!(
+                asked = to,
+                read = cursor.number,
+                "the chain has not confirmed the block that was asked for yet; everything up to its confirmed tip was read"
+            );
+        }
+        Ok(IndexReport {
+            events: context.writer.events_stored(),
+            cursor,
+            seconds: started.elapsed().as_secs_f64(),
+            unread: context.status.borrow().unread_modules.clone(),
+        })
     })
 }
 

@@ -36,6 +36,7 @@ pub mod sandbox;
 pub mod store;
 pub mod terminal;
 pub mod text;
+mod unreachable;
 pub mod wallet;
 mod watching;
 pub mod web;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, ensure};
 
 use crate::config::Config;
+use crate::unreachable::cause_of;
 
 /// Longer than any service that works takes to answer.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -24,8 +25,7 @@ pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
         .context("cannot set up the HTTP client")?;
     let asked = client.get(format!("http://{address}/healthz")).send().await;
     let answer = asked.map_err(|error| {
-        let error = anyhow!(error.without_url());
-        let cause = error.root_cause();
+        let cause = cause_of(error);
         anyhow!("no service answers at {address} (web.listen): {cause}")
     })?;
     let status = answer.status();

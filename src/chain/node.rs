@@ -23,6 +23,7 @@ pub use self::error::RpcError;
 pub use self::header::Header;
 pub(super) use self::many::{Answers, many_in};
 pub(crate) use self::pool::{Chosen, Pool};
+pub(super) use self::range_limit::WIDEST;
 pub use self::stream::LogsAnswer;
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::unreachable::cause_of;
+
 /// A request that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -99,9 +101,7 @@ impl Failure {
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
-        // The address names members, so it stays out of the text; what stands above the cause names layers of libraries.
-        let error = anyhow::Error::from(error.without_url());
-        let cause = error.root_cause();
+        let cause = cause_of(error);
         Self::Transient(format!("Discord cannot be reached: {cause}"))
     }
 }

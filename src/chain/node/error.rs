@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::chain::logs::{ErrorAnswer, LogsError};
+use crate::unreachable::cause_of;
 use text::Refusal;
 
 /// Why a call failed, in the terms in which the caller acts.
@@ -193,8 +194,7 @@ impl RpcError {
     /// Classifies a failure of the HTTP client, by its innermost cause. The URL, which may hold a key, is left out.
     pub fn from_client(error: reqwest::Error) -> Self {
         let is_timeout = error.is_timeout();
-        let error = anyhow::Error::new(error.without_url());
-        let message = error.root_cause().to_string();
+        let message = cause_of(error);
         if is_timeout {
             Self::Timeout { message }
         } else {

@@ -5,7 +5,7 @@
 //! twice, is too wide. Where the smaller one is refused as well, the reason was another one, and nothing is learned.
 
 /// Never more blocks than this: half a week on a chain with a block every two seconds.
-const WIDEST: u64 = 131_072;
+pub(crate) const WIDEST: u64 = 131_072;
 /// Answers after which a limit that was only guessed is tried again.
 const PATIENCE: u64 = 64;
 /// Answers after which a limit that the node named is tried again: a plan may have been upgraded.

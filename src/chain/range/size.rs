@@ -1,14 +1,14 @@
 //! How many blocks to ask for at once by what they hold: enough to save calls, few enough for the memory. What the provider allows
 //! is known to the node.
 
+use crate::chain::node::WIDEST;
+
 /// Logs that one answer should hold; half of the most common limit, so that a denser stretch still fits.
 const LOGS_WANTED: u64 = 5_000;
 /// Bytes that one answer should have.
 const BYTES_WANTED: u64 = 5 << 20;
 /// The first guess, before anything is known of the chain or the provider.
 const FIRST: u64 = 500;
-/// Never more blocks than this: half a week on a chain with a block every two seconds.
-const WIDEST: u64 = 131_072;
 
 /// The range size, as it adapts to how crowded the chain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
