@@ -235,7 +235,7 @@ impl Roles {
                 () = sleep_until(read_at) => {}
                 () = sleep_until(grant_ends_at) => {}
                 () = sleep_until(fallback_at) => {}
-                () = answers.changed(), if is_fallback => {}
+                () = answers.heard(), if is_fallback => {}
                 _ = count.tick() => {
                     self.count();
                     continue;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 
-use crate::domain::{ActiveQuestion, CheckRow, Checked, Timestamp, Wallet};
+use crate::domain::{ActiveQuestion, CheckRow, Checked, Timestamp};
 use crate::store::Store;
 
 /// The newest answers; clones share them.
@@ -18,7 +18,7 @@ pub struct ApiAnswers {
 #[derive(Debug, Default)]
 struct Shared {
     content: Mutex<Content>,
-    changed: Notify,
+    heard: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +28,8 @@ struct Content {
     unsaved: FxHashSet<ActiveQuestion>,
     /// Questions that are not asked any more and whose rows are still stored.
     gone: BTreeSet<ActiveQuestion>,
-    /// The wallets about which the API changed its mind since they were taken last.
-    changed: BTreeSet<Wallet>,
+    /// What was answered since that was taken last.
+    heard: BTreeSet<ActiveQuestion>,
 }
 
 /// Rows for the store.
@@ -56,15 +56,15 @@ impl ApiAnswers {
         self.row(question).api
     }
 
-    /// Waits until the API said something else of a question than before, or something for the first time. Returns at once
-    /// if that was so before the call; one waits at a time.
-    pub async fn changed(&self) {
-        self.shared.changed.notified().await;
+    /// Waits until the API answered. Returns at once if it did before the call; one waits at a time.
+    pub async fn heard(&self) {
+        self.shared.heard.notified().await;
     }
 
-    /// Takes the wallets about which it did so since the last call.
-    pub fn take_changed(&self) -> BTreeSet<Wallet> {
-        std::mem::take(&mut self.content().changed)
+    /// Takes what it answered since the last call, also where it only said the same again: what it said of the time before the
+    /// chain went away does not count while the chain is away, and the repetition does.
+    pub fn take_heard(&self) -> BTreeSet<ActiveQuestion> {
+        std::mem::take(&mut self.content().heard)
     }
 
     /// What is kept of a question.
@@ -79,10 +79,8 @@ impl ApiAnswers {
         let row = content.rows.entry(question).or_default();
         let before = row.api.replace(checked);
         content.unsaved.insert(question);
-        if before.map(|before| before.api_active) != Some(checked.api_active) {
-            content.changed.insert(question.wallet);
-            self.shared.changed.notify_one();
-        }
+        content.heard.insert(question);
+        self.shared.heard.notify_one();
         before
     }
 
@@ -146,16 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_that_differs_is_a_change() {
+    fn an_answer_is_heard_once_and_so_is_its_repetition() {
         let answers = ApiAnswers::default();
         assert_eq!(answers.answered(question(1), checked(1, true)), None);
-        assert!(answers.changed().now_or_never().is_some());
-        assert_eq!(answers.take_changed(), [question(1).wallet].into());
-        answers.answered(question(1), checked(2, true));
-        assert!(answers.changed().now_or_never().is_none());
-        answers.answered(question(1), checked(3, false));
-        assert!(answers.changed().now_or_never().is_some());
-        assert_eq!(answers.newest(&question(1)), Some(checked(3, false)));
+        for at in [2, 3] {
+            assert!(answers.heard().now_or_never().is_some());
+            assert_eq!(answers.take_heard(), [question(1)].into());
+            assert!(answers.take_heard().is_empty());
+            let before = answers.answered(question(1), checked(at, true));
+            assert_eq!(before, Some(checked(at - 1, true)));
+        }
+        assert_eq!(answers.newest(&question(1)), Some(checked(3, true)));
     }
 
     #[test]

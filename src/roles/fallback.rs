@@ -91,9 +91,13 @@ impl Moment {
 }
 
 /// Since when the chain has not been followed (machine clock), if it is not: the follower is not at the tip, or no block came for
-/// longer than this chain ever takes.
+/// longer than this chain ever takes. Never later than it was: an answer of the API that came afterwards is not taken for one from
+/// before because both are told in whole seconds.
 pub fn away_since(chain: &ChainStatus, chain_id: u64, now: Moment) -> Option<Timestamp> {
-    let ago = |since: Instant| now.instant.saturating_duration_since(since).as_secs();
+    let ago = |since: Instant| {
+        let ago = now.instant.saturating_duration_since(since);
+        ago.as_secs() + u64::from(ago.subsec_nanos() > 0)
+    };
     let behind = chain.behind_since.map(ago);
     let stalled = chain
         .stands_still_at(chain_id)
@@ -257,23 +261,28 @@ impl Roles {
         .await
     }
 
-    /// Takes what the API says of these people; and of those of whom it says something else than before, who are planned for too.
+    /// Takes what the API says of these people; and of those of whom that is something else now, who are planned for too.
     pub(super) fn hear_api(&mut self, users: &mut FxHashMap<UserId, bool>) {
+        let answers = &self.inputs.fallback.answers;
+        let heard = answers.take_heard();
         let DriftMode::Fallback { since } = self.mode() else {
             return;
         };
-        let answers = &self.inputs.fallback.answers;
-        for wallet in answers.take_changed() {
-            if let Some(user) = self.people.owner(wallet) {
+        // What it said before, the chain has answered.
+        let says = |question: &ActiveQuestion| {
+            let newest = answers.newest(question);
+            newest.is_some_and(|said| said.api_active && said.at >= since)
+        };
+        for question in heard {
+            if says(&question) != self.people.is_vouched(&question)
+                && let Some(user) = self.people.owner(question.wallet)
+            {
                 users.entry(user).or_default();
             }
         }
         for user in users.keys() {
             for question in questions(&self.people, *user).collect::<Vec<_>>() {
-                // What it said before, the chain has answered.
-                let newest = answers.newest(&question);
-                let says = newest.is_some_and(|said| said.api_active && said.at >= since);
-                self.people.set_vouched(question, says);
+                self.people.set_vouched(question, says(&question));
             }
         }
     }

@@ -56,6 +56,22 @@ fn a_chain_that_is_away_for_two_minutes_turns_the_mode_and_a_shorter_while_does_
 }
 
 #[test]
+fn what_the_api_says_once_the_chain_is_away_is_never_earlier_than_that() {
+    let start = Instant::now();
+    // The machine's seconds begin when `start` was 50 ms ago.
+    let read = |millis: u64| Moment {
+        time: Timestamp(TIME + (millis + 50) / 1_000),
+        instant: start + Duration::from_millis(millis),
+    };
+    for (away, answered, looked) in [(800, 900, 1_100), (8_050, 8_900, 9_990), (0, 940, 960)] {
+        let mut status = followed(start);
+        status.set_at_tip(false, read(away).instant);
+        let since = away_since(&status, LOCAL_CHAIN, read(looked)).unwrap();
+        assert!(since <= read(answered).time, "{away} {answered} {looked}");
+    }
+}
+
+#[test]
 fn the_end_of_trouble_ends_the_mode_and_other_trouble_does_not() {
     let start = Instant::now();
     let before = DriftMode::Fallback { since: START };

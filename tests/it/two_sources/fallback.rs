@@ -58,6 +58,25 @@ impl Story {
         applied.unwrap().map(|applied| applied.cause)
     }
 
+    /// The API had said so at that moment, when the chain knew of no access.
+    fn remember(&self, person: Person, at: Timestamp, api_active: bool) {
+        let question = ActiveQuestion {
+            module: ModuleAddress(self.stage.module),
+            wallet: Wallet(person.wallet),
+            plan: PlanId(self.stage.plan),
+        };
+        let said = CheckRow {
+            api: Some(Checked {
+                at,
+                api_active,
+                chain_active: false,
+            }),
+            contract_at: None,
+        };
+        let store = &self.stage.store;
+        store.save_checks(&[(question, said)], &[]).unwrap();
+    }
+
     /// Waits until the API has answered about this wallet so often.
     async fn until_answered(&self, wallet: Address, times: usize) {
         let is_it = |question: &ActiveQuestion| question.wallet.0 == wallet;
@@ -91,6 +110,21 @@ async fn who_pays_while_the_chain_is_away_gets_the_role_on_the_apis_word_and_the
     wait("the chain confirms it", is_confirmed).await;
     assert!(story.stage.has_role(ada));
     assert_eq!(story.stage.journal(ada).len(), 1, "nothing was changed");
+}
+
+#[tokio::test]
+async fn what_the_api_had_said_before_counts_once_it_is_said_again_while_the_chain_is_away() {
+    let mut story = Story::honest().await;
+    let ada = story.stage.join("ada").await;
+    story.api.set(Behaviour::Allows);
+    story.stage.barrier().await;
+    story.stage.stop().await;
+    story.remember(ada, Timestamp(1), true);
+    story.stage.start();
+    story.stage.barrier_without_a_block().await;
+    assert!(!story.stage.has_role(ada), "the chain decides");
+    story.lose_chain().await;
+    story.stage.until_role(ada, true).await;
 }
 
 #[tokio::test]
@@ -171,21 +205,7 @@ async fn only_what_both_sources_had_agreed_on_is_taken_while_the_chain_is_away()
     story.stage.barrier_without_a_block().await;
     story.stage.stop().await;
     // Of ada the API had said so, too.
-    let question = ActiveQuestion {
-        module: ModuleAddress(story.stage.module),
-        wallet: Wallet(ada.wallet),
-        plan: PlanId(story.stage.plan),
-    };
-    let agreed = CheckRow {
-        api: Some(Checked {
-            at: Timestamp(1),
-            api_active: false,
-            chain_active: false,
-        }),
-        contract_at: None,
-    };
-    let store = &story.stage.store;
-    store.save_checks(&[(question, agreed)], &[]).unwrap();
+    story.remember(ada, Timestamp(1), false);
     story.stage.start();
     story.stage.barrier_without_a_block().await;
     assert!(story.stage.has_role(ada) && story.stage.has_role(grace));
