@@ -6,6 +6,7 @@ mod package;
 mod plan;
 mod upkeep;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::{self, Config, ConfigError, Secrets};
-use crate::store::StoreError;
+use crate::store::{DiskFull, StoreError};
 use crate::terminal::{Unprinted, print_line};
 use crate::{app, doctor, init, sandbox};
 
@@ -156,7 +157,7 @@ pub fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("amser-roles: {error:#}");
+                say(&error);
                 exit_code(&error)
             }
         }
@@ -295,6 +296,15 @@ struct IndexLine {
     /// The block up to which everything was read.
     cursor: u64,
     seconds: f64,
+}
+
+/// Says on standard error, which may be on a full disk itself, why the command failed.
+fn say(error: &anyhow::Error) {
+    let mut errors = std::io::stderr();
+    let _unsaid = match DiskFull::in_error(error) {
+        Some(full) => writeln!(errors, "amser-roles: {full}"),
+        None => writeln!(errors, "amser-roles: {error:#}"),
+    };
 }
 
 /// Whether nobody reads what is printed any more: there is nobody left to tell.

@@ -17,8 +17,11 @@ pub(super) fn start(as_json: bool, is_quiet: bool) {
         "warn,alloy_pubsub=off,amser_roles=info"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // On a terminal it looks at NO_COLOR by itself.
-    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // On a terminal it looks at NO_COLOR by itself. What cannot be written, because the log's disk is full, is lost: to say so
+    // on standard error would panic.
+    let mut lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     if !std::io::stderr().is_terminal() {
         lines = lines.with_ansi(false);
     }
