@@ -21,6 +21,7 @@ use tracing::info;
 use crate::config::{self, Config, ConfigError, Secrets};
 use crate::store::{DiskFull, StoreError};
 use crate::terminal::{Unprinted, print_line};
+use crate::text::counted;
 use crate::{app, doctor, init, sandbox};
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
@@ -200,7 +201,11 @@ async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             let found = app::doctor::doctor(&config, &secrets).await?;
             doctor::print(&found, json)?;
             let failures = doctor::failures(&found);
-            anyhow::ensure!(failures == 0, "{failures} checks failed");
+            anyhow::ensure!(
+                failures == 0,
+                "{} failed",
+                counted(failures as u64, "check")
+            );
             Ok(())
         }
         Command::CheckConfig {

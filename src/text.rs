@@ -4,6 +4,7 @@ mod alert;
 mod cause;
 mod command;
 mod contested;
+mod count;
 mod forecast;
 mod grant;
 mod log;
@@ -27,6 +28,7 @@ pub(crate) use command::{
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
 pub(crate) use contested::{Other, contested};
+pub(crate) use count::{counted, number};
 pub(crate) use forecast::{forecast, risk, unread, your_risk};
 pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
