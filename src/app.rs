@@ -162,6 +162,7 @@ pub fn start(
             api,
             policy: policy.clone(),
             clock: web::machine_clock(),
+            outlook_kept: timing.outlook_kept,
         });
         let services = command_services::of(&command_services::Parts {
             config: &config,

@@ -93,22 +93,26 @@ pub fn audit_reason(cause: &Cause) -> String {
     format!("amser: {reason}")
 }
 
-/// What to do about an obstacle, in one sentence.
+/// What to do about an obstacle, in one sentence that names the server.
 pub fn obstacle(guild: &str, role: RoleId, obstacle: &Obstacle) -> String {
+    format!("In \"{guild}\" the {}", thing_in_the_way(role, obstacle))
+}
+
+/// Why a role cannot be given, in one sentence for who looks at its server already.
+pub(crate) fn why_not(role: RoleId, obstacle: &Obstacle) -> String {
+    format!("The {}", thing_in_the_way(role, obstacle))
+}
+
+fn thing_in_the_way(role: RoleId, obstacle: &Obstacle) -> String {
     match obstacle {
-        Obstacle::NoManageRoles => format!(
-            "In \"{guild}\" the bot lacks the permission \"Manage Roles\": grant it to the bot's role in Server Settings > Roles."
-        ),
+        Obstacle::NoManageRoles => {
+            "bot lacks the permission \"Manage Roles\": grant it to the bot's role in Server Settings > Roles."
+                .to_owned()
+        }
         Obstacle::Gone => {
-            format!(
-                "The role {role} does not exist in \"{guild}\" any more: choose another role for its gate."
-            )
+            format!("role {role} does not exist any more: choose another role for its gate.")
         }
-        Obstacle::Everyone => {
-            format!(
-                "The role of a gate in \"{guild}\" is @everyone, which cannot be given: choose another role."
-            )
-        }
+        Obstacle::Everyone => "role @everyone cannot be given: choose another role.".to_owned(),
         Obstacle::NotByHand { role, giver } => {
             let giver = match giver {
                 Giver::Integration => "by the integration that it belongs to",
@@ -116,13 +120,11 @@ pub fn obstacle(guild: &str, role: RoleId, obstacle: &Obstacle) -> String {
                 Giver::Shop => "by Discord, for a purchase in the server's shop",
                 Giver::Connections => "by Discord, for connected accounts (a linked role)",
             };
-            format!(
-                "The role \"{role}\" in \"{guild}\" is given {giver} alone: choose another role for its gate."
-            )
+            format!("role \"{role}\" is given {giver} alone: choose another role.")
         }
         Obstacle::TooHigh { role, highest } => format!(
-            "In \"{guild}\" the role \"{role}\" does not stand below the bot's highest role \"{highest}\": \
-             move the bot's role above it in Server Settings > Roles."
+            "role \"{role}\" does not stand below the bot's highest role \"{highest}\": move the bot's role above it in \
+             Server Settings > Roles."
         ),
     }
 }

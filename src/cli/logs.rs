@@ -10,11 +10,10 @@ use crate::discord;
 
 /// Logs to standard error: `RUST_LOG` chooses what (default: info of this program), `--log-json` how.
 pub(super) fn start(as_json: bool, is_quiet: bool) {
-    // What alloy says of a lost connection, in three lines, the follower says in one, with the node and what to do.
     let default = if is_quiet {
-        "warn,alloy_pubsub=off"
+        "warn"
     } else {
-        "warn,alloy_pubsub=off,amser_roles=info"
+        "warn,amser_roles=info"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // On a terminal it looks at NO_COLOR by itself. What cannot be written, because the log's disk is full, is lost: to say so
@@ -33,6 +32,36 @@ pub(super) fn start(as_json: bool, is_quiet: bool) {
     // Some libraries log whole payloads, tokens among them, at levels that RUST_LOG could ask for.
     tracing_subscriber::registry()
         .with(lines.with_filter(filter_fn(discord::may_log)))
-        .with(filter)
+        .with(without_transports(filter))
         .init();
+}
+
+/// What alloy says of a lost connection, in three lines, the follower says in one, with the node and what to do. Whoever names
+/// alloy in `RUST_LOG` reads both.
+fn without_transports(filter: EnvFilter) -> EnvFilter {
+    if filter.to_string().contains("alloy") {
+        return filter;
+    }
+    let quiet = ["alloy_pubsub=off", "alloy_transport_ws=off"];
+    quiet.into_iter().fold(filter, |filter, directive| {
+        filter.add_directive(
+            directive
+                .parse()
+                .expect("a target and a level are a directive"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_said_by_us_alone_unless_alloy_is_asked_for() {
+        let filter = |text: &str| without_transports(EnvFilter::new(text)).to_string();
+        for text in ["info", "warn,amser_roles=debug", ""] {
+            assert!(filter(text).contains("alloy_pubsub=off"), "{text}");
+        }
+        assert!(!filter("warn,alloy=debug").contains("off"));
+    }
 }

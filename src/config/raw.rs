@@ -13,7 +13,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::chain::FAILURE_REASONS;
-use crate::domain::{ChannelId, GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
+use crate::domain::{GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId, ServerEntry};
 pub(super) use check::check;
 
 #[derive(Deserialize, Serialize)]
@@ -32,7 +32,7 @@ pub(super) struct Raw {
     #[serde(default)]
     gates: Vec<RawGate>,
     #[serde(default)]
-    servers: Vec<RawServer>,
+    servers: Vec<ServerEntry<Spanned<GuildId>>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -223,20 +223,6 @@ struct RawGate {
     #[serde(default, rename = "match")]
     matching: GateMatch,
     role_ids: Spanned<BTreeSet<RoleId>>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "a section, [[servers]]")]
-struct RawServer {
-    guild_id: Spanned<GuildId>,
-    log_channel: Option<ChannelId>,
-    alert_channel: Option<ChannelId>,
-    member_notices: Option<bool>,
-    payment_failed: Option<OnLapse>,
-    paused: Option<OnLapse>,
-    cancelled: Option<OnLapse>,
-    manual_roles: Option<ManualRoles>,
-    expiry_leeway: Option<u64>,
 }
 
 /// Where a mistake is looked for.
