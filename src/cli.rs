@@ -26,7 +26,12 @@ use crate::{app, doctor, init, sandbox};
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 done; 1 failed, or something cannot work; 2 a bad configuration or command; 3 another process uses the store.\n\
+                  Settings and secrets also come from variables: AMSER_ROLES__SECTION__KEY, AMSER_ROLES_DISCORD_TOKEN … (docs/configure.md). RUST_LOG chooses what is logged."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

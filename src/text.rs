@@ -69,10 +69,9 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::Paid { plan, until, .. } => format!("plan {plan} paid until {until}"),
         Cause::Resumed { until, .. } => format!("subscription resumed, paid until {until}"),
         Cause::ExpiredAt { at, .. } => format!("paid time ran out at {at}"),
-        Cause::PaymentFailed { reason, .. } => match reason.name() {
-            Some(name) => format!("payment failed ({name})"),
-            None => format!("payment failed (reason {})", reason.0),
-        },
+        Cause::PaymentFailed { reason, .. } => {
+            format!("payment failed: {}", failure(*reason, "the"))
+        }
         Cause::Paused { .. } => "subscription paused".to_owned(),
         Cause::Cancelled { .. } => "subscription cancelled".to_owned(),
         Cause::Blocked { .. } => "subscriber blocked by the merchant".to_owned(),

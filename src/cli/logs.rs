@@ -1,7 +1,9 @@
 //! Logs on standard error.
 
+use std::error::Error as _;
 use std::io::IsTerminal as _;
 
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn};
@@ -15,7 +17,14 @@ pub(super) fn start(as_json: bool, is_quiet: bool) {
     } else {
         "warn,amser_roles=info"
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let (filter, refused) = match EnvFilter::try_from_default_env() {
+        Ok(filter) => (filter, None),
+        // A variable that is not set is no mistake.
+        Err(error) => {
+            let refused = error.source().is_some_and(|cause| cause.is::<ParseError>());
+            (EnvFilter::new(default), refused.then_some(error))
+        }
+    };
     // On a terminal it looks at NO_COLOR by itself. What cannot be written, because the log's disk is full, is lost: to say so
     // on standard error would panic.
     let mut lines = tracing_subscriber::fmt::layer()
@@ -34,6 +43,9 @@ pub(super) fn start(as_json: bool, is_quiet: bool) {
         .with(lines.with_filter(filter_fn(discord::may_log)))
         .with(without_transports(filter))
         .init();
+    if let Some(error) = refused {
+        tracing::warn!(%error, "RUST_LOG is not understood, so it is ignored");
+    }
 }
 
 /// What alloy says of a lost connection, in three lines, the follower says in one, with the node and what to do. Whoever names
