@@ -157,7 +157,7 @@ impl WebError {
             Self::CrossOrigin => "Another site sent this request, so it was refused; open your link and go on from there.".to_owned(),
             Self::CsrfMissing => "The request did not prove that it came from this page; reload the page and try again.".to_owned(),
             Self::NotJson => "Send the request as application/json.".to_owned(),
-            Self::BadRequest => "The request is not understood; reload the page and try again.".to_owned(),
+            Self::BadRequest => "This request could not be read; reload the page and try again.".to_owned(),
             Self::BodyTooLarge => "The request is too large; a signature and its message fit in 64 KiB.".to_owned(),
             Self::BadAddress => "This is not an Ethereum address; connect your wallet again.".to_owned(),
             Self::NameMismatch => "The name you typed is not the Discord name shown on the page; check whose account this link is for.".to_owned(),
