@@ -318,7 +318,7 @@ pub(super) fn keyed_message(mut error: toml::de::Error) -> String {
 
 /// The parser's message, or what to do where many make the same mistake.
 fn with_advice(message: String) -> String {
-    let between = |before: &str| Some(message.strip_prefix(before)?.split_once('`')?);
+    let between = |before: &str| message.strip_prefix(before)?.split_once('`');
     if let Some((number, ", expected a string")) = between("invalid type: integer `") {
         return format!("must be in quotes: \"{number}\"");
     }

@@ -242,7 +242,7 @@ mod tests {
         lost.at = AT.plus(3);
         let mut elsewhere = again.clone();
         elsewhere.change.role = RoleId(10);
-        assert!(!is_repeated(&first, &[first.clone()]));
+        assert!(!is_repeated(&first, std::slice::from_ref(&first)));
         assert!(is_repeated(&again, &[again.clone(), first.clone()]));
         assert!(is_repeated(
             &again,
