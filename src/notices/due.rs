@@ -284,7 +284,7 @@ impl Look {
         entries: &[(u64, JournalEntry)],
     ) -> anyhow::Result<Option<usize>> {
         let acts = self.store.acts(guild, MOST_ACTS)?;
-        for (index, (_, entry)) in entries.iter().enumerate() {
+        for (index, (number, entry)) in entries.iter().enumerate() {
             let paid = entry.change.cause.mark();
             let paid_at = match paid {
                 Some(mark) => self.store.time_of_block(mark.position.block)?,
@@ -299,7 +299,10 @@ impl Look {
             let user = entry.change.user;
             if is_told(entry, around, self.time)
                 && self.takes_messages(user)?
-                && !is_repeated(entry, &self.store.journal_of(user, MEMBER_WINDOW)?)
+                && !is_repeated(
+                    entry,
+                    &self.store.journal_before(user, *number, MEMBER_WINDOW)?,
+                )
             {
                 return Ok(Some(index));
             }

@@ -17,11 +17,27 @@ use crate::domain::{Applied, JournalEntry, UserId, Wallet};
 
 impl Store {
     /// The newest `limit` journal entries of a member, newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
     pub fn journal_of(&self, user: UserId, limit: usize) -> anyhow::Result<Vec<JournalEntry>> {
+        self.journal_before(user, u64::MAX, limit)
+    }
+
+    /// The same of those before this number of the journal.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub fn journal_before(
+        &self,
+        user: UserId,
+        number: u64,
+        limit: usize,
+    ) -> anyhow::Result<Vec<JournalEntry>> {
         let transaction = self.database.begin_read()?;
         let journal = transaction.open_table(JOURNAL)?;
         let by_member = transaction.open_table(MEMBER_JOURNAL)?;
-        let rows = by_member.range((user.0, 0)..=(user.0, u64::MAX))?.rev();
+        let rows = by_member.range((user.0, 0)..(user.0, number))?.rev();
         let mut entries = Vec::new();
         for row in rows.take(limit) {
             let (key, _) = row?;

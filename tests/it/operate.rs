@@ -113,6 +113,22 @@ async fn until_said(installation: &Installation, words: &str) {
     wait(words, || log(&path).contains(words)).await;
 }
 
+/// Waits until the running service has noted that Discord acknowledged every change: until then they are still planned.
+async fn until_acknowledged(installation: &Installation) {
+    let settled = async {
+        while !installation
+            .run("plan", &[])
+            .await
+            .output
+            .starts_with("0 changes")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    let settled = tokio::time::timeout(DEADLINE, settled).await;
+    settled.expect("the roles are acknowledged");
+}
+
 /// Stops it and waits until it has ended well.
 async fn stop(mut service: Child) {
     signal(&service, "TERM").await;

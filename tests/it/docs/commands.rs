@@ -214,7 +214,7 @@ fn fits(said: &str, line: &str) -> bool {
     rest.is_empty() || (is_open && said.ends_with('…'))
 }
 
-/// The text with each number as `0`, and each run of spaces as one.
+/// The text with each number as `0`, what is counted in the singular, and each run of spaces as one.
 fn numberless(text: &str) -> String {
     let mut plain = String::new();
     for letter in text.chars() {
@@ -227,12 +227,19 @@ fn numberless(text: &str) -> String {
             plain.push(letter);
         }
     }
-    plain
+    let mut is_counted = false;
+    let words = plain.split(' ').map(|word| {
+        let singular = word.strip_suffix('s').filter(|_| is_counted);
+        is_counted = word == "0";
+        singular.unwrap_or(word)
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn a_line_fits_where_only_numbers_and_dots_differ() {
     assert!(fits("0 changes at block 31", "0 changes at block 7"));
+    assert!(fits("0 changes at block 31", "1 change at block 7"));
     assert!(fits(
         "ok node.head … seconds old",
         "ok   node.head    x: 5 seconds old"

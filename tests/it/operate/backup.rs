@@ -6,9 +6,8 @@ use std::path::Path;
 use amser_roles::store::Store;
 use tokio::net::TcpListener;
 
-use super::{Club, stop, until_said};
+use super::{Club, stop, until_acknowledged, until_said};
 use crate::support::installation::log;
-use crate::support::stage::DEADLINE;
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -20,14 +19,7 @@ async fn a_backup_of_the_running_service_gives_the_same_roles_on_another_machine
     let old = &club.installation;
     let service = old.start();
     club.until_everyone_has_the_role().await;
-    // Until it is noted that Discord has acknowledged the roles, they are still planned.
-    let settled = async {
-        while !old.run("plan", &[]).await.output.starts_with("0 changes") {
-            tokio::task::yield_now().await;
-        }
-    };
-    let settled = tokio::time::timeout(DEADLINE, settled).await;
-    settled.expect("the roles are acknowledged");
+    until_acknowledged(old).await;
     let file = old.beside("roles.backup");
     let made = old.run("backup", &[&file]).await;
     assert_eq!(made.code, Some(0), "{made:?}");

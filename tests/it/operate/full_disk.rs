@@ -6,7 +6,7 @@ use std::process::Stdio;
 use amser_roles::store::Store;
 use tokio::process::{Child, Command};
 
-use super::{Club, stop, until_said};
+use super::{Club, stop, until_acknowledged, until_said};
 use crate::support::installation::{Ended, end};
 use crate::support::stage::DEADLINE;
 
@@ -56,6 +56,7 @@ async fn a_disk_that_fills_up_ends_the_service_with_one_sentence_and_with_room_i
     let service = command.stdout(Stdio::null()).stderr(Stdio::piped());
     let service = service.spawn().unwrap();
     club.until_everyone_has_the_role().await;
+    until_acknowledged(&club.installation).await;
     fill_up_for(&service).await;
     club.scene.pay().await;
     let ended = tokio::time::timeout(DEADLINE, service.wait_with_output()).await;
