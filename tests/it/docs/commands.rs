@@ -214,7 +214,7 @@ fn fits(said: &str, line: &str) -> bool {
     rest.is_empty() || (is_open && said.ends_with('…'))
 }
 
-/// The text with each number as `0`, what is counted in the singular, and each run of spaces as one.
+/// The text with each number as `0`, changes in the singular, and each run of spaces as one.
 fn numberless(text: &str) -> String {
     let mut plain = String::new();
     for letter in text.chars() {
@@ -227,13 +227,7 @@ fn numberless(text: &str) -> String {
             plain.push(letter);
         }
     }
-    let mut is_counted = false;
-    let words = plain.split(' ').map(|word| {
-        let singular = word.strip_suffix('s').filter(|_| is_counted);
-        is_counted = word == "0";
-        singular.unwrap_or(word)
-    });
-    words.collect::<Vec<_>>().join(" ")
+    plain.replace("0 changes", "0 change")
 }
 
 #[test]
