@@ -143,7 +143,7 @@ pub struct Report {
 pub enum Answered {
     /// It is made: final.
     Done,
-    /// The member is not in the server: final, too.
+    /// Discord knows no such member of the server. The change is tried again, ever more rarely, until it is withdrawn.
     NotThere,
     /// Refused or not reachable. Told once for each error code; the change is tried again until it is made or replaced.
     Failed {

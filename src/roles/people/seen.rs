@@ -128,12 +128,21 @@ impl People {
         self.tidy(user);
     }
 
-    /// Discord answered to a change that the member is not in the server.
-    pub fn not_there(&mut self, change: &RoleChange) {
-        let (guild, user, role) = (change.guild, change.user, change.role);
+    /// Discord answered to a change that the member is not in the server; whether that ends the change. It does not where
+    /// they were last seen there: they left just now, or joined just now and not all of Discord knows it. Either way they are
+    /// read, which decides.
+    pub fn not_there(&mut self, change: &RoleChange) -> bool {
+        let (guild, user, role) = change.member_role();
+        if let Some(seat) = self.seat_of(user, guild) {
+            let was_there = seat.presence >= Presence::Pending;
+            self.unread.push((guild, user));
+            if was_there {
+                return false;
+            }
+        }
         self.hear(guild, user, Presence::Absent, &[]);
         let Some(person) = self.persons.get(&user) else {
-            return;
+            return true;
         };
         let state = person.seat(guild).and_then(|seat| seat.state(role));
         if let Some(state) = state.filter(|state| state.outstanding() == Some(change.action)) {
@@ -141,6 +150,7 @@ impl People {
             self.set_applied(guild, user, role, left);
         }
         self.touch(user);
+        true
     }
 
     /// Forgets those who were seen for the sake of a plan that changes nothing, where they are of no interest.

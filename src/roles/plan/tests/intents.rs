@@ -129,6 +129,26 @@ fn of_one_who_is_not_there_only_what_was_given_is_remembered() {
 }
 
 #[test]
+fn who_was_seen_there_is_read_before_it_is_believed_that_they_are_not() {
+    let state = |people: &People| people.seat_of(ADA, GUILD).unwrap().state(ROLE);
+    let mut people = decided_before(true, AppliedState::Granting);
+    observe(&mut people, &[]);
+    people.take_unread();
+    assert!(!people.not_there(&change(RoleAction::Grant)));
+    assert_eq!(people.take_unread(), [(GUILD, ADA)]);
+    assert_eq!(state(&people), Some(AppliedState::Granting));
+    assert_eq!(planned(&people), Plan::default(), "it is sent again");
+    people.read(GUILD, ADA, None, people.news());
+    assert!(people.not_there(&change(RoleAction::Grant)));
+    assert_eq!(state(&people), None);
+    assert_eq!(planned(&people), Plan::default());
+    // They are read once more, and are there.
+    assert_eq!(people.take_unread(), [(GUILD, ADA)]);
+    people.read(GUILD, ADA, Some((&[], false)), people.news());
+    assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+}
+
+#[test]
 fn a_grant_that_is_acknowledged_after_its_member_left_leaves_nothing_to_take() {
     let mut people = departed();
     people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
