@@ -140,12 +140,17 @@ pub fn begins_at(
     after: Duration,
     now: Moment,
 ) -> Option<Instant> {
-    let behind = chain.behind_since.map(|since| since + after);
-    let stalled = chain.stands_still_at(chain_id).map(|at| {
+    // While the follower is behind, how old the newest block is decides nothing.
+    let stalled = || {
+        let at = chain.stands_still_at(chain_id)?;
         let seconds = at.0.saturating_sub(now.time.0);
-        now.instant + Duration::from_secs(seconds)
-    });
-    behind.into_iter().chain(stalled).min()
+        // A node may say any time of a block.
+        now.instant.checked_add(Duration::from_secs(seconds))
+    };
+    match chain.behind_since {
+        Some(since) => Some(since + after),
+        None => stalled(),
+    }
 }
 
 /// Which sources a grant may stand on, and what may be removed; `None`: nothing is planned, because what is stored is the past
