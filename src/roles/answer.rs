@@ -23,15 +23,15 @@ impl Roles {
     pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
         let confirmed = self.inputs.chain.borrow().confirmed;
         let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
+        // What was linked, paid or seen before the question is part of the answer; the clock was read before that.
+        for _ in 0..self.inputs.observations.len() {
+            if let Ok(observation) = self.inputs.observations.try_recv() {
+                self.take_observation(observation);
+            }
+        }
+        self.tick().await?;
         match question {
             Question::Standing { user, answer } => {
-                // What was linked, paid or seen a moment ago is part of the answer.
-                for _ in 0..self.inputs.observations.len() {
-                    if let Ok(observation) = self.inputs.observations.try_recv() {
-                        self.take_observation(observation);
-                    }
-                }
-                self.tick().await?;
                 let status = self.inputs.discord_status.borrow().clone();
                 let (store, discord, people) = (&self.store, &self.discord, &self.people);
                 let standing = standing(store, discord, &status, people, user, now).await?;
@@ -54,8 +54,6 @@ impl Roles {
                 let _gone = answer.send(plan);
             }
             Question::Expectations { only, answer } => {
-                // What was stored before the question is part of the answer.
-                self.tick().await?;
                 let at_tip = self.progress.reached_tip && self.inputs.chain.borrow().at_tip;
                 let (people, only) = (&self.people, only.as_deref());
                 // After a start without a node, the stored events are as old as the cursor.
