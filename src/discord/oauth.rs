@@ -4,13 +4,16 @@
 //! <https://discord.com/developers/docs/topics/oauth2>
 
 use std::num::NonZeroU64;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use tokio::sync::RwLock;
 use tokio::time::timeout;
 use url::form_urlencoded;
 
@@ -42,6 +45,23 @@ struct Token {
     guild: Option<Object<GuildId>>,
 }
 
+/// The sign-ins under way, and the tokens that are of no use any more.
+///
+/// With one token Discord ends all that the visitor has of this application, so none is revoked while a sign-in, which may be
+/// the same visitor's, still needs its own.
+#[derive(Debug, Default)]
+pub(super) struct SignIns {
+    /// Read by each sign-in; written while tokens are revoked.
+    turn: RwLock<()>,
+    used: Mutex<Vec<SecretString>>,
+}
+
+impl SignIns {
+    fn used(&self) -> MutexGuard<'_, Vec<SecretString>> {
+        self.used.lock().expect("no holder of this lock can panic")
+    }
+}
+
 #[derive(Deserialize)]
 struct UserGuild {
     id: GuildId,
@@ -69,21 +89,33 @@ impl Discord {
         application: &OauthApplication,
         code: &SignInCode,
     ) -> anyhow::Result<SignedInVisitor> {
-        let rest = &self.shared.rest;
+        let (rest, sign_ins) = (&self.shared.rest, &self.shared.sign_ins);
+        let turn = sign_ins.turn.read().await;
         let token = timeout(PATIENCE, exchange(rest, application, code)).await;
         let token = token.context("Discord did not exchange the code in time")??;
         let visitor = timeout(PATIENCE, look(rest, &token)).await;
+        drop(turn);
+        sign_ins.used().push(token.access_token);
         let (discord, application) = (self.clone(), application.clone());
         // The visitor need not wait for this.
-        tokio::spawn(async move {
-            let revoked = revoke(&discord.shared.rest, &application, &token.access_token);
-            match timeout(PATIENCE, revoked).await {
+        tokio::spawn(async move { discord.revoke_used(&application).await });
+        Ok(visitor.context("Discord did not say in time who signed in")??)
+    }
+
+    async fn revoke_used(&self, application: &OauthApplication) {
+        let (rest, sign_ins) = (&self.shared.rest, &self.shared.sign_ins);
+        let _turn = sign_ins.turn.write().await;
+        let used = std::mem::take(&mut *sign_ins.used());
+        let revoked = used
+            .iter()
+            .map(|token| timeout(PATIENCE, revoke(rest, application, token)));
+        for revoked in join_all(revoked).await {
+            match revoked {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "a used access token is not revoked"),
                 Err(_) => tracing::warn!("a used access token is not revoked in time"),
             }
-        });
-        Ok(visitor.context("Discord did not say in time who signed in")??)
+        }
     }
 
     /// Whether Discord accepts the application's client secret: a code that cannot be one is redeemed, and Discord looks at the

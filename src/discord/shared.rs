@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
 
 use super::Settings;
 use super::backoff::rare_delay;
+use super::oauth::SignIns;
 use super::requests::Requests;
 use super::rest::Rest;
 use super::seen::Seen;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) rest: Rest,
     /// Requests for members over the gateway.
     pub(crate) requests: Requests,
+    pub(super) sign_ins: SignIns,
     /// What those who manage a server are judged by.
     pub(super) seen: Seen,
     /// The bot's user id, once it was asked for.
@@ -95,6 +97,7 @@ impl Shared {
         let shared = Self {
             rest: Rest::new(settings, token)?,
             requests: Requests::default(),
+            sign_ins: SignIns::default(),
             seen: Seen::default(),
             bot: OnceCell::new(),
             state: Mutex::default(),

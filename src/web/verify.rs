@@ -238,16 +238,7 @@ async fn signature(
     Posted(body): Posted<SignatureRequest>,
 ) -> Result<Json<SignatureAnswer>, WebError> {
     let key = token.hash();
-    let challenge = given_out(&site, &request, &body.message).await?;
-    let signature = read_signature(&body.signature)?;
-    let check = &site.state.wallets;
-    let verdict = check(
-        challenge.wallet,
-        challenge.message.clone(),
-        signature.clone(),
-    )
-    .await;
-    signature_holds(verdict, site.settings().chain_id)?;
+    let (challenge, signature) = signed(&site, &request, &body).await?;
     let (user, wallet) = (request.user, challenge.wallet);
     complete(&site, key, user, challenge, signature).await?;
     let standing = settled(&site, user, request.guild, Some(wallet), PATIENCE).await;
@@ -259,8 +250,27 @@ async fn signature(
     }))
 }
 
+/// The challenge that was signed, and the signature, which its wallet acknowledges.
+pub(super) async fn signed(
+    site: &Site,
+    request: &LinkRequest,
+    body: &SignatureRequest,
+) -> Result<(Challenge, Vec<u8>), WebError> {
+    let challenge = given_out(site, request, &body.message).await?;
+    let signature = read_signature(&body.signature)?;
+    let check = &site.state.wallets;
+    let verdict = check(
+        challenge.wallet,
+        challenge.message.clone(),
+        signature.clone(),
+    )
+    .await;
+    signature_holds(verdict, site.settings().chain_id)?;
+    Ok((challenge, signature))
+}
+
 /// The challenge that a text answers, if it is the one given out to this link.
-pub(super) async fn given_out(
+async fn given_out(
     site: &Site,
     request: &LinkRequest,
     message: &str,
@@ -287,7 +297,7 @@ pub(super) async fn given_out(
     }
 }
 
-pub(super) fn read_signature(text: &str) -> Result<Vec<u8>, WebError> {
+fn read_signature(text: &str) -> Result<Vec<u8>, WebError> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     if digits.len() > 2 * LONGEST_SIGNATURE {
         return Err(WebError::SignatureMalformed);

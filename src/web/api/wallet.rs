@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::super::Site;
-use super::super::error::{WebError, signature_holds};
+use super::super::error::WebError;
 use super::super::link::{LINK_SECONDS, fresh_secret};
 use super::super::post::Posted;
 use super::super::session::SignedIn;
 use super::super::siwe::{self, Mismatch, Terms};
-use super::super::verify::{SignatureRequest, given_out, read_signature};
+use super::super::verify::{SignatureRequest, signed};
 use super::Failure;
 use crate::domain::{GuildId, ModuleAddress, UserId, Wallet};
 use crate::merchants::Refusal;
@@ -64,7 +64,7 @@ async fn signature(
     SignedIn(session): SignedIn,
     Posted(body): Posted<SignatureRequest>,
 ) -> Result<Json<SignatureAnswer>, Failure> {
-    let (wallet, modules) = accept(&site, session.user, &body.message, &body.signature).await?;
+    let (wallet, modules) = accept(&site, session.user, &body).await?;
     Ok(Json(SignatureAnswer {
         address: wallet.to_string(),
         modules: modules.iter().map(ToString::to_string).collect(),
@@ -113,22 +113,12 @@ pub(in crate::web) async fn give_out(
 pub(in crate::web) async fn accept(
     site: &Site,
     user: UserId,
-    message: &str,
-    signature: &str,
+    body: &SignatureRequest,
 ) -> Result<(Wallet, Vec<ModuleAddress>), Failure> {
     let key = request_of(user);
     let request = site.with_store(move |store| store.request(&key)).await?;
     let request = request.ok_or(WebError::ChallengeMissing)?;
-    let challenge = given_out(site, &request, message).await?;
-    let signature = read_signature(signature)?;
-    let check = &site.state.wallets;
-    let verdict = check(
-        challenge.wallet,
-        challenge.message.clone(),
-        signature.clone(),
-    )
-    .await;
-    signature_holds(verdict, site.settings().chain_id)?;
+    let (challenge, signature) = signed(site, &request, body).await?;
     let (nonce, now) = (challenge.nonce.clone(), site.now());
     let used = site
         .with_store(move |store| store.use_request(&key, &nonce, user, now))

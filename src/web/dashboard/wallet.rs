@@ -14,6 +14,7 @@ use super::super::api::Failure;
 use super::super::api::wallet::{accept, give_out};
 use super::super::params::Asked;
 use super::super::session::SignedIn;
+use super::super::verify::SignatureRequest;
 use super::super::view::{announcements, steps};
 use super::super::{Site, WebSettings};
 use super::format::{counted, short};
@@ -190,9 +191,12 @@ async fn signature(
     }): Form<Signed>,
 ) -> Response {
     let next = own_path(&next);
-    // Forms send line breaks as CR LF; the text has LF alone.
-    let message = message.replace("\r\n", "\n");
-    match accept(&site, session.user, &message, signature.trim()).await {
+    let body = SignatureRequest {
+        // Forms send line breaks as CR LF; the text has LF alone.
+        message: message.replace("\r\n", "\n"),
+        signature: signature.trim().to_owned(),
+    };
+    match accept(&site, session.user, &body).await {
         Ok(_) => shell::done(&format!("{next}?done=wallet")),
         Err(failure) => refused(&site, failure, next),
     }

@@ -144,6 +144,29 @@ async fn a_token_is_revoked_after_its_use() {
 }
 
 #[tokio::test]
+async fn who_signs_in_twice_at_once_is_signed_in_twice() {
+    let site = start(Setup::default()).await;
+    let user = site.discord.add_user("ada");
+    let (mut first, mut second) = (Browser::new(&site.url), Browser::new(&site.url));
+    let mut back = Vec::new();
+    for browser in [&mut first, &mut second] {
+        let away = location(&browser.get("/oauth/login").await);
+        back.push(browser.visit_discord(&away, user).await);
+    }
+    // The first token is revoked between what the second sign-in asks for, and Discord ends all of the visitor's tokens with it.
+    let slow = |route, millis| {
+        let fault = Fault::Slow(Duration::from_millis(millis));
+        site.discord.inject(Some(route), fault, Times::Next(1));
+    };
+    slow(Route::RevokeToken, 300);
+    assert_eq!(first.get(&back[0]).await.status(), 200);
+    slow(Route::GetCurrentUser, 900);
+    assert_eq!(second.get(&back[1]).await.status(), 200);
+    assert!(is_signed_in(&site, &mut second, user).await);
+    assert_eq!(site.discord.invalid_requests(), 0);
+}
+
+#[tokio::test]
 async fn a_sign_in_waits_for_discords_rate_limit() {
     let site = start(Setup::default()).await;
     let wait = Fault::RateLimited(Duration::from_millis(200));
