@@ -50,8 +50,8 @@ pub use profile::MemberProfile;
 pub use server::hierarchy;
 
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId,
-    UserId,
+    DiscordStatus, GuildId, HeldBack, Intent, MemberRole, MembersIntent, ReadingState, RoleAction,
+    RoleId, UserId,
 };
 use crate::text;
 use shared::Shared;
@@ -264,7 +264,7 @@ impl Discord {
     }
 
     /// Stops sending a change that is not wanted any more; it may have been made.
-    pub fn withdraw(&self, guild: GuildId, user: UserId, role: RoleId) {
+    pub fn withdraw(&self, (guild, user, role): MemberRole) {
         let withdraw = |state: &mut shared::Guild| state.queue.withdraw(user, role);
         self.shared.change_known(guild, withdraw);
     }

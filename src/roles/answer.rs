@@ -162,11 +162,11 @@ impl Roles {
             return Ok(());
         }
         let seated = self.people.seated(guild);
-        let ours =
-            seated.flat_map(|(user, seat)| seat.applied.iter().map(move |one| (user, one.0)));
-        for (user, role) in ours.collect::<Vec<_>>() {
-            self.people.set_applied(guild, user, role, None);
-            self.discord.withdraw(guild, user, role);
+        let ours = seated
+            .flat_map(|(user, seat)| seat.applied.iter().map(move |one| (guild, user, one.0)));
+        for left in ours.collect::<Vec<_>>() {
+            self.people.set_applied(left, None);
+            self.discord.withdraw(left);
         }
         Ok(())
     }

@@ -352,7 +352,7 @@ impl Roles {
             store.for_each_applied(|one| {
                 let is_vouched = matches!(one.cause, Cause::ApiSays { .. });
                 if is_vouched && one.state == AppliedState::Granted {
-                    given.insert((one.guild, one.user, one.role));
+                    given.insert(one.member_role());
                 }
             })?;
             Ok(given)

@@ -50,18 +50,18 @@ impl Roles {
         let mut not_there = Vec::new();
         let mut disowned = Vec::new();
         for Report { intent, answered } in reports {
-            let (guild, user, role) = intent.change.member_role();
+            let of = intent.change.member_role();
             let is_disowned = self.is_disowned(&intent.change);
             let is_over = self.note(&intent.change, &answered);
             if is_disowned {
-                self.people.set_applied(guild, user, role, None);
-                disowned.push((guild, user, role));
+                self.people.set_applied(of, None);
+                disowned.push(of);
             }
             let outcome = match answered {
                 Answered::Done => Outcome::Done,
                 Answered::Failed { code, message } => Outcome::Failed { code, message },
                 Answered::NotThere if is_over => {
-                    self.discord.withdraw(guild, user, role);
+                    self.discord.withdraw(of);
                     not_there.push(intent.change);
                     continue;
                 }
@@ -93,18 +93,21 @@ impl Roles {
 
     /// Takes an answer; whether it ends the change.
     fn note(&mut self, change: &RoleChange, answered: &Answered) -> bool {
-        let (guild, user, role) = change.member_role();
+        let of @ (guild, user, role) = change.member_role();
         let action = change.action.name();
         match answered {
             Answered::Done => {
                 info!(%guild, %user, %role, action, "role changed");
                 metrics::counter!(ROLE_CHANGES, "action" => action).increment(1);
-                self.people.acknowledge(guild, user, role, change.action);
+                self.people.acknowledge(of, change.action);
                 true
             }
             Answered::NotThere => {
-                info!(%guild, %user, %role, action, "the member is not in the server");
-                self.people.not_there(change)
+                let is_over = self.people.not_there(change);
+                if is_over {
+                    info!(%guild, %user, %role, action, "the member is not in the server");
+                }
+                is_over
             }
             Answered::Failed { code, message } => {
                 warn!(%guild, %role, action, code, message, "role change refused");

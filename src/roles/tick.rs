@@ -144,19 +144,18 @@ impl Roles {
         }
         for change in &adopted {
             let given = Some(AppliedState::Granted);
-            self.people
-                .set_applied(change.guild, change.user, change.role, given);
+            self.people.set_applied(change.member_role(), given);
         }
-        for (guild, user, role) in &forgotten {
-            self.people.set_applied(*guild, *user, *role, None);
-            self.discord.withdraw(*guild, *user, *role);
+        for gone in &forgotten {
+            self.people.set_applied(*gone, None);
+            self.discord.withdraw(*gone);
         }
-        for (guild, user, role) in &over {
-            self.people.drop_grant(*guild, *user, *role);
+        for one in &over {
+            self.people.drop_grant(*one);
         }
-        for (guild, user, role) in &dropped {
-            self.people.drop_removal(*guild, *user, *role);
-            self.discord.withdraw(*guild, *user, *role);
+        for one in &dropped {
+            self.people.drop_removal(*one);
+            self.discord.withdraw(*one);
         }
         let dropped: Vec<_> = dropped
             .into_iter()
