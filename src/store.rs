@@ -37,6 +37,7 @@ mod reset;
 mod restore;
 mod retention;
 mod rollback;
+mod runs;
 mod servers;
 mod sessions;
 mod settings;

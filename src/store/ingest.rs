@@ -13,10 +13,10 @@ use super::Store;
 use super::codec::{
     POSITION_BYTES, decode, encode, event_key, pack, scoped_bounds, scoped_key, split_scoped_key,
 };
-use super::refold;
 use super::rollback::{self, Stale};
 use super::tables::{BATCHES, EVENTS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
+use super::{refold, runs};
 use crate::domain::{
     Batch, Coverage, EventKind, ModuleAddress, Plan, PlanId, Rules, Subject, Subscription,
     SubscriptionId,
@@ -30,7 +30,7 @@ pub(super) use place::{complete_modules, thin};
 const MOST_INDEXED_ROWS: usize = 2_000;
 
 /// A row of so many bytes, of which an event takes about 80, is left as it is: each event that is added writes the whole row.
-const LONG_ROW: usize = 1_000;
+pub(super) const LONG_ROW: usize = 1_000;
 
 /// From so many events on, a second thread is worth its start.
 const WORTH_TWO_THREADS: usize = 10_000;
@@ -55,7 +55,11 @@ impl Store {
         let groups = BySubject::of(&batch.events);
         // Folding anew reads the rows.
         let apart = stale.is_empty() && batch.events.len() >= WORTH_TWO_THREADS;
-        let append = || append_events(&transaction, &groups, Rows::Grow);
+        let rows = match folds::is_postponed(&transaction)? {
+            true => Rows::Runs,
+            false => Rows::Grow,
+        };
+        let append = || append_events(&transaction, &groups, rows);
         let fold = |touched| fold_changes(&transaction, &self.rules, stale, &groups, touched);
         if apart {
             // Rows and states are different tables, which redb lets two threads write.
@@ -186,6 +190,8 @@ pub(super) enum Rows {
     Grow,
     /// In rows of their own.
     Own,
+    /// Those of subscriptions in a run, to be sorted in later; the others as with `Grow`.
+    Runs,
 }
 
 /// Appends the events, and notes which rows the batch changed.
@@ -199,13 +205,20 @@ pub(super) fn append_events(
     };
     let mut table = transaction.open_table(EVENTS)?;
     let mut keys = Some(Vec::new());
+    if rows == Rows::Runs {
+        runs::append(transaction, groups)?;
+        keys = None;
+    }
     let mut changed = 0;
     let mut row = Vec::new();
     for group in groups.groups() {
         let first = group[0];
+        if rows == Rows::Runs && matches!(first.subject(), Subject::Subscription(_)) {
+            continue;
+        }
         row.clear();
         let mut key = event_key(first.module, &first.subject(), first.position);
-        if rows == Rows::Grow && !is_creation(&first.kind) {
+        if rows != Rows::Own && !is_creation(&first.kind) {
             let start = &key[..key.len() - POSITION_BYTES];
             let end = [start, &[0xff; POSITION_BYTES]].concat();
             let last = table.range(start..=end.as_slice())?.next_back();

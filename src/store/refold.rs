@@ -10,27 +10,27 @@ use redb::{
 };
 use tracing::info;
 
-use super::Store;
 use super::codec::{encode, split_event_key, unpack};
 use super::ingest::Folds;
 use super::tables::{BLOCKED, EVENTS, META, META_FOLD, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
+use super::{Store, runs};
 use crate::domain::{ChainEvent, ModuleAddress, PlanId, Rules, Subject};
 
 /// To be raised with each change of what `projection` makes of the same events, or of what its results look like.
 const FOLD_VERSION: u32 = 1;
 
 /// How often progress is logged.
-const LOG_EVERY: Duration = Duration::from_secs(5);
+pub(super) const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Subjects that one thread hands to the other at a time, and how many times it may be ahead.
 const CHUNK: usize = 1_000;
 const CHUNKS_AHEAD: usize = 4;
 
 impl Store {
-    /// From now on subscriptions are not folded with each batch, but all together by [`Store::fold_postponed`], or when the
-    /// store is opened again: a first history, of which nobody reads a state before its end, is stored in a fraction of
-    /// the time.
+    /// From now on the events of subscriptions are neither sorted into those that are stored nor folded with each batch, but
+    /// all together by [`Store::fold_postponed`], or when the store is opened again: a first history, of which nobody reads
+    /// a state before its end, is stored in a fraction of the time.
     ///
     /// # Errors
     /// When the file cannot be written. Nothing has changed then.
@@ -84,6 +84,7 @@ type OfSubject = (ModuleAddress, Subject, Vec<ChainEvent>);
 /// Clears all cached states and folds them again, subject by subject. The order of the keys puts each module's plans before
 /// its subscriptions. One thread reads what the other folds: redb lets two threads work on different tables.
 pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> anyhow::Result<()> {
+    runs::merge(transaction)?;
     transaction.delete_table(SUBSCRIPTIONS)?;
     transaction.delete_table(PLANS)?;
     transaction.delete_table(BLOCKED)?;
