@@ -52,14 +52,15 @@ impl Store {
         };
         let before = place::store(&transaction, &batch, &mut touched)?;
         store_plans_read(&transaction, &batch, &mut stale)?;
-        let groups = BySubject::of(&batch.events);
-        // Folding anew reads the rows.
-        let apart = stale.is_empty() && batch.events.len() >= WORTH_TWO_THREADS;
-        let rows = match folds::is_postponed(&transaction)? {
-            true => Rows::Runs,
-            false => Rows::Grow,
+        let groups = match folds::is_postponed(&transaction)? {
+            true => runs::append(&transaction, &batch.events)?,
+            false => BySubject::of(&batch.events),
         };
-        let append = || append_events(&transaction, &groups, rows);
+        // Nobody is told of what waits in runs.
+        touched.everything |= groups.events() < batch.events.len();
+        // Folding anew reads the rows.
+        let apart = stale.is_empty() && groups.events() >= WORTH_TWO_THREADS;
+        let append = || append_events(&transaction, &groups, Rows::Grow);
         let fold = |touched| fold_changes(&transaction, &self.rules, stale, &groups, touched);
         if apart {
             // Rows and states are different tables, which redb lets two threads write.
@@ -190,8 +191,6 @@ pub(super) enum Rows {
     Grow,
     /// In rows of their own.
     Own,
-    /// Those of subscriptions in a run, to be sorted in later; the others as with `Grow`.
-    Runs,
 }
 
 /// Appends the events, and notes which rows the batch changed.
@@ -205,20 +204,13 @@ pub(super) fn append_events(
     };
     let mut table = transaction.open_table(EVENTS)?;
     let mut keys = Some(Vec::new());
-    if rows == Rows::Runs {
-        runs::append(transaction, groups)?;
-        keys = None;
-    }
     let mut changed = 0;
     let mut row = Vec::new();
     for group in groups.groups() {
         let first = group[0];
-        if rows == Rows::Runs && matches!(first.subject(), Subject::Subscription(_)) {
-            continue;
-        }
         row.clear();
         let mut key = event_key(first.module, &first.subject(), first.position);
-        if rows != Rows::Own && !is_creation(&first.kind) {
+        if rows == Rows::Grow && !is_creation(&first.kind) {
             let start = &key[..key.len() - POSITION_BYTES];
             let end = [start, &[0xff; POSITION_BYTES]].concat();
             let last = table.range(start..=end.as_slice())?.next_back();

@@ -12,8 +12,9 @@ use tracing::info;
 use super::codec::{event_key, first_position, pack, scoped_key, split_scoped_key, unpack};
 use super::ingest::{BySubject, LONG_ROW};
 use super::refold::LOG_EVERY;
-use super::tables::{EVENTS, RUNS};
-use crate::domain::{Subject, SubscriptionId};
+use super::rollback;
+use super::tables::{BATCHES, EVENTS, RUNS};
+use crate::domain::{ChainEvent, Subject, SubscriptionId};
 
 /// Bytes of a row, unless one entry alone has more: with the row's key they fit the 32 KiB that redb takes for it.
 const ROW_BYTES: usize = 32_000;
@@ -22,17 +23,35 @@ type Runs<'transaction> = Table<'transaction, (u32, u32), &'static [u8]>;
 /// `codec::scoped_key` of the subscription that an entry is about.
 type ScopedKey = [u8; 52];
 
-/// Appends a batch's events of subscriptions as one more run.
-pub(super) fn append(transaction: &WriteTransaction, groups: &BySubject<'_>) -> anyhow::Result<()> {
-    let mut table = transaction.open_table(RUNS)?;
+/// Appends a batch's events of subscriptions as one more run; returns the others.
+pub(super) fn append<'a>(
+    transaction: &WriteTransaction,
+    events: &'a [ChainEvent],
+) -> anyhow::Result<BySubject<'a>> {
+    let mut others = Vec::new();
+    let mut sorted = Vec::with_capacity(events.len());
+    for event in events {
+        match event.subject() {
+            Subject::Subscription(id) => sorted.push((scoped_key(event.module, id.0), event)),
+            _ => others.push(event),
+        }
+    }
+    sorted.sort_unstable_by_key(|(key, event)| (*key, event.position));
+    let blocks = sorted.iter().map(|(_, event)| event.position.block);
+    if let Some(newest) = blocks.max() {
+        write_run(&mut transaction.open_table(RUNS)?, &sorted)?;
+        // No row is listed: a rollback has to look at all of them.
+        rollback::note_batch(&mut transaction.open_table(BATCHES)?, newest, &[])?;
+    }
+    Ok(BySubject::of(others))
+}
+
+fn write_run(table: &mut Runs<'_>, sorted: &[(ScopedKey, &ChainEvent)]) -> anyhow::Result<()> {
     let run = table.last()?.map_or(0, |(key, _)| key.value().0 + 1);
     let (mut number, mut row, mut events) = (0, Vec::new(), Vec::new());
-    for group in groups.groups() {
-        let Subject::Subscription(id) = group[0].subject() else {
-            continue;
-        };
+    for group in sorted.chunk_by(|one, next| one.0 == next.0) {
         events.clear();
-        for event in group {
+        for (_, event) in group {
             events = pack(event, events);
         }
         if !row.is_empty() && row.len() + size_of::<ScopedKey>() + events.len() > ROW_BYTES {
@@ -40,11 +59,9 @@ pub(super) fn append(transaction: &WriteTransaction, groups: &BySubject<'_>) -> 
             number += 1;
             row.clear();
         }
-        row = push_entry(row, &scoped_key(group[0].module, id.0), &events);
+        row = push_entry(row, &group[0].0, &events);
     }
-    if !row.is_empty() {
-        table.insert((run, number), row.as_slice())?;
-    }
+    table.insert((run, number), row.as_slice())?;
     Ok(())
 }
 
@@ -73,12 +90,36 @@ pub(super) fn check(mut row: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether nothing waits to be merged.
+pub(super) fn are_empty(transaction: &WriteTransaction) -> anyhow::Result<bool> {
+    Ok(transaction.open_table(RUNS)?.is_empty()?)
+}
+
 /// Moves everything from the runs into `EVENTS`. Whatever needs the events of a subscription in a write transaction calls it
 /// first.
 ///
 /// # Errors
 /// When the file cannot be written or is damaged.
 pub(super) fn merge(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    copy(transaction, |_, _| Ok(()))?;
+    clear(transaction)
+}
+
+/// Empties the runs.
+pub(super) fn clear(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    if !are_empty(transaction)? {
+        transaction.delete_table(RUNS)?;
+        // The next history finds it, and so do backups.
+        transaction.open_table(RUNS)?;
+    }
+    Ok(())
+}
+
+/// Copies everything from the runs into `EVENTS`; `each` hears of each row's key and events, in the order of the keys.
+pub(super) fn copy(
+    transaction: &WriteTransaction,
+    each: impl FnMut(&[u8], &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let runs = transaction.open_table(RUNS)?;
     let Some(last) = runs.last()?.map(|(key, _)| key.value().0) else {
         return Ok(());
@@ -96,6 +137,7 @@ pub(super) fn merge(transaction: &WriteTransaction) -> anyhow::Result<()> {
         subscription: [0; 52],
         key: Vec::new(),
         row: Vec::new(),
+        each,
     };
     let mut told = Instant::now();
     // Of one subscription, the runs come in the order in which they were written: the chain's.
@@ -109,12 +151,7 @@ pub(super) fn merge(transaction: &WriteTransaction) -> anyhow::Result<()> {
             info!(done, rows, "sorting the events of the first history");
         }
     }
-    merged.finish_row()?;
-    drop(runs);
-    transaction.delete_table(RUNS)?;
-    // The next history finds it, and so do backups.
-    transaction.open_table(RUNS)?;
-    Ok(())
+    merged.finish_row()
 }
 
 /// Reads one run from its beginning to its end.
@@ -159,14 +196,15 @@ impl Reader {
 }
 
 /// The rows of `EVENTS` as they are put together.
-struct Merged<'transaction> {
+struct Merged<'transaction, F> {
     events: Table<'transaction, &'static [u8], &'static [u8]>,
     subscription: ScopedKey,
     key: Vec<u8>,
     row: Vec<u8>,
+    each: F,
 }
 
-impl Merged<'_> {
+impl<F: FnMut(&[u8], &[u8]) -> anyhow::Result<()>> Merged<'_, F> {
     fn push(&mut self, subscription: &ScopedKey, events: &[u8]) -> anyhow::Result<()> {
         if *subscription != self.subscription || self.row.len() >= LONG_ROW {
             self.finish_row()?;
@@ -183,6 +221,7 @@ impl Merged<'_> {
         if !self.row.is_empty() {
             self.events
                 .insert(self.key.as_slice(), self.row.as_slice())?;
+            (self.each)(&self.key, &self.row)?;
             self.row.clear();
         }
         Ok(())
