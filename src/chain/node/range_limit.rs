@@ -18,8 +18,8 @@ const PATIENCE_TOLD: u64 = 16 * PATIENCE;
 pub(super) const FIRST_BYTE: Duration = Duration::from_secs(30);
 /// The same over a range wider than any that was answered, where the answers so far came quickly.
 const FIRST_BYTE_WIDER: Duration = Duration::from_secs(5);
-/// How many times longer than over a range that was answered it may take over a wider one.
-const SLOWER: u32 = 4;
+/// How many times longer than over a range that was answered it may take over a wider one: ranges grow eightfold.
+const SLOWER: u32 = 8;
 /// How often a size must be refused and a smaller one answered before it counts as too wide.
 const EVIDENCE: u32 = 2;
 /// Answers after which a trial ends that has come to nothing.
