@@ -50,8 +50,8 @@ pub use profile::MemberProfile;
 pub use server::hierarchy;
 
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MembersIntent, ReadingState, RoleAction, RoleId,
-    UserId,
+    DiscordStatus, GuildId, HeldBack, Intent, MemberRole, MembersIntent, ReadingState, RoleAction,
+    RoleId, UserId,
 };
 use crate::text;
 use shared::Shared;
@@ -143,7 +143,7 @@ pub struct Report {
 pub enum Answered {
     /// It is made: final.
     Done,
-    /// The member is not in the server: final, too.
+    /// Discord knows no such member of the server. The change is tried again, ever more rarely, until it is withdrawn.
     NotThere,
     /// Refused or not reachable. Told once for each error code; the change is tried again until it is made or replaced.
     Failed {
@@ -264,7 +264,7 @@ impl Discord {
     }
 
     /// Stops sending a change that is not wanted any more; it may have been made.
-    pub fn withdraw(&self, guild: GuildId, user: UserId, role: RoleId) {
+    pub fn withdraw(&self, (guild, user, role): MemberRole) {
         let withdraw = |state: &mut shared::Guild| state.queue.withdraw(user, role);
         self.shared.change_known(guild, withdraw);
     }

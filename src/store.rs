@@ -38,6 +38,7 @@ mod reset;
 mod restore;
 mod retention;
 mod rollback;
+mod runs;
 mod servers;
 mod sessions;
 mod settings;

@@ -245,7 +245,7 @@ fn people(store: &Store) -> anyhow::Result<People> {
     }]);
     for user in (1..=MEMBERS).map(UserId) {
         people.set_wallets(user, vec![wallet(user.0)]);
-        people.set_applied(GUILD, user, ROLE, Some(AppliedState::Granted));
+        people.set_applied((GUILD, user, ROLE), Some(AppliedState::Granted));
         people.see(GUILD, user, &[ROLE], false);
     }
     people.set_complete(store.complete_modules()?);

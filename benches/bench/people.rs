@@ -203,7 +203,7 @@ fn full(size: &Size) -> People {
         };
         people.set_subscription(module(server), SubscriptionId::from(user), Some(&paid));
         let (guild, role) = (GuildId(server), RoleId(server));
-        people.set_applied(guild, UserId(user), role, Some(AppliedState::Granted));
+        people.set_applied((guild, UserId(user), role), Some(AppliedState::Granted));
         people.see(guild, UserId(user), &[role], false);
     }
     drop(people.take_dirty(NOW));

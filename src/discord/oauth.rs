@@ -39,21 +39,10 @@ pub struct OauthApplication {
 
 #[derive(Deserialize)]
 struct Token {
-    access_token: SecretToken,
+    access_token: SecretString,
     #[serde(default)]
     scope: String,
     guild: Option<Object<GuildId>>,
-}
-
-/// Prints nothing of itself.
-#[derive(Debug, Deserialize)]
-#[serde(from = "String")]
-struct SecretToken(SecretString);
-
-impl From<String> for SecretToken {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
 }
 
 /// The sign-ins under way, and the tokens that are of no use any more.
@@ -64,11 +53,11 @@ impl From<String> for SecretToken {
 pub(super) struct SignIns {
     /// Read by each sign-in; written while tokens are revoked.
     turn: RwLock<()>,
-    used: Mutex<Vec<SecretToken>>,
+    used: Mutex<Vec<SecretString>>,
 }
 
 impl SignIns {
-    fn used(&self) -> MutexGuard<'_, Vec<SecretToken>> {
+    fn used(&self) -> MutexGuard<'_, Vec<SecretString>> {
         self.used.lock().expect("no holder of this lock can panic")
     }
 }
@@ -184,7 +173,7 @@ async fn ask<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Failure> {
     let request = rest
         .without_token(Method::GET, format!("v10/{path}"))
-        .bearer_auth(token.access_token.0.expose_secret());
+        .bearer_auth(token.access_token.expose_secret());
     // Discord has a bucket per visitor here.
     let of_visitor = |lane: Lane| lane.of_visitor(rand::random());
     read(&rest.bytes_in(of_visitor, request).await?)
@@ -194,10 +183,10 @@ async fn ask<T: serde::de::DeserializeOwned>(
 async fn revoke(
     rest: &Rest,
     application: &OauthApplication,
-    token: &SecretToken,
+    token: &SecretString,
 ) -> Result<(), Failure> {
     let form = [
-        ("token", token.0.expose_secret()),
+        ("token", token.expose_secret()),
         ("token_type_hint", "access_token"),
     ];
     let request = post(rest, "token/revoke", application, &form);

@@ -181,11 +181,17 @@ impl Shared {
         at(&self.state().guilds)
     }
 
+    /// Shows a server and its standing errors, where that changed.
     fn publish(&self, state: &State, id: GuildId) {
         let Some(guild) = state.guilds.get(&id) else {
             return;
         };
-        self.publish_server(id, guild);
+        let server = guild.matters().then(|| ServerStatus {
+            reading: guild.reading.clone(),
+            queued: guild.queue.len(),
+            queue_wait: guild.queue.wait_time(),
+            held_back: guild.held_back.clone(),
+        });
         let mut failing: BTreeMap<_, _> = guild
             .queue
             .troubles
@@ -200,11 +206,16 @@ impl Shared {
             failing.insert((id, None), text::token_refused());
         }
         self.status.send_if_modified(|status| {
+            let is_changed = status.servers.get(&id) != server.as_ref();
+            match server {
+                Some(server) => _ = status.servers.insert(id, server),
+                None => _ = status.servers.remove(&id),
+            }
             let shown = status
                 .failing
                 .range((id, None)..=(id, Some(RoleId(u64::MAX))));
             if shown.clone().eq(failing.iter()) {
-                return false;
+                return is_changed;
             }
             let gone: Vec<_> = shown
                 .map(|(key, _)| *key)
@@ -222,22 +233,6 @@ impl Shared {
             }
             status.failing.append(&mut failing);
             true
-        });
-    }
-
-    fn publish_server(&self, id: GuildId, guild: &Guild) {
-        self.status.send_if_modified(|status| {
-            if !guild.matters() {
-                return status.servers.remove(&id).is_some();
-            }
-            let now = ServerStatus {
-                reading: guild.reading.clone(),
-                queued: guild.queue.len(),
-                queue_wait: guild.queue.wait_time(),
-                held_back: guild.held_back.clone(),
-            };
-            let before = status.servers.insert(id, now);
-            before.as_ref() != status.servers.get(&id)
         });
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, GuildId, RoleAction, RoleChange, RoleId, UserId};
+use super::{Cause, GuildId, MemberRole, RoleAction, RoleChange, RoleId, UserId};
 
 /// What the program did to a role, kept so that only its own grants are ever removed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +22,11 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Whose role it is.
+    pub fn member_role(&self) -> MemberRole {
+        (self.guild, self.user, self.role)
+    }
+
     /// What Discord is still to do, if anything.
     pub fn outstanding_change(self) -> Option<RoleChange> {
         Some(RoleChange {

@@ -116,15 +116,16 @@ impl Merchants {
 
     /// Whether the module has the draft's plans.
     async fn has_plans(&self, draft: &GateDraft) -> Result<(), Refusal> {
-        let known = self.plans(&[draft.module]).await?;
+        let module = draft.module;
+        // First: what is read after it has at least the plans that make the module complete.
+        let is_read = self
+            .with_store(move |store| Ok(store.complete_modules()?.contains(&module)))
+            .await?;
+        let known = self.plans(&[module]).await?;
         let is_known = |plan| known.iter().any(|row| row.plan == plan);
         let Some(unknown) = draft.plans.iter().find(|plan| !is_known(**plan)) else {
             return Ok(());
         };
-        let module = draft.module;
-        let is_read = self
-            .with_store(move |store| Ok(store.complete_modules()?.contains(&module)))
-            .await?;
         Err(match is_read {
             true => Refusal::Invalid(format!("This module has no plan {unknown}.")),
             false => Refusal::NotRead(

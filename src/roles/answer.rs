@@ -23,15 +23,15 @@ impl Roles {
     pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
         let confirmed = self.inputs.chain.borrow().confirmed;
         let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
+        // What was linked, paid or seen before the question is part of the answer; the clock was read before that.
+        for _ in 0..self.inputs.observations.len() {
+            if let Ok(observation) = self.inputs.observations.try_recv() {
+                self.take_observation(observation);
+            }
+        }
+        self.tick().await?;
         match question {
             Question::Standing { user, answer } => {
-                // What was linked, paid or seen a moment ago is part of the answer.
-                for _ in 0..self.inputs.observations.len() {
-                    if let Ok(observation) = self.inputs.observations.try_recv() {
-                        self.take_observation(observation);
-                    }
-                }
-                self.tick().await?;
                 let status = self.inputs.discord_status.borrow().clone();
                 let (store, discord, people) = (&self.store, &self.discord, &self.people);
                 let standing = standing(store, discord, &status, people, user, now).await?;
@@ -56,8 +56,6 @@ impl Roles {
                 let _gone = answer.send(plan);
             }
             Question::Expectations { only, answer } => {
-                // What was stored before the question is part of the answer.
-                self.tick().await?;
                 let at_tip = self.progress.reached_tip && self.inputs.chain.borrow().at_tip;
                 let (people, only) = (&self.people, only.as_deref());
                 // After a start without a node, the stored events are as old as the cursor.
@@ -166,11 +164,11 @@ impl Roles {
             return Ok(());
         }
         let seated = self.people.seated(guild);
-        let ours =
-            seated.flat_map(|(user, seat)| seat.applied.iter().map(move |one| (user, one.0)));
-        for (user, role) in ours.collect::<Vec<_>>() {
-            self.people.set_applied(guild, user, role, None);
-            self.discord.withdraw(guild, user, role);
+        let ours = seated
+            .flat_map(|(user, seat)| seat.applied.iter().map(move |one| (guild, user, one.0)));
+        for left in ours.collect::<Vec<_>>() {
+            self.people.set_applied(left, None);
+            self.discord.withdraw(left);
         }
         Ok(())
     }

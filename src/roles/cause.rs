@@ -3,7 +3,7 @@
 use super::desired::Because;
 use super::plan::Decision;
 use crate::domain::{
-    Cause, ModuleAddress, RoleAction, RoleChange, SubscriptionId, Timestamp, Wallet,
+    Cause, ModuleAddress, RoleAction, RoleChange, SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::{self, Access};
 use crate::store::Store;
@@ -32,21 +32,33 @@ pub fn to_changes(
 }
 
 fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<Cause> {
-    if is_unconfirmed(store, decision, now)? {
-        return Ok(Cause::ApiUnconfirmed);
-    }
-    Ok(match decision.because {
-        Because::Other(cause) => cause,
-        Because::NoHolding { linked } => match undone(store, decision)? {
-            Some(fork_block) if linked => Cause::Reorganised { fork_block },
-            _ => Cause::NoSubscription,
+    let is_absence = match decision.because {
+        Because::NoHolding { linked } => linked,
+        Because::Holding { access, .. } => matches!(access, Access::Until(until) if until < now),
+        Because::Other(_) => false,
+    };
+    // What the role was given for that is taken for want of something.
+    let given = match is_absence && decision.action == RoleAction::Revoke {
+        true => store.applied(decision.guild, decision.user, decision.role)?,
+        false => None,
+    };
+    Ok(match (decision.because, given.map(|given| given.cause)) {
+        // The chain does not tell of access.
+        (_, Some(Cause::ApiSays { .. })) => Cause::ApiUnconfirmed,
+        (Because::Other(cause), _) => cause,
+        (Because::NoHolding { .. }, given) => match undone(store, decision.user, given)? {
+            Some(fork_block) => Cause::Reorganised { fork_block },
+            None => Cause::NoSubscription,
         },
-        Because::Holding {
-            wallet,
-            module,
-            id,
-            access,
-        } => {
+        (
+            Because::Holding {
+                wallet,
+                module,
+                id,
+                access,
+            },
+            _,
+        ) => {
             let cause = cause_of(store, wallet, module, id, access, now)?;
             // The store may have moved on since the decision; the next tick decides again. Until then the cause is the
             // best that can be told.
@@ -72,28 +84,10 @@ pub(super) fn cause_of(
     Ok(state.and_then(|state| projection::cause(module, id, &state, blocked, access, now)))
 }
 
-/// Whether the role was given on the word of amser's API, and is taken because the chain does not tell of access.
-fn is_unconfirmed(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<bool> {
-    let is_absence = match decision.because {
-        Because::NoHolding { linked } => linked,
-        Because::Holding { access, .. } => matches!(access, Access::Until(until) if until < now),
-        _ => false,
-    };
-    if decision.action == RoleAction::Grant || !is_absence {
-        return Ok(false);
-    }
-    let given = store.applied(decision.guild, decision.user, decision.role)?;
-    Ok(given.is_some_and(|given| matches!(given.cause, Cause::ApiSays { .. })))
-}
-
 /// The fork block of the reorganisation that took away the payment for which the role was given, if one did: the payment
 /// stood above it, and what is left of its subscription was never paid by one of the member's wallets. A gate that asks
 /// for something else now leaves the payment where it is.
-fn undone(store: &Store, decision: &Decision) -> anyhow::Result<Option<u64>> {
-    let Some(fork_block) = store.last_fork()? else {
-        return Ok(None);
-    };
-    let given = store.applied(decision.guild, decision.user, decision.role)?;
+fn undone(store: &Store, user: UserId, given: Option<Cause>) -> anyhow::Result<Option<u64>> {
     let Some(
         Cause::Paid {
             module,
@@ -107,17 +101,16 @@ fn undone(store: &Store, decision: &Decision) -> anyhow::Result<Option<u64>> {
             mark,
             ..
         },
-    ) = given.map(|given| given.cause)
+    ) = given
     else {
         return Ok(None);
     };
-    let wallets = store.wallets_of(decision.user)?;
-    let still_paid = store
-        .subscription(module, subscription)?
-        .is_some_and(|state| {
-            let by = state.subscriber.map(|(wallet, _)| wallet);
-            state.paid.is_some() && by.is_some_and(|wallet| wallets.contains(&wallet))
-        });
-    let was_replaced = mark.position.block > fork_block && !still_paid;
-    Ok(was_replaced.then_some(fork_block))
+    let wallets = store.wallets_of(user)?;
+    let state = store.subscription(module, subscription)?;
+    let still_paid = state.is_some_and(|state| {
+        let by = state.subscriber.map(|(wallet, _)| wallet);
+        state.paid.is_some() && by.is_some_and(|wallet| wallets.contains(&wallet))
+    });
+    let fork = store.last_fork()?;
+    Ok(fork.filter(|fork_block| mark.position.block > *fork_block && !still_paid))
 }

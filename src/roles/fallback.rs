@@ -27,8 +27,8 @@ use super::plan::Decision;
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    Act, ActEntry, ActiveAnswer, ActiveQuestion, AppliedState, Cause, ChainStatus, DriftMode,
-    DriftStatus, RoleAction, Timestamp, UserId,
+    Act, ActEntry, ActiveAnswer, ActiveQuestion, AppliedState, Cause, ChainStatus, Checked,
+    DriftMode, DriftStatus, RoleAction, Timestamp, UserId,
 };
 use crate::poller::ApiAnswers;
 
@@ -140,12 +140,17 @@ pub fn begins_at(
     after: Duration,
     now: Moment,
 ) -> Option<Instant> {
-    let behind = chain.behind_since.map(|since| since + after);
-    let stalled = chain.stands_still_at(chain_id).map(|at| {
+    // While the follower is behind, how old the newest block is decides nothing.
+    let stalled = || {
+        let at = chain.stands_still_at(chain_id)?;
         let seconds = at.0.saturating_sub(now.time.0);
-        now.instant + Duration::from_secs(seconds)
-    });
-    behind.into_iter().chain(stalled).min()
+        // A node may say any time of a block.
+        now.instant.checked_add(Duration::from_secs(seconds))
+    };
+    match chain.behind_since {
+        Some(since) => Some(since + after),
+        None => stalled(),
+    }
 }
 
 /// Which sources a grant may stand on, and what may be removed; `None`: nothing is planned, because what is stored is the past
@@ -287,43 +292,53 @@ impl Roles {
         }
     }
 
-    /// Notes on what both sources agreed when the chain went away: that there is no access. Only what was checked before counts.
-    pub(super) fn note_agreed(&mut self, revokes: &[Decision], now: Timestamp) {
+    /// Takes the removals out of `changes` that are not made while the chain is away; they are looked at again with each tick. Where
+    /// `removals` allows it, those stay on which both sources had agreed before: on all that a removal is concluded from, and the API
+    /// did not say otherwise since.
+    pub(super) fn keep_agreed(
+        &mut self,
+        changes: &mut Vec<Decision>,
+        removals: Removals,
+        now: Timestamp,
+    ) {
         let Fallback {
             answers, chain_id, ..
         } = &self.inputs.fallback;
-        let chain = self.inputs.chain.borrow();
-        let Some(since) = away_since(&chain, *chain_id, Moment::now()) else {
-            return;
-        };
-        for revoke in revokes {
-            for question in removal(&self.people, revoke.member_role(), now).questions() {
-                let newest = answers.newest(&question);
-                let agreed = newest
-                    .is_some_and(|one| !one.api_active && !one.chain_active && one.at < since);
-                if agreed {
-                    self.agreed.insert(question);
+        let since = away_since(&self.inputs.chain.borrow(), *chain_id, Moment::now());
+        let mut left = Vec::new();
+        changes.retain(|change| {
+            if change.action == RoleAction::Grant {
+                return true;
+            }
+            let removal = removal(&self.people, change.member_role(), now);
+            let questions = removal.questions();
+            for question in &questions {
+                // Only what was checked before the chain went away counts.
+                let is_over = |said: Checked| {
+                    !said.api_active && !said.chain_active && since.is_some_and(|at| said.at < at)
+                };
+                if answers.newest(question).is_some_and(is_over) {
+                    self.agreed.insert(*question);
                 }
             }
+            let answer = |question: &ActiveQuestion| {
+                let is_active = answers.newest(question).is_some_and(|said| said.api_active);
+                Some(match self.agreed.contains(question) && !is_active {
+                    true => ActiveAnswer::Inactive,
+                    false => ActiveAnswer::Unknown("not agreed on".to_owned()),
+                })
+            };
+            let is_kept = removals == Removals::Agreed
+                && !questions.is_empty()
+                && removal.verdict(answer) == Verdict::Confirmed;
+            if !is_kept {
+                left.push(change.user);
+            }
+            is_kept
+        });
+        for user in left {
+            self.people.touch(user);
         }
-    }
-
-    /// Whether both sources had agreed, before the chain went away, on everything that this removal is concluded from, and the
-    /// API did not say otherwise since.
-    pub(super) fn is_agreed(&self, revoke: &Decision, now: Timestamp) -> bool {
-        let removal = removal(&self.people, revoke.member_role(), now);
-        let answers = &self.inputs.fallback.answers;
-        let is_over = |question: &ActiveQuestion| {
-            let newest = answers.newest(question);
-            self.agreed.contains(question) && !newest.is_some_and(|said| said.api_active)
-        };
-        let answer = |question: &ActiveQuestion| {
-            Some(match is_over(question) {
-                true => ActiveAnswer::Inactive,
-                false => ActiveAnswer::Unknown("not agreed on".to_owned()),
-            })
-        };
-        !removal.questions().is_empty() && removal.verdict(answer) == Verdict::Confirmed
     }
 
     /// Gives roles that the API alone had given the receipt of the chain, which confirms them now.
@@ -337,7 +352,7 @@ impl Roles {
             store.for_each_applied(|one| {
                 let is_vouched = matches!(one.cause, Cause::ApiSays { .. });
                 if is_vouched && one.state == AppliedState::Granted {
-                    given.insert((one.guild, one.user, one.role));
+                    given.insert(one.member_role());
                 }
             })?;
             Ok(given)

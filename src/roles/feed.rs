@@ -207,12 +207,7 @@ pub(super) fn load(store: &Store, people: &mut People) -> anyhow::Result<()> {
         people.set_grants(user, &grants);
     }
     store.for_each_applied(|applied| {
-        people.set_applied(
-            applied.guild,
-            applied.user,
-            applied.role,
-            Some(applied.state),
-        );
+        people.set_applied(applied.member_role(), Some(applied.state));
     })?;
     store.for_each_forgotten(|user| people.set_forgotten(user, true))?;
     store.for_each_seen_in(|user, guild| people.set_seen_in(user, guild))?;

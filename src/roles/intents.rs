@@ -50,20 +50,22 @@ impl Roles {
         let mut not_there = Vec::new();
         let mut disowned = Vec::new();
         for Report { intent, answered } in reports {
+            let of = intent.change.member_role();
             let is_disowned = self.is_disowned(&intent.change);
-            self.note(&intent.change, &answered);
+            let is_over = self.note(&intent.change, &answered);
             if is_disowned {
-                let (guild, user, role) = intent.change.member_role();
-                self.people.set_applied(guild, user, role, None);
-                disowned.push((guild, user, role));
+                self.people.set_applied(of, None);
+                disowned.push(of);
             }
             let outcome = match answered {
                 Answered::Done => Outcome::Done,
                 Answered::Failed { code, message } => Outcome::Failed { code, message },
-                Answered::NotThere => {
+                Answered::NotThere if is_over => {
+                    self.discord.withdraw(of);
                     not_there.push(intent.change);
                     continue;
                 }
+                Answered::NotThere => continue,
             };
             entries.push(JournalEntry {
                 at,
@@ -89,22 +91,28 @@ impl Roles {
         change.action == RoleAction::Grant && !is_ours
     }
 
-    fn note(&mut self, change: &RoleChange, answered: &Answered) {
+    /// Takes an answer; whether it ends the change.
+    fn note(&mut self, change: &RoleChange, answered: &Answered) -> bool {
+        let of @ (guild, user, role) = change.member_role();
         let action = change.action.name();
         match answered {
             Answered::Done => {
-                info!(guild = %change.guild, user = %change.user, role = %change.role, action, "role changed");
+                info!(%guild, %user, %role, action, "role changed");
                 metrics::counter!(ROLE_CHANGES, "action" => action).increment(1);
-                self.people
-                    .acknowledge(change.guild, change.user, change.role, change.action);
+                self.people.acknowledge(of, change.action);
+                true
             }
             Answered::NotThere => {
-                info!(guild = %change.guild, user = %change.user, role = %change.role, action, "the member is not in the server");
-                self.people.not_there(change);
+                let is_over = self.people.not_there(change);
+                if is_over {
+                    info!(%guild, %user, %role, action, "the member is not in the server");
+                }
+                is_over
             }
             Answered::Failed { code, message } => {
-                warn!(guild = %change.guild, role = %change.role, action, code, message, "role change refused");
+                warn!(%guild, %role, action, code, message, "role change refused");
                 metrics::counter!(ROLE_CHANGE_FAILURES, "action" => action).increment(1);
+                false
             }
         }
     }

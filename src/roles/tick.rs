@@ -11,7 +11,7 @@ use super::cause::to_changes;
 use super::fallback::Removals;
 use super::intents::intent_of;
 use super::people::Sources;
-use super::plan::{Decision, Plan, plan};
+use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
@@ -112,12 +112,7 @@ impl Roles {
             (forgotten, over, dropped) = Default::default();
         }
         if removals != Removals::AsPlanned {
-            let (grants, revokes) = changes
-                .into_iter()
-                .partition(|one: &Decision| one.action == RoleAction::Grant);
-            changes = grants;
-            let agreed = self.agreed_revokes(revokes, removals, now);
-            changes.extend(agreed);
+            self.keep_agreed(&mut changes, removals, now);
         }
         let (mut changes, adopted) = blocking(&self.store, move |store| {
             let changes = to_changes(store, &changes, now)?;
@@ -131,14 +126,11 @@ impl Roles {
         } else {
             // Whose removals are missing from the plan is no sign that they are not wanted any more.
             self.progress.full_pass = false;
-            let revokes = changes
-                .iter()
-                .filter(|one| one.action == RoleAction::Revoke);
-            let revoked: BTreeSet<_> = revokes.map(|one| one.user).collect();
-            if !revoked.is_empty() {
-                self.hold_back(&mut changes, |user| revoked.contains(&user))
-                    .await?;
-            }
+            let of_revoke = |one: &RoleChange| one.action == RoleAction::Revoke;
+            let revoked = changes.iter().filter(|one| of_revoke(one));
+            let revoked: BTreeSet<_> = revoked.map(|one| one.user).collect();
+            self.hold_back(&mut changes, |user| revoked.contains(&user))
+                .await?;
         }
         self.leave_contested(&mut changes, block);
         let intents = changes.into_iter().map(|change| Intent {
@@ -152,19 +144,18 @@ impl Roles {
         }
         for change in &adopted {
             let given = Some(AppliedState::Granted);
-            self.people
-                .set_applied(change.guild, change.user, change.role, given);
+            self.people.set_applied(change.member_role(), given);
         }
-        for (guild, user, role) in &forgotten {
-            self.people.set_applied(*guild, *user, *role, None);
-            self.discord.withdraw(*guild, *user, *role);
+        for gone in &forgotten {
+            self.people.set_applied(*gone, None);
+            self.discord.withdraw(*gone);
         }
-        for (guild, user, role) in &over {
-            self.people.drop_grant(*guild, *user, *role);
+        for one in &over {
+            self.people.drop_grant(*one);
         }
-        for (guild, user, role) in &dropped {
-            self.people.drop_removal(*guild, *user, *role);
-            self.discord.withdraw(*guild, *user, *role);
+        for one in &dropped {
+            self.people.drop_removal(*one);
+            self.discord.withdraw(*one);
         }
         let dropped: Vec<_> = dropped
             .into_iter()
@@ -191,23 +182,6 @@ impl Roles {
         .await?;
         self.discord.send(intents);
         Ok(())
-    }
-
-    /// Which of these are made although the chain cannot be followed. The others are looked at again with each tick, until it is.
-    fn agreed_revokes(
-        &mut self,
-        revokes: Vec<Decision>,
-        removals: Removals,
-        now: Timestamp,
-    ) -> Vec<Decision> {
-        self.note_agreed(&revokes, now);
-        let (agreed, rest): (Vec<_>, Vec<_>) = revokes
-            .into_iter()
-            .partition(|revoke| removals == Removals::Agreed && self.is_agreed(revoke, now));
-        for revoke in &rest {
-            self.people.touch(revoke.user);
-        }
-        agreed
     }
 
     /// Takes out of `changes` what the brake stops, having looked at these people.

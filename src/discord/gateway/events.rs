@@ -9,7 +9,7 @@ use super::event::{Event, Ready};
 use super::modal;
 use crate::discord::Observation;
 use crate::discord::requests::{Ask, Requests, shard_of};
-use crate::discord::shared::{Guild, Shared};
+use crate::discord::shared::Shared;
 
 /// Takes events in; nothing here waits, so that those of one shard keep their order.
 pub(super) struct Events {
@@ -110,40 +110,34 @@ impl Events {
         }
     }
 
+    /// Has read again what it changes, and tells of it. Managers are judged by what Discord shows now.
     fn seen(&self, observation: Observation) {
-        self.forget_what_it_changes(&observation);
+        let (shared, seen) = (&self.shared, &self.shared.seen);
+        let read_again = |guild| {
+            shared.change_known(guild, |state| state.read_again(true));
+        };
         match observation {
-            Observation::GuildAvailable(guild)
-            | Observation::RolesChanged(guild)
-            | Observation::RoleDeleted { guild, .. } => {
-                let read_again = |state: &mut Guild| state.read_again(true);
-                self.shared.change_known(guild, read_again);
+            Observation::GuildAvailable(guild) => {
+                seen.arrived(guild);
+                read_again(guild);
+            }
+            Observation::RolesChanged(guild) | Observation::RoleDeleted { guild, .. } => {
+                seen.changed(guild);
+                read_again(guild);
             }
             Observation::GuildGone(guild) => {
-                self.shared.change_known(guild, |state| state.gone(guild));
+                seen.gone(guild);
+                shared.change_known(guild, |state| state.gone(guild));
             }
-            Observation::MemberSeen { guild, user, .. } if self.shared.bot.get() == Some(&user) => {
-                self.seen(Observation::RolesChanged(guild));
+            Observation::MemberSeen { guild, user, .. } => {
+                seen.member_changed(guild, user);
+                if shared.bot.get() == Some(&user) {
+                    self.seen(Observation::RolesChanged(guild));
+                }
             }
-            Observation::Connected
-            | Observation::MemberSeen { .. }
-            | Observation::MemberLeft { .. } => {}
-        }
-        self.tell(observation);
-    }
-
-    /// Managers are judged by what Discord shows now.
-    fn forget_what_it_changes(&self, observation: &Observation) {
-        let seen = &self.shared.seen;
-        match observation {
-            Observation::GuildAvailable(guild) => seen.arrived(*guild),
-            Observation::GuildGone(guild) => seen.gone(*guild),
-            Observation::RolesChanged(guild) | Observation::RoleDeleted { guild, .. } => {
-                seen.changed(*guild);
-            }
-            Observation::MemberSeen { guild, user, .. }
-            | Observation::MemberLeft { guild, user } => seen.member_changed(*guild, *user),
+            Observation::MemberLeft { guild, user } => seen.member_changed(guild, user),
             Observation::Connected => {}
         }
+        self.tell(observation);
     }
 }

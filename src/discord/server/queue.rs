@@ -2,6 +2,7 @@
 //!
 //! Pure: `now` and the jitter are parameters.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -37,14 +38,23 @@ impl Next {
     }
 }
 
-/// A place in the line, which is sent from its beginning.
-type Place = (Next, u64, UserId, RoleId);
+/// A place in the line of a role: first what may be sent (`None`), in this order; then what waits, by its moment.
+type Place = (Option<Instant>, Next, u64, UserId);
+
+/// Everything that may be sent stands at or behind this.
+const READY: Place = (None, Next::JustNow, 0, UserId(0));
+/// Of that, the removals.
+const REVOKES: Place = (None, Next::Revoke, 0, UserId(0));
+/// Everything that waits stands behind this.
+const WAITING: Place = (None, Next::Revoke, u64::MAX, UserId(u64::MAX));
 
 /// The outstanding changes of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     items: BTreeMap<(UserId, RoleId), Item>,
-    line: BTreeSet<Place>,
+    /// By role, because what is wrong holds a role or the whole server: so a look never walks what is stuck or waits. None
+    /// is empty.
+    lines: BTreeMap<RoleId, BTreeSet<Place>>,
     /// What is on its way. There is one worker, so it is at most one.
     sending: Option<Intent>,
     /// What cannot work at the moment.
@@ -57,7 +67,7 @@ struct Item {
     intent: Intent,
     order: u64,
     since: Instant,
-    /// When it may be tried again.
+    /// Until when it waits for its next try.
     not_before: Option<Instant>,
     /// Tries that failed in a row.
     failures: u32,
@@ -67,8 +77,8 @@ struct Item {
 
 impl Item {
     fn place(&self) -> Place {
-        let change = &self.intent.change;
-        (Next::of(&self.intent), self.order, change.user, change.role)
+        let kind = Next::of(&self.intent);
+        (self.not_before, kind, self.order, self.intent.change.user)
     }
 }
 
@@ -77,7 +87,7 @@ impl Item {
 pub(crate) enum End {
     /// Discord acknowledged it.
     Done,
-    /// The member is not in the server.
+    /// Discord knows no such member of the server. It stays, and is tried again, until it is withdrawn.
     NotThere,
     /// It was not Discord's last word (429); it stays first in line.
     Postponed,
@@ -129,8 +139,7 @@ impl Queue {
             reported: None,
         };
         self.next_order += 1;
-        self.line.insert(item.place());
-        self.items.insert(key, item);
+        self.insert(key, item);
     }
 
     /// Drops a change that is not wanted any more; it may have been sent.
@@ -139,21 +148,24 @@ impl Queue {
     }
 
     /// What is to be sent now.
-    pub(crate) fn peek(&self, now: Instant) -> Option<Next> {
-        self.first(now).map(|(kind, ..)| *kind)
+    pub(crate) fn peek(&mut self, now: Instant) -> Option<Next> {
+        self.first(now).map(|(kind, _)| kind)
     }
 
     /// Takes what is to be sent now, if it is of this kind. [`Queue::finish`] must follow.
     pub(crate) fn take(&mut self, next: Next, now: Instant) -> Option<Intent> {
-        let (_, _, user, role) = self.first(now).filter(|(kind, ..)| *kind == next)?;
-        self.sending = Some(self.items.get(&(*user, *role))?.intent.clone());
+        let (_, key) = self.first(now).filter(|(kind, _)| *kind == next)?;
+        self.sending = Some(self.items.get(&key)?.intent.clone());
         self.sending.clone()
     }
 
-    /// When something may be sent that may not be now.
+    /// When something may be sent, where nothing may be now.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        let held = self.line.iter().filter_map(|place| self.held_until(place));
-        held.min()
+        let first = |(role, line): (&RoleId, &BTreeSet<Place>)| {
+            let (not_before, ..) = line.first()?;
+            (*not_before).max(self.troubles.held_until(*role))
+        };
+        self.lines.iter().filter_map(first).min()
     }
 
     /// Notes how the taken change ended; answers what to tell about it.
@@ -166,25 +178,26 @@ impl Queue {
         let sent = self.sending.take()?;
         let key = (sent.change.user, sent.change.role);
         // Replaced by its opposite or dropped while it was on its way: what became of it no longer matters here.
-        let is_wanted = |item: &&mut Item| item.intent.change.action == sent.change.action;
-        let item = self.items.get_mut(&key).filter(is_wanted);
-        let failures = item.as_ref().map_or(0, |item| item.failures);
-        let (code, message, is_new, pause) = match end {
-            End::Done | End::NotThere => {
-                if item.is_some() {
+        let is_wanted = |item: &&Item| item.intent.change.action == sent.change.action;
+        let wanted = self.items.get(&key).filter(is_wanted);
+        let failures = wanted.map(|item| item.failures);
+        let soon = backoff::delay(failures.unwrap_or_default(), jitter);
+        let failed = |code, message| Answered::Failed { code, message };
+        let (answered, is_new, pause) = match end {
+            End::Done => {
+                if failures.is_some() {
                     self.remove(key);
-                }
-                if end == End::NotThere {
-                    return Some((sent, Answered::NotThere));
                 }
                 self.troubles.worked(sent.change.role);
                 return Some((sent, Answered::Done));
             }
             End::Postponed => return None,
-            End::Passing { message } => (0, message, true, Some(backoff::delay(failures, jitter))),
+            End::NotThere => (Answered::NotThere, true, Some(soon)),
+            End::Passing { message } => (failed(0, message), true, Some(soon)),
             End::Unclassified { code, message } => {
-                let pause = backoff::rare_delay(failures).mul_f64(0.8 + 0.4 * jitter);
-                (code, message, true, Some(pause))
+                let pause = backoff::rare_delay(failures.unwrap_or_default());
+                let pause = pause.mul_f64(0.8 + 0.4 * jitter);
+                (failed(code, message), true, Some(pause))
             }
             End::Stuck {
                 scope,
@@ -193,53 +206,85 @@ impl Queue {
                 seen,
             } => {
                 let is_new = self.troubles.note(scope, sentence.clone(), seen, now);
-                (code, sentence, is_new, None)
+                (failed(code, sentence), is_new, None)
             }
-            End::Held { code, message } => (code, message, true, None),
+            End::Held { code, message } => (failed(code, message), true, None),
         };
-        let item = item?;
+        if failures.is_none() {
+            return (answered == Answered::NotThere).then_some((sent, answered));
+        }
+        let mut item = self.remove(key)?;
         if let Some(pause) = pause {
             item.not_before = Some(now + pause);
-            item.failures = failures.saturating_add(1);
+            item.failures = item.failures.saturating_add(1);
         }
-        let reported = item.reported.replace(code);
-        let failed = Answered::Failed { code, message };
-        (is_new && reported != Some(code)).then_some((sent, failed))
+        let is_new = match &answered {
+            Answered::Failed { code, .. } => item.reported.replace(*code) != Some(*code) && is_new,
+            Answered::Done | Answered::NotThere => true,
+        };
+        self.insert(key, item);
+        is_new.then_some((sent, answered))
     }
 
     /// The roles that changes are outstanding for.
     pub(crate) fn roles(&self) -> BTreeSet<RoleId> {
-        self.items.keys().map(|(_, role)| *role).collect()
+        self.lines.keys().copied().collect()
     }
 
     /// The first that may be sent.
-    fn first(&self, now: Instant) -> Option<&Place> {
+    fn first(&mut self, now: Instant) -> Option<(Next, (UserId, RoleId))> {
         if self.sending.is_some() {
             return None;
         }
-        let may_leave = |place: &&Place| self.held_until(place).is_none_or(|until| until <= now);
-        let first = self.line.iter().find(may_leave)?;
-        let mut revokes = self.line.range((Next::Revoke, 0, UserId(0), RoleId(0))..);
-        let is_old = |(_, _, user, role): &&Place| {
-            let item = self.items.get(&(*user, *role));
+        self.end_waits(now);
+        let held_until = |role: &RoleId| self.troubles.held_until(*role);
+        let lines = self.lines.iter();
+        let free = lines.filter(|(role, _)| held_until(role).is_none_or(|until| until <= now));
+        let first = |from: Place| {
+            let of_roles = free.clone().filter_map(|(role, line)| {
+                let (_, kind, order, user) = line.range(from..WAITING).next()?;
+                Some((*kind, *order, (*user, *role)))
+            });
+            of_roles.min().map(|(kind, _, key)| (kind, key))
+        };
+        let is_old = |(_, key): &(Next, (UserId, RoleId))| {
+            let item = self.items.get(key);
             item.is_some_and(|item| item.since + OLD <= now)
         };
-        match first.0 {
-            Next::JustNow => Some(first),
-            Next::Grant | Next::Revoke => revokes.find(may_leave).filter(is_old).or(Some(first)),
+        match first(READY)? {
+            urgent @ (Next::JustNow, _) => Some(urgent),
+            other => first(REVOKES).filter(is_old).or(Some(other)),
         }
     }
 
-    /// Until when a change waits for its next try, or for what is wrong with its role or the server to be repaired.
-    fn held_until(&self, (_, _, user, role): &Place) -> Option<Instant> {
-        let item = self.items.get(&(*user, *role));
-        let not_before = item.and_then(|item| item.not_before);
-        not_before.max(self.troubles.held_until(*role))
+    /// What has waited until now may be sent.
+    fn end_waits(&mut self, now: Instant) {
+        for (role, line) in &mut self.lines {
+            while let Some(place) = line.range(WAITING..).next().copied()
+                && place.0 <= Some(now)
+            {
+                line.remove(&place);
+                if let Some(item) = self.items.get_mut(&(place.3, *role)) {
+                    item.not_before = None;
+                    line.insert(item.place());
+                }
+            }
+        }
     }
 
-    fn remove(&mut self, key: (UserId, RoleId)) {
-        if let Some(item) = self.items.remove(&key) {
-            self.line.remove(&item.place());
+    fn insert(&mut self, key: (UserId, RoleId), item: Item) {
+        self.lines.entry(key.1).or_default().insert(item.place());
+        self.items.insert(key, item);
+    }
+
+    fn remove(&mut self, key: (UserId, RoleId)) -> Option<Item> {
+        let item = self.items.remove(&key)?;
+        if let Entry::Occupied(mut line) = self.lines.entry(key.1) {
+            line.get_mut().remove(&item.place());
+            if line.get().is_empty() {
+                line.remove();
+            }
         }
+        Some(item)
     }
 }

@@ -1,5 +1,7 @@
 //! The queue in virtual time.
 
+mod line;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -151,14 +153,19 @@ fn the_opposite_of_a_change_on_its_way_follows_it() {
 }
 
 #[test]
-fn that_a_member_is_not_there_is_an_answer_and_no_error_of_the_server() {
-    let (mut queue, now) = (Queue::default(), Instant::now());
+fn that_a_member_is_not_there_is_told_each_time_and_is_no_error_of_the_server() {
+    let (mut queue, mut now) = (Queue::default(), Instant::now());
     queue.put(grant(1), now);
-    let sent = queue.take(Next::Grant, now).unwrap();
-    let told = queue.finish(End::NotThere, now, 0.5);
-    assert_eq!(told, Some((sent, Answered::NotThere)));
-    assert_eq!(queue.len(), 0);
-    assert!(queue.troubles.sentences().next().is_none());
+    for pause in [500, 1000, 2000] {
+        let sent = queue.take(Next::Grant, now).unwrap();
+        let told = queue.finish(End::NotThere, now, 0.5);
+        assert_eq!(told, Some((sent, Answered::NotThere)));
+        assert!(queue.troubles.sentences().next().is_none());
+        now += Duration::from_millis(pause);
+        assert_eq!(queue.next_at(), Some(now));
+    }
+    queue.withdraw(UserId(1), ROLE);
+    assert_eq!((queue.len(), queue.next_at()), (0, None));
 }
 
 #[test]
@@ -300,7 +307,7 @@ fn whatever_happens_the_newest_changes_are_made_in_the_end() {
     let step = prop_oneof![
         put.prop_map(Step::Put),
         Just(Step::Take),
-        (0..5_u8).prop_map(Step::Finish),
+        (0..6_u8).prop_map(Step::Finish),
         (0..400_u64).prop_map(Step::Pass),
     ];
     proptest!(|(steps in proptest::collection::vec(step, 0..80))| {
@@ -330,6 +337,7 @@ fn whatever_happens_the_newest_changes_are_made_in_the_end() {
                         1 => End::Postponed,
                         2 => passing(),
                         3 => stuck(Some(change.role)),
+                        4 => End::NotThere,
                         _ => stuck(None),
                     };
                     queue.finish(end, now, 0.3);

@@ -107,6 +107,24 @@ fn a_chain_whose_newest_block_is_too_old_is_away_unless_it_is_the_local_one() {
     );
 }
 
+/// Else the loop would be woken again and again until then.
+#[test]
+fn the_mode_turns_at_the_moment_that_is_waited_for_however_old_the_newest_block_is() {
+    let start = Instant::now();
+    for behind in [None, Some(0), Some(5), Some(90), Some(110)] {
+        let mut status = followed(start);
+        if let Some(seconds) = behind {
+            status.set_at_tip(false, after(start, seconds).instant);
+        }
+        for seconds in behind.unwrap_or(0)..300 {
+            let now = after(start, seconds);
+            let waits_until = begins_at(&status, BASE, AFTER, now).unwrap();
+            let is_over = turns(&status, BASE, now) != DriftMode::Chain;
+            assert_eq!(waits_until <= now.instant, is_over, "{behind:?} {seconds}");
+        }
+    }
+}
+
 #[test]
 fn what_counts_follows_from_what_is_known_of_the_chain() {
     let start = Instant::now();

@@ -194,7 +194,7 @@ fn members_of_other_servers_are_not_shown() {
     assert_eq!(everyone(&people), [here]);
     // A role of ours that is to be taken.
     people.set_wallets(UserId(8), vec![]);
-    people.set_applied(GUILD, UserId(8), GOLD, Some(AppliedState::Granted));
+    people.set_applied((GUILD, UserId(8), GOLD), Some(AppliedState::Granted));
     let ours = (Key::Linked(UserId(8)), MemberState::NotLinked);
     assert_eq!(everyone(&people), [ours]);
 }

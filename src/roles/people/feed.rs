@@ -6,8 +6,8 @@ use rustc_hash::FxHashSet;
 
 use super::{LOOK_EVERYWHERE, People, Seat, ServerRules, rules_of};
 use crate::domain::{
-    AppliedState, Gate, GuildId, LinkEnd, ModuleAddress, Plan, PlanId, Policy, RoleChange, RoleId,
-    Subscription, SubscriptionId, UserId, Wallet,
+    AppliedState, Gate, GuildId, LinkEnd, MemberRole, ModuleAddress, Plan, PlanId, Policy,
+    RoleChange, Subscription, SubscriptionId, UserId, Wallet,
 };
 
 impl People {
@@ -156,13 +156,8 @@ impl People {
     }
 
     /// Sets a role that this program gave, or is about to give or take; `None` where it did neither.
-    pub fn set_applied(
-        &mut self,
-        guild: GuildId,
-        user: UserId,
-        role: RoleId,
-        state: Option<AppliedState>,
-    ) {
+    pub fn set_applied(&mut self, of: MemberRole, state: Option<AppliedState>) {
+        let (guild, user, role) = of;
         self.seat(user, guild).set_applied(role, state);
         if state.is_none() {
             self.tidy(user);
@@ -172,14 +167,15 @@ impl People {
     /// The intent to make a change is durable.
     pub fn intend(&mut self, change: &RoleChange) {
         let state = Some(AppliedState::intended(change));
-        self.set_applied(change.guild, change.user, change.role, state);
+        self.set_applied(change.member_role(), state);
     }
 
     /// A removal that was decided is not to be made for now.
-    pub fn drop_removal(&mut self, guild: GuildId, user: UserId, role: RoleId) {
+    pub fn drop_removal(&mut self, of: MemberRole) {
+        let (guild, user, role) = of;
         let state = self.seat(user, guild).state(role);
         let before = state.and_then(|state| state.after_leaving(false));
-        self.set_applied(guild, user, role, before);
+        self.set_applied(of, before);
     }
 
     /// Empties everything that comes from the store, to fill it again; what was seen on Discord stays.

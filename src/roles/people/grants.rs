@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::People;
-use crate::domain::{Grant, GuildId, RoleId, Timestamp, UserId};
+use crate::domain::{Grant, GuildId, MemberRole, RoleId, Timestamp, UserId};
 
 /// A role that a member was given for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl People {
     }
 
     /// Forgets one that is over: its role is gone, or something else gives it.
-    pub fn drop_grant(&mut self, guild: GuildId, user: UserId, role: RoleId) {
+    pub fn drop_grant(&mut self, (guild, user, role): MemberRole) {
         if let Some(grants) = self.grants.get_mut(&user) {
             grants.retain(|one| !(one.is_over && (one.guild, one.role) == (guild, role)));
         }

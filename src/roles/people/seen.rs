@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{People, Person, Presence};
 use crate::discord::SeenMember;
-use crate::domain::{AppliedState, GuildId, RoleAction, RoleChange, RoleId, UserId};
+use crate::domain::{AppliedState, GuildId, MemberRole, RoleAction, RoleChange, RoleId, UserId};
 
 impl People {
     /// A member was seen with exactly these roles.
@@ -120,7 +120,7 @@ impl People {
     }
 
     /// Discord made a change.
-    pub fn acknowledge(&mut self, guild: GuildId, user: UserId, role: RoleId, action: RoleAction) {
+    pub fn acknowledge(&mut self, (guild, user, role): MemberRole, action: RoleAction) {
         if self.heard(user, guild).acknowledge(role, action) {
             self.unread.push((guild, user));
         }
@@ -128,19 +128,29 @@ impl People {
         self.tidy(user);
     }
 
-    /// Discord answered to a change that the member is not in the server.
-    pub fn not_there(&mut self, change: &RoleChange) {
-        let (guild, user, role) = (change.guild, change.user, change.role);
+    /// Discord answered to a change that the member is not in the server; whether that ends the change. It does not where
+    /// they were last seen there: they left just now, or joined just now and not all of Discord knows it. Either way they are
+    /// read, which decides.
+    pub fn not_there(&mut self, change: &RoleChange) -> bool {
+        let of @ (guild, user, role) = change.member_role();
+        if let Some(seat) = self.seat_of(user, guild) {
+            let was_there = seat.presence >= Presence::Pending;
+            self.unread.push((guild, user));
+            if was_there {
+                return false;
+            }
+        }
         self.hear(guild, user, Presence::Absent, &[]);
         let Some(person) = self.persons.get(&user) else {
-            return;
+            return true;
         };
         let state = person.seat(guild).and_then(|seat| seat.state(role));
         if let Some(state) = state.filter(|state| state.outstanding() == Some(change.action)) {
             let left = state.after_leaving(person.is_forgotten);
-            self.set_applied(guild, user, role, left);
+            self.set_applied(of, left);
         }
         self.touch(user);
+        true
     }
 
     /// Forgets those who were seen for the sake of a plan that changes nothing, where they are of no interest.

@@ -69,10 +69,10 @@ fn holders_of_claimed_roles_are_while_they_hold_them() {
 fn who_unlinks_is_of_interest_until_the_last_role_of_ours_is_gone() {
     let mut people = people(ManualRoles::Adopt, 1);
     people.set_wallets(ADA, vec![wallet(9)]);
-    people.set_applied(GUILD, ADA, ROLE, Some(AppliedState::Revoking));
+    people.set_applied((GUILD, ADA, ROLE), Some(AppliedState::Revoking));
     people.set_wallets(ADA, Vec::new());
     assert_eq!(people.everyone().count(), 1);
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Revoke);
     assert_eq!(people.everyone().count(), 0);
 }
 
@@ -92,7 +92,7 @@ fn a_member_is_looked_for_in_every_server_while_there_are_few_and_else_where_som
     many.set_subscription(MODULE, SubscriptionId::from(1), Some(&subscription));
     many.set_seen_in(ADA, GuildId(5));
     many.see(GuildId(6), ADA, &[], false);
-    many.set_applied(GuildId(7), ADA, ROLE, Some(AppliedState::Granted));
+    many.set_applied((GuildId(7), ADA, ROLE), Some(AppliedState::Granted));
     assert_eq!(seats(&many, ADA), [1, 5, 6, 7].map(GuildId).into());
     let unread = many.take_unread();
     assert_eq!(unread.len(), 4, "each is to be read: {unread:?}");
@@ -146,9 +146,9 @@ fn what_was_heard_after_the_asking_is_not_older_than_the_answer() {
 fn a_grant_that_is_acknowledged_while_its_member_is_read_is_not_lost() {
     let mut people = people(ManualRoles::Adopt, 1);
     people.set_wallets(ADA, vec![wallet(9)]);
-    people.set_applied(GUILD, ADA, ROLE, Some(AppliedState::Granting));
+    people.set_applied((GUILD, ADA, ROLE), Some(AppliedState::Granting));
     let asked = people.news();
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     people.read(GUILD, ADA, Some((&[RoleId(5)], false)), asked);
     let seat = people.person(ADA).unwrap().seat(GUILD).unwrap();
     assert_eq!(seat.held.as_slice(), [RoleId(5), ROLE]);
@@ -188,18 +188,18 @@ fn what_was_heard_while_a_change_was_under_way_and_does_not_show_it_is_read_agai
     people.see(GUILD, ADA, &[], false);
     people.take_unread();
     let granting = Some(AppliedState::Granting);
-    people.set_applied(GUILD, ADA, ROLE, granting);
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.set_applied((GUILD, ADA, ROLE), granting);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     assert!(people.take_unread().is_empty(), "nothing else was heard");
     people.see(GUILD, ADA, &[ROLE], false);
-    people.set_applied(GUILD, ADA, ROLE, granting);
+    people.set_applied((GUILD, ADA, ROLE), granting);
     people.see(GUILD, ADA, &[ROLE], false);
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     assert!(people.take_unread().is_empty(), "the change was shown");
     // Taken by hand between the change and its acknowledgement, or seen before the change.
-    people.set_applied(GUILD, ADA, ROLE, granting);
+    people.set_applied((GUILD, ADA, ROLE), granting);
     people.see(GUILD, ADA, &[], false);
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     assert_eq!(people.take_unread(), [(GUILD, ADA)]);
     people.read(GUILD, ADA, Some((&[], false)), people.news());
     assert!(
@@ -316,8 +316,8 @@ fn what_is_heard_first_after_a_grant_is_not_taken_for_somebody_elses_removal() {
     let mut people = people(ManualRoles::Adopt, 1);
     people.set_wallets(ADA, vec![wallet(9)]);
     people.see(GUILD, ADA, &[], false);
-    people.set_applied(GUILD, ADA, ROLE, Some(AppliedState::Granting));
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.set_applied((GUILD, ADA, ROLE), Some(AppliedState::Granting));
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     // Of our own removal before the grant: events come apart from answers.
     people.see(GUILD, ADA, &[], false);
     assert_eq!(people.take_flips(), []);

@@ -102,7 +102,7 @@ fn subscribe(people: &mut People, id: u64, state: Subscription) {
 }
 
 fn ours(people: &mut People, role: RoleId, state: AppliedState) {
-    people.set_applied(GUILD, ADA, role, Some(state));
+    people.set_applied((GUILD, ADA, role), Some(state));
 }
 
 fn planned(people: &People) -> Plan {

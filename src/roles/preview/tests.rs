@@ -113,7 +113,7 @@ fn another_plan_takes_the_role_from_some_and_gives_it_to_others() {
     let mut people = scene(ManualRoles::Adopt, vec![gate(1, 1, GOLD)]);
     for user in [1, 2] {
         people.see(GUILD, UserId(user), &[GOLD], false);
-        people.set_applied(GUILD, UserId(user), GOLD, Some(AppliedState::Granted));
+        people.set_applied((GUILD, UserId(user), GOLD), Some(AppliedState::Granted));
     }
     let preview = ahead(&mut people, &[gate(1, 2, GOLD)], None);
     assert_eq!(users(&preview.grants), [3]);
@@ -155,7 +155,7 @@ fn what_is_planned_already_is_not_the_gates_doing() {
     let mut people = scene(ManualRoles::Adopt, vec![gate(1, 2, SILVER)]);
     // Somebody's silver role is to be taken, whatever becomes of gold.
     people.see(GUILD, UserId(4), &[SILVER], false);
-    people.set_applied(GUILD, UserId(4), SILVER, Some(AppliedState::Granted));
+    people.set_applied((GUILD, UserId(4), SILVER), Some(AppliedState::Granted));
     let gates = [gate(1, 2, SILVER), gate(2, 1, GOLD)];
     let preview = ahead(&mut people, &gates, None);
     assert_eq!(

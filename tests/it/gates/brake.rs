@@ -1,10 +1,14 @@
 //! What a manager orders is carried out, however many it concerns; what the operator's file leaves out is not.
 
+use std::time::Duration;
+
 use amser_roles::domain::{Act, Cause, RoleAction};
 use amser_roles::merchants::Refusal;
+use amser_roles::sandbox::discord::{Fault, Route, Times};
 
 use super::Shop;
 use crate::support::scene::TERMS;
+use crate::support::stage::wait;
 
 /// More than the brake lets pass without a question.
 const CROWD: usize = 7;
@@ -92,6 +96,38 @@ async fn a_server_that_is_disconnected_gives_its_roles_back_or_keeps_them() {
     shop.stage.barrier().await;
     shop.merchants.disconnect(&manager, true).await.unwrap();
     shop.until_all(&people, role, false).await;
+}
+
+#[tokio::test]
+async fn a_grant_that_is_acknowledged_while_nothing_is_intended_is_not_ours() {
+    let shop = Shop::open(&["Gold"]).await;
+    let role = shop.roles[0];
+    let [person] = shop.subscribers(1).await.try_into().unwrap();
+    let manager = shop.manager().await;
+    shop.merchants
+        .connect(shop.guild, shop.owner)
+        .await
+        .unwrap();
+    shop.stage.barrier().await;
+    let (stage, guild) = (&shop.stage, shop.guild);
+    let slow = Fault::Slow(Duration::from_secs(2));
+    let add = Route::AddMemberRole;
+    stage.discord.inject(Some(add), slow, Times::Next(1));
+    let sent = stage.discord.count(add);
+    shop.make().await;
+    wait("the grant is on its way", || {
+        stage.discord.count(add) > sent
+    })
+    .await;
+    shop.merchants.disconnect(&manager, false).await.unwrap();
+    let is_made = || {
+        let mut journal = stage.journal(person).into_iter();
+        journal.any(|entry| entry.change.guild == guild)
+    };
+    wait("the grant is acknowledged", is_made).await;
+    stage.barrier().await;
+    assert_eq!(stage.store.applied(guild, person.user, role).unwrap(), None);
+    assert!(stage.discord.has_role(guild, person.user, role));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! People come, go, move wallets and are given roles by hand.
 
 use amser_roles::domain::{AppliedState, Cause, RoleAction};
-use amser_roles::sandbox::discord::{LocalDiscord, Route};
+use amser_roles::sandbox::chain::wallet;
+use amser_roles::sandbox::discord::{Fault, LocalDiscord, Route, Times};
 
 use crate::support::stage::{DEADLINE, Person, Setting, Stage, wait};
 
@@ -76,6 +77,68 @@ async fn somebody_who_paid_before_joining_gets_the_role_on_joining() {
     stage.discord.remove_member(stage.guild, ada.user).unwrap();
     stage.pay(ada).await;
     stage.barrier().await;
+    stage.discord.add_member(stage.guild, ada.user).unwrap();
+    stage.until_role(ada, true).await;
+}
+
+/// Not every part of Discord knows at once who joined.
+#[tokio::test]
+async fn a_member_whom_discord_does_not_know_at_first_gets_the_role_and_loses_it_again_by_itself() {
+    let stage = Stage::open().await;
+    let ada = stage.join("ada").await;
+    let unknown_user = Fault::Refused {
+        status: 404,
+        code: 10_013,
+        message: "Unknown User",
+    };
+    let faults = [unknown_user, Fault::UNKNOWN_MEMBER];
+    let inject = |route| {
+        for fault in &faults {
+            stage
+                .discord
+                .inject(Some(route), fault.clone(), Times::Next(1));
+        }
+    };
+    stage.barrier().await;
+    inject(Route::AddMemberRole);
+    let id = stage.pay(ada).await;
+    stage.until_role(ada, true).await;
+    // And on joining.
+    stage.discord.remove_member(stage.guild, ada.user).unwrap();
+    stage.barrier().await;
+    inject(Route::AddMemberRole);
+    stage.discord.add_member(stage.guild, ada.user).unwrap();
+    stage.until_role(ada, true).await;
+    stage.barrier().await;
+    inject(Route::RemoveMemberRole);
+    stage.chain.cancel(stage.module, id).await.unwrap();
+    stage.until_role(ada, false).await;
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn a_payer_who_is_not_in_the_server_is_not_asked_for_again_and_again() {
+    let stage = Stage::open().await;
+    let ada = Person {
+        user: stage.discord.add_user("ada"),
+        wallet: wallet("ada").address(),
+    };
+    stage.pay(ada).await;
+    // Before the tip is reached nobody counts as one who linked just now.
+    stage.barrier().await;
+    stage.link(ada.user, ada.wallet);
+    let requests = || {
+        let path = format!("/members/{}/roles/", ada.user);
+        let all = stage.discord.requests().into_iter();
+        all.filter(|request| request.path.contains(&path)).count()
+    };
+    wait("the role is sent", || requests() > 0).await;
+    stage.barrier().await;
+    let before = requests();
+    for _ in 0..3 {
+        stage.barrier().await;
+    }
+    assert_eq!(requests(), before);
     stage.discord.add_member(stage.guild, ada.user).unwrap();
     stage.until_role(ada, true).await;
 }

@@ -1,17 +1,17 @@
 //! Which servers are connected, and which of them a user sees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::Address;
 use amser_roles::domain::{
-    Act, Gate, GateId, GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, UserId,
+    Act, Gate, GateId, GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, RoleId, UserId,
 };
 use amser_roles::merchants::{Gone, Refusal};
 use serenity::model::Permissions;
 
 use amser_roles::store::ServerRecord;
 
-use crate::support::rig::{NOW, Rig};
+use crate::support::rig::{DEADLINE, NOW, Rig};
 
 async fn seen(rig: &Rig, user: UserId, candidates: &[GuildId]) -> Vec<(String, bool)> {
     let servers = rig.merchants.servers(user, candidates).await.unwrap();
@@ -219,4 +219,33 @@ async fn a_server_that_the_bot_was_removed_from_is_told_apart_from_one_that_was_
     let stranger = rig.local.add_user("Stranger");
     let told = rig.merchants.gone(deleted, stranger, &[GuildId(9)]).await;
     assert_eq!(told.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_checks_gates_is_woken_by_each_change_of_them() {
+    let rig = Rig::start().await;
+    let (guild, _) = rig.server("Café");
+    let told = async |why: &str| {
+        let told = tokio::time::timeout(DEADLINE, rig.gates_changed.notified()).await;
+        told.unwrap_or_else(|_| panic!("nobody was told of {why}"));
+    };
+    told("those of the start").await;
+    let mut gate = Gate {
+        id: GateId(1),
+        guild,
+        module: ModuleAddress(Address::repeat_byte(1)),
+        plans: [PlanId::from(1)].into(),
+        matching: GateMatch::Any,
+        roles: [RoleId(5)].into(),
+        origin: GateOrigin::Dashboard,
+    };
+    rig.store.put_gate(&gate).unwrap();
+    told("a new one").await;
+    gate.plans = [PlanId::from(2)].into();
+    rig.store.put_gate(&gate).unwrap();
+    told("one that was changed").await;
+    gate.origin = GateOrigin::Config;
+    let gates = [gate];
+    rig.store.set_config(&gates, &BTreeMap::new(), NOW).unwrap();
+    told("one of the operator's file").await;
 }

@@ -20,7 +20,7 @@ use amser_roles::sandbox::discord::{LocalDiscord, NewRole};
 use amser_roles::store::Store;
 use secrecy::SecretString;
 use serenity::model::Permissions;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::merchants::{no_api, no_chain};
@@ -56,6 +56,8 @@ pub(crate) struct Rig {
     pub(crate) discord: Discord,
     pub(crate) merchants: Merchants,
     pub(crate) chain: watch::Receiver<ChainStatus>,
+    /// Told by the roles' loop.
+    pub(crate) gates_changed: Arc<Notify>,
     _still: Option<watch::Sender<ChainStatus>>,
     _stop: DropGuard,
 }
@@ -119,6 +121,7 @@ impl Rig {
             clock: Arc::new(|| NOW),
             outlook_kept: OUTLOOK_KEPT,
         });
+        let gates_changed = Arc::new(Notify::new());
         let inputs = roles::Inputs {
             chain: chain.clone(),
             discord_status: discord_status.clone(),
@@ -127,7 +130,7 @@ impl Rig {
             questions: asked,
             counts: watch::Sender::new(Counts::default()),
             modules,
-            gates_changed: Arc::default(),
+            gates_changed: Arc::clone(&gates_changed),
             views,
             fallback: Fallback::unheard(LOCAL_CHAIN),
         };
@@ -147,6 +150,7 @@ impl Rig {
             discord,
             merchants,
             chain,
+            gates_changed,
             _still: still,
             _stop: stop.drop_guard(),
         }

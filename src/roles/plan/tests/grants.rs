@@ -79,7 +79,7 @@ fn the_role_goes_when_the_time_is_over_and_not_a_second_before() {
         // The end is forgotten when the removal is decided, and the member with it when that is made.
         ours(&mut people, ROLE, AppliedState::Revoking);
         assert_eq!(planned(&people).over, [(GUILD, ADA, ROLE)]);
-        people.drop_grant(GUILD, ADA, ROLE);
+        people.drop_grant((GUILD, ADA, ROLE));
         assert_eq!(planned(&people), Plan::default());
     }
 }
@@ -96,7 +96,7 @@ fn a_role_that_a_subscription_gives_too_stays_and_goes_with_the_subscription() {
         ..Plan::default()
     };
     assert_eq!(planned(&people), expected);
-    people.drop_grant(GUILD, ADA, ROLE);
+    people.drop_grant((GUILD, ADA, ROLE));
     assert_eq!(planned(&people), Plan::default());
     subscribe(&mut people, 4, paid(wallet(9), 1, 1));
     let expired = holding(4, Access::Until(Timestamp(1 + 4_200)));
@@ -121,7 +121,7 @@ fn a_grant_that_is_made_anew_goes_on_and_is_not_dropped_with_the_old_one() {
     longer.terms.until = Timestamp(90);
     assert!(people.set_grants(ADA, &[longer.clone()]));
     assert!(!people.set_grants(ADA, &[longer]), "nothing new");
-    people.drop_grant(GUILD, ADA, ROLE);
+    people.drop_grant((GUILD, ADA, ROLE));
     assert_eq!(planned(&people), Plan::default());
     assert_eq!(people.next_grant_end(), Some(Timestamp(90)));
 }
@@ -131,7 +131,7 @@ fn of_who_was_given_something_nothing_is_left_when_it_is_gone() {
     let mut people = People::new(Policy::default());
     people.set_grants(ADA, &[given(ROLE)]);
     people.end_grants(END);
-    people.drop_grant(GUILD, ADA, ROLE);
+    people.drop_grant((GUILD, ADA, ROLE));
     assert_eq!(people.everyone().count(), 0);
     assert_eq!(people.guilds(), BTreeSet::new());
 }

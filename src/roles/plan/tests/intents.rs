@@ -56,16 +56,16 @@ fn only_its_opposite_takes_the_place_of_a_decided_change() {
 #[test]
 fn an_acknowledgement_of_an_older_change_leaves_the_newer_intent() {
     let mut people = decided_before(true, AppliedState::Granting);
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Revoke);
     assert_eq!(
         planned(&people),
         Plan::default(),
         "the grant is still to come"
     );
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     assert_eq!(planned(&people), Plan::default());
     let mut people = decided_before(false, AppliedState::Revoking);
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     assert_eq!(
         planned(&people),
         Plan::default(),
@@ -123,15 +123,35 @@ fn of_one_who_is_not_there_only_what_was_given_is_remembered() {
     let mut people = departed();
     ours(&mut people, ROLE, AppliedState::Granting);
     people.not_there(&change(RoleAction::Revoke));
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     let seat = people.person(ADA).unwrap().seat(GUILD).unwrap();
     assert_eq!(seat.state(ROLE), Some(AppliedState::Granted));
 }
 
 #[test]
+fn who_was_seen_there_is_read_before_it_is_believed_that_they_are_not() {
+    let state = |people: &People| people.seat_of(ADA, GUILD).unwrap().state(ROLE);
+    let mut people = decided_before(true, AppliedState::Granting);
+    observe(&mut people, &[]);
+    people.take_unread();
+    assert!(!people.not_there(&change(RoleAction::Grant)));
+    assert_eq!(people.take_unread(), [(GUILD, ADA)]);
+    assert_eq!(state(&people), Some(AppliedState::Granting));
+    assert_eq!(planned(&people), Plan::default(), "it is sent again");
+    people.read(GUILD, ADA, None, people.news());
+    assert!(people.not_there(&change(RoleAction::Grant)));
+    assert_eq!(state(&people), None);
+    assert_eq!(planned(&people), Plan::default());
+    // They are read once more, and are there.
+    assert_eq!(people.take_unread(), [(GUILD, ADA)]);
+    people.read(GUILD, ADA, Some((&[], false)), people.news());
+    assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+}
+
+#[test]
 fn a_grant_that_is_acknowledged_after_its_member_left_leaves_nothing_to_take() {
     let mut people = departed();
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Grant);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
     let seat = people.person(ADA).unwrap().seat(GUILD).unwrap();
     assert!(seat.held.is_empty());
     assert_eq!(planned(&people), Plan::default());
@@ -176,7 +196,7 @@ fn a_removal_is_dropped_while_the_module_of_a_newer_gate_is_read() {
             ..Plan::default()
         };
         assert_eq!(planned(&people), dropped);
-        people.drop_removal(GUILD, ADA, ROLE);
+        people.drop_removal((GUILD, ADA, ROLE));
         assert_eq!(planned(&people), Plan::default());
     }
 }

@@ -118,7 +118,7 @@ impl Random {
         }
         for (user, role) in &self.ours {
             let given = Some(AppliedState::Granted);
-            people.set_applied(GUILD, UserId(*user), RoleId(*role), given);
+            people.set_applied((GUILD, UserId(*user), RoleId(*role)), given);
         }
         for user in 1..=USERS {
             if self.absent.contains(&user) {
@@ -178,13 +178,13 @@ fn everybody(people: &People) -> Plan {
 /// Makes all changes.
 fn apply(people: &mut People, plan: Plan) {
     for one in plan.changes {
-        people.acknowledge(one.guild, one.user, one.role, one.action);
+        people.acknowledge(one.member_role(), one.action);
     }
     for one in plan.adopted {
-        people.set_applied(one.guild, one.user, one.role, Some(AppliedState::Granted));
+        people.set_applied(one.member_role(), Some(AppliedState::Granted));
     }
     for (guild, user, role) in plan.forgotten {
-        people.set_applied(guild, user, role, None);
+        people.set_applied((guild, user, role), None);
     }
 }
 
@@ -223,7 +223,7 @@ proptest! {
                 RoleAction::Revoke if one.because == Because::Other(Cause::ManualRole) => AppliedState::Claiming,
                 RoleAction::Revoke => AppliedState::Revoking,
             };
-            people.set_applied(one.guild, one.user, one.role, Some(intended));
+            people.set_applied(one.member_role(), Some(intended));
         }
         apply(&mut people, Plan { changes: Vec::new(), ..first });
         prop_assert_eq!(everybody(&people), Plan::default());

@@ -90,7 +90,7 @@ fn a_wallet_that_left_before_the_role_was_lost_is_no_reason_to_lose_it_again() {
     held_and_given(&mut people);
     let unlinked = Because::Other(Cause::Unlinked);
     assert_eq!(planned(&people), revokes(unlinked));
-    people.acknowledge(GUILD, ADA, ROLE, RoleAction::Revoke);
+    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Revoke);
     // Another wallet of hers paid since, for a while.
     subscribe(&mut people, 9, paid(wallet(9), 1, 1));
     held_and_given(&mut people);

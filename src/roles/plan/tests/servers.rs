@@ -43,7 +43,7 @@ fn a_leeway_keeps_a_role_in_its_own_server_alone() {
     let mut people = scene(Policy::default(), gates);
     for guild in [GUILD, OTHER] {
         people.see(guild, ADA, &[ROLE], false);
-        people.set_applied(guild, ADA, ROLE, Some(AppliedState::Granted));
+        people.set_applied((guild, ADA, ROLE), Some(AppliedState::Granted));
     }
     with(&mut people, OTHER, |rules| {
         rules.policy.expiry_leeway = 5_000
