@@ -83,6 +83,7 @@ pub struct Started {
     /// What merchants and managers may do.
     pub merchants: Merchants,
     parts: JoinSet<(&'static str, anyhow::Result<()>)>,
+    store: Store,
     stop: CancellationToken,
     parts_stop: CancellationToken,
 }
@@ -93,7 +94,7 @@ impl Started {
     /// # Errors
     /// When a part ended before the stop.
     pub async fn until_stopped(self) -> anyhow::Result<()> {
-        supervise::until_all_ended(self.parts, &self.stop, &self.parts_stop).await
+        supervise::until_all_ended(self.parts, &self.store, &self.stop, &self.parts_stop).await
     }
 }
 
@@ -161,6 +162,7 @@ pub fn start(
             api,
             policy: policy.clone(),
             clock: web::machine_clock(),
+            outlook_kept: timing.outlook_kept,
         });
         let services = command_services::of(&command_services::Parts {
             config: &config,
@@ -254,7 +256,7 @@ pub fn start(
             parts_stop.clone(),
         );
         let control = pages::control(&config, routes, parts_stop.clone());
-        let reloaded = store.clone();
+        let (reloaded, watched) = (store.clone(), store.clone());
         let forgetting = web::keep_forgetting(
             store.clone(),
             web::machine_clock(),
@@ -333,6 +335,7 @@ pub fn start(
         Ok(Started {
             merchants,
             parts,
+            store: watched,
             stop,
             parts_stop,
         })

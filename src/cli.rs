@@ -6,6 +6,7 @@ mod package;
 mod plan;
 mod upkeep;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,13 +19,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::{self, Config, ConfigError, Secrets};
-use crate::store::StoreError;
+use crate::store::{DiskFull, StoreError};
 use crate::terminal::{Unprinted, print_line};
+use crate::text::counted;
 use crate::{app, doctor, init, sandbox};
 
 /// Keeps Discord roles in step with on-chain amser subscriptions.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 done; 1 failed, or something cannot work; 2 a bad configuration or command; 3 another process uses the store.\n\
+                  Settings and secrets also come from variables: AMSER_ROLES__SECTION__KEY, AMSER_ROLES_DISCORD_TOKEN … (docs/configure.md). RUST_LOG chooses what is logged."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -156,7 +163,7 @@ pub fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("amser-roles: {error:#}");
+                say(&error);
                 exit_code(&error)
             }
         }
@@ -199,7 +206,11 @@ async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             let found = app::doctor::doctor(&config, &secrets).await?;
             doctor::print(&found, json)?;
             let failures = doctor::failures(&found);
-            anyhow::ensure!(failures == 0, "{failures} checks failed");
+            anyhow::ensure!(
+                failures == 0,
+                "{} failed",
+                counted(failures as u64, "check")
+            );
             Ok(())
         }
         Command::CheckConfig {
@@ -295,6 +306,15 @@ struct IndexLine {
     /// The block up to which everything was read.
     cursor: u64,
     seconds: f64,
+}
+
+/// Says on standard error, which may be on a full disk itself, why the command failed.
+fn say(error: &anyhow::Error) {
+    let mut errors = std::io::stderr();
+    let _unsaid = match DiskFull::in_error(error) {
+        Some(full) => writeln!(errors, "amser-roles: {full}"),
+        None => writeln!(errors, "amser-roles: {error:#}"),
+    };
 }
 
 /// Whether nobody reads what is printed any more: there is nobody left to tell.

@@ -66,7 +66,7 @@ pub use role::{
     RoleChange,
 };
 pub use rules::Rules;
-pub use server::ServerSettings;
+pub use server::{ServerEntry, ServerSettings};
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{
     ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN, MembersIntent,

@@ -20,6 +20,7 @@ use self::answers::Answers;
 use self::ask::Asking;
 use crate::config::{CLIENT_SECRET, Config, PACKAGED_FILE, Secrets, TOKEN, secret_beside};
 use crate::terminal::print_line;
+use crate::text::counted;
 use crate::{app, doctor};
 
 /// What the package installs, which says nothing of anybody's set-up.
@@ -79,7 +80,10 @@ async fn examine(config: &Config, answers: &Answers, start: &str) -> anyhow::Res
     doctor::print(&findings, false)?;
     let next = match doctor::failures(&findings) {
         0 => format!("all is well: start it with {start}"),
-        failures => format!("{failures} things are left to do; then run amser-roles doctor again"),
+        failures => format!(
+            "left to do: {}, then run amser-roles doctor again",
+            counted(failures as u64, "thing")
+        ),
     };
     Ok(print_line(next)?)
 }

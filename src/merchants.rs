@@ -40,6 +40,7 @@ mod wallet;
 
 pub use self::handle::{Inputs, Merchants};
 pub use self::journal::{JournalPage, JournalRow};
+pub use self::known::OUTLOOK_KEPT;
 pub use self::refusal::Refusal;
 pub use self::rights::{Manager, dangerous, raises_its_maker};
 pub use self::roles::RoleRow;

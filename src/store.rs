@@ -10,6 +10,7 @@ mod beside;
 mod checks;
 mod codec;
 mod direct_messages;
+mod disk;
 mod ended;
 mod forgotten;
 mod gates;
@@ -37,6 +38,7 @@ mod reset;
 mod restore;
 mod retention;
 mod rollback;
+mod runs;
 mod servers;
 mod sessions;
 mod settings;
@@ -58,6 +60,7 @@ use crate::domain::Rules;
 
 pub use backup::{BackupManifest, keep_backup, refuse_to_replace};
 pub use beside::write_whole;
+pub use disk::DiskFull;
 pub use gates::GateRefusal;
 pub use health::{Pages, RowsRead};
 pub use links::LinkOutcome;
@@ -77,6 +80,7 @@ pub use verify::{Challenge, Completed, LinkRequest, RequestState, Usable};
 #[derive(Clone)]
 pub struct Store {
     database: Arc<redb::Database>,
+    found_full: disk::FoundFull,
     rules: Arc<Rules>,
     touched: Arc<touched::Inbox>,
     notice_added: Arc<Notify>,
@@ -148,8 +152,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; a corrupt or foreign file is left as it is.
     pub fn open_with(path: &Path, rules: Rules) -> Result<Self, StoreError> {
-        let database = open::open(path, &rules)?;
-        Ok(Self::around(database, rules))
+        let (database, found_full) = open::open(path, &rules)?;
+        Ok(Self::around(database, found_full, rules))
     }
 
     /// A store that lives as long as the handle; for tests.
@@ -159,7 +163,7 @@ impl Store {
     pub fn in_memory() -> anyhow::Result<Self> {
         let rules = Rules::default();
         let database = open::in_memory(&rules)?;
-        Ok(Self::around(database, rules))
+        Ok(Self::around(database, disk::FoundFull::default(), rules))
     }
 
     /// The rules that the stored states are folded with.
@@ -167,9 +171,15 @@ impl Store {
         &self.rules
     }
 
-    fn around(database: redb::Database, rules: Rules) -> Self {
+    /// Whether its disk was found full, with what to do. Nothing can be written by this handle after that.
+    pub fn disk_full(&self) -> Option<DiskFull> {
+        self.found_full.get().cloned()
+    }
+
+    fn around(database: redb::Database, found_full: disk::FoundFull, rules: Rules) -> Self {
         Self {
             database: Arc::new(database),
+            found_full,
             rules: Arc::new(rules),
             touched: Arc::default(),
             notice_added: Arc::default(),

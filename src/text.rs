@@ -4,6 +4,7 @@ mod alert;
 mod cause;
 mod command;
 mod contested;
+mod count;
 mod forecast;
 mod grant;
 mod log;
@@ -27,6 +28,7 @@ pub(crate) use command::{
     unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
 };
 pub(crate) use contested::{Other, contested};
+pub(crate) use count::{counted, number};
 pub(crate) use forecast::{forecast, risk, unread, your_risk};
 pub(crate) use grant::{
     cannot_give, given_to_you, grant_above_you, grant_dangerous, grant_ended, granted, no_grant,
@@ -67,10 +69,9 @@ pub fn audit_reason(cause: &Cause) -> String {
         Cause::Paid { plan, until, .. } => format!("plan {plan} paid until {until}"),
         Cause::Resumed { until, .. } => format!("subscription resumed, paid until {until}"),
         Cause::ExpiredAt { at, .. } => format!("paid time ran out at {at}"),
-        Cause::PaymentFailed { reason, .. } => match reason.name() {
-            Some(name) => format!("payment failed ({name})"),
-            None => format!("payment failed (reason {})", reason.0),
-        },
+        Cause::PaymentFailed { reason, .. } => {
+            format!("payment failed: {}", failure(*reason, "the"))
+        }
         Cause::Paused { .. } => "subscription paused".to_owned(),
         Cause::Cancelled { .. } => "subscription cancelled".to_owned(),
         Cause::Blocked { .. } => "subscriber blocked by the merchant".to_owned(),
@@ -91,22 +92,26 @@ pub fn audit_reason(cause: &Cause) -> String {
     format!("amser: {reason}")
 }
 
-/// What to do about an obstacle, in one sentence.
+/// What to do about an obstacle, in one sentence that names the server.
 pub fn obstacle(guild: &str, role: RoleId, obstacle: &Obstacle) -> String {
+    format!("In \"{guild}\" the {}", thing_in_the_way(role, obstacle))
+}
+
+/// Why a role cannot be given, in one sentence for who looks at its server already.
+pub(crate) fn why_not(role: RoleId, obstacle: &Obstacle) -> String {
+    format!("The {}", thing_in_the_way(role, obstacle))
+}
+
+fn thing_in_the_way(role: RoleId, obstacle: &Obstacle) -> String {
     match obstacle {
-        Obstacle::NoManageRoles => format!(
-            "In \"{guild}\" the bot lacks the permission \"Manage Roles\": grant it to the bot's role in Server Settings > Roles."
-        ),
+        Obstacle::NoManageRoles => {
+            "bot lacks the permission \"Manage Roles\": grant it to the bot's role in Server Settings > Roles."
+                .to_owned()
+        }
         Obstacle::Gone => {
-            format!(
-                "The role {role} does not exist in \"{guild}\" any more: choose another role for its gate."
-            )
+            format!("role {role} does not exist any more: choose another role for its gate.")
         }
-        Obstacle::Everyone => {
-            format!(
-                "The role of a gate in \"{guild}\" is @everyone, which cannot be given: choose another role."
-            )
-        }
+        Obstacle::Everyone => "role @everyone cannot be given: choose another role.".to_owned(),
         Obstacle::NotByHand { role, giver } => {
             let giver = match giver {
                 Giver::Integration => "by the integration that it belongs to",
@@ -114,13 +119,11 @@ pub fn obstacle(guild: &str, role: RoleId, obstacle: &Obstacle) -> String {
                 Giver::Shop => "by Discord, for a purchase in the server's shop",
                 Giver::Connections => "by Discord, for connected accounts (a linked role)",
             };
-            format!(
-                "The role \"{role}\" in \"{guild}\" is given {giver} alone: choose another role for its gate."
-            )
+            format!("role \"{role}\" is given {giver} alone: choose another role.")
         }
         Obstacle::TooHigh { role, highest } => format!(
-            "In \"{guild}\" the role \"{role}\" does not stand below the bot's highest role \"{highest}\": \
-             move the bot's role above it in Server Settings > Roles."
+            "role \"{role}\" does not stand below the bot's highest role \"{highest}\": move the bot's role above it in \
+             Server Settings > Roles."
         ),
     }
 }

@@ -5,13 +5,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{debug, error, info};
+
+use crate::store::Store;
 
 /// How long the parts may take to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
 /// Waits for the stop or the first end, then for the rest.
 pub(super) async fn until_all_ended(
     mut parts: JoinSet<(&'static str, anyhow::Result<()>)>,
+    store: &Store,
     stop: &CancellationToken,
     parts_stop: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -26,6 +30,9 @@ pub(super) async fn until_all_ended(
                 }
                 // The first one is what the process ends with, and is said there.
                 Ok((_, Err(cause))) if failure.is_none() => failure = Some(cause),
+                Ok((part, Err(cause))) if store.disk_full().is_some() => {
+                    debug!(part, error = format!("{cause:#}"), "a part failed, too");
+                }
                 Ok((name, Err(cause))) => {
                     let error = format!("{cause:#}");
                     error!(part = name, error, "a part of the service failed, too");
@@ -45,5 +52,9 @@ pub(super) async fn until_all_ended(
         () = all_ended() => info!("stopped"),
         () = bounded => error!("some parts did not stop in time"),
     }
-    failure.map_or(Ok(()), Err)
+    match (failure, store.disk_full()) {
+        // After the first write that failed, redb refuses everything without saying why.
+        (Some(_), Some(full)) => Err(full.into()),
+        (failure, _) => failure.map_or(Ok(()), Err),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::merchants::OUTLOOK_KEPT;
 use crate::roles::fallback;
 
 /// The waits; the default is what a service runs with.
@@ -9,12 +10,15 @@ use crate::roles::fallback;
 pub struct Timing {
     /// How long the chain is away before amser's API is listened to.
     pub fallback_after: Duration,
+    /// For how long one forecast serves everybody who asks for it.
+    pub outlook_kept: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         Self {
             fallback_after: fallback::AFTER,
+            outlook_kept: OUTLOOK_KEPT,
         }
     }
 }

@@ -127,31 +127,32 @@ impl Views {
         if questions.is_empty() {
             return (block.number, Vec::new());
         }
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.ask(block, questions).await {
-                Ok(answers) => {
-                    self.warn_of_missing_views(questions, &answers);
-                    return (block.number, answers);
-                }
-                Err(why) if tries == TRIES => {
-                    debug!(why, "isActive was not answered");
-                    return (block.number, unknown(why));
-                }
-                // Behind one URL there may be nodes that are a block or two behind the others.
-                Err(_) => tokio::time::sleep(PAUSE).await,
+        let ask = |node: Arc<Node>| async move { answers(&node, block, questions).await };
+        let answers = match self.answer_in_tries(block, ask).await {
+            Ok(answers) => answers,
+            Err(why) => {
+                debug!(why, "isActive was not answered");
+                unknown(why)
             }
-        }
+        };
+        self.warn_of_missing_views(questions, &answers);
+        (block.number, answers)
     }
 
-    async fn ask(
+    /// [`Self::first_answer`], asked for several times: behind one URL there may be nodes that are a block or two behind the
+    /// others.
+    async fn answer_in_tries<T, F: Future<Output = Result<T, RpcError>>>(
         &self,
         block: Checkpoint,
-        questions: &[ActiveQuestion],
-    ) -> Result<Vec<ActiveAnswer>, String> {
-        let ask = |node: Arc<Node>| async move { answers(&node, block, questions).await };
-        self.first_answer(block, ask).await
+        ask: impl Fn(Arc<Node>) -> F,
+    ) -> Result<T, String> {
+        for _ in 1..TRIES {
+            if let Ok(answer) = self.first_answer(block, &ask).await {
+                return Ok(answer);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.first_answer(block, &ask).await
     }
 
     /// What the most preferred node that has this block answers; where it has the block and fails to answer, the next one is

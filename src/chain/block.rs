@@ -171,7 +171,7 @@ async fn within_rate<T, F: Future<Output = Result<T, RpcError>>>(
 ) -> Result<T, RpcError> {
     let started = Instant::now();
     loop {
-        node.wait_out_quiet_since(started).await?;
+        node.wait_out_quiet(started).await?;
         let answer = tokio::time::timeout(CALL_TIMEOUT, ask()).await;
         match answer.unwrap_or_else(|_| Err(RpcError::timed_out("eth_getLogs"))) {
             Err(RpcError::RateLimited { .. }) if started.elapsed() < node.patience() => {}

@@ -23,6 +23,16 @@ pub enum Blocks {
     Hash(B256),
 }
 
+impl Blocks {
+    /// How many there are.
+    pub(super) fn count(self) -> u64 {
+        match self {
+            Self::Range(from, to) => to - from + 1,
+            Self::Hash(_) => 1,
+        }
+    }
+}
+
 /// One call for logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogQuery {

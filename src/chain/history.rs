@@ -23,14 +23,14 @@ use super::unsaved::{NextCommit, batch};
 use crate::domain::{Batch, ChainEvent, Checkpoint, Coverage, ModuleAddress, UnknownLogs};
 
 /// Events in one commit, at least: it costs an fsync.
-const LEAST_PER_COMMIT: usize = 120_000;
-/// Events in one commit, about, at most. Rows are ordered by subscription, so a commit rewrites most pages of the table: a
-/// few large commits cost a fraction of many small ones.
-const MOST_PER_COMMIT: usize = 160_000;
+const LEAST_PER_COMMIT: usize = 30_000;
+/// Events in one commit, about, at most: as many are read while the ones before them are stored. Rows are ordered by
+/// subscription, so that after the first history a few large commits cost a fraction of many small ones.
+const MOST_PER_COMMIT: usize = 120_000;
 /// The same while the tip is followed beside it: a long commit would make the tip's wait.
 const MOST_PER_COMMIT_BESIDE: usize = 4_000;
 /// Events that may be read and not stored yet.
-const MOST_UNSTORED: usize = 200_000;
+const MOST_UNSTORED: usize = 150_000;
 /// What was read is stored at the latest after this.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// Failures of the same read, one after another, that are waited out.

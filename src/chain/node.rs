@@ -21,7 +21,7 @@ pub(super) use self::connection::CALL_TIMEOUT;
 pub use self::connection::Node;
 pub use self::error::RpcError;
 pub use self::header::Header;
-pub(super) use self::many::{Answers, many_in};
+pub(super) use self::many::{Answers, many};
 pub(crate) use self::pool::{Chosen, Pool};
 pub(super) use self::range_limit::WIDEST;
 pub use self::stream::LogsAnswer;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::config::{self, Config};
 use crate::terminal::print_line;
+use crate::text::counted;
 
 /// Says whether the file is valid, and what it is worth looking at; or prints the values in force.
 pub(super) fn check(path: &Path, config: &Config, dump: bool) -> anyhow::Result<()> {
@@ -13,9 +14,6 @@ pub(super) fn check(path: &Path, config: &Config, dump: bool) -> anyhow::Result<
     for note in config.notes() {
         print_line(format!("note: {note}"))?;
     }
-    let (name, gates) = (path.display(), config.gates.len());
-    Ok(print_line(match gates {
-        1 => format!("{name} is valid: 1 gate"),
-        gates => format!("{name} is valid: {gates} gates"),
-    })?)
+    let gates = counted(config.gates.len() as u64, "gate");
+    Ok(print_line(format!("{} is valid: {gates}", path.display()))?)
 }

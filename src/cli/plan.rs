@@ -22,7 +22,8 @@ pub(super) fn print(planned: &PlannedChanges, json: bool) -> anyhow::Result<()> 
     let troubles = troubles + planned.general_trouble.len();
     anyhow::ensure!(
         troubles == 0,
-        "{troubles} lines of trouble: what they name keeps roles from being given, whatever the plan says"
+        "{} of trouble: what they name keeps roles from being given, whatever the plan says",
+        text::counted(troubles as u64, "line")
     );
     Ok(())
 }
@@ -49,8 +50,11 @@ fn print_lines(planned: &PlannedChanges) -> anyhow::Result<()> {
     {
         print_line(format!("trouble server {guild}  {sentence}"))?;
     }
-    let (changes, block) = (planned.changes.len(), planned.at_block);
-    Ok(print_line(format!("{changes} changes at block {block}"))?)
+    let changes = text::counted(planned.changes.len() as u64, "change");
+    Ok(print_line(format!(
+        "{changes} at block {}",
+        planned.at_block
+    ))?)
 }
 
 /// The plan for other programs: every cause is an object that names its `kind`, whether more is known of it or not.

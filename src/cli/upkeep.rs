@@ -9,6 +9,7 @@ use crate::app::upkeep;
 use crate::config::Config;
 use crate::store::{BackupManifest, Restored};
 use crate::terminal::print_line;
+use crate::text::counted;
 use crate::web::control::RebuildStep;
 
 pub(super) async fn backup(config: &Config, file: PathBuf) -> anyhow::Result<()> {
@@ -34,17 +35,18 @@ pub(super) async fn restore(config: &Config, file: PathBuf, replace: bool) -> an
 }
 
 fn content(manifest: &BackupManifest) -> String {
-    let (links, at) = (manifest.links, manifest.made_at);
+    let (links, at) = (counted(manifest.links, "link"), manifest.made_at);
     match manifest.cursor {
-        Some(block) => format!("{links} links and everything up to block {block}, as of {at}"),
-        None => format!("{links} links and nothing of a chain yet, as of {at}"),
+        Some(block) => format!("{links} and everything up to block {block}, as of {at}"),
+        None => format!("{links} and nothing of a chain yet, as of {at}"),
     }
 }
 
 pub(super) async fn export(config: &Config, file: PathBuf) -> anyhow::Result<()> {
     let name = file.display().to_string();
     let count = upkeep::export(config, file).await?;
-    Ok(print_line(format!("{count} links are in {name}"))?)
+    let links = counted(count, "link");
+    Ok(print_line(format!("{name} holds {links}"))?)
 }
 
 pub(super) async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
@@ -54,12 +56,13 @@ pub(super) async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
     }
     let (imported, known, refused) = (report.imported, report.known, report.refused.len());
     print_line(format!(
-        "{imported} links are new, {known} were here already, {refused} lines were refused"
+        "links: {imported} new, {known} here already, {refused} refused"
     ))?;
     anyhow::ensure!(
         refused == 0,
-        "{refused} lines of {} were refused; the others were taken",
-        file.display()
+        "{}: {} refused; the others were taken",
+        file.display(),
+        counted(refused as u64, "link")
     );
     Ok(())
 }

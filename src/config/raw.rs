@@ -13,7 +13,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::chain::FAILURE_REASONS;
-use crate::domain::{ChannelId, GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId};
+use crate::domain::{GateMatch, GuildId, ManualRoles, OnLapse, Policy, RoleId, ServerEntry};
 pub(super) use check::check;
 
 #[derive(Deserialize, Serialize)]
@@ -32,7 +32,7 @@ pub(super) struct Raw {
     #[serde(default)]
     gates: Vec<RawGate>,
     #[serde(default)]
-    servers: Vec<RawServer>,
+    servers: Vec<ServerEntry<Spanned<GuildId>>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -225,19 +225,8 @@ struct RawGate {
     role_ids: Spanned<BTreeSet<RoleId>>,
 }
 
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "a section, [[servers]]")]
-struct RawServer {
-    guild_id: Spanned<GuildId>,
-    log_channel: Option<ChannelId>,
-    alert_channel: Option<ChannelId>,
-    member_notices: Option<bool>,
-    payment_failed: Option<OnLapse>,
-    paused: Option<OnLapse>,
-    cancelled: Option<OnLapse>,
-    manual_roles: Option<ManualRoles>,
-    expiry_leeway: Option<u64>,
-}
+/// What people take for keys of the file.
+const SECRETS: [&str; 5] = ["token", "client_secret", "secret", "api_key", "cookie_key"];
 
 /// Where a mistake is looked for.
 #[derive(Clone, Copy)]
@@ -318,9 +307,27 @@ pub(super) fn keyed_message(mut error: toml::de::Error) -> String {
     match told.rsplit_once("\nin `") {
         Some((message, key)) => {
             let message = message.replace('\n', " ");
-            format!("{}: {message}", key.trim_end_matches('`'))
+            format!("{}: {}", key.trim_end_matches('`'), with_advice(message))
         }
-        None => told.replace('\n', " "),
+        None => match told.strip_prefix("missing field `") {
+            Some(section) => format!("the section [{}] is missing", section.trim_end_matches('`')),
+            None => told.replace('\n', " "),
+        },
+    }
+}
+
+/// The parser's message, or what to do where many make the same mistake.
+fn with_advice(message: String) -> String {
+    let between = |before: &str| message.strip_prefix(before)?.split_once('`');
+    if let Some((number, ", expected a string")) = between("invalid type: integer `") {
+        return format!("must be in quotes: \"{number}\"");
+    }
+    let is_secret = |(field, _): &(&str, &str)| SECRETS.contains(field);
+    match between("unknown field `").filter(is_secret) {
+        Some((field, _)) => format!(
+            "`{field}` is a secret, which this file does not hold: put it into a variable or a file of its own (docs/configure.md)"
+        ),
+        None => message,
     }
 }
 

@@ -324,3 +324,23 @@ fn every_kind_of_key_can_be_overridden_by_the_environment() {
         assert!(told.contains(variable), "{told}");
     }
 }
+
+#[test]
+fn the_mistakes_that_many_make_are_told_with_what_to_do() {
+    let id = "application_id = \"1\"";
+    for (bad, advice) in [
+        (
+            "application_id = 1",
+            "discord.application_id: must be in quotes: \"1\"",
+        ),
+        (
+            "application_id = \"1\"\ntoken = \"x\"",
+            "`token` is a secret, which this file does not hold",
+        ),
+    ] {
+        let told = parse(&GOOD.replace(id, bad)).unwrap_err();
+        assert!(told.contains(advice), "{told}");
+    }
+    let told = parse("[web]\n").unwrap_err();
+    assert!(told.contains("the section [chain] is missing"), "{told}");
+}

@@ -27,6 +27,40 @@ pub struct ServerSettings {
     pub expiry_leeway: Option<u64>,
 }
 
+/// The keys of one entry of `[[servers]]`, as files and scripts write them: the settings, and the server in the form that the
+/// reader needs. They are not nested, because serde then knows neither the line of a value nor a misspelt key, which would reset
+/// what it is about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section, [[servers]]")]
+#[expect(missing_docs, reason = "the fields are those of ServerSettings")]
+pub struct ServerEntry<G> {
+    pub guild_id: G,
+    pub log_channel: Option<ChannelId>,
+    pub alert_channel: Option<ChannelId>,
+    pub member_notices: Option<bool>,
+    pub payment_failed: Option<OnLapse>,
+    pub paused: Option<OnLapse>,
+    pub cancelled: Option<OnLapse>,
+    pub manual_roles: Option<ManualRoles>,
+    pub expiry_leeway: Option<u64>,
+}
+
+impl<G> ServerEntry<G> {
+    /// What is set.
+    pub fn settings(&self) -> ServerSettings {
+        ServerSettings {
+            log_channel: self.log_channel,
+            alert_channel: self.alert_channel,
+            member_notices: self.member_notices,
+            payment_failed: self.payment_failed,
+            paused: self.paused,
+            cancelled: self.cancelled,
+            manual_roles: self.manual_roles,
+            expiry_leeway: self.expiry_leeway,
+        }
+    }
+}
+
 impl ServerSettings {
     /// These settings, and those of `below` where they are silent.
     #[must_use]

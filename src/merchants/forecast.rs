@@ -1,6 +1,7 @@
 //! Who of a server's subscribers will fail to renew, and what that is worth.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
@@ -17,7 +18,7 @@ const WITHIN: Duration = Duration::from_secs(7 * 86_400);
 
 impl Merchants {
     /// Who of the subscribers of the plans that give roles in this server will fail to renew within a week. Who has lost the
-    /// role for a failed payment already is not foretold any more.
+    /// role for a failed payment already is not foretold any more. What the wallets have is as of the last minute.
     ///
     /// # Errors
     /// [`Refusal::NotRead`] before the chain was read, [`Refusal::NodeUnavailable`] where no node answers.
@@ -28,13 +29,20 @@ impl Merchants {
             .iter()
             .flat_map(|gate| gate.plans.iter().map(|plan| (gate.module, *plan)))
             .collect();
-        let of = RenewalsOf::Modules(gates.iter().map(|gate| gate.module).collect());
+        let modules: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
         let forecast = Forecast::new(self.inputs().store.clone(), self.inputs().views.clone());
-        let outlook = forecast.outlook(of, WITHIN).await;
-        let outlook = outlook.map_err(refusal)?;
+        let of = RenewalsOf::Modules(modules.clone());
+        let outlook = self.outlooks().0.get(modules, async {
+            let outlook = forecast.outlook(of, WITHIN).await?;
+            Ok((Arc::new(outlook), self.inputs().outlook_kept))
+        });
+        let (outlook, _) = outlook.await.map_err(refusal)?;
         let is_over = |one: &AtRisk| one.has_failed && policy.payment_failed == OnLapse::Revoke;
-        let mut at_risk = outlook.at_risk;
-        at_risk.retain(|one| plans.contains(&(one.module, one.plan)) && !is_over(one));
+        let at_risk = outlook.at_risk.iter();
+        let at_risk: Vec<AtRisk> = at_risk
+            .filter(|one| plans.contains(&(one.module, one.plan)) && !is_over(one))
+            .cloned()
+            .collect();
         let unread = outlook.unread.iter();
         let unread = unread.filter(|(module, plan, _)| plans.contains(&(*module, *plan)));
         let members = self.members_of(guild, &at_risk).await?;

@@ -1,12 +1,13 @@
 //! The handle and what it works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::primitives::Address;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Refusal;
-use super::known::{Owners, Tokens};
+use super::known::{Outlooks, Owners, Tokens};
 use super::names::ServerNames;
 use crate::amser_api::AmserApi;
 use crate::chain::Views;
@@ -36,6 +37,8 @@ pub struct Inputs {
     pub policy: watch::Receiver<Policy>,
     /// The machine's clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// For how long one forecast serves everybody who asks for it.
+    pub outlook_kept: Duration,
 }
 
 /// The handle; cheap to clone.
@@ -48,6 +51,7 @@ struct Shared {
     inputs: Inputs,
     owners: Owners,
     tokens: Tokens,
+    outlooks: Outlooks,
     names: ServerNames,
 }
 
@@ -59,6 +63,7 @@ impl Merchants {
                 inputs,
                 owners: Owners::default(),
                 tokens: Tokens::default(),
+                outlooks: Outlooks::default(),
                 names: ServerNames::default(),
             }),
         }
@@ -74,6 +79,10 @@ impl Merchants {
 
     pub(super) fn tokens(&self) -> &Tokens {
         &self.shared.tokens
+    }
+
+    pub(super) fn outlooks(&self) -> &Outlooks {
+        &self.shared.outlooks
     }
 
     pub(super) fn names(&self) -> &ServerNames {

@@ -1,5 +1,8 @@
-//! What contracts said of themselves, which does not change: kept for a day, so that pages need not ask again.
+//! What contracts said, so that pages need not ask again: of themselves, which does not change, for a day; of what renewals draw
+//! on for a minute.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Address;
@@ -7,6 +10,7 @@ use alloy::primitives::Address;
 use crate::cache::Cache;
 use crate::chain::TokenFacts;
 use crate::domain::{ModuleAddress, Wallet};
+use crate::forecast::Outlook;
 
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// What is not there may be deployed at any moment.
@@ -44,5 +48,19 @@ pub(super) struct Tokens(pub(super) Cache<Address, TokenFacts>);
 impl Default for Tokens {
     fn default() -> Self {
         Self(Cache::new(MOST, |_| KEPT))
+    }
+}
+
+/// For how long one look at the renewals of some modules serves everybody: it costs some 200 calls per 10,000 of them.
+pub const OUTLOOK_KEPT: Duration = Duration::from_secs(60);
+/// Sets of modules whose outlook is remembered; each may be long.
+const MOST_OUTLOOKS: usize = 100;
+
+/// What is to be expected of the renewals of each set of modules: the outlook, and for how long it is kept.
+pub(super) struct Outlooks(pub(super) Cache<BTreeSet<ModuleAddress>, (Arc<Outlook>, Duration)>);
+
+impl Default for Outlooks {
+    fn default() -> Self {
+        Self(Cache::new(MOST_OUTLOOKS, |(_, kept)| *kept))
     }
 }

@@ -54,7 +54,8 @@ impl Merchants {
             looked_at.extend(present);
         }
         let looked_at: Vec<_> = looked_at.into_iter().collect();
-        let mut servers = self.servers(user, &looked_at).await?;
+        let known = self.known_servers().await?;
+        let mut servers = self.servers_of(&known, user, &looked_at).await;
         for guild in candidates {
             if discord.is_in(*guild) == Some(false)
                 && let Some(name) = self.names().of(*guild)
@@ -62,7 +63,7 @@ impl Merchants {
                 servers.push(Server {
                     guild: *guild,
                     name,
-                    connected: self.is_connected(*guild).await?,
+                    connected: known.is_connected(*guild),
                 });
             }
         }

@@ -50,7 +50,7 @@ fn rows(guild: GuildId, server: &GuildRoles) -> Vec<RoleRow> {
             position: role.position,
             permissions: role.permissions,
             manageable: obstacle.is_none(),
-            why_not: obstacle.map(|obstacle| text::obstacle(&server.name, *id, &obstacle)),
+            why_not: obstacle.map(|obstacle| text::why_not(*id, &obstacle)),
         }
     };
     let mut rows: Vec<_> = server.roles.iter().map(row).collect();

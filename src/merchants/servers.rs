@@ -32,13 +32,13 @@ pub enum Gone {
 }
 
 /// What the store says of all servers.
-struct Known {
+pub(super) struct Known {
     connected: BTreeMap<GuildId, ServerRecord>,
     gated: BTreeSet<GuildId>,
 }
 
 impl Known {
-    fn is_connected(&self, guild: GuildId) -> bool {
+    pub(super) fn is_connected(&self, guild: GuildId) -> bool {
         self.connected.contains_key(&guild) || self.gated.contains(&guild)
     }
 }
@@ -56,6 +56,16 @@ impl Merchants {
         candidates: &[GuildId],
     ) -> Result<Vec<Server>, Refusal> {
         let known = self.known_servers().await?;
+        Ok(self.servers_of(&known, user, candidates).await)
+    }
+
+    /// As [`Merchants::servers`], by what the store said.
+    pub(super) async fn servers_of(
+        &self,
+        known: &Known,
+        user: UserId,
+        candidates: &[GuildId],
+    ) -> Vec<Server> {
         let discord = &self.inputs().discord;
         let by_user = known
             .connected
@@ -79,7 +89,7 @@ impl Merchants {
             .collect()
             .await;
         servers.sort_by(|one, other| (&one.name, one.guild).cmp(&(&other.name, other.guild)));
-        Ok(servers)
+        servers
     }
 
     /// Why a server is not there, where that is the user's to know: they manage it, as Discord said at the sign-in
@@ -127,7 +137,7 @@ impl Merchants {
         Some(server.name.clone())
     }
 
-    async fn known_servers(&self) -> Result<Known, Refusal> {
+    pub(super) async fn known_servers(&self) -> Result<Known, Refusal> {
         self.with_store(|store| {
             let gates = store.gates()?;
             Ok(Known {

@@ -7,7 +7,7 @@ use super::Names;
 use super::alerts::{self, Facts, Holding};
 use super::deliver::{Job, Lane, What, nonce};
 use super::digest::{WEEK, digest, newest_monday};
-use super::members::{Around, is_told, together};
+use super::members::{Around, is_repeated, is_told, together};
 use super::warnings::Warning;
 use crate::domain::{
     AlertPhase, AlertRow, ChainStatus, ChannelId, DiscordStatus, DriftMode, GuildId, JournalEntry,
@@ -18,6 +18,8 @@ use crate::text;
 
 /// Entries of the journal that are looked at for one message.
 const WINDOW: usize = 200;
+/// Entries of a member's journal that are looked at for the change before.
+const MEMBER_WINDOW: usize = 50;
 /// Acts of managers that are looked at for who made a gate.
 const MOST_ACTS: usize = 200;
 /// Discord's most characters in one message.
@@ -294,7 +296,11 @@ impl Look {
                 linked_at: self.newest_link(entry.change.user)?,
                 acts: &acts,
             };
-            if is_told(entry, around, self.time) && self.takes_messages(entry.change.user)? {
+            let user = entry.change.user;
+            if is_told(entry, around, self.time)
+                && self.takes_messages(user)?
+                && !is_repeated(entry, &self.store.journal_of(user, MEMBER_WINDOW)?)
+            {
                 return Ok(Some(index));
             }
         }

@@ -55,6 +55,21 @@ pub(super) fn is_told(entry: &JournalEntry, around: Around<'_>, now: Timestamp) 
     }
 }
 
+/// Whether the change before, of the same member and role, was this one already: somebody else undid it, and it was made again,
+/// maybe many times. `newest_first` is the member's journal.
+pub(super) fn is_repeated(entry: &JournalEntry, newest_first: &[JournalEntry]) -> bool {
+    let at = newest_first.iter().rposition(|other| other == entry);
+    let older = newest_first.iter().skip(at.map_or(0, |at| at + 1));
+    let mut before = older.filter(|other| {
+        let (one, other_change) = (&entry.change, &other.change);
+        other.outcome == Outcome::Done
+            && (one.guild, one.role) == (other_change.guild, other_change.role)
+    });
+    before.next().is_some_and(|before| {
+        before.change.action == entry.change.action && before.change.cause == entry.change.cause
+    })
+}
+
 /// When a gate of this role was last made or changed before this moment.
 fn gate_of(acts: &[ActEntry], role: RoleId, before: Timestamp) -> Option<Timestamp> {
     let changed = acts.iter().filter(|entry| entry.at <= before);
@@ -216,6 +231,24 @@ mod tests {
         let old = entry(RoleAction::Revoke, Cause::NoSubscription);
         let later = AT.plus(STALE + 1);
         assert!(!super::is_told(&old, Around::default(), later));
+    }
+
+    #[test]
+    fn a_role_that_is_given_again_because_somebody_took_it_is_no_news() {
+        let first = entry(RoleAction::Grant, paid());
+        let mut again = first.clone();
+        again.at = AT.plus(5);
+        let mut lost = entry(RoleAction::Revoke, Cause::NoSubscription);
+        lost.at = AT.plus(3);
+        let mut elsewhere = again.clone();
+        elsewhere.change.role = RoleId(10);
+        assert!(!is_repeated(&first, std::slice::from_ref(&first)));
+        assert!(is_repeated(&again, &[again.clone(), first.clone()]));
+        assert!(is_repeated(
+            &again,
+            &[again.clone(), elsewhere, first.clone()]
+        ));
+        assert!(!is_repeated(&again, &[again.clone(), lost, first]));
     }
 
     #[test]

@@ -41,15 +41,17 @@ impl Roles {
             Question::Plan { answer } => {
                 let plan = match self.known_trouble() {
                     Err(unknown) => Err(unknown),
-                    Ok(trouble) => Ok(PlannedChanges {
-                        at_block: confirmed.map_or(0, |block| block.number),
-                        changes: planned(&self.store, &self.people, &self.brake, now).await?,
-                        trouble,
-                        general_trouble: {
-                            let discord = self.inputs.discord_status.borrow();
-                            discord.commands_refused.iter().cloned().collect()
-                        },
-                    }),
+                    Ok(trouble) => {
+                        let mut general_trouble = unread_beginnings(&self.store).await?;
+                        let refused = self.inputs.discord_status.borrow().commands_refused.clone();
+                        general_trouble.extend(refused);
+                        Ok(PlannedChanges {
+                            at_block: confirmed.map_or(0, |block| block.number),
+                            changes: planned(&self.store, &self.people, &self.brake, now).await?,
+                            trouble,
+                            general_trouble,
+                        })
+                    }
                 };
                 let _gone = answer.send(plan);
             }
@@ -225,6 +227,21 @@ async fn planned(
     Ok(changes)
 }
 
+/// Of which modules subscriptions or plans began before what was read, so that no payment for them is a reason for a role.
+async fn unread_beginnings(store: &Store) -> anyhow::Result<BTreeSet<String>> {
+    let orphans = blocking(store, |store| store.orphans_by_module()).await?;
+    let sentences = orphans.into_iter().map(|(module, orphans)| {
+        let what = match orphans {
+            1 => "a subscription or plan that began before its first event that was read, so who pays for it gets".to_owned(),
+            orphans => format!("{orphans} subscriptions or plans that began before its first event that was read, so who pays for them gets"),
+        };
+        format!(
+            "Module {module} has {what} no role: name an archive node, one that keeps old receipts, in chain.rpc_urls, or set chain.start_block to a block before the module's first event."
+        )
+    });
+    Ok(sentences.collect())
+}
+
 /// What the next pass would change under these gates and settings, without a running service: reads the store, and everyone
 /// of interest in every server with a gate. Of a server that cannot be read, the reason is told instead.
 ///
@@ -267,7 +284,7 @@ pub async fn plan_once(
         at_block: cursor.map_or(0, |block| block.number),
         changes: planned(store, &people, &Brake::default(), now).await?,
         trouble,
-        general_trouble: BTreeSet::new(),
+        general_trouble: unread_beginnings(store).await?,
     })
 }
 

@@ -52,6 +52,7 @@ struct Node {
     requests: AtomicU64,
     calls: AtomicU64,
     served: AtomicU64,
+    hung: AtomicU64,
     /// The calls that got logs of a range of blocks, as they came.
     answered: Mutex<Vec<Value>>,
 }
@@ -76,6 +77,7 @@ impl LogNode {
             requests: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             served: AtomicU64::new(0),
+            hung: AtomicU64::new(0),
             answered: Mutex::default(),
         });
         let router = Router::new()
@@ -123,6 +125,11 @@ impl LogNode {
         self.node.calls.load(Ordering::Relaxed)
     }
 
+    /// Calls that were never answered, so far.
+    pub fn hung(&self) -> u64 {
+        self.node.hung.load(Ordering::Relaxed)
+    }
+
     /// The newest block is this one from now on; who subscribed is told. Blocks above it do not exist yet.
     pub fn set_head(&self, block: u64) {
         self.node.head.send_replace(block);
@@ -148,6 +155,10 @@ async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
     node.requests.fetch_add(1, Ordering::Relaxed);
     if node.rate.is_exceeded() {
         return limits::too_often();
+    }
+    if node.hangs_over(&body) {
+        node.hung.fetch_add(1, Ordering::Relaxed);
+        return std::future::pending().await;
     }
     // Whoever asks waits for the latency, which the work here is a part of.
     let due = Instant::now() + node.options.latency;
@@ -188,6 +199,20 @@ fn respond(node: &Node, body: &[u8]) -> Response {
 impl Node {
     fn head(&self) -> u64 {
         *self.head.borrow()
+    }
+
+    /// Whether this request is never answered.
+    fn hangs_over(&self, body: &[u8]) -> bool {
+        let Some(most) = self.options.hangs_above else {
+            return false;
+        };
+        let call: Value = serde_json::from_slice(body).unwrap_or_default();
+        let filter = match &call[0] {
+            Value::Null => &call["params"][0],
+            first => &first["params"][0],
+        };
+        let range = number(&filter["fromBlock"]).zip(number(&filter["toBlock"]));
+        range.is_some_and(|(from, to)| to + 1 - from > most)
     }
 
     fn logs(&self, call: &Value) -> Response {

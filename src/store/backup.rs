@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::beside::{Beside, exists};
+use super::disk::DiskFull;
 use super::open::{REDB_MAGIC, builder, quietly};
 use super::records::{self, Sums};
 use super::tables::{
@@ -101,6 +102,10 @@ impl Store {
 /// `file`. What was at `file` is still there then.
 pub fn keep_backup(stream: impl Read, file: &Path) -> anyhow::Result<BackupManifest> {
     refuse_to_replace(file)?;
+    write_and_read_back(stream, file).map_err(|error| DiskFull::name(error, file))
+}
+
+fn write_and_read_back(stream: impl Read, file: &Path) -> anyhow::Result<BackupManifest> {
     let (beside, part) = Beside::new(file)?;
     let written = write_file(stream, part)?;
     let name = file.display();

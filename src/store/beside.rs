@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rand::RngCore as _;
 
+use super::disk::DiskFull;
 use super::open::put_in_place;
 
 /// A file that is being written beside `target`. It is removed when this is dropped before it is in its place.
@@ -92,13 +93,16 @@ pub fn write_whole<T>(
     target: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (beside, part) = Beside::new(target)?;
-    let mut out = BufWriter::new(part);
-    let written = write(&mut out)?;
-    out.flush()
-        .with_context(|| format!("cannot write {}", target.display()))?;
-    beside.replace()?;
-    Ok(written)
+    let write_beside = || {
+        let (beside, part) = Beside::new(target)?;
+        let mut out = BufWriter::new(part);
+        let written = write(&mut out)?;
+        out.flush()
+            .with_context(|| format!("cannot write {}", target.display()))?;
+        beside.replace()?;
+        Ok(written)
+    };
+    write_beside().map_err(|error| DiskFull::name(error, target))
 }
 
 pub(super) fn folder_of(path: &Path) -> &Path {

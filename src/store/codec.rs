@@ -233,6 +233,14 @@ pub(super) fn pack(event: &ChainEvent, row: Vec<u8>) -> Vec<u8> {
         .expect("postcard fails only on types that this store does not hold")
 }
 
+/// Where the first event of a row stands.
+pub(super) fn first_position(row: &[u8]) -> anyhow::Result<Position> {
+    // What `Packed` begins with.
+    let ((block, log_index), _) =
+        postcard::take_from_bytes::<(u64, u32)>(row).context("a stored event is damaged")?;
+    Ok(Position { block, log_index })
+}
+
 /// All events of a row, given what its key says.
 pub(super) fn unpack(
     module: ModuleAddress,

@@ -16,7 +16,7 @@ use super::rollback::keys_of;
 use super::tables::{
     ACTS, ALERTS, APPLIED, BATCHES, BLOCKED, CHALLENGES, CHECKS, CONFIG_SETTINGS, DIRECT_MESSAGES,
     EVENTS, EachTable, GATES, GRANTS, JOURNAL, LINK_REQUESTS, LINKS, MERCHANT_WALLETS, META,
-    META_CURSOR, META_FINALIZED, META_FOLD, META_SCHEMA, MODULES, PLANS, PLANS_READ,
+    META_CURSOR, META_FINALIZED, META_FOLD, META_SCHEMA, MODULES, PLANS, PLANS_READ, RUNS,
     SERVER_SETTINGS, SERVERS, SESSIONS, SUBSCRIPTIONS, each_kept, each_short_lived,
 };
 use super::{Challenge, LinkRequest, MerchantWallet, ServerRecord, Session, Store, forgotten};
@@ -137,10 +137,11 @@ type Decoder = fn(&[u8], &[u8]) -> anyhow::Result<()>;
 
 /// By table; those whose values redb itself knows the shape of need none.
 fn decoders() -> BTreeMap<&'static str, Decoder> {
-    let decoders: [(&str, Decoder); 24] = [
+    let decoders: [(&str, Decoder); 25] = [
         (META.name(), meta),
         (MODULES.name(), value::<ModuleRecord>),
         (EVENTS.name(), events),
+        (RUNS.name(), |_, row| super::runs::check(row)),
         (BATCHES.name(), batch),
         (SUBSCRIPTIONS.name(), value::<Subscription>),
         (PLANS.name(), value::<KnownPlan>),

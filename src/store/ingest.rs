@@ -13,10 +13,10 @@ use super::Store;
 use super::codec::{
     POSITION_BYTES, decode, encode, event_key, pack, scoped_bounds, scoped_key, split_scoped_key,
 };
-use super::refold;
 use super::rollback::{self, Stale};
 use super::tables::{BATCHES, EVENTS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
+use super::{refold, runs};
 use crate::domain::{
     Batch, Coverage, EventKind, ModuleAddress, Plan, PlanId, Rules, Subject, Subscription,
     SubscriptionId,
@@ -30,7 +30,7 @@ pub(super) use place::{complete_modules, thin};
 const MOST_INDEXED_ROWS: usize = 2_000;
 
 /// A row of so many bytes, of which an event takes about 80, is left as it is: each event that is added writes the whole row.
-const LONG_ROW: usize = 1_000;
+pub(super) const LONG_ROW: usize = 1_000;
 
 /// From so many events on, a second thread is worth its start.
 const WORTH_TWO_THREADS: usize = 10_000;
@@ -52,9 +52,14 @@ impl Store {
         };
         let before = place::store(&transaction, &batch, &mut touched)?;
         store_plans_read(&transaction, &batch, &mut stale)?;
-        let groups = BySubject::of(&batch.events);
+        let groups = match folds::is_postponed(&transaction)? {
+            true => runs::append(&transaction, &batch.events)?,
+            false => BySubject::of(&batch.events),
+        };
+        // Nobody is told of what waits in runs.
+        touched.everything |= groups.events() < batch.events.len();
         // Folding anew reads the rows.
-        let apart = stale.is_empty() && batch.events.len() >= WORTH_TWO_THREADS;
+        let apart = stale.is_empty() && groups.events() >= WORTH_TWO_THREADS;
         let append = || append_events(&transaction, &groups, Rows::Grow);
         let fold = |touched| fold_changes(&transaction, &self.rules, stale, &groups, touched);
         if apart {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::ensure;
 use redb::{ReadableDatabase as _, ReadableTable};
 
-use super::Store;
 use super::codec::{module_bounds, read, split_event_key, unpack};
 use super::ingest::{
     BySubject, Rows, add_subscriptions_to, append_events, events_of, fold_changes,
@@ -13,6 +12,7 @@ use super::ingest::{
 use super::rollback::{Stale, keys_of};
 use super::tables::{BATCHES, EVENTS, META, META_CURSOR, MODULES};
 use super::touched::Touched;
+use super::{Store, runs};
 use crate::domain::{ChainEvent, Checkpoint, EventKind, ModuleAddress, ModuleRecord, Subject};
 
 impl Store {
@@ -35,6 +35,7 @@ impl Store {
     pub fn mend(&self, events: &[ChainEvent]) -> anyhow::Result<usize> {
         let mut touched = Touched::default();
         let transaction = self.database.begin_write()?;
+        runs::merge(&transaction)?;
         let late = missing_in(&transaction.open_table(EVENTS)?, events)?;
         if late.is_empty() {
             return Ok(0);

@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use redb::{
-    Database, DatabaseError, TableDefinition, WriteTransaction,
-    backends::{FileBackend, InMemoryBackend},
-};
+use redb::{Database, DatabaseError, TableDefinition, WriteTransaction, backends::InMemoryBackend};
 use tracing::warn;
 
+use super::disk::{FoundFull, NamedFile};
 use super::tables::{
     BACKUP, EachTable, META, META_SCHEMA, SCHEMA_VERSION, each_kept, each_short_lived,
 };
@@ -37,15 +35,16 @@ pub(super) fn in_memory(rules: &Rules) -> anyhow::Result<Database> {
 }
 
 /// Opens or creates the file, with its cached states folded by these rules.
-pub(super) fn open(path: &Path, rules: &Rules) -> Result<Database, StoreError> {
+pub(super) fn open(path: &Path, rules: &Rules) -> Result<(Database, FoundFull), StoreError> {
     let name = path.display().to_string();
-    let database = open_or_create(path, &name)?;
+    let (database, found_full) = open_or_create(path, &name)?;
     quietly(move || refold::bring_up_to_date(&database, rules).map(|_| database))
         .ok_or_else(|| StoreError::Damaged(name.clone(), "its events cannot be folded".to_owned()))?
+        .map(|database| (database, found_full))
         .map_err(|error| unusable(error, &name))
 }
 
-fn open_or_create(path: &Path, name: &str) -> Result<Database, StoreError> {
+fn open_or_create(path: &Path, name: &str) -> Result<(Database, FoundFull), StoreError> {
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => create(path, name),
         Err(error) => Err(StoreError::Io(name.to_owned(), error)),
@@ -64,7 +63,7 @@ fn open_or_create(path: &Path, name: &str) -> Result<Database, StoreError> {
 
 /// Makes a store beside its final place and renames it there when it is complete, so that a crash in between leaves no
 /// half-made file under the name. Only its owner may read it: it says which member holds which wallet.
-fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
+fn create(path: &Path, name: &str) -> Result<(Database, FoundFull), StoreError> {
     let io = |error| StoreError::Io(name.to_owned(), error);
     if let Some(folder) = path
         .parent()
@@ -86,12 +85,16 @@ fn create(path: &Path, name: &str) -> Result<Database, StoreError> {
         .mode(0o600)
         .open(&fresh)
         .map_err(io)?;
-    let database = builder()
-        .create_with_backend(FileBackend::new(file).map_err(|error| translate(error, name))?)
-        .map_err(|error| translate(error, name))?;
-    lay_out(&database, SCHEMA_VERSION).map_err(|error| unusable(error, name))?;
+    let made = open_file(file, name)
+        .map_err(|error| translate(error, name))
+        .and_then(|made| match lay_out(&made.0, SCHEMA_VERSION) {
+            Ok(()) => Ok(made),
+            Err(error) => Err(unusable(error, name)),
+        });
+    // A full disk must not fill up with what each try leaves behind.
+    let made = made.inspect_err(|_| drop(std::fs::remove_file(&fresh)))?;
     match put_in_place(&fresh, path, |from, to| std::fs::hard_link(from, to)) {
-        Ok(()) => Ok(database),
+        Ok(()) => Ok(made),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(StoreError::InUse(name.to_owned()))
         }
@@ -149,11 +152,20 @@ pub(super) fn builder() -> redb::Builder {
     builder
 }
 
-fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
+fn open_file(file: File, name: &str) -> Result<(Database, FoundFull), DatabaseError> {
+    let file = NamedFile::new(file, name)?;
+    let found_full = file.found_full();
+    Ok((builder().create_with_backend(file)?, found_full))
+}
+
+fn open_existing(path: &Path, name: &str) -> Result<(Database, FoundFull), StoreError> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.map_err(|error| StoreError::Io(name.to_owned(), error))?;
     let damaged = |why: &str| StoreError::Damaged(name.to_owned(), why.to_owned());
     // redb's debug builds panic on damage that its release builds report; either way it is one sentence for the user.
-    let opened = quietly(|| builder().open(path).map_err(|error| translate(error, name)))
-        .ok_or_else(|| damaged("its pages do not fit together"))??;
+    let (opened, found_full) = quietly(|| open_file(file, name))
+        .ok_or_else(|| damaged("its pages do not fit together"))?
+        .map_err(|error| translate(error, name))?;
     let (opened, version) = quietly(move || {
         let version = schema_version(&opened);
         (opened, version)
@@ -162,7 +174,7 @@ fn open_existing(path: &Path, name: &str) -> Result<Database, StoreError> {
     match version.map_err(|error| unusable(error, name))? {
         None => Err(StoreError::Foreign(name.to_owned())),
         Some(known @ 1..=SCHEMA_VERSION) => {
-            quietly(move || lay_out(&opened, known).map(|()| opened))
+            quietly(move || lay_out(&opened, known).map(|()| (opened, found_full)))
                 .ok_or_else(|| damaged("its tables cannot be written"))?
                 .map_err(|error| unusable(error, name))
         }

@@ -301,17 +301,28 @@ impl Store {
     }
 
     /// How many subscriptions have events and whose creation was never seen, plus how many plans were read by `getPlan` and
-    /// whose `PlanCreated` was never seen; of modules at the cursor. More than none means that events are missing. Reads
-    /// only the modules that have any.
+    /// whose `PlanCreated` was never seen; of modules at the cursor. More than none means that events are missing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn orphans(&self) -> anyhow::Result<u64> {
+        Ok(self.orphans_by_module()?.into_values().sum())
+    }
+
+    /// The same of each module that has any.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn orphans_by_module(&self) -> anyhow::Result<BTreeMap<ModuleAddress, u64>> {
         let transaction = self.database.begin_read()?;
         let modules = transaction.open_table(MODULES)?;
-        let mut orphans = 0;
+        let mut orphans = BTreeMap::new();
         for row in transaction.open_table(ORPHANS)?.iter()? {
             let (module, count) = row?;
             let record: Option<ModuleRecord> = read(modules.get(module.value())?)?;
-            if record.is_some_and(|record| record.synced == Synced::ToCursor) {
-                orphans += count.value();
+            let is_at_cursor = record.is_some_and(|record| record.synced == Synced::ToCursor);
+            if is_at_cursor && count.value() > 0 {
+                orphans.insert(ModuleAddress(Address::from(*module.value())), count.value());
             }
         }
         Ok(orphans)

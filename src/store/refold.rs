@@ -4,33 +4,34 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
     WriteTransaction,
 };
 use tracing::info;
 
-use super::Store;
 use super::codec::{encode, split_event_key, unpack};
 use super::ingest::Folds;
 use super::tables::{BLOCKED, EVENTS, META, META_FOLD, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
+use super::{Store, runs};
 use crate::domain::{ChainEvent, ModuleAddress, PlanId, Rules, Subject};
 
 /// To be raised with each change of what `projection` makes of the same events, or of what its results look like.
 const FOLD_VERSION: u32 = 1;
 
 /// How often progress is logged.
-const LOG_EVERY: Duration = Duration::from_secs(5);
+pub(super) const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Subjects that one thread hands to the other at a time, and how many times it may be ahead.
 const CHUNK: usize = 1_000;
 const CHUNKS_AHEAD: usize = 4;
 
 impl Store {
-    /// From now on subscriptions are not folded with each batch, but all together by [`Store::fold_postponed`], or when the
-    /// store is opened again: a first history, of which nobody reads a state before its end, is stored in a fraction of
-    /// the time.
+    /// From now on the events of subscriptions are neither sorted into those that are stored nor folded with each batch, but
+    /// all together by [`Store::fold_postponed`], or when the store is opened again: a first history, of which nobody reads
+    /// a state before its end, is stored in a fraction of the time.
     ///
     /// # Errors
     /// When the file cannot be written. Nothing has changed then.
@@ -82,7 +83,8 @@ fn marker(rules: &Rules) -> Vec<u8> {
 type OfSubject = (ModuleAddress, Subject, Vec<ChainEvent>);
 
 /// Clears all cached states and folds them again, subject by subject. The order of the keys puts each module's plans before
-/// its subscriptions. One thread reads what the other folds: redb lets two threads work on different tables.
+/// its subscriptions. One thread reads, and merges what waits in runs, and the other folds: redb lets two threads work on
+/// different tables.
 pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> anyhow::Result<()> {
     transaction.delete_table(SUBSCRIPTIONS)?;
     transaction.delete_table(PLANS)?;
@@ -111,7 +113,7 @@ pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> 
     }
     let (subjects, arriving) = mpsc::sync_channel(CHUNKS_AHEAD);
     std::thread::scope(|scope| {
-        let reading = scope.spawn(|| read_subjects(transaction, subjects));
+        let reading = scope.spawn(|| read_subjects(transaction, Chunks::new(subjects)));
         for chunk in arriving {
             for (module, subject, mut events) in chunk {
                 events.sort_by_key(|event| event.position);
@@ -123,37 +125,76 @@ pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> 
             .map_err(|_| anyhow::anyhow!("reading the events panicked"))?
     })?;
     folds.finish(transaction)?;
-    Ok(())
+    runs::clear(transaction)
 }
 
-/// Hands out the events of all subjects, in the order of the keys; ends early when nobody takes them any more.
-fn read_subjects(
-    transaction: &WriteTransaction,
-    subjects: mpsc::SyncSender<Vec<OfSubject>>,
-) -> anyhow::Result<()> {
+/// Hands out the events of all subjects in the order of the keys, those in runs after the stored ones.
+fn read_subjects(transaction: &WriteTransaction, mut chunks: Chunks) -> anyhow::Result<()> {
+    read_rows(transaction, &mut chunks)?;
+    match chunks.has_subscriptions {
+        // None of the subscriptions in runs has any other event.
+        false => runs::copy(transaction, |key, row| chunks.push(key, row))?,
+        true if runs::are_empty(transaction)? => {}
+        true => {
+            chunks.send()?;
+            runs::copy(transaction, |_, _| Ok(()))?;
+            read_rows(transaction, &mut chunks)?;
+        }
+    }
+    chunks.send()
+}
+
+fn read_rows(transaction: &WriteTransaction, chunks: &mut Chunks) -> anyhow::Result<()> {
     let events = transaction.open_table(EVENTS)?;
     let rows = events.len()?;
     let mut told = Instant::now();
-    let mut chunk = Vec::<OfSubject>::new();
     for (done, row) in events.iter()?.enumerate() {
         let (key, value) = row?;
-        let (module, subject) = split_event_key(key.value())?;
-        let mut of_row = unpack(module, &subject, value.value())?;
-        match chunk.last_mut() {
-            Some(last) if (last.0, last.1) == (module, subject) => last.2.append(&mut of_row),
-            _ => {
-                if chunk.len() >= CHUNK && subjects.send(std::mem::take(&mut chunk)).is_err() {
-                    return Ok(());
-                }
-                chunk.push((module, subject, of_row));
-            }
-        }
+        chunks.push(key.value(), value.value())?;
         if told.elapsed() >= LOG_EVERY {
             told = Instant::now();
             info!(done, rows, "folding the stored events");
         }
     }
-    // Nobody is there only where folding has failed, which is told by the other thread.
-    let _ = subjects.send(chunk);
     Ok(())
+}
+
+/// What one thread hands to the other.
+struct Chunks {
+    chunk: Vec<OfSubject>,
+    subjects: mpsc::SyncSender<Vec<OfSubject>>,
+    has_subscriptions: bool,
+}
+
+impl Chunks {
+    fn new(subjects: mpsc::SyncSender<Vec<OfSubject>>) -> Self {
+        Self {
+            chunk: Vec::new(),
+            subjects,
+            has_subscriptions: false,
+        }
+    }
+
+    /// Adds a row of `EVENTS`; those of one subject come one after another.
+    fn push(&mut self, key: &[u8], row: &[u8]) -> anyhow::Result<()> {
+        let (module, subject) = split_event_key(key)?;
+        let mut of_row = unpack(module, &subject, row)?;
+        self.has_subscriptions |= matches!(subject, Subject::Subscription(_));
+        match self.chunk.last_mut() {
+            Some(last) if (last.0, last.1) == (module, subject) => last.2.append(&mut of_row),
+            _ => {
+                if self.chunk.len() >= CHUNK {
+                    self.send()?;
+                }
+                self.chunk.push((module, subject, of_row));
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> anyhow::Result<()> {
+        let sent = self.subjects.send(std::mem::take(&mut self.chunk));
+        // Then the other thread says why.
+        sent.ok().context("folding has failed")
+    }
 }

@@ -2,13 +2,13 @@
 
 use alloy::primitives::Address;
 
-use super::Store;
 use super::codec::{encode, module_bounds, scoped_bounds, split_scoped_key};
 use super::ingest::complete_modules;
 use super::tables::{
     BLOCKED, EVENTS, MODULES, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS, UNKNOWN_LOGS,
 };
 use super::touched::{MOST_ENTRIES, Touched};
+use super::{Store, runs};
 use crate::domain::{ModuleAddress, ModuleRecord, PlanId, SubscriptionId, Synced, Wallet};
 
 impl Store {
@@ -28,6 +28,7 @@ impl Store {
         let (first, last) = scoped_bounds(module);
         let mut touched = Touched::default();
         let transaction = self.database.begin_write()?;
+        runs::merge(&transaction)?;
         {
             transaction
                 .open_table(EVENTS)?

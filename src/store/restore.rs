@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use super::StoreError;
 use super::backup::{BackupManifest, manifest_in};
 use super::beside::{Beside, exists};
+use super::disk::DiskFull;
 use super::open::{REDB_MAGIC, quietly, schema_version, silent_builder};
 use super::records;
 use super::tables::{BACKUP, META, META_LAST_BACKUP, SCHEMA_VERSION};
@@ -57,9 +58,12 @@ pub fn restore(
     let is_redb = source.read_exact(&mut start).is_ok() && start == *REDB_MAGIC;
     ensure!(is_redb, "{name} is no backup of amser-roles");
     source.rewind()?;
-    let (beside, mut part) = Beside::new(store)?;
-    std::io::copy(&mut source, &mut part).with_context(|| format!("cannot copy {name}"))?;
-    let manifest = check(part, &name.to_string(), chain_id)?;
+    let mut put = || {
+        let (beside, mut part) = Beside::new(store)?;
+        std::io::copy(&mut source, &mut part).with_context(|| format!("cannot copy {name}"))?;
+        Ok((beside, check(part, &name.to_string(), chain_id)?))
+    };
+    let (beside, manifest) = put().map_err(|error| DiskFull::name(error, store))?;
     let kept = match is_there {
         true => Some(keep(store, now)?),
         false => None,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use redb::{ReadableTable as _, ReadableTableMetadata as _, Table, WriteTransaction};
 
 use super::codec::{decode, encode, pack, split_event_key, unpack};
+use super::runs;
 use super::tables::{
     BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_FINALIZED, META_LAST_FORK, MODULES,
 };
@@ -56,6 +57,7 @@ type Rows<'transaction> = Table<'transaction, &'static [u8], &'static [u8]>;
 
 /// Deletes all events, hashes and processor updates above block `fork`, and moves the cursors back to it.
 pub(super) fn roll_back(transaction: &WriteTransaction, fork: u64) -> anyhow::Result<Stale> {
+    runs::merge(transaction)?;
     let mut batches = transaction.open_table(BATCHES)?;
     let mut events = transaction.open_table(EVENTS)?;
     let above = fork.saturating_add(1);

@@ -44,6 +44,10 @@ pub(super) const HEADERS: TableDefinition<'_, u64, (&[u8; 32], u64)> =
 /// room as the events.
 pub(super) const EVENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("events_v1");
 
+/// (Run, row) → entries, in the order of their keys, of the `codec::scoped_key` of a subscription and its events as `EVENTS`
+/// packs them. Each batch of a first history is a run; its end merges all of them into `EVENTS` and empties this table.
+pub(super) const RUNS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("runs_v1");
+
 /// (Block of the newest event in a batch, sequence) → the keys of the `EVENTS` rows it changed, each prefixed by its
 /// length; empty for a batch so large that a rollback had better look at all rows. Far below the cursor one such row stands
 /// for all batches up to it.
@@ -212,6 +216,7 @@ pub(super) fn each_kept(each: &mut impl EachTable) -> anyhow::Result<()> {
     each.table(MODULES)?;
     each.table(HEADERS)?;
     each.table(EVENTS)?;
+    each.table(RUNS)?;
     each.table(BATCHES)?;
     each.table(SUBSCRIPTIONS)?;
     each.table(PLANS)?;

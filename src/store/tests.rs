@@ -9,6 +9,7 @@ mod kept;
 mod mend;
 mod opening;
 mod rules;
+mod runs;
 
 use std::collections::BTreeMap;
 

@@ -9,9 +9,14 @@ pub(crate) fn alert_begins(text: &str) -> String {
     format!("⚠️ {text}")
 }
 
-/// The message of its end.
+/// The message of its end: what was wrong, without what followed from it and what was to be done.
 pub(crate) fn alert_ends(text: &str) -> String {
-    format!("✅ Over: {text}")
+    // A name is escaped, so what ends in it has a backslash before.
+    let is_end = |(at, _): &(usize, &str)| !text[..*at].ends_with('\\');
+    let ends = [": ", ". "].map(|end| text.match_indices(end).find(is_end));
+    let end = ends.into_iter().flatten().map(|(at, _)| at).min();
+    let what = &text[..end.unwrap_or(text.len())];
+    format!("✅ Over: {}.", what.trim_end_matches('.'))
 }
 
 /// The chain is not followed, or stands still.
@@ -88,4 +93,21 @@ pub(crate) fn channel_lacks(code: u32) -> String {
         }
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_that_is_over_says_no_more_what_to_do() {
+        assert_eq!(
+            alert_ends(&chain_behind()),
+            "✅ Over: I'm behind the chain."
+        );
+        let named = failing("In \"a: b\" the bot lacks it");
+        assert_eq!(alert_ends(&named), format!("✅ Over: {named}."));
+        let removals = alert_ends("12 removals wait. Check the mappings.");
+        assert_eq!(removals, "✅ Over: 12 removals wait.");
+    }
 }

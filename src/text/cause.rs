@@ -86,7 +86,7 @@ pub(super) fn manager(by: UserId) -> String {
 }
 
 /// Where it can be looked up.
-fn receipt(mark: &Mark) -> String {
+pub(super) fn receipt(mark: &Mark) -> String {
     format!(
         "block {}, transaction `{}`",
         mark.position.block, mark.transaction

@@ -1,6 +1,6 @@
 //! Direct messages to members: a role came or went, a payment failed, a renewal looks unlikely.
 
-use super::cause::cause;
+use super::cause::{cause, failure, receipt};
 use super::command::{moment, plain};
 use crate::domain::{AtRisk, Cause, Risk, RoleAction};
 
@@ -60,15 +60,19 @@ pub(crate) fn role_notice(
     why: &Cause,
 ) -> String {
     let (roles, guild) = (listed(roles), plain(guild));
-    let because = cause(why, "your");
     match (action, why) {
-        (RoleAction::Grant, _) => format!("You got {roles} in **{guild}**: {because}."),
-        (RoleAction::Revoke, Cause::PaymentFailed { .. }) => format!(
-            "Your payment failed, so you lost {roles} in **{guild}**: {because}. The role comes back as soon as a payment \
-             goes through. `/status` in the server shows how you stand."
+        (RoleAction::Grant, _) => {
+            format!("You got {roles} in **{guild}**: {}.", cause(why, "your"))
+        }
+        (RoleAction::Revoke, Cause::PaymentFailed { mark, reason, .. }) => format!(
+            "Your payment failed, so you lost {roles} in **{guild}**: {}; {}. The role comes back as soon as a payment \
+             goes through. `/status` in the server shows how you stand.",
+            failure(*reason, "your"),
+            receipt(mark)
         ),
         (RoleAction::Revoke, _) => format!(
-            "You lost {roles} in **{guild}**: {because}. `/status` in the server shows how you stand, `/plans` where to subscribe."
+            "You lost {roles} in **{guild}**: {}. `/status` in the server shows how you stand, `/plans` where to subscribe.",
+            cause(why, "your")
         ),
     }
 }

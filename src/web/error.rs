@@ -134,7 +134,7 @@ impl WebError {
 
     /// One sentence for a person.
     pub(super) fn message(self) -> String {
-        const AGAIN: &str = "Press \"Sign message\" to get a new one, and sign that one unchanged.";
+        const AGAIN: &str = "Get a new message to sign, and sign it unchanged.";
         match self {
             Self::LinkUnknown => "This link is not known here; run /verify in your Discord server to get a new one.".to_owned(),
             Self::LinkExpired => "This link has expired; run /verify in your Discord server to get a new one.".to_owned(),
@@ -157,7 +157,7 @@ impl WebError {
             Self::CrossOrigin => "Another site sent this request, so it was refused; open your link and go on from there.".to_owned(),
             Self::CsrfMissing => "The request did not prove that it came from this page; reload the page and try again.".to_owned(),
             Self::NotJson => "Send the request as application/json.".to_owned(),
-            Self::BadRequest => "The request is not understood; reload the page and try again.".to_owned(),
+            Self::BadRequest => "This request could not be read; reload the page and try again.".to_owned(),
             Self::BodyTooLarge => "The request is too large; a signature and its message fit in 64 KiB.".to_owned(),
             Self::BadAddress => "This is not an Ethereum address; connect your wallet again.".to_owned(),
             Self::NameMismatch => "The name you typed is not the Discord name shown on the page; check whose account this link is for.".to_owned(),
@@ -174,9 +174,9 @@ impl WebError {
             Self::Message(Mismatch::Statement) => format!("What the message says was changed. {AGAIN}"),
             Self::Message(Mismatch::Edited) => format!("The signed message differs from the one given out. {AGAIN}"),
             Self::NonceUsed => format!("This message was already used or replaced by a newer one. {AGAIN}"),
-            Self::SignatureMalformed => "This is not a signature that a wallet makes; press \"Sign message\" and confirm in your wallet again.".to_owned(),
-            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and press \"Sign message\" again. If the connected one is a smart wallet that was never used on this network, it is not deployed yet: send a first transaction from it.".to_owned(),
-            Self::WalletNotDeployed(chain_id) => format!("There is no smart wallet at your address on this network (chain {chain_id}), and this signature could not create it there; send a first transaction from your wallet on this network, then press \"Sign message\" again."),
+            Self::SignatureMalformed => "This is not a signature that a wallet makes; sign the message again.".to_owned(),
+            Self::SignatureOfAnotherKey => "Another account signed than the connected one; choose the right account in your wallet and sign again. If the connected one is a smart wallet that was never used on this network, it is not deployed yet: send a first transaction from it.".to_owned(),
+            Self::WalletNotDeployed(chain_id) => format!("There is no smart wallet at your address on this network (chain {chain_id}), and this signature could not create it there; send a first transaction from your wallet on this network, then sign again."),
             Self::RefusedByContract => "Your smart wallet did not confirm the signature; check that it is on the right network and sign again.".to_owned(),
             Self::WalletOutOfGas => "Your smart wallet used more gas to check the signature than a check may use (3 million), so it could not be confirmed; link another wallet, or tell those who run this server.".to_owned(),
             Self::ChainCannotCheck(chain_id) => format!("This network (chain {chain_id}) cannot run the check that smart wallets need, so only ordinary wallets can be linked."),

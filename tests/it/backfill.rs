@@ -184,6 +184,22 @@ async fn a_named_block_limit_costs_few_refusals() {
 }
 
 #[tokio::test]
+async fn a_node_that_hangs_over_wide_ranges_is_soon_asked_for_smaller_ones_alone() {
+    let made = make(vec![0; 60_000]);
+    let options = LogNodeOptions {
+        hangs_above: Some(2_000),
+        ..LogNodeOptions::default()
+    };
+    let node = LogNode::start(made.chain.clone(), options).await.unwrap();
+    // Within the reading's deadline: it would be over after two calls that hang for their full time.
+    let (pieces, errors) = read_all(&made, &node).await;
+    assert_eq!(errors, []);
+    assert_complete(&made, &pieces, "hangs");
+    // Those in flight at first, and the two that show that it was the size.
+    assert!(node.hung() <= 8 + 2 + 2, "{} calls hung", node.hung());
+}
+
+#[tokio::test]
 async fn a_spike_is_read_in_small_pieces() {
     let mut blocks = vec![2; 3_000];
     blocks[1_500..1_510].fill(5_000);

@@ -219,7 +219,7 @@ async fn the_keyboard_and_the_legacy_wallet_do_as_well() {
     let link = stage.site.verify(stage.user);
     let seen = stage.play("keyboard", "ada", &link).await;
     assert!(
-        text(&seen, "refused").contains("press \"Sign message\""),
+        text(&seen, "refused").contains("sign the message again"),
         "{seen}"
     );
 }

@@ -3,21 +3,32 @@
 mod pages;
 mod seed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::providers::Provider as _;
 use alloy::sol;
 use amser_roles::chain::{MULTICALL, PERMIT2};
-use amser_roles::domain::{ModuleAddress, RenewalsOf, Risk};
+use amser_roles::discord::{Discord, Settings};
+use amser_roles::domain::{
+    DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, MembersIntent, ModuleAddress,
+    Question, RenewalsOf, Risk, RoleId, Timestamp,
+};
 use amser_roles::forecast::Forecast;
+use amser_roles::merchants::{Inputs, Merchants};
 use amser_roles::sandbox::chain::LocalChain;
+use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
+use secrecy::SecretString;
+use tokio::sync::{mpsc, watch};
 
 use self::seed::{DAY, Kind, Seed};
 use crate::support::following::{Following, config};
+use crate::support::merchants::inputs_without_chain;
 use crate::support::rpc_proxy::RpcProxy;
+use crate::support::scene::patient;
 
 sol!(Multicall3, "abi/Multicall3.json");
 
@@ -87,6 +98,69 @@ async fn all_who_will_fail_are_named_before_the_due_date_and_no_one_else() {
     let failed = seed.charge_all().await;
     let foretold: BTreeSet<_> = expected.iter().map(|(id, _)| *id).collect();
     assert_eq!(failed, foretold);
+}
+
+#[tokio::test]
+async fn one_forecast_serves_all_who_look_within_a_minute() {
+    let seed = Seed::plant(2).await;
+    let proxy = RpcProxy::start(&seed.chain).await;
+    let config = config(&seed.chain, &[proxy.http_url()], 0);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [seed.module]);
+    following.until_at_tip(&seed.chain, 0).await;
+    let module = ModuleAddress(seed.module);
+    let plans = following.store.plans_of(module).unwrap();
+    let gate = Gate {
+        id: GateId(1),
+        guild: GuildId(5),
+        module,
+        plans: plans.into_keys().collect(),
+        matching: GateMatch::Any,
+        roles: [RoleId(9)].into(),
+        origin: GateOrigin::Config,
+    };
+    let store = &following.store;
+    store
+        .set_config(&[gate], &BTreeMap::new(), Timestamp(1))
+        .unwrap();
+    let local = LocalDiscord::start(patient()).await.unwrap();
+    let settings = Settings {
+        application_id: local.options().application_id.get().try_into().unwrap(),
+        api_url: local.base_url().parse().unwrap(),
+        members_intent: MembersIntent::Used,
+    };
+    let token = SecretString::from(local.options().token);
+    let discord = Discord::new(&settings, &token, watch::Sender::default()).unwrap();
+    let (questions, mut asked) = mpsc::channel(100);
+    // Nobody is a member.
+    tokio::spawn(async move {
+        while let Some(Question::Names { answer, .. }) = asked.recv().await {
+            answer.send(BTreeMap::new()).unwrap();
+        }
+    });
+    let merchants = Merchants::new(Inputs {
+        views: following.views.clone(),
+        ..inputs_without_chain(
+            store,
+            &discord,
+            &following.status,
+            &watch::channel(DiscordStatus::default()).1,
+            &questions,
+            Arc::new(|| Timestamp(1)),
+        )
+    });
+    let look = || merchants.forecast(GuildId(5));
+    let before = proxy.posts();
+    let (one, other) = tokio::join!(look(), look());
+    let rows = one.unwrap().rows.len();
+    assert!(rows > 0, "there is something to foretell");
+    assert_eq!(other.unwrap().rows.len(), rows);
+    let first = proxy.posts() - before;
+    for _ in 0..20 {
+        assert_eq!(look().await.unwrap().rows.len(), rows);
+    }
+    // The follower asks for the head now and then.
+    let later = proxy.posts() - before - first;
+    assert!(later < 20, "{first} requests, then {later}");
 }
 
 #[tokio::test]

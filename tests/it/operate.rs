@@ -2,6 +2,7 @@
 //! that say when nothing can work.
 
 mod backup;
+mod full_disk;
 mod kills;
 pub(crate) mod links;
 mod rebuild;

@@ -17,6 +17,7 @@ use amser_roles::store::Store;
 fn soon() -> Timing {
     Timing {
         fallback_after: Duration::from_millis(300),
+        ..Timing::default()
     }
 }
 

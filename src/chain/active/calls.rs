@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tracing::debug;
 
-use crate::chain::node::{Answers, Node, RpcError, many_in, read};
+use crate::chain::node::{Answers, Node, RpcError, many, read};
 use crate::domain::Checkpoint;
 
 /// Where Multicall3 is on every chain that has it.
@@ -180,7 +180,7 @@ impl At {
     ) -> Result<Vec<Outcome>, RpcError> {
         let request = |call: &Call| json!([{ "to": call.to, "data": call.data }, self.tag]);
         let asked = (0..).zip(calls.iter().map(request)).collect();
-        let mut answers: Answers<Bytes> = many_in(node, "eth_call", asked, PER_BATCH).await?;
+        let mut answers: Answers<Bytes> = many(node, "eth_call", asked, PER_BATCH).await?;
         (0..calls.len() as u64)
             .map(|id| match answers.remove(&id) {
                 Some(Ok(answer)) => Ok(Outcome::Said(answer)),

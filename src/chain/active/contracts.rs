@@ -89,16 +89,10 @@ impl Views {
         module: ModuleAddress,
         ids: &[PlanId],
     ) -> anyhow::Result<Vec<(PlanId, Plan)>> {
-        let calls: Vec<_> = ids
-            .iter()
-            .map(|id| Call::new(module.0, &getPlanCall { planId: id.0 }))
-            .collect();
-        let outcomes = self.at_latest(&calls).await?;
-        let terms = |(id, outcome): (&PlanId, &Outcome)| match outcome {
-            Outcome::Said(answer) => Some((*id, self.shared.layouts.plan(answer).ok()?)),
-            Outcome::Refused => None,
-        };
-        Ok(ids.iter().zip(&outcomes).filter_map(terms).collect())
+        let answers = self.plan_answers(module, ids).await?.into_iter();
+        Ok(answers
+            .filter_map(|(id, answer)| Some((id, answer.ok()?)))
+            .collect())
     }
 
     /// Those of these plans that the module says it does not have, at the newest block. An answer that cannot be read says
@@ -111,20 +105,27 @@ impl Views {
         module: ModuleAddress,
         ids: &[PlanId],
     ) -> anyhow::Result<Vec<PlanId>> {
-        let calls: Vec<_> = ids
-            .iter()
-            .map(|id| Call::new(module.0, &getPlanCall { planId: id.0 }))
-            .collect();
+        use PlanAnswerError::{Empty, NoSuchPlan};
+        let mut answers = self.plan_answers(module, ids).await?;
+        answers.retain(|(_, answer)| matches!(answer, Err(NoSuchPlan | Empty)));
+        Ok(answers.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// What the module answers for each of these plans at the newest block; where it refuses, it has no such plan.
+    async fn plan_answers(
+        &self,
+        module: ModuleAddress,
+        ids: &[PlanId],
+    ) -> anyhow::Result<Vec<(PlanId, Result<Plan, PlanAnswerError>)>> {
+        let call = |id: &PlanId| Call::new(module.0, &getPlanCall { planId: id.0 });
+        let calls: Vec<_> = ids.iter().map(call).collect();
         let outcomes = self.at_latest(&calls).await?;
-        let is_missing = |outcome: &Outcome| match outcome {
-            Outcome::Said(answer) => matches!(
-                self.shared.layouts.plan(answer),
-                Err(PlanAnswerError::NoSuchPlan | PlanAnswerError::Empty)
-            ),
-            Outcome::Refused => true,
+        let terms = |outcome: &Outcome| match outcome {
+            Outcome::Said(answer) => self.shared.layouts.plan(answer),
+            Outcome::Refused => Err(PlanAnswerError::NoSuchPlan),
         };
-        let missing = ids.iter().zip(&outcomes).filter(|(_, one)| is_missing(one));
-        Ok(missing.map(|(id, _)| *id).collect())
+        let answers = ids.iter().zip(&outcomes);
+        Ok(answers.map(|(id, one)| (*id, terms(one))).collect())
     }
 
     /// How amounts of these tokens are written.

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, U256, address};
 
 use crate::domain::{Permitted, Wallet};
 
-/// Where Permit2 is on every chain.
+/// Where Permit2 is on every chain of the protocol; it is older than the protocol (PROTOCOL.md).
 pub const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");
 
 /// What a charge draws on.

@@ -9,7 +9,6 @@ use tracing::debug;
 use super::Views;
 use super::calls::{At, Call, LIGHT, Outcome};
 use super::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
-use super::{PAUSE, TRIES};
 use crate::chain::node::{Node, RpcError};
 use crate::domain::{Checkpoint, Permitted, Timestamp};
 
@@ -43,20 +42,11 @@ impl Views {
         }
         let permit = self.shared.forecasts.acquire().await;
         let _permit = permit.expect("the semaphore is never closed");
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let ask = |node: Arc<Node>| async move { facts(&node, block, of).await };
-            match self.first_answer(block, ask).await {
-                Ok(facts) => return Ok(facts),
-                Err(why) if tries == TRIES => {
-                    debug!(why, "what renewals draw on could not be read");
-                    anyhow::bail!(why)
-                }
-                // Behind one URL there may be nodes that are a block or two behind the others.
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
-        }
+        let ask = |node: Arc<Node>| async move { facts(&node, block, of).await };
+        let facts = self.answer_in_tries(block, ask).await;
+        facts
+            .inspect_err(|why| debug!(why, "what renewals draw on could not be read"))
+            .map_err(anyhow::Error::msg)
     }
 }
 

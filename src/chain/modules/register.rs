@@ -1,10 +1,11 @@
 //! Registers a module: finds where its history begins and which processor it had there; and corrects that later.
 
-use alloy::primitives::{Address, address};
+use alloy::primitives::Address;
 use alloy::sol_types::SolCall as _;
 use tracing::{info, warn};
 
 use crate::abi::SubscriptionModule::paymentProcessorCall;
+use crate::chain::active::PERMIT2;
 use crate::chain::context::Context;
 use crate::chain::error::{SessionError, read_store};
 use crate::chain::node::{Node, RpcError, read};
@@ -15,8 +16,6 @@ use crate::store::Store;
 
 /// Blocks probed at the same time.
 const PROBES: u64 = 8;
-/// Permit2, at the same address on every chain of the protocol, and older than it (PROTOCOL.md).
-const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
 
 /// A module that the store knows from now on.
 #[derive(Debug)]

@@ -195,7 +195,7 @@ impl Node {
         let started = Instant::now();
         let mut failures = 0;
         loop {
-            self.wait_out_quiet_since(started).await?;
+            self.wait_out_quiet(started).await?;
             let sent = Instant::now();
             let request = self.request(method, params.clone());
             let (answer, is_answered) = match tokio::time::timeout(CALL_TIMEOUT, request).await {
@@ -238,13 +238,19 @@ impl Node {
         end: Option<u64>,
         on_log: OnLog<'_>,
     ) -> Result<LogsAnswer, RpcError> {
-        self.wait_out_quiet().await?;
+        self.wait_out_quiet(Instant::now()).await?;
+        let within = self.range_limit().first_byte_within(query.blocks.count());
         let sent = Instant::now();
         let was_open = !self.is_closed();
         let answer = match &self.transport {
-            Transport::Http(http) => self.logs_over_http(http, query, end, on_log).await,
-            Transport::Websocket(client) => stream::by_websocket(client, query, end, on_log).await,
+            Transport::Http(http) => self.logs_over_http(http, query, end, within, on_log).await,
+            Transport::Websocket(client) => {
+                stream::by_websocket(client, query, end, within, on_log).await
+            }
         };
+        if answer.is_ok() {
+            self.range_limit().took(sent.elapsed());
+        }
         let answer = answer.map_err(|error| self.explain(error, was_open));
         self.note(sent, answer.as_ref().err());
         answer
@@ -255,22 +261,23 @@ impl Node {
         http: &HttpTransport,
         query: &LogQuery,
         end: Option<u64>,
+        within: Duration,
         on_log: OnLog<'_>,
     ) -> Result<LogsAnswer, RpcError> {
         let Some(end) = end else {
-            return stream::logs(http, query, on_log).await;
+            return stream::logs(http, query, within, on_log).await;
         };
         if self.refuses_batches() {
-            return stream::logs_then_header(http, query, end, on_log).await;
+            return stream::logs_then_header(http, query, end, within, on_log).await;
         }
         let mut is_handed_out = false;
         let mut watched = |log: &Log<'_>| {
             is_handed_out = true;
             on_log(log)
         };
-        match stream::logs_and_header(http, query, end, &mut watched).await {
+        match stream::logs_and_header(http, query, end, within, &mut watched).await {
             Err(RpcError::BatchRefused { .. }) if !is_handed_out => {
-                let answer = stream::logs_then_header(http, query, end, on_log).await?;
+                let answer = stream::logs_then_header(http, query, end, within, on_log).await?;
                 // The same calls work one by one: it was the batch that was refused.
                 self.refuse_batches();
                 Ok(answer)

@@ -105,6 +105,13 @@ impl RpcError {
         }
     }
 
+    /// An [`RpcError::Timeout`] of an answer that did not begin in time.
+    pub(super) fn no_answer_within(time: Duration) -> Self {
+        Self::Timeout {
+            message: format!("no answer within {} s", time.as_secs()),
+        }
+    }
+
     /// The same error with another sentence.
     pub(super) fn with_message(mut self, change: impl FnOnce(&mut String)) -> Self {
         match &mut self {

@@ -13,8 +13,8 @@ use super::error::RpcError;
 use super::stream::call;
 use super::transport::HttpTransport;
 
-/// Calls in one JSON-RPC batch.
-const PER_BATCH: usize = 50;
+/// Calls in one JSON-RPC batch that most nodes take.
+pub(crate) const PER_BATCH: usize = 50;
 /// Batches under way at the same time.
 const BATCHES_AT_ONCE: usize = 4;
 /// Calls under way at the same time, each by itself.
@@ -25,23 +25,11 @@ pub(crate) type Calls = BTreeMap<u64, Value>;
 /// What was answered to each call; what a contract refused ([`RpcError::Refused`]) is an answer too.
 pub(crate) type Answers<T> = BTreeMap<u64, Result<T, RpcError>>;
 
-/// The answers to all of these calls of `method`.
+/// The answers to all of these calls of `method`, in batches of so many as long as the node takes them.
 ///
 /// # Errors
 /// When the node answers to some of them with an error of its own, or limits the rate for longer than its patience.
 pub(crate) async fn many<T: RpcRecv>(
-    node: &Node,
-    method: &'static str,
-    calls: Calls,
-) -> Result<Answers<T>, RpcError> {
-    many_in(node, method, calls, PER_BATCH).await
-}
-
-/// The same in batches of so many calls, as long as the node takes them: for calls that are small.
-///
-/// # Errors
-/// As [`many`].
-pub(crate) async fn many_in<T: RpcRecv>(
     node: &Node,
     method: &'static str,
     calls: Calls,
@@ -80,7 +68,7 @@ async fn in_batches<T: RpcRecv>(
             found.extend(one_by_one(node, method, &missing).await?);
             break;
         }
-        node.wait_out_quiet_since(progress).await?;
+        node.wait_out_quiet(progress).await?;
         let sent = Instant::now();
         let (answered, refusal) = match one_batch(http, method, missing.iter().take(size)).await {
             Ok(answers) => take(answers, &mut missing, &mut found),

@@ -3,13 +3,23 @@
 //! Most providers name their limit. Where a refusal does not say what it is about, much smaller ranges are asked for one at
 //! a time, then larger ones. A size that is refused while a smaller one, asked for directly afterwards, is answered, and this
 //! twice, is too wide. Where the smaller one is refused as well, the reason was another one, and nothing is learned.
+//!
+//! Some nodes do not refuse too wide a range, but hang over it: one that is wider than all that were answered has less time.
+
+use std::time::Duration;
 
 /// Never more blocks than this: half a week on a chain with a block every two seconds.
 pub(crate) const WIDEST: u64 = 131_072;
 /// Answers after which a limit that was only guessed is tried again.
 const PATIENCE: u64 = 64;
-/// Answers after which a limit that the node named is tried again: a plan may have been upgraded.
+/// The same for a limit that the node named, since a plan may have been upgraded, or that was found again and again.
 const PATIENCE_TOLD: u64 = 16 * PATIENCE;
+/// How long a node may take before the first byte of an answer.
+pub(super) const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// The same over a range wider than any that was answered, where the answers so far came quickly.
+const FIRST_BYTE_WIDER: Duration = Duration::from_secs(5);
+/// How many times longer than over a range that was answered it may take over a wider one: ranges grow eightfold.
+const SLOWER: u32 = 8;
 /// How often a size must be refused and a smaller one answered before it counts as too wide.
 const EVIDENCE: u32 = 2;
 /// Answers after which a trial ends that has come to nothing.
@@ -22,12 +32,14 @@ const DESCENT: u64 = 8;
 pub(crate) struct RangeLimit {
     /// Most blocks per call as far as is known.
     ceiling: u64,
-    /// Whether the provider named the ceiling, rather than we guessed it from refusals.
-    told: bool,
+    /// Answers after which a higher one is tried.
+    patience: u64,
     /// Answers since the ceiling was set or tried.
     quiet: u64,
     /// The widest range that was answered since the last one that was refused at its size.
     served: u64,
+    /// The longest that a range took to be answered.
+    longest: Duration,
     trial: Option<Trial>,
 }
 
@@ -48,9 +60,10 @@ impl Default for RangeLimit {
     fn default() -> Self {
         Self {
             ceiling: WIDEST,
-            told: false,
+            patience: PATIENCE,
             quiet: 0,
             served: 0,
+            longest: Duration::ZERO,
             trial: None,
         }
     }
@@ -76,6 +89,21 @@ impl RangeLimit {
         most.clamp(1, self.ceiling)
     }
 
+    /// How long the node may take before it begins to answer for a range of so many blocks.
+    pub(crate) fn first_byte_within(&self, blocks: u64) -> Duration {
+        match self.served {
+            served if served > 0 && blocks > served => {
+                (self.longest * SLOWER).clamp(FIRST_BYTE_WIDER, FIRST_BYTE)
+            }
+            _ => FIRST_BYTE,
+        }
+    }
+
+    /// A call for logs took so long to be answered.
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.longest = self.longest.max(time);
+    }
+
     /// Whether it is being found out what a refusal was about: then one call at a time tells it.
     pub(crate) fn is_on_trial(&self) -> bool {
         self.trial.is_some()
@@ -90,9 +118,8 @@ impl RangeLimit {
     pub(crate) fn answered(&mut self, blocks: u64) {
         self.served = self.served.max(blocks);
         self.quiet = self.quiet.saturating_add(1);
-        let patience = if self.told { PATIENCE_TOLD } else { PATIENCE };
-        if self.ceiling < WIDEST && self.quiet >= patience {
-            self.set(self.ceiling.saturating_mul(3) / 2 + 1, self.told);
+        if self.ceiling < WIDEST && self.quiet >= self.patience {
+            self.set(self.ceiling.saturating_mul(3) / 2 + 1, self.patience);
         }
         let most = self.most();
         let Some(trial) = &mut self.trial else {
@@ -104,7 +131,12 @@ impl RangeLimit {
             if trial.evidence >= EVIDENCE {
                 let served = trial.served;
                 self.served = served;
-                self.set(served, false);
+                // A guess that is confirmed when it is tried again: trying may have cost the time of a call that hangs.
+                let patience = match self.ceiling < WIDEST {
+                    true => (self.patience * 2).min(PATIENCE_TOLD),
+                    false => PATIENCE,
+                };
+                self.set(served, patience);
                 self.trial = None;
             }
         } else if blocks >= trial.refused || self.quiet > INCONCLUSIVE {
@@ -126,13 +158,17 @@ impl RangeLimit {
         let named = max.filter(|max| *max < blocks);
         let ceiling = named.unwrap_or(blocks / 2).max(1);
         if ceiling <= self.ceiling {
-            self.set(ceiling, named.is_some());
+            let patience = match named {
+                Some(_) => PATIENCE_TOLD,
+                None => PATIENCE,
+            };
+            self.set(ceiling, patience);
         }
         self.quiet = 0;
         self.trial = None;
     }
 
-    /// A range of so many blocks, more than one, was refused in words that do not say why.
+    /// A range of so many blocks, more than one, was refused in words that do not say why, or not answered in time.
     pub(crate) fn refused(&mut self, blocks: u64) {
         self.quiet = 0;
         match &mut self.trial {
@@ -159,9 +195,9 @@ impl RangeLimit {
         }
     }
 
-    fn set(&mut self, ceiling: u64, told: bool) {
+    fn set(&mut self, ceiling: u64, patience: u64) {
         self.ceiling = ceiling.min(WIDEST);
-        self.told = told;
+        self.patience = patience;
         self.quiet = 0;
     }
 }
@@ -254,6 +290,34 @@ mod tests {
         play(&mut limit, 500, 100, |call, _| call.is_multiple_of(3));
         play(&mut limit, 500, 10, |_, _| true);
         assert_eq!(limit.most(), WIDEST);
+    }
+
+    #[test]
+    fn only_a_wider_range_than_was_answered_quickly_has_less_time() {
+        let mut limit = RangeLimit::default();
+        assert_eq!(limit.first_byte_within(500), FIRST_BYTE, "nothing is known");
+        limit.answered(500);
+        limit.took(Duration::from_millis(200));
+        assert_eq!(limit.first_byte_within(500), FIRST_BYTE);
+        assert_eq!(limit.first_byte_within(501), FIRST_BYTE_WIDER);
+        limit.took(Duration::from_secs(3));
+        assert_eq!(
+            limit.first_byte_within(501),
+            SLOWER * Duration::from_secs(3)
+        );
+        limit.took(Duration::from_secs(25));
+        assert_eq!(limit.first_byte_within(501), FIRST_BYTE, "it is just slow");
+    }
+
+    #[test]
+    fn a_limit_that_only_hangs_is_found_with_few_calls_and_tried_again_ever_more_rarely() {
+        let mut limit = RangeLimit::default();
+        play(&mut limit, WIDEST, 1, |_, _| false);
+        let hung = play(&mut limit, WIDEST, 30, |_, blocks| blocks <= 2_000);
+        assert!(hung <= 4, "{hung}");
+        let hung = play(&mut limit, WIDEST, 16_000, |_, blocks| blocks <= 2_000);
+        assert!(hung <= 60, "{hung}");
+        assert!(limit.most() > 1_000 && limit.most() <= 2_000, "{limit:?}");
     }
 
     #[test]

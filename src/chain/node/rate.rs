@@ -53,13 +53,9 @@ impl Node {
         waits
     }
 
-    /// Returns when no rate limit forbids a request; fails when that is longer off than the node's patience.
-    pub(crate) async fn wait_out_quiet(&self) -> Result<(), RpcError> {
-        self.wait_out_quiet_since(Instant::now()).await
-    }
-
-    /// The same for a request that has been waiting since `started`.
-    pub(crate) async fn wait_out_quiet_since(&self, started: Instant) -> Result<(), RpcError> {
+    /// Returns when no rate limit forbids a request that has been waiting since `started`; fails when that is longer off than
+    /// the node's patience.
+    pub(crate) async fn wait_out_quiet(&self, started: Instant) -> Result<(), RpcError> {
         loop {
             let now = Instant::now();
             let until = match self.quiet().until(now) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::connection::Node;
 use super::error::RpcError;
 use super::header::{Header, expect_number};
-use super::many::{Answers, many};
+use super::many::{Answers, PER_BATCH, many};
 use crate::abi::{Layouts, SubscriptionModule};
 use crate::domain::{ModuleAddress, Plan, PlanId};
 
@@ -47,7 +47,8 @@ pub(crate) fn missing(number: u64) -> RpcError {
 pub(crate) async fn headers_at(node: &Node, numbers: &[u64]) -> Result<Vec<Header>, RpcError> {
     let call = |number: &u64| (*number, json!([U64::from(*number), false]));
     let calls = numbers.iter().map(call).collect();
-    let answers: Answers<Option<Header>> = many(node, "eth_getBlockByNumber", calls).await?;
+    let answers: Answers<Option<Header>> =
+        many(node, "eth_getBlockByNumber", calls, PER_BATCH).await?;
     let headers = answers
         .into_iter()
         .map(|(number, header)| expect_number(header?, number));

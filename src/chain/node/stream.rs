@@ -1,6 +1,8 @@
-//! `eth_getLogs` from one node, with the header of the range's end: streamed over HTTP, as one message over a websocket.
+//! `eth_getLogs` from one node, with the header of the range's end: streamed over HTTP, as one message over a websocket. The
+//! answer must begin `within` a time.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use alloy::primitives::U64;
 use alloy::rpc::client::RpcClient;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::Body;
 use super::error::RpcError;
 use super::header::{Header, expect_number};
-use super::transport::{FIRST_BYTE, HttpTransport, accepted, next_chunk};
+use super::transport::{HttpTransport, accepted, next_chunk};
 use crate::chain::filter::LogQuery;
 use crate::chain::logs::{Decoder, HEADER_ID, LOGS_ID, Log};
 
@@ -32,9 +34,10 @@ pub struct LogsAnswer {
 pub(super) async fn logs(
     http: &HttpTransport,
     query: &LogQuery,
+    within: Duration,
     on_log: OnLog<'_>,
 ) -> Result<LogsAnswer, RpcError> {
-    let response = http.post(&logs_call(query)).await?;
+    let response = http.post(&logs_call(query), within).await?;
     read(accepted(response).await?, Decoder::logs(), on_log).await
 }
 
@@ -46,9 +49,11 @@ pub(super) async fn logs_and_header(
     http: &HttpTransport,
     query: &LogQuery,
     end: u64,
+    within: Duration,
     on_log: OnLog<'_>,
 ) -> Result<LogsAnswer, RpcError> {
-    let response = http.post(&[logs_call(query), header_call(end)]).await?;
+    let calls = [logs_call(query), header_call(end)];
+    let response = http.post(&calls, within).await?;
     let is_refused = response.status().is_client_error();
     let response = accepted(response).await.map_err(|error| match error {
         RpcError::Unavailable { message } | RpcError::Other { message, .. } if is_refused => {
@@ -69,6 +74,7 @@ pub(super) async fn logs_then_header(
     http: &HttpTransport,
     query: &LogQuery,
     end: u64,
+    within: Duration,
     on_log: OnLog<'_>,
 ) -> Result<LogsAnswer, RpcError> {
     let mut is_broken_off = false;
@@ -83,7 +89,7 @@ pub(super) async fn logs_then_header(
             Body::Batch(_) => Err(RpcError::unavailable("it answered one call with a list")),
         }
     };
-    let (answer, header) = tokio::try_join!(logs(http, query, &mut watched), header)?;
+    let (answer, header) = tokio::try_join!(logs(http, query, within, &mut watched), header)?;
     Ok(LogsAnswer {
         bytes: answer.bytes,
         end: expect_number(header, end)?.filter(|_| !is_broken_off),
@@ -95,6 +101,7 @@ pub(super) async fn by_websocket(
     client: &RpcClient,
     query: &LogQuery,
     end: Option<u64>,
+    within: Duration,
     on_log: OnLog<'_>,
 ) -> Result<LogsAnswer, RpcError> {
     let logs = client.request::<_, Box<RawValue>>("eth_getLogs", query.params());
@@ -109,11 +116,9 @@ pub(super) async fn by_websocket(
         }
     };
     let both = async { tokio::try_join!(logs, header) };
-    let (logs, header) = tokio::time::timeout(FIRST_BYTE, both)
+    let (logs, header) = tokio::time::timeout(within, both)
         .await
-        .map_err(|_| RpcError::Timeout {
-            message: format!("no answer within {} s", FIRST_BYTE.as_secs()),
-        })?
+        .map_err(|_| RpcError::no_answer_within(within))?
         .map_err(|error| RpcError::from_transport(&error))?;
     let text = logs.get().as_bytes();
     let mut answer = LogsAnswer {

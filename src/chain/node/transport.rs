@@ -9,12 +9,11 @@ use url::Url;
 
 use super::answer::Body;
 use super::error::{RpcError, retry_after};
+use super::range_limit::FIRST_BYTE;
 use crate::loopback::is_loopback;
 
 /// Connecting, TLS included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a node may think before the first byte of an answer.
-pub(super) const FIRST_BYTE: Duration = Duration::from_secs(30);
 /// How long a body may pause.
 const NEXT_BYTE: Duration = Duration::from_secs(15);
 /// How much of an error's body is read, in bytes.
@@ -42,20 +41,22 @@ impl HttpTransport {
         })
     }
 
-    /// Posts one call or a batch. The answer may have any status.
-    pub(super) async fn post(&self, body: &impl Serialize) -> Result<reqwest::Response, RpcError> {
+    /// Posts one call or a batch, whose answer must begin in time. It may have any status.
+    pub(super) async fn post(
+        &self,
+        body: &impl Serialize,
+        within: Duration,
+    ) -> Result<reqwest::Response, RpcError> {
         let sent = self.client.post(self.url.clone()).json(body).send();
-        tokio::time::timeout(FIRST_BYTE, sent)
+        tokio::time::timeout(within, sent)
             .await
-            .map_err(|_| RpcError::Timeout {
-                message: format!("no answer within {} s", FIRST_BYTE.as_secs()),
-            })?
+            .map_err(|_| RpcError::no_answer_within(within))?
             .map_err(RpcError::from_client)
     }
 
     /// Posts and reads the whole answer.
     pub(super) async fn ask(&self, body: &impl Serialize) -> Result<Body, RpcError> {
-        let mut response = accepted(self.post(body).await?).await?;
+        let mut response = accepted(self.post(body, FIRST_BYTE).await?).await?;
         let mut bytes = Vec::new();
         while let Some(chunk) = next_chunk(&mut response).await? {
             bytes.extend_from_slice(&chunk);

@@ -271,16 +271,15 @@ impl RangeReader {
                     // In two at first, in eight where that did not help: a few crowded blocks are to be found then.
                     None => self.split(asked, if asked.is_again { 8 } else { 2 }),
                 }
-                self.shrink(asked);
-                Ok(())
-            }
-            RpcError::Timeout { .. } if blocks > 1 => {
-                self.split(asked, 2);
-                self.shrink(asked);
+                if !asked.is_again {
+                    self.size.too_heavy(blocks);
+                }
                 Ok(())
             }
             // Perhaps a limit of the range, or of the rate, in unknown words or in none: less is asked for, and less often.
-            RpcError::Other { .. } | RpcError::Unavailable { .. } if blocks > 1 => {
+            RpcError::Other { .. } | RpcError::Unavailable { .. } | RpcError::Timeout { .. }
+                if blocks > 1 =>
+            {
                 self.again.insert(from, to);
                 self.in_flight = 1;
                 let mut limit = self.node.range_limit();
@@ -333,12 +332,6 @@ impl RangeReader {
             let end = asked.to.min(from + step - 1);
             self.again.insert(from, end);
             from = end + 1;
-        }
-    }
-
-    fn shrink(&mut self, asked: Asked) {
-        if !asked.is_again {
-            self.size.too_heavy(asked.to - asked.from + 1);
         }
     }
 

@@ -51,7 +51,7 @@ impl RangeSize {
         self.blocks = fitting.min(most).clamp(1, WIDEST);
     }
 
-    /// The provider refused a range because of what it holds, or took too long over it.
+    /// The provider refused a range because of what it holds.
     pub fn too_heavy(&mut self, asked: u64) {
         self.blocks = self.blocks.min((asked / 2).max(1));
     }

@@ -3,6 +3,7 @@
 use crate::chain::LOCAL_CHAIN;
 use crate::doctor::facts::{BURST, ChainFacts, Facts, NodeAnswers, NodeTrouble, OldLogs};
 use crate::domain::{Checkpoint, Finding};
+use crate::text::counted;
 
 /// A newest block that is older than this is too old, in seconds.
 const OLDEST_BLOCK: u64 = 120;
@@ -115,22 +116,28 @@ fn head(facts: &Facts, host: &str, answers: &NodeAnswers) -> Finding {
     if age > OLDEST_BLOCK {
         Finding::failure(
             "node.head",
-            format!("{host}: newest block {number} is {age} seconds old"),
+            format!(
+                "{host}: newest block {number} is {} old",
+                counted(age, "second")
+            ),
             "wait until the node has caught up, or name another node first in chain.rpc_urls",
         )
     } else if block > now + AHEAD {
         Finding::failure(
             "node.head",
             format!(
-                "{host}: newest block {number} is {} seconds in the future",
-                block - now
+                "{host}: newest block {number} is {} in the future",
+                counted(block - now, "second")
             ),
             "check this machine's clock; if it is right, use another node",
         )
     } else {
         Finding::ok(
             "node.head",
-            format!("{host}: newest block {number} is {age} seconds old"),
+            format!(
+                "{host}: newest block {number} is {} old",
+                counted(age, "second")
+            ),
         )
     }
 }
@@ -221,7 +228,7 @@ fn old_state(facts: &Facts, host: &str, answers: &NodeAnswers) -> Option<Finding
     Some(match answers.state_depth {
         Some(depth) if depth >= YOUNG => Finding::ok(
             name,
-            format!("{host} shows the state of {depth} blocks ago"),
+            format!("{host} shows the state of {} ago", counted(depth, "block")),
         ),
         depth => Finding::warning(
             name,
@@ -239,12 +246,16 @@ fn range(host: &str, answers: &NodeAnswers) -> Finding {
     match &answers.widest_range {
         Ok(blocks) if *blocks >= NARROW => Finding::ok(
             name,
-            format!("{host} answers for logs of {blocks} blocks at once"),
+            format!(
+                "{host} answers for logs of {} at once",
+                counted(*blocks, "block")
+            ),
         ),
         Ok(blocks) => Finding::warning(
             name,
             format!(
-                "{host} answers for logs of {blocks} blocks at once: reading a long history takes hours"
+                "{host} answers for logs of {} at once: reading a long history takes hours",
+                counted(*blocks, "block")
             ),
             "use a node or a plan with wider ranges, at least for the first start",
         ),

@@ -68,7 +68,10 @@ fn clock(ahead: Option<i64>) -> Finding {
         ahead.unsigned_abs(),
         if ahead > 0 { "behind" } else { "ahead of" },
     );
-    let sentence = format!("this machine's clock is {by} seconds {which} Discord's");
+    let sentence = format!(
+        "this machine's clock is {} {which} Discord's",
+        text::counted(by, "second")
+    );
     let what_to_do = "set the clock, and keep it by NTP (timedatectl set-ntp true)";
     match by {
         0..=OFF => Finding::ok(name, "this machine's clock agrees with Discord's"),

@@ -102,7 +102,10 @@ fn roles(server: &ServerFacts, seen: &SeenServer, findings: &mut Vec<Finding>) {
     }
     if obstacles.is_empty() {
         let count = server.roles.len();
-        let sentence = format!("the bot can give the {count} roles of the gates in \"{name}\"");
+        let sentence = format!(
+            "the bot can give the gates' {} in \"{name}\"",
+            text::counted(count as u64, "role")
+        );
         findings.push(Finding::ok("server.roles", sentence));
     }
     let held = server.roles.iter().filter(|role| role.0 != server.guild.0);

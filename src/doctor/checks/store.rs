@@ -3,6 +3,7 @@
 use crate::doctor::facts::{Facts, StoreFacts, StoreState};
 use crate::domain::Finding;
 use crate::store::{Pages, RowsRead};
+use crate::text::counted;
 
 /// In seconds.
 const DAY: u64 = 86_400;
@@ -24,11 +25,11 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         )],
         StoreState::Open => {
             let block = store.cursor.map_or(0, |cursor| cursor.number);
-            let gates = store.gates;
+            let gates = counted(store.gates as u64, "gate");
             vec![
                 Finding::ok(
                     "store.open",
-                    format!("{path} has the events up to block {block}, and {gates} gates"),
+                    format!("{path} has the events up to block {block}, and {gates}"),
                 ),
                 health(store),
                 orphans(store.orphans),
@@ -82,12 +83,15 @@ fn backup(facts: &Facts) -> Finding {
         _ if links == 0 => Finding::ok(name, "there are no links yet that a backup would keep"),
         None => Finding::warning(
             name,
-            format!("no backup was ever made of the {links} links of members"),
+            format!(
+                "no backup was ever made of the members' {}",
+                counted(links, "link")
+            ),
             what_to_do,
         ),
         Some(last) => {
             let days = facts.now.0.saturating_sub(last.0) / DAY;
-            let sentence = format!("the last backup is {days} days old");
+            let sentence = format!("the last backup is {} old", counted(days, "day"));
             match days < OLD_BACKUP {
                 true => Finding::ok(name, sentence),
                 false => Finding::warning(name, sentence, what_to_do),
@@ -101,12 +105,16 @@ fn orphans(orphans: u64) -> Finding {
     match orphans {
         0 => Finding::ok(
             name,
-            "of every subscription and plan the beginning was read",
+            "every subscription and plan was read from its beginning",
         ),
         orphans => Finding::failure(
             name,
             format!(
-                "of {orphans} subscriptions or plans the beginning was not read, so who pays for them gets no role"
+                "{} older than what was read, so paying for it gives no role",
+                match orphans {
+                    1 => "a subscription or plan is".to_owned(),
+                    orphans => format!("{orphans} subscriptions or plans are"),
+                }
             ),
             "use an archive node that keeps old receipts, or set chain.start_block to a block before the modules' first event",
         ),
@@ -120,11 +128,14 @@ fn unknown_logs(unknown: &[(u64, String)]) -> Finding {
         [(count, what), more @ ..] => {
             let others = match more.len() {
                 0 => String::new(),
-                kinds => format!(" (and {kinds} other kinds)"),
+                kinds => format!(" (and {})", counted(kinds as u64, "other kind")),
             };
             Finding::warning(
                 name,
-                format!("{count} events could not be read, from {what}{others}"),
+                format!(
+                    "{} could not be read, from {what}{others}",
+                    counted(*count, "event")
+                ),
                 "add the ABI file of the deployed contract to chain.abi",
             )
         }

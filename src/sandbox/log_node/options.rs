@@ -15,6 +15,8 @@ pub struct LogNodeOptions {
     pub max_results: Option<usize>,
     /// Most blocks in one call.
     pub max_blocks: Option<u64>,
+    /// Calls for logs of more blocks are never answered.
+    pub hangs_above: Option<u64>,
     /// Whose words its refusals are in.
     pub wording: Wording,
     /// What goes wrong with every so many-th call for logs.
@@ -51,6 +53,7 @@ impl Default for LogNodeOptions {
             latency: Duration::ZERO,
             max_results: None,
             max_blocks: None,
+            hangs_above: None,
             wording: Wording::Geth,
             fault: None,
             requests_per_second: None,

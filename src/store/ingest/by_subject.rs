@@ -15,11 +15,12 @@ pub(in crate::store) struct BySubject<'a> {
 impl<'a> BySubject<'a> {
     /// The events are put into the subjects' places: sorting the few subjects costs a fraction of sorting the many
     /// events, which stay where they are. Of each subject they mostly come in chain order already.
-    pub(in crate::store) fn of(events: &'a [ChainEvent]) -> Self {
+    pub(in crate::store) fn of(events: impl IntoIterator<Item = &'a ChainEvent>) -> Self {
+        let events: Vec<&ChainEvent> = events.into_iter().collect();
         let mut numbers = FxHashMap::<SubjectKey, u32>::default();
         let mut subjects = Vec::<(SubjectKey, usize)>::new();
         let mut number_of = Vec::with_capacity(events.len());
-        for event in events {
+        for event in &events {
             let key = subject_key(event.module, &event.subject());
             let number = *numbers.entry(key).or_insert_with(|| {
                 subjects.push((key, 0));
@@ -39,8 +40,8 @@ impl<'a> BySubject<'a> {
             end += count;
             ends.push((key, end));
         }
-        let mut placed: Vec<&ChainEvent> = events.iter().collect();
-        for (event, number) in events.iter().zip(number_of) {
+        let mut placed = events.clone();
+        for (event, number) in events.into_iter().zip(number_of) {
             let place = &mut next[number as usize];
             placed[*place] = event;
             *place += 1;
@@ -64,6 +65,11 @@ impl<'a> BySubject<'a> {
             start = *end;
             group
         })
+    }
+
+    /// How many events there are.
+    pub(in crate::store) fn events(&self) -> usize {
+        self.events.len()
     }
 
     /// How many subjects the batch is about.

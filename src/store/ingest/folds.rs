@@ -75,8 +75,8 @@ pub(in crate::store) fn events_of(
     Ok(all)
 }
 
-/// Whether subscriptions are folded later: no fold is noted.
-fn is_postponed(transaction: &WriteTransaction) -> anyhow::Result<bool> {
+/// Whether subscriptions are folded later, and their events sorted in then: no fold is noted.
+pub(super) fn is_postponed(transaction: &WriteTransaction) -> anyhow::Result<bool> {
     Ok(transaction.open_table(META)?.get(META_FOLD)?.is_none())
 }
 

@@ -17,6 +17,7 @@ use crate::domain::{
     ServerSettings, Synced, UserId,
 };
 use crate::store::codec::{self, KnownPlan};
+use crate::store::runs;
 use crate::store::verify::{Challenge, LinkRequest, RequestState};
 use samples::{causes, kinds, mark};
 
@@ -89,6 +90,8 @@ fn chain_lines(lines: &mut Lines) {
         lines.bytes(&format!("event_key_{n}"), &key);
         lines.bytes(&format!("event_{n}"), &codec::pack(&event, Vec::new()));
     }
+    let key = codec::scoped_key(module(1), U256::from(7));
+    lines.bytes("run", &runs::push_entry(Vec::new(), &key, &[1, 2, 3]));
 }
 
 /// What is stored about members and their roles.

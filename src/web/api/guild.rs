@@ -16,9 +16,7 @@ use super::super::session::Managing;
 use super::gates::GateBody;
 use super::status::Status;
 use super::{Failure, status};
-use crate::domain::{
-    ChannelId, Gate, GuildId, ManualRoles, ModuleAddress, OnLapse, RoleId, ServerSettings, UserId,
-};
+use crate::domain::{Gate, GuildId, ModuleAddress, RoleId, ServerEntry, ServerSettings, UserId};
 use crate::merchants::{PlanRow, Refusal, RoleRow};
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -189,41 +187,16 @@ async fn settings(
     Ok(Json(site.state.merchants.settings(manager.guild).await?))
 }
 
-/// The keys of `[[servers]]`. A misspelt one would reset what it is about, so it is refused.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SettingsBody {
-    guild_id: Option<GuildId>,
-    log_channel: Option<ChannelId>,
-    alert_channel: Option<ChannelId>,
-    member_notices: Option<bool>,
-    payment_failed: Option<OnLapse>,
-    paused: Option<OnLapse>,
-    cancelled: Option<OnLapse>,
-    manual_roles: Option<ManualRoles>,
-    expiry_leeway: Option<u64>,
-}
-
 async fn set_settings(
     State(site): State<Arc<Site>>,
     Managing(manager, _): Managing,
-    Posted(body): Posted<SettingsBody>,
+    Posted(entry): Posted<ServerEntry<Option<GuildId>>>,
 ) -> Result<Json<ServerSettings>, Failure> {
-    if body.guild_id.is_some_and(|guild| guild != manager.guild) {
+    if entry.guild_id.is_some_and(|guild| guild != manager.guild) {
         let message = "The settings are those of another server than the address names.";
         return Err(Refusal::Invalid(message.to_owned()).into());
     }
-    let settings = ServerSettings {
-        log_channel: body.log_channel,
-        alert_channel: body.alert_channel,
-        member_notices: body.member_notices,
-        payment_failed: body.payment_failed,
-        paused: body.paused,
-        cancelled: body.cancelled,
-        manual_roles: body.manual_roles,
-        expiry_leeway: body.expiry_leeway,
-    };
     let merchants = &site.state.merchants;
-    merchants.set_settings(&manager, settings).await?;
+    merchants.set_settings(&manager, entry.settings()).await?;
     Ok(Json(merchants.settings(manager.guild).await?))
 }

@@ -9,6 +9,8 @@ use maud::{Markup, html};
 
 use crate::domain::Timestamp;
 
+pub(super) use crate::text::{counted, number};
+
 /// The most decimals of a token that are read as such; more are shown as base units.
 const MOST_DECIMALS: u8 = 36;
 
@@ -45,25 +47,6 @@ pub(super) fn about(length: Duration) -> String {
         7_200..172_800 => counted((seconds + 1_800) / 3_600, "hour"),
         _ => counted((seconds + 43_200) / 86_400, "day"),
     }
-}
-
-/// `1 member`, `2 members`, `1,200 members`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", number(count))
-}
-
-/// With commas between thousands.
-pub(super) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A moment in UTC, and how long ago that is.
@@ -130,11 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_lists_and_addresses_read_well() {
-        assert_eq!(number(0), "0");
-        assert_eq!(number(999), "999");
-        assert_eq!(counted(1_234_567, "member"), "1,234,567 members");
-        assert_eq!(counted(1, "member"), "1 member");
+    fn lists_and_addresses_read_well() {
         assert_eq!(short("0x0123456789abcdef"), "0x0123…cdef");
         assert_eq!(short("0x01"), "0x01");
         let names = |names: &[&str]| {

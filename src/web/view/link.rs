@@ -127,7 +127,7 @@ fn flow(shown: &LinkPage<'_>) -> Markup {
             details {
                 summary { "What is kept, and who sees it" }
                 p {
-                    "Kept: the wallet's address, your Discord id, the signed message with the names in it, and the history of your role changes. "
+                    "We store the wallet's address, your Discord id, the signed message with the names in it, and the history of your role changes. "
                     code { "/privacy delete" } " removes all of it."
                 }
                 p { "Those who manage a server where this wallet pays can see its address; other members cannot." }

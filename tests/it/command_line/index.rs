@@ -1,13 +1,20 @@
 //! `index` follows the chain without Discord and ends with one line of JSON.
 
+use std::time::Duration;
+
 use alloy::primitives::Address;
+use amser_roles::domain::ModuleAddress;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
+use amser_roles::store::Store;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::support::following::stored_events;
 use crate::support::installation::{Installation, gate, signal};
+use crate::support::oracle;
+use crate::support::rpc_proxy::{Refusal, RpcProxy};
 use crate::support::scene::Scene;
-use crate::support::stage::{Setting, new_guild};
+use crate::support::stage::{Setting, new_guild, wait};
 
 struct Indexed {
     events: u64,
@@ -138,4 +145,51 @@ async fn an_interrupted_index_does_not_look_done() {
         ended.stdout.is_empty() && errors.contains("stopped"),
         "{errors}"
     );
+}
+
+#[tokio::test]
+async fn killed_amid_a_first_history_the_next_index_goes_on_and_nothing_is_missing() {
+    /// Of some fifty calls for logs; by then something is stored.
+    const CALLS: u64 = 34;
+    let mut scene = Scene::new().await;
+    scene.history(12, 40).await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    proxy.set(|faults| {
+        let words = "query exceeds max block range 10";
+        faults.range_limit = Some(Refusal::new(10, -32602, words));
+        faults.slow = Some(("eth_getLogs", Duration::from_millis(400)));
+    });
+    let setting = Setting {
+        rpc_urls: vec![proxy.http_url()],
+        ..Setting::default()
+    };
+    let (installation, _discord) = installation(&scene, &setting).await;
+    let modules = [(ModuleAddress(scene.module), scene.chain.processor)].into();
+    for round in 0.. {
+        assert!(round < 20, "no kill came amid the history");
+        let before = proxy.calls_of("eth_getLogs");
+        let mut started = installation.command("index").spawn().unwrap();
+        let is_amid = || proxy.calls_of("eth_getLogs") >= before + CALLS;
+        wait("the history is being read", is_amid).await;
+        // SIGKILL.
+        started.kill().await.unwrap();
+        let store = Store::open(&installation.store_path()).unwrap();
+        if let Some(cursor) = store.cursor().unwrap() {
+            let expected = oracle::events(&scene.chain, &modules, cursor.number).await;
+            assert!(!expected.is_empty());
+            assert_eq!(stored_events(&store), expected);
+            break;
+        }
+    }
+    proxy.set(|faults| faults.slow = None);
+    let whole = installation.run("index", &[]).await;
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    let head = line(&whole.output).cursor;
+    assert_eq!(
+        head,
+        scene.chain.head().await.unwrap().number - setting.confirmations
+    );
+    let store = Store::open(&installation.store_path()).unwrap();
+    let expected = oracle::events(&scene.chain, &modules, head).await;
+    assert_eq!(stored_events(&store), expected);
 }

@@ -72,7 +72,7 @@ async fn a_payment_is_planned_carried_out_and_then_nothing_is_left_to_do() {
     assert!(told.output.starts_with("grant "), "{}", told.output);
     assert!(
         told.output
-            .ends_with(&format!("1 changes at block {head}\n"))
+            .ends_with(&format!("1 change at block {head}\n"))
     );
     assert_eq!(
         discord.count(Route::AddMemberRole),

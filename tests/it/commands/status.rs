@@ -1,6 +1,7 @@
 //! `/status`.
 
-use amser_roles::domain::{ChainStatus, Timestamp};
+use amser_roles::domain::{ChainStatus, GateId, GateTrouble, GateTroubles, PlanId, Timestamp};
+use tokio::sync::watch;
 
 use super::{Story, checkpoint, created, event, executed, wallet};
 
@@ -85,5 +86,28 @@ async fn a_chain_that_cannot_be_read_is_said_without_internals() {
         "{text}"
     );
     assert!(!text.contains("secret"), "{text}");
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_offers_no_plan_that_its_module_does_not_have() {
+    let mut story = Story::begin().await;
+    let trouble = GateTrouble {
+        guild: story.club,
+        sentences: ["The module has no plan 1.".to_owned()].into(),
+        not_for_sale: [PlanId::from(1)].into(),
+    };
+    let found = GateTroubles::from([(GateId(1), trouble)]);
+    let with_trouble = |services: &mut amser_roles::commands::Services| {
+        services.gate_troubles = watch::channel(found).1;
+    };
+    story.restart_with(with_trouble).await;
+    let text = story.run("status", &[]).await.text();
+    assert!(text.contains("You have linked no wallet"), "{text}");
+    assert!(!text.contains("pay.example"), "{text}");
+    // The same plan at another gate is none of its business.
+    let other = story.run_as(story.pub_, story.user, "status", &[]).await;
+    let other = other.text();
+    assert!(other.contains("pay.example"), "{other}");
     story.end();
 }

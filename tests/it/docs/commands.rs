@@ -238,7 +238,7 @@ fn a_line_fits_where_only_numbers_and_dots_differ() {
         "ok   node.head    x: 5 seconds old"
     ));
     assert!(fits(
-        "roles.backup holds 1 links …",
+        "roles.backup holds 1 link …",
         "roles.backup holds 12 links and more"
     ));
     assert!(!fits(

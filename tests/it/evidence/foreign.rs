@@ -253,6 +253,31 @@ async fn a_head_far_ahead_of_the_machines_clock_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_node_from_the_future_is_judged_before_its_history_is_read() {
+    let mut scene = Scene::on(public_chain().await).await;
+    scene.history(2, 60).await;
+    let mut future = Scene::on(public_chain().await).await;
+    future.history(3, 60).await;
+    future.chain.advance_time(3_600).await.unwrap();
+    let proxy = RpcProxy::start(&future.chain).await;
+    let mut following = follow(&scene, &[proxy.http_url()]);
+    following
+        .until("it is said", |status| {
+            let trouble = status.trouble.as_deref().unwrap_or_default();
+            trouble.contains("ahead of this machine's clock")
+        })
+        .await;
+    assert_eq!(proxy.calls_of("eth_getLogs"), 0);
+    assert_eq!(following.store.cursor().unwrap(), None);
+    // Another backend answers at the same URL.
+    proxy.point_at(&scene.chain);
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    assert_eq!(following.status.borrow().reorgs, 0);
+}
+
+#[tokio::test]
 async fn a_local_chain_that_was_started_over_is_announced_and_read_again() {
     let mut scene = Scene::new().await;
     scene.pay().await;

@@ -180,6 +180,58 @@ async fn a_lagging_node_is_left_for_one_that_is_further() {
 }
 
 #[tokio::test]
+async fn backends_of_one_url_that_are_blocks_apart_undo_nothing_and_lose_nothing() {
+    for apart in [1, 4, 40] {
+        let mut case = Case::at_tip(RpcProxy::http_url).await;
+        case.scene.chain.mine(apart).await.unwrap();
+        case.proxy.set(|faults| faults.apart = apart);
+        for _ in 0..3 {
+            let lagged = case.proxy.faults().lagged;
+            case.scene.pay().await;
+            case.assert_complete_soon().await;
+            wait("the slower backend was asked", || {
+                case.proxy.faults().lagged > lagged
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn logs_that_hang_at_the_tip_are_asked_for_again_and_the_node_stays() {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        let mut case = Case::at_tip(url).await;
+        let connected = case.proxy.calls_of("eth_chainId");
+        case.proxy
+            .set(|faults| faults.never = Some(("eth_getLogs", 1)));
+        case.scene.pay().await;
+        case.assert_complete().await;
+        let left = case.proxy.faults().never.map(|(_, left)| left);
+        assert_eq!(left, Some(0), "the fault was not met");
+        assert_eq!(case.proxy.calls_of("eth_chainId"), connected);
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_logs_hang_at_the_tip_is_left_for_another() {
+    let mut scene = Scene::new().await;
+    let (hangs, good) = (
+        RpcProxy::start(&scene.chain).await,
+        RpcProxy::start(&scene.chain).await,
+    );
+    let config = config(&scene.chain, &[hangs.http_url(), good.http_url()], 0);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    following.until_at_tip(&scene.chain, 0).await;
+    assert_eq!(following.status.borrow().rpc, Some(hangs.host()));
+    hangs.set(|faults| faults.never = Some(("eth_getLogs", u64::MAX)));
+    scene.pay().await;
+    following
+        .assert_equals_chain(&scene.chain, 0, &[scene.module])
+        .await;
+    assert_eq!(following.status.borrow().rpc, Some(good.host()));
+}
+
+#[tokio::test]
 async fn a_chain_that_was_rolled_back_is_followed_once_it_grows_again() {
     for (url, polls) in [(RpcProxy::http_url as Url, true), (RpcProxy::ws_url, false)] {
         let mut case = Case::at_tip(url).await;

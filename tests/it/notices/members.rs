@@ -51,6 +51,39 @@ async fn a_member_is_told_of_a_role_that_came_and_went_until_the_button_is_press
 }
 
 #[tokio::test]
+async fn a_role_that_another_program_takes_again_and_again_is_told_once() {
+    let stage = Stage::open().await;
+    set(&stage.store, stage.guild, with_notices());
+    let (ada, subscription) = stage.subscriber("ada").await;
+    wait("ada is told", || told(&stage.discord, ada.user).len() == 1).await;
+    let rival = stage.discord.add_bot(stage.guild, "Level Bot").unwrap();
+    for times in 2..4 {
+        let (guild, role) = (stage.guild, stage.role);
+        let taken = stage
+            .discord
+            .change_role_as(rival, guild, ada.user, role, false);
+        taken.unwrap();
+        let grants = || {
+            let journal = stage.journal(ada).into_iter();
+            let grants = journal.filter(|entry| entry.change.action == RoleAction::Grant);
+            grants.count()
+        };
+        wait("it is given again", || grants() == times).await;
+    }
+    // What is told next comes after all of that.
+    let pause = stage.chain.pause(stage.module, subscription);
+    pause.await.unwrap();
+    wait("ada is told of the pause", || {
+        let told = told(&stage.discord, ada.user);
+        told.last()
+            .is_some_and(|last| last.contains("your subscription is paused"))
+    })
+    .await;
+    assert_eq!(told(&stage.discord, ada.user).len(), 2);
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_ask_for_it_tells_its_members_nothing() {
     let stage = Stage::open().await;
     let (ada, subscription) = stage.subscriber("ada").await;

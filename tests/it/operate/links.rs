@@ -87,15 +87,13 @@ async fn links_move_to_another_machine_with_their_proofs_and_give_the_roles_ther
     let imported = new.run("links import", &[&more]).await;
     assert_eq!(imported.code, Some(1), "{imported:?}");
     assert!(imported.output.starts_with("line 1: "), "{imported:?}");
-    assert!(imported.output.contains("2 links are new"), "{imported:?}");
+    assert!(imported.output.contains("links: 2 new"), "{imported:?}");
     club.until_everyone_has_the_role().await;
     stop(service).await;
     let again = new.run("links import", &[&file]).await;
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(
-        again
-            .output
-            .contains("0 links are new, 2 were here already"),
+        again.output.contains("links: 0 new, 2 here already"),
         "{again:?}"
     );
     let store = Store::open(&new.store_path()).unwrap();

@@ -70,6 +70,24 @@ async fn what_cannot_work_is_named_by_plan_with_exit_code_1() {
 }
 
 #[tokio::test]
+async fn a_module_whose_beginning_was_not_read_is_named_by_plan_with_exit_code_1() {
+    let club = Club::new().await;
+    let installation = club.another_machine();
+    let head = club.scene.chain.head().await.unwrap().number;
+    installation.reconfigure("[amser]", &format!("start_block = {head}\n[amser]"));
+    // Nothing is read of the module then but that it has a plan.
+    let words = format!(
+        "Module {} has a subscription or plan that",
+        club.scene.module
+    );
+    plan_says(&installation, &words).await;
+    let service = installation.start();
+    until_said(&installation, "ready: the chain is followed").await;
+    plan_says(&installation, &words).await;
+    stop(service).await;
+}
+
+#[tokio::test]
 async fn the_running_service_says_which_gate_cannot_work() {
     let club = Club::new().await;
     let installation = &club.installation;

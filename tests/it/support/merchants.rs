@@ -9,7 +9,7 @@ use amser_roles::chain::{
 };
 use amser_roles::discord::Discord;
 use amser_roles::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
-use amser_roles::merchants::{Inputs, Merchants};
+use amser_roles::merchants::{Inputs, Merchants, OUTLOOK_KEPT};
 use amser_roles::store::Store;
 use tokio::sync::{mpsc, watch};
 
@@ -41,7 +41,26 @@ pub(crate) fn without_chain(
     questions: &mpsc::Sender<Question>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 ) -> Merchants {
-    Merchants::new(Inputs {
+    Merchants::new(inputs_without_chain(
+        store,
+        discord,
+        chain,
+        discord_status,
+        questions,
+        clock,
+    ))
+}
+
+/// What the handle works with.
+pub(crate) fn inputs_without_chain(
+    store: &Store,
+    discord: &Discord,
+    chain: &watch::Receiver<ChainStatus>,
+    discord_status: &watch::Receiver<DiscordStatus>,
+    questions: &mpsc::Sender<Question>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+) -> Inputs {
+    Inputs {
         store: store.clone(),
         discord: discord.clone(),
         chain: chain.clone(),
@@ -52,5 +71,6 @@ pub(crate) fn without_chain(
         api: no_api(),
         policy: watch::channel(Policy::default()).1,
         clock,
-    })
+        outlook_kept: OUTLOOK_KEPT,
+    }
 }

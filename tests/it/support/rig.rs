@@ -14,7 +14,7 @@ use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, LOCAL_CHAIN, MembersIntent, Policy, RoleId,
     Timestamp, UserId,
 };
-use amser_roles::merchants::{Inputs, Merchants};
+use amser_roles::merchants::{Inputs, Merchants, OUTLOOK_KEPT};
 use amser_roles::roles::{self, fallback::Fallback};
 use amser_roles::sandbox::discord::{LocalDiscord, NewRole};
 use amser_roles::store::Store;
@@ -119,6 +119,7 @@ impl Rig {
             api: setup.api,
             policy: policy.clone(),
             clock: Arc::new(|| NOW),
+            outlook_kept: OUTLOOK_KEPT,
         });
         let gates_changed = Arc::new(Notify::new());
         let inputs = roles::Inputs {

@@ -134,6 +134,21 @@ impl Shared {
         self.upstream.lock().unwrap().clone()
     }
 
+    /// How many blocks the backend that answers now is behind the chain.
+    fn lag(&self) -> u64 {
+        let faults = self.faults();
+        // Half of the requests, in an order without a rhythm: no two kinds of calls always meet the same backend.
+        let mut dice = self
+            .posts
+            .load(Ordering::Relaxed)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        dice = (dice ^ (dice >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        match (dice ^ (dice >> 27)).is_multiple_of(2) {
+            true => faults.lag.max(faults.apart),
+            false => faults.lag,
+        }
+    }
+
     fn count(&self, method: &str) {
         *self
             .calls

@@ -129,7 +129,16 @@ impl Shop {
         let store = Store::in_memory().unwrap();
         store.bind_chain(chain.chain_id).unwrap();
         let stop = CancellationToken::new();
-        let running = app::serve(config, secrets, store.clone(), listener, stop.clone());
+        // What wallets have changes at once here.
+        let timing = app::Timing {
+            outlook_kept: Duration::ZERO,
+            ..app::Timing::default()
+        };
+        let (kept, ended) = (store.clone(), stop.clone());
+        let running = async move {
+            let service = app::start(config, secrets, kept, listener, ended, timing);
+            service.await?.until_stopped().await
+        };
         tokio::spawn(async move { running.await.unwrap() });
         until_ready(&url).await;
         Self {

@@ -226,6 +226,7 @@ async fn a_chain_that_is_away_for_a_moment_is_waited_for() {
     let mut story = Story::honest().await;
     story.stage.setting.timing = Some(amser_roles::app::Timing {
         fallback_after: Duration::from_secs(3_600),
+        ..amser_roles::app::Timing::default()
     });
     story.stage.stop().await;
     story.api.set(Behaviour::Allows);

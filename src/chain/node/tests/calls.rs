@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::fake::{CHAIN, Fake, Reply, error, header, result};
 use super::logs::read;
 use crate::chain::node::read::{header_at, headers_at};
-use crate::chain::node::{Answers, Node, RpcError, many_in};
+use crate::chain::node::{Answers, Node, RpcError, many};
 
 async fn both(fake: &Fake) -> [Node; 2] {
     [fake.http().await, fake.websocket().await]
@@ -143,7 +143,7 @@ async fn a_large_batch_that_is_refused_is_sent_again_in_smaller_ones() {
     .await;
     let node = fake.http().await;
     let calls = (0..250).map(|id| (id, json!([]))).collect();
-    let answers: Answers<U64> = many_in(&node, "eth_call", calls, 250).await.unwrap();
+    let answers: Answers<U64> = many(&node, "eth_call", calls, 250).await.unwrap();
     assert_eq!(answers.len(), 250);
     assert!(answers.values().all(Result::is_ok));
     assert_eq!(fake.asked().len(), 6, "one of 250, and five of 50");

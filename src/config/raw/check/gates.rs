@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
+use toml::Spanned;
 
 use super::Source;
 use crate::config::ConfigError;
-use crate::config::raw::{RawGate, RawServer};
+use crate::config::raw::RawGate;
 use crate::domain::{
-    Gate, GateId, GateOrigin, GuildId, ModuleAddress, PlanId, RoleId, ServerSettings,
+    Gate, GateId, GateOrigin, GuildId, ModuleAddress, PlanId, RoleId, ServerEntry, ServerSettings,
 };
 
 pub(super) fn gates(source: &Source<'_>, raw: Vec<RawGate>) -> Result<Vec<Gate>, ConfigError> {
@@ -37,24 +38,17 @@ pub(super) fn gates(source: &Source<'_>, raw: Vec<RawGate>) -> Result<Vec<Gate>,
 
 pub(super) fn servers(
     source: &Source<'_>,
-    raw: Vec<RawServer>,
+    entries: Vec<ServerEntry<Spanned<GuildId>>>,
 ) -> Result<BTreeMap<GuildId, ServerSettings>, ConfigError> {
     let mut servers = BTreeMap::new();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let settings = ServerSettings {
-            log_channel: raw.log_channel,
-            alert_channel: raw.alert_channel,
-            member_notices: raw.member_notices,
-            payment_failed: raw.payment_failed,
-            paused: raw.paused,
-            cancelled: raw.cancelled,
-            manual_roles: raw.manual_roles,
-            expiry_leeway: raw.expiry_leeway,
-        };
-        let is_first = servers.insert(*raw.guild_id.get_ref(), settings).is_none();
+    for (index, entry) in entries.into_iter().enumerate() {
+        let settings = entry.settings();
+        let is_first = servers
+            .insert(*entry.guild_id.get_ref(), settings)
+            .is_none();
         let key = format!("servers[{index}].guild_id");
         let message = "this server has an entry already; put both into one";
-        source.ensure(is_first, &raw.guild_id, &key, message)?;
+        source.ensure(is_first, &entry.guild_id, &key, message)?;
     }
     Ok(servers)
 }

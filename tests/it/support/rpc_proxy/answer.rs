@@ -136,7 +136,8 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             );
         }
     }
-    let mut request = match behind(shared, &method, request).await {
+    let lag = shared.lag();
+    let mut request = match behind(shared, &method, request, lag).await {
         Ok(request) => request,
         Err(null) => return result(null),
     };
@@ -192,10 +193,9 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
         fill_bloom(shared, &mut answer["result"]);
     }
     if method == "eth_blockNumber" {
-        let mut faults = shared.faults();
         let head = number(&answer["result"]).unwrap();
-        answer["result"] = json!(format!("{:#x}", head.saturating_sub(faults.lag)));
-        faults.lagged += u64::from(faults.lag > 0);
+        answer["result"] = json!(format!("{:#x}", head.saturating_sub(lag)));
+        shared.faults().lagged += u64::from(lag > 0);
     }
     Answer::Json(answer)
 }
@@ -213,8 +213,12 @@ pub(super) async fn ask(shared: &Shared, method: &str, params: Value) -> Value {
 }
 
 /// The call as a node that is behind the chain takes it; `Err` is its answer about a block that it does not have.
-async fn behind(shared: &Shared, method: &str, mut request: Value) -> Result<Value, Value> {
-    let lag = shared.faults().lag;
+async fn behind(
+    shared: &Shared,
+    method: &str,
+    mut request: Value,
+    lag: u64,
+) -> Result<Value, Value> {
     if lag == 0 {
         return Ok(request);
     }

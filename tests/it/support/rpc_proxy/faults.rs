@@ -110,6 +110,8 @@ pub(crate) struct Faults {
     pub(crate) finalized_asked: u64,
     /// The node is so many blocks behind the chain.
     pub(crate) lag: u64,
+    /// Half of the requests are answered by a backend of the same URL that is so many blocks behind.
+    pub(crate) apart: u64,
     /// How often the follower was shown such an old head.
     pub(crate) lagged: u64,
     /// Calls for old state fail: the node is not an archive.

@@ -1,0 +1,229 @@
+//! A first history while it is read: the events of subscriptions wait in sorted runs, one for each batch, and are merged into
+//! `EVENTS` once. To add each batch there would rewrite most pages of the table every time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use redb::{ReadableTable, ReadableTableMetadata as _, Table, WriteTransaction};
+use tracing::info;
+
+use super::codec::{event_key, first_position, pack, scoped_key, split_scoped_key, unpack};
+use super::ingest::{BySubject, LONG_ROW};
+use super::refold::LOG_EVERY;
+use super::rollback;
+use super::tables::{BATCHES, EVENTS, RUNS};
+use crate::domain::{ChainEvent, Subject, SubscriptionId};
+
+/// Bytes of a row, unless one entry alone has more: with the row's key they fit the 32 KiB that redb takes for it.
+const ROW_BYTES: usize = 32_000;
+
+type Runs<'transaction> = Table<'transaction, (u32, u32), &'static [u8]>;
+/// `codec::scoped_key` of the subscription that an entry is about.
+type ScopedKey = [u8; 52];
+
+/// Appends a batch's events of subscriptions as one more run; returns the others.
+pub(super) fn append<'a>(
+    transaction: &WriteTransaction,
+    events: &'a [ChainEvent],
+) -> anyhow::Result<BySubject<'a>> {
+    let mut others = Vec::new();
+    let mut sorted = Vec::with_capacity(events.len());
+    for event in events {
+        match event.subject() {
+            Subject::Subscription(id) => sorted.push((scoped_key(event.module, id.0), event)),
+            _ => others.push(event),
+        }
+    }
+    sorted.sort_unstable_by_key(|(key, event)| (*key, event.position));
+    let blocks = sorted.iter().map(|(_, event)| event.position.block);
+    if let Some(newest) = blocks.max() {
+        write_run(&mut transaction.open_table(RUNS)?, &sorted)?;
+        // No row is listed: a rollback has to look at all of them.
+        rollback::note_batch(&mut transaction.open_table(BATCHES)?, newest, &[])?;
+    }
+    Ok(BySubject::of(others))
+}
+
+fn write_run(table: &mut Runs<'_>, sorted: &[(ScopedKey, &ChainEvent)]) -> anyhow::Result<()> {
+    let run = table.last()?.map_or(0, |(key, _)| key.value().0 + 1);
+    let (mut number, mut row, mut events) = (0, Vec::new(), Vec::new());
+    for group in sorted.chunk_by(|one, next| one.0 == next.0) {
+        events.clear();
+        for (_, event) in group {
+            events = pack(event, events);
+        }
+        if !row.is_empty() && row.len() + size_of::<ScopedKey>() + events.len() > ROW_BYTES {
+            table.insert((run, number), row.as_slice())?;
+            number += 1;
+            row.clear();
+        }
+        row = push_entry(row, &group[0].0, &events);
+    }
+    table.insert((run, number), row.as_slice())?;
+    Ok(())
+}
+
+/// Appends what one subscription went through to a row of a run.
+pub(super) fn push_entry(row: Vec<u8>, key: &ScopedKey, events: &[u8]) -> Vec<u8> {
+    postcard::to_extend(&(key.as_slice(), events), row)
+        .expect("postcard fails only on types that this store does not hold")
+}
+
+/// The first entry of a row, and what follows it.
+fn split_entry(row: &[u8]) -> anyhow::Result<(ScopedKey, &[u8], &[u8])> {
+    let ((key, events), rest): ((&[u8], &[u8]), _) =
+        postcard::take_from_bytes(row).context("a stored run is damaged")?;
+    let key = key.try_into().context("a stored run is damaged")?;
+    Ok((key, events, rest))
+}
+
+/// Reads a row through, as [`merge`] will.
+pub(super) fn check(mut row: &[u8]) -> anyhow::Result<()> {
+    while !row.is_empty() {
+        let (key, events, rest) = split_entry(row)?;
+        let (module, id) = split_scoped_key(&key);
+        unpack(module, &Subject::Subscription(SubscriptionId(id)), events)?;
+        row = rest;
+    }
+    Ok(())
+}
+
+/// Whether nothing waits to be merged.
+pub(super) fn are_empty(transaction: &WriteTransaction) -> anyhow::Result<bool> {
+    Ok(transaction.open_table(RUNS)?.is_empty()?)
+}
+
+/// Moves everything from the runs into `EVENTS`. Whatever needs the events of a subscription in a write transaction calls it
+/// first.
+///
+/// # Errors
+/// When the file cannot be written or is damaged.
+pub(super) fn merge(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    copy(transaction, |_, _| Ok(()))?;
+    clear(transaction)
+}
+
+/// Empties the runs.
+pub(super) fn clear(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    if !are_empty(transaction)? {
+        transaction.delete_table(RUNS)?;
+        // The next history finds it, and so do backups.
+        transaction.open_table(RUNS)?;
+    }
+    Ok(())
+}
+
+/// Copies everything from the runs into `EVENTS`; `each` hears of each row's key and events, in the order of the keys.
+pub(super) fn copy(
+    transaction: &WriteTransaction,
+    each: impl FnMut(&[u8], &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let runs = transaction.open_table(RUNS)?;
+    let Some(last) = runs.last()?.map(|(key, _)| key.value().0) else {
+        return Ok(());
+    };
+    let rows = runs.len()?;
+    let mut readers = Vec::new();
+    let mut next = BinaryHeap::new();
+    for run in 0..=last {
+        let mut reader = Reader::new(run);
+        next.extend(reader.next_key(&runs)?.map(|key| Reverse((key, run))));
+        readers.push(reader);
+    }
+    let mut merged = Merged {
+        events: transaction.open_table(EVENTS)?,
+        subscription: [0; 52],
+        key: Vec::new(),
+        row: Vec::new(),
+        each,
+    };
+    let mut told = Instant::now();
+    // Of one subscription, the runs come in the order in which they were written: the chain's.
+    while let Some(Reverse((key, run))) = next.pop() {
+        let reader = &mut readers[run as usize];
+        merged.push(&key, reader.take()?)?;
+        next.extend(reader.next_key(&runs)?.map(|key| Reverse((key, run))));
+        if told.elapsed() >= LOG_EVERY {
+            told = Instant::now();
+            let done: u64 = readers.iter().map(|reader| u64::from(reader.row)).sum();
+            info!(done, rows, "sorting the events of the first history");
+        }
+    }
+    merged.finish_row()
+}
+
+/// Reads one run from its beginning to its end.
+struct Reader {
+    run: u32,
+    /// The next row.
+    row: u32,
+    bytes: Vec<u8>,
+    /// Where the next entry begins.
+    at: usize,
+}
+
+impl Reader {
+    fn new(run: u32) -> Self {
+        Self {
+            run,
+            row: 0,
+            bytes: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// The key of the next entry; `None` at the end of the run.
+    fn next_key(&mut self, runs: &Runs<'_>) -> anyhow::Result<Option<ScopedKey>> {
+        if self.at == self.bytes.len() {
+            let Some(row) = runs.get((self.run, self.row))? else {
+                return Ok(None);
+            };
+            self.bytes.clear();
+            self.bytes.extend_from_slice(row.value());
+            (self.row, self.at) = (self.row + 1, 0);
+        }
+        Ok(Some(split_entry(&self.bytes[self.at..])?.0))
+    }
+
+    /// The events of the next entry.
+    fn take(&mut self) -> anyhow::Result<&[u8]> {
+        let (_, events, rest) = split_entry(&self.bytes[self.at..])?;
+        self.at = self.bytes.len() - rest.len();
+        Ok(events)
+    }
+}
+
+/// The rows of `EVENTS` as they are put together.
+struct Merged<'transaction, F> {
+    events: Table<'transaction, &'static [u8], &'static [u8]>,
+    subscription: ScopedKey,
+    key: Vec<u8>,
+    row: Vec<u8>,
+    each: F,
+}
+
+impl<F: FnMut(&[u8], &[u8]) -> anyhow::Result<()>> Merged<'_, F> {
+    fn push(&mut self, subscription: &ScopedKey, events: &[u8]) -> anyhow::Result<()> {
+        if *subscription != self.subscription || self.row.len() >= LONG_ROW {
+            self.finish_row()?;
+            let (module, id) = split_scoped_key(subscription);
+            let subject = Subject::Subscription(SubscriptionId(id));
+            self.key = event_key(module, &subject, first_position(events)?);
+            self.subscription = *subscription;
+        }
+        self.row.extend_from_slice(events);
+        Ok(())
+    }
+
+    fn finish_row(&mut self) -> anyhow::Result<()> {
+        if !self.row.is_empty() {
+            self.events
+                .insert(self.key.as_slice(), self.row.as_slice())?;
+            (self.each)(&self.key, &self.row)?;
+            self.row.clear();
+        }
+        Ok(())
+    }
+}
