@@ -52,7 +52,7 @@ impl Roles {
     pub(super) fn read_on(&mut self) {
         let now = Instant::now();
         for (guild, user) in self.people.take_unread() {
-            self.reading.want_unread(&self.people, guild, user);
+            self.reading.want(&self.people, guild, user);
         }
         let intent = self.inputs.discord_status.borrow().members_intent;
         if self.reading.is_idle(now) && now >= self.reading.round_at + period(intent) {

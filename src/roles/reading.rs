@@ -21,9 +21,6 @@ const MOST_REQUESTS: usize = 8;
 const AGAIN: Duration = Duration::from_secs(3_600);
 /// And this often where none come. 3,000 people are 30 requests, of 120 a minute that the gateway allows.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Who was read before and is to be read once more to make sure is, in one server, this often: a long queue of changes gives
-/// cause for it with each of them, and the gateway's 120 requests a minute are needed for who was not read yet.
-const TO_MAKE_SURE: Duration = Duration::from_secs(5);
 /// At the start the gateway's session is waited for, which makes all that was read before it worth little; not for longer.
 const SESSION: Duration = Duration::from_secs(5);
 /// Pause before a server that could not be read is read again, and the longest one: after a passing failure, and after a
@@ -41,8 +38,6 @@ enum Tier {
     Concerned,
     /// Who may be in the server.
     Other,
-    /// Who was read before.
-    ToMakeSure,
 }
 
 /// What Discord answered to one request.
@@ -89,8 +84,6 @@ pub(super) struct Reading {
     pub(super) begin_at: Instant,
     /// When everyone became due last, or the session began.
     pub(super) round_at: Instant,
-    /// Nobody is read to make sure before.
-    to_make_sure_at: Instant,
     /// Who waits for a server to be read and checked.
     pub(super) syncing: BTreeMap<GuildId, Vec<oneshot::Sender<SyncOutcome>>>,
 }
@@ -107,17 +100,15 @@ impl Reading {
             unannounced: BTreeSet::new(),
             begin_at: now + SESSION,
             round_at: now,
-            to_make_sure_at: now,
             syncing: BTreeMap::new(),
         }
     }
 
     /// Whether everyone who can be was read.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        let mut pages = self.pages.keys();
-        self.requests.is_empty()
-            && !self.due.keys().any(|key| self.is_due(*key, now))
-            && !pages.any(|guild| self.may_read(*guild, now))
+        let due = self.due.keys().map(|(_, guild)| guild);
+        let mut waiting = due.chain(self.pages.keys());
+        self.requests.is_empty() && !waiting.any(|guild| self.may_read(*guild, now))
     }
 
     /// When there is something to do by itself.
@@ -126,11 +117,8 @@ impl Reading {
         let round = self.is_idle(now).then(|| self.round_at + period(intent));
         let begin = Some(self.begin_at).filter(|at| *at > now);
         let retries = self.unreadable.values().map(|one| one.retry_at);
-        let mut tiers = self.due.keys().map(|(tier, _)| *tier);
-        let to_make_sure = tiers.any(|tier| tier == Tier::ToMakeSure);
-        let to_make_sure = to_make_sure.then_some(self.to_make_sure_at);
-        let later = retries.chain(to_make_sure).filter(|at| *at > now);
-        later.chain(round).chain(begin).min()
+        let retries = retries.filter(|at| *at > now);
+        retries.chain(round).chain(begin).min()
     }
 
     /// Everyone in a server is to be read.
@@ -156,15 +144,6 @@ impl Reading {
         }
     }
 
-    /// Someone got a seat, or is to be read once more to make sure.
-    pub(super) fn want_unread(&mut self, people: &People, guild: GuildId, user: UserId) {
-        let seat = people.seat_of(user, guild);
-        match seat.is_some_and(|seat| seat.presence != Presence::Unknown) {
-            true => self.want_in(Tier::ToMakeSure, guild, user),
-            false => self.want(people, guild, user),
-        }
-    }
-
     pub(super) fn want(&mut self, people: &People, guild: GuildId, user: UserId) {
         let tier = match people.concerns(user, guild) {
             true => Tier::Concerned,
@@ -177,12 +156,11 @@ impl Reading {
         self.due.entry((tier, guild)).or_default().insert(user);
     }
 
-    /// Whether nothing of the server is to be read, but for making sure.
+    /// Whether nothing of the server is to be read.
     pub(super) fn is_read(&self, guild: GuildId) -> bool {
-        let mut due = self.due.keys();
         !self.under_way.contains_key(&guild)
             && !self.pages.contains_key(&guild)
-            && !due.any(|(tier, other)| *other == guild && *tier != Tier::ToMakeSure)
+            && self.due.keys().all(|(_, other)| *other != guild)
     }
 
     /// Whether Discord did not let the server be read when it was tried last.
@@ -201,10 +179,6 @@ impl Reading {
     fn may_read(&self, guild: GuildId, now: Instant) -> bool {
         let unreadable = self.unreadable.get(&guild);
         unreadable.is_none_or(|one| one.retry_at <= now) && !self.gone.contains(&guild)
-    }
-
-    fn is_due(&self, (tier, guild): (Tier, GuildId), now: Instant) -> bool {
-        self.may_read(guild, now) && (tier != Tier::ToMakeSure || self.to_make_sure_at <= now)
     }
 
     /// Sends as many requests as may be under way.
@@ -251,18 +225,10 @@ impl Reading {
 
     /// The next people to read, of one server.
     fn take_chunk(&mut self, now: Instant) -> Option<(GuildId, Vec<UserId>)> {
-        let mut keys = self.due.keys().copied();
-        let (first, guild) = keys.find(|key| self.is_due(*key, now))?;
-        if first == Tier::ToMakeSure {
-            self.to_make_sure_at = now + TO_MAKE_SURE;
-        }
+        let mut keys = self.due.keys();
+        let guild = keys.find(|(_, guild)| self.may_read(*guild, now))?.1;
         let mut users = Vec::new();
-        for tier in [
-            Tier::JustNow,
-            Tier::Concerned,
-            Tier::Other,
-            Tier::ToMakeSure,
-        ] {
+        for tier in [Tier::JustNow, Tier::Concerned, Tier::Other] {
             let Some(due) = self.due.get_mut(&(tier, guild)) else {
                 continue;
             };

@@ -67,31 +67,3 @@ fn everyone_is_read_again_once_a_minute_where_no_member_event_comes() {
     assert_eq!(begun.next_at(MembersIntent::Refused), later(60));
     assert_eq!(begun.next_at(MembersIntent::Used), later(3_600));
 }
-
-#[test]
-fn who_is_read_to_make_sure_keeps_nobody_from_a_first_reading_and_uses_up_no_requests() {
-    let now = Instant::now();
-    let mut reading = Reading::new(now);
-    let small = GuildId(99);
-    reading.want_in(Tier::ToMakeSure, GUILD, UserId(1));
-    reading.want_in(Tier::Other, small, UserId(2));
-    assert!(reading.is_read(GUILD) && !reading.is_read(small));
-    assert_eq!(reading.take_chunk(now), Some((small, vec![UserId(2)])));
-    assert_eq!(reading.take_chunk(now), Some((GUILD, vec![UserId(1)])));
-    // A long queue of changes gives cause for one with each of them.
-    let mut requests = 0;
-    for second in 1..=60 {
-        let now = now + Duration::from_secs(second);
-        for guild in 1..=10 {
-            reading.want_in(Tier::ToMakeSure, GuildId(guild), UserId(second));
-        }
-        while reading.take_chunk(now).is_some() {
-            requests += 1;
-        }
-    }
-    assert_eq!(requests, 12);
-    // Together with others of the server they cost nothing.
-    reading.want_in(Tier::JustNow, GuildId(10), UserId(500));
-    let (_, users) = reading.take_chunk(now).unwrap();
-    assert!(users.len() > 2, "{users:?}");
-}
