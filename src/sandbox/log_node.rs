@@ -1,6 +1,7 @@
 //! A node that serves the logs of a made-up chain as fast as it can, with the limits and faults of real providers: for
 //! benchmarks and for tests of the backfill.
 
+mod call;
 mod limits;
 mod options;
 mod rendered;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use call::{list, number};
 pub use limits::{WORDINGS, Wording};
 pub use options::{Fault, LogNodeOptions};
 pub use rendered::{RenderedChain, Wanted};
@@ -156,7 +158,8 @@ async fn answer(State(node): State<Arc<Node>>, body: Bytes) -> Response {
     if node.rate.is_exceeded() {
         return limits::too_often();
     }
-    if node.hangs_over(&body) {
+    let most = node.options.hangs_above;
+    if most.is_some_and(|most| call::asks_for_more_than(&body, most)) {
         node.hung.fetch_add(1, Ordering::Relaxed);
         return std::future::pending().await;
     }
@@ -199,20 +202,6 @@ fn respond(node: &Node, body: &[u8]) -> Response {
 impl Node {
     fn head(&self) -> u64 {
         *self.head.borrow()
-    }
-
-    /// Whether this request is never answered.
-    fn hangs_over(&self, body: &[u8]) -> bool {
-        let Some(most) = self.options.hangs_above else {
-            return false;
-        };
-        let call: Value = serde_json::from_slice(body).unwrap_or_default();
-        let filter = match &call[0] {
-            Value::Null => &call["params"][0],
-            first => &first["params"][0],
-        };
-        let range = number(&filter["fromBlock"]).zip(number(&filter["toBlock"]));
-        range.is_some_and(|(from, to)| to + 1 - from > most)
     }
 
     fn logs(&self, call: &Value) -> Response {
@@ -348,18 +337,6 @@ impl Node {
 /// The root of an empty list of transactions.
 const NO_TRANSACTIONS: B256 =
     b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
-
-fn number(value: &Value) -> Option<u64> {
-    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
-}
-
-/// One or several values of a filter's position; none for null.
-fn list<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<T> {
-    match value {
-        Value::Array(values) => values.iter().flat_map(list).collect(),
-        value => serde_json::from_value(value.clone()).into_iter().collect(),
-    }
-}
 
 fn json_response(status: StatusCode, value: &Value) -> Response {
     (

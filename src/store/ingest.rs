@@ -14,7 +14,7 @@ use super::codec::{
     POSITION_BYTES, decode, encode, event_key, pack, scoped_bounds, scoped_key, split_scoped_key,
 };
 use super::rollback::{self, Stale};
-use super::tables::{BATCHES, EVENTS, PLANS_READ, SUBSCRIPTIONS};
+use super::tables::{BATCHES, EVENTS, LONG_ROW, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
 use super::{refold, runs};
 use crate::domain::{
@@ -28,9 +28,6 @@ pub(super) use place::{complete_modules, thin};
 
 /// A batch that touches more subjects than this is not indexed row by row; rolling it back looks at all rows.
 const MOST_INDEXED_ROWS: usize = 2_000;
-
-/// A row of so many bytes, of which an event takes about 80, is left as it is: each event that is added writes the whole row.
-pub(super) const LONG_ROW: usize = 1_000;
 
 /// From so many events on, a second thread is worth its start.
 const WORTH_TWO_THREADS: usize = 10_000;
@@ -56,8 +53,13 @@ impl Store {
             true => runs::append(&transaction, &batch.events)?,
             false => BySubject::of(&batch.events),
         };
-        // Nobody is told of what waits in runs.
-        touched.everything |= groups.events() < batch.events.len();
+        if groups.events() < batch.events.len() {
+            // Of what waits in runs neither the states are told nor the rows listed.
+            touched.everything = true;
+            let newest = batch.events.iter().map(|event| event.position.block);
+            let mut batches = transaction.open_table(BATCHES)?;
+            rollback::note_batch(&mut batches, newest.max().unwrap_or_default(), &[])?;
+        }
         // Folding anew reads the rows.
         let apart = stale.is_empty() && groups.events() >= WORTH_TWO_THREADS;
         let append = || append_events(&transaction, &groups, Rows::Grow);

@@ -2,7 +2,7 @@
 //! rollback too large to be followed subject by subject.
 
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use redb::{
@@ -20,9 +20,6 @@ use crate::domain::{ChainEvent, ModuleAddress, PlanId, Rules, Subject};
 
 /// To be raised with each change of what `projection` makes of the same events, or of what its results look like.
 const FOLD_VERSION: u32 = 1;
-
-/// How often progress is logged.
-pub(super) const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Subjects that one thread hands to the other at a time, and how many times it may be ahead.
 const CHUNK: usize = 1_000;
@@ -151,7 +148,7 @@ fn read_rows(transaction: &WriteTransaction, chunks: &mut Chunks) -> anyhow::Res
     for (done, row) in events.iter()?.enumerate() {
         let (key, value) = row?;
         chunks.push(key.value(), value.value())?;
-        if told.elapsed() >= LOG_EVERY {
+        if told.elapsed() >= runs::LOG_EVERY {
             told = Instant::now();
             info!(done, rows, "folding the stored events");
         }

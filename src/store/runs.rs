@@ -3,21 +3,22 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use redb::{ReadableTable, ReadableTableMetadata as _, Table, WriteTransaction};
 use tracing::info;
 
 use super::codec::{event_key, first_position, pack, scoped_key, split_scoped_key, unpack};
-use super::ingest::{BySubject, LONG_ROW};
-use super::refold::LOG_EVERY;
-use super::rollback;
-use super::tables::{BATCHES, EVENTS, RUNS};
+use super::ingest::BySubject;
+use super::tables::{EVENTS, LONG_ROW, RUNS};
 use crate::domain::{ChainEvent, Subject, SubscriptionId};
 
 /// Bytes of a row, unless one entry alone has more: with the row's key they fit the 32 KiB that redb takes for it.
 const ROW_BYTES: usize = 32_000;
+
+/// How often progress is logged.
+pub(super) const LOG_EVERY: Duration = Duration::from_secs(5);
 
 type Runs<'transaction> = Table<'transaction, (u32, u32), &'static [u8]>;
 /// `codec::scoped_key` of the subscription that an entry is about.
@@ -37,11 +38,8 @@ pub(super) fn append<'a>(
         }
     }
     sorted.sort_unstable_by_key(|(key, event)| (*key, event.position));
-    let blocks = sorted.iter().map(|(_, event)| event.position.block);
-    if let Some(newest) = blocks.max() {
+    if !sorted.is_empty() {
         write_run(&mut transaction.open_table(RUNS)?, &sorted)?;
-        // No row is listed: a rollback has to look at all of them.
-        rollback::note_batch(&mut transaction.open_table(BATCHES)?, newest, &[])?;
     }
     Ok(BySubject::of(others))
 }

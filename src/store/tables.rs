@@ -44,6 +44,10 @@ pub(super) const HEADERS: TableDefinition<'_, u64, (&[u8; 32], u64)> =
 /// room as the events.
 pub(super) const EVENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("events_v1");
 
+/// A row of `EVENTS` of so many bytes, of which an event takes about 80, is left as it is: each event that is added writes the
+/// whole row.
+pub(super) const LONG_ROW: usize = 1_000;
+
 /// (Run, row) → entries, in the order of their keys, of the `codec::scoped_key` of a subscription and its events as `EVENTS`
 /// packs them. Each batch of a first history is a run; its end merges all of them into `EVENTS` and empties this table.
 pub(super) const RUNS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("runs_v1");
