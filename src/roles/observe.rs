@@ -9,7 +9,7 @@ use super::Roles;
 use super::people::Presence;
 use super::reading::{Answer, Read, period};
 use crate::discord::Observation;
-use crate::domain::{GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
+use crate::domain::{DriftMode, GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
 
 /// A new session announces each server once, within this time.
 const ANNOUNCING: Duration = Duration::from_secs(60);
@@ -58,7 +58,11 @@ impl Roles {
         if self.reading.is_idle(now) && now >= self.reading.round_at + period(intent) {
             self.reading.want_everyone(&self.people, now);
         }
-        self.reading.start(&self.people, &self.discord, intent, now);
+        // While history is being read, each batch makes more people of interest: asked for piece by piece, one server after
+        // another would use up the gateway's requests, and nothing is planned before its end anyway.
+        if self.progress.reached_tip || self.mode() != DriftMode::Chain {
+            self.reading.start(&self.people, &self.discord, intent, now);
+        }
     }
 
     /// Takes what was read.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 
-use super::{LOOK_EVERYWHERE, People, Seat, ServerRules, rules_of};
+use super::{Grants, Holdings, LOOK_EVERYWHERE, People, Rules, Seat, ServerRules, rules_of};
 use crate::domain::{
     AppliedState, Gate, GuildId, LinkEnd, MemberRole, ModuleAddress, Plan, PlanId, Policy,
     RoleChange, Subscription, SubscriptionId, UserId, Wallet,
@@ -180,23 +180,19 @@ impl People {
 
     /// Empties everything that comes from the store, to fill it again; what was seen on Discord stays.
     pub fn clear_stored(&mut self) {
-        let persons = std::mem::take(&mut self.persons);
-        *self = Self {
-            servers: std::mem::take(&mut self.servers),
-            names: std::mem::take(&mut self.names),
-            news: self.news,
-            sources: self.sources,
-            vouched: std::mem::take(&mut self.vouched),
-            ..Self::new(*self.default_policy())
-        };
-        for (user, mut person) in persons {
+        let policy = *self.default_policy();
+        self.holdings = Holdings::new(policy.expiry_leeway);
+        self.rules = Rules::new(policy);
+        self.complete.clear();
+        self.owners.clear();
+        self.grants = Grants::default();
+        self.ended_links.clear();
+        for person in self.persons.values_mut() {
             person.wallets.clear();
             person.is_forgotten = false;
-            person
-                .seats
-                .iter_mut()
-                .for_each(|seat| seat.applied.clear());
-            self.persons.insert(user, person);
+            for seat in &mut person.seats {
+                seat.applied.clear();
+            }
         }
     }
 

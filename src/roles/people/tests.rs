@@ -102,6 +102,23 @@ fn a_member_is_looked_for_in_every_server_while_there_are_few_and_else_where_som
 }
 
 #[test]
+fn what_was_seen_and_not_acted_on_yet_survives_that_the_picture_is_filled_again() {
+    let mut people = people(ManualRoles::Adopt, 50);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    let subscription = Subscription {
+        subscriber: Some((wallet(9), PlanId::from(1))),
+        ..Subscription::default()
+    };
+    people.set_subscription(MODULE, SubscriptionId::from(1), Some(&subscription));
+    people.see(GuildId(6), ADA, &[], false);
+    people.clear_stored();
+    people.set_wallets(ADA, vec![wallet(9)]);
+    let unread = people.take_unread();
+    assert_eq!(unread, [(GuildId(1), ADA), (GuildId(6), ADA)]);
+    assert_eq!(people.take_sightings(), [(ADA, GuildId(6))]);
+}
+
+#[test]
 fn absent_is_who_linked_a_wallet_and_was_found_in_none_of_the_servers() {
     let mut people = people(ManualRoles::Adopt, 2);
     people.set_wallets(ADA, vec![wallet(9)]);
