@@ -12,6 +12,7 @@ use amser_roles::domain::{
     Policy, SourcesSay, Timestamp,
 };
 use amser_roles::forecast::Forecast;
+use amser_roles::merchants::Merchants;
 use amser_roles::roles::{self, fallback::Fallback};
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{GENESIS, PUBLIC_URL};
-use crate::support::merchants::{no_chain, without_chain};
+use crate::support::merchants::{inputs_without_chain, no_chain};
 
 /// The program's Discord side; it stops when dropped.
 pub(super) struct Bot {
@@ -69,14 +70,14 @@ pub(super) fn start(
         discord: status_seen.clone(),
         drift: fallback.status.subscribe(),
         questions: questions.clone(),
-        merchants: without_chain(
+        merchants: Merchants::new(inputs_without_chain(
             store,
             &discord,
             chain,
             &status_seen,
             &questions,
             Arc::new(|| Timestamp(GENESIS)),
-        ),
+        )),
         forecast: Forecast::new(store.clone(), Views::new(&no_chain(), chain.clone())),
         sources: Arc::new(|questions| {
             let unknown = SourcesSay {

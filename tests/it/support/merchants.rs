@@ -9,7 +9,7 @@ use amser_roles::chain::{
 };
 use amser_roles::discord::Discord;
 use amser_roles::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
-use amser_roles::merchants::{Inputs, Merchants, OUTLOOK_KEPT};
+use amser_roles::merchants::{Inputs, OUTLOOK_KEPT};
 use amser_roles::store::Store;
 use tokio::sync::{mpsc, watch};
 
@@ -30,25 +30,6 @@ pub(crate) fn no_chain() -> ChainConfig {
 /// An API that is never reached.
 pub(crate) fn no_api() -> AmserApi {
     AmserApi::new(&"http://127.0.0.1:9".parse().unwrap(), 31_337, None).unwrap()
-}
-
-/// The handle.
-pub(crate) fn without_chain(
-    store: &Store,
-    discord: &Discord,
-    chain: &watch::Receiver<ChainStatus>,
-    discord_status: &watch::Receiver<DiscordStatus>,
-    questions: &mpsc::Sender<Question>,
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-) -> Merchants {
-    Merchants::new(inputs_without_chain(
-        store,
-        discord,
-        chain,
-        discord_status,
-        questions,
-        clock,
-    ))
 }
 
 /// What the handle works with.

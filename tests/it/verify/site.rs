@@ -14,6 +14,7 @@ use amser_roles::domain::{
     GateTroubles, GuildId, Link, MembersIntent, ModuleAddress, PlanId, RoleId, SignatureVerdict,
     Timestamp, UserId, Wallet,
 };
+use amser_roles::merchants::Merchants;
 use amser_roles::payments::Payments;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
@@ -31,7 +32,7 @@ use url::Url;
 
 use super::visitor::Browser;
 use super::world::{Standings, World};
-use crate::support::merchants::{no_chain, without_chain};
+use crate::support::merchants::{inputs_without_chain, no_chain};
 
 /// Where the clock starts.
 pub(crate) const START: u64 = 1_800_000_000;
@@ -143,14 +144,14 @@ pub(crate) async fn start(setup: Setup) -> Running {
     };
     let token = SecretString::from(options.token.clone());
     let rest = Discord::new(&settings, &token, watch::Sender::default()).unwrap();
-    let merchants = without_chain(
+    let merchants = Merchants::new(inputs_without_chain(
         &setup.store,
         &rest,
         &chain,
         &discord_seen,
         &questions,
         Arc::clone(&clock_seen),
-    );
+    ));
     let stop = CancellationToken::new();
     let state = WebState {
         settings: WebSettings {
