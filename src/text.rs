@@ -12,6 +12,7 @@ mod manager;
 mod notice;
 mod plan;
 mod receipt;
+mod rules;
 mod setup;
 mod status;
 mod trail;
@@ -46,6 +47,10 @@ pub(crate) use notice::{
 };
 pub(crate) use plan::{Checkout, PlanRows, amount, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
+pub(crate) use rules::{
+    by_hand, by_hand_hint, by_hand_label, by_hand_name, keep_cancelled, keep_failed, keep_hint,
+    keep_label, keep_paused, on_lapse,
+};
 pub(crate) use setup::{
     Target, setup_all, setup_already, setup_any, setup_button, setup_dangerous_button, setup_done,
     setup_match_label, setup_more_plans, setup_needs_wallet, setup_new_role, setup_no_module,

@@ -1,7 +1,7 @@
 // Plays scenes on the merchant's pages in a real Chromium. Its one argument is JSON:
 //   { browser, scene, dashboard, link, server, visitor, visitorId, serverName, rpc, account, relay, project, chain, shots }
 // It prints one line of JSON with what was seen, or fails with what went wrong.
-import { asked, browser, freshPage, look, play, tabThrough, tabTo } from './stage.mjs'
+import { DEADLINE, asked, browser, freshPage, look, play, tabThrough, tabTo } from './stage.mjs'
 import { states } from './states.mjs'
 import { installWallets, metal, remoteWallet } from './wallets.mjs'
 
@@ -137,7 +137,6 @@ const scenes = {
     const block = page.locator('#live dd').nth(1)
     const before = await block.innerText()
     await page.evaluate(() => { window.notReloaded = true })
-    await page.waitForFunction(() => performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/events')) || true)
     // The stream is open once its first event came; blocks after that are news.
     const mining = setInterval(() => rpc('evm_mine'), 500)
     try {
@@ -212,6 +211,15 @@ const scenes = {
     await plain.getByRole('link', { name: 'Back to plans and roles' }).click()
     await click('button', 'Undo the last change', plain)
     await plain.getByText('The last change was taken back.').waitFor()
+    // The status loads itself again, until it is told not to.
+    await plain.goto(asked.server)
+    const block = plain.locator('#live dd').nth(1)
+    const before = await block.innerText()
+    await rpc('evm_mine')
+    await block.filter({ hasNotText: new RegExp(`^${before}$`) }).waitFor({ timeout: DEADLINE })
+    await plain.getByRole('link', { name: 'Stop that' }).click()
+    await plain.getByRole('link', { name: 'Load this page again' }).waitFor()
+    if (await plain.locator('meta[http-equiv="refresh"]').count() > 0) throw new Error('it is loaded again all the same')
     return { clicks }
   }
 }

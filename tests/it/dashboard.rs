@@ -3,4 +3,5 @@
 mod browser;
 mod flood;
 mod forms;
+mod rules;
 mod states;
