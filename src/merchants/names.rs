@@ -56,6 +56,7 @@ impl Merchants {
                     guild: *guild,
                     name,
                     connected: known.is_connected(*guild),
+                    has_gate: known.has_gate(*guild),
                 });
             }
         }

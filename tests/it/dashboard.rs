@@ -1,6 +1,7 @@
 //! The merchant's pages.
 
 mod browser;
+mod connect;
 mod flood;
 mod forms;
 mod rules;

@@ -114,6 +114,7 @@ fn card(server: &Server, discord: &DiscordStatus) -> Markup {
         a.card-link href={ "/dashboard/" (server.guild) } {
             strong { (server.name) }
             @match problems {
+                0 if !server.has_gate => span.state { "No plan gives a role yet" },
                 0 => span.state.good { "Works" },
                 1 => span.state.bad { "1 problem" },
                 more => span.state.bad { (more) " problems" },

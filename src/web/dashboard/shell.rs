@@ -187,6 +187,9 @@ pub(super) fn note(done: Option<&str>) -> Markup {
         Some("approved") => "Approved. The removals are carried out now.",
         Some("settings") => "Saved. The new settings apply from now on.",
         Some("wallet") => "Your wallet is connected.",
+        Some("already_connected") => {
+            "This server was connected already, by you or by another manager. All of its managers see the same mappings."
+        }
         Some("disconnected") => "The server is disconnected.",
         _ => return html! {},
     };
