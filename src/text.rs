@@ -119,12 +119,12 @@ fn thing_in_the_way(role: RoleId, obstacle: &Obstacle) -> String {
         Obstacle::Everyone => "role @everyone cannot be given: choose another role.".to_owned(),
         Obstacle::NotByHand { role, giver } => {
             let giver = match giver {
-                Giver::Integration => "by the integration that it belongs to",
+                Giver::Integration => "by the integration it belongs to",
                 Giver::Boosts => "by Discord, for boosting the server",
                 Giver::Shop => "by Discord, for a purchase in the server's shop",
                 Giver::Connections => "by Discord, for connected accounts (a linked role)",
             };
-            format!("role \"{role}\" is given {giver} alone: choose another role.")
+            format!("role \"{role}\" can only be given {giver}: choose another role.")
         }
         Obstacle::TooHigh { role, highest } => format!(
             "role \"{role}\" does not stand below the bot's highest role \"{highest}\": move the bot's role above it in \

@@ -8,11 +8,16 @@ pub(crate) fn on_lapse(policy: &Policy) -> String {
         OnLapse::Revoke => "loses the role at once",
         OnLapse::KeepUntilExpiry => "keeps the role until the paid time and its grace end",
     };
+    let [cancels, pauses, fails] = [policy.cancelled, policy.paused, policy.payment_failed];
+    if cancels == pauses && pauses == fails {
+        let told = told(cancels);
+        return format!("A member who cancels, who pauses or whose payment fails {told}.");
+    }
     format!(
         "A member who cancels {}, one who pauses {}, and one whose payment fails {}.",
-        told(policy.cancelled),
-        told(policy.paused),
-        told(policy.payment_failed),
+        told(cancels),
+        told(pauses),
+        told(fails),
     )
 }
 
@@ -89,6 +94,10 @@ mod tests {
         let told = on_lapse(&policy);
         let expected = "A member who cancels keeps the role until the paid time and its grace end, one who pauses loses";
         assert!(told.starts_with(expected), "{told}");
+        let same = on_lapse(&Policy::default());
+        let expected =
+            "A member who cancels, who pauses or whose payment fails loses the role at once.";
+        assert_eq!(same, expected);
     }
 
     #[test]

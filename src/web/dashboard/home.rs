@@ -103,7 +103,7 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
                 }
             }
         }
-        p.fine { "You became a manager of a server that is missing here? " a href="/oauth/login?next=/dashboard" { "Sign in again" } ": Discord then names it." }
+        p.fine { "Do you manage a server that is missing here? " a href="/oauth/login?next=/dashboard" { "Sign in again" } ", and Discord tells us which servers are yours." }
         (wallet::panel(site.settings(), &owned, "/dashboard"))
     })
 }

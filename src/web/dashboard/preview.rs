@@ -174,14 +174,17 @@ fn adoption(
                     (number(holders.not_linked)) " without a linked wallet."
                 }
                 @if let Some(why) = &preview.uncounted { p.fine { (why) } }
-                p { "What shall happen to roles that were given by hand? This holds for the whole server." }
+                p { "What happens to roles that were given by hand? The answer holds for the whole server." }
                 @if is_fixed { p.fine { "Set by the operator of the bot; it cannot be changed here." } }
                 ul.choices {
                     (choice("adopt", ManualRoles::Adopt, html! { strong { "Adopt" } ": who pays keeps it, and loses it when the subscription ends. Others keep it." }))
                     (choice("leave", ManualRoles::Leave, html! { strong { "Leave" } ": a role given by hand is never taken." }))
                     (choice("claim", ManualRoles::Claim, html! {
-                        strong { "Claim" } ": only who pays may hold it. It is taken from the "
-                        (counted(holders.lapsed + holders.not_linked, "member")) " who do not pay."
+                        strong { "Claim" } ": only who pays may hold it. "
+                        @match holders.lapsed + holders.not_linked {
+                            0 if preview.uncounted.is_none() => "Nobody loses it now.",
+                            others => { "It is taken from the " (counted(others, "member")) " who do not pay." },
+                        }
                     }))
                 }
             }
@@ -280,7 +283,7 @@ fn ask_again(context: &Context, fields: &Fields, answers: &Answers, refusal: &Re
             @for (name, value) in answers.on_lapse.pairs() { input type="hidden" name=(name) value=(value); }
             input type="hidden" name="confirm" value="1";
             div.row {
-                button.button.danger type="submit" { "Yes, every subscriber shall have these permissions" }
+                button.button.danger type="submit" { "Yes, give every subscriber these permissions" }
                 a.button.main href={ (context.path("gates/map")) "?" (fields.query()) } { "Choose another role" }
             }
         }

@@ -20,7 +20,7 @@ async fn what_is_answered_beside_a_mapping_is_in_force_before_the_mapping_is() {
     let preview = format!("{gates}/preview?module={module}&plan={plan}&role={role}");
     let text = page(&mut browser, &preview).await;
     for part in [
-        "A member who cancels loses the role at once",
+        "A member who cancels, who pauses or whose payment fails loses the role at once.",
         "What happens when a member cancels?",
         "What happens when a payment fails?",
         "What happens when a member pauses?",
