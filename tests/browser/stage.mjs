@@ -76,6 +76,9 @@ async function violations (page) {
 const VIEWS = [['light', 'light', 1440], ['dark', 'dark', 1440], ['360', 'light', 360], ['360-dark', 'dark', 360]]
 const NARROWEST = 320
 
+/** Milliseconds that all looks took, which no visitor would. */
+export let looking = 0
+
 async function sidewards (page, name) {
   const { wide, width } = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement
@@ -86,6 +89,7 @@ async function sidewards (page, name) {
 
 /** Looks at a state of the page in light and dark, on a phone and on a wide screen; screenshots go to `asked.shots`, if given. */
 export async function look (page, name) {
+  const started = Date.now()
   for (const [kind, colorScheme, width] of VIEWS) {
     if (scheme && scheme !== colorScheme) continue
     await page.emulateMedia({ colorScheme })
@@ -102,6 +106,7 @@ export async function look (page, name) {
   await sidewards(page, name)
   await page.emulateMedia({ colorScheme: 'light' })
   await page.setViewportSize({ width: 1440, height: 900 })
+  looking += Date.now() - started
 }
 
 /** Where the focus is after one press of Tab. What is wrong with that is noted: it is nowhere, not seen, or under something. */
