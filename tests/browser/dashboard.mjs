@@ -96,6 +96,8 @@ const scenes = {
     await look(page, '4-map')
     await page.getByRole('button', { name: 'Preview' }).click()
     await heading('Preview')
+    await page.getByText('Change that').click()
+    await page.getByText('What happens when a member pauses?').waitFor()
     await look(page, '5-preview')
     await page.goto(`${asked.server}/gates`)
     await page.getByRole('link', { name: 'Remove' }).first().click()
