@@ -20,7 +20,8 @@ async fn open(browser: &mut Browser, path: &str) -> impl Stream<Item = String> +
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     assert_eq!(answer.headers()["x-accel-buffering"], "no");
     let chunks = answer.bytes_stream().map(|chunk| {
-        let chunk = chunk.unwrap_or_default();
+        // A stop cuts off what does not end by itself.
+        let chunk = chunk.expect("the stream ends in order");
         String::from_utf8(chunk.to_vec()).unwrap()
     });
     Box::pin(chunks)
