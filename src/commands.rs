@@ -16,6 +16,7 @@ mod plans;
 mod privacy;
 mod receipt;
 mod register;
+mod rules;
 mod running;
 mod setup;
 mod standing;

@@ -12,6 +12,7 @@ mod manager;
 mod notice;
 mod plan;
 mod receipt;
+mod rules;
 mod setup;
 mod status;
 mod trail;
@@ -46,6 +47,10 @@ pub(crate) use notice::{
 };
 pub(crate) use plan::{Checkout, PlanRows, amount, plans};
 pub(crate) use receipt::{Receipt, not_gated, nothing_gated, only_yourself, why};
+pub(crate) use rules::{
+    by_hand, by_hand_hint, by_hand_label, by_hand_name, keep_cancelled, keep_failed, keep_hint,
+    keep_label, keep_paused, on_lapse,
+};
 pub(crate) use setup::{
     Target, setup_all, setup_already, setup_any, setup_button, setup_dangerous_button, setup_done,
     setup_match_label, setup_more_plans, setup_needs_wallet, setup_new_role, setup_no_module,
@@ -114,12 +119,12 @@ fn thing_in_the_way(role: RoleId, obstacle: &Obstacle) -> String {
         Obstacle::Everyone => "role @everyone cannot be given: choose another role.".to_owned(),
         Obstacle::NotByHand { role, giver } => {
             let giver = match giver {
-                Giver::Integration => "by the integration that it belongs to",
+                Giver::Integration => "by the integration it belongs to",
                 Giver::Boosts => "by Discord, for boosting the server",
                 Giver::Shop => "by Discord, for a purchase in the server's shop",
                 Giver::Connections => "by Discord, for connected accounts (a linked role)",
             };
-            format!("role \"{role}\" is given {giver} alone: choose another role.")
+            format!("role \"{role}\" can only be given {giver}: choose another role.")
         }
         Obstacle::TooHigh { role, highest } => format!(
             "role \"{role}\" does not stand below the bot's highest role \"{highest}\": move the bot's role above it in \

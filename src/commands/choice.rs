@@ -7,10 +7,11 @@ use alloy::primitives::{Address, U256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::{GateMatch, ModuleAddress, PlanId, RoleId};
+use super::rules;
+use crate::domain::{GateMatch, ModuleAddress, PlanId, RoleId, ServerSettings};
 
 /// Bytes that a button's id has room for, beside what tells whose button it is.
-const MOST_BYTES: usize = 61;
+const MOST_BYTES: usize = 62;
 /// The most roles of a choice.
 pub(super) const MOST_ROLES: usize = 3;
 
@@ -39,6 +40,8 @@ pub(super) struct Choice {
     pub(super) roles: BTreeSet<RoleId>,
     /// Whether roles with dangerous permissions are meant.
     pub(super) confirm: bool,
+    /// The server's own rules, as far as they were asked for.
+    pub(super) rules: ServerSettings,
 }
 
 impl ChosenPlan {
@@ -60,7 +63,7 @@ impl ChosenPlan {
 }
 
 impl Choice {
-    /// At most 82 characters; `None` for a choice that does not fit into them. One plan with one role always does.
+    /// At most 83 characters; `None` for a choice that does not fit into them. One plan with one role always does.
     pub(super) fn text(&self) -> Option<String> {
         if self.plans.is_empty() || self.roles.len() > MOST_ROLES {
             return None;
@@ -73,6 +76,7 @@ impl Choice {
                 | flag(self.matching == GateMatch::All, ALL)
                 | flag(is_several, SEVERAL)
                 | (count << ROLES_SHIFT),
+            rules::byte(&self.rules),
         ];
         bytes.extend(self.module.0);
         bytes.extend(self.roles.iter().flat_map(|role| role.0.to_be_bytes()));
@@ -88,7 +92,7 @@ impl Choice {
 
     pub(super) fn read(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (flags, rest) = bytes.split_first()?;
+        let ([flags, rules], rest) = bytes.split_first_chunk()?;
         let (module, mut rest) = rest.split_at_checked(20)?;
         let mut roles = BTreeSet::new();
         for _ in 0..flags >> ROLES_SHIFT {
@@ -109,6 +113,7 @@ impl Choice {
             },
             roles,
             confirm: flags & CONFIRM != 0,
+            rules: rules::read(*rules),
         };
         // What is written in another way was not written by us.
         (choice.text().as_deref() == Some(text)).then_some(choice)
@@ -138,6 +143,7 @@ mod tests {
             matching,
             roles: roles.iter().copied().map(RoleId).collect(),
             confirm,
+            rules: rules::chosen(Some(["paused"].into_iter()), Some("claim")),
         }
     }
 
@@ -153,7 +159,7 @@ mod tests {
             for (roles, confirm) in [(&[][..], false), (&[u64::MAX][..], true)] {
                 let choice = choice(&[plan], roles, GateMatch::Any, confirm);
                 let text = choice.text().unwrap();
-                assert!(text.len() <= 82);
+                assert!(text.len() <= 83);
                 assert_eq!(Choice::read(&text), Some(choice));
             }
         }
@@ -164,7 +170,7 @@ mod tests {
         let plans: Vec<_> = (0..8).map(|id| U256::from(247 + id)).collect();
         let many = choice(&plans, &[1, 2, u64::MAX], GateMatch::All, true);
         let text = many.text().unwrap();
-        assert!(text.len() <= 82);
+        assert!(text.len() <= 83);
         assert_eq!(Choice::read(&text), Some(many));
         let wide = [U256::MAX, U256::from(1)];
         assert_eq!(choice(&wide, &[1], GateMatch::All, false).text(), None);

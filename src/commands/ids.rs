@@ -17,7 +17,7 @@ const APPROVE: &str = "amser-roles:approve:";
 /// The form of `/amser setup`.
 pub(super) const SETUP_FORM: &str = "amser-roles:setup";
 /// `/amser setup`, confirmed; what was chosen follows.
-const SETUP: &str = "amser-roles:setup:";
+const SETUP: &str = "amser-roles:gate:";
 /// What every id of ours begins with.
 const OURS: &str = "amser-roles:";
 
@@ -134,7 +134,7 @@ mod tests {
     fn a_gate_to_be_made_fits_into_the_id_of_its_button() {
         use alloy::primitives::{Address, U256};
 
-        use crate::domain::{GateMatch, ModuleAddress, PlanId};
+        use crate::domain::{GateMatch, ModuleAddress, PlanId, ServerSettings};
 
         let choice = Choice {
             module: ModuleAddress(Address::repeat_byte(0xff)),
@@ -142,11 +142,12 @@ mod tests {
             matching: GateMatch::All,
             roles: [RoleId(u64::MAX)].into(),
             confirm: true,
+            rules: ServerSettings::default(),
         };
         let id = setup(&choice).unwrap();
         assert!(id.len() <= 100, "Discord's longest custom_id");
         assert_eq!(Press::read(&id), Some(Press::Setup(choice)));
-        assert_eq!(Press::read("amser-roles:setup:?"), Some(Press::Outdated));
+        assert_eq!(Press::read("amser-roles:gate:?"), Some(Press::Outdated));
     }
 
     #[test]

@@ -1,43 +1,30 @@
-//! `/amser setup`: a form with plans and roles, what the gate would change, and the gate.
+//! `/amser setup`: a form with plans, roles and the server's rules, what the gate would change, and the gate.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod form;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use serenity::all::{
-    ActionRowComponent, CreateInteractionResponse, CreateInteractionResponseMessage,
-    ModalInteraction,
+    CreateInteractionResponse, CreateInteractionResponseMessage, ModalInteraction,
 };
 
 use super::answer::Answer;
-use super::choice::{Choice, ChosenPlan, MOST_ROLES};
+use super::choice::Choice;
 use super::grants::said;
 use super::ids::{self, SETUP_FORM};
 use super::running::{Asked, Commands, Context, Costly, Data, ephemeral, manages, refuse};
 use crate::domain::{
-    Gate, GateDraft, GateId, GateMatch, GateOrigin, PlanRow, Preview, PreviewQuestion, Question,
-    RoleId,
+    Gate, GateDraft, GateId, GateOrigin, PlanRow, Preview, PreviewQuestion, Question, RoleId,
+    ServerSettings,
 };
-use crate::merchants::{Manager, Refusal};
+use crate::merchants::{Manager, Merchants, Refusal};
 use crate::text::{self, Target};
 
 /// Discord waits three seconds for a form, and a form cannot come later than that.
 const FORM_WITHIN: Duration = Duration::from_secs(2);
-/// Discord's most options of a select, and characters of an option's label and description.
-const MOST_OPTIONS: usize = 25;
-const LONGEST_OPTION: usize = 100;
-
-/// Plans that one choice may have: their ids stand in the id of a button.
-const MOST_PLANS: usize = 8;
-
-/// The selects of the form, and the choices of the second.
-const PLANS: &str = "plans";
-const MATCH: &str = "match";
-const ROLES: &str = "roles";
-const ANY: &str = "any";
-const ALL: &str = "all";
-
 /// The role of a preview that does not exist yet: nobody holds it.
 const NOT_MADE_YET: RoleId = RoleId(u64::MAX);
 
@@ -60,7 +47,7 @@ pub(super) async fn open(context: Context<'_>) -> anyhow::Result<()> {
         return refuse(context, text::too_fast(wait)).await;
     }
     // What was read when it takes too long is known already when the manager tries again.
-    let mut reading = tokio::spawn(form(commands, asked));
+    let mut reading = tokio::spawn(read_form(commands, asked));
     let form = match tokio::time::timeout(FORM_WITHIN, &mut reading).await {
         Ok(read) => read?,
         Err(_elapsed) => return refuse(context, text::setup_slow()).await,
@@ -83,7 +70,7 @@ pub(super) async fn open(context: Context<'_>) -> anyhow::Result<()> {
 }
 
 /// The form; or why there is none.
-async fn form(commands: Data, asked: Asked) -> Result<Value, Refusal> {
+async fn read_form(commands: Data, asked: Asked) -> Result<Value, Refusal> {
     let merchants = &commands.services.merchants;
     merchants.manager(asked.guild, asked.user).await?;
     let dashboard = commands.dashboard(asked.guild);
@@ -99,81 +86,12 @@ async fn form(commands: Data, asked: Asked) -> Result<Value, Refusal> {
     if plans.is_empty() {
         return Err(Refusal::Invalid(text::setup_no_plan()));
     }
-    Ok(form_of(&plans))
-}
-
-/// <https://discord.com/developers/docs/components/reference#label>
-fn form_of(plans: &[PlanRow]) -> Value {
-    let options = plans.iter().take(MOST_OPTIONS).map(|row| {
-        let (module, plan) = (row.module, row.plan);
-        json!({
-            "label": short(&row.name),
-            "description": short(&text::setup_plan_terms(row)),
-            "value": ChosenPlan { module, plan }.text(),
-        })
-    });
-    let most_plans = plans.len().min(MOST_PLANS);
-    let mut which_plans = json!({
-        "type": 18,
-        "label": text::setup_plan_label(),
-        "component": {
-            "type": 3,
-            "custom_id": PLANS,
-            "options": options.collect::<Vec<_>>(),
-            "min_values": 1,
-            "max_values": most_plans,
-        },
-    });
-    if plans.len() > MOST_OPTIONS {
-        which_plans["description"] = json!(text::setup_more_plans());
-    }
-    let how_many = json!({
-        "type": 18,
-        "label": text::setup_match_label(),
-        "component": {
-            "type": 3,
-            "custom_id": MATCH,
-            "options": [
-                { "label": text::setup_any(), "value": ANY, "default": true },
-                { "label": text::setup_all(), "value": ALL },
-            ],
-            "required": false,
-            "min_values": 0,
-            "max_values": 1,
-        },
-    });
-    let which_roles = json!({
-        "type": 18,
-        "label": text::setup_role_label(),
-        "description": text::setup_role_hint(),
-        "component": {
-            "type": 6,
-            "custom_id": ROLES,
-            "placeholder": text::setup_new_role(),
-            "required": false,
-            "min_values": 0,
-            "max_values": MOST_ROLES,
-        },
-    });
-    // Who has one plan is not asked about several.
-    let mut labels = vec![which_plans];
-    labels.extend((most_plans > 1).then_some(how_many));
-    labels.push(which_roles);
-    json!({
-        "type": 9,
-        "data": {
-            "custom_id": SETUP_FORM,
-            "title": text::setup_title(),
-            "components": labels,
-        },
-    })
-}
-
-fn short(text: &str) -> String {
-    match text.chars().count() > LONGEST_OPTION {
-        true => text.chars().take(LONGEST_OPTION - 1).chain(['…']).collect(),
-        false => text.to_owned(),
-    }
+    let (set, fixed) = merchants.settings_and_fixed(asked.guild).await?;
+    Ok(form::shown(
+        &plans,
+        &set.policy(&merchants.default_policy()),
+        &fixed,
+    ))
 }
 
 /// Takes the filled form.
@@ -197,7 +115,7 @@ pub(super) async fn submitted(
         .await?;
     let commands = Arc::clone(framework.user_data);
     let user = asked.user;
-    let chosen = chosen(form);
+    let chosen = form::chosen(form);
     let work = async move {
         let choice = match chosen {
             Ok(choice) => choice,
@@ -211,40 +129,6 @@ pub(super) async fn submitted(
     };
     framework.user_data.work(user, &form.token, work);
     Ok(())
-}
-
-/// What the form says; or a sentence on why it cannot be one gate.
-fn chosen(form: &ModalInteraction) -> Result<Choice, String> {
-    let plans: Option<Vec<_>> = values_of(form, PLANS).map(ChosenPlan::read).collect();
-    let roles: Result<BTreeSet<RoleId>, _> = values_of(form, ROLES).map(str::parse).collect();
-    let (Some(plans), Ok(roles)) = (plans, roles) else {
-        return Err(text::outdated_command());
-    };
-    let first = plans.first().ok_or_else(text::outdated_command)?;
-    if plans.iter().any(|plan| plan.module != first.module) {
-        return Err(text::setup_one_module());
-    }
-    Ok(Choice {
-        module: first.module,
-        plans: plans.iter().map(|plan| plan.plan).collect(),
-        matching: match values_of(form, MATCH).next() {
-            Some(ALL) => GateMatch::All,
-            _ => GateMatch::Any,
-        },
-        roles,
-        confirm: false,
-    })
-}
-
-/// What was chosen in a select: `gateway::modal` hands it over as the text of an input, one value a line.
-fn values_of<'a>(form: &'a ModalInteraction, id: &str) -> impl Iterator<Item = &'a str> {
-    let rows = form.data.components.iter();
-    let mut inputs = rows.flat_map(|row| &row.components);
-    let text = inputs.find_map(|component| match component {
-        ActionRowComponent::InputText(input) if input.custom_id == id => input.value.as_deref(),
-        _ => None,
-    });
-    text.unwrap_or_default().lines()
 }
 
 /// What the gate would change, with the button that makes it.
@@ -269,7 +153,9 @@ async fn shown(commands: &Data, asked: &Asked, choice: Choice) -> Result<Answer,
         }
     };
     let button = ids::press(text::setup_button(), id, false);
-    let told = text::setup_preview(&rows, choice.matching, target, &preview);
+    let set = settings_with(merchants, &manager, &choice).await?;
+    let policy = set.policy(&merchants.default_policy());
+    let told = text::setup_preview(&rows, choice.matching, target, &preview, &policy);
     Ok(Answer::text(told).with([button]))
 }
 
@@ -316,8 +202,9 @@ async fn make(commands: &Data, asked: &Asked, mut choice: Choice) -> Result<Stri
             .await?;
         choice.roles.insert(role);
     }
+    let set = settings_with(merchants, &manager, &choice).await?;
     merchants
-        .put_gate(&manager, draft(&choice), None, choice.confirm)
+        .put_gate_with_settings(&manager, draft(&choice), None, choice.confirm, set)
         .await?;
     let checkout = commands.checkout(asked.guild);
     let checkout = rows
@@ -329,6 +216,17 @@ async fn make(commands: &Data, asked: &Asked, mut choice: Choice) -> Result<Stri
         &choice.roles,
         &checkout,
     ))
+}
+
+/// What is set for the server once the choice is made.
+async fn settings_with(
+    merchants: &Merchants,
+    manager: &Manager,
+    choice: &Choice,
+) -> Result<ServerSettings, Refusal> {
+    let (before, fixed) = merchants.settings_and_fixed(manager.guild).await?;
+    let default = merchants.default_policy();
+    Ok(fixed.over(before.with_rules(&choice.rules, &default)))
 }
 
 fn draft(choice: &Choice) -> GateDraft {

@@ -96,6 +96,27 @@ impl ServerSettings {
         }
     }
 
+    /// These settings with the rules of `chosen` that differ from what is in force. What is not changed still follows `default`.
+    #[must_use]
+    pub fn with_rules(self, chosen: &Self, default: &Policy) -> Self {
+        /// The answer, unless it is the one in force.
+        fn new<T: PartialEq>(set: Option<T>, chosen: Option<T>, in_force: &T) -> Option<T> {
+            chosen.filter(|chosen| chosen != in_force).or(set)
+        }
+        let now = self.policy(default);
+        Self {
+            payment_failed: new(
+                self.payment_failed,
+                chosen.payment_failed,
+                &now.payment_failed,
+            ),
+            paused: new(self.paused, chosen.paused, &now.paused),
+            cancelled: new(self.cancelled, chosen.cancelled, &now.cancelled),
+            manual_roles: new(self.manual_roles, chosen.manual_roles, &now.manual_roles),
+            ..self
+        }
+    }
+
     /// The policy of the server.
     pub fn policy(&self, default: &Policy) -> Policy {
         Policy {
@@ -135,6 +156,30 @@ mod tests {
             ..Policy::default()
         };
         assert_eq!(own.policy(&default), expected);
+    }
+
+    #[test]
+    fn an_answer_that_is_in_force_already_still_follows_the_operator() {
+        let default = Policy::default();
+        let own = ServerSettings {
+            cancelled: Some(OnLapse::KeepUntilExpiry),
+            member_notices: Some(true),
+            ..ServerSettings::default()
+        };
+        let chosen = ServerSettings {
+            payment_failed: Some(OnLapse::Revoke),
+            paused: Some(OnLapse::KeepUntilExpiry),
+            cancelled: Some(OnLapse::Revoke),
+            manual_roles: Some(default.manual_roles),
+            ..ServerSettings::default()
+        };
+        let expected = ServerSettings {
+            paused: Some(OnLapse::KeepUntilExpiry),
+            cancelled: Some(OnLapse::Revoke),
+            ..own
+        };
+        assert_eq!(own.with_rules(&chosen, &default), expected);
+        assert_eq!(own.with_rules(&ServerSettings::default(), &default), own);
     }
 
     #[test]

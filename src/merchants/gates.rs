@@ -1,7 +1,7 @@
 //! Gates that merchants make, change and delete.
 
 use super::{Manager, Merchants, Refusal, dangerous, raises_its_maker};
-use crate::domain::{Gate, GateDraft, GateId, GateOrigin, GuildId, RoleId};
+use crate::domain::{Gate, GateDraft, GateId, GateOrigin, GuildId, RoleId, ServerSettings};
 use crate::store::GateRefusal;
 
 /// Gates of one server, and roles and plans of one gate. More than anybody needs, and what a page can show.
@@ -44,6 +44,34 @@ impl Merchants {
         confirm: bool,
     ) -> Result<GateId, Refusal> {
         self.check(manager, &draft, replaces, confirm).await?;
+        self.make_gate(manager, draft, replaces).await
+    }
+
+    /// As [`Merchants::put_gate`], with answers to the server's own questions. They are in force before the gate is: the first pass
+    /// that knows the gate decides by them. A gate that is refused changes no settings.
+    ///
+    /// # Errors
+    /// As [`Merchants::put_gate`] and [`Merchants::set_settings`].
+    pub async fn put_gate_with_settings(
+        &self,
+        manager: &Manager,
+        draft: GateDraft,
+        replaces: Option<GateId>,
+        confirm: bool,
+        settings: ServerSettings,
+    ) -> Result<GateId, Refusal> {
+        self.check(manager, &draft, replaces, confirm).await?;
+        self.set_settings(manager, settings).await?;
+        self.make_gate(manager, draft, replaces).await
+    }
+
+    /// Makes a gate that was checked.
+    async fn make_gate(
+        &self,
+        manager: &Manager,
+        draft: GateDraft,
+        replaces: Option<GateId>,
+    ) -> Result<GateId, Refusal> {
         let (guild, by, at) = (manager.guild, manager.user, self.now());
         let made = self
             .with_store(move |store| store.make_gate(guild, draft, replaces, by, at))

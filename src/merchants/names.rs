@@ -1,6 +1,6 @@
 //! The servers of a user for scripts: also those to which the bot can be added, by the names that Discord gave them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::{Merchants, Refusal, Server};
@@ -8,8 +8,6 @@ use crate::domain::{GuildId, UserId};
 
 /// Names that are kept.
 const MOST: usize = 20_000;
-/// Where the bot is in no more servers than this, all of them are looked at for whoever signed in without naming theirs.
-const FEW: usize = 10;
 
 /// Names of servers by Discord's word to their managers at a sign-in: the bot itself cannot read those that it is not in. Not
 /// stored; after a restart the next sign-in tells them again.
@@ -48,14 +46,8 @@ impl Merchants {
         candidates: &[GuildId],
     ) -> Result<Vec<Server>, Refusal> {
         let discord = &self.inputs().discord;
-        let mut looked_at: BTreeSet<GuildId> = candidates.iter().copied().collect();
-        let present = discord.present();
-        if present.len() <= FEW {
-            looked_at.extend(present);
-        }
-        let looked_at: Vec<_> = looked_at.into_iter().collect();
         let known = self.known_servers().await?;
-        let mut servers = self.servers_of(&known, user, &looked_at).await;
+        let mut servers = self.servers_of(&known, user, candidates).await;
         for guild in candidates {
             if discord.is_in(*guild) == Some(false)
                 && let Some(name) = self.names().of(*guild)
@@ -64,6 +56,7 @@ impl Merchants {
                     guild: *guild,
                     name,
                     connected: known.is_connected(*guild),
+                    has_gate: known.has_gate(*guild),
                 });
             }
         }

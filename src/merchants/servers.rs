@@ -10,6 +10,9 @@ use crate::store::ServerRecord;
 
 /// Servers of one user that are looked at at the same time.
 const AT_ONCE: usize = 8;
+/// Where the bot is in no more servers than this, all of them are looked at: also for who became a manager since the sign-in, and
+/// for whoever signed in without naming theirs.
+const FEW: usize = 10;
 
 /// A server that a user manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Server {
     pub name: String,
     /// Whether it is connected by `/connect` or has a gate.
     pub connected: bool,
+    /// Whether it has a gate.
+    pub has_gate: bool,
 }
 
 /// Why a connected server is not there any more, as far as it is this user's to know.
@@ -39,14 +44,19 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn is_connected(&self, guild: GuildId) -> bool {
-        self.connected.contains_key(&guild) || self.gated.contains(&guild)
+        self.connected.contains_key(&guild) || self.has_gate(guild)
+    }
+
+    pub(super) fn has_gate(&self, guild: GuildId) -> bool {
+        self.gated.contains(&guild)
     }
 }
 
 impl Merchants {
     /// The servers that the user manages and the bot is in, by name: of these candidates, which Discord named at the sign-in, and
-    /// of those that the user connected. No other server is read: one merchant's first page must not cost requests for the
-    /// servers of all others. Who became a manager since the sign-in signs in again, and Discord names the server.
+    /// of those that the user connected. Where the bot is in many, no other server is read: one merchant's first page must not cost
+    /// requests for the servers of all others. There, who became a manager since the sign-in signs in again, and Discord names the
+    /// server.
     ///
     /// # Errors
     /// When the store cannot be read. A server that Discord does not show now is left out.
@@ -73,6 +83,10 @@ impl Merchants {
             .filter(|(_, record)| record.by == user);
         let mut wanted: BTreeSet<GuildId> = by_user.map(|(guild, _)| *guild).collect();
         wanted.extend(candidates);
+        let present = discord.present();
+        if present.len() <= FEW {
+            wanted.extend(present);
+        }
         // While the gateway does not tell, the bot may be anywhere; where a server is connected, it most likely is.
         wanted.retain(|guild| discord.is_in(*guild).unwrap_or(known.is_connected(*guild)));
         let seen = stream::iter(wanted)
@@ -84,6 +98,7 @@ impl Merchants {
                     guild,
                     name: name?,
                     connected: known.is_connected(guild),
+                    has_gate: known.has_gate(guild),
                 })
             })
             .collect()

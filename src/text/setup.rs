@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::command::{count, mention, plain};
 use super::plan::terms;
-use crate::domain::{GateMatch, Holders, Named, PlanRow, Preview, RoleId};
+use super::rules::{by_hand, on_lapse};
+use crate::domain::{GateMatch, Holders, ManualRoles, Named, PlanRow, Policy, Preview, RoleId};
 
 /// Names that a preview shows, of those who get a role and of those who lose one.
 const NAMED: usize = 10;
@@ -119,6 +120,7 @@ pub(crate) fn setup_preview(
     matching: GateMatch,
     target: Target<'_>,
     preview: &Preview,
+    policy: &Policy,
 ) -> String {
     let with_terms = |row: &PlanRow| format!("**{}** ({})", plain(&row.name), terms(row));
     let mut lines = vec![format!(
@@ -147,8 +149,16 @@ pub(crate) fn setup_preview(
             "Hold it already: {} ({paying} paying, {lapsed} with a wallet that does not pay, {not_linked} without a wallet).",
             preview.held_already
         ));
+        lines.push(match policy.manual_roles {
+            ManualRoles::Claim if preview.revokes.is_empty() => format!(
+                "It will be taken from the {} who hold it and do not pay.",
+                members(usize::try_from(lapsed + not_linked).unwrap_or(usize::MAX))
+            ),
+            rule => by_hand(rule).to_owned(),
+        });
     }
     lines.extend(preview.uncounted.as_deref().map(plain));
+    lines.push(on_lapse(policy));
     lines.join("\n")
 }
 
@@ -238,7 +248,7 @@ mod tests {
 
     fn told(preview: &Preview, target: Target<'_>) -> String {
         let rows = [row(5, Some(0), Some("USDC"))];
-        setup_preview(&rows, GateMatch::Any, target, preview)
+        setup_preview(&rows, GateMatch::Any, target, preview, &Policy::default())
     }
 
     #[test]
@@ -279,6 +289,7 @@ mod tests {
                 matching,
                 Target::Existing(&roles),
                 &Preview::default(),
+                &Policy::default(),
             )
         };
         let all = told(GateMatch::All);
@@ -301,6 +312,6 @@ mod tests {
     fn a_new_role_is_told_by_the_name_that_it_will_have() {
         let text = told(&Preview::default(), Target::New("Gold *1*"));
         assert!(text.contains("get a new role **Gold \\*1\\***."), "{text}");
-        assert!(text.ends_with("Nobody's roles change now."), "{text}");
+        assert!(text.contains("\nNobody's roles change now.\n"), "{text}");
     }
 }

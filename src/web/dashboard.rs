@@ -13,6 +13,7 @@ mod journal;
 mod mapping;
 mod members;
 mod plots;
+mod policies;
 mod preview;
 mod settings;
 mod shell;

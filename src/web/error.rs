@@ -145,7 +145,7 @@ impl WebError {
             Self::NoServer => "There is no such server or mapping, or it is not yours to manage; choose one of your servers in the dashboard.".to_owned(),
             Self::OtherMember => "This link was made for another Discord account; run /verify yourself, or sign in with the account that ran it.".to_owned(),
             Self::HandoverOver => "The link for your wallet's browser works once and for two minutes, and is over; press \"Continue in a wallet's browser\" again for a new one, or sign in here.".to_owned(),
-            Self::SignInDeclined => "You did not allow the sign-in with Discord, so nothing was linked; sign in to try again.".to_owned(),
+            Self::SignInDeclined => "You did not allow the sign-in with Discord; sign in to try again.".to_owned(),
             Self::SignInStale => "This sign-in began in another browser, such as the one inside the Discord app, or too long ago; sign in here to continue in this browser.".to_owned(),
             Self::SignInFailed => "Discord did not confirm the sign-in; try again in a moment.".to_owned(),
             Self::NoSignIn => "This service runs without a sign-in, so it has no dashboard and connects no servers; ask its operator to set one up (web.sign_in).".to_owned(),
@@ -154,7 +154,7 @@ impl WebError {
             Self::NeedsManageServer => "You need the permission \"Manage Server\" in the server that you chose; ask its owner for it, or choose another server.".to_owned(),
             Self::BotRemoved(_) => "The bot was removed from this server; add it again, and the mappings that were set up here work again.".to_owned(),
             Self::ServerDeleted => "This server was deleted, or you left it: Discord shows it neither to you nor to the bot; choose another server.".to_owned(),
-            Self::CrossOrigin => "Another site sent this request, so it was refused; open your link and go on from there.".to_owned(),
+            Self::CrossOrigin => "Another site sent this request, so it was refused; go back to the page that you came from and try again there.".to_owned(),
             Self::CsrfMissing => "The request did not prove that it came from this page; reload the page and try again.".to_owned(),
             Self::NotJson => "Send the request as application/json.".to_owned(),
             Self::BadRequest => "This request could not be read; reload the page and try again.".to_owned(),
@@ -187,11 +187,11 @@ impl WebError {
             Self::TooManyWallets(limit) => format!("You already have {limit} wallets linked, which is the limit; remove one with /unlink and try again."),
             Self::TooManyRequests(wait) => format!("Too many requests; wait {} s and try again.", seconds(wait)),
             Self::NotFound => "There is nothing at this address; run /verify in your Discord server to get a link.".to_owned(),
-            Self::MethodNotAllowed => "This address does not take such a request; open your link and go on from there.".to_owned(),
+            Self::MethodNotAllowed => "This address does not take such a request; go back to the page that you came from and try again there.".to_owned(),
             Self::NotReady(why) => why.to_owned(),
             Self::ForMonitors => "This is for monitors: ask from the machine itself, or send the token of AMSER_ROLES_MONITOR_TOKEN as bearer.".to_owned(),
             Self::TookTooLong => "This took too long and was given up; try again in a moment.".to_owned(),
-            Self::Internal => "Something went wrong on our side and nothing was linked; try again in a moment.".to_owned(),
+            Self::Internal => "Something went wrong on our side; try again in a moment.".to_owned(),
         }
     }
 

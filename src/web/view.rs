@@ -17,6 +17,17 @@ pub(super) use wallet::{announcements, steps};
 /// A whole page: head, `inner` and the footer. `files` are styles and scripts of `assets`. Addresses begin at the root, which is ours
 /// (`web.public_url` has no path): a refusal may stand at any depth.
 pub(super) fn frame(settings: &WebSettings, title: &str, files: &[&str], inner: &Markup) -> Markup {
+    frame_with(settings, title, files, &html! {}, inner)
+}
+
+/// As [`frame`], with more in its head.
+pub(super) fn frame_with(
+    settings: &WebSettings,
+    title: &str,
+    files: &[&str],
+    head: &Markup,
+    inner: &Markup,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -32,6 +43,7 @@ pub(super) fn frame(settings: &WebSettings, title: &str, files: &[&str], inner: 
                     @if file.ends_with(".css") { link rel="stylesheet" href=(assets::path(file)); }
                     @else { script type="module" src=(assets::path(file)) {} }
                 }
+                (head)
             }
             body { (inner) (footer(settings)) }
         }

@@ -1,7 +1,8 @@
 // What every browser test has: a browser, a page whose errors and requests are noted, and a look at a state of the page that
 // finds what scrolls sideways and what axe-core has against it.
 //
-// A script's one argument is JSON with at least { browser: { name: 'chromium' | 'firefox', path }, scene, shots }.
+// A script's one argument is JSON with at least
+//   { browser: { name: 'chromium' | 'firefox', path, scheme: undefined | 'light' | 'dark' }, scene, shots }
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -15,11 +16,16 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 /** The hash of a style that Playwright puts into the page for a screenshot in Firefox, which reports it as refused. */
 const OWN_STYLE = 'sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT+SmwNZWA='
 
+/** The one colour scheme of this browser; undefined: it has both. */
+const { scheme } = asked.browser
+
 /** Browsers crash at their start now and then on a busy machine; that is not what the scenes are about. */
 async function launch () {
   const { name, path } = asked.browser
+  // In Firefox Playwright cannot switch the colour scheme: one browser has one, 0 for dark and 1 for light.
+  const firefoxUserPrefs = { 'layout.css.prefers-color-scheme.content-override': scheme === 'dark' ? 0 : 1 }
   const start = () => name === 'firefox'
-    ? firefox.launch({ executablePath: path, channel: 'moz-firefox', headless: true })
+    ? firefox.launch({ executablePath: path, channel: 'moz-firefox', headless: true, firefoxUserPrefs })
     : chromium.launch({
       executablePath: path,
       headless: true,
@@ -66,20 +72,41 @@ async function violations (page) {
   })
 }
 
+/** Where a page is looked at. WCAG 1.4.10 wants no scrolling sideways at 320 px, which is a wide screen at four times its size. */
+const VIEWS = [['light', 'light', 1440], ['dark', 'dark', 1440], ['360', 'light', 360], ['360-dark', 'dark', 360]]
+const NARROWEST = 320
+
+/** Milliseconds that all looks took, which no visitor would. */
+export let looking = 0
+
+async function sidewards (page, name) {
+  const { wide, width } = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement
+    return { wide: scrollWidth - clientWidth, width: clientWidth }
+  })
+  if (wide > 0) problems.push(`${name} at ${width} px scrolls sideways by ${wide} px`)
+}
+
 /** Looks at a state of the page in light and dark, on a phone and on a wide screen; screenshots go to `asked.shots`, if given. */
 export async function look (page, name) {
-  for (const [kind, colorScheme, width] of [['light', 'light', 1440], ['dark', 'dark', 1440], ['360', 'light', 360], ['360-dark', 'dark', 360]]) {
+  const started = Date.now()
+  for (const [kind, colorScheme, width] of VIEWS) {
+    if (scheme && scheme !== colorScheme) continue
     await page.emulateMedia({ colorScheme })
     await page.setViewportSize({ width, height: 900 })
+    const isDark = await page.evaluate(() => window.matchMedia('(prefers-color-scheme: dark)').matches)
+    if (isDark !== (colorScheme === 'dark')) problems.push(`${name} is not looked at in ${colorScheme}`)
     for (const violation of await violations(page)) problems.push(`${name} (${kind}) ${violation}`)
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-    if (wide > 0) problems.push(`${name} at ${width} px scrolls sideways by ${wide} px`)
+    await sidewards(page, name)
     if (!asked.shots) continue
     mkdirSync(asked.shots, { recursive: true })
     await page.screenshot({ path: join(asked.shots, `${asked.browser.name}-${asked.scene}-${name}-${kind}.png`), fullPage: true })
   }
+  await page.setViewportSize({ width: NARROWEST, height: 900 })
+  await sidewards(page, name)
   await page.emulateMedia({ colorScheme: 'light' })
   await page.setViewportSize({ width: 1440, height: 900 })
+  looking += Date.now() - started
 }
 
 /** Where the focus is after one press of Tab. What is wrong with that is noted: it is nowhere, not seen, or under something. */

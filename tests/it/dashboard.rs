@@ -1,6 +1,8 @@
 //! The merchant's pages.
 
 mod browser;
+mod connect;
 mod flood;
 mod forms;
+mod rules;
 mod states;

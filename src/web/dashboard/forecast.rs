@@ -52,7 +52,7 @@ fn summary(forecast: &ServerForecast) -> Markup {
         @if failing > 0 {
             section.panel.warn {
                 p { strong { (counted(failing, "renewal")) " of the next 7 days will fail, worth " (worth(forecast)) "." } }
-                p { "Each can still be helped before it is due: write to the member, or they see it in " code { "/status" } "." }
+                p { "There is still time to mend each of them: write to the member, who sees the same in " code { "/status" } "." }
             }
         } @else if note.is_none() {
             section.panel.good { p { "Every renewal of the next 7 days should succeed." } }

@@ -148,7 +148,7 @@ fn card(context: &Context, gate: &Gate, roles: &Roles, plans: &Plans) -> Markup 
                 p.fine { (terms(plan)) }
             }
             @for row in gate.roles.iter().filter_map(|role| roles.get(*role)) {
-                @if let Some(why_not) = &row.why_not { p.bad { (row.name) ": " (why_not) } }
+                @if let Some(why_not) = &row.why_not { p.bad { (why_not) } }
             }
             p.fine { "Module " code title=(gate.module) { (short(gate.module)) } }
             div.row {

@@ -103,7 +103,7 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
                 }
             }
         }
-        p.fine { "You became a manager of a server that is missing here? " a href="/oauth/login?next=/dashboard" { "Sign in again" } ": Discord then names it." }
+        p.fine { "Do you manage a server that is missing here? " a href="/oauth/login?next=/dashboard" { "Sign in again" } ", and Discord tells us which servers are yours." }
         (wallet::panel(site.settings(), &owned, "/dashboard"))
     })
 }
@@ -114,6 +114,7 @@ fn card(server: &Server, discord: &DiscordStatus) -> Markup {
         a.card-link href={ "/dashboard/" (server.guild) } {
             strong { (server.name) }
             @match problems {
+                0 if !server.has_gate => span.state { "No plan gives a role yet" },
                 0 => span.state.good { "Works" },
                 1 => span.state.bad { "1 problem" },
                 more => span.state.bad { (more) " problems" },

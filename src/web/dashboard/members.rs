@@ -185,7 +185,7 @@ async fn make_invite(
     let inner = html! {
         @match &made {
             Ok(url) => section.panel.good {
-                p { "Send this to the subscriber. It works for them alone (Discord id " code { (user) } "), once, for a week, and they get their role with it:" }
+                p { "Send this to the subscriber. Only they can use it (Discord id " code { (user) } "), once, within a week. It gives them their role:" }
                 p { code #invite { (url) } }
             },
             Err(refusal) => p.panel.problem role="alert" { (refusal) },

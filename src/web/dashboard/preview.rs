@@ -19,12 +19,14 @@ use super::context::{Context, Plans, Roles};
 use super::format::{counted, number};
 use super::gates::plan_names;
 use super::mapping::Fields;
+use super::policies::{self, OnLapseFields};
 use super::shell::{self, Tab};
 use crate::domain::{
-    Gate, GateDraft, GateId, GateOrigin, GuildId, ManualRoles, Named, Preview, RoleId,
+    Gate, GateDraft, GateId, GateOrigin, GuildId, ManualRoles, Named, Policy, Preview, RoleId,
     ServerSettings,
 };
-use crate::merchants::{Merchants, Refusal};
+use crate::merchants::{Manager, Refusal};
+use crate::text;
 
 /// Names that are shown before the list has to be opened.
 const NAMES_SHOWN: usize = 12;
@@ -63,7 +65,11 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
         Err(Refusal::NotRead(why)) => Err(why),
         Err(refusal) => return Ok(shell::refused(&context.site, &refusal.into(), &back)),
     };
-    let manual_roles = manual_roles(context.merchants(), context.guild()).await?;
+    let (set, fixed) = context
+        .merchants()
+        .settings_and_fixed(context.guild())
+        .await?;
+    let default = context.merchants().default_policy();
     let inner = html! {
         section.panel {
             p.sentence { (sentence(&draft, &roles, &plans)) }
@@ -74,7 +80,15 @@ async fn show(site: Arc<Site>, managing: Managing, fields: Fields) -> Result<Res
         }
         form method="post" action=(context.path("gates/save")) {
             @for (name, value) in fields.pairs() { input type="hidden" name=(name) value=(value); }
-            @if let Ok(shown) = &shown { (adoption(shown, manual_roles)) }
+            @if let Ok(shown) = &shown { (adoption(shown, &set, &fixed, &default)) }
+            section.panel aria-labelledby="rules-title" {
+                h2 #rules-title { "When a member stops paying" }
+                p { (text::on_lapse(&set.policy(&default))) " This holds for the whole server." }
+                details {
+                    summary { "Change that" }
+                    (policies::on_lapse(&set, &fixed, &default))
+                }
+            }
             div.row {
                 button.button.main type="submit" { "Save" }
                 a.button.quiet href=(back) { "Change something" }
@@ -132,14 +146,15 @@ fn by_role(changes: &[Named], roles: &Roles, verb: &str, preposition: &str) -> M
     }
 }
 
-/// What becomes of roles that were given by hand in this server, as it is set now.
-async fn manual_roles(merchants: &Merchants, guild: GuildId) -> Result<ManualRoles, Refusal> {
-    let set = merchants.settings(guild).await?.manual_roles;
-    Ok(set.unwrap_or(merchants.default_policy().manual_roles))
-}
-
 /// Who holds the roles already, and what shall become of that.
-fn adoption(preview: &Preview, now: ManualRoles) -> Markup {
+fn adoption(
+    preview: &Preview,
+    set: &ServerSettings,
+    fixed: &ServerSettings,
+    default: &Policy,
+) -> Markup {
+    let now = set.manual_roles.unwrap_or(default.manual_roles);
+    let is_fixed = fixed.manual_roles.is_some();
     let holders = preview.holders;
     let choice = |value: &'static str, is: ManualRoles, text: Markup| {
         html! {
@@ -151,7 +166,7 @@ fn adoption(preview: &Preview, now: ManualRoles) -> Markup {
     };
     html! {
         @if preview.held_already > 0 {
-            fieldset.panel {
+            fieldset.panel disabled[is_fixed] {
                 legend { (counted(preview.held_already, "member")) " hold this role already" }
                 p {
                     (number(holders.paying)) " paying, "
@@ -159,13 +174,17 @@ fn adoption(preview: &Preview, now: ManualRoles) -> Markup {
                     (number(holders.not_linked)) " without a linked wallet."
                 }
                 @if let Some(why) = &preview.uncounted { p.fine { (why) } }
-                p { "What shall happen to roles that were given by hand? This holds for the whole server." }
+                p { "What happens to roles that were given by hand? The answer holds for the whole server." }
+                @if is_fixed { p.fine { "Set by the operator of the bot; it cannot be changed here." } }
                 ul.choices {
                     (choice("adopt", ManualRoles::Adopt, html! { strong { "Adopt" } ": who pays keeps it, and loses it when the subscription ends. Others keep it." }))
                     (choice("leave", ManualRoles::Leave, html! { strong { "Leave" } ": a role given by hand is never taken." }))
                     (choice("claim", ManualRoles::Claim, html! {
-                        strong { "Claim" } ": only who pays may hold it. It is taken from the "
-                        (counted(holders.lapsed + holders.not_linked, "member")) " who do not pay."
+                        strong { "Claim" } ": only who pays may hold it. "
+                        @match holders.lapsed + holders.not_linked {
+                            0 if preview.uncounted.is_none() => "Nobody loses it now.",
+                            others => { "It is taken from the " (counted(others, "member")) " who do not pay." },
+                        }
                     }))
                 }
             }
@@ -185,6 +204,8 @@ struct Save {
     #[serde(default)]
     role: Vec<String>,
     manual_roles: Option<ManualRoles>,
+    #[serde(flatten)]
+    on_lapse: OnLapseFields,
     /// Roles with dangerous permissions are meant: asked on a page of its own.
     confirm: Option<String>,
 }
@@ -197,19 +218,16 @@ async fn save(
     let manager = managing.0.clone();
     let here = Tab::Gates.path(manager.guild);
     let fields = Fields::new(form.gate, form.module, form.plan, form.matching, form.role);
-    let saved = put(
-        &site,
-        &manager,
-        &fields,
-        form.manual_roles,
-        form.confirm.is_some(),
-    )
-    .await;
+    let answers = Answers {
+        manual_roles: form.manual_roles,
+        on_lapse: form.on_lapse,
+    };
+    let saved = put(&site, &manager, &fields, &answers, form.confirm.is_some()).await;
     match saved {
         Ok(gate) => shell::done(&format!("{here}?done=saved#gate-{gate}")),
         Err(refusal @ Refusal::Dangerous { .. }) => {
             match Context::load(Arc::clone(&site), managing).await {
-                Ok(context) => ask_again(&context, &fields, form.manual_roles, &refusal),
+                Ok(context) => ask_again(&context, &fields, &answers, &refusal),
                 Err(failure) => shell::refused(&site, &failure, &here),
             }
         }
@@ -217,37 +235,41 @@ async fn save(
     }
 }
 
+/// The answers to the questions of the page.
+struct Answers {
+    manual_roles: Option<ManualRoles>,
+    on_lapse: OnLapseFields,
+}
+
+impl Answers {
+    /// What is set from now on. What is not changed still follows the operator.
+    fn settings(&self, before: ServerSettings, default: &Policy) -> ServerSettings {
+        let chosen = ServerSettings {
+            manual_roles: self.manual_roles,
+            ..ServerSettings::default()
+        };
+        self.on_lapse.settings(before.with_rules(&chosen, default))
+    }
+}
+
 async fn put(
     site: &Site,
-    manager: &crate::merchants::Manager,
+    manager: &Manager,
     fields: &Fields,
-    manual_roles: Option<ManualRoles>,
+    answers: &Answers,
     confirm: bool,
 ) -> Result<GateId, Refusal> {
     let merchants = &site.state.merchants;
-    let before = self::manual_roles(merchants, manager.guild).await?;
-    let gate = merchants
-        .put_gate(manager, fields.draft()?, fields.replaces()?, confirm)
-        .await?;
-    // What is not changed still follows the operator.
-    if manual_roles.is_some_and(|chosen| chosen != before) {
-        let settings = merchants.settings(manager.guild).await?;
-        let settings = ServerSettings {
-            manual_roles,
-            ..settings
-        };
-        merchants.set_settings(manager, settings).await?;
-    }
-    Ok(gate)
+    let (draft, replaces) = (fields.draft()?, fields.replaces()?);
+    let (before, fixed) = merchants.settings_and_fixed(manager.guild).await?;
+    let settings = fixed.over(answers.settings(before, &merchants.default_policy()));
+    merchants
+        .put_gate_with_settings(manager, draft, replaces, confirm, settings)
+        .await
 }
 
-fn ask_again(
-    context: &Context,
-    fields: &Fields,
-    manual_roles: Option<ManualRoles>,
-    refusal: &Refusal,
-) -> Response {
-    let manual_roles = match manual_roles {
+fn ask_again(context: &Context, fields: &Fields, answers: &Answers, refusal: &Refusal) -> Response {
+    let manual_roles = match answers.manual_roles {
         None => None,
         Some(ManualRoles::Adopt) => Some("adopt"),
         Some(ManualRoles::Leave) => Some("leave"),
@@ -258,9 +280,10 @@ fn ask_again(
         form method="post" action=(context.path("gates/save")) {
             @for (name, value) in fields.pairs() { input type="hidden" name=(name) value=(value); }
             @if let Some(choice) = manual_roles { input type="hidden" name="manual_roles" value=(choice); }
+            @for (name, value) in answers.on_lapse.pairs() { input type="hidden" name=(name) value=(value); }
             input type="hidden" name="confirm" value="1";
             div.row {
-                button.button.danger type="submit" { "Yes, every subscriber shall have these permissions" }
+                button.button.danger type="submit" { "Yes, give every subscriber these permissions" }
                 a.button.main href={ (context.path("gates/map")) "?" (fields.query()) } { "Choose another role" }
             }
         }

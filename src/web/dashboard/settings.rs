@@ -1,4 +1,4 @@
-//! A server's own policies, as plain questions; who is told of what; the permissions; the end.
+//! A server's settings: who is told of what, its policies, the bot's permissions, the end.
 
 mod notices;
 
@@ -17,8 +17,9 @@ use super::super::api::Failure;
 use super::super::params::Asked;
 use super::super::session::Managing;
 use super::context::Context;
+use super::policies;
 use super::shell::{self, Done, Tab};
-use crate::domain::{ManualRoles, OnLapse, Policy, ServerSettings};
+use crate::domain::{ManualRoles, Policy, ServerSettings};
 use crate::merchants::Refusal;
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -52,7 +53,7 @@ async fn show(
         (shell::note(done))
         form method="post" action=(context.path("settings")) {
             (notices::questions(&set, &fixed, &channels))
-            (policies(&set, &fixed, &context.merchants().default_policy()))
+            (questions(&set, &fixed, &context.merchants().default_policy()))
             button.button.main type="submit" { "Save the settings" }
         }
         section.panel aria-labelledby="repair-title" {
@@ -65,136 +66,14 @@ async fn show(
     Ok(shell::page(&context, Tab::Settings, "Settings", &inner))
 }
 
-/// One question with its answers.
-fn question(
-    name: &str,
-    asked: &str,
-    help: &str,
-    answers: &[(&str, &str)],
-    chosen: &str,
-    is_fixed: bool,
-) -> Markup {
+fn questions(set: &ServerSettings, fixed: &ServerSettings, default: &Policy) -> Markup {
     html! {
-        fieldset.panel disabled[is_fixed] {
-            legend { (asked) }
-            p.fine { (help) }
-            @if is_fixed { p.fine { "Set by the operator of the bot; it cannot be changed here." } }
-            ul.choices {
-                @for (value, text) in answers {
-                    li { label {
-                        input type="radio" name=(name) value=(value) checked[*value == chosen];
-                        span { (text) }
-                    } }
-                }
-            }
-        }
-    }
-}
-
-/// A question that the operator's policy answers with `default` while the server does not.
-fn policy(
-    name: &str,
-    (asked, help): (&str, &str),
-    answers: &[(&str, &str)],
-    default: &str,
-    chosen: &str,
-    is_fixed: bool,
-) -> Markup {
-    let of_default = answers.iter().find(|(value, _)| *value == default);
-    let of_default = of_default.and_then(|(_, text)| text.split(':').next());
-    let of_default = of_default.unwrap_or_default();
-    let first = format!("As the operator of the bot has set it: “{of_default}”");
-    let mut all = vec![("", first.as_str())];
-    all.extend(answers);
-    question(name, asked, help, &all, chosen, is_fixed)
-}
-
-fn lapse_name(setting: Option<OnLapse>) -> &'static str {
-    match setting {
-        None => "",
-        Some(OnLapse::Revoke) => "revoke",
-        Some(OnLapse::KeepUntilExpiry) => "keep_until_expiry",
-    }
-}
-
-fn manual_name(setting: Option<ManualRoles>) -> &'static str {
-    match setting {
-        None => "",
-        Some(ManualRoles::Adopt) => "adopt",
-        Some(ManualRoles::Leave) => "leave",
-        Some(ManualRoles::Claim) => "claim",
-    }
-}
-
-fn policies(set: &ServerSettings, fixed: &ServerSettings, default: &Policy) -> Markup {
-    const LAPSE: [(&str, &str); 2] = [
-        ("revoke", "Take the role at once"),
-        (
-            "keep_until_expiry",
-            "Keep the role until the paid time and its grace end",
-        ),
-    ];
-    const MANUAL: [(&str, &str); 3] = [
-        (
-            "adopt",
-            "Adopt: who pays keeps it, and loses it when the subscription ends; others keep it",
-        ),
-        ("leave", "Leave: never take a role that was given by hand"),
-        (
-            "claim",
-            "Claim: only who pays may hold it; it is taken from everyone else",
-        ),
-    ];
-    let lapse = |name, asked, default, set, fixed: Option<OnLapse>| {
-        let (default, set) = (lapse_name(Some(default)), lapse_name(set));
-        policy(name, asked, &LAPSE, default, set, fixed.is_some())
-    };
-    html! {
-        (lapse(
-            "cancelled",
-            (
-                "What happens when a member cancels?",
-                "Most services keep a cancelled member until the end of what they paid for.",
-            ),
-            default.cancelled,
-            set.cancelled,
-            fixed.cancelled,
-        ))
-        (lapse(
-            "payment_failed",
-            (
-                "What happens when a payment fails?",
-                "A wallet that is empty for a day looks the same as a member who left. Services differ here: some take the role at once, others wait for the grace to end.",
-            ),
-            default.payment_failed,
-            set.payment_failed,
-            fixed.payment_failed,
-        ))
-        (lapse(
-            "paused",
-            (
-                "What happens when a member pauses?",
-                "A pause stops the next payment. What was paid before is paid.",
-            ),
-            default.paused,
-            set.paused,
-            fixed.paused,
-        ))
-        (policy(
-            "manual_roles",
-            (
-                "What about members who were given the role by hand?",
-                "Most servers let such a role go with the subscription once the member has paid, and leave everyone else alone.",
-            ),
-            &MANUAL,
-            manual_name(Some(default.manual_roles)),
-            manual_name(set.manual_roles),
-            fixed.manual_roles.is_some(),
-        ))
+        (policies::on_lapse(set, fixed, default))
+        (policies::manual_roles(set, fixed, default))
         fieldset.panel disabled[fixed.expiry_leeway.is_some()] {
             legend { "How long is a role kept beyond the end of grace?" }
             label {
-                "Seconds; empty as the operator has set it, which is " (default.expiry_leeway) " now"
+                "Seconds. Leave it empty to follow the operator of the bot (" (default.expiry_leeway) " now)."
                 input type="number" name="expiry_leeway" min="0" max="31536000" value=[set.expiry_leeway];
             }
             p.fine { "For payments that are collected late." }
@@ -222,15 +101,11 @@ fn the_end(context: &Context) -> Markup {
 #[derive(Deserialize)]
 struct Fields {
     #[serde(default)]
-    cancelled: String,
-    #[serde(default)]
-    payment_failed: String,
-    #[serde(default)]
-    paused: String,
-    #[serde(default)]
     manual_roles: String,
     #[serde(default)]
     expiry_leeway: String,
+    #[serde(flatten)]
+    on_lapse: policies::OnLapseFields,
     #[serde(flatten)]
     notices: notices::Fields,
 }
@@ -238,16 +113,8 @@ struct Fields {
 impl Fields {
     /// What is set from now on; what the page could not ask for stays.
     fn settings(&self, before: ServerSettings) -> Result<ServerSettings, Refusal> {
-        let before = self.notices.settings(before)?;
-        let lapse = |answer: &str| match answer {
-            "revoke" => Some(OnLapse::Revoke),
-            "keep_until_expiry" => Some(OnLapse::KeepUntilExpiry),
-            _ => None,
-        };
+        let before = self.on_lapse.settings(self.notices.settings(before)?);
         Ok(ServerSettings {
-            payment_failed: lapse(&self.payment_failed),
-            paused: lapse(&self.paused),
-            cancelled: lapse(&self.cancelled),
             manual_roles: match self.manual_roles.as_str() {
                 "adopt" => Some(ManualRoles::Adopt),
                 "leave" => Some(ManualRoles::Leave),

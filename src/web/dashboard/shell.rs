@@ -61,6 +61,17 @@ impl Tab {
 
 /// A page of a server.
 pub(super) fn page(context: &Context, tab: Tab, title: &str, inner: &Markup) -> Response {
+    page_with(context, tab, title, &html! {}, inner)
+}
+
+/// As [`page`], with more in its head.
+pub(super) fn page_with(
+    context: &Context,
+    tab: Tab,
+    title: &str,
+    head: &Markup,
+    inner: &Markup,
+) -> Response {
     let body = html! {
         (top(true, &html! {
             div.server-head {
@@ -80,7 +91,7 @@ pub(super) fn page(context: &Context, tab: Tab, title: &str, inner: &Markup) -> 
         }
     };
     let title = format!("{title} · {}", context.name);
-    framed(&context.site, StatusCode::OK, &title, &body)
+    framed(&context.site, StatusCode::OK, &title, head, &body)
 }
 
 /// A page that belongs to no server.
@@ -98,14 +109,15 @@ pub(super) fn plain(
             (inner)
         }
     };
-    framed(site, status, title, &body)
+    framed(site, status, title, &html! {}, &body)
 }
 
-fn framed(site: &Site, status: StatusCode, title: &str, body: &Markup) -> Response {
-    let page = view::frame(
+fn framed(site: &Site, status: StatusCode, title: &str, head: &Markup, body: &Markup) -> Response {
+    let page = view::frame_with(
         site.settings(),
         title,
         &["dashboard.css", "dashboard.js"],
+        head,
         body,
     );
     (status, Html(page.into_string())).into_response()
@@ -175,6 +187,9 @@ pub(super) fn note(done: Option<&str>) -> Markup {
         Some("approved") => "Approved. The removals are carried out now.",
         Some("settings") => "Saved. The new settings apply from now on.",
         Some("wallet") => "Your wallet is connected.",
+        Some("already_connected") => {
+            "This server was connected already, by you or by another manager. All of its managers see the same mappings."
+        }
         Some("disconnected") => "The server is disconnected.",
         _ => return html! {},
     };

@@ -20,7 +20,7 @@ use super::super::session::Managing;
 use super::context::{Context, Plans, Roles};
 use super::format::{about, ago, counted, moment, number};
 use super::plots::{Daily, figure};
-use super::shell::{self, Done, Tab};
+use super::shell::{self, Tab};
 use super::wallet;
 use crate::domain::RoleId;
 use crate::merchants::{Refusal, Series};
@@ -31,20 +31,26 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/dashboard/{guild_id}/approve", post(approve))
 }
 
+/// How often the page loads itself again where there is no script, in seconds.
+const RELOAD_SECONDS: u32 = 30;
+
+#[derive(Deserialize)]
+struct Query {
+    done: Option<String>,
+    /// Without script: the visitor reads, and wants no reloading meanwhile.
+    still: Option<String>,
+}
+
 async fn page(
     State(site): State<Arc<Site>>,
     managing: Managing,
-    Asked(Done { done }): Asked<Done>,
+    Asked(query): Asked<Query>,
 ) -> Response {
-    let shown = show(Arc::clone(&site), managing, done.as_deref()).await;
+    let shown = show(Arc::clone(&site), managing, &query).await;
     shell::or_refusal(&site, shown)
 }
 
-async fn show(
-    site: Arc<Site>,
-    managing: Managing,
-    done: Option<&str>,
-) -> Result<Response, Failure> {
+async fn show(site: Arc<Site>, managing: Managing, query: &Query) -> Result<Response, Failure> {
     let context = Context::load(site, managing).await?;
     let status = status::of(&context.site, context.guild(), &context.gates).await?;
     let (roles, plans) = tokio::join!(context.roles(), context.plans());
@@ -54,8 +60,13 @@ async fn show(
         .series(&context.manager, USUAL_DAYS)
         .await;
     let next = Next::of(&status, owned.has_wallet(), !context.gates.is_empty());
+    let here = Tab::Status.path(context.guild());
+    let reload = format!("{RELOAD_SECONDS};url={here}");
+    let head = html! {
+        @if query.still.is_none() { noscript { meta http-equiv="refresh" content=(reload); } }
+    };
     let inner = html! {
-        (shell::note(done))
+        (shell::note(query.done.as_deref()))
         @if next == Next::Wallet { (wallet::panel(context.site.settings(), &owned, &Tab::Gates.path(context.guild()))) }
         // The script replaces this part while the page is open.
         div #live data-events={ "/api/v1/guilds/" (context.guild()) "/events" } {
@@ -67,8 +78,24 @@ async fn show(
             Ok(series) => (plots(series, &plans)),
             Err(refusal) => p.fine { (refusal) },
         }
+        noscript {
+            p.fine {
+                @if query.still.is_none() {
+                    "This page loads itself again every " (RELOAD_SECONDS) " seconds. "
+                    a href={ (here) "?still=1" } { "Stop that" } "."
+                } @else {
+                    a href=(here) { "Load this page again every " (RELOAD_SECONDS) " seconds" } "."
+                }
+            }
+        }
     };
-    Ok(shell::page(&context, Tab::Status, "Status", &inner))
+    Ok(shell::page_with(
+        &context,
+        Tab::Status,
+        "Status",
+        &head,
+        &inner,
+    ))
 }
 
 /// The one thing to do next.

@@ -72,7 +72,7 @@ pub(super) fn panel(settings: &WebSettings, owned: &Owned, next: &str) -> Markup
                         @match (&owned.trouble, owned.modules.len()) {
                             (Some(trouble), _) => (trouble),
                             (None, 0) => "owns no amser module that this bot has found. If you have one, paste its address on the page Plans and roles.",
-                            (None, count) => { "owns " (counted(count as u64, "amser module")) },
+                            (None, count) => { "owns " (counted(count as u64, "amser module")) "." },
                         }
                     }
                 }
@@ -162,7 +162,7 @@ async fn challenge(
         form.panel.stack method="post" action="/dashboard/wallet/signature" {
             p { "Sign exactly this text with the wallet, as a personal message (EIP-191, EIP-1271 for a contract wallet). It works for 10 minutes." }
             // Browsers strip the first line break after the tag, and the text has none there.
-            label { "The message" textarea name="message" rows="14" readonly { (message) } }
+            label { "The message" textarea name="message" rows="16" readonly { (message) } }
             input type="hidden" name="next" value=(next);
             label {
                 "The signature"

@@ -177,12 +177,12 @@ async fn connect(
     if let Err(refusal) = merchants.connect(guild, user).await {
         return Err(why_not_connected(site, refusal, guild, user, manages).await);
     }
-    let notice = if was_connected {
-        "?notice=already_connected"
+    let done = if was_connected {
+        "?done=already_connected"
     } else {
         ""
     };
-    Ok(Redirect::to(&format!("/dashboard/{guild}{notice}")).into_response())
+    Ok(Redirect::to(&format!("/dashboard/{guild}{done}")).into_response())
 }
 
 async fn why_not_connected(

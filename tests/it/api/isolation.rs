@@ -1,5 +1,8 @@
 //! Nobody sees or changes what is another's: each route, tried with another's ids.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use amser_roles::domain::{GateId, RoleId};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,6 +70,7 @@ fn pages(gate: &str) -> Vec<(Method, String)> {
         "/undo",
         "/gates/role",
         "/gates/save",
+        "/members/invite",
         "/settings",
         "/disconnect",
     ];
@@ -79,6 +83,49 @@ fn pages(gate: &str) -> Vec<(Method, String)> {
     all.push((Method::POST, format!("/gates/{gate}/delete")));
     all.push((Method::POST, format!("/gates/{gate}/test")));
     all
+}
+
+/// The routes of a server that the sources name.
+fn named_in_sources() -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for folder in ["api", "dashboard"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/web")
+            .join(folder);
+        for file in std::fs::read_dir(folder).unwrap() {
+            let file = file.unwrap().path();
+            if file.is_dir() {
+                continue;
+            }
+            let source = std::fs::read_to_string(file).unwrap();
+            let literals = source.split('"').skip(1).step_by(2);
+            named.extend(literals.filter(|text| server_of(text)).map(str::to_owned));
+        }
+    }
+    named
+}
+
+fn server_of(route: &str) -> bool {
+    let starts = ["/api/v1/guilds/{guild_id}", "/dashboard/{guild_id}"];
+    starts.iter().any(|start| route.starts_with(start))
+}
+
+/// A route that is forgotten here would not be tried below.
+#[tokio::test]
+async fn every_route_of_a_server_is_among_those_that_are_tried() {
+    let shop = Shop::open().await;
+    let gate = "{gate_id}";
+    let api = routes(&shop, gate);
+    let api = api
+        .iter()
+        .map(|(_, rest, _)| format!("/api/v1/guilds/{{guild_id}}{rest}"));
+    let pages = pages(gate);
+    let pages = pages.iter().map(|(_, rest)| {
+        let path = rest.split('?').next().unwrap();
+        format!("/dashboard/{{guild_id}}{path}")
+    });
+    let tried: BTreeSet<_> = api.chain(pages).collect();
+    assert_eq!(tried, named_in_sources());
 }
 
 #[tokio::test]
@@ -149,7 +196,7 @@ async fn anothers_server_is_answered_as_one_that_does_not_exist_on_every_route()
             &shop.roles[1..]
                 .iter()
                 .copied()
-                .collect::<std::collections::BTreeSet<RoleId>>()
+                .collect::<BTreeSet<RoleId>>()
         )
     );
 }

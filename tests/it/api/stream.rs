@@ -3,23 +3,25 @@
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
+use reqwest::Method;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::shop::{DEADLINE, Shop};
+use crate::support::shop::{DEADLINE, Shop, ask, make_manager};
 use crate::verify::visitor::Browser;
 
 /// The lines of a stream of events, until it ends.
 async fn open(browser: &mut Browser, path: &str) -> impl Stream<Item = String> + Unpin + use<> {
     let request = browser
-        .request_with(reqwest::Method::GET, path)
+        .request_with(Method::GET, path)
         .header("accept", "text/event-stream");
     let answer = browser.send(request).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     assert_eq!(answer.headers()["x-accel-buffering"], "no");
     let chunks = answer.bytes_stream().map(|chunk| {
-        let chunk = chunk.unwrap_or_default();
+        // A stop cuts off what does not end by itself.
+        let chunk = chunk.expect("the stream ends in order");
         String::from_utf8(chunk.to_vec()).unwrap()
     });
     Box::pin(chunks)
@@ -56,6 +58,37 @@ async fn a_snapshot_comes_first_then_what_changes_and_the_stop_ends_the_stream_a
     timeout(Duration::from_secs(20), ended)
         .await
         .expect("the stop ends it");
+}
+
+/// A stream is authorised again twice a minute, by the session and by the permission.
+#[tokio::test]
+async fn a_stream_ends_with_the_session_or_the_permission_of_who_reads_it() {
+    let shop = Shop::open().await;
+    let manager = |name: &str| {
+        let user = shop.discord.add_user(name);
+        (user, make_manager(&shop.discord, shop.guild, user))
+    };
+    let ((leaves, _), (demoted, role)) = (manager("leaves"), manager("demoted"));
+    let mut staying = shop.merchant().await;
+    let mut leaving = shop.signed_in(leaves).await;
+    let mut losing = shop.signed_in(demoted).await;
+    let path = shop.path("/events");
+    let mut stays = open(&mut staying, &path).await;
+    let mut ended = Vec::new();
+    for browser in [&mut leaving, &mut losing] {
+        let mut events = open(browser, &path).await;
+        next(&mut events).await;
+        ended.push(events);
+    }
+    let out = ask(&mut leaving, Method::POST, "/api/v1/logout", None).await;
+    assert_eq!(out.0, 200, "{out:?}");
+    shop.discord.take_role(shop.guild, demoted, role).unwrap();
+    for events in &mut ended {
+        let end = async { while events.next().await.is_some() {} };
+        timeout(DEADLINE, end).await.expect("it ends by itself");
+    }
+    shop.chain.mine(1).await.unwrap();
+    next(&mut stays).await;
 }
 
 #[tokio::test]

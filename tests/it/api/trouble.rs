@@ -1,12 +1,17 @@
 //! A gate that cannot work, by what the chain says of it, is told wherever a manager looks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use amser_roles::domain::{Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId, Timestamp};
 use amser_roles::web::{machine_clock, new_link};
+use reqwest::Method;
+use serde_json::json;
+use tokio::time::Instant;
 
-use crate::support::shop::{Shop, read};
+use crate::support::shop::{DEADLINE, Shop, ask, read};
 use crate::support::slash::until_answered;
+use crate::verify::visitor::{Browser, code};
 
 #[tokio::test]
 async fn a_gate_on_a_plan_that_is_not_there_is_told_everywhere_in_the_same_words_and_sold_nowhere()
@@ -73,4 +78,58 @@ async fn a_gate_on_a_plan_that_is_not_there_is_told_everywhere_in_the_same_words
     assert_eq!(server["status"]["failing"].as_array().unwrap().len(), 0);
     let page = browser.get(link().path()).await.text().await.unwrap();
     assert!(offers(&page), "{page}");
+}
+
+#[tokio::test]
+async fn stopped_removals_are_seen_and_let_through_once_by_script() {
+    let shop = Shop::open().await;
+    let role = shop.roles[1];
+    let gate = Gate {
+        id: GateId(1),
+        guild: shop.guild,
+        module: ModuleAddress(shop.module),
+        plans: [PlanId(shop.plan)].into(),
+        matching: GateMatch::Any,
+        roles: [role].into(),
+        origin: GateOrigin::Config,
+    };
+    let set = |gates: &[Gate]| {
+        let set = shop.store.set_config(gates, &BTreeMap::new(), Timestamp(1));
+        set.unwrap();
+    };
+    set(&[gate]);
+    let mut people = Vec::new();
+    for number in 0..7 {
+        people.push(shop.subscriber(&format!("subscriber {number}")).await);
+    }
+    for user in &people {
+        shop.until(*user, role, true).await;
+    }
+    // The operator's file leaves the gate out: nothing on the chain says so.
+    set(&[]);
+    let mut browser = shop.signed_in(shop.merchant).await;
+    let held_back = async |browser: &mut Browser| {
+        let server = read(browser, &shop.path("")).await;
+        server["status"]["held_back"].clone()
+    };
+    let deadline = Instant::now() + DEADLINE;
+    let held = loop {
+        let held = held_back(&mut browser).await;
+        if held[0]["removals"] == 7 {
+            break held;
+        }
+        assert!(Instant::now() < deadline, "{held}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(held[0]["role_id"], role.to_string(), "{held}");
+    let body = json!({ "role_id": role });
+    let path = shop.path("/approve");
+    let approved = ask(&mut browser, Method::POST, &path, Some(&body)).await;
+    assert_eq!(approved, (200, json!({ "removals": 7 })));
+    for user in &people {
+        shop.until(*user, role, false).await;
+    }
+    let again = ask(&mut browser, Method::POST, &path, Some(&body)).await;
+    assert_eq!((again.0, code(&again).as_str()), (409, "nothing_held"));
+    assert_eq!(held_back(&mut browser).await, json!([]));
 }

@@ -16,14 +16,19 @@ use crate::verify::site::CHAIN_ID;
 pub(crate) enum Kind {
     Chromium,
     Firefox,
+    /// Unlike Chromium, it is looked at in one colour scheme only.
+    DarkFirefox,
 }
+
+const FIREFOX: &[&str] = &["firefox-esr", "firefox"];
 
 impl Kind {
     /// The browser found on this machine, as the scripts take it.
     pub(crate) fn find(self) -> Value {
-        let (name, programs) = match self {
+        let (name, scheme, programs) = match self {
             Self::Chromium => (
                 "chromium",
+                None,
                 [
                     "chromium",
                     "chromium-browser",
@@ -32,7 +37,8 @@ impl Kind {
                 ]
                 .as_slice(),
             ),
-            Self::Firefox => ("firefox", ["firefox-esr", "firefox"].as_slice()),
+            Self::Firefox => ("firefox", Some("light"), FIREFOX),
+            Self::DarkFirefox => ("firefox", Some("dark"), FIREFOX),
         };
         let folders = std::env::var("PATH").unwrap_or_default();
         let found = programs.iter().find_map(|program| {
@@ -41,7 +47,7 @@ impl Kind {
         });
         let found = found
             .unwrap_or_else(|| panic!("no {self:?} found: run `make browsers`, or install it"));
-        json!({ "name": name, "path": found })
+        json!({ "name": name, "path": found, "scheme": scheme })
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use amser_roles::domain::{GateMatch, GuildId, PlanId, RoleId, Timestamp, UserId, Wallet};
+use amser_roles::domain::{
+    Act, GateMatch, GuildId, ManualRoles, OnLapse, PlanId, RoleId, ServerSettings, Timestamp,
+    UserId, Wallet,
+};
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::{Form, LocalDiscord, NewRole, NoReply, Reply};
 use amser_roles::store::MerchantWallet;
@@ -189,6 +192,43 @@ async fn several_plans_that_are_all_needed_give_several_roles() {
     for role in roles {
         stage.until(ada, stage.guild, role, true).await;
     }
+    stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn the_servers_rules_are_asked_for_in_the_form_and_set_with_the_mapping() {
+    let stage = open().await;
+    let owner = owner(&stage);
+    show_wallet(&stage, owner);
+    let plan = stage.chain.create_plan(stage.module, TERMS).await.unwrap();
+    stage.barrier().await;
+    let (form, choice) = form(&stage, PlanId(plan)).await;
+    let given: [(&str, &[&str]); 3] = [
+        ("plans", &[&choice]),
+        ("keep", &["cancelled"]),
+        ("by_hand", &["leave"]),
+    ];
+    let sent = stage.discord.submit_form(stage.guild, owner, &form, &given);
+    let preview = sent.await.unwrap();
+    let told = preview.text();
+    let rules = "A member who cancels keeps the role until the paid time and its grace end";
+    assert!(told.contains(rules), "{told}");
+    let set = || stage.store.settings(stage.guild).unwrap().1;
+    assert_eq!(set(), ServerSettings::default(), "nothing is set yet");
+    let done = press(&stage, owner, &preview, SET_UP).await;
+    assert!(done.text().starts_with("Done."), "{done:?}");
+    let expected = ServerSettings {
+        cancelled: Some(OnLapse::KeepUntilExpiry),
+        manual_roles: Some(ManualRoles::Leave),
+        ..ServerSettings::default()
+    };
+    assert_eq!(set(), expected);
+    let acts = stage.store.acts(stage.guild, 2).unwrap();
+    let acts: Vec<_> = acts.iter().map(|entry| &entry.act).collect();
+    assert!(
+        matches!(acts[..], [Act::Gate { .. }, Act::Settings { .. }]),
+        "{acts:?}"
+    );
     stage.assert_no_violations();
 }
 

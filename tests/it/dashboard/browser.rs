@@ -70,11 +70,12 @@ pub(super) async fn mapped(shop: &Shop) -> Browser {
 }
 
 #[tokio::test]
-async fn a_new_merchant_has_a_tested_mapping_after_eight_clicks_at_most() {
+async fn a_new_merchant_has_a_tested_mapping_after_eight_clicks_and_two_minutes_at_most() {
     let mut shop = Shop::open().await;
     with_account(&mut shop).await;
     let seen = play(&shop, "merchant").await;
     assert!(seen["clicks"].as_u64().unwrap() <= 8, "{seen}");
+    assert!(seen["milliseconds"].as_u64().unwrap() <= 120_000, "{seen}");
     let gates = shop.store.gates().unwrap();
     assert_eq!(gates.len(), 1);
     let role = *gates[0].roles.first().unwrap();

@@ -14,7 +14,7 @@ use crate::support::shop::{DEADLINE, Shop, ask};
 use crate::verify::visitor::{Browser, location, sign};
 
 /// A page's text; every page is drawn whole and with forms that may post to us alone.
-async fn page(browser: &mut Browser, path: &str) -> String {
+pub(super) async fn page(browser: &mut Browser, path: &str) -> String {
     let answer = browser.get(path).await;
     let status = answer.status();
     let policy = answer.headers()["content-security-policy"]
@@ -32,7 +32,11 @@ async fn page(browser: &mut Browser, path: &str) -> String {
 }
 
 /// Posts a form as a browser does.
-async fn post(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> reqwest::Response {
+pub(super) async fn post(
+    browser: &mut Browser,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> reqwest::Response {
     let origin = browser.base.origin().ascii_serialization();
     let body = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)

@@ -7,11 +7,12 @@ use amser_roles::domain::{
     Act, Gate, GateId, GateMatch, GateOrigin, GuildId, ModuleAddress, PlanId, RoleId, UserId,
 };
 use amser_roles::merchants::{Gone, Refusal};
+use amser_roles::sandbox::discord::NewRole;
 use serenity::model::Permissions;
 
 use amser_roles::store::ServerRecord;
 
-use crate::support::rig::{DEADLINE, NOW, Rig};
+use crate::support::rig::{DEADLINE, NOW, Rig, until};
 
 async fn seen(rig: &Rig, user: UserId, candidates: &[GuildId]) -> Vec<(String, bool)> {
     let servers = rig.merchants.servers(user, candidates).await.unwrap();
@@ -120,11 +121,11 @@ async fn a_user_sees_the_servers_that_they_manage_and_the_bot_is_in() {
     let expected = [("Bar".to_owned(), false), ("Zoo".to_owned(), false)];
     assert_eq!(seen(&rig, owner, &candidates).await, expected);
     rig.merchants.connect(zoo, owner).await.unwrap();
-    let connected = [("Zoo".to_owned(), true)];
+    let connected = [("Bar".to_owned(), false), ("Zoo".to_owned(), true)];
     assert_eq!(
         seen(&rig, owner, &[]).await,
         connected,
-        "without any candidates"
+        "without any candidates, since the bot is in few servers"
     );
     let stranger = rig.local.add_user("Stranger");
     assert!(seen(&rig, stranger, &candidates).await.is_empty());
@@ -138,6 +139,33 @@ async fn a_user_sees_the_servers_that_they_manage_and_the_bot_is_in() {
         !statuses.contains(&401) && !statuses.contains(&403),
         "{statuses:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_became_a_manager_since_the_sign_in_sees_the_server_without_another_sign_in() {
+    let rig = Rig::start().await;
+    let (own, owner) = rig.server("Own");
+    let (bar, barkeeper) = rig.server("Bar");
+    rig.local.add_member(bar, owner).unwrap();
+    let staff = NewRole {
+        permissions: Permissions::MANAGE_GUILD,
+        ..NewRole::named("Staff")
+    };
+    let staff = rig.local.add_role_with(bar, staff).unwrap();
+    for guild in [own, bar] {
+        rig.until_in(guild).await;
+    }
+    rig.merchants.connect(bar, barkeeper).await.unwrap();
+    // What Discord said at the sign-in.
+    let candidates = [own];
+    let before = [("Own".to_owned(), false)];
+    assert_eq!(seen(&rig, owner, &candidates).await, before);
+    rig.local.give_role(bar, owner, staff).unwrap();
+    let both = [("Bar".to_owned(), true), ("Own".to_owned(), false)];
+    until("the new manager sees the server", async || {
+        seen(&rig, owner, &candidates).await == both
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,7 @@ async fn a_server_is_connected_once_and_leads_to_its_dashboard_every_time() {
     // Again, by another merchant who manages it too.
     let other = manager(&site, guild, "grace");
     let again = connect(&mut Browser::new(&site.url), other, guild).await;
-    let already = format!("{dashboard}?notice=already_connected");
+    let already = format!("{dashboard}?done=already_connected");
     assert_eq!(location(&again), already);
     let connected = site.store.connected_servers().unwrap();
     assert_eq!(connected[&guild].by, owner);

@@ -11,7 +11,7 @@ use crate::domain::{GuildId, UserId};
 
 impl LocalDiscord {
     /// Sends a form in and waits for the answer. `given`: what was chosen or typed, by the component's `custom_id`; what is not
-    /// named is left empty. A form is sent in once.
+    /// named stays as the form begins. A form is sent in once.
     pub async fn submit_form(
         &self,
         guild: impl Into<Option<GuildId>>,
@@ -63,8 +63,13 @@ fn fill(
     resolved: &mut Map<String, Value>,
 ) -> Result<Value, NoReply> {
     let name = component["custom_id"].as_str().unwrap_or_default();
+    let options = component["options"].as_array().into_iter().flatten();
+    let begins: Vec<_> = options
+        .filter(|option| option["default"] == true)
+        .filter_map(|option| option["value"].as_str())
+        .collect();
     let values = given.iter().find(|(id, _)| *id == name);
-    let values = values.map_or(&[][..], |(_, values)| *values);
+    let values = values.map_or(&begins[..], |(_, values)| *values);
     let wrong = |why: &str| Err(NoReply::WrongOption(format!("{name}: {why}")));
     let kind = component["type"].as_u64().unwrap_or_default();
     if kind == 4 {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::question;
+use super::super::policies::question;
 use crate::domain::{ChannelId, ServerSettings, TextChannel};
 use crate::merchants::Refusal;
 
