@@ -139,21 +139,21 @@ fn fold_part(
     most: usize,
 ) -> anyhow::Result<bool> {
     let noted = marker(rules);
-    let mut meta = transaction.open_table(META)?;
-    meta.insert(META_FOLD, noted.as_slice())?;
-    drop(meta);
+    transaction
+        .open_table(META)?
+        .insert(META_FOLD, noted.as_slice())?;
+    let mut plans = Vec::new();
     if part == Part::First {
         clear_states(transaction)?;
+        plans = plans_read(transaction)?;
     }
     let mut untold = Touched {
         everything: true,
         ..Touched::default()
     };
     let mut folds = Folds::open(transaction, rules, &mut untold)?;
-    if part == Part::First {
-        for (module, id) in plans_read(transaction)? {
-            folds.apply(module, &Subject::Plan(id), true, [].iter())?;
-        }
+    for (module, id) in plans {
+        folds.apply(module, &Subject::Plan(id), true, [].iter())?;
     }
     let (subjects, arriving) = mpsc::sync_channel(CHUNKS_AHEAD);
     let is_done = std::thread::scope(|scope| {
