@@ -36,6 +36,7 @@ mod holes;
 mod modules;
 mod plans;
 mod progress;
+mod reads;
 mod reorg;
 mod second_look;
 mod start;
@@ -68,6 +69,7 @@ use self::config::Goal;
 use self::context::Context;
 use self::node::Pool;
 use self::plans::Plans;
+use self::reads::StoreReader;
 use self::writer::Writer;
 use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
@@ -92,7 +94,9 @@ pub fn follow(
             context = preparing => context?,
             () = stop.cancelled() => return Ok(()),
         };
-        follow::run(&context, &stop).await
+        let ended = follow::run(&context, &stop).await;
+        context.settle().await;
+        ended
     })
 }
 
@@ -119,7 +123,9 @@ pub fn index(
             context = preparing => context?,
             () = stop.cancelled() => bail!("stopped before anything was read"),
         };
-        follow::run(&context, &stop).await?;
+        let ended = follow::run(&context, &stop).await;
+        context.settle().await;
+        ended?;
         let cursor = store.cursor()?;
         if stop.is_cancelled() {
             let at = cursor.map_or(0, |cursor| cursor.number);
@@ -161,12 +167,14 @@ async fn prepare(
         bound.bind_chain(chain_id)?;
         bound.plans_without_terms()
     });
+    let late_plans = late_plans.await??;
+    let reads = StoreReader::new(store.clone());
     Ok(Context {
-        plans: Plans::new(store.clone(), Arc::clone(&layouts), late_plans.await??),
-        writer: Writer::start(store.clone(), layouts)?,
+        plans: Plans::new(reads.clone(), Arc::clone(&layouts), late_plans),
+        writer: Writer::start(store, layouts)?,
         config: Arc::new(config),
         goal,
-        store,
+        reads,
         pool,
         wanted,
         doubts,

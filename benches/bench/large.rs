@@ -69,7 +69,7 @@ fn story(events: u64) -> Story {
     Story::of_payments(spec, subscriptions)
 }
 
-/// Grows a store to so many events, says so, and goes on with one durable commit per event until it is killed.
+/// Grows a store to so many events as a first history does, says so, and goes on with one durable commit per event until it is killed.
 pub(crate) async fn grow(arguments: &[String]) -> anyhow::Result<()> {
     let task: GrowTask = process::options(arguments)?;
     let store = Store::open(&task.store)?;
@@ -77,6 +77,7 @@ pub(crate) async fn grow(arguments: &[String]) -> anyhow::Result<()> {
     for number in 0..MODULES {
         store.add_module(ModuleAddress(module(number)), FIRST, PROCESSOR)?;
     }
+    store.postpone_folds()?;
     let mut events = story(task.events).filter_map(|log| log.event);
     let mut left = task.events;
     let mut joined: Vec<_> = (0..MODULES).map(|n| ModuleAddress(module(n))).collect();
@@ -86,6 +87,7 @@ pub(crate) async fn grow(arguments: &[String]) -> anyhow::Result<()> {
         left -= batch.len() as u64;
         ingest(&store, batch, std::mem::take(&mut joined))?;
     }
+    store.fold_postponed()?;
     process::say(&true)?;
     for event in events {
         ingest(&store, vec![event], Vec::new())?;

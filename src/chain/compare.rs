@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::context::Context;
 use super::doubts::Doubt;
-use super::error::{SessionError, read_store};
+use super::error::SessionError;
 use super::node::{Chosen, Node, RpcError, read};
 use super::processors::Processors;
 use super::range::RangeReader;
@@ -53,7 +53,7 @@ pub(super) async fn compare(
             true => u64::MAX,
             false => {
                 let payment = move |store: &Store| store.last_known_payment(&questions);
-                read_store(&context.store, payment).await?
+                context.reads.read(payment).await?
             }
         };
         if let Some((first, last)) = blocks {
@@ -177,7 +177,10 @@ async fn read_missing(
 }
 
 async fn store_missing(context: &Context, events: Vec<ChainEvent>) -> Result<usize, SessionError> {
-    let missing = read_store(&context.store, move |store| store.missing(&events)).await?;
+    let missing = context
+        .reads
+        .read(move |store| store.missing(&events))
+        .await?;
     let is_update =
         |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
     if let Some(update) = missing.iter().find(is_update) {

@@ -9,16 +9,16 @@ use super::config::{ChainConfig, Goal};
 use super::doubts::Doubts;
 use super::node::Pool;
 use super::plans::Plans;
+use super::reads::StoreReader;
 use super::writer::Writer;
 use crate::domain::{ChainStatus, ModuleAddress};
-use crate::store::Store;
 
 /// What every step needs; clones share it.
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) config: Arc<ChainConfig>,
     pub(super) goal: Goal,
-    pub(super) store: Store,
+    pub(super) reads: StoreReader,
     pub(super) writer: Writer,
     pub(super) plans: Plans,
     pub(super) pool: Pool,
@@ -30,6 +30,13 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Returns when nothing that was begun works on the store any more: whoever hears of the end may open the file again.
+    pub(super) async fn settle(&self) {
+        self.reads.settle().await;
+        // The thread has ended only by a panic, which its own caller has heard of.
+        let _ = self.writer.settle().await;
+    }
+
     /// Blocks on top of an event's block before it counts; the goal of an index is confirmed already.
     pub(super) fn confirmations(&self) -> u64 {
         match self.goal {

@@ -1,11 +1,9 @@
 //! Why a step of following failed, and work off the follower's own task.
 
-use anyhow::Context as _;
 use tokio::task::JoinError;
 
 use super::node::RpcError;
 use super::processors::ProcessorError;
-use crate::store::Store;
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -36,16 +34,6 @@ impl From<anyhow::Error> for SessionError {
     fn from(error: anyhow::Error) -> Self {
         Self::Store(error)
     }
-}
-
-/// Reads from the store off the async threads.
-pub(super) async fn read_store<T: Send + 'static>(
-    store: &Store,
-    read: impl FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,
-) -> Result<T, SessionError> {
-    let store = store.clone();
-    let result = tokio::task::spawn_blocking(move || read(&store)).await;
-    Ok(result.context("a read of the store was interrupted")??)
 }
 
 /// What a task came to; `None` if it was aborted. Panics if the task did.

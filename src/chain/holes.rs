@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use tracing::{debug, warn};
 
 use super::context::Context;
-use super::error::{SessionError, read_store};
+use super::error::SessionError;
 use super::node::{Node, read};
 use crate::domain::{ModuleAddress, Plan, PlanId};
 
@@ -34,17 +34,19 @@ pub(super) async fn look(
     modules: Vec<ModuleAddress>,
     read_to: u64,
 ) -> Result<Holes, SessionError> {
-    let (mut settled, empty) = read_store(&context.store, move |store| {
-        let (mut with, mut without) = (BTreeSet::new(), Vec::new());
-        for module in modules {
-            match store.has_events(module)? {
-                true => drop(with.insert(module)),
-                false => without.push(module),
+    let (mut settled, empty) = context
+        .reads
+        .read(move |store| {
+            let (mut with, mut without) = (BTreeSet::new(), Vec::new());
+            for module in modules {
+                match store.has_events(module)? {
+                    true => drop(with.insert(module)),
+                    false => without.push(module),
+                }
             }
-        }
-        Ok((with, without))
-    })
-    .await?;
+            Ok((with, without))
+        })
+        .await?;
     let ask = |module: &ModuleAddress| first_plan(&context, &node, *module, read_to);
     let asked: Vec<_> = empty.iter().map(ask).collect();
     let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
@@ -65,7 +67,7 @@ pub(super) async fn look(
             .submit(move |store| store.learn_plans(&plans));
         learning.await?;
     }
-    let orphans = read_store(&context.store, |store| store.orphans()).await?;
+    let orphans = context.reads.read(|store| store.orphans()).await?;
     Ok(Holes { settled, orphans })
 }
 

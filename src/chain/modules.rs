@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::compare::compare;
 use super::context::Context;
-use super::error::{SessionError, read_store, unless_aborted};
+use super::error::{SessionError, unless_aborted};
 use super::history::{self, ConfirmedRange};
 use super::node::{Chosen, Node};
 use super::processors::Processors;
@@ -166,7 +166,7 @@ impl Joins {
         if unread.is_empty() {
             return Ok(());
         }
-        let mut records = read_store(&context.store, |store| store.modules()).await?;
+        let mut records = context.reads.read(|store| store.modules()).await?;
         let mut groups: BTreeMap<(Checkpoint, Option<u64>), BTreeMap<_, _>> = BTreeMap::new();
         for module in unread {
             let (Some(record), Some(joining)) =

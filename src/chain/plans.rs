@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::error::{SessionError, read_store};
+use super::error::SessionError;
 use super::node::reconnect::Reconnect;
 use super::node::{Node, RpcError, read};
+use super::reads::StoreReader;
 use super::writer::Writer;
 use crate::abi::Layouts;
 use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
-use crate::store::Store;
 
 /// Failures in a row of reading a plan, each of which ends the session, before it is read later.
 const MOST_FAILURES: u32 = 3;
@@ -25,7 +25,7 @@ type Key = (ModuleAddress, PlanId);
 /// What is known of the plans; clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Plans {
-    store: Store,
+    reads: StoreReader,
     layouts: Arc<Layouts>,
     state: Arc<Mutex<State>>,
 }
@@ -40,10 +40,10 @@ struct State {
 
 impl Plans {
     /// `late` are those that the store lacks.
-    pub(super) fn new(store: Store, layouts: Arc<Layouts>, late: BTreeSet<Key>) -> Self {
+    pub(super) fn new(reads: StoreReader, layouts: Arc<Layouts>, late: BTreeSet<Key>) -> Self {
         let failures = BTreeMap::new();
         Self {
-            store,
+            reads,
             layouts,
             state: Arc::new(Mutex::new(State { failures, late })),
         }
@@ -88,16 +88,17 @@ impl Plans {
         if plans.is_empty() || batch.rollback_to.is_some() {
             return Ok(plans);
         }
-        read_store(&self.store, move |store| {
-            let mut unknown = BTreeSet::new();
-            for (module, plan) in plans {
-                if store.plan(module, plan)?.is_none() {
-                    unknown.insert((module, plan));
+        self.reads
+            .read(move |store| {
+                let mut unknown = BTreeSet::new();
+                for (module, plan) in plans {
+                    if store.plan(module, plan)?.is_none() {
+                        unknown.insert((module, plan));
+                    }
                 }
-            }
-            Ok(unknown)
-        })
-        .await
+                Ok(unknown)
+            })
+            .await
     }
 
     /// Reads plans from their modules. A plan that fails again and again is read later, or it would hold up all others.

@@ -16,7 +16,7 @@ use self::fork::contradicts;
 use self::window::{Meeting, Window};
 use super::error::SessionError;
 use super::node::{Header, Node, read};
-use crate::store::Store;
+use super::reads::StoreReader;
 
 /// The path from the followed chain up to a new head: how many unconfirmed blocks stay, and the blocks on top of them, oldest
 /// first.
@@ -25,7 +25,7 @@ use crate::store::Store;
 /// When confirmed blocks are not on the node's chain any more: the next session begins by finding the fork.
 pub(super) async fn path(
     node: &Node,
-    store: &Store,
+    reads: &StoreReader,
     window: &Window,
     head: &Header,
 ) -> Result<(usize, Vec<Header>), SessionError> {
@@ -37,7 +37,7 @@ pub(super) async fn path(
         return Ok(nothing_new);
     }
     if head.number < window.base().number {
-        return match contradicts(node, store, known, head.number).await? {
+        return match contradicts(node, reads, known, head.number).await? {
             true => Err(reorganised()),
             false => Ok(nothing_new),
         };

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use tracing::info;
 
 use super::context::Context;
-use super::error::{SessionError, read_store};
+use super::error::SessionError;
 use super::modules::{REGISTERED_AT_ONCE, register};
 use super::node::{Header, Node, read};
 use super::processors::Processors;
@@ -21,10 +21,10 @@ pub(super) async fn start(
     node: &Node,
     head: &Header,
 ) -> Result<Followed, SessionError> {
-    let (cursor, known, finalized) = read_store(&context.store, |store| {
-        Ok((store.cursor()?, store.modules()?, store.finalized()?))
-    })
-    .await?;
+    let (cursor, known, finalized) = context
+        .reads
+        .read(|store| Ok((store.cursor()?, store.modules()?, store.finalized()?)))
+        .await?;
     let mut followed = match cursor {
         Some(cursor) => resume(context, cursor, known).await?,
         None => begin(context, node, head).await?,
@@ -50,12 +50,14 @@ async fn resume(
                 && start_block.is_none_or(|start| start == record.start_block)
                 && !record.is_without_processor()
         });
-    let (below, events) = read_store(&context.store, move |store| {
-        let below = store.headers_below(cursor.number.saturating_sub(1), KEPT)?;
-        let oldest = cursor.number.saturating_sub(KEPT as u64);
-        Ok((below, store.events_after(oldest)?))
-    })
-    .await?;
+    let (below, events) = context
+        .reads
+        .read(move |store| {
+            let below = store.headers_below(cursor.number.saturating_sub(1), KEPT)?;
+            let oldest = cursor.number.saturating_sub(KEPT as u64);
+            Ok((below, store.events_after(oldest)?))
+        })
+        .await?;
     info!(
         block = cursor.number,
         modules = watched.len(),

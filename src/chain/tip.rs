@@ -64,10 +64,10 @@ async fn follow_with(
     let status = context.status.subscribe();
     let passed = Arc::new(Mutex::new(None));
     let is_usable = |other: Arc<Node>| {
-        let (confirmed, store) = (status.borrow().confirmed, context.store.clone());
+        let (confirmed, reads) = (status.borrow().confirmed, context.reads.clone());
         let (current, passed) = (Arc::clone(node), Arc::clone(&passed));
         let usable = async move {
-            match reorg::look_at_preferred(&other, &current, &store, confirmed).await {
+            match reorg::look_at_preferred(&other, &current, &reads, confirmed).await {
                 Preferred::Ready => true,
                 Preferred::Behind => false,
                 Preferred::Contradicts(block) => {
@@ -230,7 +230,7 @@ pub(super) async fn advance(
     followed: &mut Followed,
     head: &Header,
 ) -> Result<(), SessionError> {
-    let (stay, headers) = reorg::path(node, &context.store, &followed.window, head).await?;
+    let (stay, headers) = reorg::path(node, &context.reads, &followed.window, head).await?;
     // What is replaced is dropped first: if the reading fails, window and processors are at one place still.
     followed.window.replace(stay, []);
     followed.replaced_above(followed.window.tip().number);

@@ -11,7 +11,7 @@ use redb::{
 };
 use tracing::info;
 
-use super::codec::{encode, split_event_key, unpack};
+use super::codec::{encode, split_event_key, split_scoped_key, unpack};
 use super::ingest::Folds;
 use super::tables::{BLOCKED, EVENTS, META, META_FOLD, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
@@ -24,6 +24,9 @@ const FOLD_VERSION: u32 = 1;
 /// Subjects that one thread hands to the other at a time, and how many times it may be ahead.
 const CHUNK: usize = 1_000;
 const CHUNKS_AHEAD: usize = 4;
+
+/// Bytes of events from runs that one transaction sorts in and folds.
+const MOST_PER_PART: usize = 64 << 20;
 
 impl Store {
     /// From now on the events of subscriptions are neither sorted into those that are stored nor folded with each batch, but
@@ -64,11 +67,44 @@ pub(super) fn bring_up_to_date(database: &Database, rules: &Rules) -> anyhow::Re
             return Ok(false);
         }
     }
-    let mut transaction = database.begin_write()?;
-    transaction.set_quick_repair(true);
-    fold_everything(&transaction, rules)?;
-    transaction.commit()?;
+    fold_in_parts(database, rules, MOST_PER_PART)?;
     Ok(true)
+}
+
+/// What [`bring_up_to_date`] does, with about so many bytes from runs in each transaction: the room that they took is used
+/// again by the next. A crash in between is as one before all of it.
+pub(super) fn fold_in_parts(database: &Database, rules: &Rules, most: usize) -> anyhow::Result<()> {
+    let mut part = Part::First;
+    loop {
+        let mut transaction = database.begin_write()?;
+        transaction.set_quick_repair(true);
+        let is_done = if part == Part::First && has_both(&transaction)? {
+            runs::merge_some(&transaction, most, |_, _| Ok(()))?;
+            false
+        } else {
+            let is_done = fold_part(&transaction, rules, part, most)?;
+            part = Part::Later;
+            is_done
+        };
+        transaction.commit()?;
+        if is_done {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether some events of subscriptions are stored and others wait in runs, perhaps of the same ones.
+fn has_both(transaction: &WriteTransaction) -> anyhow::Result<bool> {
+    if runs::are_empty(transaction)? {
+        return Ok(false);
+    }
+    for row in transaction.open_table(EVENTS)?.iter()? {
+        let (_, subject) = split_event_key(row?.0.value())?;
+        if let Subject::Subscription(_) = subject {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What `META_FOLD` holds when the folds were made by this version and with these rules.
@@ -79,38 +115,49 @@ fn marker(rules: &Rules) -> Vec<u8> {
 /// The events of one subject.
 type OfSubject = (ModuleAddress, Subject, Vec<ChainEvent>);
 
-/// Clears all cached states and folds them again, subject by subject. The order of the keys puts each module's plans before
-/// its subscriptions. One thread reads, and merges what waits in runs, and the other folds: redb lets two threads work on
-/// different tables.
+/// Clears all cached states and folds them again.
 pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> anyhow::Result<()> {
-    transaction.delete_table(SUBSCRIPTIONS)?;
-    transaction.delete_table(PLANS)?;
-    transaction.delete_table(BLOCKED)?;
-    transaction.delete_table(ORPHANS)?;
-    // Readers find it where there are no orphans too.
-    transaction.open_table(ORPHANS)?;
-    let mut meta = transaction.open_table(META)?;
-    meta.insert(META_FOLD, marker(rules).as_slice())?;
-    drop(meta);
+    fold_part(transaction, rules, Part::First, usize::MAX).map(drop)
+}
+
+/// Transactions that together fold everything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Clears all cached states, folds what is stored, and begins with what waits in runs.
+    First,
+    /// Goes on with what waits in runs.
+    Later,
+}
+
+/// Folds subject by subject; says whether nothing waits any more. The order of the keys puts each module's plans before its
+/// subscriptions. One thread reads, and merges what waits in runs, and the other folds: redb lets two threads work on
+/// different tables.
+fn fold_part(
+    transaction: &WriteTransaction,
+    rules: &Rules,
+    part: Part,
+    most: usize,
+) -> anyhow::Result<bool> {
+    let noted = marker(rules);
+    transaction
+        .open_table(META)?
+        .insert(META_FOLD, noted.as_slice())?;
+    let mut plans = Vec::new();
+    if part == Part::First {
+        clear_states(transaction)?;
+        plans = plans_read(transaction)?;
+    }
     let mut untold = Touched {
         everything: true,
         ..Touched::default()
     };
-    let read = {
-        let mut keys = Vec::new();
-        for row in transaction.open_table(PLANS_READ)?.iter()? {
-            keys.push(*row?.0.value());
-        }
-        keys
-    };
     let mut folds = Folds::open(transaction, rules, &mut untold)?;
-    for key in read {
-        let (module, id) = super::codec::split_scoped_key(&key);
-        folds.apply(module, &Subject::Plan(PlanId(id)), true, [].iter())?;
+    for (module, id) in plans {
+        folds.apply(module, &Subject::Plan(id), true, [].iter())?;
     }
     let (subjects, arriving) = mpsc::sync_channel(CHUNKS_AHEAD);
-    std::thread::scope(|scope| {
-        let reading = scope.spawn(|| read_subjects(transaction, Chunks::new(subjects)));
+    let is_done = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| read_subjects(transaction, part, most, Chunks::new(subjects)));
         for chunk in arriving {
             for (module, subject, mut events) in chunk {
                 events.sort_by_key(|event| event.position);
@@ -122,23 +169,44 @@ pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> 
             .map_err(|_| anyhow::anyhow!("reading the events panicked"))?
     })?;
     folds.finish(transaction)?;
-    runs::clear(transaction)
+    if !is_done {
+        transaction.open_table(META)?.remove(META_FOLD)?;
+    }
+    Ok(is_done)
 }
 
 /// Hands out the events of all subjects in the order of the keys, those in runs after the stored ones.
-fn read_subjects(transaction: &WriteTransaction, mut chunks: Chunks) -> anyhow::Result<()> {
-    read_rows(transaction, &mut chunks)?;
-    match chunks.has_subscriptions {
-        // None of the subscriptions in runs has any other event.
-        false => runs::copy(transaction, |key, row| chunks.push(key, row))?,
-        true if runs::are_empty(transaction)? => {}
-        true => {
-            chunks.send()?;
-            runs::copy(transaction, |_, _| Ok(()))?;
-            read_rows(transaction, &mut chunks)?;
-        }
+fn read_subjects(
+    transaction: &WriteTransaction,
+    part: Part,
+    most: usize,
+    mut chunks: Chunks,
+) -> anyhow::Result<bool> {
+    if part == Part::First {
+        read_rows(transaction, &mut chunks)?;
     }
-    chunks.send()
+    let is_done = runs::merge_some(transaction, most, |key, row| chunks.push(key, row))?;
+    chunks.send()?;
+    Ok(is_done)
+}
+
+fn clear_states(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    transaction.delete_table(SUBSCRIPTIONS)?;
+    transaction.delete_table(PLANS)?;
+    transaction.delete_table(BLOCKED)?;
+    transaction.delete_table(ORPHANS)?;
+    // Readers find it where there are no orphans too.
+    transaction.open_table(ORPHANS)?;
+    Ok(())
+}
+
+fn plans_read(transaction: &WriteTransaction) -> anyhow::Result<Vec<(ModuleAddress, PlanId)>> {
+    let mut plans = Vec::new();
+    for row in transaction.open_table(PLANS_READ)?.iter()? {
+        let (module, id) = split_scoped_key(row?.0.value());
+        plans.push((module, PlanId(id)));
+    }
+    Ok(plans)
 }
 
 fn read_rows(transaction: &WriteTransaction, chunks: &mut Chunks) -> anyhow::Result<()> {
@@ -160,7 +228,6 @@ fn read_rows(transaction: &WriteTransaction, chunks: &mut Chunks) -> anyhow::Res
 struct Chunks {
     chunk: Vec<OfSubject>,
     subjects: mpsc::SyncSender<Vec<OfSubject>>,
-    has_subscriptions: bool,
 }
 
 impl Chunks {
@@ -168,7 +235,6 @@ impl Chunks {
         Self {
             chunk: Vec::new(),
             subjects,
-            has_subscriptions: false,
         }
     }
 
@@ -176,7 +242,6 @@ impl Chunks {
     fn push(&mut self, key: &[u8], row: &[u8]) -> anyhow::Result<()> {
         let (module, subject) = split_event_key(key)?;
         let mut of_row = unpack(module, &subject, row)?;
-        self.has_subscriptions |= matches!(subject, Subject::Subscription(_));
         match self.chunk.last_mut() {
             Some(last) if (last.0, last.1) == (module, subject) => last.2.append(&mut of_row),
             _ => {

@@ -29,38 +29,31 @@ pub(super) fn append<'a>(
     transaction: &WriteTransaction,
     events: &'a [ChainEvent],
 ) -> anyhow::Result<BySubject<'a>> {
-    let mut others = Vec::new();
-    let mut sorted = Vec::with_capacity(events.len());
-    for event in events {
-        match event.subject() {
-            Subject::Subscription(id) => sorted.push((scoped_key(event.module, id.0), event)),
-            _ => others.push(event),
-        }
-    }
-    sorted.sort_unstable_by_key(|(key, event)| (*key, event.position));
-    if !sorted.is_empty() {
-        write_run(&mut transaction.open_table(RUNS)?, &sorted)?;
-    }
-    Ok(BySubject::of(others))
-}
-
-fn write_run(table: &mut Runs<'_>, sorted: &[(ScopedKey, &ChainEvent)]) -> anyhow::Result<()> {
+    let groups = BySubject::of(events);
+    let mut table = transaction.open_table(RUNS)?;
     let run = table.last()?.map_or(0, |(key, _)| key.value().0 + 1);
-    let (mut number, mut row, mut events) = (0, Vec::new(), Vec::new());
-    for group in sorted.chunk_by(|one, next| one.0 == next.0) {
-        events.clear();
-        for (_, event) in group {
-            events = pack(event, events);
+    let (mut number, mut row, mut packed) = (0, Vec::new(), Vec::new());
+    let mut others = Vec::new();
+    for group in groups.groups() {
+        let Subject::Subscription(id) = group[0].subject() else {
+            others.extend_from_slice(group);
+            continue;
+        };
+        packed.clear();
+        for event in group {
+            packed = pack(event, packed);
         }
-        if !row.is_empty() && row.len() + size_of::<ScopedKey>() + events.len() > ROW_BYTES {
+        if !row.is_empty() && row.len() + size_of::<ScopedKey>() + packed.len() > ROW_BYTES {
             table.insert((run, number), row.as_slice())?;
             number += 1;
             row.clear();
         }
-        row = push_entry(row, &group[0].0, &events);
+        row = push_entry(row, &scoped_key(group[0].module, id.0), &packed);
     }
-    table.insert((run, number), row.as_slice())?;
-    Ok(())
+    if !row.is_empty() {
+        table.insert((run, number), row.as_slice())?;
+    }
+    Ok(BySubject::of(others))
 }
 
 /// Appends what one subscription went through to a row of a run.
@@ -77,7 +70,7 @@ fn split_entry(row: &[u8]) -> anyhow::Result<(ScopedKey, &[u8], &[u8])> {
     Ok((key, events, rest))
 }
 
-/// Reads a row through, as [`merge`] will.
+/// Reads a row through, as [`merge_some`] will.
 pub(super) fn check(mut row: &[u8]) -> anyhow::Result<()> {
     while !row.is_empty() {
         let (key, events, rest) = split_entry(row)?;
@@ -99,34 +92,28 @@ pub(super) fn are_empty(transaction: &WriteTransaction) -> anyhow::Result<bool> 
 /// # Errors
 /// When the file cannot be written or is damaged.
 pub(super) fn merge(transaction: &WriteTransaction) -> anyhow::Result<()> {
-    copy(transaction, |_, _| Ok(()))?;
-    clear(transaction)
+    merge_some(transaction, usize::MAX, |_, _| Ok(())).map(drop)
 }
 
-/// Empties the runs.
-pub(super) fn clear(transaction: &WriteTransaction) -> anyhow::Result<()> {
-    if !are_empty(transaction)? {
-        transaction.delete_table(RUNS)?;
-        // The next history finds it, and so do backups.
-        transaction.open_table(RUNS)?;
-    }
-    Ok(())
-}
-
-/// Copies everything from the runs into `EVENTS`; `each` hears of each row's key and events, in the order of the keys.
-pub(super) fn copy(
+/// Moves all events of some subscriptions from the runs into `EVENTS`: those with the lowest keys, until they have `most`
+/// bytes. `each` hears of each row's key and events, in the order of the keys. Says whether nothing waits any more.
+///
+/// # Errors
+/// When the file cannot be written or is damaged, and what `each` returns.
+pub(super) fn merge_some(
     transaction: &WriteTransaction,
+    most: usize,
     each: impl FnMut(&[u8], &[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let runs = transaction.open_table(RUNS)?;
+) -> anyhow::Result<bool> {
+    let mut runs = transaction.open_table(RUNS)?;
     let Some(last) = runs.last()?.map(|(key, _)| key.value().0) else {
-        return Ok(());
+        return Ok(true);
     };
     let rows = runs.len()?;
     let mut readers = Vec::new();
     let mut next = BinaryHeap::new();
     for run in 0..=last {
-        let mut reader = Reader::new(run);
+        let mut reader = Reader::new(&runs, run)?;
         next.extend(reader.next_key(&runs)?.map(|key| Reverse((key, run))));
         readers.push(reader);
     }
@@ -135,26 +122,47 @@ pub(super) fn copy(
         subscription: [0; 52],
         key: Vec::new(),
         row: Vec::new(),
+        bytes: 0,
         each,
     };
     let mut told = Instant::now();
     // Of one subscription, the runs come in the order in which they were written: the chain's.
     while let Some(Reverse((key, run))) = next.pop() {
+        if merged.bytes >= most && key != merged.subscription {
+            merged.finish_row()?;
+            for reader in readers {
+                reader.remove_what_was_read(&mut runs)?;
+            }
+            return Ok(false);
+        }
         let reader = &mut readers[run as usize];
         merged.push(&key, reader.take()?)?;
         next.extend(reader.next_key(&runs)?.map(|key| Reverse((key, run))));
         if told.elapsed() >= LOG_EVERY {
             told = Instant::now();
-            let done: u64 = readers.iter().map(|reader| u64::from(reader.row)).sum();
+            let done: u64 = readers.iter().map(Reader::rows).sum();
             info!(done, rows, "sorting the events of the first history");
         }
     }
-    merged.finish_row()
+    merged.finish_row()?;
+    drop(runs);
+    clear(transaction)?;
+    Ok(true)
+}
+
+/// Empties the runs.
+fn clear(transaction: &WriteTransaction) -> anyhow::Result<()> {
+    transaction.delete_table(RUNS)?;
+    // The next history finds it, and so do backups.
+    transaction.open_table(RUNS)?;
+    Ok(())
 }
 
 /// Reads one run from its beginning to its end.
 struct Reader {
     run: u32,
+    /// The first row.
+    first: u32,
     /// The next row.
     row: u32,
     bytes: Vec<u8>,
@@ -163,13 +171,21 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(run: u32) -> Self {
-        Self {
+    fn new(runs: &Runs<'_>, run: u32) -> anyhow::Result<Self> {
+        let first = runs.range((run, 0)..=(run, u32::MAX))?.next().transpose()?;
+        let first = first.map_or(0, |(key, _)| key.value().1);
+        Ok(Self {
             run,
-            row: 0,
+            first,
+            row: first,
             bytes: Vec::new(),
             at: 0,
-        }
+        })
+    }
+
+    /// How many rows were begun.
+    fn rows(&self) -> u64 {
+        u64::from(self.row - self.first)
     }
 
     /// The key of the next entry; `None` at the end of the run.
@@ -191,6 +207,17 @@ impl Reader {
         self.at = self.bytes.len() - rest.len();
         Ok(events)
     }
+
+    /// Leaves in the run what was not read yet.
+    fn remove_what_was_read(self, runs: &mut Runs<'_>) -> anyhow::Result<()> {
+        for row in self.first..self.row {
+            runs.remove((self.run, row))?;
+        }
+        if self.at < self.bytes.len() {
+            runs.insert((self.run, self.row - 1), &self.bytes[self.at..])?;
+        }
+        Ok(())
+    }
 }
 
 /// The rows of `EVENTS` as they are put together.
@@ -199,6 +226,8 @@ struct Merged<'transaction, F> {
     subscription: ScopedKey,
     key: Vec<u8>,
     row: Vec<u8>,
+    /// How much was merged.
+    bytes: usize,
     each: F,
 }
 
@@ -212,6 +241,7 @@ impl<F: FnMut(&[u8], &[u8]) -> anyhow::Result<()>> Merged<'_, F> {
             self.subscription = *subscription;
         }
         self.row.extend_from_slice(events);
+        self.bytes += events.len();
         Ok(())
     }
 

@@ -5,6 +5,9 @@ import { elsewhere } from './elsewhere.mjs'
 import { DEADLINE, asked, freshPage, look, play, tabThrough, tabTo } from './stage.mjs'
 import { installWallets, metal } from './wallets.mjs'
 
+/** Visits of a page that tell what one costs in this browser on this machine. */
+const VISITS = 3
+
 const page = await freshPage()
 const button = (name) => page.getByRole('button', { name, exact: true })
 const text = (id) => page.locator(`#${id}`).innerText()
@@ -67,6 +70,8 @@ const scenes = {
   async quick () {
     await installWallets(page, [metal()])
     await page.context().addCookies([{ name: 'local_discord_user', value: asked.visitorId, url: asked.discord }])
+    const before = Date.now()
+    for (let visit = 0; visit < VISITS; visit++) await page.goto(asked.link)
     const started = Date.now()
     await page.goto(asked.link)
     await page.getByRole('link', { name: 'Sign in with Discord' }).click()
@@ -74,7 +79,7 @@ const scenes = {
     await ready()
     await page.locator('#sign').click()
     await shown('outcome', 'Subscriber')
-    return { milliseconds: Date.now() - started }
+    return { milliseconds: Date.now() - started, oneVisit: (started - before) / VISITS }
   },
 
   /** A wallet without a subscription. */

@@ -28,6 +28,9 @@ use crate::support::relay;
 use crate::support::until_ready;
 use crate::verify::site::{Running, Setup, start};
 
+/// From opening the link to the role: three pages, two clicks and a signature.
+const MOST_VISITS: f64 = 12.0;
+
 struct Stage {
     browser: Kind,
     relay: Option<Url>,
@@ -339,9 +342,10 @@ async fn in_the_sandbox_a_paid_wallet_is_linked_in_the_browser_and_discord_shows
     world.confirm().await.unwrap();
     until_ready(world.public_url()).await;
     let ada = world.members[0];
-    let mut took = Vec::new();
-    // Five visits; up to ten more, since other work on this machine can only make them slower.
-    while took.len() < 5 || (median(&mut took) >= 2_000 && took.len() < 15) {
+    // Other work on this machine makes the browser slower, and not the service's pauses longer, if it made any: so the way is
+    // measured by what the first of its pages takes alone.
+    let (mut took, mut visits) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
         let now = machine_clock()();
         let link = new_link(&world.store, ada, world.guild, world.public_url(), now).unwrap();
         let seen = play(Scene {
@@ -356,7 +360,9 @@ async fn in_the_sandbox_a_paid_wallet_is_linked_in_the_browser_and_discord_shows
             relay: None,
         })
         .await;
-        took.push(seen["milliseconds"].as_u64().unwrap());
+        let milliseconds = seen["milliseconds"].as_f64().unwrap();
+        visits.push(milliseconds / seen["oneVisit"].as_f64().unwrap());
+        took.push(milliseconds);
         let roles = world.discord.has_role(world.guild, ada, world.role);
         assert!(roles, "the page said so: {seen}");
         world.store.unlink(ada, Wallet(account)).unwrap();
@@ -365,15 +371,17 @@ async fn in_the_sandbox_a_paid_wallet_is_linked_in_the_browser_and_discord_shows
             .await
             .unwrap();
     }
-    let median = median(&mut took);
-    println!("from the link to the role on Discord: median {median} ms of {took:?}");
-    assert!(median < 2_000, "{took:?}");
+    let median = median(&mut visits);
+    println!("from the link to the role on Discord: {took:?} ms, {visits:?} times one page's");
+    assert!(
+        median < MOST_VISITS,
+        "{visits:?} times one page's; {took:?} ms"
+    );
     stop.cancel();
     service.await.unwrap().unwrap();
 }
 
-/// The middle of the five quickest.
-fn median(took: &mut [u64]) -> u64 {
-    took.sort_unstable();
-    took[2.min(took.len() - 1)]
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }

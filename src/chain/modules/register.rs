@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use crate::abi::SubscriptionModule::paymentProcessorCall;
 use crate::chain::active::PERMIT2;
 use crate::chain::context::Context;
-use crate::chain::error::{SessionError, read_store};
+use crate::chain::error::SessionError;
 use crate::chain::node::{Node, RpcError, read};
 use crate::chain::processors::ProcessorError;
 use crate::chain::state::Followed;
@@ -35,7 +35,7 @@ pub(crate) async fn register(
     head: u64,
 ) -> Result<Option<Registered>, SessionError> {
     let known = move |store: &Store| Ok(store.modules()?.remove(&module));
-    let known = read_store(&context.store, known).await?;
+    let known = context.reads.read(known).await?;
     if let Some(record) = known {
         let now = processor_at(node, module, None).await?;
         let record = updated(context, module, record, now).await?;

@@ -1,9 +1,9 @@
 //! Where the node's chain left the followed one, however deep.
 
-use crate::chain::error::{SessionError, read_store};
+use crate::chain::error::SessionError;
 use crate::chain::node::{Node, read};
+use crate::chain::reads::StoreReader;
 use crate::domain::Checkpoint;
-use crate::store::Store;
 
 /// How many stored headers the search reads first, how that grows, and up to what.
 const FIRST_PAGE: usize = 8;
@@ -14,13 +14,14 @@ const LARGEST_PAGE: usize = 4_096;
 /// is the newest followed block up to the node's head, if it is not in the store yet.
 pub(super) async fn contradicts(
     node: &Node,
-    store: &Store,
+    reads: &StoreReader,
     known: Option<Checkpoint>,
     head: u64,
 ) -> Result<bool, SessionError> {
     let known = match known {
         Some(known) => Some(known),
-        None => read_store(store, move |store| store.headers_below(head, 1))
+        None => reads
+            .read(move |store| store.headers_below(head, 1))
             .await?
             .pop(),
     };
@@ -36,7 +37,7 @@ pub(super) async fn contradicts(
 /// oldest block of a page says whether the fork is in that page.
 pub(super) async fn find_fork(
     node: &Node,
-    store: &Store,
+    reads: &StoreReader,
     unsaved: impl IntoIterator<Item = Checkpoint>,
     from: Checkpoint,
 ) -> Result<Option<Checkpoint>, SessionError> {
@@ -58,7 +59,9 @@ pub(super) async fn find_fork(
         let Some(below) = oldest.number.checked_sub(1) else {
             break;
         };
-        page = read_store(store, move |store| store.headers_below(below, size)).await?;
+        page = reads
+            .read(move |store| store.headers_below(below, size))
+            .await?;
         size = size.saturating_mul(GROWTH).min(LARGEST_PAGE);
     }
     Ok(None)

@@ -8,9 +8,9 @@ use super::fork::{contradicts, find_fork};
 use crate::chain::context::Context;
 use crate::chain::error::SessionError;
 use crate::chain::node::{Chosen, Node, RpcError, heads, read};
+use crate::chain::reads::StoreReader;
 use crate::chain::state::{Followed, Lost};
 use crate::domain::Checkpoint;
-use crate::store::Store;
 
 /// Compares the newest confirmed block with the node's chain, which may have changed since the last session.
 pub(crate) async fn check(
@@ -29,7 +29,7 @@ pub(crate) async fn check(
             let head = heads::newest(node).await?.number;
             let passed = followed.passed.take().filter(|block| block.number <= head);
             let known = followed.window.at(head).or(passed);
-            if !contradicts(node, &context.store, known, head).await? {
+            if !contradicts(node, &context.reads, known, head).await? {
                 return Err(read::missing(base.number).into());
             }
         }
@@ -65,7 +65,7 @@ async fn recover(
     }
     let unsaved = followed.unsaved.headers.iter().rev();
     let unsaved = unsaved.copied().filter(|header| *header != from);
-    let shared = find_fork(node, &context.store, unsaved, from).await?;
+    let shared = find_fork(node, &context.reads, unsaved, from).await?;
     let fork = match shared.max(finalized) {
         // Nodes behind one address disagree, or it changed its mind while we looked.
         Some(fork) if fork == from => {
@@ -121,7 +121,7 @@ pub(crate) enum Preferred {
 pub(crate) async fn look_at_preferred(
     node: &Node,
     current: &Node,
-    store: &Store,
+    reads: &StoreReader,
     confirmed: Option<Checkpoint>,
 ) -> Preferred {
     let Some(confirmed) = confirmed else {
@@ -132,7 +132,7 @@ pub(crate) async fn look_at_preferred(
             return Ok(Preferred::Ready);
         }
         let head = heads::newest(node).await?;
-        if contradicts(node, store, None, head.number).await? {
+        if contradicts(node, reads, None, head.number).await? {
             return Ok(Preferred::Contradicts(None));
         }
         // Of what was read by range few headers are kept: the node in use tells which block is followed at that height.

@@ -1,11 +1,13 @@
 //! A first history, whose events wait in runs.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use redb::{ReadableDatabase as _, ReadableTableMetadata as _};
 
 use super::*;
 use crate::store::backup::tests::stream;
 use crate::store::tables::{EVENTS, RUNS};
-use crate::store::{keep_backup, restore};
+use crate::store::{keep_backup, refold, restore, runs};
 
 /// What comes between the batches of a first history.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,8 @@ proptest! {
         mut ends in prop::collection::btree_set(0u64..59, 0..12),
         at in 0usize..12,
         between in between(),
+        most in prop_oneof![0usize..400, Just(usize::MAX)],
+        killed_after in prop::option::of(0usize..400),
     ) {
         ends.insert(59);
         let ends = Vec::from_iter(ends);
@@ -101,7 +105,12 @@ proptest! {
             then => then.to_vec(),
         };
         ingest_up_to(&parts, &chain, read_again, &then, 1);
-        parts.fold_postponed().unwrap();
+        if let Some(most) = killed_after {
+            let transaction = parts.database.begin_write().unwrap();
+            runs::merge_some(&transaction, most, |_, _| Ok(())).unwrap();
+            transaction.commit().unwrap();
+        }
+        refold::fold_in_parts(&parts.database, &parts.rules, most).unwrap();
         ingest_up_to(&whole, &chain, 0, &[59], 1);
         prop_assert_eq!(state(&parts), state(&whole));
         prop_assert_eq!(rows(&parts).0, 0);
@@ -112,8 +121,8 @@ proptest! {
         let store = Store::in_memory().unwrap();
         let transaction = store.database.begin_write().unwrap();
         transaction.open_table(RUNS).unwrap().insert((0, 0), bytes.as_slice()).unwrap();
-        let _ = crate::store::runs::merge(&transaction);
-        let _ = crate::store::runs::check(&bytes);
+        let _ = runs::merge(&transaction);
+        let _ = runs::check(&bytes);
     }
 }
 
@@ -140,6 +149,27 @@ fn the_rows_of_many_runs_are_merged_into_one_of_each_subscription() {
     plain.ingest(batch(&later, 9, 1)).unwrap();
     assert_eq!(rows(&store), (0, SUBSCRIPTIONS));
     assert_eq!(state(&store), state(&plain));
+}
+
+#[test]
+fn the_end_of_a_first_history_uses_the_room_of_its_runs_again() {
+    const SUBSCRIPTIONS: u64 = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    // The file's length grows by leaps; what was never written takes no room.
+    let size_with = |most: usize| {
+        let path = folder.path().join(format!("{most}.redb"));
+        let store = Store::open(&path).unwrap();
+        store.postpone_folds().unwrap();
+        for block in 1..=10 {
+            let events = each(SUBSCRIPTIONS, block, paused);
+            store.ingest(batch(&events, block, 1)).unwrap();
+        }
+        refold::fold_in_parts(&store.database, &store.rules, most).unwrap();
+        drop(store);
+        std::fs::metadata(path).unwrap().blocks() * 512
+    };
+    let (at_once, in_parts) = (size_with(usize::MAX), size_with(1 << 20));
+    assert!(in_parts * 10 < at_once * 8, "{in_parts} of {at_once} bytes");
 }
 
 #[test]
