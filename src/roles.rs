@@ -44,7 +44,7 @@ use crate::domain::{
 use crate::store::Store;
 use asking::Confirming;
 use brake::Brake;
-use contested::Contested;
+use contested::Contests;
 use fallback::Fallback;
 use people::People;
 use preview::Asked;
@@ -111,7 +111,7 @@ struct Roles {
     reading: Reading,
     confirming: Confirming,
     brake: Brake,
-    contested: Contested,
+    contested: Contests,
     /// What both sources agreed on when the chain went away.
     agreed: FxHashSet<ActiveQuestion>,
     policy: watch::Receiver<Policy>,
@@ -160,7 +160,7 @@ impl Roles {
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
             brake: Brake::default(),
-            contested: Contested::default(),
+            contested: Contests::default(),
             agreed: FxHashSet::default(),
             held_back: BTreeMap::new(),
             watched: BTreeSet::new(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     ChainEvent, ChannelId, Checkpoint, Gate, GateId, GuildId, ModuleAddress, PlanId, RoleId,
-    Timestamp,
+    Timestamp, UserId,
 };
 
 /// The follower's view of the chain, published at every change.
@@ -123,6 +123,23 @@ pub struct DiscordStatus {
     pub commands_refused: Option<String>,
 }
 
+impl DiscordStatus {
+    /// What managers of a server are to know, by role (`None`: the whole server): standing errors, and what is left alone of
+    /// some members.
+    pub fn troubles_of(&self, guild: GuildId) -> BTreeMap<Option<RoleId>, String> {
+        let contested = self.servers.get(&guild).map(|server| &server.contested);
+        let contested = contested.into_iter().flatten();
+        let mut all: BTreeMap<_, _> = contested
+            .map(|(role, contested)| (Some(*role), contested.sentence.clone()))
+            .collect();
+        let failing = self
+            .failing
+            .range((guild, None)..=(guild, Some(RoleId(u64::MAX))));
+        all.extend(failing.map(|((_, role), sentence)| (*role, sentence.clone())));
+        all
+    }
+}
+
 /// Gates that give nobody a role whatever is paid, because what they name is not on the chain.
 pub type GateTroubles = BTreeMap<GateId, GateTrouble>;
 
@@ -154,6 +171,17 @@ pub struct ServerStatus {
     pub queue_wait: Duration,
     /// Removals that wait for a manager's approval, by role.
     pub held_back: BTreeMap<RoleId, HeldBack>,
+    /// Roles that somebody else changes back again and again.
+    pub contested: BTreeMap<RoleId, Contested>,
+}
+
+/// A role that is left alone, of some members, because somebody else changes it back again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// Whose.
+    pub members: BTreeSet<UserId>,
+    /// Who does that and what to do, in one sentence.
+    pub sentence: String,
 }
 
 /// Whether a server's members were read since the start.

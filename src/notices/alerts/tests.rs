@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{HeldBack, RoleId, ServerStatus};
+use crate::domain::{Contested, HeldBack, RoleId, ServerStatus};
 
 const GUILD: GuildId = GuildId(1);
 const OTHER: GuildId = GuildId(2);
@@ -26,6 +26,7 @@ fn server() -> ServerStatus {
         queued: 0,
         queue_wait: Duration::ZERO,
         held_back: BTreeMap::new(),
+        contested: BTreeMap::new(),
     }
 }
 
@@ -159,11 +160,17 @@ fn what_concerns_one_server_is_told_there_alone() {
     };
     let other = world.discord.servers.get_mut(&OTHER).unwrap();
     other.held_back.insert(RoleId(6), held);
+    let contested = Contested {
+        members: BTreeSet::new(),
+        sentence: "another bot takes it".to_owned(),
+    };
+    other.contested.insert(RoleId(7), contested);
     let unknown = format!("unknown_logs:{}", module(2));
     assert_eq!(
         world.told(1),
         [
             alert(GUILD, "failing:5", true),
+            alert(OTHER, "failing:7", true),
             alert(OTHER, "stopped:6", true),
             alert(OTHER, &unknown, true),
         ]
