@@ -70,6 +70,6 @@ pub use server::{ServerEntry, ServerSettings};
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{
     ChainStatus, Contested, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN,
-    MembersIntent, ReadingState, ServerStatus, is_for_sale,
+    MembersIntent, REVIEWED_FROM, ReadingState, ServerStatus, is_for_sale,
 };
 pub use subscription::{Mark, Plan, Subscription, unread_beginnings};

@@ -25,7 +25,7 @@ mod reading;
 mod standing;
 mod tick;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ use crate::chain::Views;
 use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
-    ActiveQuestion, ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, HeldBack,
-    ModuleAddress, Policy, Question, RoleId, Timestamp,
+    ActiveQuestion, ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, ModuleAddress, Policy,
+    Question, Timestamp,
 };
 use crate::store::Store;
 use asking::Confirming;
@@ -117,8 +117,6 @@ struct Roles {
     policy: watch::Receiver<Policy>,
     /// The previews that wait for something to be read.
     previews: Vec<Asked>,
-    /// What the brake holds, as it was shown last.
-    held_back: BTreeMap<(GuildId, RoleId), HeldBack>,
     /// The servers that matter.
     watched: BTreeSet<GuildId>,
     progress: Progress,
@@ -162,7 +160,6 @@ impl Roles {
             brake: Brake::default(),
             contested: Contests::default(),
             agreed: FxHashSet::default(),
-            held_back: BTreeMap::new(),
             watched: BTreeSet::new(),
             progress: Progress {
                 reached_tip: false,

@@ -20,6 +20,8 @@ pub struct ActivityPage {
     pub entries: Vec<Activity>,
     /// Whether it lists as many as an answer may, so that more may have happened since.
     pub is_full: bool,
+    /// Whether it lists the newest first: what a full answer leaves out is older than what it lists.
+    pub is_newest_first: bool,
 }
 
 /// One payment or failure.
@@ -70,10 +72,13 @@ fn read(body: &[u8]) -> anyhow::Result<ActivityPage> {
     };
     let list = list.context("its answer holds no list of activity")?;
     let mut entries: Vec<_> = list.iter().filter_map(entry).collect();
+    let ends = entries.first().zip(entries.last());
+    let is_newest_first = ends.is_some_and(|(first, last)| first.at > last.at);
     entries.sort_unstable_by_key(|one| (one.at, one.block));
     Ok(ActivityPage {
         entries,
         is_full: list.len() >= LIMIT,
+        is_newest_first,
     })
 }
 
@@ -117,7 +122,7 @@ mod tests {
         ]);
         for answer in [list.clone(), json!({ "data": list })] {
             let page = read(answer.to_string().as_bytes()).unwrap();
-            assert!(!page.is_full);
+            assert!(!page.is_full && page.is_newest_first);
             let all = page.entries;
             assert_eq!(
                 all.iter().map(|one| one.block).collect::<Vec<_>>(),

@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     /// The bot's user id, once it was asked for.
     pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
-    status: watch::Sender<DiscordStatus>,
+    pub(super) status: watch::Sender<DiscordStatus>,
     /// Servers that need a worker.
     new_guilds: mpsc::UnboundedSender<GuildId>,
     /// Servers whose roles are read by their workers at the same time.

@@ -113,6 +113,10 @@ pub struct DiscordStatus {
     pub connected: bool,
     /// Whether member events come.
     pub members_intent: MembersIntent,
+    /// Whether Discord allows the privileged members intent without having reviewed it.
+    pub intent_unreviewed: bool,
+    /// How many members the bot's servers have together.
+    pub members: u64,
     /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
     /// What is known of each server with a gate. A server that is missing was not read yet.
@@ -123,7 +127,17 @@ pub struct DiscordStatus {
     pub commands_refused: Option<String>,
 }
 
+/// From so many users on, Discord withdraws the members intent from an application that it has not reviewed.
+pub const REVIEWED_FROM: u64 = 10_000;
+
 impl DiscordStatus {
+    /// Whether Discord will withdraw the members intent that is in use. How many users an application has is not shown, but the
+    /// servers' members are.
+    pub fn is_review_due(&self) -> bool {
+        let is_used = self.members_intent == MembersIntent::Used;
+        is_used && self.intent_unreviewed && self.members >= REVIEWED_FROM
+    }
+
     /// What managers of a server are to know, by role (`None`: the whole server): standing errors, and what is left alone of
     /// some members.
     pub fn troubles_of(&self, guild: GuildId) -> BTreeMap<Option<RoleId>, String> {

@@ -49,6 +49,9 @@ pub(super) fn standing(facts: &Facts<'_>) -> Vec<Alert> {
     if discord.members_intent == MembersIntent::Refused {
         push(None, AlertKind::MembersIntent, text::members_intent());
     }
+    if discord.is_review_due() {
+        push(None, AlertKind::IntentReview, text::intent_review());
+    }
     for ((guild, role), sentence) in &discord.failing {
         let text = text::failing(sentence);
         push(Some(*guild), AlertKind::Failing(*role), text);
@@ -104,7 +107,7 @@ fn is_known(facts: &Facts<'_>, (guild, name): &Key) -> bool {
     let server = discord.servers.get(guild);
     match kind {
         "chain_behind" | "fallback" => chain.at_tip,
-        "members_intent" => discord.connected,
+        "members_intent" | "intent_review" => discord.connected,
         "module_unread" | "unknown_logs" => chain.reached_tip,
         // Of a server without gates nothing is known, and nothing is wrong.
         "failing" | "members_unread" | "stopped" => {

@@ -97,6 +97,9 @@ async fn compare_merchant(
 ) -> anyhow::Result<()> {
     for _ in 0..MOST_PAGES {
         let page = inputs.api.activity(merchant, compared.since).await?;
+        if page.is_full && page.is_newest_first {
+            warn!(%merchant, "amser's API lists the newest activity first and not all of it; only the contracts tell of the rest");
+        }
         let newest = page.entries.last().map(|one| one.at);
         let reached = compare(inputs, &mut compared.told, modules, page.entries).await?;
         let Some(reached) = reached else {

@@ -123,6 +123,7 @@ impl Roles {
         role: RoleId,
         by: UserId,
     ) -> anyhow::Result<Approved> {
+        let held_before = self.brake.held_back();
         let released = self.brake.approve(guild, role);
         if released.is_empty() {
             return Ok(Approved::NothingHeld);
@@ -131,7 +132,7 @@ impl Roles {
         for user in released {
             self.people.touch(user);
         }
-        self.show_held_back();
+        self.show_held_back(&held_before);
         tracing::info!(%guild, %role, %by, removals, "a stopped mass removal was approved");
         let entry = ActEntry {
             at: machine_time(),

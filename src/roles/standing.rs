@@ -110,12 +110,12 @@ fn trouble(people: &People, status: &DiscordStatus, user: UserId, gate: &Gate) -
     let failing = |role| status.failing.get(&(gate.guild, role));
     let of_role = gate.roles.iter().find_map(|role| failing(Some(*role)));
     let contested = status.servers.get(&gate.guild).and_then(|server| {
-        let mut roles = gate.roles.iter();
-        let contested = roles.find_map(|role| server.contested.get(role))?;
-        contested
-            .members
-            .contains(&user)
-            .then_some(&contested.sentence)
+        let contested = gate
+            .roles
+            .iter()
+            .filter_map(|role| server.contested.get(role));
+        let mut of_member = contested.filter(|one| one.members.contains(&user));
+        of_member.next().map(|one| &one.sentence)
     });
     let standing = of_role.or_else(|| failing(None));
     standing.or(contested).cloned()
