@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::domain::ModuleAddress;
 use crate::loopback::is_loopback;
 
-pub use activity::Activity;
+pub use activity::{Activity, ActivityPage};
 pub use check::{AccessCheck, Reply, ReplyKind};
 pub use limits::{Limits, Window};
 pub use plans::NamedPlan;

@@ -50,8 +50,8 @@ pub use profile::MemberProfile;
 pub use server::hierarchy;
 
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, Intent, MemberRole, MembersIntent, ReadingState, RoleAction,
-    RoleId, UserId,
+    Contested, DiscordStatus, GuildId, HeldBack, Intent, MemberRole, MembersIntent, ReadingState,
+    RoleAction, RoleId, UserId,
 };
 use crate::text;
 use shared::Shared;
@@ -232,7 +232,7 @@ impl Discord {
     }
 
     /// Shows which roles of a server are left alone because somebody else changes them back, each with one sentence.
-    pub fn show_contested(&self, guild: GuildId, contested: BTreeMap<RoleId, String>) {
+    pub fn show_contested(&self, guild: GuildId, contested: BTreeMap<RoleId, Contested>) {
         self.shared.with(guild, |state| state.contested = contested);
     }
 

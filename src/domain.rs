@@ -69,7 +69,7 @@ pub use rules::Rules;
 pub use server::{ServerEntry, ServerSettings};
 pub use sign_in::{SignInCode, SignedInVisitor};
 pub use status::{
-    ChainStatus, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN, MembersIntent,
-    ReadingState, ServerStatus, is_for_sale,
+    ChainStatus, Contested, DiscordStatus, GateTrouble, GateTroubles, HeldBack, LOCAL_CHAIN,
+    MembersIntent, REVIEWED_FROM, ReadingState, ServerStatus, is_for_sale,
 };
-pub use subscription::{Mark, Plan, Subscription};
+pub use subscription::{Mark, Plan, Subscription, unread_beginnings};

@@ -140,6 +140,8 @@ pub async fn run(inputs: Inputs, stop: CancellationToken) -> anyhow::Result<()> 
 /// The loop's state. All of it can be lost.
 struct Notices {
     inputs: Inputs,
+    /// When it began (machine clock).
+    begun: Timestamp,
     /// Messages under way.
     sending: JoinSet<anyhow::Result<(Lane, Ended)>>,
     busy: BTreeSet<Lane>,
@@ -161,6 +163,7 @@ impl Notices {
         let mut opening = tokio::time::interval(inputs.timing.open);
         opening.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            begun: (inputs.clock)(),
             inputs,
             sending: JoinSet::new(),
             busy: BTreeSet::new(),
@@ -218,6 +221,7 @@ impl Notices {
             names: Arc::clone(&self.inputs.names),
             chain_id: self.inputs.chain_id,
             time: (self.inputs.clock)(),
+            begun: self.begun,
             instant: now,
             hold: self.inputs.timing.hold,
             taken: taken.copied().collect(),

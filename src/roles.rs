@@ -25,7 +25,7 @@ mod reading;
 mod standing;
 mod tick;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,13 +38,13 @@ use crate::chain::Views;
 use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
-    ActiveQuestion, ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, HeldBack,
-    ModuleAddress, Policy, Question, RoleId, Timestamp,
+    ActiveQuestion, ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, ModuleAddress, Policy,
+    Question, Timestamp,
 };
 use crate::store::Store;
 use asking::Confirming;
 use brake::Brake;
-use contested::Contested;
+use contested::Contests;
 use fallback::Fallback;
 use people::People;
 use preview::Asked;
@@ -111,14 +111,12 @@ struct Roles {
     reading: Reading,
     confirming: Confirming,
     brake: Brake,
-    contested: Contested,
+    contested: Contests,
     /// What both sources agreed on when the chain went away.
     agreed: FxHashSet<ActiveQuestion>,
     policy: watch::Receiver<Policy>,
     /// The previews that wait for something to be read.
     previews: Vec<Asked>,
-    /// What the brake holds, as it was shown last.
-    held_back: BTreeMap<(GuildId, RoleId), HeldBack>,
     /// The servers that matter.
     watched: BTreeSet<GuildId>,
     progress: Progress,
@@ -160,9 +158,8 @@ impl Roles {
             confirming: Confirming::default(),
             reading: Reading::new(Instant::now()),
             brake: Brake::default(),
-            contested: Contested::default(),
+            contested: Contests::default(),
             agreed: FxHashSet::default(),
-            held_back: BTreeMap::new(),
             watched: BTreeSet::new(),
             progress: Progress {
                 reached_tip: false,

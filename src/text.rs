@@ -19,7 +19,7 @@ mod trail;
 
 pub(crate) use alert::{
     alert_begins, alert_ends, chain_behind, channel_lacks, channel_refused, failing, fallback,
-    members_intent, members_unread, module_unread, removals_stopped, unknown_logs,
+    intent_review, members_intent, members_unread, module_unread, removals_stopped, unknown_logs,
 };
 pub(crate) use cause::failure;
 pub(crate) use command::{

@@ -13,6 +13,17 @@ use crate::domain::{ModuleAddress, Timestamp, Wallet};
 /// Entries of one answer.
 const LIMIT: usize = 1_000;
 
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityPage {
+    /// What it lists, oldest first.
+    pub entries: Vec<Activity>,
+    /// Whether it lists as many as an answer may, so that more may have happened since.
+    pub is_full: bool,
+    /// Whether it lists the newest first: what a full answer leaves out is older than what it lists.
+    pub is_newest_first: bool,
+}
+
 /// One payment or failure.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Activity {
@@ -27,7 +38,7 @@ pub struct Activity {
 }
 
 impl AmserApi {
-    /// What happened to a merchant's modules since then, oldest first; at most a thousand.
+    /// What happened to a merchant's modules since then; at most a thousand entries.
     ///
     /// # Errors
     /// When it does not answer, refuses the key, or answers in another shape.
@@ -35,7 +46,7 @@ impl AmserApi {
         &self,
         merchant: Wallet,
         since: Timestamp,
-    ) -> anyhow::Result<Vec<Activity>> {
+    ) -> anyhow::Result<ActivityPage> {
         let chain_id = self.shared.chain_id;
         let path =
             format!("/v0/activity/{merchant}?since={since}&limit={LIMIT}&chain_id={chain_id}");
@@ -51,7 +62,7 @@ impl AmserApi {
 }
 
 /// The entries of an answer: a list, or an object that holds one. What has no transaction and block is left out.
-fn read(body: &[u8]) -> anyhow::Result<Vec<Activity>> {
+fn read(body: &[u8]) -> anyhow::Result<ActivityPage> {
     let answer: Value = serde_json::from_slice(body)?;
     let list = match &answer {
         Value::Array(list) => Some(list),
@@ -60,9 +71,15 @@ fn read(body: &[u8]) -> anyhow::Result<Vec<Activity>> {
             .find_map(|name| answer.get(*name)?.as_array()),
     };
     let list = list.context("its answer holds no list of activity")?;
-    let mut all: Vec<_> = list.iter().filter_map(entry).collect();
-    all.sort_unstable_by_key(|one| (one.at, one.block));
-    Ok(all)
+    let mut entries: Vec<_> = list.iter().filter_map(entry).collect();
+    let ends = entries.first().zip(entries.last());
+    let is_newest_first = ends.is_some_and(|(first, last)| first.at > last.at);
+    entries.sort_unstable_by_key(|one| (one.at, one.block));
+    Ok(ActivityPage {
+        entries,
+        is_full: list.len() >= LIMIT,
+        is_newest_first,
+    })
 }
 
 fn entry(entry: &Value) -> Option<Activity> {
@@ -104,7 +121,9 @@ mod tests {
             one(json!(13), "yesterday"),
         ]);
         for answer in [list.clone(), json!({ "data": list })] {
-            let all = read(answer.to_string().as_bytes()).unwrap();
+            let page = read(answer.to_string().as_bytes()).unwrap();
+            assert!(!page.is_full && page.is_newest_first);
+            let all = page.entries;
             assert_eq!(
                 all.iter().map(|one| one.block).collect::<Vec<_>>(),
                 [11, 12]

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::context::Context;
 use super::error::SessionError;
 use super::node::{Node, read};
-use crate::domain::{ModuleAddress, Plan, PlanId};
+use crate::domain::{ModuleAddress, Plan, PlanId, unread_beginnings};
 
 /// Ids that a module may have given to its first plan.
 const FIRST_PLANS: [u64; 2] = [1, 0];
@@ -95,8 +95,6 @@ async fn first_plan(
 
 /// Logs what to do about orphans.
 pub(super) fn warn_of(orphans: u64) {
-    warn!(
-        orphans,
-        "subscriptions or plans are older than what was read of their modules, so who pays for them gets no role: name an archive node, one that keeps old receipts, in chain.rpc_urls, or set chain.start_block to a block before the modules' first event"
-    );
+    let (sentence, what_to_do) = unread_beginnings(orphans);
+    warn!(orphans, "{sentence}: {what_to_do}");
 }

@@ -287,7 +287,7 @@ async fn listed(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
         .await?;
     let listed = text::GateList {
         gates: &gates,
-        failing: &commands.failing(guild),
+        failing: &commands.services.discord.borrow().troubles_of(guild),
         of_gate: &|gate| {
             let found = commands.services.gate_troubles.borrow();
             commands.services.chain.borrow().troubles_of(gate, &found)
@@ -322,7 +322,7 @@ async fn checked(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     let gates = commands.gates(guild).await?;
     let chain = commands.services.chain.borrow().clone();
     let discord = commands.services.discord.borrow().clone();
-    let mut trouble: Vec<_> = commands.failing(guild).into_values().collect();
+    let mut trouble: Vec<_> = discord.troubles_of(guild).into_values().collect();
     trouble.extend(discord.commands_refused);
     let channels = discord.channels_refused.iter();
     trouble.extend(

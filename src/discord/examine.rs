@@ -57,8 +57,12 @@ impl Application {
 
     /// Whether it is switched on without a review of Discord's, which is needed from 10,000 users on.
     pub fn is_unreviewed(&self) -> bool {
-        self.flags & GUILD_MEMBERS_LIMITED != 0 && self.flags & GUILD_MEMBERS == 0
+        is_unreviewed(self.flags)
     }
+}
+
+pub(super) fn is_unreviewed(flags: u64) -> bool {
+    flags & GUILD_MEMBERS_LIMITED != 0 && flags & GUILD_MEMBERS == 0
 }
 
 /// How many gateway sessions the bot may still begin today.

@@ -19,17 +19,18 @@ impl Discord {
     /// Whether the bot is in the server, as the gateway tells. `None` while it is not connected: then only a request tells.
     pub fn is_in(&self, guild: GuildId) -> Option<bool> {
         let is_told = self.shared.requests.is_whole();
-        is_told.then(|| self.shared.seen.present().contains(&guild))
+        is_told.then(|| self.shared.seen.present().contains_key(&guild))
     }
 
     /// The servers that the bot is in, as far as the gateway has told.
     pub fn present(&self) -> BTreeSet<GuildId> {
-        self.shared.seen.present().clone()
+        self.shared.seen.present().keys().copied().collect()
     }
 
     /// The bot was just added to this server, which the gateway may tell a moment later.
     pub fn arrived(&self, guild: GuildId) {
-        self.shared.seen.arrived(guild);
+        self.shared.seen.present().entry(guild).or_default();
+        self.shared.seen.changed(guild);
     }
 
     /// This server's roles are read again when they are asked for next: something of ours changed them.

@@ -1,7 +1,7 @@
 //! What was read of servers and members for those who manage a server: kept for a minute at most, and forgotten as soon as
 //! the gateway tells of a change.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(crate) type Held = Option<Arc<[RoleId]>>;
 /// What was read.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// The servers that the bot is in, as the gateway tells.
-    present: Mutex<BTreeSet<GuildId>>,
+    /// The servers that the bot is in, as the gateway tells, and how many members each had when it told.
+    present: Mutex<BTreeMap<GuildId, u64>>,
     pub(super) servers: Cache<GuildId, Server>,
     pub(super) members: Cache<(GuildId, UserId), Held>,
     /// What those members are called.
@@ -53,7 +53,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    pub(super) fn present(&self) -> MutexGuard<'_, BTreeSet<GuildId>> {
+    pub(super) fn present(&self) -> MutexGuard<'_, BTreeMap<GuildId, u64>> {
         self.present.lock().expect("no holder of this lock panics")
     }
 
@@ -61,17 +61,18 @@ impl Seen {
     pub(crate) fn begin(&self, shard: u32, total: u32, guilds: impl Iterator<Item = GuildId>) {
         let is_of_shard = |guild: GuildId| shard_of(guild, total) == shard;
         let mut present = self.present();
-        present.retain(|guild| !is_of_shard(*guild));
-        present.extend(guilds);
+        present.retain(|guild, _| !is_of_shard(*guild));
+        present.extend(guilds.map(|guild| (guild, 0)));
         drop(present);
         self.servers.forget_where(|guild| is_of_shard(*guild));
         self.members.forget_where(|(guild, _)| is_of_shard(*guild));
     }
 
-    /// The bot is in this server.
-    pub(crate) fn arrived(&self, guild: GuildId) {
-        self.present().insert(guild);
-        self.changed(guild);
+    /// The bot is in this server, which has so many members; how many all of its servers have.
+    pub(crate) fn arrived(&self, guild: GuildId, members: u64) -> u64 {
+        let mut present = self.present();
+        present.insert(guild, members);
+        present.values().sum()
     }
 
     /// The bot is not in this server any more.
@@ -101,7 +102,7 @@ mod tests {
     const ODD: GuildId = GuildId(3 << 22);
 
     fn present(seen: &Seen) -> Vec<GuildId> {
-        seen.present().iter().copied().collect()
+        seen.present().keys().copied().collect()
     }
 
     #[test]
@@ -113,7 +114,7 @@ mod tests {
         seen.begin(0, 2, std::iter::empty());
         assert_eq!(present(&seen), [ODD], "the bot left it while nobody told");
         seen.gone(ODD);
-        seen.arrived(EVEN);
+        assert_eq!(seen.arrived(EVEN, 5), 5);
         assert_eq!(present(&seen), [EVEN]);
     }
 

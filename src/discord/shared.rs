@@ -17,7 +17,8 @@ use super::seen::Seen;
 use super::server::hierarchy::GuildRoles;
 use super::server::{Next, Queue};
 use crate::domain::{
-    DiscordStatus, GuildId, HeldBack, MembersIntent, ReadingState, RoleId, ServerStatus, UserId,
+    Contested, DiscordStatus, GuildId, HeldBack, MembersIntent, ReadingState, RoleId, ServerStatus,
+    UserId,
 };
 use crate::text;
 
@@ -42,7 +43,7 @@ pub(crate) struct Shared {
     /// The bot's user id, once it was asked for.
     pub(super) bot: OnceCell<UserId>,
     state: Mutex<State>,
-    status: watch::Sender<DiscordStatus>,
+    pub(super) status: watch::Sender<DiscordStatus>,
     /// Servers that need a worker.
     new_guilds: mpsc::UnboundedSender<GuildId>,
     /// Servers whose roles are read by their workers at the same time.
@@ -74,8 +75,8 @@ pub(crate) struct Guild {
     pub(super) reading: ReadingState,
     /// Removals that wait for an approval.
     pub(super) held_back: BTreeMap<RoleId, HeldBack>,
-    /// Roles that somebody else changes back again and again, each with one sentence.
-    pub(super) contested: BTreeMap<RoleId, String>,
+    /// Roles that somebody else changes back again and again.
+    pub(super) contested: BTreeMap<RoleId, Contested>,
     pub(crate) wake: Arc<Notify>,
 }
 
@@ -191,6 +192,7 @@ impl Shared {
             queued: guild.queue.len(),
             queue_wait: guild.queue.wait_time(),
             held_back: guild.held_back.clone(),
+            contested: guild.contested.clone(),
         });
         let mut failing: BTreeMap<_, _> = guild
             .queue
@@ -198,10 +200,6 @@ impl Shared {
             .sentences()
             .map(|(scope, text)| ((id, scope), text.to_owned()))
             .collect();
-        for (role, sentence) in &guild.contested {
-            let known = failing.entry((id, Some(*role)));
-            known.or_insert_with(|| sentence.clone());
-        }
         if state.token_refused.is_some() {
             failing.insert((id, None), text::token_refused());
         }

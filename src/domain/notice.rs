@@ -68,6 +68,8 @@ pub enum AlertKind {
     Fallback,
     /// Discord refuses the privileged members intent.
     MembersIntent,
+    /// Discord will withdraw the privileged members intent, which it has not reviewed.
+    IntentReview,
     /// Roles cannot be changed (`None`: in the whole server).
     Failing(Option<RoleId>),
     /// The server's members cannot be read.
@@ -89,6 +91,7 @@ impl AlertKind {
             Self::ChainBehind => "chain_behind".to_owned(),
             Self::Fallback => "fallback".to_owned(),
             Self::MembersIntent => "members_intent".to_owned(),
+            Self::IntentReview => "intent_review".to_owned(),
             Self::Failing(None) => "failing".to_owned(),
             Self::Failing(Some(role)) => format!("failing:{role}"),
             Self::MembersUnread => "members_unread".to_owned(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     ChainEvent, ChannelId, Checkpoint, Gate, GateId, GuildId, ModuleAddress, PlanId, RoleId,
-    Timestamp,
+    Timestamp, UserId,
 };
 
 /// The follower's view of the chain, published at every change.
@@ -113,6 +113,10 @@ pub struct DiscordStatus {
     pub connected: bool,
     /// Whether member events come.
     pub members_intent: MembersIntent,
+    /// Whether Discord allows the privileged members intent without having reviewed it.
+    pub intent_unreviewed: bool,
+    /// How many members the bot's servers have together.
+    pub members: u64,
     /// Standing errors by server and role (`None`: the whole server), each with one sentence on what to do.
     pub failing: BTreeMap<(GuildId, Option<RoleId>), String>,
     /// What is known of each server with a gate. A server that is missing was not read yet.
@@ -121,6 +125,33 @@ pub struct DiscordStatus {
     pub channels_refused: BTreeMap<(GuildId, ChannelId), String>,
     /// Why Discord refuses the slash commands, in one sentence; `None` while it does not.
     pub commands_refused: Option<String>,
+}
+
+/// From so many users on, Discord withdraws the members intent from an application that it has not reviewed.
+pub const REVIEWED_FROM: u64 = 10_000;
+
+impl DiscordStatus {
+    /// Whether Discord will withdraw the members intent that is in use. How many users an application has is not shown, but the
+    /// servers' members are.
+    pub fn is_review_due(&self) -> bool {
+        let is_used = self.members_intent == MembersIntent::Used;
+        is_used && self.intent_unreviewed && self.members >= REVIEWED_FROM
+    }
+
+    /// What managers of a server are to know, by role (`None`: the whole server): standing errors, and what is left alone of
+    /// some members.
+    pub fn troubles_of(&self, guild: GuildId) -> BTreeMap<Option<RoleId>, String> {
+        let contested = self.servers.get(&guild).map(|server| &server.contested);
+        let contested = contested.into_iter().flatten();
+        let mut all: BTreeMap<_, _> = contested
+            .map(|(role, contested)| (Some(*role), contested.sentence.clone()))
+            .collect();
+        let failing = self
+            .failing
+            .range((guild, None)..=(guild, Some(RoleId(u64::MAX))));
+        all.extend(failing.map(|((_, role), sentence)| (*role, sentence.clone())));
+        all
+    }
 }
 
 /// Gates that give nobody a role whatever is paid, because what they name is not on the chain.
@@ -154,6 +185,17 @@ pub struct ServerStatus {
     pub queue_wait: Duration,
     /// Removals that wait for a manager's approval, by role.
     pub held_back: BTreeMap<RoleId, HeldBack>,
+    /// Roles that somebody else changes back again and again.
+    pub contested: BTreeMap<RoleId, Contested>,
+}
+
+/// A role that is left alone, of some members, because somebody else changes it back again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// Whose.
+    pub members: BTreeSet<UserId>,
+    /// Who does that and what to do, in one sentence.
+    pub sentence: String,
 }
 
 /// Whether a server's members were read since the start.

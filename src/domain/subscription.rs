@@ -58,3 +58,13 @@ impl Subscription {
         self.cancelled.or(self.ended)
     }
 }
+
+/// What subscriptions and plans mean whose beginning was not read, so many of them, and what to do about it.
+pub fn unread_beginnings(count: u64) -> (String, &'static str) {
+    let sentence = match count {
+        1 => "a subscription or plan is older than what was read of its module, so who pays for it gets no role".to_owned(),
+        count => format!("{count} subscriptions or plans are older than what was read of their modules, so who pays for them gets no role"),
+    };
+    let what_to_do = "name an archive node, one that keeps old receipts, in chain.rpc_urls, or set chain.start_block to a block before the module's first event";
+    (sentence, what_to_do)
+}

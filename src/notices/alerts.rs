@@ -15,12 +15,6 @@ pub(super) type Key = (GuildId, String);
 
 /// A follower that is behind for less than this makes no alert.
 const BEHIND: Duration = Duration::from_secs(120);
-/// A newest block that is older than this is too old, unless the chain is slower.
-const OLDEST_BLOCK: Duration = Duration::from_secs(120);
-/// So many times the usual time between blocks may pass without one.
-const BLOCKS_MISSED: u32 = 5;
-/// The local chain, whose clock stands still or is set.
-const LOCAL_CHAIN: u64 = 31_337;
 
 /// What alerts follow from.
 #[derive(Debug)]
@@ -55,6 +49,9 @@ pub(super) fn standing(facts: &Facts<'_>) -> Vec<Alert> {
     if discord.members_intent == MembersIntent::Refused {
         push(None, AlertKind::MembersIntent, text::members_intent());
     }
+    if discord.is_review_due() {
+        push(None, AlertKind::IntentReview, text::intent_review());
+    }
     for ((guild, role), sentence) in &discord.failing {
         let text = text::failing(sentence);
         push(Some(*guild), AlertKind::Failing(*role), text);
@@ -63,6 +60,10 @@ pub(super) fn standing(facts: &Facts<'_>) -> Vec<Alert> {
         if let ReadingState::Failed(why) = &server.reading {
             let text = text::members_unread(why);
             push(Some(*guild), AlertKind::MembersUnread, text);
+        }
+        for (role, contested) in &server.contested {
+            let text = text::failing(&contested.sentence);
+            push(Some(*guild), AlertKind::Failing(Some(*role)), text);
         }
         for (role, held) in &server.held_back {
             let text = text::removals_stopped(*role, *held);
@@ -95,11 +96,8 @@ fn is_behind(facts: &Facts<'_>) -> bool {
     let is_behind = chain
         .behind_since
         .is_some_and(|since| facts.instant.saturating_duration_since(since) >= BEHIND);
-    let usual = chain.block_time.unwrap_or_default();
-    let oldest = OLDEST_BLOCK.max(usual * BLOCKS_MISSED).as_secs();
-    let newest = chain.head.max(chain.confirmed);
-    let is_stale = newest.is_some_and(|newest| newest.timestamp.plus(oldest) < facts.time);
-    is_behind || (chain.reached_tip && is_stale && facts.chain_id != LOCAL_CHAIN)
+    let stands_still_at = chain.stands_still_at(facts.chain_id);
+    is_behind || (chain.reached_tip && stands_still_at.is_some_and(|at| at <= facts.time))
 }
 
 /// Whether the absence of this alert means that all is well: after a start not everything is known yet.
@@ -109,7 +107,7 @@ fn is_known(facts: &Facts<'_>, (guild, name): &Key) -> bool {
     let server = discord.servers.get(guild);
     match kind {
         "chain_behind" | "fallback" => chain.at_tip,
-        "members_intent" => discord.connected,
+        "members_intent" | "intent_review" => discord.connected,
         "module_unread" | "unknown_logs" => chain.reached_tip,
         // Of a server without gates nothing is known, and nothing is wrong.
         "failing" | "members_unread" | "stopped" => {

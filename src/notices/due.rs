@@ -26,7 +26,7 @@ const MOST_ACTS: usize = 200;
 const MOST_CHARACTERS: usize = 2_000;
 /// A moved wallet is news for so many seconds; whoever could not be told by then never is.
 const MOVED_NEWS: u64 = 7 * 86_400;
-/// A digest waits for so many seconds for what the chain says.
+/// A digest waits for so many seconds, of this run, for what the chain says.
 const DIGEST_WAITS: u64 = 3_600;
 
 /// What is looked at.
@@ -38,6 +38,8 @@ pub(super) struct Look {
     pub(super) names: Names,
     pub(super) chain_id: u64,
     pub(super) time: Timestamp,
+    /// Since when there are notices (machine clock).
+    pub(super) begun: Timestamp,
     pub(super) instant: Instant,
     pub(super) hold: Duration,
     /// Lanes in which nothing can be said now.
@@ -326,7 +328,7 @@ impl Look {
         if self.store.last_digest(guild, self.time)? >= monday {
             return Ok(None);
         }
-        if self.at_risk.is_none() && self.time < monday.plus(DIGEST_WAITS) {
+        if self.at_risk.is_none() && self.time < monday.max(self.begun).plus(DIGEST_WAITS) {
             return Ok(None);
         }
         let at_risk = self.at_risk.as_ref();

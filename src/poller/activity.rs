@@ -18,14 +18,24 @@ const FIRST: u64 = 24 * 3_600;
 /// How much of what was seen is asked for again, seconds: the indexer may be late.
 const OVERLAP: u64 = 600;
 
+/// Answers that are asked for in one turn where each is full; the next turn goes on from there.
+const MOST_PAGES: usize = 20;
+
 /// How far each merchant's activity was compared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Activities {
-    since: BTreeMap<Wallet, Timestamp>,
-    /// What was doubted already.
-    told: BTreeSet<Activity>,
+    merchants: BTreeMap<Wallet, Compared>,
     is_under_way: bool,
     asked_at: Option<Instant>,
+}
+
+/// One merchant's activity.
+#[derive(Clone, Debug)]
+struct Compared {
+    /// What is asked for next begins here.
+    since: Timestamp,
+    /// What was doubted already.
+    told: BTreeSet<Activity>,
 }
 
 impl Poller {
@@ -60,24 +70,52 @@ async fn compare_all(
     let merchants = (inputs.merchants)(modules.iter().copied().collect()).await?;
     let merchants: BTreeSet<_> = merchants.into_iter().flatten().collect();
     activities
-        .since
+        .merchants
         .retain(|merchant, _| merchants.contains(merchant));
     for merchant in merchants {
         let start = Timestamp(machine_time().0.saturating_sub(FIRST));
-        let since = activities.since.get(&merchant).copied().unwrap_or(start);
+        let compared = activities.merchants.entry(merchant);
+        let compared = compared.or_insert_with(|| Compared {
+            since: start,
+            told: BTreeSet::new(),
+        });
         // A key is one merchant's: others' activity is refused, and theirs is compared all the same.
-        match inputs.api.activity(merchant, since).await {
-            Ok(listed) => {
-                let reached = compare(inputs, &mut activities.told, modules, listed).await?;
-                let next = reached.map(|at| Timestamp(at.0.saturating_sub(OVERLAP)));
-                activities
-                    .since
-                    .insert(merchant, next.unwrap_or(since).max(since));
-            }
-            Err(error) => {
-                let error = format!("{error:#}");
-                debug!(error, "amser's API did not list a merchant's activity");
-            }
+        if let Err(error) = compare_merchant(inputs, compared, merchant, modules).await {
+            let error = format!("{error:#}");
+            debug!(error, "amser's API did not list a merchant's activity");
+        }
+    }
+    Ok(())
+}
+
+/// Compares what a merchant's activity lists, answer by answer while they are full.
+async fn compare_merchant(
+    inputs: &Inputs,
+    compared: &mut Compared,
+    merchant: Wallet,
+    modules: &BTreeSet<ModuleAddress>,
+) -> anyhow::Result<()> {
+    for _ in 0..MOST_PAGES {
+        let page = inputs.api.activity(merchant, compared.since).await?;
+        if page.is_full && page.is_newest_first {
+            warn!(%merchant, "amser's API lists the newest activity first and not all of it; only the contracts tell of the rest");
+        }
+        let newest = page.entries.last().map(|one| one.at);
+        let reached = compare(inputs, &mut compared.told, modules, page.entries).await?;
+        let Some(reached) = reached else {
+            return Ok(());
+        };
+        let horizon = reached.0.saturating_sub(2 * OVERLAP);
+        compared.told.retain(|one| one.at.0 >= horizon);
+        // An answer that is full says nothing of what came after it. Its last second may go on in the next one.
+        let is_more = page.is_full && Some(reached) == newest;
+        let next = match is_more {
+            true => Timestamp(reached.0.saturating_sub(1)).max(compared.since.plus(1)),
+            false => Timestamp(reached.0.saturating_sub(OVERLAP)).max(compared.since),
+        };
+        compared.since = next;
+        if !is_more {
+            return Ok(());
         }
     }
     Ok(())
@@ -90,20 +128,18 @@ async fn compare(
     modules: &BTreeSet<ModuleAddress>,
     listed: Vec<Activity>,
 ) -> anyhow::Result<Option<Timestamp>> {
-    let store = inputs.store.clone();
-    let asked: Vec<_> = listed
-        .into_iter()
-        .filter(|one| modules.contains(&one.module))
-        .collect();
+    let (store, modules) = (inputs.store.clone(), modules.clone());
     let (reached, missing) = tokio::task::spawn_blocking(move || {
         // What is not confirmed yet can be missing.
         let cursor = store.cursor()?.map_or(0, |cursor| cursor.number);
-        let confirmed: Vec<_> = asked
-            .into_iter()
-            .take_while(|one| one.block <= cursor)
-            .collect();
+        let confirmed = listed.into_iter().take_while(|one| one.block <= cursor);
+        let confirmed: Vec<_> = confirmed.collect();
         let reached = confirmed.last().map(|one| one.at);
-        let Some(first) = confirmed.iter().map(|one| one.block).min() else {
+        let followed = confirmed.into_iter();
+        let followed: Vec<_> = followed
+            .filter(|one| modules.contains(&one.module))
+            .collect();
+        let Some(first) = followed.iter().map(|one| one.block).min() else {
             return anyhow::Ok((reached, Vec::new()));
         };
         let stored = store.events_after(first.saturating_sub(1))?;
@@ -112,11 +148,9 @@ async fn compare(
             .map(|event| (event.module, event.transaction))
             .collect();
         let is_missing = |one: &Activity| !stored.contains(&(one.module, one.transaction));
-        Ok((reached, confirmed.into_iter().filter(is_missing).collect()))
+        Ok((reached, followed.into_iter().filter(is_missing).collect()))
     })
     .await??;
-    let horizon = reached.map_or(0, |at| at.0.saturating_sub(2 * OVERLAP));
-    told.retain(|one| one.at.0 >= horizon);
     for one in missing {
         if told.insert(one.clone()) {
             warn!(module = %one.module, block = one.block, transaction = %one.transaction,

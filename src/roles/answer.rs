@@ -15,7 +15,7 @@ use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
     Act, ActEntry, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question,
-    RoleChange, RoleId, ServerSettings, Timestamp, UserId,
+    RoleChange, RoleId, ServerSettings, Timestamp, UserId, unread_beginnings,
 };
 use crate::store::Store;
 
@@ -42,7 +42,7 @@ impl Roles {
                 let plan = match self.known_trouble() {
                     Err(unknown) => Err(unknown),
                     Ok(trouble) => {
-                        let mut general_trouble = unread_beginnings(&self.store).await?;
+                        let mut general_trouble = unread_modules(&self.store).await?;
                         let refused = self.inputs.discord_status.borrow().commands_refused.clone();
                         general_trouble.extend(refused);
                         Ok(PlannedChanges {
@@ -123,6 +123,7 @@ impl Roles {
         role: RoleId,
         by: UserId,
     ) -> anyhow::Result<Approved> {
+        let held_before = self.brake.held_back();
         let released = self.brake.approve(guild, role);
         if released.is_empty() {
             return Ok(Approved::NothingHeld);
@@ -131,7 +132,7 @@ impl Roles {
         for user in released {
             self.people.touch(user);
         }
-        self.show_held_back();
+        self.show_held_back(&held_before);
         tracing::info!(%guild, %role, %by, removals, "a stopped mass removal was approved");
         let entry = ActEntry {
             at: machine_time(),
@@ -182,12 +183,17 @@ impl Roles {
                 None => "the chain has not been followed to its tip yet".to_owned(),
             });
         }
-        if !self.inputs.discord_status.borrow().connected {
+        let discord = self.inputs.discord_status.borrow();
+        if !discord.connected {
             return Err("the bot is not connected to Discord".to_owned());
         }
-        let mut trouble = BTreeMap::<_, BTreeSet<_>>::new();
-        for ((guild, _), sentence) in &self.inputs.discord_status.borrow().failing {
-            trouble.entry(*guild).or_default().insert(sentence.clone());
+        let mut trouble = BTreeMap::new();
+        let failing = discord.failing.keys().map(|(guild, _)| guild);
+        for guild in failing.chain(discord.servers.keys()) {
+            let here = discord.troubles_of(*guild);
+            if !here.is_empty() {
+                trouble.insert(*guild, here.into_values().collect());
+            }
         }
         let mut unread = self
             .watched
@@ -228,16 +234,11 @@ async fn planned(
 }
 
 /// Of which modules subscriptions or plans began before what was read, so that no payment for them is a reason for a role.
-async fn unread_beginnings(store: &Store) -> anyhow::Result<BTreeSet<String>> {
+async fn unread_modules(store: &Store) -> anyhow::Result<BTreeSet<String>> {
     let orphans = blocking(store, |store| store.orphans_by_module()).await?;
     let sentences = orphans.into_iter().map(|(module, orphans)| {
-        let what = match orphans {
-            1 => "a subscription or plan that began before its first event that was read, so who pays for it gets".to_owned(),
-            orphans => format!("{orphans} subscriptions or plans that began before its first event that was read, so who pays for them gets"),
-        };
-        format!(
-            "Module {module} has {what} no role: name an archive node, one that keeps old receipts, in chain.rpc_urls, or set chain.start_block to a block before the module's first event."
-        )
+        let (sentence, what_to_do) = unread_beginnings(orphans);
+        format!("Of module {module}, {sentence}: {what_to_do}.")
     });
     Ok(sentences.collect())
 }
@@ -284,7 +285,7 @@ pub async fn plan_once(
         at_block: cursor.map_or(0, |block| block.number),
         changes: planned(store, &people, &Brake::default(), now).await?,
         trouble,
-        general_trouble: unread_beginnings(store).await?,
+        general_trouble: unread_modules(store).await?,
     })
 }
 

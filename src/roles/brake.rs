@@ -135,8 +135,8 @@ impl Brake {
     }
 
     /// What is stopped, for people to see.
-    pub fn held_back(&self) -> impl Iterator<Item = (Key, HeldBack)> + '_ {
-        self.roles.iter().filter_map(|(key, watched)| {
+    pub fn held_back(&self) -> BTreeMap<Key, HeldBack> {
+        let held = self.roles.iter().filter_map(|(key, watched)| {
             let since = watched.stopped?;
             let held_back = HeldBack {
                 removals: watched.held.len(),
@@ -144,7 +144,8 @@ impl Brake {
                 since,
             };
             (!watched.held.is_empty()).then_some((*key, held_back))
-        })
+        });
+        held.collect()
     }
 
     /// The roles of which removals are stopped and since when: all that has to be stored.

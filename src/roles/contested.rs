@@ -13,7 +13,8 @@ use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::AuditLog;
 use crate::domain::{
-    AppliedState, Cause, GuildId, JournalEntry, Outcome, RoleAction, RoleChange, RoleId,
+    AppliedState, Cause, Contested, GuildId, JournalEntry, Outcome, RoleAction, RoleChange, RoleId,
+    UserId,
 };
 use crate::text::{self, Other};
 
@@ -24,7 +25,7 @@ const READ_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is contested, and who contests it.
 #[derive(Default)]
-pub(super) struct Contested {
+pub(super) struct Contests {
     flips: Flips,
     pub(super) asking: JoinSet<Seen>,
     /// What the audit logs said last; old ones are dropped.
@@ -116,16 +117,16 @@ impl Roles {
         }
         let logs = &mut self.contested.logs;
         logs.entry(guild).or_insert_with(|| (Instant::now(), said));
-        let sentences = self.show_contested(guild);
+        let contested = self.show_contested(guild);
         for role in left.iter().map(|one| one.role).collect::<BTreeSet<_>>() {
-            let sentence = sentences.get(&role);
+            let sentence = contested.get(&role).map(|one| &one.sentence);
             warn!(%guild, %role, sentence, "somebody else changes a role back again and again");
         }
         let at = machine_time();
         let entries: Vec<_> = left
             .into_iter()
             .filter_map(|change| {
-                let message = sentences.get(&change.role)?.clone();
+                let message = contested.get(&change.role)?.sentence.clone();
                 Some(JournalEntry {
                     at,
                     block,
@@ -158,27 +159,29 @@ impl Roles {
     }
 
     /// Shows what is left alone in a server: one sentence for each role.
-    fn show_contested(&mut self, guild: GuildId) -> BTreeMap<RoleId, String> {
-        let mut left = BTreeMap::<RoleId, (RoleAction, usize)>::new();
+    fn show_contested(&mut self, guild: GuildId) -> BTreeMap<RoleId, Contested> {
+        let mut left = BTreeMap::<RoleId, (RoleAction, BTreeSet<UserId>)>::new();
         let all = self.contested.flips.left();
-        for ((_, _, role), ours) in all.filter(|((of, ..), _)| *of == guild) {
-            left.entry(role).or_insert((ours, 0)).1 += 1;
+        for ((_, user, role), ours) in all.filter(|((of, ..), _)| *of == guild) {
+            let members = left.entry(role).or_insert_with(|| (ours, BTreeSet::new()));
+            members.1.insert(user);
         }
         let others = &mut self.contested.others;
         others.retain(|(of, role), _| *of != guild || left.contains_key(role));
         let server = self.discord.guild_name(guild);
-        let sentence = |(role, (ours, members))| {
+        let sentence = |(role, (ours, members)): (RoleId, (RoleAction, BTreeSet<UserId>))| {
             let name = self.discord.role_name(guild, role);
             let name = name.unwrap_or_else(|| role.to_string());
             let other = others.get(&(guild, role)).unwrap_or(&Other::Unknown);
-            (role, text::contested(&server, &name, ours, members, other))
+            let sentence = text::contested(&server, &name, ours, members.len(), other);
+            (role, Contested { members, sentence })
         };
-        let sentences: BTreeMap<_, _> = left.into_iter().map(sentence).collect();
-        if sentences.is_empty() {
+        let contested: BTreeMap<_, _> = left.into_iter().map(sentence).collect();
+        if contested.is_empty() {
             info!(%guild, "no role is left alone there any more");
         }
-        self.discord.show_contested(guild, sentences.clone());
-        sentences
+        self.discord.show_contested(guild, contested.clone());
+        contested
     }
 }
 

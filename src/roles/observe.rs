@@ -159,8 +159,9 @@ impl Roles {
                     }
                 }
             }
-            let held = self.held_back.iter().filter(|((of, _), _)| *of == guild);
-            synced.held_back = held.map(|(_, held)| held.removals).sum();
+            let held = self.brake.held_back().into_iter();
+            let here = held.filter(|((of, _), _)| *of == guild);
+            synced.held_back = here.map(|(_, held)| held.removals).sum();
             for answer in self.reading.syncing.remove(&guild).into_iter().flatten() {
                 // Whoever asked may have gone.
                 let _gone = answer.send(synced);

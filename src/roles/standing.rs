@@ -57,7 +57,7 @@ pub(super) async fn standing(
                 entitled: entitlement(people, &rules.policy, gate, wallets, now).is_some(),
                 roles: gate.roles.iter().map(role).collect(),
                 subscriptions,
-                trouble: trouble(people, status, gate),
+                trouble: trouble(people, status, user, gate),
             });
         }
     }
@@ -102,12 +102,21 @@ fn subscription(
     }
 }
 
-/// Why a gate cannot work at present.
-fn trouble(people: &People, status: &DiscordStatus, gate: &Gate) -> Option<String> {
+/// Why a gate cannot work at present for this member.
+fn trouble(people: &People, status: &DiscordStatus, user: UserId, gate: &Gate) -> Option<String> {
     if !people.is_complete(gate.module) {
         return Some("the subscriptions are still being read from the chain".to_owned());
     }
     let failing = |role| status.failing.get(&(gate.guild, role));
     let of_role = gate.roles.iter().find_map(|role| failing(Some(*role)));
-    of_role.or_else(|| failing(None)).cloned()
+    let contested = status.servers.get(&gate.guild).and_then(|server| {
+        let contested = gate
+            .roles
+            .iter()
+            .filter_map(|role| server.contested.get(role));
+        let mut of_member = contested.filter(|one| one.members.contains(&user));
+        of_member.next().map(|one| &one.sentence)
+    });
+    let standing = of_role.or_else(|| failing(None));
+    standing.or(contested).cloned()
 }

@@ -15,7 +15,8 @@ use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    AppliedState, Cause, Counts, Intent, RoleAction, RoleChange, Timestamp, UserId,
+    AppliedState, Cause, Counts, GuildId, HeldBack, Intent, RoleAction, RoleChange, RoleId,
+    Timestamp, UserId,
 };
 
 impl Roles {
@@ -190,7 +191,7 @@ impl Roles {
         changes: &mut Vec<RoleChange>,
         is_looked_at: impl Fn(UserId) -> bool,
     ) -> anyhow::Result<()> {
-        let before = self.brake.stopped();
+        let (before, held_before) = (self.brake.stopped(), self.brake.held_back());
         let is_whole = std::mem::take(&mut self.progress.full_pass);
         let (people, reading, confirming) = (&self.people, &self.reading, &self.confirming);
         self.brake.hold_back(
@@ -205,7 +206,7 @@ impl Roles {
                 now: machine_time(),
             },
         );
-        self.show_held_back();
+        self.show_held_back(&held_before);
         let stopped = self.brake.stopped();
         if stopped != before {
             blocking(&self.store, move |store| store.set_stopped(&stopped)).await?;
@@ -213,21 +214,21 @@ impl Roles {
         Ok(())
     }
 
-    /// Shows which removals are stopped, where that changed.
-    pub(super) fn show_held_back(&mut self) {
-        let held_back: BTreeMap<_, _> = self.brake.held_back().collect();
-        if held_back == self.held_back {
+    /// Shows which removals are stopped, where they are others than before.
+    pub(super) fn show_held_back(&self, before: &BTreeMap<(GuildId, RoleId), HeldBack>) {
+        let held_back = self.brake.held_back();
+        if held_back == *before {
             return;
         }
         for ((guild, role), held) in &held_back {
-            if !self.held_back.contains_key(&(*guild, *role)) {
+            if !before.contains_key(&(*guild, *role)) {
                 warn!(%guild, %role, removals = held.removals, holders = held.holders,
                     "stopped a mass removal; check the gates, the links and the node, then approve it: /amser approve");
             }
         }
         let guilds: BTreeSet<_> = held_back
             .keys()
-            .chain(self.held_back.keys())
+            .chain(before.keys())
             .map(|key| key.0)
             .collect();
         for guild in guilds {
@@ -235,7 +236,6 @@ impl Roles {
             let here = here.map(|((_, role), held)| (*role, *held)).collect();
             self.discord.show_held_back(guild, here);
         }
-        self.held_back = held_back;
     }
 
     /// Counts for the status page. Walks all subscriptions, so it takes at most a fiftieth of the time.
@@ -251,7 +251,8 @@ impl Roles {
             links: self.people.link_count(),
             gates: self.people.gate_count(),
             held_back: self
-                .held_back
+                .brake
+                .held_back()
                 .values()
                 .map(|held| held.removals as u64)
                 .sum(),

@@ -10,7 +10,7 @@ use alloy::sol_types::SolCall as _;
 use anyhow::Context as _;
 use axum::extract::{Query, State};
 use axum::http::header::{CONNECTION, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Json, Response};
 use axum::routing::get;
 use axum::serve::Listener;
@@ -18,6 +18,8 @@ use axum::{Router, serve};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -317,12 +319,35 @@ async fn answer(shared: &Shared, question: ActiveQuestion, known: Option<&str>) 
     ([(ETAG, tag)], Json(json!({ "active": active }))).into_response()
 }
 
-async fn activity(State(shared): State<Arc<Shared>>, uri: axum::http::Uri) -> Response {
+#[derive(Deserialize)]
+struct Listed {
+    since: String,
+    limit: usize,
+}
+
+/// What happened since then, oldest first, no more than was asked for.
+async fn activity(
+    State(shared): State<Arc<Shared>>,
+    Query(listed): Query<Listed>,
+    uri: Uri,
+) -> Response {
     shared.state().activity_asked.push(uri.to_string());
-    match shared.obstacle().await {
-        Some(obstacle) => obstacle,
-        None => Json(Value::Array(shared.state().activity.clone())).into_response(),
+    if let Some(obstacle) = shared.obstacle().await {
+        return obstacle;
     }
+    let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    let Some(since) = time(&listed.since) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let all = shared.state().activity.clone();
+    let timed = all.into_iter().filter_map(|entry| {
+        let at = entry["timestamp"].as_str().and_then(time)?;
+        (at >= since).then_some((at, entry))
+    });
+    let mut timed: Vec<_> = timed.collect();
+    timed.sort_by_key(|(at, _)| *at);
+    let entries = timed.into_iter().map(|(_, entry)| entry);
+    Json(entries.take(listed.limit).collect::<Vec<_>>()).into_response()
 }
 
 /// Takes no connection in while the API is down.

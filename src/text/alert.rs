@@ -1,8 +1,9 @@
 //! Alerts for those who manage a server: each says what is wrong, what follows from it, and what to do.
 
 use super::command::plain;
+use super::count::number;
 use super::manager::stopped;
-use crate::domain::{ChannelId, HeldBack, ModuleAddress, RoleId};
+use crate::domain::{ChannelId, HeldBack, ModuleAddress, REVIEWED_FROM, RoleId};
 
 /// The message of an alert's start.
 pub(crate) fn alert_begins(text: &str) -> String {
@@ -38,6 +39,16 @@ pub(crate) fn members_intent() -> String {
     "Discord refuses me the privileged intent \"Server Members\", so I look members up one by one: who joins can wait about two \
      minutes for a role. The operator of the bot can change that in Discord's Developer Portal."
         .to_owned()
+}
+
+/// The privileged intent was not reviewed, and will be withdrawn.
+pub(crate) fn intent_review() -> String {
+    format!(
+        "Discord has not reviewed my privileged intent \"Server Members\", and my servers have {} members: an application that \
+         reaches so many users must apply for it within 90 days, and again every year, or loses it. The operator of the bot can \
+         do that in Discord's Developer Portal.",
+        number(REVIEWED_FROM)
+    )
 }
 
 /// Roles cannot be changed; `sentence` says why and what to do.

@@ -99,9 +99,12 @@ pub(crate) fn digest(digest: &Digest) -> String {
     lines.push(match digest.at_risk {
         Some(0) => "• No renewal of the next seven days looks unlikely.".to_owned(),
         Some(number) => format!(
-            "• {} of the next seven days {} unlikely; `/amser forecast` lists them.",
+            "• {} of the next seven days {}.",
             count(number, "renewal", "renewals"),
-            if number == 1 { "looks" } else { "look" },
+            match number {
+                1 => "looks unlikely; `/amser forecast` lists it",
+                _ => "look unlikely; `/amser forecast` lists them",
+            },
         ),
         None => "• I couldn't read which renewals look unlikely; `/amser forecast` tries again."
             .to_owned(),

@@ -5,6 +5,7 @@ mod approve;
 mod bot;
 mod busy;
 mod direct;
+mod fresh;
 mod grant;
 mod log;
 mod manager;

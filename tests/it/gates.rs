@@ -6,6 +6,7 @@ mod preview;
 mod refused;
 mod settings;
 mod test;
+mod unread;
 
 use alloy::primitives::{Address, U256};
 use amser_roles::domain::{

@@ -33,6 +33,8 @@ impl Payload<'_> {
 pub(super) enum Event {
     Ready(Ready),
     Resumed,
+    /// The bot is in a server, which works and has so many members.
+    Arrived(GuildId, u64),
     /// Something for the loop that keeps roles in step.
     Seen(Observation),
     Members(Chunk),
@@ -52,6 +54,15 @@ pub(super) struct Ready {
     pub(super) guilds: Vec<Guild>,
     pub(super) session_id: String,
     pub(super) resume_gateway_url: String,
+    #[serde(default)]
+    pub(super) application: Application,
+}
+
+/// The application of the bot.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+pub(super) struct Application {
+    #[serde(default)]
+    pub(super) flags: u64,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -59,6 +70,8 @@ pub(super) struct Guild {
     pub(super) id: GuildId,
     #[serde(default)]
     unavailable: bool,
+    #[serde(default)]
+    member_count: u64,
 }
 
 /// A part of the answer to a request for members.
@@ -132,7 +145,7 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
             let guild: Guild = serde_json::from_str(data)?;
             match name {
                 _ if guild.unavailable => Event::Other,
-                "GUILD_CREATE" => Event::Seen(Observation::GuildAvailable(guild.id)),
+                "GUILD_CREATE" => Event::Arrived(guild.id, guild.member_count),
                 _ => Event::Seen(Observation::GuildGone(guild.id)),
             }
         }
@@ -183,13 +196,9 @@ mod tests {
 
     #[test]
     fn fields_of_a_new_shape_lose_no_event() {
-        let guild =
-            r#"{"id":"7","unavailable":false,"channels":[{"type":99,"id":{"new":true}}],"x":[]}"#;
+        let guild = r#"{"id":"7","unavailable":false,"member_count":12,"channels":[{"type":99,"id":{"new":true}}],"x":[]}"#;
         let decoded = decode("GUILD_CREATE", guild).unwrap();
-        assert_eq!(
-            decoded,
-            Event::Seen(Observation::GuildAvailable(GuildId(7)))
-        );
+        assert_eq!(decoded, Event::Arrived(GuildId(7), 12));
         let member =
             r#"{"guild_id":"7","user":{"id":"5","avatar":[]},"roles":["3"],"flags":"many"}"#;
         let seen = Observation::MemberSeen {
@@ -271,5 +280,17 @@ mod tests {
             decode("RATE_LIMITED", limited).unwrap(),
             Event::RateLimited(expected)
         );
+    }
+
+    #[test]
+    fn the_beginning_of_a_session_tells_what_the_application_may() {
+        let session = r#"{"user":{"id":"5"},"guilds":[],"session_id":"a","resume_gateway_url":"b"#;
+        for (application, flags) in [
+            (r#"","x":1}"#, 0),
+            (r#"","application":{"id":"1","flags":32768}}"#, 1 << 15),
+        ] {
+            let ready = decode("READY", &format!("{session}{application}")).unwrap();
+            assert!(matches!(ready, Event::Ready(ready) if ready.application.flags == flags));
+        }
     }
 }

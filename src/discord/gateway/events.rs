@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 
 use super::event::{Event, Ready};
 use super::modal;
-use crate::discord::Observation;
 use crate::discord::requests::{Ask, Requests, shard_of};
 use crate::discord::shared::Shared;
+use crate::discord::{Observation, examine};
+use crate::domain::DiscordStatus;
 
 /// Takes events in; nothing here waits, so that those of one shard keep their order.
 pub(super) struct Events {
@@ -75,6 +76,9 @@ impl Events {
     pub(super) fn ready(&self, shard: u32, total: u32, ready: &Ready) {
         // It may have been asked for already.
         let _known = self.shared.bot.set(ready.user.id);
+        let is_unreviewed = examine::is_unreviewed(ready.application.flags);
+        let show = |status: &mut DiscordStatus| status.intent_unreviewed = is_unreviewed;
+        self.shared.status.send_modify(show);
         let present = ready.guilds.iter().map(|guild| guild.id);
         self.shared.seen.begin(shard, total, present);
         // The bot may have been removed while no session told of it.
@@ -88,6 +92,13 @@ impl Events {
 
     pub(super) fn see(&self, event: Event) {
         match event {
+            Event::Arrived(guild, members) => {
+                let all = self.shared.seen.arrived(guild, members);
+                let show =
+                    |status: &mut DiscordStatus| std::mem::replace(&mut status.members, all) != all;
+                self.shared.status.send_if_modified(show);
+                self.seen(Observation::GuildAvailable(guild));
+            }
             Event::Seen(observation) => self.seen(observation),
             Event::Interaction(by, json) => {
                 if let Some(seen) = by {
@@ -117,11 +128,9 @@ impl Events {
             shared.change_known(guild, |state| state.read_again(true));
         };
         match observation {
-            Observation::GuildAvailable(guild) => {
-                seen.arrived(guild);
-                read_again(guild);
-            }
-            Observation::RolesChanged(guild) | Observation::RoleDeleted { guild, .. } => {
+            Observation::GuildAvailable(guild)
+            | Observation::RolesChanged(guild)
+            | Observation::RoleDeleted { guild, .. } => {
                 seen.changed(guild);
                 read_again(guild);
             }

@@ -2,15 +2,13 @@
 
 use crate::discord::Application;
 use crate::doctor::facts::{Bot, BotFacts, CommandFacts, DiscordFacts, Facts, SecretFacts};
-use crate::domain::Finding;
+use crate::domain::{Finding, REVIEWED_FROM};
 use crate::text;
 
 /// Clocks that differ by more than this are worth a word, in seconds.
 const OFF: u64 = 5;
 /// By more than this, signatures and sign-ins are refused.
 const FAR_OFF: u64 = 60;
-/// From so many users on, Discord wants to review who uses the members intent.
-const REVIEWED: u64 = 10_000;
 /// With fewer sessions left for the day, a few restarts may use them up.
 const FEW_STARTS: u32 = 50;
 
@@ -179,7 +177,7 @@ fn review(facts: &Facts, application: &Application) -> Option<Finding> {
     let seen = servers.filter_map(|server| server.seen.as_ref().ok()?.as_ref());
     let members: u64 = seen.map(|server| server.members).sum();
     let is_asked_for = facts.discord.wants_members && application.has_members_intent();
-    is_asked_for.then(|| match application.is_unreviewed() && members >= REVIEWED {
+    is_asked_for.then(|| match application.is_unreviewed() && members >= REVIEWED_FROM {
         true => Finding::warning(
             name,
             format!("the bot's servers have about {members} members, and Discord has not reviewed the members intent"),

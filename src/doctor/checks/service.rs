@@ -65,6 +65,10 @@ fn discord(discord: &DiscordStatus, findings: &mut Vec<Finding>) {
         findings.push(Finding::failure("service.commands", what, to_do));
     }
     for (guild, server) in &discord.servers {
+        for contested in server.contested.values() {
+            let (what, to_do) = split(&contested.sentence);
+            findings.push(Finding::warning("service.contested", what, to_do));
+        }
         for (role, held) in &server.held_back {
             findings.push(Finding::warning(
                 "service.held_back",

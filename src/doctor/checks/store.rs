@@ -1,7 +1,7 @@
 //! The store, and what of it shows that events are missing.
 
 use crate::doctor::facts::{Facts, StoreFacts, StoreState};
-use crate::domain::Finding;
+use crate::domain::{Finding, unread_beginnings};
 use crate::store::{Pages, RowsRead};
 use crate::text::counted;
 
@@ -107,17 +107,10 @@ fn orphans(orphans: u64) -> Finding {
             name,
             "every subscription and plan was read from its beginning",
         ),
-        orphans => Finding::failure(
-            name,
-            format!(
-                "{} older than what was read, so paying for it gives no role",
-                match orphans {
-                    1 => "a subscription or plan is".to_owned(),
-                    orphans => format!("{orphans} subscriptions or plans are"),
-                }
-            ),
-            "use an archive node that keeps old receipts, or set chain.start_block to a block before the modules' first event",
-        ),
+        orphans => {
+            let (sentence, what_to_do) = unread_beginnings(orphans);
+            Finding::failure(name, sentence, what_to_do)
+        }
     }
 }
 

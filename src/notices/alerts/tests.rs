@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{HeldBack, RoleId, ServerStatus};
+use crate::domain::{Contested, HeldBack, REVIEWED_FROM, RoleId, ServerStatus};
 
 const GUILD: GuildId = GuildId(1);
 const OTHER: GuildId = GuildId(2);
@@ -26,6 +26,7 @@ fn server() -> ServerStatus {
         queued: 0,
         queue_wait: Duration::ZERO,
         held_back: BTreeMap::new(),
+        contested: BTreeMap::new(),
     }
 }
 
@@ -159,17 +160,38 @@ fn what_concerns_one_server_is_told_there_alone() {
     };
     let other = world.discord.servers.get_mut(&OTHER).unwrap();
     other.held_back.insert(RoleId(6), held);
+    let contested = Contested {
+        members: BTreeSet::new(),
+        sentence: "another bot takes it".to_owned(),
+    };
+    other.contested.insert(RoleId(7), contested);
     let unknown = format!("unknown_logs:{}", module(2));
     assert_eq!(
         world.told(1),
         [
             alert(GUILD, "failing:5", true),
+            alert(OTHER, "failing:7", true),
             alert(OTHER, "stopped:6", true),
             alert(OTHER, &unknown, true),
         ]
     );
     world.discord.failing.clear();
     assert_eq!(world.told(1), [alert(GUILD, "failing:5", false)]);
+}
+
+#[test]
+fn an_intent_that_discord_will_withdraw_for_want_of_a_review_is_told_before() {
+    let mut world = World::new();
+    world.discord.members = REVIEWED_FROM;
+    assert_eq!(world.told(60), [], "it was reviewed");
+    world.discord.intent_unreviewed = true;
+    let told = [GUILD, OTHER].map(|guild| alert(guild, "intent_review", true));
+    assert_eq!(world.told(1), told);
+    world.discord.members_intent = MembersIntent::Never;
+    assert_eq!(world.told(1).len(), 2, "it is not used any more");
+    world.discord.members_intent = MembersIntent::Used;
+    world.discord.members = REVIEWED_FROM - 1;
+    assert_eq!(world.told(60), [], "a small bot needs none");
 }
 
 #[test]

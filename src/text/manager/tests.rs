@@ -11,6 +11,7 @@ fn server(reading: ReadingState) -> ServerStatus {
         queued: 0,
         queue_wait: Duration::ZERO,
         held_back: BTreeMap::new(),
+        contested: BTreeMap::new(),
     }
 }
 

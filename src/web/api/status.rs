@@ -89,13 +89,9 @@ pub(in crate::web) async fn of(
     let discord = site.state.discord.borrow();
     let server = discord.servers.get(&guild);
     let mut failing: Vec<_> = discord
-        .failing
-        .iter()
-        .filter(|((of, _), _)| *of == guild)
-        .map(|((_, role_id), message)| Failing {
-            role_id: *role_id,
-            message: message.clone(),
-        })
+        .troubles_of(guild)
+        .into_iter()
+        .map(|(role_id, message)| Failing { role_id, message })
         .collect();
     if let Some(ReadingState::Failed(message)) = server.map(|server| &server.reading) {
         failing.push(Failing {

@@ -125,11 +125,7 @@ fn card(server: &Server, discord: &DiscordStatus) -> Markup {
 
 /// How much is wrong in a server, and waits for somebody.
 fn problems(discord: &DiscordStatus, guild: GuildId) -> usize {
-    let failing = discord
-        .failing
-        .keys()
-        .filter(|(of, _)| *of == guild)
-        .count();
+    let failing = discord.troubles_of(guild).len();
     let held_back = discord
         .servers
         .get(&guild)

@@ -39,6 +39,7 @@ fn hold(story: &Story, shown: &watch::Sender<DiscordStatus>, held: Option<HeldBa
         queued: 0,
         queue_wait: Duration::ZERO,
         held_back: held.map(|held| (story.paid, held)).into_iter().collect(),
+        contested: BTreeMap::new(),
     };
     shown.send_modify(|status| status.servers = BTreeMap::from([(story.club, server)]));
 }

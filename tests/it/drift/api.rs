@@ -2,14 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use alloy::primitives::B256;
-use amser_roles::domain::{
-    Batch, ChainEvent, Checkpoint, Coverage, EventKind, Position, Timestamp,
-};
 use amser_roles::sandbox::amser_api::Behaviour;
-use serde_json::json;
 
-use super::poll::{MERCHANT, Poll, World, known, question, store};
+use super::poll::{Poll, World, known, question, store};
 use crate::support::stage::wait;
 
 const MEMBERS: u8 = 6;
@@ -193,71 +188,6 @@ async fn an_allowance_is_learned() {
     let requests = api.requests();
     let refused = requests.iter().filter(|one| one.status == 429).count();
     assert!(refused <= 8, "{refused} of {} refused", requests.len());
-    poll.stop().await;
-}
-
-fn paused(transaction: B256, block: u64) -> ChainEvent {
-    ChainEvent {
-        module: question(1).module,
-        position: Position {
-            block,
-            log_index: 0,
-        },
-        transaction,
-        timestamp: Some(Timestamp(block)),
-        kind: EventKind::SubscriptionPaused {
-            subscription: 7.into(),
-        },
-    }
-}
-
-#[tokio::test]
-async fn a_transaction_that_amsers_indexer_names_and_no_event_tells_of_is_looked_for_in_its_block()
-{
-    let world = World::of(2);
-    let (api, store) = (world.api().await, store(&world));
-    let (known, missed) = (B256::repeat_byte(1), B256::repeat_byte(2));
-    let hash = B256::repeat_byte(9);
-    let to = Checkpoint {
-        number: 50,
-        hash,
-        timestamp: Timestamp(50),
-    };
-    let batch = Batch {
-        rollback_to: None,
-        to,
-        coverage: Coverage::Cursor {
-            joined: Vec::new(),
-            left: Vec::new(),
-        },
-        events: vec![paused(known, 40)],
-        plans: Vec::new(),
-        headers: Vec::new(),
-        unknown: Vec::new(),
-        finalized: None,
-    };
-    store.ingest(batch).unwrap();
-    let entry = |transaction: B256, block: u64| {
-        json!({
-            "module_address": question(1).module.to_string(), "tx_hash": transaction, "block_number": block,
-            "type": "CHARGE", "timestamp": "2026-11-27T02:00:00Z",
-        })
-    };
-    // The last one is not confirmed yet.
-    api.set_activity(vec![
-        entry(known, 40),
-        entry(missed, 41),
-        entry(B256::repeat_byte(3), 51),
-    ]);
-    let poll = Poll::start(&world, api.base_url(), &store, Some("amsr_test_key"));
-    let doubted = || world.doubted_blocks.lock().unwrap().clone();
-    wait("its block is doubted", || !doubted().is_empty()).await;
-    assert_eq!(doubted(), [(question(1).module, 41..=41)]);
-    let asked = api.activity_asked();
-    assert!(
-        asked[0].starts_with(&format!("/v0/activity/{MERCHANT}?since=20")),
-        "{asked:?}"
-    );
     poll.stop().await;
 }
 

@@ -77,7 +77,7 @@ async fn a_module_whose_beginning_was_not_read_is_named_by_plan_with_exit_code_1
     installation.reconfigure("[amser]", &format!("start_block = {head}\n[amser]"));
     // Nothing is read of the module then but that it has a plan.
     let words = format!(
-        "Module {} has a subscription or plan that",
+        "Of module {}, a subscription or plan is older than what was read",
         club.scene.module
     );
     plan_says(&installation, &words).await;

@@ -1,7 +1,7 @@
 //! Faults of the public address, the API and the running service.
 
 use super::*;
-use crate::domain::{DriftMode, HeldBack, MembersIntent, ReadingState, ServerStatus};
+use crate::domain::{Contested, DriftMode, HeldBack, MembersIntent, ReadingState, ServerStatus};
 use std::time::Duration;
 
 fn service(facts: &mut Facts) -> &mut crate::doctor::facts::ServiceFacts {
@@ -22,6 +22,7 @@ fn server_status(facts: &mut Facts) -> &mut ServerStatus {
         queued: 0,
         queue_wait: Duration::ZERO,
         held_back: BTreeMap::new(),
+        contested: BTreeMap::new(),
     })
 }
 
@@ -114,6 +115,13 @@ const SERVICE: &[Fault] = &[
             since: Timestamp(NOW),
         };
         server_status(facts).held_back.insert(ROLE, held);
+    }),
+    ("service.contested", Level::Warning, |facts| {
+        let contested = Contested {
+            members: BTreeSet::new(),
+            sentence: "\"Level Bot\" takes it: end that.".to_owned(),
+        };
+        server_status(facts).contested.insert(ROLE, contested);
     }),
     ("service.reading", Level::Warning, |facts| {
         server_status(facts).reading = ReadingState::Failed("status 500".to_owned());
