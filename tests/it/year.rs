@@ -105,7 +105,10 @@ async fn lives(seed: u64, days: u64, older: Option<&Path>) {
     }
     host.stop(Upkeep::Upgrade).await;
     assert_eq!(club.discord.violations(), [], "seed {seed}");
-    figures.check();
+    // The table is of the year that this program lives alone.
+    if older.is_none() {
+        figures.check();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,7 +39,14 @@ impl Figures {
         self.table.contains_key(&day)
     }
 
+    /// Takes a row, and prints it as the table has it.
     pub(super) fn note(&mut self, day: u64, measured: Measured) {
+        let Measured {
+            rows,
+            store,
+            memory,
+        } = measured;
+        println!("| {day} | {rows} | {store} | {memory} |");
         self.measured.insert(day, measured);
     }
 
@@ -53,7 +60,6 @@ impl Figures {
                 store,
                 memory,
             } = *measured;
-            println!("| {day} | {rows} | {store} | {memory} |");
             let columns = [
                 ("rows", rows, true),
                 ("store", store, false),
