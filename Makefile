@@ -21,6 +21,7 @@ test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp 
 
 # The long runs of the tests that play at random: kills, reorganisations, faults and cuts; and a subscriber's life on
 # nodes of other makers, Hardhat 2 and 3 and Ganache (tests/nodes/); and a year of one server (docs/figures.md). Half an hour.
+# AMSER_ROLES_TEST_YEAR_OLDER=PROGRAM lets the year begin with an older build, which is upgraded to this one on day 35.
 soak: anvil/node_modules/.stamp $(OTHER_NODES:%=tests/nodes/%/node_modules/.stamp)
 	AMSER_ROLES_TEST_CRASHES=1000 AMSER_ROLES_TEST_REORGS=600 AMSER_ROLES_TEST_CHAOS=300 \
 	AMSER_ROLES_TEST_LOAD_ROUNDS=3 AMSER_ROLES_TEST_CUT_SECONDS=60 AMSER_ROLES_TEST_OTHER_NODES=1 \

@@ -4,6 +4,7 @@ mod dump;
 mod environment;
 mod notes;
 mod raw;
+mod repeats;
 mod secrets;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ pub struct Config {
     pub servers: BTreeMap<GuildId, ServerSettings>,
     /// The file that it was read from, to be read again at a SIGHUP.
     pub file: Option<PathBuf>,
+    /// Entries that stand twice in a list, one sentence each.
+    repeats: Vec<String>,
 }
 
 /// amser's API and pages.
@@ -166,7 +169,9 @@ impl Config {
         let in_file = raw::parse(text, name, Lines::OfText);
         let overrides = environment::overrides(variables)?;
         if overrides.is_empty() {
-            return raw::check(in_file?, text, name, Lines::OfText, folder);
+            let config = raw::check(in_file?, text, name, Lines::OfText, folder)?;
+            let repeats = repeats::repeats(text, name, &dump::lines(text));
+            return Ok(Self { repeats, ..config });
         }
         let merged = match environment::merge(text, &overrides) {
             Ok(merged) => merged,
@@ -180,6 +185,10 @@ impl Config {
         };
         let checked = raw::parse(&merged, name, lines);
         let checked = checked.and_then(|raw| raw::check(raw, &merged, name, lines, folder));
+        let checked = checked.map(|config| Self {
+            repeats: repeats::repeats(&merged, name, &of_keys),
+            ..config
+        });
         checked.map_err(|error| {
             let said = |error: &ConfigError| {
                 let (_, said) = error.0.strip_prefix(name)?.split_once(": ")?;

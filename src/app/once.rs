@@ -120,13 +120,13 @@ pub async fn plan(
     gates.retain(|gate| gate.origin != GateOrigin::Config);
     gates.extend(config.gates.iter().cloned());
     let modules = gates.iter().map(|gate| gate.module).collect();
-    follow_to(config, store.clone(), modules, None, stop).await?;
+    let report = follow_to(config, store.clone(), modules, None, stop).await?;
     let (_followed, chain) = watch::channel(ChainStatus {
         confirmed: store.cursor()?,
         ..ChainStatus::default()
     });
     let views = chain::Views::new(&config.chain, chain);
-    let troubles = gate_checks::troubles_of(&store, &views, &gates, &BTreeMap::new()).await?;
+    let troubles = gate_checks::troubles_of(&store, &views, &gates, &report.unread).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;
     let mut planned = roles::plan_once(&store, &discord, config.policy, gates, &settings).await?;

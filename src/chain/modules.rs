@@ -23,7 +23,7 @@ use crate::clock::sleep_until;
 use crate::domain::{Checkpoint, ModuleAddress, ModuleRecord, Synced};
 
 use self::failures::Failures;
-pub(super) use self::register::{Registered, correct, read_again, register};
+pub(super) use self::register::{NotYet, Registered, correct, read_again, register};
 
 /// Modules that are registered at the same time.
 pub(super) const REGISTERED_AT_ONCE: usize = 8;
@@ -33,8 +33,11 @@ const WATCHED_AT_ONCE: usize = 500;
 const GROUPS_AT_ONCE: usize = 4;
 /// A task's result.
 pub(super) enum Done {
-    /// A module was registered, or cannot be; `None`: there is no such module.
-    Registered(ModuleAddress, Result<Option<Registered>, SessionError>),
+    /// A module was registered, or cannot be, or not yet.
+    Registered(
+        ModuleAddress,
+        Result<Result<Registered, NotYet>, SessionError>,
+    ),
     /// The past of a group was read, with its processors, or could not be.
     Read(BTreeSet<ModuleAddress>, Result<Processors, SessionError>),
     /// The last of the histories was compared with another node's.

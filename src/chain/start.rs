@@ -79,9 +79,9 @@ async fn begin(context: &Context, node: &Node, head: &Header) -> Result<Followed
         .buffer_unordered(REGISTERED_AT_ONCE);
     while let Some((module, registered)) = registered.next().await {
         match registered {
-            Ok(Some(registered)) => drop(records.insert(module, registered.record)),
+            Ok(Ok(registered)) => drop(records.insert(module, registered.record)),
             // These are tried again with the modules that come later: one contract must not hold up the others.
-            Ok(None) => {}
+            Ok(Err(_)) => {}
             Err(SessionError::Rpc(error)) if !error.is_about_node() => {}
             Err(error) => return Err(error),
         }

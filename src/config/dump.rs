@@ -108,7 +108,7 @@ impl Sources<'_> {
 }
 
 /// The line of each key of the file, by the path that an error would name.
-fn lines(text: &str) -> BTreeMap<String, usize> {
+pub(super) fn lines(text: &str) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
     // It was parsed before.
     if let Ok(table) = DeTable::parse(text) {

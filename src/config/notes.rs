@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Config, Secrets};
 use crate::chain::LOCAL_CHAIN;
+use crate::loopback::is_loopback;
 
 impl Config {
     /// One sentence each.
@@ -34,6 +35,12 @@ impl Config {
                     .to_owned(),
             );
         }
+        if is_loopback(&self.web.public_url) && !is_loopback(&self.discord.api_url) {
+            notes.push(format!(
+                "web.public_url is {}, which members' browsers cannot reach: set it to the https address under which the reverse proxy serves this",
+                self.web.public_url
+            ));
+        }
         if self.store_path.is_relative() {
             let here = self.absolute_store_path();
             notes.push(format!(
@@ -44,6 +51,7 @@ impl Config {
         if self.chain.confirmations == 0 && self.chain.chain_id != LOCAL_CHAIN {
             notes.push("chain.confirmations = 0: a payment counts before anything is built on its block, so a reorganisation takes roles back".to_owned());
         }
+        notes.extend(self.repeats.iter().cloned());
         notes
     }
 
@@ -61,23 +69,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relative_store_and_too_few_confirmations_are_noted() {
-        let text = |store: &str, chain_id: u64| {
+    fn a_relative_store_too_few_confirmations_and_an_address_of_this_machine_are_noted() {
+        let text = |store: &str, chain_id: u64, discord: &str| {
             format!(
-                "[chain]\nrpc_urls = [\"ws://127.0.0.1:1\"]\nchain_id = {chain_id}\nconfirmations = 0\n[discord]\napplication_id = \"1\"\n[store]\npath = {store:?}\n"
+                "[chain]\nrpc_urls = [\"ws://127.0.0.1:1\"]\nchain_id = {chain_id}\nconfirmations = 0\n[discord]\napplication_id = \"1\"\napi_url = {discord:?}\n[store]\npath = {store:?}\n"
             )
         };
         let notes = |text: &str| Config::parse(text, "config.toml", []).unwrap().notes();
         let about = |notes: &[String], key: &str| notes.iter().any(|note| note.contains(key));
-        let told = notes(&text("data/x.redb", 8453));
-        assert!(
-            about(&told, "store.path") && about(&told, "chain.confirmations"),
-            "{told:?}"
-        );
-        let told = notes(&text("/data/x.redb", LOCAL_CHAIN));
-        assert!(
-            !about(&told, "store.path") && !about(&told, "chain.confirmations"),
-            "{told:?}"
-        );
+        let keys = ["store.path", "chain.confirmations", "web.public_url"];
+        let told = notes(&text("data/x.redb", 8453, "https://discord.com"));
+        assert!(keys.iter().all(|key| about(&told, key)), "{told:?}");
+        let told = notes(&text("/data/x.redb", LOCAL_CHAIN, "http://127.0.0.1:9"));
+        assert!(!keys.iter().any(|key| about(&told, key)), "{told:?}");
     }
 }

@@ -139,17 +139,20 @@ struct Numbers {
 async fn numbers(site: &Site) -> Result<Numbers, WebError> {
     let chain = site.state.chain.borrow().clone();
     let lag_seconds = chain.age_of_newest(site.now());
-    let (failing, unread) = (
-        site.state.discord.borrow().failing.clone(),
-        chain.unread_modules,
-    );
+    let (failing, has_no_commands) = {
+        let discord = site.state.discord.borrow();
+        (discord.failing.clone(), discord.commands_refused.is_some())
+    };
+    let unread = chain.unread_modules;
     let troubled = site.state.gate_troubles.borrow().clone();
     let (cursor, unknown_logs, orphans, failing, last_backup) = site
         .with_store(move |store| {
             let unknown = store.unknown_logs()?.iter().map(|logs| logs.count).sum();
             let gates = store.gates()?;
             let stands = |gate: &&crate::domain::Gate| {
-                unread.contains_key(&gate.module)
+                // Without slash commands no member can link a wallet, whatever the gate.
+                has_no_commands
+                    || unread.contains_key(&gate.module)
                     || troubled.contains_key(&gate.id)
                     || failing.keys().any(|(guild, role)| {
                         *guild == gate.guild && role.is_none_or(|role| gate.roles.contains(&role))

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// A fenced block of a page.
 #[derive(Debug)]
-struct Block {
+pub(crate) struct Block {
     /// The page and the line, to be found by.
-    place: String,
+    pub(crate) place: String,
     /// What is behind the fence: `sh`, `console`, …
     kind: String,
-    lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 fn root() -> &'static Path {
@@ -88,7 +88,7 @@ fn parts(page: &Path) -> (Vec<Block>, Vec<String>) {
 }
 
 /// The blocks of all pages that are of such a kind.
-fn blocks(kind: &str) -> Vec<Block> {
+pub(crate) fn blocks(kind: &str) -> Vec<Block> {
     let all = pages().into_iter().flat_map(|page| parts(&page).0);
     let is_it = |block: &Block| block.kind.split(' ').next() == Some(kind);
     all.filter(is_it).collect()

@@ -1,6 +1,7 @@
 //! `doctor`: seeded faults are found by name, over a real chain and the local Discord; a healthy set-up is silent.
 
 mod faults;
+mod history;
 mod local_api;
 mod nodes;
 mod running;

@@ -1,19 +1,19 @@
 //! `init` makes a configuration from flags or from a person's answers, and every answer is checked at once.
 
+mod typing;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use amser_roles::config::Config;
 use amser_roles::domain::{GuildId, RoleId};
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
 use crate::doctor::free_port;
-use crate::support::installation::{Ended, end, program};
+use crate::support::installation::{Ended, PROGRAM, end, program};
 use crate::support::scene::{Scene, patient};
 use crate::support::stage::new_guild;
+use crate::support::terminal::Terminal;
 
 /// What somebody has who is about to run `init`.
 struct Newcomer {
@@ -242,43 +242,35 @@ async fn a_person_is_asked_again_until_the_answer_holds() {
     let options = newcomer.discord.options();
     let command = format!(
         "{} init --config {} --discord-api-url {}",
-        env!("CARGO_BIN_EXE_amser-roles"),
+        PROGRAM,
         newcomer.path("config.toml").display(),
         newcomer.discord.base_url()
     );
-    // A terminal for a program that is asked questions; part of every Linux.
-    let mut terminal = Command::new("script");
-    terminal.args(["-q", "-e", "-c", &command, "/dev/null"]);
-    terminal
-        .kill_on_drop(true)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut terminal = terminal.stderr(Stdio::null()).spawn().unwrap();
-    let answers = [
-        options.token,
-        options.client_secret,
-        "nonsense".to_owned(),
-        newcomer.scene.chain.ws_url(),
-        newcomer.scene.module.to_string(),
-        "7".to_owned(),
-        newcomer.scene.plan.to_string(),
-        newcomer.guild.to_string(),
-        newcomer.role.to_string(),
-        newcomer.public_url.clone(),
-    ];
-    let mut typing = terminal.stdin.take().unwrap();
-    let typed = answers.join("\n") + "\n";
-    typing.write_all(typed.as_bytes()).await.unwrap();
-    let ended = tokio::time::timeout(
-        std::time::Duration::from_secs(60),
-        terminal.wait_with_output(),
-    );
-    let ended = ended.await.expect("it ends in time").unwrap();
-    drop(typing);
-    let output = String::from_utf8_lossy(&ended.stdout).into_owned();
-    assert!(output.contains("this is no URL"), "{output}");
-    assert!(output.contains("there is no such plan"), "{output}");
-    assert_eq!(ended.status.code(), Some(0), "{output}");
+    let mut terminal = Terminal::run(&command);
+    for (question, answer) in [
+        ("Bot token", "MTE.nonsense.x".to_owned()),
+        ("Bot token", options.token),
+        ("Client secret", options.client_secret),
+        ("your node", "nonsense".to_owned()),
+        ("your node", newcomer.scene.chain.ws_url()),
+        ("SubscriptionModule", newcomer.scene.module.to_string()),
+        ("Plans", "7".to_owned()),
+        ("Plans", newcomer.scene.plan.to_string()),
+        ("Discord server", newcomer.guild.to_string()),
+        ("the role", newcomer.role.to_string()),
+        ("members reach this service", newcomer.public_url.clone()),
+    ] {
+        terminal.answer(question, &answer).await;
+    }
+    let (ended, output) = terminal.end().await;
+    for refusal in [
+        "Discord refuses this bot token",
+        "this is no URL",
+        "there is no such plan",
+    ] {
+        assert!(output.contains(refusal), "{refusal}: {output}");
+    }
+    assert_eq!(ended.code(), Some(0), "{output}");
     newcomer.assert_secrets_kept();
     Config::load(&newcomer.path("config.toml")).unwrap();
 }

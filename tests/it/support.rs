@@ -17,6 +17,7 @@ pub(crate) mod service;
 pub(crate) mod shop;
 pub(crate) mod slash;
 pub(crate) mod stage;
+pub(crate) mod terminal;
 
 use std::time::Duration;
 

@@ -12,6 +12,8 @@ mod host;
 mod old_store;
 mod providers;
 
+use std::path::{Path, PathBuf};
+
 use crate::support::knob;
 use crate::support::stage::Setting;
 
@@ -28,6 +30,14 @@ fn days() -> u64 {
 /// The last day on which the program is stopped or killed; from then on one process runs, so that what its memory does
 /// over months can be seen.
 const LAST_UPKEEP: u64 = 240;
+/// The program of an older version, which runs until [`NEW_FROM`].
+fn older() -> Option<PathBuf> {
+    std::env::var_os("AMSER_ROLES_TEST_YEAR_OLDER").map(PathBuf::from)
+}
+
+/// The upgrade at which an older program is replaced by this one: by then it was killed once, and moved once.
+const NEW_FROM: u64 = 35;
+
 /// Blocks on top of an event's block before it counts.
 const CONFIRMATIONS: u64 = 2;
 
@@ -46,7 +56,8 @@ fn upkeep_of(day: u64) -> Option<Upkeep> {
     Some(turn[(day / 10) as usize % turn.len()])
 }
 
-async fn lives(seed: u64, days: u64) {
+async fn lives(seed: u64, days: u64, older: Option<&Path>) {
+    assert!(older.is_none() || days > NEW_FROM, "it is never upgraded");
     let mut club = Club::found(seed, CONFIRMATIONS).await;
     let providers = Providers::start(&club.chain).await;
     let setting = Setting {
@@ -56,7 +67,7 @@ async fn lives(seed: u64, days: u64) {
         rpc_urls: providers.urls(),
         ..Setting::default()
     };
-    let mut host = Host::new(&club, &setting);
+    let mut host = Host::new(&club, &setting, older);
     host.write_old_store(&club.take_newcomers());
     host.start();
     let mut figures = Figures::read();
@@ -69,7 +80,13 @@ async fn lives(seed: u64, days: u64) {
         }
         club.morning(day).await;
         if let Some(upkeep) = upkeep {
-            if upkeep == Upkeep::Upgrade {
+            if day == NEW_FROM && host.is_older() {
+                host.upgrade();
+                // Those who were not invited meanwhile.
+                club.invite(2).await;
+            }
+            // Newcomers' links are written as this version writes them.
+            if upkeep == Upkeep::Upgrade && !host.is_older() {
                 club.invite(2).await;
             }
             host.maintain(upkeep, &club.take_newcomers()).await;
@@ -82,16 +99,16 @@ async fn lives(seed: u64, days: u64) {
         let context = format!("{context}, {trouble}, {upkeep:?}");
         host.until_at_rest(&club, &end, &context).await;
         providers.mend_all(&club.chain);
-        if figures.wants(day) {
+        if figures.wants(day) && !host.is_older() {
             figures.note(day, host.measure().await);
         }
     }
     host.stop(Upkeep::Upgrade).await;
     assert_eq!(club.discord.violations(), [], "seed {seed}");
-    figures.check();
+    figures.check(older.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_end_of_every_day_of_a_year_the_roles_are_what_the_chain_says() {
-    lives(knob("SEED", 7), days()).await;
+    lives(knob("SEED", 7), days(), older().as_deref()).await;
 }

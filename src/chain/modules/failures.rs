@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tracing::{debug, warn};
 
+use super::register::NotYet;
 use crate::chain::node::RpcError;
 use crate::chain::node::reconnect::Reconnect;
 use crate::domain::ModuleAddress;
@@ -76,15 +77,23 @@ impl Failures {
         self.0.values().all(|failed| failed.sentence.is_some())
     }
 
-    /// There is no contract at a module's address. It is looked for again later, and complained about once.
-    pub(super) fn missing(&mut self, module: ModuleAddress) {
+    /// A module cannot be registered yet. It is looked for again later, and complained about once.
+    pub(super) fn not_yet(&mut self, module: ModuleAddress, why: NotYet) {
         let failed = self.entry(module);
         failed.retry.failed(None);
-        failed.sentence.get_or_insert_with(|| {
-            warn!(%module, "there is no module at this address: correct the gate that names it");
-            format!(
-                "There is no module contract at {module}: correct the module's address, or chain.rpc_urls if the chain is another."
-            )
+        failed.sentence.get_or_insert_with(|| match why {
+            NotYet::NoContract => {
+                warn!(%module, "there is no module at this address: correct the gate that names it");
+                format!(
+                    "There is no module contract at {module}: correct the module's address, or chain.rpc_urls if the chain is another."
+                )
+            }
+            NotYet::StartsLater { start, newest } => {
+                warn!(%module, start_block = start, newest, "chain.start_block is beyond the newest block, so the module is not followed");
+                format!(
+                    "Module {module} is not followed, because chain.start_block is {start} and the newest block is {newest}: set chain.start_block to a block before the module's first event, or leave it out."
+                )
+            }
         });
     }
 

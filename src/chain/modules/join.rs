@@ -27,8 +27,8 @@ impl Joins {
         match done {
             Done::Registered(module, result) => {
                 match result {
-                    Ok(Some(registered)) => self.registered.push((module, registered)),
-                    Ok(None) => self.failures.missing(module),
+                    Ok(Ok(registered)) => self.registered.push((module, registered)),
+                    Ok(Err(why)) => self.failures.not_yet(module, why),
                     Err(error) => {
                         let modules = [module].into();
                         self.failed(context, followed, &modules, error).await?;

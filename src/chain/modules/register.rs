@@ -8,7 +8,7 @@ use crate::abi::SubscriptionModule::paymentProcessorCall;
 use crate::chain::active::PERMIT2;
 use crate::chain::context::Context;
 use crate::chain::error::SessionError;
-use crate::chain::node::{Node, RpcError, read};
+use crate::chain::node::{Node, RpcError, heads, read};
 use crate::chain::processors::ProcessorError;
 use crate::chain::state::Followed;
 use crate::domain::{ModuleAddress, ModuleRecord, Synced};
@@ -26,14 +26,30 @@ pub(crate) struct Registered {
     pub(crate) processor: Address,
 }
 
+/// Why a module cannot be registered yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NotYet {
+    /// There is no contract at its address, or an answer of its that is no address.
+    NoContract,
+    /// The configured first block is beyond the newest one: what happens until then would never be read.
+    StartsLater { start: u64, newest: u64 },
+}
+
 /// Registers a module, or finds the store's record of it; where the configured start differs from it, the module's history
-/// begins again there. `None`: there is no contract at its address, or an answer of its that is no address.
+/// begins again there.
 pub(crate) async fn register(
     context: &Context,
     node: &Node,
     module: ModuleAddress,
     head: u64,
-) -> Result<Option<Registered>, SessionError> {
+) -> Result<Result<Registered, NotYet>, SessionError> {
+    if let Some(start) = context.config.start_block.filter(|start| *start > head) {
+        // What is read may end before the newest block.
+        let newest = heads::newest(node).await?.number;
+        if start > newest {
+            return Ok(Err(NotYet::StartsLater { start, newest }));
+        }
+    }
     let known = move |store: &Store| Ok(store.modules()?.remove(&module));
     let known = context.reads.read(known).await?;
     if let Some(record) = known {
@@ -42,7 +58,7 @@ pub(crate) async fn register(
         let last = record.processor_updates.last();
         let before = last.map_or(record.initial_processor, |(_, processor)| *processor);
         let processor = now.unwrap_or(before);
-        return Ok(Some(Registered { record, processor }));
+        return Ok(Ok(Registered { record, processor }));
     }
     let (now, has_code) = futures_util::future::try_join(
         processor_at(node, module, None),
@@ -50,7 +66,7 @@ pub(crate) async fn register(
     )
     .await?;
     let Some(now) = now.filter(|_| has_code) else {
-        return Ok(None);
+        return Ok(Err(NotYet::NoContract));
     };
     let (start_block, seen_at) = match context.config.start_block {
         Some(start) => (start, start),
@@ -71,7 +87,7 @@ pub(crate) async fn register(
         .writer
         .submit(move |store| store.add_module(module, start_block, initial_processor));
     add.await?;
-    Ok(Some(Registered {
+    Ok(Ok(Registered {
         record: unread(start_block, initial_processor),
         processor: now,
     }))

@@ -169,6 +169,7 @@ pub(in crate::config) fn check(
         gates: gates::gates(&source, raw.gates)?,
         servers: gates::servers(&source, raw.servers)?,
         file: None,
+        repeats: Vec::new(),
     })
 }
 

@@ -52,13 +52,13 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// A start beyond the newest block reads nothing, ever.
+/// With a start beyond the newest block no module is followed.
 fn start(chain: &ChainFacts, newest: Option<u64>) -> Option<Finding> {
     let (start, newest) = (chain.start_block?, newest?);
     (start > newest).then(|| {
         Finding::failure(
             "chain.start_block",
-            format!("chain.start_block is {start}, and the newest block is {newest}: no event would be read"),
+            format!("chain.start_block is {start}, and the newest block is {newest}: no module is followed"),
             "set it to a block before the module's first event, or leave it out",
         )
     })

@@ -1,11 +1,14 @@
 //! No command says that all is well when nothing can work.
 
+use std::net::SocketAddr;
+
 use alloy::primitives::{Address, U256};
-use amser_roles::domain::RoleId;
+use amser_roles::domain::{ModuleAddress, RoleId};
+use amser_roles::store::Store;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use super::{Club, stop, until_said};
+use crate::doctor::free_port;
 use crate::support::installation::{Installation, end, gate, log, program};
 use crate::support::stage::{new_guild, wait};
 
@@ -28,6 +31,22 @@ async fn plan_says(installation: &Installation, words: &str) {
     assert!(plan.to_string().contains(words), "{words}: {plan}");
 }
 
+/// Where this installation is going to answer.
+async fn give_it_an_address(installation: &Installation) -> SocketAddr {
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port().await));
+    installation.reconfigure(
+        "listen = \"127.0.0.1:0\"",
+        &format!("listen = \"{address}\""),
+    );
+    address
+}
+
+/// What the running service answers.
+async fn read(address: SocketAddr, path: &str) -> Value {
+    let answer = reqwest::get(format!("http://{address}{path}")).await;
+    serde_json::from_str(&answer.unwrap().text().await.unwrap()).unwrap()
+}
+
 #[tokio::test]
 async fn what_cannot_work_is_named_by_plan_with_exit_code_1() {
     let club = Club::new().await;
@@ -43,7 +62,7 @@ async fn what_cannot_work_is_named_by_plan_with_exit_code_1() {
         ),
         (
             gate(club.guild, nowhere, plan, club.role),
-            "no subscription module",
+            "There is no module contract at",
         ),
         (
             gate(club.guild, processor, plan, club.role),
@@ -88,29 +107,55 @@ async fn a_module_whose_beginning_was_not_read_is_named_by_plan_with_exit_code_1
 }
 
 #[tokio::test]
+async fn a_start_block_beyond_the_newest_block_is_said_by_each_command_and_no_payment_is_lost_by_it()
+ {
+    let club = Club::new().await;
+    let installation = &club.installation;
+    let right = "[amser]";
+    let wrong = "start_block = 5000000\n[amser]";
+    installation.reconfigure(right, wrong);
+    let words = "because chain.start_block is 5000000";
+    let read_first = installation.run("index", &[]).await;
+    assert_eq!(read_first.code, Some(1), "{read_first:?}");
+    assert!(read_first.errors.contains(words), "{read_first:?}");
+    plan_says(installation, words).await;
+    let examined = installation.run("doctor", &[]).await;
+    assert_eq!(examined.code, Some(1), "{examined:?}");
+    assert!(
+        examined.output.contains("chain.start_block is 5000000"),
+        "{examined:?}"
+    );
+    let address = give_it_an_address(installation).await;
+    let service = installation.start();
+    until_said(installation, "chain.start_block is beyond the newest block").await;
+    until_said(installation, "ready: the chain is followed").await;
+    plan_says(installation, words).await;
+    assert_eq!(read(address, "/api/status").await["discord"]["failing"], 1);
+    stop(service).await;
+    installation.reconfigure(wrong, right);
+    let service = installation.start();
+    club.until_everyone_has_the_role().await;
+    stop(service).await;
+    // What was read is kept when the start is mistyped later on.
+    installation.reconfigure(right, wrong);
+    plan_says(installation, words).await;
+    let store = Store::open(&installation.store_path()).unwrap();
+    let module = ModuleAddress(club.scene.module);
+    assert!(store.has_events(module).unwrap());
+}
+
+#[tokio::test]
 async fn the_running_service_says_which_gate_cannot_work() {
     let club = Club::new().await;
     let installation = &club.installation;
     let right = gate(club.guild, club.scene.module, club.scene.plan, club.role);
     let wrong = gate(club.guild, club.scene.module, U256::from(7), club.role);
     installation.reconfigure(&right, &wrong);
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = free.local_addr().unwrap();
-    installation.reconfigure(
-        "listen = \"127.0.0.1:0\"",
-        &format!("listen = \"{address}\""),
-    );
-    drop(free);
+    let address = give_it_an_address(installation).await;
     let service = installation.start();
     until_said(installation, "has no plan 7").await;
     until_said(installation, "ready: the chain is followed").await;
-    let read = async |path: &str| -> Value {
-        let answer = reqwest::get(format!("http://{address}{path}"))
-            .await
-            .unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
-    };
-    let ready = read("/readyz").await;
+    let ready = read(address, "/readyz").await;
     assert_eq!(ready["ready"], true);
     assert!(
         ready["trouble"][0]
@@ -119,7 +164,7 @@ async fn the_running_service_says_which_gate_cannot_work() {
             .contains("1; `amser-roles plan`"),
         "{ready}"
     );
-    assert_eq!(read("/api/status").await["discord"]["failing"], 1);
+    assert_eq!(read(address, "/api/status").await["discord"]["failing"], 1);
     plan_says(installation, "has no plan 7").await;
     let told = log(&installation.log_path());
     assert_eq!(
@@ -133,6 +178,33 @@ async fn the_running_service_says_which_gate_cannot_work() {
     let more = club.discord.clone();
     let (guild, role, user) = (club.guild, club.role, club.members[0]);
     wait("the role is given", || more.has_role(guild, user, role)).await;
+    stop(service).await;
+}
+
+#[tokio::test]
+async fn the_running_service_says_that_its_bot_is_of_another_application() {
+    let club = Club::new().await;
+    let installation = &club.installation;
+    let application = club.discord.options().application_id.to_string();
+    installation.reconfigure(&application, "1234567");
+    let address = give_it_an_address(installation).await;
+    let service = installation.start();
+    let words = "check discord.application_id";
+    until_said(installation, words).await;
+    until_said(installation, "ready: the chain is followed").await;
+    let ready = read(address, "/readyz").await;
+    assert!(
+        ready["trouble"].to_string().contains("slash commands"),
+        "{ready}"
+    );
+    let status = read(address, "/api/status").await;
+    assert_eq!(
+        status["discord"]["failing"], 1,
+        "nobody can link a wallet: {status}"
+    );
+    plan_says(installation, words).await;
+    let told = log(&installation.log_path());
+    assert_eq!(told.matches(words).count(), 1, "said once: {told}");
     stop(service).await;
 }
 

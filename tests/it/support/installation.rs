@@ -16,6 +16,9 @@ use super::stage::{Setting, configuration};
 /// Longer than any command takes, so that only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The program of this build.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_amser-roles");
+
 /// What a command left behind.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -29,6 +32,7 @@ pub(crate) struct Ended {
 
 /// The program's files.
 pub(crate) struct Installation {
+    program: PathBuf,
     folder: tempfile::TempDir,
     token: String,
     client_secret: String,
@@ -43,6 +47,7 @@ impl Installation {
         gates: &str,
     ) -> Self {
         let installation = Self {
+            program: PROGRAM.into(),
             folder: tempfile::tempdir().unwrap(),
             token: discord.options().token,
             client_secret: discord.options().client_secret,
@@ -51,6 +56,11 @@ impl Installation {
         let text = configuration(setting, chain, discord, &store);
         installation.configure(&format!("{text}{gates}"));
         installation
+    }
+
+    /// Installs a program in the place of the one before.
+    pub(crate) fn install(&mut self, program: &Path) {
+        self.program = program.to_owned();
     }
 
     /// Writes the configuration.
@@ -91,7 +101,7 @@ impl Installation {
 
     /// What somebody types in the folder of the configuration.
     pub(crate) fn typed<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = program();
+        let mut command = silent(&self.program);
         command
             .args(words)
             .current_dir(self.folder.path())
@@ -103,6 +113,7 @@ impl Installation {
     /// Another machine, to which the configuration was copied.
     pub(crate) fn copied(&self) -> Self {
         let copy = Self {
+            program: self.program.clone(),
             folder: tempfile::tempdir().unwrap(),
             token: self.token.clone(),
             client_secret: self.client_secret.clone(),
@@ -140,7 +151,12 @@ impl Installation {
 
 /// The program without arguments.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_amser-roles"));
+    silent(Path::new(PROGRAM))
+}
+
+/// A program that is asked nothing.
+fn silent(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.kill_on_drop(true).stdin(Stdio::null());
     command
 }

@@ -39,13 +39,21 @@ impl Figures {
         self.table.contains_key(&day)
     }
 
+    /// Takes a row, and prints it as the table has it.
     pub(super) fn note(&mut self, day: u64, measured: Measured) {
+        let Measured {
+            rows,
+            store,
+            memory,
+        } = measured;
+        println!("| {day} | {rows} | {store} | {memory} |");
         self.measured.insert(day, measured);
     }
 
     /// Each figure is the measured one, but for a tenth. Less of the file and of memory is no fault: how a file is filled
-    /// and what an allocator keeps depends on the machine.
-    pub(super) fn check(&self) {
+    /// and what an allocator keeps depends on the machine. A file that an older program began may be larger by a step of its
+    /// growth (276 to 532 KiB on day 60 in eight runs), so that it is not looked at where `made_by_older`.
+    pub(super) fn check(&self, made_by_older: bool) {
         let mut wrong = Vec::new();
         for (day, measured) in &self.measured {
             let Measured {
@@ -53,7 +61,6 @@ impl Figures {
                 store,
                 memory,
             } = *measured;
-            println!("| {day} | {rows} | {store} | {memory} |");
             let columns = [
                 ("rows", rows, true),
                 ("store", store, false),
@@ -61,6 +68,9 @@ impl Figures {
             ];
             for ((name, is, both_ways), figure) in columns.into_iter().zip(self.table[day]) {
                 let Some(figure) = figure else { continue };
+                if made_by_older && name == "store" {
+                    continue;
+                }
                 let too_much = is * 10 > figure * 11;
                 let too_little = both_ways && is * 10 < figure * 9;
                 if too_much || too_little {

@@ -12,7 +12,7 @@ use tokio::process::Child;
 use super::club::{Club, DayEnd};
 use super::figures::Measured;
 use super::old_store;
-use crate::support::installation::{Installation, gate, log, signal};
+use crate::support::installation::{Installation, PROGRAM, gate, log, signal};
 use crate::support::stage::Setting;
 
 /// A program that was killed with its lock held, or two providers that come back one after the other: nothing takes longer.
@@ -33,6 +33,8 @@ pub(super) enum Upkeep {
 
 pub(super) struct Host {
     installation: Installation,
+    /// Whether a program of an older version is installed.
+    is_older: bool,
     status: String,
     service: Option<Child>,
     /// How many requests Discord had got when the last day ended.
@@ -40,15 +42,20 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(club: &Club, setting: &Setting) -> Self {
+    /// With the program of this build, or with an older one at first.
+    pub(super) fn new(club: &Club, setting: &Setting, older: Option<&Path>) -> Self {
         let gate = gate(club.guild, club.module, club.plan, club.role);
-        let installation = Installation::new(setting, &club.chain, &club.discord, &gate);
+        let mut installation = Installation::new(setting, &club.chain, &club.discord, &gate);
+        if let Some(older) = older {
+            installation.install(older);
+        }
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         let listen = format!("listen = \"{address}\"");
         installation.reconfigure("listen = \"127.0.0.1:0\"", &listen);
         Self {
             installation,
+            is_older: older.is_some(),
             status: format!("http://{address}/api/status"),
             service: None,
             requests: 0,
@@ -58,6 +65,17 @@ impl Host {
     /// The store of the first version of the program, in which these members have linked their wallets.
     pub(super) fn write_old_store(&self, links: &[Link]) {
         old_store::write(&self.installation.store_path(), links);
+    }
+
+    /// Whether the program is of an older version than the tests, which then must leave its store alone.
+    pub(super) fn is_older(&self) -> bool {
+        self.is_older
+    }
+
+    /// Installs the program of this build.
+    pub(super) fn upgrade(&mut self) {
+        self.installation.install(Path::new(PROGRAM));
+        self.is_older = false;
     }
 
     pub(super) fn start(&mut self) {
