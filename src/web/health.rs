@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
@@ -229,7 +229,7 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
         (discord.connected, waits.max().unwrap_or_default())
     };
     let counts = *site.state.counts.borrow();
-    for (name, value, help) in [
+    let gauges = [
         (
             "amser_roles_chain_head_block",
             numbers.head,
@@ -311,18 +311,23 @@ async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, WebError> {
             numbers.backup_age,
             "Time since the last complete backup; missing while none was ever made.",
         ),
-    ] {
-        metrics::describe_gauge!(name, help);
-        if let Some(value) = value {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "Prometheus knows floating point numbers alone"
-            )]
-            metrics::gauge!(name).set(value as f64);
+    ];
+    // Of this moment, and of this one alone: in the process's recorder a number that is not known any more would stay.
+    let now = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&now, || {
+        for (name, value, help) in gauges {
+            metrics::describe_gauge!(name, help);
+            if let Some(value) = value {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "Prometheus knows floating point numbers alone"
+                )]
+                metrics::gauge!(name).set(value as f64);
+            }
         }
-    }
-    drift::measure(&site);
-    let text = site.state.metrics.render();
+        drift::measure(&site);
+    });
+    let text = site.state.metrics.render() + &now.handle().render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

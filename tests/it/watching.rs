@@ -163,6 +163,11 @@ async fn every_metric_that_is_watched_is_there_and_says_what_it_is() {
         );
         assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
     }
+    // A link that signs a member in is told by its route.
+    let link = public.join("/verify/a-secret-token").unwrap();
+    reqwest::get(link).await.unwrap();
+    let shown = scraped(&public).await;
+    assert!(shown.contains("route=\"/verify/{token}\"") && !shown.contains("a-secret-token"));
 }
 
 /// Whether the metric is there with a value and a help text.

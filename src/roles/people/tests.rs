@@ -369,3 +369,20 @@ fn a_role_that_is_given_and_taken_within_the_answer_is_a_flip_in_whatever_order_
         assert_eq!(people.seat_of(ADA, GUILD).unwrap().held.as_slice(), []);
     }
 }
+
+#[test]
+fn a_change_of_one_server_among_two_hundred_looks_at_its_members_alone() {
+    const SERVERS: u64 = 200;
+    let mut people = people(ManualRoles::Adopt, SERVERS);
+    for server in 1..=SERVERS {
+        let member = UserId(1_000 + server);
+        people.set_wallets(member, vec![wallet(server.try_into().unwrap())]);
+        people.set_seen_in(member, GuildId(server));
+    }
+    assert_eq!(people.take_dirty(Timestamp(0)).len() as u64, SERVERS);
+    let mut rules = people.rules(GuildId(5)).clone();
+    rules.gates[0].plans = [PlanId::from(2)].into();
+    people.set_rules(GuildId(5), rules);
+    let dirty = people.take_dirty(Timestamp(0));
+    assert_eq!(Vec::from_iter(dirty.into_keys()), [UserId(1_005)]);
+}
