@@ -227,7 +227,7 @@ async fn a_managed_role_and_everyone_are_never_asked_for() {
         .unwrap();
     let says = |what| seen.iter().any(|sentence| sentence.contains(what));
     assert!(
-        says("by the integration that it belongs to") && says("@everyone"),
+        says("by the integration it belongs to") && says("@everyone"),
         "{seen:?}"
     );
     story.set(RoleAction::Grant, first);
