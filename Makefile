@@ -13,11 +13,17 @@ sandbox: anvil/node_modules/.stamp
 	cargo build
 	cargo run --quiet -- sandbox
 
-# What CI runs.
-test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers promtool systemd
-	@if cargo nextest --version >/dev/null 2>&1; \
-	then cargo nextest run && cargo test --doc --quiet; \
-	else cargo test; fi
+# What CI runs. nextest gives each test a process of its own, which those of logs and metrics need.
+NEXTEST = packaging/.cargo-nextest/bin/cargo-nextest
+
+test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers promtool systemd \
+		$(shell cargo nextest --version >/dev/null 2>&1 || echo $(NEXTEST))
+	PATH="$(CURDIR)/$(dir $(NEXTEST)):$$PATH" cargo nextest run
+	cargo test --doc --quiet
+
+$(NEXTEST): packaging/cargo-nextest.version
+	cargo install cargo-nextest --locked --version "$$(cat packaging/cargo-nextest.version)" --root packaging/.cargo-nextest
+	touch $@
 
 # The long runs of the tests that play at random: kills, reorganisations, faults and cuts; and a subscriber's life on
 # nodes of other makers, Hardhat 2 and 3 and Ganache (tests/nodes/); and a year of one server (docs/figures.md). Half an hour.
