@@ -44,7 +44,7 @@ pub(crate) fn members_intent() -> String {
 /// The privileged intent was not reviewed, and will be withdrawn.
 pub(crate) fn intent_review() -> String {
     format!(
-        "Discord has not reviewed my privileged intent \"Server Members\", and my servers have {} members: an application that \
+        "Discord has not reviewed my privileged intent \"Server Members\", and my servers have {} members or more: an application that \
          reaches so many users must apply for it within 90 days, and again every year, or loses it. The operator of the bot can \
          do that in Discord's Developer Portal.",
         number(REVIEWED_FROM)

@@ -35,7 +35,7 @@ pub struct Seat {
     /// What was last heard does not show a change of ours that was still to be acknowledged: it may be older than the change,
     /// or somebody may have undone it by hand.
     is_in_doubt: bool,
-    /// A grant was acknowledged and nothing that shows it was heard of the person: what is heard next may be older than it.
+    /// A grant was acknowledged and nothing was heard of the person since: what is heard next may be older than it.
     pub(super) is_unheard: bool,
 }
 
@@ -89,12 +89,11 @@ impl Seat {
     /// Discord acknowledged a change. An intent that is newer than the change stays. Whether the person is to be read again,
     /// because something else was heard meanwhile.
     pub(super) fn acknowledge(&mut self, role: RoleId, action: RoleAction) -> bool {
-        let was_seen = self.held.contains(&role);
         self.held.retain(|other| *other != role);
         // One who left meanwhile lost the role again.
         if action == RoleAction::Grant && self.presence != Presence::Absent {
             self.held.push(role);
-            self.is_unheard = !was_seen;
+            self.is_unheard = true;
         }
         self.set_applied(role, AppliedState::acknowledged(self.state(role), action));
         std::mem::take(&mut self.is_in_doubt)

@@ -68,7 +68,7 @@ impl People {
 
     /// Notes which of the roles that are ours to give somebody else changed, on one who was there before and is there now.
     /// Who leaves loses all roles, and that is nobody's doing; and what is heard first after a grant may tell of the removal
-    /// before it. A role that is seen and gone again before Discord acknowledged the grant was given and taken.
+    /// before it.
     fn note_flips(&mut self, guild: GuildId, user: UserId, now: Presence, roles: &[RoleId]) {
         let Some(seat) = self.seat_of(user, guild) else {
             return;
@@ -76,8 +76,7 @@ impl People {
         if (seat.presence, now) != (Presence::Present, Presence::Present) || seat.is_unheard {
             return;
         }
-        let given = [AppliedState::Granting, AppliedState::Granted];
-        let was_given = |role: &RoleId| seat.state(*role).is_some_and(|one| given.contains(&one));
+        let was_given = |role: &RoleId| seat.state(*role) == Some(AppliedState::Granted);
         let taken = seat.held.iter().filter(|role| !roles.contains(role));
         let taken = taken.filter(|role| was_given(role));
         let given = roles.iter().filter(|role| !seat.held.contains(role));

@@ -345,32 +345,6 @@ fn what_is_heard_first_after_a_grant_is_not_taken_for_somebody_elses_removal() {
 }
 
 #[test]
-fn a_role_that_is_given_and_taken_within_the_answer_is_a_flip_in_whatever_order_that_is_heard() {
-    const FLIP: (MemberRole, RoleAction) = ((GUILD, ADA, ROLE), RoleAction::Grant);
-    // The answer comes after so many of the two events.
-    for heard_before in 0..=2 {
-        let mut people = people(ManualRoles::Adopt, 1);
-        people.set_wallets(ADA, vec![wallet(9)]);
-        people.see(GUILD, ADA, &[], false);
-        people.set_applied((GUILD, ADA, ROLE), Some(AppliedState::Granting));
-        for (number, roles) in [[ROLE].as_slice(), &[]].into_iter().enumerate() {
-            if number == heard_before {
-                people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
-            }
-            people.see(GUILD, ADA, roles, false);
-        }
-        if heard_before == 2 {
-            people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
-            // What was heard contradicts the answer, so the member is read.
-            let asked = people.news();
-            people.read(GUILD, ADA, Some((&[], false)), asked);
-        }
-        assert_eq!(people.take_flips(), [FLIP], "{heard_before}");
-        assert_eq!(people.seat_of(ADA, GUILD).unwrap().held.as_slice(), []);
-    }
-}
-
-#[test]
 fn a_change_of_one_server_among_two_hundred_looks_at_its_members_alone() {
     const SERVERS: u64 = 200;
     let mut people = people(ManualRoles::Adopt, SERVERS);
