@@ -93,6 +93,27 @@ export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
     return { app, asks, again, dashboard, outcome: await text('outcome') }
   },
 
+  /** The scripts come late, and the visitor presses as soon as a button can be pressed. */
+  async lateScripts () {
+    let come
+    const scripts = new Promise((resolve) => { come = resolve })
+    await page.goto(asked.link)
+    await page.getByRole('link', { name: 'Sign in with Discord' }).click()
+    await page.context().route('**/*.js', async (route) => { await scripts; await route.continue() })
+    await button(asked.visitor).click()
+    await page.locator('#phone summary').click()
+    await look(page, 'early')
+    const pressable = await page.locator('button:visible:enabled').allInnerTexts()
+    const offered = button('Continue in a wallet\'s browser').click()
+    come()
+    await offered
+    await shown('handover-news', 'works once')
+    await page.locator('#no-wallet[open]').waitFor()
+    await button('WalletConnect: a wallet on your phone').click()
+    await shown('problem', 'relay did not answer')
+    return { pressable }
+  },
+
   /** The sign-in begins in one browser and comes back in another, as from inside the Discord app. */
   async inApp () {
     await page.goto(asked.link)

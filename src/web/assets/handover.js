@@ -1,6 +1,6 @@
 // Continuing in a wallet's own browser: by a one-time code of the signed-in member, or, where there is no sign-in, by this
 // page's own address.
-import { ask, byId, complain, copy, quiet, tell, turnPage } from './page.js'
+import { ask, byId, complain, copy, listen, quiet, tell, turnPage } from './page.js'
 import { picture } from './qr.js'
 import { explain, words } from './words.js'
 
@@ -43,10 +43,9 @@ async function handOver (csrf) {
 
 /** Makes the ways work; `came()` is called whenever the visitor is back here after a hand-over. */
 export function offerHandover ({ csrf, came }) {
-  const button = byId('hand-over')
   fill()
-  button?.addEventListener('click', () => handOver(csrf))
-  byId('copy').addEventListener('click', () => copy(address, 'handover-news', words.linkCopied, button ? words.handedCopyFailed : words.linkNotCopied))
+  listen('hand-over', 'click', () => handOver(csrf))
+  listen('copy', 'click', () => copy(address, 'handover-news', words.linkCopied, byId('hand-over') ? words.handedCopyFailed : words.linkNotCopied))
   document.addEventListener('click', ({ target }) => {
     const app = target.closest('[data-opens], [data-scheme]')
     if (!app) return

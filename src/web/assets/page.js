@@ -50,6 +50,16 @@ export async function ask (path, body, csrf) {
   throw new Refusal(answer?.error?.code, answer?.error?.message ?? words.broken)
 }
 
+/**
+ * Listens to a part, if the page has it, and enables its buttons. The server renders those that need a script disabled: a press
+ * before the script has come would be lost.
+ */
+export function listen (id, event, listener) {
+  const part = byId(id)
+  part?.addEventListener(event, listener)
+  for (const button of part?.matches('button') ? [part] : part?.querySelectorAll('button') ?? []) button.disabled = false
+}
+
 /** Between one question to the server and the next. */
 export const pause = () => new Promise((resolve) => setTimeout(resolve, 1500))
 

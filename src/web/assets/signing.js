@@ -1,6 +1,6 @@
 // Choosing a wallet, connecting it, and having it sign the server's text. The page says where texts come from and what to do
 // with the answer; its markup is `view::wallet`.
-import { byId, complain, copy, quiet, say, turnPage } from './page.js'
+import { byId, complain, copy, listen, quiet, say, turnPage } from './page.js'
 import { findWallets, ownIcon } from './wallets.js'
 import { Refusal, explain, words } from './words.js'
 
@@ -231,12 +231,12 @@ export function startSigning ({ root, challenge, signature, linked, done, failed
     byId('choose').querySelector('button')?.focus()
   }
 
-  byId('sign').addEventListener('click', sign)
-  byId('switch').addEventListener('click', switchNetwork)
-  byId('back').addEventListener('click', chooseAgain)
-  byId('scan-back')?.addEventListener('click', chooseAgain)
-  byId('walletconnect')?.addEventListener('click', () => connect({ name: 'WalletConnect' }))
-  byId('copy-code')?.addEventListener('click', () => copy(byId('open-wallet').href, 'status', words.codeCopied, words.codeNotCopied))
+  listen('sign', 'click', sign)
+  listen('switch', 'click', switchNetwork)
+  listen('back', 'click', chooseAgain)
+  listen('scan-back', 'click', chooseAgain)
+  listen('walletconnect', 'click', () => connect({ name: 'WalletConnect' }))
+  listen('copy-code', 'click', () => copy(byId('open-wallet').href, 'status', words.codeCopied, words.codeNotCopied))
   findWallets(connect, () => { byId(navigator.maxTouchPoints > 0 ? 'phone' : 'no-wallet')?.setAttribute('open', '') })
   return { stop: leave }
 }

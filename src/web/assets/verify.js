@@ -2,7 +2,7 @@
 // question whose link it is. Nothing is loaded from elsewhere and nothing is remembered.
 import { offerHandover } from './handover.js'
 import { MOST_WHILE_PAYING, askStanding, showOutcome, tellPayment } from './outcome.js'
-import { ask, byId, complain, element, pause, quiet, say, turnPage } from './page.js'
+import { ask, byId, complain, element, listen, pause, quiet, say, turnPage } from './page.js'
 import { startSigning } from './signing.js'
 import { clock, explain, words } from './words.js'
 
@@ -71,7 +71,7 @@ function start (root) {
     came: () => { if (!isDone) ask(under('standing')).then(() => done({}), () => {}) }
   })
   if (payment) followPayment()
-  byId('name-check')?.addEventListener('submit', (event) => {
+  listen('name-check', 'submit', (event) => {
     event.preventDefault()
     const typed = byId('typed-name').value.trim().replace(/^@/, '').toLowerCase()
     quiet()
@@ -82,7 +82,7 @@ function start (root) {
 
 function startTakeOver (root) {
   const button = byId('continue')
-  button.addEventListener('click', async () => {
+  listen('continue', 'click', async () => {
     if (button.getAttribute('aria-disabled') === 'true') return
     quiet()
     button.setAttribute('aria-disabled', 'true')

@@ -208,7 +208,7 @@ fn name_check(profile: &Profile) -> Markup {
             label for="typed-name" { "Type the Discord name " b { (profile.username) } " to confirm that it is yours" }
             div.row {
                 input #typed-name name="name" autocomplete="off" autocapitalize="none" spellcheck="false" required;
-                button.button.main type="submit" { "This is me" }
+                button.button.main type="submit" disabled { "This is me" }
             }
         }
     }
@@ -247,7 +247,7 @@ fn help(has_sign_in: bool) -> Markup {
             summary { "My wallet is on a phone or another device" }
             @if has_sign_in {
                 p { "Continue in your wallet's own browser, without signing in to Discord there:" }
-                p { button.button.wide #hand-over type="button" { "Continue in a wallet's browser" } }
+                p { button.button.wide #hand-over type="button" disabled { "Continue in a wallet's browser" } }
             }
             p.fine #handover-news role="status" {}
             div #browsers hidden[has_sign_in] {
@@ -261,7 +261,7 @@ fn help(has_sign_in: bool) -> Markup {
                     img.qr #handover-code alt="QR code that opens this page in a wallet's browser" width="220" height="220";
                 }
                 p { "For any other wallet, copy the link and paste it in the wallet's browser. Do not share it." }
-                p { button.button.quiet #copy type="button" { "Copy the link" } }
+                p { button.button.quiet #copy type="button" disabled { "Copy the link" } }
             }
         }
         details.help #no-wallet {
@@ -284,7 +284,7 @@ pub(in crate::web) fn take_over(settings: &WebSettings, code: &str, profile: &Pr
             (member(None, profile))
             div.warning { (not_yours(profile)) }
             (announcements())
-            p { button.button.main #continue type="button" { "Yes, continue as @" (profile.username) } }
+            p { button.button.main #continue type="button" disabled { "Yes, continue as @" (profile.username) } }
             p.fine { "This browser is then signed in for this link alone." }
             noscript { p.problem { "This page needs JavaScript; please allow it and reload." } }
         }

@@ -31,7 +31,7 @@ pub(in crate::web) fn steps(offer: Option<&WalletConnect>, starts_hidden: bool) 
             ul.wallets #wallets {}
             p.fine #searching role="status" { "Looking for wallets in this browser…" }
             @if offer.is_some() {
-                button.button.wide #walletconnect type="button" { "WalletConnect: a wallet on your phone" }
+                button.button.wide #walletconnect type="button" disabled { "WalletConnect: a wallet on your phone" }
             }
         }
         @if offer.is_some() { (scan()) }
@@ -44,11 +44,11 @@ pub(in crate::web) fn steps(offer: Option<&WalletConnect>, starts_hidden: bool) 
                 "This wallet is linked to another Discord account. If you sign, it moves to yours, and the other account loses the roles that it had from it."
             }
             p.note #network hidden {}
-            button.button.quiet #switch type="button" hidden {}
+            button.button.quiet #switch type="button" disabled hidden {}
             details { summary { "The exact message" } pre #message tabindex="0" {} }
             div.row {
-                button.button.main #sign type="button" aria-describedby="linked-already moves network valid" { "Sign message" }
-                button.button.quiet #back type="button" { "Other wallet" }
+                button.button.main #sign type="button" disabled aria-describedby="linked-already moves network valid" { "Sign message" }
+                button.button.quiet #back type="button" disabled { "Other wallet" }
             }
             p.fine #valid {}
         }
@@ -70,8 +70,8 @@ fn scan() -> Markup {
             }
             p.fine { "What your wallet answers passes, encrypted, through WalletConnect's relay." }
             div.row {
-                button.button.quiet #copy-code type="button" { "Copy the code" }
-                button.button.quiet #scan-back type="button" { "Other wallet" }
+                button.button.quiet #copy-code type="button" disabled { "Copy the code" }
+                button.button.quiet #scan-back type="button" disabled { "Other wallet" }
             }
         }
     }

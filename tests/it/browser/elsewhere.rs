@@ -68,6 +68,15 @@ async fn a_relay_that_refuses_or_is_away_leaves_the_other_ways_open() {
 }
 
 #[tokio::test]
+async fn no_button_can_be_pressed_before_its_script_has_come() {
+    let relay = Relay::start().await;
+    let stage = Stage::with_relay(true, Some(relay.url()), "unknown").await;
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("lateScripts", "ada", &link).await;
+    assert_eq!(seen["pressable"], json!([]), "a press would be lost");
+}
+
+#[tokio::test]
 async fn a_member_continues_in_the_wallets_browser_without_signing_in_there() {
     let stage = Stage::new(true).await;
     stage.site.subscribe(stage.account);
