@@ -67,6 +67,7 @@ export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
   async handover () {
     await page.goto(asked.link)
     await signIn()
+    await page.locator('#no-wallet[open]').waitFor()
     await page.locator('#phone summary').click()
     await button('Continue in a wallet\'s browser').click()
     await shown('handover-news', 'works once')

@@ -32,7 +32,8 @@ async function toWallet (on = page) {
   await on.locator('.steps .now').getByRole('button', { name: 'Type /verify' }).click()
   const wallet = await opened(on.locator('output.reply a.button'))
   await wallet.getByRole('link', { name: 'Sign in with Discord' }).click()
-  await wallet.locator('#choose-title').waitFor()
+  // What stands below the list of wallets moves when they appear, and a press then misses it.
+  await wallet.getByRole('button', { name: 'Sandbox wallet of ada' }).waitFor()
   return wallet
 }
 
