@@ -166,7 +166,7 @@ impl Roles {
         }
         let seated = self.people.seated(guild);
         let ours = seated
-            .flat_map(|(user, seat)| seat.applied.iter().map(move |one| (guild, user, one.0)));
+            .flat_map(|(user, seat)| seat.applied.iter().map(move |one| (guild, user, one.role)));
         for left in ours.collect::<Vec<_>>() {
             self.people.set_applied(left, None);
             self.discord.withdraw(left);

@@ -151,8 +151,8 @@ impl Roles {
             };
             for (_, seat) in self.people.seated(guild) {
                 synced.members += usize::from(seat.presence >= Presence::Pending);
-                for (_, state) in &seat.applied {
-                    match state.outstanding() {
+                for ours in &seat.applied {
+                    match ours.state.outstanding() {
                         Some(RoleAction::Grant) => synced.grants += 1,
                         Some(RoleAction::Revoke) => synced.revokes += 1,
                         None => {}

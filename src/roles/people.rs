@@ -224,7 +224,7 @@ impl People {
         let of_gates = self.gates(guild).iter().flat_map(|gate| &gate.roles);
         let mut roles: BTreeSet<_> = of_gates.copied().collect();
         for (user, seat) in self.seated(guild) {
-            roles.extend(seat.applied.iter().map(|(role, _)| *role));
+            roles.extend(seat.applied.iter().map(|ours| ours.role));
             roles.extend(self.granted(guild, user).map(|one| one.role));
         }
         roles

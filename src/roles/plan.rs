@@ -148,12 +148,12 @@ impl Check<'_> {
         }
         let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
         let ours = seat.applied.iter();
-        for (role, state) in ours.filter(|(role, _)| !wanted.contains(role)) {
+        for ours in ours.filter(|ours| !wanted.contains(&ours.role)) {
             // Without a wallet no module can say anything of the member.
-            if is_known(role) || person.wallets.is_empty() {
-                self.unwanted(*role, *state, plan);
-            } else if state.outstanding() == Some(RoleAction::Revoke) {
-                plan.dropped.push((seat.guild, self.user, *role));
+            if is_known(&ours.role) || person.wallets.is_empty() {
+                self.unwanted(ours.role, ours.state, plan);
+            } else if ours.state.outstanding() == Some(RoleAction::Revoke) {
+                plan.dropped.push((seat.guild, self.user, ours.role));
             }
         }
         for role in seat.held.iter().filter(|role| is_known(role)) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{People, Person, Presence};
 use crate::discord::SeenMember;
-use crate::domain::{AppliedState, GuildId, MemberRole, RoleAction, RoleChange, RoleId, UserId};
+use crate::domain::{GuildId, MemberRole, RoleAction, RoleChange, RoleId, UserId};
 
 impl People {
     /// A member was seen with exactly these roles.
@@ -67,22 +67,18 @@ impl People {
     }
 
     /// Notes which of the roles that are ours to give somebody else changed, on one who was there before and is there now.
-    /// Who leaves loses all roles, and that is nobody's doing; and what is heard first after a grant may tell of the removal
-    /// before it.
+    /// Who leaves loses all roles, and that is nobody's doing.
     fn note_flips(&mut self, guild: GuildId, user: UserId, now: Presence, roles: &[RoleId]) {
         let Some(seat) = self.seat_of(user, guild) else {
             return;
         };
-        if (seat.presence, now) != (Presence::Present, Presence::Present) || seat.is_unheard {
+        if (seat.presence, now) != (Presence::Present, Presence::Present) {
             return;
         }
-        let was_given = |role: &RoleId| seat.state(*role) == Some(AppliedState::Granted);
-        let taken = seat.held.iter().filter(|role| !roles.contains(role));
-        let taken = taken.filter(|role| was_given(role));
         let given = roles.iter().filter(|role| !seat.held.contains(role));
         let given =
             given.filter(|role| seat.state(**role).is_none() && self.is_claimed(guild, **role));
-        let flips = taken.map(|role| (RoleAction::Grant, *role));
+        let flips = seat.taken(roles).map(|role| (RoleAction::Grant, role));
         let flips: Vec<_> = flips
             .chain(given.map(|role| (RoleAction::Revoke, *role)))
             .map(|(ours, role)| ((guild, user, role), ours))

@@ -1,5 +1,7 @@
 //! Who is of interest, and what is newer than what.
 
+mod flips;
+
 use alloy::primitives::Address;
 
 use super::*;
@@ -326,22 +328,6 @@ fn a_new_gate_finds_its_linked_subscribers_also_among_many_servers() {
     };
     people.set_rules(new, rules);
     assert_eq!(seats(&people, ADA), [GUILD, new].into());
-}
-
-#[test]
-fn what_is_heard_first_after_a_grant_is_not_taken_for_somebody_elses_removal() {
-    let mut people = people(ManualRoles::Adopt, 1);
-    people.set_wallets(ADA, vec![wallet(9)]);
-    people.see(GUILD, ADA, &[], false);
-    people.set_applied((GUILD, ADA, ROLE), Some(AppliedState::Granting));
-    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
-    // Of our own removal before the grant: events come apart from answers.
-    people.see(GUILD, ADA, &[], false);
-    assert_eq!(people.take_flips(), []);
-    people.see(GUILD, ADA, &[ROLE], false);
-    people.see(GUILD, ADA, &[], false);
-    let flip = ((GUILD, ADA, ROLE), RoleAction::Grant);
-    assert_eq!(people.take_flips(), [flip]);
 }
 
 #[test]
