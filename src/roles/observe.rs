@@ -21,6 +21,9 @@ impl Roles {
             Observation::Connected => {
                 self.reading.begin_at = now;
                 self.reading.unannounced = self.people.guilds();
+                for guild in &self.reading.unannounced {
+                    self.people.lose_sight(*guild);
+                }
                 self.reading.want_everyone(&self.people, now);
             }
             Observation::GuildAvailable(guild) => {
@@ -29,6 +32,7 @@ impl Roles {
                 let is_announced = self.reading.unannounced.remove(&guild)
                     && now < self.reading.round_at + ANNOUNCING;
                 if was_gone || !is_announced {
+                    self.people.lose_sight(guild);
                     self.reading.want_server(&self.people, guild);
                 }
             }

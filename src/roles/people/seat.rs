@@ -116,6 +116,15 @@ impl Seat {
         differs
     }
 
+    /// Something may have happened to the person that was not told: who left and came back lost all roles, too.
+    pub(super) fn lose_sight(&mut self) {
+        for ours in &mut self.applied {
+            if ours.shown == Shown::Yes {
+                ours.shown = Shown::No;
+            }
+        }
+    }
+
     pub(super) fn set_applied(&mut self, role: RoleId, state: Option<AppliedState>) {
         let is_held = self.held.contains(&role);
         let at = self.applied.iter().position(|ours| ours.role == role);

@@ -160,6 +160,13 @@ impl People {
         }
     }
 
+    /// Something may have happened in the server that was not told.
+    pub fn lose_sight(&mut self, guild: GuildId) {
+        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
+            self.seat(user, guild).lose_sight();
+        }
+    }
+
     /// A role was deleted: nobody holds it any more.
     pub fn strike_role(&mut self, guild: GuildId, role: RoleId) {
         for user in self.servers.get(&guild).cloned().unwrap_or_default() {

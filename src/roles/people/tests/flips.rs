@@ -46,6 +46,21 @@ fn a_role_that_is_given_and_taken_within_the_answer_is_a_flip_in_whatever_order_
     }
 }
 
+#[test]
+fn who_left_and_came_back_while_nothing_was_told_is_no_flip() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    people.set_applied(OF, Some(AppliedState::Granted));
+    people.see(GUILD, ADA, &[ROLE], false);
+    people.lose_sight(GUILD);
+    people.read(GUILD, ADA, Some((&[], false)), people.news());
+    assert_eq!(people.take_flips(), []);
+    // Whose role is seen again then is watched again.
+    people.see(GUILD, ADA, &[ROLE], false);
+    people.see(GUILD, ADA, &[], false);
+    assert_eq!(people.take_flips(), [(OF, RoleAction::Grant)]);
+}
+
 /// What happens to the role of a member in the test of our own removals.
 #[derive(Clone, Copy, Debug)]
 enum Step {
