@@ -31,6 +31,8 @@ pub(super) struct Confirming {
     awaited: BTreeSet<MemberRole>,
     /// Removals that were confirmed since the member was planned for last.
     confirmed: FxHashSet<MemberRole>,
+    /// What both sources agreed on when the chain went away.
+    pub(super) agreed: FxHashSet<ActiveQuestion>,
     /// Rounds in a row in which something was not answered.
     unanswered: u32,
     /// When that was logged last.

@@ -318,15 +318,17 @@ impl Roles {
                     !said.api_active && !said.chain_active && since.is_some_and(|at| said.at < at)
                 };
                 if answers.newest(question).is_some_and(is_over) {
-                    self.agreed.insert(*question);
+                    self.confirming.agreed.insert(*question);
                 }
             }
             let answer = |question: &ActiveQuestion| {
                 let is_active = answers.newest(question).is_some_and(|said| said.api_active);
-                Some(match self.agreed.contains(question) && !is_active {
-                    true => ActiveAnswer::Inactive,
-                    false => ActiveAnswer::Unknown("not agreed on".to_owned()),
-                })
+                Some(
+                    match self.confirming.agreed.contains(question) && !is_active {
+                        true => ActiveAnswer::Inactive,
+                        false => ActiveAnswer::Unknown("not agreed on".to_owned()),
+                    },
+                )
             };
             let is_kept = removals == Removals::Agreed
                 && !questions.is_empty()

@@ -140,17 +140,16 @@ impl People {
 
     /// Servers that have a gate, roles given by one that is gone, or roles given by a manager for a time.
     pub fn guilds(&self) -> BTreeSet<GuildId> {
-        let gated = self.rules.gated.iter();
-        let all = gated.chain(self.servers.keys()).copied();
-        all.filter(|guild| self.is_of_interest(*guild)).collect()
-    }
-
-    /// Whether a server has a gate, roles given by one that is gone, or roles given by a manager for a time.
-    pub fn is_of_interest(&self, guild: GuildId) -> bool {
-        let has_ours = |(user, seat): (UserId, &Seat)| {
-            !seat.applied.is_empty() || self.granted(guild, user).next().is_some()
+        let has_ours = |guild: &GuildId| {
+            let mut seated = self.seated(*guild);
+            seated.any(|(user, seat)| {
+                !seat.applied.is_empty() || self.granted(*guild, user).next().is_some()
+            })
         };
-        self.rules.gated.contains(&guild) || self.seated(guild).any(has_ours)
+        let gated = &self.rules.gated;
+        let others = self.servers.keys().filter(|guild| !gated.contains(guild));
+        let others = others.filter(|guild| has_ours(guild));
+        gated.iter().chain(others).copied().collect()
     }
 
     /// Whether all events of the module up to the cursor are known.

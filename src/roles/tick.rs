@@ -77,7 +77,7 @@ impl Roles {
                 .await?;
         }
         if removals == Removals::AsPlanned {
-            self.agreed.clear();
+            self.confirming.agreed.clear();
             if is_full_pass && self.progress.has_vouched {
                 self.confirm_vouched(now, clock.number).await?;
             }
