@@ -5,13 +5,13 @@
 
 mod answer;
 mod asking;
-pub mod brake;
+mod brake;
 mod cause;
-pub mod confirm;
+mod confirm;
 mod contested;
 mod delay;
-pub mod desired;
-pub mod expected;
+mod desired;
+mod expected;
 pub mod fallback;
 mod feed;
 pub mod flips;

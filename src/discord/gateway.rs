@@ -11,7 +11,6 @@ mod event;
 mod events;
 mod modal;
 mod pending;
-mod session;
 mod shard;
 mod starts;
 
@@ -30,7 +29,7 @@ pub use commands::NoCommands;
 
 use self::close::Next;
 use self::events::Events;
-use self::session::Shard;
+use self::shard::Shard;
 use self::starts::Starts;
 use super::backoff::rare_delay;
 use super::shared::Shared;

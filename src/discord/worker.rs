@@ -47,7 +47,6 @@ pub(crate) async fn deliver(
     Ok(())
 }
 
-/// One server's worker.
 async fn work(
     shared: Arc<Shared>,
     guild: GuildId,
@@ -182,7 +181,7 @@ async fn send_first(
         }
         state.queue.finish(end, now, rand::random())
     });
-    told.map(|(intent, answered)| Report { intent, answered })
+    told.map(|(intent, outcome)| Report { intent, outcome })
 }
 
 /// What Discord's answer means for the change.

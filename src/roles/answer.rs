@@ -289,7 +289,7 @@ pub async fn plan_once(
 
 /// Reads everyone of interest in a server.
 async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow::Result<()> {
-    if people.policy(guild).manual_roles == ManualRoles::Claim {
+    if people.rules(guild).policy.manual_roles == ManualRoles::Claim {
         let mut after = UserId(0);
         loop {
             let (page, is_full) = discord.page_of_members(guild, after).await?;

@@ -6,7 +6,7 @@ use crate::domain::{ActiveQuestion, Expectations, Known, Timestamp, UserId};
 use crate::projection;
 
 /// All questions, or these of them.
-pub fn expectations(
+pub(super) fn expectations(
     people: &People,
     only: Option<&[ActiveQuestion]>,
     now: Timestamp,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::people::{People, ServerRules, rules_of};
 use super::{Roles, blocking};
-use crate::domain::{GuildId, Policy, ReadingState};
+use crate::domain::{GuildId, Policy, ReadingState, ServerStatus};
 use crate::store::{Store, Touched};
 
 impl Roles {
@@ -127,7 +127,8 @@ impl Roles {
         let roles = self.people.roles_of(guild);
         self.discord.watch(guild, &roles);
         if !roles.is_empty() && self.people.seated(guild).next().is_none() {
-            self.discord.show_reading(guild, ReadingState::Done);
+            let show = |status: &mut ServerStatus| status.reading = ReadingState::Done;
+            self.discord.show(guild, show);
         }
     }
 

@@ -9,7 +9,9 @@ use super::Roles;
 use super::people::Presence;
 use super::reading::{Answer, Read, period};
 use crate::discord::Observation;
-use crate::domain::{DriftMode, GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
+use crate::domain::{
+    DriftMode, GuildId, ReadingState, RoleAction, ServerStatus, SyncOutcome, UserId,
+};
 
 /// A new session announces each server once, within this time.
 const ANNOUNCING: Duration = Duration::from_secs(60);
@@ -69,7 +71,6 @@ impl Roles {
         }
     }
 
-    /// Takes what was read.
     pub(super) fn take_answer(&mut self, Answer { guild, asked, read }: Answer) {
         if let Some(requests) = self.reading.under_way.get_mut(&guild) {
             *requests -= 1;
@@ -108,15 +109,16 @@ impl Roles {
         match failure {
             Some(error) => {
                 self.reading.failed(guild, &error);
-                let state = ReadingState::Failed(format!("{error:#}"));
-                self.discord.show_reading(guild, state);
+                let failed = ReadingState::Failed(format!("{error:#}"));
+                self.discord.show(guild, |status| status.reading = failed);
             }
             None => {
                 self.reading.unreadable.remove(&guild);
                 // Round after round, so that only the news is worth a line.
-                if self.reading.is_read(guild)
-                    && self.discord.show_reading(guild, ReadingState::Done)
-                {
+                let is_news = |status: &mut ServerStatus| {
+                    std::mem::replace(&mut status.reading, ReadingState::Done) != ReadingState::Done
+                };
+                if self.reading.is_read(guild) && self.discord.show(guild, is_news) {
                     info!(%guild, "server read");
                 }
             }

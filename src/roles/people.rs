@@ -19,7 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-pub use grants::Granted;
 use grants::Grants;
 pub use holdings::{Holding, Holdings};
 pub use rules::ServerRules;
@@ -108,11 +107,6 @@ impl People {
         self.rules.of(guild)
     }
 
-    /// The policy of a server.
-    pub fn policy(&self, guild: GuildId) -> &Policy {
-        &self.rules(guild).policy
-    }
-
     /// What the wallets hold.
     pub fn holdings(&self) -> &Holdings {
         &self.holdings
@@ -125,7 +119,8 @@ impl People {
 
     /// How many gates there are.
     pub fn gate_count(&self) -> u64 {
-        self.rules.gate_count()
+        let servers = self.rules.servers.values();
+        servers.map(|rules| rules.gates.len() as u64).sum()
     }
 
     /// How many subscriptions give access at `now`, under the policy of servers that set none.
@@ -135,7 +130,7 @@ impl People {
 
     /// The modules that gates ask about.
     pub fn modules(&self) -> BTreeSet<ModuleAddress> {
-        self.rules.modules()
+        self.rules.asking.keys().copied().collect()
     }
 
     /// Servers that have a gate, roles given by one that is gone, or roles given by a manager for a time.

@@ -138,11 +138,11 @@ impl Check<'_> {
             }
         }
         for one in people.granted(seat.guild, self.user) {
-            if one.is_over {
+            if people.is_over(one) {
                 self.over(one.role, plan);
             } else if !wanted.contains(&one.role) {
                 wanted.push(one.role);
-                let (by, until) = (one.by, one.until);
+                let (by, until) = (one.terms.by, one.terms.until);
                 self.wanted(one.role, Because::Other(Cause::Granted { by, until }), plan);
             }
         }

@@ -141,7 +141,7 @@ fn see_strangers(
     listed: Option<&BTreeMap<UserId, Vec<RoleId>>>,
 ) -> BTreeSet<UserId> {
     let mut strangers = BTreeSet::new();
-    if people.policy(guild).manual_roles == ManualRoles::Claim {
+    if people.rules(guild).policy.manual_roles == ManualRoles::Claim {
         for (user, roles) in listed.into_iter().flatten() {
             if people.person(*user).is_none() {
                 people.see(guild, *user, roles, false);
@@ -168,7 +168,7 @@ fn holders(
             holding.map(|(user, _)| user).collect()
         }
     };
-    let policy = people.policy(gate.guild);
+    let policy = &people.rules(gate.guild).policy;
     let mut holders = Holders::default();
     for user in users {
         let wallets = people.wallets(user);

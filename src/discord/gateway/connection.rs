@@ -20,7 +20,7 @@ use url::Url;
 use super::close::{self, Next};
 use super::event::{self, Event, Payload};
 use super::pending::Pending;
-use super::session::{Session, Shard};
+use super::shard::{Session, Shard};
 use super::starts::Start;
 use crate::discord::requests::Ask;
 
@@ -35,7 +35,6 @@ const KEEPS_SESSION: u16 = 4000;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// How a connection ended.
 pub(super) struct End {
     pub(super) next: Next,
     /// For the log.
@@ -57,7 +56,6 @@ impl From<Error> for End {
     }
 }
 
-/// An open connection.
 struct Connection<'a> {
     shard: &'a Shard,
     socket: Socket,

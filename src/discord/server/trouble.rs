@@ -11,7 +11,6 @@ use crate::text;
 /// What is stuck: one role (`Some`) or the whole server (`None`).
 pub(crate) type Scope = Option<RoleId>;
 
-/// The standing errors.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles(BTreeMap<Scope, Trouble>);
 

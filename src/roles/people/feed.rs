@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 
-use super::{Grants, Holdings, LOOK_EVERYWHERE, People, Rules, Seat, ServerRules, rules_of};
+use super::{Holdings, LOOK_EVERYWHERE, People, Rules, Seat, ServerRules, rules_of};
 use crate::domain::{
     AppliedState, Gate, GuildId, LinkEnd, MemberRole, ModuleAddress, Plan, PlanId, Policy,
     RoleChange, Subscription, SubscriptionId, UserId, Wallet,
@@ -185,7 +185,7 @@ impl People {
         self.rules = Rules::new(policy);
         self.complete.clear();
         self.owners.clear();
-        self.grants = Grants::default();
+        self.grants.of.clear();
         self.ended_links.clear();
         for person in self.persons.values_mut() {
             person.wallets.clear();

@@ -45,11 +45,11 @@ impl ServerRules {
 pub(super) struct Rules {
     /// `[policy]`, without any gates: what holds where nothing is set.
     default: ServerRules,
-    servers: FxHashMap<GuildId, ServerRules>,
+    pub(super) servers: FxHashMap<GuildId, ServerRules>,
     /// The servers that have gates.
     pub(super) gated: BTreeSet<GuildId>,
     /// The servers whose gates ask about a module.
-    asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
+    pub(super) asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
 }
 
 impl Rules {
@@ -60,7 +60,6 @@ impl Rules {
         }
     }
 
-    /// `[policy]`.
     pub(super) fn policy(&self) -> &Policy {
         &self.default.policy
     }
@@ -74,13 +73,6 @@ impl Rules {
         self.servers.get(&guild).unwrap_or(&self.default)
     }
 
-    pub(super) fn gate_count(&self) -> u64 {
-        self.servers
-            .values()
-            .map(|rules| rules.gates.len() as u64)
-            .sum()
-    }
-
     /// The servers whose gates ask about a module.
     pub(super) fn asking(&self, module: ModuleAddress) -> impl Iterator<Item = GuildId> {
         self.asking.get(&module).into_iter().flatten().copied()
@@ -90,11 +82,6 @@ impl Rules {
         self.asking
             .get(&module)
             .is_some_and(|asking| asking.contains(&guild))
-    }
-
-    /// The modules that gates ask about.
-    pub(super) fn modules(&self) -> BTreeSet<ModuleAddress> {
-        self.asking.keys().copied().collect()
     }
 
     /// The seconds that roles are kept beyond the end of grace, each once.
