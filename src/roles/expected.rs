@@ -42,7 +42,7 @@ pub(super) fn questions(
 ) -> impl Iterator<Item = ActiveQuestion> + '_ {
     let seats = people.person(user).into_iter().flat_map(|one| &one.seats);
     let there = seats.filter(|seat| seat.presence != Presence::Absent);
-    let gates = there.flat_map(|seat| people.gates(seat.guild));
+    let gates = there.flat_map(|seat| &people.rules(seat.guild).gates);
     gates.flat_map(move |gate| {
         let wallets = people.wallets(user);
         let plans = gate.plans.iter();

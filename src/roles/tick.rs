@@ -247,9 +247,10 @@ impl Roles {
         if !due || started < at {
             return;
         }
+        let (holdings, policy) = (self.people.holdings(), self.people.default_policy());
         let counts = Counts {
-            subscriptions: self.people.holdings().count(),
-            active: self.people.open_count(self.progress.last_now),
+            subscriptions: holdings.count(),
+            active: holdings.open_count(policy, self.progress.last_now),
             links: self.people.link_count(),
             gates: self.people.gate_count(),
             held_back: self

@@ -1,17 +1,11 @@
 //! One shard: connection after connection, each a new session or the old one resumed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use serenity::model::gateway::GatewayIntents;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::close::Next;
-use super::connection::{End, connect};
-use super::events::Events;
-use super::starts::Starts;
+use super::connection::{End, Session, Shard, connect};
 use crate::discord::backoff::{delay, rare_delay};
 
 /// A resumed connection that lasted so long is no failure when it breaks.
@@ -20,29 +14,6 @@ const PROVEN: Duration = Duration::from_secs(60);
 const SOON: u32 = 5;
 /// Discord asks to wait between one and five seconds after a session was declared invalid.
 const INVALID: (f64, f64) = (1.0, 5.0);
-
-/// What a shard is and needs.
-pub(super) struct Shard {
-    pub(super) id: u32,
-    pub(super) total: u32,
-    /// Where new sessions begin.
-    pub(super) url: String,
-    pub(super) token: SecretString,
-    pub(super) intents: GatewayIntents,
-    pub(super) starts: Arc<Starts>,
-    pub(super) events: Arc<Events>,
-    pub(super) stop: CancellationToken,
-}
-
-/// A session that can be resumed.
-#[derive(Clone, Debug)]
-pub(super) struct Session {
-    pub(super) id: String,
-    /// Where it is resumed.
-    pub(super) url: String,
-    /// The number of the last event.
-    pub(super) sequence: u64,
-}
 
 /// Stays connected until the stop, or until something must happen that concerns all shards.
 ///

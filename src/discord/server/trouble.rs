@@ -117,11 +117,5 @@ impl Troubles {
 
 /// What an obstacle in the way of `role` stops.
 pub(crate) fn scope(role: RoleId, obstacle: &Obstacle) -> Scope {
-    match obstacle {
-        Obstacle::NoManageRoles => None,
-        Obstacle::Gone
-        | Obstacle::Everyone
-        | Obstacle::NotByHand { .. }
-        | Obstacle::TooHigh { .. } => Some(role),
-    }
+    (*obstacle != Obstacle::NoManageRoles).then_some(role)
 }

@@ -15,17 +15,17 @@ pub(super) struct Grants {
 
 impl People {
     /// What a member was given for a time.
-    pub fn grants(&self, user: UserId) -> &[Grant] {
+    pub(crate) fn grants(&self, user: UserId) -> &[Grant] {
         self.grants.of.get(&user).map_or(&[], Vec::as_slice)
     }
 
     /// Whether its time is over. Then it is only the reason for which the role goes.
-    pub fn is_over(&self, grant: &Grant) -> bool {
+    pub(crate) fn is_over(&self, grant: &Grant) -> bool {
         grant.terms.until <= self.grants.now
     }
 
     /// Sets what a member was given; whether that differs from before.
-    pub fn set_grants(&mut self, user: UserId, grants: &[Grant]) -> bool {
+    pub(crate) fn set_grants(&mut self, user: UserId, grants: &[Grant]) -> bool {
         if self.grants(user) == grants {
             return false;
         }
@@ -39,7 +39,7 @@ impl People {
     }
 
     /// Ends what is over at `now` (machine clock).
-    pub fn end_grants(&mut self, now: Timestamp) {
+    pub(crate) fn end_grants(&mut self, now: Timestamp) {
         let before = std::mem::replace(&mut self.grants.now, now);
         for (user, grants) in &self.grants.of {
             let mut ends = grants.iter().map(|one| one.terms.until);
@@ -50,14 +50,14 @@ impl People {
     }
 
     /// When the next one ends (machine clock).
-    pub fn next_grant_end(&self) -> Option<Timestamp> {
+    pub(crate) fn next_grant_end(&self) -> Option<Timestamp> {
         let all = self.grants.of.values().flatten();
         let ahead = all.filter(|one| !self.is_over(one));
         ahead.map(|one| one.terms.until).min()
     }
 
     /// Forgets one that is over: its role is gone, or something else gives it.
-    pub fn drop_grant(&mut self, (guild, user, role): MemberRole) {
+    pub(crate) fn drop_grant(&mut self, (guild, user, role): MemberRole) {
         let now = self.grants.now;
         if let Some(grants) = self.grants.of.get_mut(&user) {
             let is_it =
@@ -68,7 +68,7 @@ impl People {
     }
 
     /// What the member was given in this server.
-    pub fn granted(&self, guild: GuildId, user: UserId) -> impl Iterator<Item = &Grant> {
+    pub(crate) fn granted(&self, guild: GuildId, user: UserId) -> impl Iterator<Item = &Grant> {
         let all = self.grants(user).iter();
         all.filter(move |one| one.guild == guild)
     }

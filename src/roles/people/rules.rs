@@ -8,39 +8,34 @@ use crate::domain::{Gate, GuildId, ModuleAddress, Policy, RoleId, ServerSettings
 
 /// What one server asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ServerRules {
-    /// Its gates.
-    pub gates: Vec<Gate>,
-    /// Its policy.
-    pub policy: Policy,
+pub(crate) struct ServerRules {
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) policy: Policy,
     /// Gates that a manager deleted or took back, each by a role that no act touched since.
-    pub ended: Vec<(RoleId, Gate)>,
+    pub(crate) ended: Vec<(RoleId, Gate)>,
 }
 
 impl ServerRules {
     /// Those of a server without gates.
-    pub fn under(policy: Policy) -> Self {
+    pub(crate) fn under(policy: Policy) -> Self {
         Self {
             policy,
             ..Self::default()
         }
     }
 
-    /// The gates that give a role.
-    pub fn gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
+    pub(crate) fn gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
         self.gates
             .iter()
             .filter(move |gate| gate.roles.contains(&role))
     }
 
-    /// The gates of a role that a manager ended.
-    pub fn ended_gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
+    pub(crate) fn ended_gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
         let of_role = self.ended.iter().filter(move |(of, _)| *of == role);
         of_role.map(|(_, gate)| gate)
     }
 }
 
-/// What all servers ask for.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     /// `[policy]`, without any gates: what holds where nothing is set.

@@ -6,7 +6,7 @@ use crate::domain::{AppliedState, GuildId, RoleAction, RoleId};
 
 /// Whether a person is in a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// Not read yet.
     #[default]
     Unknown,
@@ -21,31 +21,28 @@ pub enum Presence {
 /// A person in a server. Few have more than a role or two of ours; theirs lie in the seat itself, because a pass over
 /// everyone waits for memory more than for anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seat {
-    /// The server.
-    pub guild: GuildId,
-    /// Whether the person is there.
-    pub presence: Presence,
+pub(crate) struct Seat {
+    pub(crate) guild: GuildId,
+    pub(crate) presence: Presence,
     /// All roles that the person holds there, as last heard. Before they were read: those that we gave since.
-    pub held: SmallVec<[RoleId; 2]>,
+    pub(crate) held: SmallVec<[RoleId; 2]>,
     /// The roles that this program gave, or has decided to give or to take.
-    pub applied: SmallVec<[Ours; 1]>,
+    pub(crate) applied: SmallVec<[Ours; 1]>,
     /// [`super::People`]'s count of news when something was last heard of the person here: what was asked before is older.
     pub(super) heard: u64,
     /// What was last heard does not show a change of ours that was still to be acknowledged: it may be older than the change,
     /// or somebody may have undone it by hand.
     is_in_doubt: bool,
-    /// A removal was acknowledged and nothing was heard of the person since.
+    /// A removal of ours may still be heard, and nothing was heard of the person since.
     is_unheard: bool,
 }
 
 /// A role that this program gave, or has decided to give or to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ours {
-    /// Which.
-    pub role: RoleId,
+pub(crate) struct Ours {
+    pub(crate) role: RoleId,
     /// How far our change of it came.
-    pub state: AppliedState,
+    pub(crate) state: AppliedState,
     shown: Shown,
 }
 
@@ -74,12 +71,12 @@ impl Seat {
     }
 
     /// Whether the person is known to be in the server: was seen there, or given a role.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.presence >= Presence::Pending || !self.held.is_empty()
     }
 
     /// How far our change of a role came; `None` where we have none.
-    pub fn state(&self, role: RoleId) -> Option<AppliedState> {
+    pub(crate) fn state(&self, role: RoleId) -> Option<AppliedState> {
         let found = self.applied.iter().find(|ours| ours.role == role);
         found.map(|ours| ours.state)
     }
@@ -123,6 +120,12 @@ impl Seat {
                 ours.shown = Shown::No;
             }
         }
+    }
+
+    /// Before all of it is set again.
+    pub(super) fn clear_applied(&mut self) {
+        self.is_unheard |= self.applied.iter().any(|ours| ours.shown != Shown::Yes);
+        self.applied.clear();
     }
 
     pub(super) fn set_applied(&mut self, role: RoleId, state: Option<AppliedState>) {

@@ -25,7 +25,7 @@ impl People {
     }
 
     /// Takes what was read of these people, `None` for those who are not there; see [`People::read`].
-    pub fn read_all(
+    pub(crate) fn read_all(
         &mut self,
         guild: GuildId,
         people: &[(UserId, Option<SeenMember>)],
@@ -41,7 +41,7 @@ impl People {
     }
 
     /// A member was found in the server's member list; see [`People::read`].
-    pub fn see_listed(&mut self, guild: GuildId, member: &SeenMember, asked: u64) {
+    pub(crate) fn see_listed(&mut self, guild: GuildId, member: &SeenMember, asked: u64) {
         let (user, roles, pending) = (member.user, &member.roles, member.pending);
         if self.persons.contains_key(&user) {
             self.read(guild, user, Some((roles, pending)), asked);
@@ -52,7 +52,7 @@ impl People {
     }
 
     /// A member left the server, and with it lost its roles.
-    pub fn left(&mut self, guild: GuildId, user: UserId) {
+    pub(crate) fn left(&mut self, guild: GuildId, user: UserId) {
         if self.seat_of(user, guild).is_some() {
             self.hear(guild, user, Presence::Absent, &[]);
         }
@@ -88,7 +88,7 @@ impl People {
 
     /// Takes what was read of a person: their roles and whether the server's rules are still to be accepted; `None` for one
     /// who is not there. `asked` is [`People::news`] of the moment of asking: what was heard since is not older, and stays.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         guild: GuildId,
         user: UserId,
@@ -116,7 +116,7 @@ impl People {
     }
 
     /// Discord made a change.
-    pub fn acknowledge(&mut self, (guild, user, role): MemberRole, action: RoleAction) {
+    pub(crate) fn acknowledge(&mut self, (guild, user, role): MemberRole, action: RoleAction) {
         if self.heard(user, guild).acknowledge(role, action) {
             self.unread.push((guild, user));
         }
@@ -127,7 +127,7 @@ impl People {
     /// Discord answered to a change that the member is not in the server; whether that ends the change. It does not where
     /// they were last seen there: they left just now, or joined just now and not all of Discord knows it. Either way they are
     /// read, which decides.
-    pub fn not_there(&mut self, change: &RoleChange) -> bool {
+    pub(crate) fn not_there(&mut self, change: &RoleChange) -> bool {
         let of @ (guild, user, role) = change.member_role();
         if let Some(seat) = self.seat_of(user, guild) {
             let was_there = seat.presence >= Presence::Pending;
@@ -150,7 +150,7 @@ impl People {
     }
 
     /// Forgets those who were seen for the sake of a plan that changes nothing, where they are of no interest.
-    pub fn forget_strangers(&mut self, strangers: &BTreeSet<UserId>) {
+    pub(crate) fn forget_strangers(&mut self, strangers: &BTreeSet<UserId>) {
         for user in strangers {
             self.tidy(*user);
             if !self.persons.contains_key(user) {
@@ -161,14 +161,14 @@ impl People {
     }
 
     /// Something may have happened in the server that was not told.
-    pub fn lose_sight(&mut self, guild: GuildId) {
+    pub(crate) fn lose_sight(&mut self, guild: GuildId) {
         for user in self.servers.get(&guild).cloned().unwrap_or_default() {
             self.seat(user, guild).lose_sight();
         }
     }
 
     /// A role was deleted: nobody holds it any more.
-    pub fn strike_role(&mut self, guild: GuildId, role: RoleId) {
+    pub(crate) fn strike_role(&mut self, guild: GuildId, role: RoleId) {
         for user in self.servers.get(&guild).cloned().unwrap_or_default() {
             let seat = self.seat(user, guild);
             let before = seat.held.len();
@@ -180,7 +180,7 @@ impl People {
     }
 
     /// Before all holders of claimed roles are read: who held one only is forgotten, and read again if they still do.
-    pub fn forget_claimed(&mut self, guild: GuildId) {
+    pub(crate) fn forget_claimed(&mut self, guild: GuildId) {
         for user in self.servers.get(&guild).cloned().unwrap_or_default() {
             let person = self.persons.entry(user).or_default();
             let is_ours = person.seats.iter().any(|seat| !seat.applied.is_empty());

@@ -6,7 +6,8 @@ use alloy::primitives::Address;
 
 use super::*;
 use crate::domain::{
-    AppliedState, GateId, GateMatch, GateOrigin, PlanId, RoleAction, Subscription, SubscriptionId,
+    AppliedState, Gate, GateId, GateMatch, GateOrigin, PlanId, RoleAction, Subscription,
+    SubscriptionId,
 };
 
 const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
@@ -308,7 +309,7 @@ fn a_change_of_one_servers_gates_concerns_those_in_it_alone() {
     );
     assert_eq!(people.gate_count(), 49);
     assert!(!people.modules().contains(&MODULE));
-    assert_eq!(people.gates(GUILD), []);
+    assert_eq!(people.rules(GUILD).gates, []);
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn a_new_gate_finds_its_linked_subscribers_also_among_many_servers() {
     let new = GuildId(77);
     let gate = Gate {
         guild: new,
-        ..people.gates(GUILD)[0].clone()
+        ..people.rules(GUILD).gates[0].clone()
     };
     let rules = ServerRules {
         gates: vec![gate],

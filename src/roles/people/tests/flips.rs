@@ -71,6 +71,21 @@ enum Step {
 }
 
 #[test]
+fn our_own_removal_is_no_flip_though_everything_is_read_from_the_store_again_before_it_is_heard() {
+    let mut people = people(ManualRoles::Adopt, 1);
+    people.set_wallets(ADA, vec![wallet(9)]);
+    people.see(GUILD, ADA, &[ROLE], false);
+    for state in [AppliedState::Revoking, AppliedState::Granting] {
+        people.set_applied(OF, Some(state));
+    }
+    people.clear_stored();
+    people.set_wallets(ADA, vec![wallet(9)]);
+    people.set_applied(OF, Some(AppliedState::Granting));
+    people.see(GUILD, ADA, &[], false);
+    assert_eq!(people.take_flips(), []);
+}
+
+#[test]
 fn our_own_removal_before_a_grant_is_no_flip_whenever_it_is_heard() {
     use AppliedState::{Granting, Revoking};
     use RoleAction::{Grant, Revoke};
