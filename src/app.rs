@@ -239,6 +239,7 @@ pub fn start(
             gates_changed,
             views,
             fallback,
+            policy,
         };
         let follow = chain::follow(
             config.chain.clone(),
@@ -248,13 +249,7 @@ pub fn start(
             chain_status,
             parts_stop.clone(),
         );
-        let keeping = roles::run(
-            store.clone(),
-            discord.clone(),
-            policy,
-            inputs,
-            parts_stop.clone(),
-        );
+        let keeping = roles::run(store.clone(), discord.clone(), inputs, parts_stop.clone());
         let control = pages::control(&config, routes, parts_stop.clone());
         let (reloaded, watched) = (store.clone(), store.clone());
         let forgetting = web::keep_forgetting(

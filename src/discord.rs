@@ -25,7 +25,7 @@ mod server;
 mod shared;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub use profile::MemberProfile;
 pub use server::hierarchy;
 
 use crate::domain::{
-    Contested, DiscordStatus, GuildId, HeldBack, Intent, MemberRole, MembersIntent, ReadingState,
-    RoleAction, RoleId, UserId,
+    DiscordStatus, GuildId, Intent, MemberRole, MembersIntent, Outcome, RoleAction, RoleId,
+    ServerStatus, UserId,
 };
 use crate::text;
 use shared::Shared;
@@ -134,24 +134,9 @@ pub enum Observation {
 pub struct Report {
     /// The change as it was sent.
     pub intent: Intent,
-    /// Discord's answer.
-    pub answered: Answered,
-}
-
-/// What Discord answered to a role change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answered {
-    /// It is made: final.
-    Done,
-    /// Discord knows no such member of the server. The change is tried again, ever more rarely, until it is withdrawn.
-    NotThere,
-    /// Refused or not reachable. Told once for each error code; the change is tried again until it is made or replaced.
-    Failed {
-        /// Discord's error code, 0 where there was none.
-        code: u32,
-        /// One sentence.
-        message: String,
-    },
+    /// Discord's answer; a failure is told once for each error code. `None`: Discord knows no such member of the server. What is not
+    /// done is tried again until it is, or is replaced or withdrawn.
+    pub outcome: Option<Outcome>,
 }
 
 /// The handle to Discord; cheap to clone.
@@ -218,22 +203,9 @@ impl Discord {
         Ok(obstacles.collect())
     }
 
-    /// Shows how the reading of a server's people goes; whether that was not shown already.
-    pub fn show_reading(&self, guild: GuildId, reading: ReadingState) -> bool {
-        self.shared.with(guild, |state| {
-            let before = std::mem::replace(&mut state.reading, reading);
-            before != state.reading
-        })
-    }
-
-    /// Shows which removals in a server wait for an approval.
-    pub fn show_held_back(&self, guild: GuildId, held_back: BTreeMap<RoleId, HeldBack>) {
-        self.shared.with(guild, |state| state.held_back = held_back);
-    }
-
-    /// Shows which roles of a server are left alone because somebody else changes them back, each with one sentence.
-    pub fn show_contested(&self, guild: GuildId, contested: BTreeMap<RoleId, Contested>) {
-        self.shared.with(guild, |state| state.contested = contested);
+    /// Changes what is shown of a server; its queue is shown by itself.
+    pub fn show<T>(&self, guild: GuildId, change: impl FnOnce(&mut ServerStatus) -> T) -> T {
+        self.shared.with(guild, |state| change(&mut state.shown))
     }
 
     /// Sends these changes until they are acknowledged or replaced by their opposite. Costs microseconds and never waits.

@@ -5,13 +5,13 @@
 
 mod answer;
 mod asking;
-pub mod brake;
+mod brake;
 mod cause;
-pub mod confirm;
+mod confirm;
 mod contested;
 mod delay;
-pub mod desired;
-pub mod expected;
+mod desired;
+mod expected;
 pub mod fallback;
 mod feed;
 pub mod flips;
@@ -30,7 +30,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rustc_hash::FxHashSet;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +37,7 @@ use crate::chain::Views;
 use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
-    ActiveQuestion, ChainStatus, Counts, DiscordStatus, DriftMode, GuildId, ModuleAddress, Policy,
-    Question, Timestamp,
+    ChainStatus, Counts, DiscordStatus, DriftMode, ModuleAddress, Policy, Question, Timestamp,
 };
 use crate::store::Store;
 use asking::Confirming;
@@ -47,7 +45,6 @@ use brake::Brake;
 use contested::Contests;
 use fallback::Fallback;
 use people::People;
-use preview::Asked;
 use reading::Reading;
 
 pub use answer::plan_once;
@@ -83,20 +80,21 @@ pub struct Inputs {
     pub views: Views,
     /// amser's API, for while the chain cannot be followed.
     pub fallback: Fallback,
+    /// `[policy]`, which may change.
+    pub policy: watch::Receiver<Policy>,
 }
 
-/// Runs until `stop`. `policy` is `[policy]`, which may change.
+/// Runs until `stop`.
 ///
 /// # Errors
 /// When the store cannot be read or written.
 pub async fn run(
     store: Store,
     discord: Discord,
-    policy: watch::Receiver<Policy>,
     inputs: Inputs,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut roles = Roles::load(store, discord, policy, inputs).await?;
+    let mut roles = Roles::load(store, discord, inputs).await?;
     roles.run(stop).await
 }
 
@@ -106,19 +104,10 @@ struct Roles {
     discord: Discord,
     inputs: Inputs,
     people: People,
-    /// Followed without a gate, so that their plans and subscribers are known before one is made.
-    merchant_modules: BTreeSet<ModuleAddress>,
     reading: Reading,
     confirming: Confirming,
     brake: Brake,
     contested: Contests,
-    /// What both sources agreed on when the chain went away.
-    agreed: FxHashSet<ActiveQuestion>,
-    policy: watch::Receiver<Policy>,
-    /// The previews that wait for something to be read.
-    previews: Vec<Asked>,
-    /// The servers that matter.
-    watched: BTreeSet<GuildId>,
     progress: Progress,
 }
 
@@ -140,27 +129,17 @@ struct Progress {
 }
 
 impl Roles {
-    async fn load(
-        store: Store,
-        discord: Discord,
-        mut policy: watch::Receiver<Policy>,
-        inputs: Inputs,
-    ) -> anyhow::Result<Self> {
-        let now_in_force = *policy.borrow_and_update();
+    async fn load(store: Store, discord: Discord, mut inputs: Inputs) -> anyhow::Result<Self> {
+        let policy = *inputs.policy.borrow_and_update();
         let mut roles = Self {
             store,
             discord,
             inputs,
-            people: People::new(now_in_force),
-            policy,
-            previews: Vec::new(),
-            merchant_modules: BTreeSet::new(),
-            confirming: Confirming::default(),
+            people: People::new(policy),
             reading: Reading::new(Instant::now()),
+            confirming: Confirming::default(),
             brake: Brake::default(),
             contested: Contests::default(),
-            agreed: FxHashSet::default(),
-            watched: BTreeSet::new(),
             progress: Progress {
                 reached_tip: false,
                 reload_at_tip: false,
@@ -224,8 +203,8 @@ impl Roles {
                     self.take_audit_log(seen.context("reading an audit log failed")?).await?;
                 }
                 // Whoever sets the policy may be gone: then it stays.
-                Ok(()) = self.policy.changed() => {
-                    let policy = *self.policy.borrow_and_update();
+                Ok(()) = self.inputs.policy.changed() => {
+                    let policy = *self.inputs.policy.borrow_and_update();
                     self.set_policy(policy).await?;
                 }
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,

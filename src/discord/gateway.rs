@@ -11,7 +11,6 @@ mod event;
 mod events;
 mod modal;
 mod pending;
-mod session;
 mod shard;
 mod starts;
 
@@ -29,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 pub use commands::NoCommands;
 
 use self::close::Next;
+use self::connection::Shard;
 use self::events::Events;
-use self::session::Shard;
 use self::starts::Starts;
 use super::backoff::rare_delay;
 use super::shared::Shared;

@@ -17,7 +17,6 @@ use crate::domain::{GuildId, RoleId, UserId};
 const READ_AGAIN: Duration = Duration::from_secs(10);
 
 impl Shared {
-    /// The bot's user id.
     pub(super) async fn bot(&self) -> Result<UserId, Failure> {
         let read = async || Ok(self.rest.get::<Object<_>>("users/@me").await?.id);
         self.bot.get_or_try_init(read).await.copied()

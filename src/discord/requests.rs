@@ -1,6 +1,6 @@
 //! The way of requests for members from those who ask to the connections of the gateway.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,9 +27,15 @@ pub(super) struct Ask {
 
 /// The way from those who ask to the connections that are up, by shard.
 #[derive(Debug, Default)]
-pub(crate) struct Requests(Mutex<Vec<Option<mpsc::UnboundedSender<Ask>>>>);
+pub(crate) struct Requests(Mutex<Shards>);
+
+type Shards = Vec<Option<mpsc::UnboundedSender<Ask>>>;
 
 impl Requests {
+    fn shards(&self) -> MutexGuard<'_, Shards> {
+        self.0.lock().expect("the list of shards does not panic")
+    }
+
     /// Asks over the connection that serves the server. `None` while there is none, or when no answer came in time.
     ///
     /// # Errors
@@ -46,7 +52,7 @@ impl Requests {
             answer,
         };
         {
-            let shards = self.0.lock().expect("the list of shards does not panic");
+            let shards = self.shards();
             let shard = shard_of(guild, shards.len().try_into().unwrap_or(u32::MAX));
             let asks = shards.get(shard as usize).and_then(Option::as_ref);
             if asks.is_none_or(|asks| asks.send(ask).is_err()) {
@@ -59,21 +65,19 @@ impl Requests {
 
     /// So many connections are set up from now on; none is up yet.
     pub(super) fn reset(&self, total: u32) {
-        let mut shards = self.0.lock().expect("the list of shards does not panic");
-        *shards = (0..total).map(|_| None).collect();
+        *self.shards() = (0..total).map(|_| None).collect();
     }
 
     /// A connection is up and takes requests, or is not and takes none.
     pub(super) fn set(&self, shard: u32, asks: Option<mpsc::UnboundedSender<Ask>>) {
-        let mut shards = self.0.lock().expect("the list of shards does not panic");
-        if let Some(place) = shards.get_mut(shard as usize) {
+        if let Some(place) = self.shards().get_mut(shard as usize) {
             *place = asks;
         }
     }
 
     /// Whether all connections are up.
     pub(super) fn is_whole(&self) -> bool {
-        let shards = self.0.lock().expect("the list of shards does not panic");
+        let shards = self.shards();
         !shards.is_empty() && shards.iter().all(Option::is_some)
     }
 }

@@ -42,7 +42,6 @@ const AUDIT_LOG_REASON: HeaderName = HeaderName::from_static("x-audit-log-reason
 /// Separates the parts of a body with a file; JSON and ids have no such line.
 const BOUNDARY: &str = "amser-roles-7b1f0c9d2e";
 
-/// The REST client.
 #[derive(Debug)]
 pub(crate) struct Rest {
     client: reqwest::Client,
@@ -158,7 +157,6 @@ impl Rest {
     }
 }
 
-/// The same request once more.
 pub(super) fn again(request: &RequestBuilder) -> RequestBuilder {
     request.try_clone().expect("no body is a stream")
 }

@@ -16,10 +16,7 @@ use super::rest::Rest;
 use super::seen::Seen;
 use super::server::hierarchy::GuildRoles;
 use super::server::{Next, Queue};
-use crate::domain::{
-    Contested, DiscordStatus, GuildId, HeldBack, MembersIntent, ReadingState, RoleId, ServerStatus,
-    UserId,
-};
+use crate::domain::{DiscordStatus, GuildId, MembersIntent, RoleId, ServerStatus, UserId};
 use crate::text;
 
 /// The roles of a server are read at most this often, however many role events come.
@@ -71,12 +68,8 @@ pub(crate) struct Guild {
     pub(super) read_refusals: u32,
     /// When the roles are to be read again, and whether because something there has changed.
     pub(super) read_next: Option<(Instant, bool)>,
-    /// Whether the people of interest were read.
-    pub(super) reading: ReadingState,
-    /// Removals that wait for an approval.
-    pub(super) held_back: BTreeMap<RoleId, HeldBack>,
-    /// Roles that somebody else changes back again and again.
-    pub(super) contested: BTreeMap<RoleId, Contested>,
+    /// What is shown of it, but for the queue.
+    pub(super) shown: ServerStatus,
     pub(crate) wake: Arc<Notify>,
 }
 
@@ -188,11 +181,9 @@ impl Shared {
             return;
         };
         let server = guild.matters().then(|| ServerStatus {
-            reading: guild.reading.clone(),
             queued: guild.queue.len(),
             queue_wait: guild.queue.wait_time(),
-            held_back: guild.held_back.clone(),
-            contested: guild.contested.clone(),
+            ..guild.shown.clone()
         });
         let mut failing: BTreeMap<_, _> = guild
             .queue

@@ -47,7 +47,6 @@ pub(crate) async fn deliver(
     Ok(())
 }
 
-/// One server's worker.
 async fn work(
     shared: Arc<Shared>,
     guild: GuildId,
@@ -145,22 +144,21 @@ async fn send_first(
     let (intent, roles) = shared.with(guild, |state| {
         Some((state.queue.take(next, now)?, state.roles.clone()))
     })?;
-    let change = intent.change;
+    let RoleChange {
+        action, user, role, ..
+    } = intent.change;
     let obstacle = roles
         .as_ref()
-        .and_then(|roles| Some((roles, roles.obstacle(guild, change.role)?)));
+        .and_then(|roles| Some((roles, roles.obstacle(guild, role)?)));
     let end = match obstacle {
         Some((roles, obstacle)) => End::Stuck {
-            scope: scope(change.role, &obstacle),
+            scope: scope(role, &obstacle),
             code: 0,
-            sentence: text::obstacle(&roles.name, change.role, &obstacle),
+            sentence: text::obstacle(&roles.name, role, &obstacle),
             seen: true,
         },
         None => {
-            let reason = text::audit_reason(&change.cause);
-            let RoleChange {
-                action, user, role, ..
-            } = change;
+            let reason = text::audit_reason(&intent.change.cause);
             let request = shared.rest.role_request(action, guild, user, role, &reason);
             let sending = async { permit.send(request.build()?).await };
             let result = tokio::select! {
@@ -169,10 +167,9 @@ async fn send_first(
                     Err(Failure::Transient("the program stopped".to_owned()))
                 }
             };
-            end(shared, guild, &change, result)
+            end(shared, guild, role, result)
         }
     };
-    let (action, user, role) = (change.action, change.user, change.role);
     tracing::debug!(?action, %guild, %user, %role, ?end, "role change answered");
     let now = Instant::now();
     let told = shared.with(guild, |state| {
@@ -182,16 +179,11 @@ async fn send_first(
         }
         state.queue.finish(end, now, rand::random())
     });
-    told.map(|(intent, answered)| Report { intent, answered })
+    told.map(|(intent, outcome)| Report { intent, outcome })
 }
 
 /// What Discord's answer means for the change.
-fn end(
-    shared: &Shared,
-    guild: GuildId,
-    change: &RoleChange,
-    result: Result<Vec<u8>, Failure>,
-) -> End {
+fn end(shared: &Shared, guild: GuildId, role: RoleId, result: Result<Vec<u8>, Failure>) -> End {
     let refusal = match result {
         Ok(_) => {
             shared.token(true);
@@ -217,7 +209,7 @@ fn end(
             End::Held { code, message }
         }
         Reason::Guild | Reason::TwoFactor => stuck(None),
-        Reason::Permissions | Reason::Role => stuck(Some(change.role)),
+        Reason::Permissions | Reason::Role => stuck(Some(role)),
         Reason::Member => End::NotThere,
         Reason::Other => End::Unclassified { code, message },
     }

@@ -175,7 +175,7 @@ pub fn is_for_sale(found: &GateTroubles, gate: GateId, plan: &PlanId) -> bool {
 }
 
 /// What is known of one server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerStatus {
     /// Whether its members were read.
     pub reading: ReadingState,

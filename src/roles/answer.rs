@@ -74,7 +74,7 @@ impl Roles {
                 let _gone = answer.send(self.approve(guild, role, by).await?);
             }
             // Told when all is read.
-            Question::Preview(question) => self.previews.push(Asked {
+            Question::Preview(question) => self.reading.previews.push(Asked {
                 question,
                 is_seated: false,
             }),
@@ -100,7 +100,7 @@ impl Roles {
                 let is_read = |guild: &GuildId| {
                     self.reading.is_read(*guild) && !self.reading.is_unreadable(*guild)
                 };
-                let all = self.watched.iter().all(is_read);
+                let all = self.people.guilds().iter().all(is_read);
                 let _gone = answer.send(all.then(|| self.people.absent()));
             }
             Question::Disconnect {
@@ -166,7 +166,7 @@ impl Roles {
         }
         let seated = self.people.seated(guild);
         let ours = seated
-            .flat_map(|(user, seat)| seat.applied.iter().map(move |one| (guild, user, one.0)));
+            .flat_map(|(user, seat)| seat.applied.iter().map(move |one| (guild, user, one.role)));
         for left in ours.collect::<Vec<_>>() {
             self.people.set_applied(left, None);
             self.discord.withdraw(left);
@@ -189,17 +189,15 @@ impl Roles {
         }
         let mut trouble = BTreeMap::new();
         let failing = discord.failing.keys().map(|(guild, _)| guild);
-        for guild in failing.chain(discord.servers.keys()) {
+        let guilds: BTreeSet<_> = failing.chain(discord.servers.keys()).collect();
+        for guild in guilds {
             let here = discord.troubles_of(*guild);
             if !here.is_empty() {
                 trouble.insert(*guild, here.into_values().collect());
             }
         }
-        let mut unread = self
-            .watched
-            .iter()
-            .filter(|guild| !self.reading.is_read(**guild));
-        match unread.find(|guild| !trouble.contains_key(guild)) {
+        let mut guilds = self.people.guilds().into_iter();
+        match guilds.find(|one| !self.reading.is_read(*one) && !trouble.contains_key(one)) {
             Some(guild) => Err(format!("server {guild} has not been read from Discord yet")),
             None => Ok(trouble),
         }
@@ -291,7 +289,7 @@ pub async fn plan_once(
 
 /// Reads everyone of interest in a server.
 async fn read(discord: &Discord, people: &mut People, guild: GuildId) -> anyhow::Result<()> {
-    if people.policy(guild).manual_roles == ManualRoles::Claim {
+    if people.rules(guild).policy.manual_roles == ManualRoles::Claim {
         let mut after = UserId(0);
         loop {
             let (page, is_full) = discord.page_of_members(guild, after).await?;

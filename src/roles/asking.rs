@@ -27,10 +27,11 @@ const SAY_AGAIN: Duration = Duration::from_secs(3_600);
 #[derive(Default)]
 pub(super) struct Confirming {
     pub(super) asking: JoinSet<Answers>,
-    /// Removals whose answers are awaited.
     awaited: BTreeSet<MemberRole>,
     /// Removals that were confirmed since the member was planned for last.
-    confirmed: FxHashSet<MemberRole>,
+    pub(super) confirmed: FxHashSet<MemberRole>,
+    /// What both sources agreed on when the chain went away.
+    pub(super) agreed: FxHashSet<ActiveQuestion>,
     /// Rounds in a row in which something was not answered.
     unanswered: u32,
     /// When that was logged last.
@@ -66,11 +67,6 @@ impl Confirming {
     fn awaited_in(&self, guild: GuildId) -> impl Iterator<Item = &MemberRole> {
         let last = (guild, UserId(u64::MAX), RoleId(u64::MAX));
         self.awaited.range((guild, UserId(0), RoleId(0))..=last)
-    }
-
-    /// What was confirmed does not hold any more: away from the tip there may have been payments that are not read yet.
-    pub(super) fn forget_confirmed(&mut self) {
-        self.confirmed.clear();
     }
 
     /// These removals could not be confirmed: they are asked about again after a pause.

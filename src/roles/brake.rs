@@ -8,36 +8,33 @@ use crate::domain::{
 };
 
 /// Removals are counted over this time, in seconds of the machine's clock.
-pub const WINDOW: u64 = 3_600;
+pub(super) const WINDOW: u64 = 3_600;
 
 /// A role of one server.
 type Key = (GuildId, RoleId);
 
 /// A person let the stopped removals of a role through.
 #[derive(Clone, Copy, Debug)]
-pub struct Approval {
+pub(super) struct Approval {
     /// When (machine clock).
-    pub at: Timestamp,
-    /// Of which role.
-    pub of: (GuildId, RoleId),
+    pub(super) at: Timestamp,
+    pub(super) of: (GuildId, RoleId),
     /// How many members lost the role by it.
-    pub removals: u64,
+    pub(super) removals: u64,
 }
 
 /// What was removed of each role lately, and what is stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Brake {
+pub(super) struct Brake {
     roles: BTreeMap<Key, Watched>,
 }
 
-/// One role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Watched {
     /// Removals of the last hour that were let through: when, and how many members held the role then.
     passed: BTreeMap<UserId, (Timestamp, usize)>,
     /// Since when removals are stopped.
     stopped: Option<Timestamp>,
-    /// Removals that are stopped.
     held: BTreeSet<UserId>,
     /// Removals that a person let through. They do not count.
     released: BTreeSet<UserId>,
@@ -46,23 +43,22 @@ struct Watched {
 }
 
 /// What was planned for in one pass.
-pub struct Pass<'a> {
+pub(super) struct Pass<'a> {
     /// Whether the member was looked at: a removal of theirs that was stopped before and is not among the changes now is
     /// not wanted any more. A member whose removal waits for the chain's answer was not looked at.
-    pub is_looked_at: &'a dyn Fn(GuildId, UserId) -> bool,
+    pub(super) is_looked_at: &'a dyn Fn(GuildId, UserId) -> bool,
     /// Whether everyone in the server was, as to this role: if it is stopped, it is free again if no removal is wanted.
-    pub is_whole: &'a dyn Fn(GuildId, RoleId) -> bool,
+    pub(super) is_whole: &'a dyn Fn(GuildId, RoleId) -> bool,
     /// How many members hold a role now.
-    pub holders: &'a dyn Fn(GuildId, RoleId) -> usize,
-    /// The limits.
-    pub policy: &'a Policy,
+    pub(super) holders: &'a dyn Fn(GuildId, RoleId) -> usize,
+    pub(super) policy: &'a Policy,
     /// The machine's clock.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Brake {
     /// A brake that holds what was stopped before a restart ([`Brake::stopped`] then).
-    pub fn holding(stopped: impl IntoIterator<Item = (Key, Timestamp)>) -> Self {
+    pub(super) fn holding(stopped: impl IntoIterator<Item = (Key, Timestamp)>) -> Self {
         let mut brake = Self::default();
         for (role, since) in stopped {
             brake.roles.entry(role).or_default().stopped = Some(since);
@@ -73,7 +69,7 @@ impl Brake {
     /// Counts the removals of the last hour that were let through before a restart, oldest first: those of the journal, and
     /// intents that are not acknowledged yet. Only what is concluded from absence counts, and not what an approval of the
     /// same hour let through: as many of its role as it was for, from then on.
-    pub fn count(
+    pub(super) fn count(
         &mut self,
         removals: impl IntoIterator<Item = (Timestamp, RoleChange)>,
         approvals: impl IntoIterator<Item = Approval>,
@@ -97,7 +93,7 @@ impl Brake {
 
     /// Takes the removals out of `changes` that are not to be made now. The same removal may come again, pass after pass,
     /// until it is made: it counts once.
-    pub fn hold_back(&mut self, changes: &mut Vec<RoleChange>, pass: &Pass<'_>) {
+    pub(super) fn hold_back(&mut self, changes: &mut Vec<RoleChange>, pass: &Pass<'_>) {
         let mut wanted: BTreeMap<Key, BTreeSet<UserId>> = BTreeMap::new();
         for change in changes.iter().filter(|change| counts(change)) {
             let of_role = wanted.entry((change.guild, change.role)).or_default();
@@ -113,15 +109,14 @@ impl Brake {
         changes.retain(|change| !(counts(change) && self.is_held(change)));
     }
 
-    /// Whether this removal is stopped.
-    pub fn is_held(&self, change: &RoleChange) -> bool {
+    pub(super) fn is_held(&self, change: &RoleChange) -> bool {
         let watched = self.roles.get(&(change.guild, change.role));
         watched.is_some_and(|watched| watched.held.contains(&change.user))
     }
 
     /// Lets through exactly what is stopped of this role, once: whose removal that is. They pass from the next pass on that
     /// wants them.
-    pub fn approve(&mut self, guild: GuildId, role: RoleId) -> BTreeSet<UserId> {
+    pub(super) fn approve(&mut self, guild: GuildId, role: RoleId) -> BTreeSet<UserId> {
         let Some(watched) = self.roles.get_mut(&(guild, role)) else {
             return BTreeSet::new();
         };
@@ -135,7 +130,7 @@ impl Brake {
     }
 
     /// What is stopped, for people to see.
-    pub fn held_back(&self) -> BTreeMap<Key, HeldBack> {
+    pub(super) fn held_back(&self) -> BTreeMap<Key, HeldBack> {
         let held = self.roles.iter().filter_map(|(key, watched)| {
             let since = watched.stopped?;
             let held_back = HeldBack {
@@ -149,7 +144,7 @@ impl Brake {
     }
 
     /// The roles of which removals are stopped and since when: all that has to be stored.
-    pub fn stopped(&self) -> BTreeMap<Key, Timestamp> {
+    pub(super) fn stopped(&self) -> BTreeMap<Key, Timestamp> {
         let stopped = self.roles.iter();
         stopped
             .filter_map(|(key, watched)| Some((*key, watched.stopped?)))

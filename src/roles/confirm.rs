@@ -7,7 +7,7 @@ use Verdict::{Confirmed, Disputed, Unknown};
 
 /// What the contracts say of one removal, or of a part of it: of a gate, a plan, a wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// There is no access by what they say. So it is where there is nothing to ask.
     Confirmed,
     /// There is access: by these, of which the events do not tell.
@@ -17,20 +17,18 @@ pub enum Verdict {
 }
 
 /// A member and the gates of the role that is to be taken.
-pub struct Removal<'a, K> {
-    /// The gates that give it.
-    pub gates: Vec<&'a Gate>,
-    /// The member's wallets.
-    pub wallets: &'a [Wallet],
+pub(super) struct Removal<'a, K> {
+    pub(super) gates: Vec<&'a Gate>,
+    pub(super) wallets: &'a [Wallet],
     /// The best access that the events tell of ([`Access::NeverPaid`]: of none).
-    pub known: K,
+    pub(super) known: K,
     /// The chain's clock, less what roles are kept beyond the end of access.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
     /// What to ask. What an event ended is not asked about: a contract may go on to call that active.
-    pub fn questions(&self) -> Vec<ActiveQuestion> {
+    pub(super) fn questions(&self) -> Vec<ActiveQuestion> {
         let gates = self.gates.iter();
         let mut questions: Vec<_> = gates
             .flat_map(|gate| gate.plans.iter().flat_map(|plan| self.about(gate, plan)))
@@ -43,14 +41,17 @@ impl<K: Fn(&ActiveQuestion) -> Access> Removal<'_, K> {
 
     /// Whether the clock ended something that would open a gate. Then an event that ended something else, or what the member
     /// did, is not all that the removal is concluded from.
-    pub fn is_by_the_clock(&self) -> bool {
+    pub(super) fn is_by_the_clock(&self) -> bool {
         let questions = self.questions();
         let mut known = questions.iter().map(&self.known);
         known.any(|access| matches!(access, Access::Until(_)))
     }
 
     /// What the answers to [`Removal::questions`] come to; `None`: a question that was not asked.
-    pub fn verdict(&self, answer: impl Fn(&ActiveQuestion) -> Option<ActiveAnswer>) -> Verdict {
+    pub(super) fn verdict(
+        &self,
+        answer: impl Fn(&ActiveQuestion) -> Option<ActiveAnswer>,
+    ) -> Verdict {
         let gates = self.gates.iter().map(|gate| {
             let plans = gate.plans.iter().map(|plan| {
                 any(self

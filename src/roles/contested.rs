@@ -14,7 +14,7 @@ use crate::clock::machine_time;
 use crate::discord::AuditLog;
 use crate::domain::{
     AppliedState, Cause, Contested, GuildId, JournalEntry, Outcome, RoleAction, RoleChange, RoleId,
-    UserId,
+    ServerStatus, UserId,
 };
 use crate::text::{self, Other};
 
@@ -180,7 +180,8 @@ impl Roles {
         if contested.is_empty() {
             info!(%guild, "no role is left alone there any more");
         }
-        self.discord.show_contested(guild, contested.clone());
+        let show = |status: &mut ServerStatus| status.contested = contested.clone();
+        self.discord.show(guild, show);
         contested
     }
 }

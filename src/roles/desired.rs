@@ -12,11 +12,8 @@ use crate::projection::Access;
 pub enum Because {
     /// The state of this subscription.
     Holding {
-        /// Who holds it.
         wallet: Wallet,
-        /// Its module.
         module: ModuleAddress,
-        /// The subscription.
         id: SubscriptionId,
         /// What it gave at the time of the decision.
         access: Access,
@@ -32,7 +29,7 @@ pub enum Because {
 
 /// Whether a gate is open to the owner of these wallets under its server's policy, and by which subscription: the one that
 /// lasts longest; else, while the chain cannot be followed, by the word of amser's API.
-pub fn entitlement(
+pub(super) fn entitlement(
     people: &People,
     policy: &Policy,
     gate: &Gate,
@@ -77,7 +74,7 @@ pub fn entitlement(
 }
 
 /// Why the gates of a role give it to a member, as far as their modules have been read.
-pub fn given_by_gates(
+pub(super) fn given_by_gates(
     people: &People,
     (guild, user, role): MemberRole,
     now: Timestamp,
@@ -90,7 +87,7 @@ pub fn given_by_gates(
 }
 
 /// The subscriptions of these wallets that a gate asks about.
-pub fn holdings_of<'a>(
+pub(super) fn holdings_of<'a>(
     people: &'a People,
     gate: &'a Gate,
     wallets: &'a [Wallet],
@@ -120,7 +117,7 @@ fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
 /// had it by a subscription as well then does not lose it. Then what the member did: that a wallet left whose subscription is
 /// open; then what a manager ordered; then the last subscription that gave the role and ended. One that is still open ended nothing:
 /// where there are only such, the gate asks for something else than it did.
-pub fn why_lost(
+pub(super) fn why_lost(
     people: &People,
     guild: GuildId,
     role: RoleId,
@@ -132,8 +129,8 @@ pub fn why_lost(
         return Because::Other(Cause::Forgotten);
     }
     let mut grants = people.granted(guild, user);
-    if let Some(over) = grants.find(|one| one.is_over && one.role == role) {
-        let (by, at) = (over.by, over.until);
+    if let Some(over) = grants.find(|one| people.is_over(one) && one.role == role) {
+        let (by, at) = (over.terms.by, over.terms.until);
         return Because::Other(Cause::GrantEnded { by, at });
     }
     let rules = people.rules(guild);

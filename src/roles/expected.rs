@@ -6,7 +6,7 @@ use crate::domain::{ActiveQuestion, Expectations, Known, Timestamp, UserId};
 use crate::projection;
 
 /// All questions, or these of them.
-pub fn expectations(
+pub(super) fn expectations(
     people: &People,
     only: Option<&[ActiveQuestion]>,
     now: Timestamp,
@@ -42,7 +42,7 @@ pub(super) fn questions(
 ) -> impl Iterator<Item = ActiveQuestion> + '_ {
     let seats = people.person(user).into_iter().flat_map(|one| &one.seats);
     let there = seats.filter(|seat| seat.presence != Presence::Absent);
-    let gates = there.flat_map(|seat| people.gates(seat.guild));
+    let gates = there.flat_map(|seat| &people.rules(seat.guild).gates);
     gates.flat_map(move |gate| {
         let wallets = people.wallets(user);
         let plans = gate.plans.iter();

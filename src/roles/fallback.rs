@@ -63,7 +63,7 @@ impl Fallback {
 
 /// What may be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removals {
+pub(super) enum Removals {
     /// What the plan says.
     AsPlanned,
     /// What both sources had agreed on before the chain went away.
@@ -74,11 +74,9 @@ pub enum Removals {
 
 /// A moment by both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// The machine's time of day.
-    pub time: Timestamp,
-    /// The clock that never jumps.
-    pub instant: Instant,
+pub(super) struct Moment {
+    pub(super) time: Timestamp,
+    pub(super) instant: Instant,
 }
 
 impl Moment {
@@ -93,7 +91,7 @@ impl Moment {
 /// Since when the chain has not been followed (machine clock), if it is not: the follower is not at the tip, or no block came for
 /// longer than this chain ever takes. Never later than it was: an answer of the API that came afterwards is not taken for one from
 /// before because both are told in whole seconds.
-pub fn away_since(chain: &ChainStatus, chain_id: u64, now: Moment) -> Option<Timestamp> {
+pub(super) fn away_since(chain: &ChainStatus, chain_id: u64, now: Moment) -> Option<Timestamp> {
     let ago = |since: Instant| {
         let ago = now.instant.saturating_duration_since(since);
         ago.as_secs() + u64::from(ago.subsec_nanos() > 0)
@@ -107,8 +105,7 @@ pub fn away_since(chain: &ChainStatus, chain_id: u64, now: Moment) -> Option<Tim
     Some(Timestamp(now.time.0.saturating_sub(seconds)))
 }
 
-/// The mode from now on.
-pub fn mode(
+pub(super) fn mode(
     chain: &ChainStatus,
     chain_id: u64,
     after: Duration,
@@ -134,7 +131,7 @@ pub fn mode(
 }
 
 /// When the mode turns into fallback if nothing is heard of the chain until then.
-pub fn begins_at(
+pub(super) fn begins_at(
     chain: &ChainStatus,
     chain_id: u64,
     after: Duration,
@@ -155,7 +152,7 @@ pub fn begins_at(
 
 /// Which sources a grant may stand on, and what may be removed; `None`: nothing is planned, because what is stored is the past
 /// that is being read. `at_tip`: everything up to the newest confirmed block is stored; `reached_tip`: it was since the start.
-pub fn sources(
+pub(super) fn sources(
     chain: &ChainStatus,
     at_tip: bool,
     reached_tip: bool,
@@ -252,7 +249,7 @@ impl Roles {
         let at = machine_time();
         let gated = self.people.guilds().into_iter();
         let entries: Vec<_> = gated
-            .filter(|guild| !self.people.gates(*guild).is_empty())
+            .filter(|guild| !self.people.rules(*guild).gates.is_empty())
             .map(|guild| ActEntry {
                 at,
                 guild,
@@ -318,15 +315,17 @@ impl Roles {
                     !said.api_active && !said.chain_active && since.is_some_and(|at| said.at < at)
                 };
                 if answers.newest(question).is_some_and(is_over) {
-                    self.agreed.insert(*question);
+                    self.confirming.agreed.insert(*question);
                 }
             }
             let answer = |question: &ActiveQuestion| {
                 let is_active = answers.newest(question).is_some_and(|said| said.api_active);
-                Some(match self.agreed.contains(question) && !is_active {
-                    true => ActiveAnswer::Inactive,
-                    false => ActiveAnswer::Unknown("not agreed on".to_owned()),
-                })
+                Some(
+                    match self.confirming.agreed.contains(question) && !is_active {
+                        true => ActiveAnswer::Inactive,
+                        false => ActiveAnswer::Unknown("not agreed on".to_owned()),
+                    },
+                )
             };
             let is_kept = removals == Removals::Agreed
                 && !questions.is_empty()

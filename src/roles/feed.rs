@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::people::{People, ServerRules, rules_of};
 use super::{Roles, blocking};
-use crate::domain::{GuildId, Policy, ReadingState};
+use crate::domain::{GuildId, Policy, ReadingState, ServerStatus};
 use crate::store::{Store, Touched};
 
 impl Roles {
@@ -49,8 +49,7 @@ impl Roles {
         }
         self.feed_servers(touched.servers).await?;
         if touched.merchants {
-            self.merchant_modules = blocking(&self.store, |store| store.merchant_modules()).await?;
-            self.show_modules();
+            self.show_modules().await?;
         }
         if grants_changed {
             self.show_servers();
@@ -64,12 +63,13 @@ impl Roles {
     /// Fills the picture from the store; what was seen on Discord stays.
     pub(super) async fn reload(&mut self) -> anyhow::Result<()> {
         let mut people = std::mem::take(&mut self.people);
-        (self.people, self.merchant_modules) = blocking(&self.store, move |store| {
+        self.people = blocking(&self.store, move |store| {
             load(store, &mut people)?;
-            Ok((people, store.merchant_modules()?))
+            Ok(people)
         })
         .await?;
         self.inputs.gates_changed.notify_one();
+        self.show_modules().await?;
         self.show_servers();
         self.touch_everyone();
         Ok(())
@@ -93,9 +93,8 @@ impl Roles {
             self.reading.want_list(&self.people, guild);
             self.show_server(guild);
         }
-        self.show_modules();
         self.inputs.gates_changed.notify_one();
-        Ok(())
+        self.show_modules().await
     }
 
     /// Takes another `[policy]`.
@@ -114,36 +113,33 @@ impl Roles {
         Ok(())
     }
 
-    /// Other gates may ask about other modules and other servers; a manager may give a role that no gate gives.
-    fn show_servers(&mut self) {
-        self.show_modules();
-        let guilds = self.people.guilds();
-        for guild in self.watched.union(&guilds).copied().collect::<Vec<_>>() {
+    /// Other gates may be of other servers; a manager may give a role that no gate gives.
+    fn show_servers(&self) {
+        let mut guilds = self.people.guilds();
+        guilds.extend(self.inputs.discord_status.borrow().servers.keys());
+        for guild in guilds {
             self.show_server(guild);
         }
     }
 
     /// Lets Discord's side know which roles of a server matter, if any do.
-    fn show_server(&mut self, guild: GuildId) {
-        if !self.people.is_of_interest(guild) {
-            self.watched.remove(&guild);
-            self.discord.watch(guild, &Default::default());
-            return;
-        }
-        self.watched.insert(guild);
-        self.discord.watch(guild, &self.people.roles_of(guild));
-        if self.people.seated(guild).next().is_none() {
-            self.discord.show_reading(guild, ReadingState::Done);
+    fn show_server(&self, guild: GuildId) {
+        let roles = self.people.roles_of(guild);
+        self.discord.watch(guild, &roles);
+        if !roles.is_empty() && self.people.seated(guild).next().is_none() {
+            let show = |status: &mut ServerStatus| status.reading = ReadingState::Done;
+            self.discord.show(guild, show);
         }
     }
 
-    /// Tells the follower which modules to follow.
-    fn show_modules(&self) {
-        let mut modules = self.people.modules();
-        modules.extend(&self.merchant_modules);
-        self.inputs
-            .modules
-            .send_if_modified(|before| std::mem::replace(before, modules.clone()) != modules);
+    /// Tells the follower which modules to follow: those of gates, and those of merchants, so that their plans and subscribers are
+    /// known before a gate is made.
+    async fn show_modules(&self) -> anyhow::Result<()> {
+        let mut modules = blocking(&self.store, |store| store.merchant_modules()).await?;
+        modules.extend(self.people.modules());
+        let shown = &self.inputs.modules;
+        shown.send_if_modified(|before| std::mem::replace(before, modules.clone()) != modules);
+        Ok(())
     }
 
     pub(super) fn touch_everyone(&mut self) {

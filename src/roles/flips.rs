@@ -11,11 +11,11 @@ pub const WINDOW: Duration = Duration::from_secs(600);
 pub const MOST: usize = 3;
 /// So long a role is left alone then: time for a person to read why and to end it. Where nobody does, the two programs make a
 /// handful of changes an hour, which disturbs nobody, and a role that is deserved still comes back by itself in the end.
-pub const PAUSE: Duration = Duration::from_secs(3_600);
+const PAUSE: Duration = Duration::from_secs(3_600);
 
 /// The roles that somebody else changed back lately.
 #[derive(Debug, Default)]
-pub struct Flips(BTreeMap<MemberRole, Flipped>);
+pub(super) struct Flips(BTreeMap<MemberRole, Flipped>);
 
 #[derive(Debug)]
 struct Flipped {
@@ -31,7 +31,7 @@ struct Flipped {
 
 /// Whether a change is to be made that puts a role right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub(super) enum Hold {
     /// It is made.
     No,
     /// It is not, from now on; this is said once.
@@ -42,7 +42,7 @@ pub enum Hold {
 
 impl Flips {
     /// Somebody else changed a role, which we would put right by `ours`.
-    pub fn changed_back(&mut self, key: MemberRole, ours: RoleAction, now: Instant) {
+    pub(super) fn changed_back(&mut self, key: MemberRole, ours: RoleAction, now: Instant) {
         let new = || Flipped {
             at: VecDeque::new(),
             ours,
@@ -67,7 +67,7 @@ impl Flips {
     }
 
     /// Whether a change that would put a role right is to be left for now.
-    pub fn hold(&mut self, key: MemberRole, ours: RoleAction, now: Instant) -> Hold {
+    pub(super) fn hold(&mut self, key: MemberRole, ours: RoleAction, now: Instant) -> Hold {
         let found = self.0.get_mut(&key);
         let found = found.filter(|flipped| flipped.ours == ours && flipped.is_left(now));
         found.map_or(Hold::No, |flipped| {
@@ -79,7 +79,7 @@ impl Flips {
     }
 
     /// Forgets what is over; whether a role is left alone no longer.
-    pub fn forget_old(&mut self, now: Instant) -> bool {
+    pub(super) fn forget_old(&mut self, now: Instant) -> bool {
         let mut is_over = false;
         self.0.retain(|_, flipped| {
             let is_left = flipped.is_left(now);
@@ -91,12 +91,12 @@ impl Flips {
     }
 
     /// A person asks for the server's roles to be put right now.
-    pub fn lift(&mut self, guild: GuildId) {
+    pub(super) fn lift(&mut self, guild: GuildId) {
         self.0.retain(|(of, ..), _| *of != guild);
     }
 
     /// What is left alone and was told, and what we would do to it.
-    pub fn left(&self) -> impl Iterator<Item = (MemberRole, RoleAction)> + '_ {
+    pub(super) fn left(&self) -> impl Iterator<Item = (MemberRole, RoleAction)> + '_ {
         let left = |(key, flipped): (&MemberRole, &Flipped)| {
             flipped.is_told.then_some((*key, flipped.ours))
         };

@@ -5,10 +5,8 @@ use tracing::{info, warn};
 use super::brake::{self, Approval, Brake};
 use super::{Roles, blocking, delay};
 use crate::clock::machine_time;
-use crate::discord::{Answered, Report};
-use crate::domain::{
-    Act, Applied, Intent, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp,
-};
+use crate::discord::Report;
+use crate::domain::{Act, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
 use crate::watching::{ROLE_CHANGE_FAILURES, ROLE_CHANGES};
 
 impl Roles {
@@ -20,7 +18,7 @@ impl Roles {
             let made = store.made_since(oldest)?.into_iter().rev();
             let mut removals: Vec<_> = made.map(|entry| (entry.at, entry.change)).collect();
             store.for_each_applied(|applied| {
-                removals.extend(intent_of(applied).map(|intent| (now, intent.change)));
+                removals.extend(applied.outstanding_change().map(|change| (now, change)));
             })?;
             let mut approvals = Vec::new();
             for guild in store.servers_with_acts()? {
@@ -49,30 +47,38 @@ impl Roles {
         let mut entries = Vec::new();
         let mut not_there = Vec::new();
         let mut disowned = Vec::new();
-        for Report { intent, answered } in reports {
-            let of = intent.change.member_role();
-            let is_disowned = self.is_disowned(&intent.change);
-            let is_over = self.note(&intent.change, &answered);
+        for Report { intent, outcome } in reports {
+            let change = &intent.change;
+            let of @ (guild, user, role) = change.member_role();
+            let action = change.action.name();
+            let is_disowned = self.is_disowned(change);
+            match &outcome {
+                Some(Outcome::Done) => {
+                    info!(%guild, %user, %role, action, "role changed");
+                    metrics::counter!(ROLE_CHANGES, "action" => action).increment(1);
+                    self.people.acknowledge(of, change.action);
+                }
+                Some(Outcome::Failed { code, message }) => {
+                    warn!(%guild, %role, action, code, message, "role change refused");
+                    metrics::counter!(ROLE_CHANGE_FAILURES, "action" => action).increment(1);
+                }
+                None if self.people.not_there(change) => {
+                    info!(%guild, %user, %role, action, "the member is not in the server");
+                    self.discord.withdraw(of);
+                    not_there.push((of, change.action));
+                }
+                None => {}
+            }
             if is_disowned {
                 self.people.set_applied(of, None);
                 disowned.push(of);
             }
-            let outcome = match answered {
-                Answered::Done => Outcome::Done,
-                Answered::Failed { code, message } => Outcome::Failed { code, message },
-                Answered::NotThere if is_over => {
-                    self.discord.withdraw(of);
-                    not_there.push(intent.change);
-                    continue;
-                }
-                Answered::NotThere => continue,
-            };
-            entries.push(JournalEntry {
+            entries.extend(outcome.map(|outcome| JournalEntry {
                 at,
                 block: intent.block,
                 change: intent.change,
                 outcome,
-            });
+            }));
         }
         blocking(&self.store, move |store| {
             delay::record(store, &entries);
@@ -90,41 +96,4 @@ impl Roles {
         let is_ours = seat.is_some_and(|seat| seat.state(change.role).is_some());
         change.action == RoleAction::Grant && !is_ours
     }
-
-    /// Takes an answer; whether it ends the change.
-    fn note(&mut self, change: &RoleChange, answered: &Answered) -> bool {
-        let of @ (guild, user, role) = change.member_role();
-        let action = change.action.name();
-        match answered {
-            Answered::Done => {
-                info!(%guild, %user, %role, action, "role changed");
-                metrics::counter!(ROLE_CHANGES, "action" => action).increment(1);
-                self.people.acknowledge(of, change.action);
-                true
-            }
-            Answered::NotThere => {
-                let is_over = self.people.not_there(change);
-                if is_over {
-                    info!(%guild, %user, %role, action, "the member is not in the server");
-                }
-                is_over
-            }
-            Answered::Failed { code, message } => {
-                warn!(%guild, %role, action, code, message, "role change refused");
-                metrics::counter!(ROLE_CHANGE_FAILURES, "action" => action).increment(1);
-                false
-            }
-        }
-    }
-}
-
-/// What Discord is still to do to a role, if anything.
-pub(super) fn intent_of(applied: Applied) -> Option<Intent> {
-    let block = applied.block;
-    let change = applied.outstanding_change()?;
-    Some(Intent {
-        change,
-        block,
-        just_now: false,
-    })
 }

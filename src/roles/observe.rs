@@ -9,7 +9,9 @@ use super::Roles;
 use super::people::Presence;
 use super::reading::{Answer, Read, period};
 use crate::discord::Observation;
-use crate::domain::{DriftMode, GuildId, ReadingState, RoleAction, SyncOutcome, UserId};
+use crate::domain::{
+    DriftMode, GuildId, ReadingState, RoleAction, ServerStatus, SyncOutcome, UserId,
+};
 
 /// A new session announces each server once, within this time.
 const ANNOUNCING: Duration = Duration::from_secs(60);
@@ -21,6 +23,9 @@ impl Roles {
             Observation::Connected => {
                 self.reading.begin_at = now;
                 self.reading.unannounced = self.people.guilds();
+                for guild in &self.reading.unannounced {
+                    self.people.lose_sight(*guild);
+                }
                 self.reading.want_everyone(&self.people, now);
             }
             Observation::GuildAvailable(guild) => {
@@ -29,6 +34,7 @@ impl Roles {
                 let is_announced = self.reading.unannounced.remove(&guild)
                     && now < self.reading.round_at + ANNOUNCING;
                 if was_gone || !is_announced {
+                    self.people.lose_sight(guild);
                     self.reading.want_server(&self.people, guild);
                 }
             }
@@ -65,7 +71,6 @@ impl Roles {
         }
     }
 
-    /// Takes what was read.
     pub(super) fn take_answer(&mut self, Answer { guild, asked, read }: Answer) {
         if let Some(requests) = self.reading.under_way.get_mut(&guild) {
             *requests -= 1;
@@ -104,15 +109,16 @@ impl Roles {
         match failure {
             Some(error) => {
                 self.reading.failed(guild, &error);
-                let state = ReadingState::Failed(format!("{error:#}"));
-                self.discord.show_reading(guild, state);
+                let failed = ReadingState::Failed(format!("{error:#}"));
+                self.discord.show(guild, |status| status.reading = failed);
             }
             None => {
                 self.reading.unreadable.remove(&guild);
                 // Round after round, so that only the news is worth a line.
-                if self.reading.is_read(guild)
-                    && self.discord.show_reading(guild, ReadingState::Done)
-                {
+                let is_news = |status: &mut ServerStatus| {
+                    std::mem::replace(&mut status.reading, ReadingState::Done) != ReadingState::Done
+                };
+                if self.reading.is_read(guild) && self.discord.show(guild, is_news) {
                     info!(%guild, "server read");
                 }
             }
@@ -151,8 +157,8 @@ impl Roles {
             };
             for (_, seat) in self.people.seated(guild) {
                 synced.members += usize::from(seat.presence >= Presence::Pending);
-                for (_, state) in &seat.applied {
-                    match state.outstanding() {
+                for ours in &seat.applied {
+                    match ours.state.outstanding() {
                         Some(RoleAction::Grant) => synced.grants += 1,
                         Some(RoleAction::Revoke) => synced.revokes += 1,
                         None => {}

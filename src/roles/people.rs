@@ -19,19 +19,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-pub use grants::Granted;
 use grants::Grants;
-pub use holdings::{Holding, Holdings};
-pub use rules::ServerRules;
+pub(crate) use holdings::{Holding, Holdings};
+pub(crate) use rules::ServerRules;
 pub(super) use rules::rules_of;
-pub use seat::{Presence, Seat};
-pub use vouched::Sources;
+pub(crate) use seat::{Presence, Seat};
+pub(crate) use vouched::Sources;
 
 use rules::Rules;
 
 use crate::domain::{
-    ActiveQuestion, Gate, GuildId, LinkEnd, ManualRoles, MemberRole, ModuleAddress, Policy,
-    RoleAction, RoleId, Timestamp, UserId, Wallet,
+    ActiveQuestion, GuildId, LinkEnd, ManualRoles, MemberRole, ModuleAddress, Policy, RoleAction,
+    RoleId, Timestamp, UserId, Wallet,
 };
 
 /// While no more servers than this have gates, every linked member is looked for in each of them. Beyond, in those where
@@ -40,18 +39,16 @@ const LOOK_EVERYWHERE: usize = 10;
 
 /// Someone of interest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Person {
-    /// The linked wallets.
-    pub wallets: SmallVec<[Wallet; 1]>,
+pub(crate) struct Person {
+    pub(crate) wallets: SmallVec<[Wallet; 1]>,
     /// Whether they asked to be forgotten and linked no wallet since.
-    pub is_forgotten: bool,
+    pub(crate) is_forgotten: bool,
     /// The servers that they are or may be in.
-    pub seats: SmallVec<[Seat; 1]>,
+    pub(crate) seats: SmallVec<[Seat; 1]>,
 }
 
 impl Person {
-    /// The person in one server.
-    pub fn seat(&self, guild: GuildId) -> Option<&Seat> {
+    pub(crate) fn seat(&self, guild: GuildId) -> Option<&Seat> {
         self.seats.iter().find(|seat| seat.guild == guild)
     }
 }
@@ -99,104 +96,83 @@ impl People {
     }
 
     /// The policy of servers that set none.
-    pub fn default_policy(&self) -> &Policy {
+    pub(crate) fn default_policy(&self) -> &Policy {
         self.rules.policy()
     }
 
-    /// What a server asks for.
-    pub fn rules(&self, guild: GuildId) -> &ServerRules {
+    pub(crate) fn rules(&self, guild: GuildId) -> &ServerRules {
         self.rules.of(guild)
     }
 
-    /// The policy of a server.
-    pub fn policy(&self, guild: GuildId) -> &Policy {
-        &self.rules(guild).policy
-    }
-
-    /// What the wallets hold.
-    pub fn holdings(&self) -> &Holdings {
+    pub(crate) fn holdings(&self) -> &Holdings {
         &self.holdings
     }
 
-    /// The gates of a server.
-    pub fn gates(&self, guild: GuildId) -> &[Gate] {
-        &self.rules(guild).gates
-    }
-
-    /// How many gates there are.
-    pub fn gate_count(&self) -> u64 {
-        self.rules.gate_count()
-    }
-
-    /// How many subscriptions give access at `now`, under the policy of servers that set none.
-    pub fn open_count(&self, now: Timestamp) -> u64 {
-        self.holdings.open_count(self.default_policy(), now)
+    pub(crate) fn gate_count(&self) -> u64 {
+        let servers = self.rules.servers.values();
+        servers.map(|rules| rules.gates.len() as u64).sum()
     }
 
     /// The modules that gates ask about.
-    pub fn modules(&self) -> BTreeSet<ModuleAddress> {
-        self.rules.modules()
+    pub(crate) fn modules(&self) -> BTreeSet<ModuleAddress> {
+        self.rules.asking.keys().copied().collect()
     }
 
     /// Servers that have a gate, roles given by one that is gone, or roles given by a manager for a time.
-    pub fn guilds(&self) -> BTreeSet<GuildId> {
-        let gated = self.rules.gated.iter();
-        let all = gated.chain(self.servers.keys()).copied();
-        all.filter(|guild| self.is_of_interest(*guild)).collect()
-    }
-
-    /// Whether a server has a gate, roles given by one that is gone, or roles given by a manager for a time.
-    pub fn is_of_interest(&self, guild: GuildId) -> bool {
-        let has_ours = |(user, seat): (UserId, &Seat)| {
-            !seat.applied.is_empty() || self.granted(guild, user).next().is_some()
+    pub(crate) fn guilds(&self) -> BTreeSet<GuildId> {
+        let has_ours = |guild: &GuildId| {
+            let mut seated = self.seated(*guild);
+            seated.any(|(user, seat)| {
+                !seat.applied.is_empty() || self.granted(*guild, user).next().is_some()
+            })
         };
-        self.rules.gated.contains(&guild) || self.seated(guild).any(has_ours)
+        let gated = &self.rules.gated;
+        let others = self.servers.keys().filter(|guild| !gated.contains(guild));
+        let others = others.filter(|guild| has_ours(guild));
+        gated.iter().chain(others).copied().collect()
     }
 
     /// Whether all events of the module up to the cursor are known.
-    pub fn is_complete(&self, module: ModuleAddress) -> bool {
+    pub(crate) fn is_complete(&self, module: ModuleAddress) -> bool {
         self.complete.contains(&module)
     }
 
     /// Whether a gate of the server owns this role whoever gave it.
-    pub fn is_claimed(&self, guild: GuildId, role: RoleId) -> bool {
+    pub(crate) fn is_claimed(&self, guild: GuildId, role: RoleId) -> bool {
         let rules = self.rules(guild);
         rules.policy.manual_roles == ManualRoles::Claim && rules.gates_of(role).next().is_some()
     }
 
     /// Someone of interest.
-    pub fn person(&self, user: UserId) -> Option<&Person> {
+    pub(crate) fn person(&self, user: UserId) -> Option<&Person> {
         self.persons.get(&user)
     }
 
-    /// Someone of interest in a server.
-    pub fn seat_of(&self, user: UserId, guild: GuildId) -> Option<&Seat> {
+    pub(crate) fn seat_of(&self, user: UserId, guild: GuildId) -> Option<&Seat> {
         self.person(user)?.seat(guild)
     }
 
-    /// A member's wallets.
-    pub fn wallets(&self, user: UserId) -> &[Wallet] {
+    pub(crate) fn wallets(&self, user: UserId) -> &[Wallet] {
         self.person(user).map_or(&[], |person| &person.wallets)
     }
 
     /// The wallets that left a member, and how.
-    pub fn ended_links(&self, user: UserId) -> &[(Wallet, LinkEnd)] {
+    pub(crate) fn ended_links(&self, user: UserId) -> &[(Wallet, LinkEnd)] {
         self.ended_links.get(&user).map_or(&[], Vec::as_slice)
     }
 
-    /// How many wallets are linked.
-    pub fn link_count(&self) -> u64 {
+    pub(crate) fn link_count(&self) -> u64 {
         self.owners.len() as u64
     }
 
     /// Everyone of interest in a server.
-    pub fn seated(&self, guild: GuildId) -> impl Iterator<Item = (UserId, &Seat)> {
+    pub(crate) fn seated(&self, guild: GuildId) -> impl Iterator<Item = (UserId, &Seat)> {
         let users = self.servers.get(&guild).into_iter().flatten();
         users.filter_map(move |user| Some((*user, self.seat_of(*user, guild)?)))
     }
 
     /// Who has a wallet and is in none of the servers that they were ever seen in or looked for.
-    pub fn absent(&self) -> BTreeSet<UserId> {
+    pub(crate) fn absent(&self) -> BTreeSet<UserId> {
         let is_absent = |person: &Person| {
             let mut seats = person.seats.iter();
             !person.wallets.is_empty()
@@ -213,18 +189,18 @@ impl People {
     }
 
     /// How many members hold a role, or were given it: what share of them a mass removal would take.
-    pub fn holders(&self, guild: GuildId, role: RoleId) -> usize {
+    pub(crate) fn holders(&self, guild: GuildId, role: RoleId) -> usize {
         let holds = |seat: &Seat| seat.held.contains(&role) || seat.state(role).is_some();
         self.seated(guild).filter(|(_, seat)| holds(seat)).count()
     }
 
     /// The roles that matter in a server: those of its gates, those given by gates that are gone, and those that managers
     /// gave for a time.
-    pub fn roles_of(&self, guild: GuildId) -> BTreeSet<RoleId> {
-        let of_gates = self.gates(guild).iter().flat_map(|gate| &gate.roles);
+    pub(crate) fn roles_of(&self, guild: GuildId) -> BTreeSet<RoleId> {
+        let of_gates = self.rules(guild).gates.iter().flat_map(|gate| &gate.roles);
         let mut roles: BTreeSet<_> = of_gates.copied().collect();
         for (user, seat) in self.seated(guild) {
-            roles.extend(seat.applied.iter().map(|(role, _)| *role));
+            roles.extend(seat.applied.iter().map(|ours| ours.role));
             roles.extend(self.granted(guild, user).map(|one| one.role));
         }
         roles
@@ -232,7 +208,7 @@ impl People {
 
     /// Whether something speaks for a person being in a server besides that it has gates: a role of ours there, or a
     /// subscription to one of its plans. They are read first.
-    pub fn concerns(&self, user: UserId, guild: GuildId) -> bool {
+    pub(crate) fn concerns(&self, user: UserId, guild: GuildId) -> bool {
         let seat = self.seat_of(user, guild);
         let mut wallets = self.wallets(user).iter();
         seat.is_some_and(|seat| !seat.applied.is_empty())
@@ -243,17 +219,16 @@ impl People {
     }
 
     /// What a person is called in a server; `None` where they were not read.
-    pub fn name(&self, guild: GuildId, user: UserId) -> Option<&str> {
+    pub(crate) fn name(&self, guild: GuildId, user: UserId) -> Option<&str> {
         self.names.get(&(guild, user)).map(AsRef::as_ref)
     }
 
-    /// The member who linked a wallet.
-    pub fn owner(&self, wallet: Wallet) -> Option<UserId> {
+    pub(crate) fn owner(&self, wallet: Wallet) -> Option<UserId> {
         self.owners.get(&wallet).copied()
     }
 
     /// How much was heard from Discord so far: what is asked now is newer than what was heard before.
-    pub fn news(&self) -> u64 {
+    pub(crate) fn news(&self) -> u64 {
         self.news
     }
 
@@ -272,29 +247,27 @@ impl People {
     }
 
     /// Takes where people were seen that nothing in the store speaks for.
-    pub fn take_sightings(&mut self) -> Vec<(UserId, GuildId)> {
+    pub(crate) fn take_sightings(&mut self) -> Vec<(UserId, GuildId)> {
         std::mem::take(&mut self.sightings)
     }
 
     /// Takes which roles of ours somebody else changed since the last call, and what would put each right.
-    pub fn take_flips(&mut self) -> Vec<(MemberRole, RoleAction)> {
+    pub(crate) fn take_flips(&mut self) -> Vec<(MemberRole, RoleAction)> {
         std::mem::take(&mut self.flips)
     }
 
-    /// Marks a person for the next tick.
-    pub fn touch(&mut self, user: UserId) {
+    pub(crate) fn touch(&mut self, user: UserId) {
         self.dirty.entry(user).or_default();
     }
 
-    /// Marks everyone in a server for the next tick.
-    pub fn touch_server(&mut self, guild: GuildId) {
+    pub(crate) fn touch_server(&mut self, guild: GuildId) {
         for user in self.servers.get(&guild).into_iter().flatten() {
             self.dirty.entry(*user).or_default();
         }
     }
 
     /// Marks everyone for the next tick; nobody as one who paid or verified just now.
-    pub fn touch_everyone(&mut self) {
+    pub(crate) fn touch_everyone(&mut self) {
         self.dirty = self.persons.keys().map(|user| (*user, false)).collect();
     }
 

@@ -138,22 +138,22 @@ impl Check<'_> {
             }
         }
         for one in people.granted(seat.guild, self.user) {
-            if one.is_over {
+            if people.is_over(one) {
                 self.over(one.role, plan);
             } else if !wanted.contains(&one.role) {
                 wanted.push(one.role);
-                let (by, until) = (one.by, one.until);
+                let (by, until) = (one.terms.by, one.terms.until);
                 self.wanted(one.role, Because::Other(Cause::Granted { by, until }), plan);
             }
         }
         let is_known = |role: &RoleId| !wanted.contains(role) && !unknown.contains(role);
         let ours = seat.applied.iter();
-        for (role, state) in ours.filter(|(role, _)| !wanted.contains(role)) {
+        for ours in ours.filter(|ours| !wanted.contains(&ours.role)) {
             // Without a wallet no module can say anything of the member.
-            if is_known(role) || person.wallets.is_empty() {
-                self.unwanted(*role, *state, plan);
-            } else if state.outstanding() == Some(RoleAction::Revoke) {
-                plan.dropped.push((seat.guild, self.user, *role));
+            if is_known(&ours.role) || person.wallets.is_empty() {
+                self.unwanted(ours.role, ours.state, plan);
+            } else if ours.state.outstanding() == Some(RoleAction::Revoke) {
+                plan.dropped.push((seat.guild, self.user, ours.role));
             }
         }
         for role in seat.held.iter().filter(|role| is_known(role)) {

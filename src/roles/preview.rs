@@ -12,6 +12,7 @@ use crate::domain::{
 };
 
 /// A preview that was asked for.
+#[derive(Debug)]
 pub(super) struct Asked {
     pub(super) question: PreviewQuestion,
     /// Whether the linked subscribers were given seats, and so are read.
@@ -21,7 +22,7 @@ pub(super) struct Asked {
 impl Roles {
     /// Answers the previews for which all is read.
     pub(super) fn tell_previews(&mut self) {
-        for mut asked in std::mem::take(&mut self.previews) {
+        for mut asked in std::mem::take(&mut self.reading.previews) {
             // Whoever asked may have gone.
             if asked.question.answer.is_closed() {
                 continue;
@@ -36,7 +37,7 @@ impl Roles {
                     self.progress.last_now,
                 )),
                 Ok(false) => {
-                    self.previews.push(asked);
+                    self.reading.previews.push(asked);
                     continue;
                 }
                 Err(sentence) => Err(sentence),
@@ -140,7 +141,7 @@ fn see_strangers(
     listed: Option<&BTreeMap<UserId, Vec<RoleId>>>,
 ) -> BTreeSet<UserId> {
     let mut strangers = BTreeSet::new();
-    if people.policy(guild).manual_roles == ManualRoles::Claim {
+    if people.rules(guild).policy.manual_roles == ManualRoles::Claim {
         for (user, roles) in listed.into_iter().flatten() {
             if people.person(*user).is_none() {
                 people.see(guild, *user, roles, false);
@@ -167,7 +168,7 @@ fn holders(
             holding.map(|(user, _)| user).collect()
         }
     };
-    let policy = people.policy(gate.guild);
+    let policy = &people.rules(gate.guild).policy;
     let mut holders = Holders::default();
     for user in users {
         let wallets = people.wallets(user);

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::people::{People, Presence};
+use super::preview::Asked;
 use crate::discord::backoff::doubled;
 use crate::discord::{Discord, Failure, Reason, SeenMember};
 use crate::domain::{GuildId, ManualRoles, MembersIntent, SyncOutcome, UserId};
@@ -86,6 +87,8 @@ pub(super) struct Reading {
     pub(super) round_at: Instant,
     /// Who waits for a server to be read and checked.
     pub(super) syncing: BTreeMap<GuildId, Vec<oneshot::Sender<SyncOutcome>>>,
+    /// The previews that wait for something to be read.
+    pub(super) previews: Vec<Asked>,
 }
 
 impl Reading {
@@ -101,6 +104,7 @@ impl Reading {
             begin_at: now + SESSION,
             round_at: now,
             syncing: BTreeMap::new(),
+            previews: Vec::new(),
         }
     }
 

@@ -3,20 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::warn;
 
 use super::brake::Pass;
 use super::cause::to_changes;
 use super::fallback::Removals;
-use super::intents::intent_of;
 use super::people::Sources;
 use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    AppliedState, Cause, Counts, GuildId, HeldBack, Intent, RoleAction, RoleChange, RoleId,
-    Timestamp, UserId,
+    AppliedState, Counts, GuildId, HeldBack, Intent, RoleAction, RoleChange, RoleId, Timestamp,
+    UserId,
 };
 
 impl Roles {
@@ -42,7 +41,8 @@ impl Roles {
         self.feed(touched).await?;
         self.people.end_grants(machine_time());
         if !at_tip {
-            self.confirming.forget_confirmed();
+            // There may have been payments that are not read yet.
+            self.confirming.confirmed.clear();
         }
         let is_first = at_tip && !self.progress.reached_tip;
         if is_first {
@@ -77,7 +77,7 @@ impl Roles {
                 .await?;
         }
         if removals == Removals::AsPlanned {
-            self.agreed.clear();
+            self.confirming.agreed.clear();
             if is_full_pass && self.progress.has_vouched {
                 self.confirm_vouched(now, clock.number).await?;
             }
@@ -120,19 +120,18 @@ impl Roles {
             Ok((changes, to_changes(store, &adopted, now)?))
         })
         .await?;
+        let mut looked_at: FxHashSet<UserId> = users.keys().copied().collect();
         if removals == Removals::AsPlanned {
             self.confirm(&mut changes, &users, now);
-            self.hold_back(&mut changes, |user| users.contains_key(&user))
-                .await?;
         } else {
             // Whose removals are missing from the plan is no sign that they are not wanted any more.
             self.progress.full_pass = false;
-            let of_revoke = |one: &RoleChange| one.action == RoleAction::Revoke;
-            let revoked = changes.iter().filter(|one| of_revoke(one));
-            let revoked: BTreeSet<_> = revoked.map(|one| one.user).collect();
-            self.hold_back(&mut changes, |user| revoked.contains(&user))
-                .await?;
+            let revokes = changes
+                .iter()
+                .filter(|one| one.action == RoleAction::Revoke);
+            looked_at = revokes.map(|one| one.user).collect();
         }
+        self.hold_back(&mut changes, &looked_at).await?;
         self.leave_contested(&mut changes, block);
         let intents = changes.into_iter().map(|change| Intent {
             just_now: users.get(&change.user).copied().unwrap_or_default(),
@@ -160,13 +159,7 @@ impl Roles {
         }
         let dropped: Vec<_> = dropped
             .into_iter()
-            .map(|(guild, user, role)| RoleChange {
-                action: RoleAction::Revoke,
-                guild,
-                user,
-                role,
-                cause: Cause::GateRemoved,
-            })
+            .map(|one| (one, RoleAction::Revoke))
             .collect();
         let intents = blocking(&self.store, move |store| {
             store.intend(&intents)?;
@@ -176,7 +169,14 @@ impl Roles {
             store.settle_not_there(&dropped)?;
             let mut intents = intents;
             if resumes {
-                store.for_each_applied(|applied| intents.extend(intent_of(applied)))?;
+                store.for_each_applied(|applied| {
+                    let block = applied.block;
+                    intents.extend(applied.outstanding_change().map(|change| Intent {
+                        change,
+                        block,
+                        just_now: false,
+                    }));
+                })?;
             }
             Ok(intents)
         })
@@ -189,7 +189,7 @@ impl Roles {
     async fn hold_back(
         &mut self,
         changes: &mut Vec<RoleChange>,
-        is_looked_at: impl Fn(UserId) -> bool,
+        looked_at: &FxHashSet<UserId>,
     ) -> anyhow::Result<()> {
         let (before, held_before) = (self.brake.stopped(), self.brake.held_back());
         let is_whole = std::mem::take(&mut self.progress.full_pass);
@@ -197,7 +197,9 @@ impl Roles {
         self.brake.hold_back(
             changes,
             &Pass {
-                is_looked_at: &|guild, user| is_looked_at(user) && !confirming.awaits(guild, user),
+                is_looked_at: &|guild, user| {
+                    looked_at.contains(&user) && !confirming.awaits(guild, user)
+                },
                 is_whole: &|guild, role| {
                     is_whole && reading.is_read(guild) && !confirming.awaits_any(guild, role)
                 },
@@ -234,7 +236,7 @@ impl Roles {
         for guild in guilds {
             let here = held_back.iter().filter(|((of, _), _)| *of == guild);
             let here = here.map(|((_, role), held)| (*role, *held)).collect();
-            self.discord.show_held_back(guild, here);
+            self.discord.show(guild, |status| status.held_back = here);
         }
     }
 
@@ -245,9 +247,10 @@ impl Roles {
         if !due || started < at {
             return;
         }
+        let (holdings, policy) = (self.people.holdings(), self.people.default_policy());
         let counts = Counts {
-            subscriptions: self.people.holdings().count(),
-            active: self.people.open_count(self.progress.last_now),
+            subscriptions: holdings.count(),
+            active: holdings.open_count(policy, self.progress.last_now),
             links: self.people.link_count(),
             gates: self.people.gate_count(),
             held_back: self

@@ -9,8 +9,8 @@ use super::forgotten::{self, Row, forgotten_row, state_of};
 use super::tables::{APPLIED, STOPPED};
 use super::{Store, journal};
 use crate::domain::{
-    Applied, AppliedState, GuildId, Intent, JournalEntry, Outcome, RoleChange, RoleId, Timestamp,
-    UserId,
+    Applied, AppliedState, GuildId, Intent, JournalEntry, MemberRole, Outcome, RoleAction,
+    RoleChange, RoleId, Timestamp, UserId,
 };
 
 impl Store {
@@ -41,7 +41,7 @@ impl Store {
             let mut table = transaction.open_table(APPLIED)?;
             for (change, state, block) in rows {
                 let row = row(&transaction, state, change, block)?;
-                table.insert(key(change), row.as_slice())?;
+                table.insert(key(change.member_role()), row.as_slice())?;
             }
         }
         transaction.commit()?;
@@ -66,11 +66,11 @@ impl Store {
                     match after {
                         Some(state) if Some(state) != before => {
                             let row = row(&transaction, state, change, entry.block)?;
-                            table.insert(key(change), row.as_slice())?;
+                            table.insert(key(change.member_role()), row.as_slice())?;
                         }
                         Some(_newer_intent) => {}
                         None => {
-                            table.remove(key(change))?;
+                            table.remove(key(change.member_role()))?;
                         }
                     }
                 }
@@ -84,35 +84,35 @@ impl Store {
 
     /// Settles intents whose member is not in the server, and removals that are not to be made for now: nothing was changed,
     /// so nothing is journaled.
-    pub fn settle_not_there(&self, changes: &[RoleChange]) -> anyhow::Result<()> {
+    pub fn settle_not_there(&self, changes: &[(MemberRole, RoleAction)]) -> anyhow::Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
         let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(APPLIED)?;
-            for change in changes {
-                let row = table.get(key(change))?;
+            for (of @ (_, user, _), action) in changes {
+                let row = table.get(key(*of))?;
                 let row = row.map(|row| decode::<Row>(row.value())).transpose()?;
                 let Some((state, cause, block)) = row else {
                     continue;
                 };
-                if state.outstanding() != Some(change.action) {
+                if state.outstanding() != Some(*action) {
                     continue;
                 }
-                let is_forgotten = forgotten::is_forgotten(&transaction, change.user)?;
+                let is_forgotten = forgotten::is_forgotten(&transaction, *user)?;
                 match state.after_leaving(is_forgotten) {
                     Some(state) => {
                         let row = encode(&(state, cause, block));
-                        table.insert(key(change), row.as_slice())?;
+                        table.insert(key(*of), row.as_slice())?;
                     }
                     None => {
-                        table.remove(key(change))?;
+                        table.remove(key(*of))?;
                     }
                 }
             }
         }
-        forgotten::let_go(&transaction, changes.iter().map(|change| change.user))?;
+        forgotten::let_go(&transaction, changes.iter().map(|((_, user, _), _)| *user))?;
         transaction.commit()?;
         Ok(())
     }
@@ -225,12 +225,12 @@ fn state_in(
     table: &redb::Table<'_, (u64, u64, u64), &[u8]>,
     change: &RoleChange,
 ) -> anyhow::Result<Option<AppliedState>> {
-    let row = table.get(key(change))?;
+    let row = table.get(key(change.member_role()))?;
     row.map(|row| state_of(row.value())).transpose()
 }
 
-fn key(change: &RoleChange) -> (u64, u64, u64) {
-    (change.guild.0, change.user.0, change.role.0)
+fn key((guild, user, role): MemberRole) -> (u64, u64, u64) {
+    (guild.0, user.0, role.0)
 }
 
 #[cfg(test)]

@@ -14,11 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use amser_roles::discord::{
-    self, Answered, Channels, Discord, NoCommands, Observation, Report, Settings,
-};
+use amser_roles::discord::{self, Channels, Discord, NoCommands, Observation, Report, Settings};
 use amser_roles::domain::{
-    Cause, DiscordStatus, GuildId, Intent, MembersIntent, RoleAction, RoleChange, RoleId, UserId,
+    Cause, DiscordStatus, GuildId, Intent, MembersIntent, Outcome, RoleAction, RoleChange, RoleId,
+    UserId,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
 use secrecy::SecretString;
@@ -208,9 +207,9 @@ fn settings(local: &LocalDiscord) -> Settings {
 }
 
 fn code(report: &Report) -> Option<u32> {
-    match &report.answered {
-        Answered::Done | Answered::NotThere => None,
-        Answered::Failed { code, .. } => Some(*code),
+    match &report.outcome {
+        Some(Outcome::Failed { code, .. }) => Some(*code),
+        Some(Outcome::Done) | None => None,
     }
 }
 
@@ -259,7 +258,10 @@ async fn grants_leave_before_revokes_and_each_change_costs_one_request() {
         Some("amser: no subscription backs this role")
     );
     let told = story.reports(20).await;
-    assert!(told.iter().all(|report| report.answered == Answered::Done));
+    assert!(
+        told.iter()
+            .all(|report| report.outcome == Some(Outcome::Done))
+    );
     story.end().await;
 }
 
@@ -286,7 +288,7 @@ async fn the_same_wish_again_and_again_costs_one_request_and_one_report() {
     }
     story.settled().await;
     assert_eq!(story.role_requests(), 1);
-    assert_eq!(story.report().await.answered, Answered::Done);
+    assert_eq!(story.report().await.outcome, Some(Outcome::Done));
     assert_eq!(story.told(), []);
     story.end().await;
 }

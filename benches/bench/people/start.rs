@@ -72,9 +72,9 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         gates_changed: Arc::default(),
         views: chain::Views::new(&no_chain(), chain),
         fallback: roles::fallback::Fallback::unheard(chain::LOCAL_CHAIN),
+        policy: watch::channel(Policy::default()).1,
     };
-    let (_policy, policy) = watch::channel(Policy::default());
-    let keeping = roles::run(store, discord, policy, inputs, stop.clone());
+    let keeping = roles::run(store, discord, inputs, stop.clone());
     let keeping = tokio::spawn(keeping);
     let is_full = |status: &DiscordStatus| {
         let servers = status.servers.values();

@@ -1,13 +1,15 @@
 //! One websocket to the gateway, from its handshake to its end: HELLO, IDENTIFY or RESUME, heartbeats, events.
 
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::ZlibDecoder;
 use futures_util::{SinkExt as _, StreamExt as _};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
+use serenity::model::gateway::GatewayIntents;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -15,13 +17,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::close::{self, Next};
 use super::event::{self, Event, Payload};
+use super::events::Events;
 use super::pending::Pending;
-use super::session::{Session, Shard};
-use super::starts::Start;
+use super::starts::{Start, Starts};
 use crate::discord::requests::Ask;
 
 /// How long the handshake (TCP, TLS, websocket) and then HELLO may take.
@@ -35,7 +38,29 @@ const KEEPS_SESSION: u16 = 4000;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// How a connection ended.
+/// What a shard is and needs.
+pub(super) struct Shard {
+    pub(super) id: u32,
+    pub(super) total: u32,
+    /// Where new sessions begin.
+    pub(super) url: String,
+    pub(super) token: SecretString,
+    pub(super) intents: GatewayIntents,
+    pub(super) starts: Arc<Starts>,
+    pub(super) events: Arc<Events>,
+    pub(super) stop: CancellationToken,
+}
+
+/// A session that can be resumed.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) id: String,
+    /// Where it is resumed.
+    pub(super) url: String,
+    /// The number of the last event.
+    pub(super) sequence: u64,
+}
+
 pub(super) struct End {
     pub(super) next: Next,
     /// For the log.
@@ -57,7 +82,6 @@ impl From<Error> for End {
     }
 }
 
-/// An open connection.
 struct Connection<'a> {
     shard: &'a Shard,
     socket: Socket,

@@ -28,7 +28,6 @@ impl Payload<'_> {
     }
 }
 
-/// An event.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
     Ready(Ready),
@@ -48,7 +47,6 @@ pub(super) enum Event {
 /// The beginning of a session.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Ready {
-    /// The bot.
     pub(super) user: Object<UserId>,
     /// All servers of this shard that the bot is in.
     pub(super) guilds: Vec<Guild>,
@@ -58,7 +56,6 @@ pub(super) struct Ready {
     pub(super) application: Application,
 }
 
-/// The application of the bot.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Application {
     #[serde(default)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::close::Next;
-use super::connection::{End, connect};
-use super::session::{Session, Shard};
+use super::connection::{End, Session, Shard, connect};
 use crate::discord::backoff::{delay, rare_delay};
 
 /// A resumed connection that lasted so long is no failure when it breaks.

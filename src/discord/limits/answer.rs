@@ -15,7 +15,6 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The part of an answer that matters to the limits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answer {
-    /// The HTTP status.
     pub(crate) status: u16,
     /// `X-RateLimit-Bucket`.
     pub(crate) bucket: Option<Box<str>>,
@@ -33,7 +32,6 @@ pub(crate) struct Allowance {
     pub(crate) reset_after: Duration,
 }
 
-/// A 429.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct TooMany {
     pub(crate) scope: Scope,

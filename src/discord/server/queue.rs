@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::trouble::{Scope, Troubles};
-use crate::discord::Answered;
 use crate::discord::backoff;
-use crate::domain::{Intent, RoleAction, RoleId, UserId};
+use crate::domain::{Intent, Outcome, RoleAction, RoleId, UserId};
 
 /// A removal that is older goes before grants in bulk: under a load that never ends they would wait for ever.
 const OLD: Duration = Duration::from_secs(600);
@@ -168,13 +167,13 @@ impl Queue {
         self.lines.iter().filter_map(first).min()
     }
 
-    /// Notes how the taken change ended; answers what to tell about it.
+    /// Notes how the taken change ended; answers what to tell about it, as a [`crate::discord::Report`] does.
     pub(crate) fn finish(
         &mut self,
         end: End,
         now: Instant,
         jitter: f64,
-    ) -> Option<(Intent, Answered)> {
+    ) -> Option<(Intent, Option<Outcome>)> {
         let sent = self.sending.take()?;
         let key = (sent.change.user, sent.change.role);
         // Replaced by its opposite or dropped while it was on its way: what became of it no longer matters here.
@@ -182,17 +181,17 @@ impl Queue {
         let wanted = self.items.get(&key).filter(is_wanted);
         let failures = wanted.map(|item| item.failures);
         let soon = backoff::delay(failures.unwrap_or_default(), jitter);
-        let failed = |code, message| Answered::Failed { code, message };
-        let (answered, is_new, pause) = match end {
+        let failed = |code, message| Some(Outcome::Failed { code, message });
+        let (outcome, is_new, pause) = match end {
             End::Done => {
                 if failures.is_some() {
                     self.remove(key);
                 }
                 self.troubles.worked(sent.change.role);
-                return Some((sent, Answered::Done));
+                return Some((sent, Some(Outcome::Done)));
             }
             End::Postponed => return None,
-            End::NotThere => (Answered::NotThere, true, Some(soon)),
+            End::NotThere => (None, true, Some(soon)),
             End::Passing { message } => (failed(0, message), true, Some(soon)),
             End::Unclassified { code, message } => {
                 let pause = backoff::rare_delay(failures.unwrap_or_default());
@@ -211,19 +210,21 @@ impl Queue {
             End::Held { code, message } => (failed(code, message), true, None),
         };
         if failures.is_none() {
-            return (answered == Answered::NotThere).then_some((sent, answered));
+            return outcome.is_none().then_some((sent, None));
         }
         let mut item = self.remove(key)?;
         if let Some(pause) = pause {
             item.not_before = Some(now + pause);
             item.failures = item.failures.saturating_add(1);
         }
-        let is_new = match &answered {
-            Answered::Failed { code, .. } => item.reported.replace(*code) != Some(*code) && is_new,
-            Answered::Done | Answered::NotThere => true,
+        let is_new = match &outcome {
+            Some(Outcome::Failed { code, .. }) => {
+                item.reported.replace(*code) != Some(*code) && is_new
+            }
+            Some(Outcome::Done) | None => true,
         };
         self.insert(key, item);
-        is_new.then_some((sent, answered))
+        is_new.then_some((sent, outcome))
     }
 
     /// The roles that changes are outstanding for.

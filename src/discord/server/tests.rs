@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::hierarchy::{GuildRoles, Role};
 use super::{End, Next, Queue};
-use crate::discord::Answered;
-use crate::domain::{Cause, GuildId, Intent, RoleAction, RoleChange, RoleId, UserId};
+use crate::domain::{Cause, GuildId, Intent, Outcome, RoleAction, RoleChange, RoleId, UserId};
 use RoleAction::{Grant, Revoke};
 
 const GUILD: GuildId = GuildId(1);
@@ -129,7 +128,7 @@ fn a_change_on_its_way_is_not_sent_twice_and_is_told_once() {
     queue.put(grant(1), now);
     assert_eq!((queue.len(), take(&mut queue, now)), (1, None));
     let told = queue.finish(End::Done, now, 0.5);
-    assert_eq!(told, Some((sent, Answered::Done)));
+    assert_eq!(told, Some((sent, Some(Outcome::Done))));
     assert_eq!((queue.len(), take(&mut queue, now)), (0, None));
 }
 
@@ -159,7 +158,7 @@ fn that_a_member_is_not_there_is_told_each_time_and_is_no_error_of_the_server() 
     for pause in [500, 1000, 2000] {
         let sent = queue.take(Next::Grant, now).unwrap();
         let told = queue.finish(End::NotThere, now, 0.5);
-        assert_eq!(told, Some((sent, Answered::NotThere)));
+        assert_eq!(told, Some((sent, None)));
         assert!(queue.troubles.sentences().next().is_none());
         now += Duration::from_millis(pause);
         assert_eq!(queue.next_at(), Some(now));

@@ -11,7 +11,6 @@ use crate::text;
 /// What is stuck: one role (`Some`) or the whole server (`None`).
 pub(crate) type Scope = Option<RoleId>;
 
-/// The standing errors.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles(BTreeMap<Scope, Trouble>);
 
@@ -118,11 +117,5 @@ impl Troubles {
 
 /// What an obstacle in the way of `role` stops.
 pub(crate) fn scope(role: RoleId, obstacle: &Obstacle) -> Scope {
-    match obstacle {
-        Obstacle::NoManageRoles => None,
-        Obstacle::Gone
-        | Obstacle::Everyone
-        | Obstacle::NotByHand { .. }
-        | Obstacle::TooHigh { .. } => Some(role),
-    }
+    (*obstacle != Obstacle::NoManageRoles).then_some(role)
 }

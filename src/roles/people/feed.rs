@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 
-use super::{Grants, Holdings, LOOK_EVERYWHERE, People, Rules, Seat, ServerRules, rules_of};
+use super::{Holdings, LOOK_EVERYWHERE, People, Rules, Seat, ServerRules, rules_of};
 use crate::domain::{
     AppliedState, Gate, GuildId, LinkEnd, MemberRole, ModuleAddress, Plan, PlanId, Policy,
     RoleChange, Subscription, SubscriptionId, UserId, Wallet,
@@ -36,8 +36,7 @@ impl People {
         }
     }
 
-    /// Sets or lifts the merchant's block of a subscriber.
-    pub fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {
+    pub(crate) fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {
         self.holdings.set_blocked(module, wallet, blocked);
         self.touch_owner(wallet, true);
     }
@@ -58,8 +57,7 @@ impl People {
         self.tidy(user);
     }
 
-    /// Sets the wallets that left a member.
-    pub fn set_ended_links(&mut self, user: UserId, ended: Vec<(Wallet, LinkEnd)>) {
+    pub(crate) fn set_ended_links(&mut self, user: UserId, ended: Vec<(Wallet, LinkEnd)>) {
         if ended.is_empty() {
             self.ended_links.remove(&user);
         } else {
@@ -68,15 +66,14 @@ impl People {
         self.touch(user);
     }
 
-    /// Sets whether a member asked to be forgotten.
-    pub fn set_forgotten(&mut self, user: UserId, forgotten: bool) {
+    pub(crate) fn set_forgotten(&mut self, user: UserId, forgotten: bool) {
         self.persons.entry(user).or_default().is_forgotten = forgotten;
         self.touch(user);
         self.tidy(user);
     }
 
     /// A member was seen in this server, or verified from there.
-    pub fn set_seen_in(&mut self, user: UserId, guild: GuildId) {
+    pub(crate) fn set_seen_in(&mut self, user: UserId, guild: GuildId) {
         if self.persons.contains_key(&user) {
             self.seat(user, guild);
         }
@@ -89,7 +86,7 @@ impl People {
     }
 
     /// Sets what all servers ask for. Everyone is looked at again.
-    pub fn set_all_rules(&mut self, all: BTreeMap<GuildId, ServerRules>) {
+    pub(crate) fn set_all_rules(&mut self, all: BTreeMap<GuildId, ServerRules>) {
         self.rules.set_all(all);
         self.holdings.set_leeways(self.rules.leeways());
         for user in self.everyone().collect::<Vec<_>>() {
@@ -99,7 +96,7 @@ impl People {
     }
 
     /// Sets what one server asks for. Those in it are looked at again.
-    pub fn set_rules(&mut self, guild: GuildId, rules: ServerRules) {
+    pub(crate) fn set_rules(&mut self, guild: GuildId, rules: ServerRules) {
         self.rules.set(guild, rules);
         self.holdings.set_leeways(self.rules.leeways());
         if self.rules.gated.len() <= LOOK_EVERYWHERE {
@@ -107,7 +104,7 @@ impl People {
                 self.find_seats(user);
             }
         } else {
-            let gates = self.gates(guild).iter();
+            let gates = self.rules(guild).gates.iter();
             for module in gates.map(|gate| gate.module).collect::<BTreeSet<_>>() {
                 self.seat_subscribers(guild, module);
             }
@@ -116,17 +113,17 @@ impl People {
     }
 
     /// Sets what one server asks for, for a plan that changes nothing: nobody is looked at. What it asked for before.
-    pub fn swap_rules(&mut self, guild: GuildId, rules: ServerRules) -> ServerRules {
+    pub(crate) fn swap_rules(&mut self, guild: GuildId, rules: ServerRules) -> ServerRules {
         self.rules.set(guild, rules)
     }
 
     /// Sets the policy of servers that set none. What servers set themselves is set with their rules.
-    pub fn set_default_policy(&mut self, policy: Policy) {
+    pub(crate) fn set_default_policy(&mut self, policy: Policy) {
         self.rules.set_policy(policy);
     }
 
     /// Gives every linked subscriber of a module a seat in a server.
-    pub fn seat_subscribers(&mut self, guild: GuildId, module: ModuleAddress) {
+    pub(crate) fn seat_subscribers(&mut self, guild: GuildId, module: ModuleAddress) {
         let subscribers = self.holdings.subscribers(module);
         let owners: Vec<_> = subscribers
             .filter_map(|wallet| self.owner(wallet))
@@ -136,8 +133,7 @@ impl People {
         }
     }
 
-    /// Sets what a person is called in a server.
-    pub fn set_name(&mut self, guild: GuildId, user: UserId, name: &str) {
+    pub(crate) fn set_name(&mut self, guild: GuildId, user: UserId, name: &str) {
         let is_seated = |seated: &FxHashSet<UserId>| seated.contains(&user);
         let is_news = !name.is_empty() && self.name(guild, user) != Some(name);
         if is_news && self.servers.get(&guild).is_some_and(is_seated) {
@@ -165,13 +161,13 @@ impl People {
     }
 
     /// The intent to make a change is durable.
-    pub fn intend(&mut self, change: &RoleChange) {
+    pub(crate) fn intend(&mut self, change: &RoleChange) {
         let state = Some(AppliedState::intended(change));
         self.set_applied(change.member_role(), state);
     }
 
     /// A removal that was decided is not to be made for now.
-    pub fn drop_removal(&mut self, of: MemberRole) {
+    pub(crate) fn drop_removal(&mut self, of: MemberRole) {
         let (guild, user, role) = of;
         let state = self.seat(user, guild).state(role);
         let before = state.and_then(|state| state.after_leaving(false));
@@ -179,25 +175,25 @@ impl People {
     }
 
     /// Empties everything that comes from the store, to fill it again; what was seen on Discord stays.
-    pub fn clear_stored(&mut self) {
+    pub(crate) fn clear_stored(&mut self) {
         let policy = *self.default_policy();
         self.holdings = Holdings::new(policy.expiry_leeway);
         self.rules = Rules::new(policy);
         self.complete.clear();
         self.owners.clear();
-        self.grants = Grants::default();
+        self.grants.of.clear();
         self.ended_links.clear();
         for person in self.persons.values_mut() {
             person.wallets.clear();
             person.is_forgotten = false;
             for seat in &mut person.seats {
-                seat.applied.clear();
+                seat.clear_applied();
             }
         }
     }
 
     /// Forgets those who are of no interest any more after all was filled again.
-    pub fn tidy_everyone(&mut self) {
+    pub(crate) fn tidy_everyone(&mut self) {
         for user in self.everyone().collect::<Vec<_>>() {
             self.tidy(user);
         }

@@ -15,11 +15,8 @@ use crate::projection::{self, Access, Gist};
 /// What one wallet holds of one plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holding {
-    /// The merchant's module.
     pub module: ModuleAddress,
-    /// The subscription.
     pub id: SubscriptionId,
-    /// Its plan.
     pub plan: PlanId,
     /// Its state, as far as access depends on it.
     pub gist: Gist,
@@ -27,7 +24,7 @@ pub struct Holding {
 
 /// Everything that wallets hold.
 #[derive(Debug, Default)]
-pub struct Holdings {
+pub(crate) struct Holdings {
     plans: FxHashMap<(ModuleAddress, PlanId), Plan>,
     blocked: FxHashSet<(ModuleAddress, Wallet)>,
     held: FxHashMap<Wallet, SmallVec<[Holding; 1]>>,
@@ -59,29 +56,26 @@ impl Holdings {
     }
 
     /// The wallets that subscribed to a module, each at least once.
-    pub fn subscribers(&self, module: ModuleAddress) -> impl Iterator<Item = Wallet> {
+    pub(crate) fn subscribers(&self, module: ModuleAddress) -> impl Iterator<Item = Wallet> {
         let held = self.held.iter();
         let of_module = held.filter(move |(_, held)| held.iter().any(|one| one.module == module));
         of_module.map(|(wallet, _)| *wallet)
     }
 
-    /// Everything that a wallet has subscribed to.
-    pub fn of(&self, wallet: Wallet) -> &[Holding] {
+    pub(crate) fn of(&self, wallet: Wallet) -> &[Holding] {
         self.held.get(&wallet).map_or(&[], SmallVec::as_slice)
     }
 
-    /// A plan's terms.
-    pub fn plan(&self, module: ModuleAddress, plan: PlanId) -> Option<&Plan> {
+    pub(crate) fn plan(&self, module: ModuleAddress, plan: PlanId) -> Option<&Plan> {
         self.plans.get(&(module, plan))
     }
 
-    /// How many subscriptions are known.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.holders.len() as u64
     }
 
     /// What a holding of `wallet` gives under a policy, before the clock is asked.
-    pub fn access(&self, wallet: Wallet, holding: &Holding, policy: &Policy) -> Access {
+    pub(crate) fn access(&self, wallet: Wallet, holding: &Holding, policy: &Policy) -> Access {
         projection::access(
             holding.gist,
             self.plan(holding.module, holding.plan),
@@ -92,7 +86,7 @@ impl Holdings {
 
     /// What the subscription gives that decides about a wallet's access by a plan, before the clock is asked; `None` where there
     /// is none. The newest decides of those that are open, else of all: who cancelled one may have made another.
-    pub fn deciding(
+    pub(crate) fn deciding(
         &self,
         question: &ActiveQuestion,
         policy: &Policy,
@@ -106,17 +100,16 @@ impl Holdings {
     }
 
     /// When the time that was paid for ends, without grace.
-    pub fn paid_until(&self, holding: &Holding) -> Option<Timestamp> {
+    pub(crate) fn paid_until(&self, holding: &Holding) -> Option<Timestamp> {
         let plan = self.plan(holding.module, holding.plan)?;
         Some(holding.gist.last_paid_at?.plus(plan.interval))
     }
 
-    /// Whether the merchant blocks a subscriber.
-    pub fn is_blocked(&self, module: ModuleAddress, wallet: Wallet) -> bool {
+    pub(crate) fn is_blocked(&self, module: ModuleAddress, wallet: Wallet) -> bool {
         self.blocked.contains(&(module, wallet))
     }
 
-    pub(super) fn open_count(&self, policy: &Policy, now: Timestamp) -> u64 {
+    pub(in crate::roles) fn open_count(&self, policy: &Policy, now: Timestamp) -> u64 {
         let holdings = self.held.iter();
         let of_wallets = holdings.flat_map(|(wallet, held)| held.iter().map(|one| (*wallet, one)));
         let open =
@@ -175,7 +168,6 @@ impl Holdings {
         self.note_ends(|one| (one.module, one.plan) == (module, id))
     }
 
-    /// Sets or lifts the merchant's block of a subscriber.
     pub(super) fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {
         if blocked {
             self.blocked.insert((module, wallet));

@@ -8,48 +8,43 @@ use crate::domain::{Gate, GuildId, ModuleAddress, Policy, RoleId, ServerSettings
 
 /// What one server asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ServerRules {
-    /// Its gates.
-    pub gates: Vec<Gate>,
-    /// Its policy.
-    pub policy: Policy,
+pub(crate) struct ServerRules {
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) policy: Policy,
     /// Gates that a manager deleted or took back, each by a role that no act touched since.
-    pub ended: Vec<(RoleId, Gate)>,
+    pub(crate) ended: Vec<(RoleId, Gate)>,
 }
 
 impl ServerRules {
     /// Those of a server without gates.
-    pub fn under(policy: Policy) -> Self {
+    pub(crate) fn under(policy: Policy) -> Self {
         Self {
             policy,
             ..Self::default()
         }
     }
 
-    /// The gates that give a role.
-    pub fn gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
+    pub(crate) fn gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
         self.gates
             .iter()
             .filter(move |gate| gate.roles.contains(&role))
     }
 
-    /// The gates of a role that a manager ended.
-    pub fn ended_gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
+    pub(crate) fn ended_gates_of(&self, role: RoleId) -> impl Iterator<Item = &Gate> {
         let of_role = self.ended.iter().filter(move |(of, _)| *of == role);
         of_role.map(|(_, gate)| gate)
     }
 }
 
-/// What all servers ask for.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     /// `[policy]`, without any gates: what holds where nothing is set.
     default: ServerRules,
-    servers: FxHashMap<GuildId, ServerRules>,
+    pub(super) servers: FxHashMap<GuildId, ServerRules>,
     /// The servers that have gates.
     pub(super) gated: BTreeSet<GuildId>,
     /// The servers whose gates ask about a module.
-    asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
+    pub(super) asking: FxHashMap<ModuleAddress, BTreeSet<GuildId>>,
 }
 
 impl Rules {
@@ -60,7 +55,6 @@ impl Rules {
         }
     }
 
-    /// `[policy]`.
     pub(super) fn policy(&self) -> &Policy {
         &self.default.policy
     }
@@ -74,13 +68,6 @@ impl Rules {
         self.servers.get(&guild).unwrap_or(&self.default)
     }
 
-    pub(super) fn gate_count(&self) -> u64 {
-        self.servers
-            .values()
-            .map(|rules| rules.gates.len() as u64)
-            .sum()
-    }
-
     /// The servers whose gates ask about a module.
     pub(super) fn asking(&self, module: ModuleAddress) -> impl Iterator<Item = GuildId> {
         self.asking.get(&module).into_iter().flatten().copied()
@@ -90,11 +77,6 @@ impl Rules {
         self.asking
             .get(&module)
             .is_some_and(|asking| asking.contains(&guild))
-    }
-
-    /// The modules that gates ask about.
-    pub(super) fn modules(&self) -> BTreeSet<ModuleAddress> {
-        self.asking.keys().copied().collect()
     }
 
     /// The seconds that roles are kept beyond the end of grace, each once.

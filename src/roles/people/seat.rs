@@ -6,7 +6,7 @@ use crate::domain::{AppliedState, GuildId, RoleAction, RoleId};
 
 /// Whether a person is in a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// Not read yet.
     #[default]
     Unknown,
@@ -21,22 +21,40 @@ pub enum Presence {
 /// A person in a server. Few have more than a role or two of ours; theirs lie in the seat itself, because a pass over
 /// everyone waits for memory more than for anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seat {
-    /// The server.
-    pub guild: GuildId,
-    /// Whether the person is there.
-    pub presence: Presence,
+pub(crate) struct Seat {
+    pub(crate) guild: GuildId,
+    pub(crate) presence: Presence,
     /// All roles that the person holds there, as last heard. Before they were read: those that we gave since.
-    pub held: SmallVec<[RoleId; 2]>,
-    /// The roles that this program gave, or has decided to give or to take, and how far each came.
-    pub applied: SmallVec<[(RoleId, AppliedState); 1]>,
+    pub(crate) held: SmallVec<[RoleId; 2]>,
+    /// The roles that this program gave, or has decided to give or to take.
+    pub(crate) applied: SmallVec<[Ours; 1]>,
     /// [`super::People`]'s count of news when something was last heard of the person here: what was asked before is older.
     pub(super) heard: u64,
     /// What was last heard does not show a change of ours that was still to be acknowledged: it may be older than the change,
     /// or somebody may have undone it by hand.
     is_in_doubt: bool,
-    /// A grant was acknowledged and nothing was heard of the person since: what is heard next may be older than it.
-    pub(super) is_unheard: bool,
+    /// A removal of ours may still be heard, and nothing was heard of the person since.
+    is_unheard: bool,
+}
+
+/// A role that this program gave, or has decided to give or to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ours {
+    pub(crate) role: RoleId,
+    /// How far our change of it came.
+    pub(crate) state: AppliedState,
+    shown: Shown,
+}
+
+/// What was heard of a role since it was decided to give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// Not that the person has it.
+    No,
+    /// That the person has it, but not yet our own removal before that.
+    Before,
+    /// That the person has it: whoever takes it is somebody else.
+    Yes,
 }
 
 impl Seat {
@@ -53,26 +71,40 @@ impl Seat {
     }
 
     /// Whether the person is known to be in the server: was seen there, or given a role.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.presence >= Presence::Pending || !self.held.is_empty()
     }
 
     /// How far our change of a role came; `None` where we have none.
-    pub fn state(&self, role: RoleId) -> Option<AppliedState> {
-        let found = self.applied.iter().find(|(ours, _)| *ours == role);
-        found.map(|(_, state)| *state)
+    pub(crate) fn state(&self, role: RoleId) -> Option<AppliedState> {
+        let found = self.applied.iter().find(|ours| ours.role == role);
+        found.map(|ours| ours.state)
+    }
+
+    /// The roles that somebody else took, where the person has these now.
+    pub(super) fn taken(&self, roles: &[RoleId]) -> impl Iterator<Item = RoleId> {
+        let is_taken = |ours: &&Ours| {
+            ours.shown == Shown::Yes
+                && ours.state.outstanding() != Some(RoleAction::Revoke)
+                && self.held.contains(&ours.role)
+                && !roles.contains(&ours.role)
+        };
+        self.applied.iter().filter(is_taken).map(|ours| ours.role)
     }
 
     /// Sets the person as just seen; whether that differs from before.
     pub(super) fn see(&mut self, presence: Presence, roles: &[RoleId]) -> bool {
-        self.is_in_doubt = self.applied.iter().any(|(role, state)| {
-            let would_change = match roles.contains(role) {
-                true => RoleAction::Revoke,
-                false => RoleAction::Grant,
-            };
-            state.outstanding() == Some(would_change)
-        });
+        self.is_in_doubt = false;
         self.is_unheard = false;
+        for ours in &mut self.applied {
+            let (would_change, shown) = match (roles.contains(&ours.role), ours.shown) {
+                (true, Shown::Before) => (RoleAction::Revoke, Shown::Before),
+                (true, _) => (RoleAction::Revoke, Shown::Yes),
+                (false, _) => (RoleAction::Grant, Shown::No),
+            };
+            ours.shown = shown;
+            self.is_in_doubt |= ours.state.outstanding() == Some(would_change);
+        }
         let differs = self.presence != presence || self.held.as_slice() != roles;
         if differs {
             self.presence = presence;
@@ -81,19 +113,46 @@ impl Seat {
         differs
     }
 
+    /// Something may have happened to the person that was not told: who left and came back lost all roles, too.
+    pub(super) fn lose_sight(&mut self) {
+        for ours in &mut self.applied {
+            if ours.shown == Shown::Yes {
+                ours.shown = Shown::No;
+            }
+        }
+    }
+
+    /// Before all of it is set again.
+    pub(super) fn clear_applied(&mut self) {
+        self.is_unheard |= self.applied.iter().any(|ours| ours.shown != Shown::Yes);
+        self.applied.clear();
+    }
+
     pub(super) fn set_applied(&mut self, role: RoleId, state: Option<AppliedState>) {
-        self.applied.retain(|(other, _)| *other != role);
-        self.applied.extend(state.map(|state| (role, state)));
+        let is_held = self.held.contains(&role);
+        let at = self.applied.iter().position(|ours| ours.role == role);
+        let shown = match at.map(|at| self.applied.remove(at)) {
+            None if self.is_unheard => Shown::Before,
+            None if is_held => Shown::Yes,
+            None => Shown::No,
+            Some(ours) if ours.state.outstanding() != Some(RoleAction::Revoke) => ours.shown,
+            Some(_) if is_held => Shown::Before,
+            Some(_) => Shown::No,
+        };
+        let ours = state.map(|state| Ours { role, state, shown });
+        self.applied.extend(ours);
     }
 
     /// Discord acknowledged a change. An intent that is newer than the change stays. Whether the person is to be read again,
     /// because something else was heard meanwhile.
     pub(super) fn acknowledge(&mut self, role: RoleId, action: RoleAction) -> bool {
+        let was_held = self.held.contains(&role);
         self.held.retain(|other| *other != role);
-        // One who left meanwhile lost the role again.
-        if action == RoleAction::Grant && self.presence != Presence::Absent {
-            self.held.push(role);
-            self.is_unheard = true;
+        match action {
+            // One who left meanwhile lost the role again.
+            RoleAction::Grant if self.presence == Presence::Absent => {}
+            RoleAction::Grant => self.held.push(role),
+            RoleAction::Revoke => self.is_unheard |= was_held,
         }
         self.set_applied(role, AppliedState::acknowledged(self.state(role), action));
         std::mem::take(&mut self.is_in_doubt)

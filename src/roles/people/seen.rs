@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{People, Person, Presence};
 use crate::discord::SeenMember;
-use crate::domain::{AppliedState, GuildId, MemberRole, RoleAction, RoleChange, RoleId, UserId};
+use crate::domain::{GuildId, MemberRole, RoleAction, RoleChange, RoleId, UserId};
 
 impl People {
     /// A member was seen with exactly these roles.
@@ -25,7 +25,7 @@ impl People {
     }
 
     /// Takes what was read of these people, `None` for those who are not there; see [`People::read`].
-    pub fn read_all(
+    pub(crate) fn read_all(
         &mut self,
         guild: GuildId,
         people: &[(UserId, Option<SeenMember>)],
@@ -41,7 +41,7 @@ impl People {
     }
 
     /// A member was found in the server's member list; see [`People::read`].
-    pub fn see_listed(&mut self, guild: GuildId, member: &SeenMember, asked: u64) {
+    pub(crate) fn see_listed(&mut self, guild: GuildId, member: &SeenMember, asked: u64) {
         let (user, roles, pending) = (member.user, &member.roles, member.pending);
         if self.persons.contains_key(&user) {
             self.read(guild, user, Some((roles, pending)), asked);
@@ -52,7 +52,7 @@ impl People {
     }
 
     /// A member left the server, and with it lost its roles.
-    pub fn left(&mut self, guild: GuildId, user: UserId) {
+    pub(crate) fn left(&mut self, guild: GuildId, user: UserId) {
         if self.seat_of(user, guild).is_some() {
             self.hear(guild, user, Presence::Absent, &[]);
         }
@@ -67,22 +67,18 @@ impl People {
     }
 
     /// Notes which of the roles that are ours to give somebody else changed, on one who was there before and is there now.
-    /// Who leaves loses all roles, and that is nobody's doing; and what is heard first after a grant may tell of the removal
-    /// before it.
+    /// Who leaves loses all roles, and that is nobody's doing.
     fn note_flips(&mut self, guild: GuildId, user: UserId, now: Presence, roles: &[RoleId]) {
         let Some(seat) = self.seat_of(user, guild) else {
             return;
         };
-        if (seat.presence, now) != (Presence::Present, Presence::Present) || seat.is_unheard {
+        if (seat.presence, now) != (Presence::Present, Presence::Present) {
             return;
         }
-        let was_given = |role: &RoleId| seat.state(*role) == Some(AppliedState::Granted);
-        let taken = seat.held.iter().filter(|role| !roles.contains(role));
-        let taken = taken.filter(|role| was_given(role));
         let given = roles.iter().filter(|role| !seat.held.contains(role));
         let given =
             given.filter(|role| seat.state(**role).is_none() && self.is_claimed(guild, **role));
-        let flips = taken.map(|role| (RoleAction::Grant, *role));
+        let flips = seat.taken(roles).map(|role| (RoleAction::Grant, role));
         let flips: Vec<_> = flips
             .chain(given.map(|role| (RoleAction::Revoke, *role)))
             .map(|(ours, role)| ((guild, user, role), ours))
@@ -92,7 +88,7 @@ impl People {
 
     /// Takes what was read of a person: their roles and whether the server's rules are still to be accepted; `None` for one
     /// who is not there. `asked` is [`People::news`] of the moment of asking: what was heard since is not older, and stays.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         guild: GuildId,
         user: UserId,
@@ -120,7 +116,7 @@ impl People {
     }
 
     /// Discord made a change.
-    pub fn acknowledge(&mut self, (guild, user, role): MemberRole, action: RoleAction) {
+    pub(crate) fn acknowledge(&mut self, (guild, user, role): MemberRole, action: RoleAction) {
         if self.heard(user, guild).acknowledge(role, action) {
             self.unread.push((guild, user));
         }
@@ -131,7 +127,7 @@ impl People {
     /// Discord answered to a change that the member is not in the server; whether that ends the change. It does not where
     /// they were last seen there: they left just now, or joined just now and not all of Discord knows it. Either way they are
     /// read, which decides.
-    pub fn not_there(&mut self, change: &RoleChange) -> bool {
+    pub(crate) fn not_there(&mut self, change: &RoleChange) -> bool {
         let of @ (guild, user, role) = change.member_role();
         if let Some(seat) = self.seat_of(user, guild) {
             let was_there = seat.presence >= Presence::Pending;
@@ -154,7 +150,7 @@ impl People {
     }
 
     /// Forgets those who were seen for the sake of a plan that changes nothing, where they are of no interest.
-    pub fn forget_strangers(&mut self, strangers: &BTreeSet<UserId>) {
+    pub(crate) fn forget_strangers(&mut self, strangers: &BTreeSet<UserId>) {
         for user in strangers {
             self.tidy(*user);
             if !self.persons.contains_key(user) {
@@ -164,8 +160,15 @@ impl People {
         }
     }
 
+    /// Something may have happened in the server that was not told.
+    pub(crate) fn lose_sight(&mut self, guild: GuildId) {
+        for user in self.servers.get(&guild).cloned().unwrap_or_default() {
+            self.seat(user, guild).lose_sight();
+        }
+    }
+
     /// A role was deleted: nobody holds it any more.
-    pub fn strike_role(&mut self, guild: GuildId, role: RoleId) {
+    pub(crate) fn strike_role(&mut self, guild: GuildId, role: RoleId) {
         for user in self.servers.get(&guild).cloned().unwrap_or_default() {
             let seat = self.seat(user, guild);
             let before = seat.held.len();
@@ -177,7 +180,7 @@ impl People {
     }
 
     /// Before all holders of claimed roles are read: who held one only is forgotten, and read again if they still do.
-    pub fn forget_claimed(&mut self, guild: GuildId) {
+    pub(crate) fn forget_claimed(&mut self, guild: GuildId) {
         for user in self.servers.get(&guild).cloned().unwrap_or_default() {
             let person = self.persons.entry(user).or_default();
             let is_ours = person.seats.iter().any(|seat| !seat.applied.is_empty());

@@ -1,10 +1,13 @@
 //! Who is of interest, and what is newer than what.
 
+mod flips;
+
 use alloy::primitives::Address;
 
 use super::*;
 use crate::domain::{
-    AppliedState, GateId, GateMatch, GateOrigin, PlanId, RoleAction, Subscription, SubscriptionId,
+    AppliedState, Gate, GateId, GateMatch, GateOrigin, PlanId, RoleAction, Subscription,
+    SubscriptionId,
 };
 
 const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
@@ -306,7 +309,7 @@ fn a_change_of_one_servers_gates_concerns_those_in_it_alone() {
     );
     assert_eq!(people.gate_count(), 49);
     assert!(!people.modules().contains(&MODULE));
-    assert_eq!(people.gates(GUILD), []);
+    assert_eq!(people.rules(GUILD).gates, []);
 }
 
 #[test]
@@ -318,7 +321,7 @@ fn a_new_gate_finds_its_linked_subscribers_also_among_many_servers() {
     let new = GuildId(77);
     let gate = Gate {
         guild: new,
-        ..people.gates(GUILD)[0].clone()
+        ..people.rules(GUILD).gates[0].clone()
     };
     let rules = ServerRules {
         gates: vec![gate],
@@ -326,22 +329,6 @@ fn a_new_gate_finds_its_linked_subscribers_also_among_many_servers() {
     };
     people.set_rules(new, rules);
     assert_eq!(seats(&people, ADA), [GUILD, new].into());
-}
-
-#[test]
-fn what_is_heard_first_after_a_grant_is_not_taken_for_somebody_elses_removal() {
-    let mut people = people(ManualRoles::Adopt, 1);
-    people.set_wallets(ADA, vec![wallet(9)]);
-    people.see(GUILD, ADA, &[], false);
-    people.set_applied((GUILD, ADA, ROLE), Some(AppliedState::Granting));
-    people.acknowledge((GUILD, ADA, ROLE), RoleAction::Grant);
-    // Of our own removal before the grant: events come apart from answers.
-    people.see(GUILD, ADA, &[], false);
-    assert_eq!(people.take_flips(), []);
-    people.see(GUILD, ADA, &[ROLE], false);
-    people.see(GUILD, ADA, &[], false);
-    let flip = ((GUILD, ADA, ROLE), RoleAction::Grant);
-    assert_eq!(people.take_flips(), [flip]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::domain::ActiveQuestion;
 
 /// Which sources a grant may stand on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sources {
+pub(crate) enum Sources {
     /// The followed events.
     #[default]
     Events,
@@ -18,20 +18,19 @@ pub enum Sources {
 
 impl super::People {
     /// Which sources a grant may stand on now.
-    pub fn sources(&self) -> Sources {
+    pub(crate) fn sources(&self) -> Sources {
         self.sources
     }
 
     /// Sets which sources a grant may stand on. Without the API its words are forgotten.
-    pub fn set_sources(&mut self, sources: Sources) {
+    pub(crate) fn set_sources(&mut self, sources: Sources) {
         self.sources = sources;
         if sources == Sources::Events {
             self.vouched = FxHashSet::default();
         }
     }
 
-    /// Sets whether the API says that there is access.
-    pub fn set_vouched(&mut self, question: ActiveQuestion, active: bool) {
+    pub(crate) fn set_vouched(&mut self, question: ActiveQuestion, active: bool) {
         match active {
             true => self.vouched.insert(question),
             false => self.vouched.remove(&question),
@@ -39,7 +38,7 @@ impl super::People {
     }
 
     /// Whether the API says so and is listened to.
-    pub fn is_vouched(&self, question: &ActiveQuestion) -> bool {
+    pub(crate) fn is_vouched(&self, question: &ActiveQuestion) -> bool {
         self.sources != Sources::Events && self.vouched.contains(question)
     }
 }

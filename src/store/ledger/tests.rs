@@ -83,7 +83,8 @@ fn an_adopted_role_counts_as_given_and_nothing_was_changed() {
 #[test]
 fn of_one_who_is_not_there_only_what_was_given_is_remembered() {
     let store = Store::in_memory().unwrap();
-    let not_there = |action| store.settle_not_there(&[change(action)]).unwrap();
+    let of = change(RoleAction::Grant).member_role();
+    let not_there = |action| store.settle_not_there(&[(of, action)]).unwrap();
     intend(&store, RoleAction::Grant, 7);
     not_there(RoleAction::Revoke);
     assert_eq!(

@@ -118,12 +118,11 @@ pub(super) fn start(
         gates_changed: Arc::default(),
         views: Views::new(&no_chain(), chain.clone()),
         fallback,
+        policy: watch::channel(Policy::default()).1,
     };
-    let policy = watch::channel(Policy::default()).1;
     tokio::spawn(roles::run(
         store.clone(),
         discord.clone(),
-        policy,
         inputs,
         stop.clone(),
     ));

@@ -145,7 +145,7 @@ async fn a_burst_of_server_errors_delays_but_loses_nothing() {
     assert_eq!(story.holders().len(), 10);
     assert_eq!(story.role_requests(), 25);
     let told = story.reports(20).await.into_iter();
-    let done = told.filter(|report| report.answered == Answered::Done);
+    let done = told.filter(|report| report.outcome == Some(Outcome::Done));
     assert_eq!(done.count(), 10, "each failure once, each success once");
     assert_eq!(story.status.borrow().failing, BTreeMap::new());
     story.end().await;
@@ -170,8 +170,8 @@ async fn a_hanging_and_a_reset_request_are_tried_again_while_others_go_on() {
         }
         let last = story.report().await;
         assert_eq!(
-            (last.intent.change.user, last.answered),
-            (story.users[0], Answered::Done)
+            (last.intent.change.user, last.outcome),
+            (story.users[0], Some(Outcome::Done))
         );
         story.end().await;
     }

@@ -194,7 +194,7 @@ async fn a_member_who_is_not_there_is_asked_for_until_the_change_is_withdrawn() 
     let user = story.local.add_user("late");
     story.set(RoleAction::Grant, user);
     for _ in 0..2 {
-        assert_eq!(story.report().await.answered, Answered::NotThere);
+        assert_eq!(story.report().await.outcome, None);
     }
     story.discord.withdraw((story.guild, user, story.paid));
     story.settled().await;

@@ -133,11 +133,11 @@ impl Rig {
             gates_changed: Arc::clone(&gates_changed),
             views,
             fallback: Fallback::unheard(LOCAL_CHAIN),
+            policy,
         };
         tokio::spawn(roles::run(
             store.clone(),
             discord.clone(),
-            policy,
             inputs,
             stop.clone(),
         ));

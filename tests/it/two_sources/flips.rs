@@ -26,8 +26,7 @@ async fn two_programs(may_see: bool) -> (Stage, Person, UserId) {
     (stage, ada, rival)
 }
 
-/// The rival takes ada's role until it is left to it; what the journal says then. What is heard first after a grant may be older
-/// than it, so that not every time has to be counted.
+/// The rival takes ada's role at the moment it is given, until it is left to it; what the journal says then.
 async fn until_left(stage: &Stage, ada: Person, rival: UserId) -> String {
     for times in 1.. {
         stage.until_role(ada, true).await;
@@ -41,12 +40,12 @@ async fn until_left(stage: &Stage, ada: Person, rival: UserId) -> String {
         let said = || given() || told(stage, ada).is_some();
         wait("the role is given again or left", said).await;
         if let Some(said) = told(stage, ada) {
-            assert!(times > 3, "{times}: {said}");
+            assert_eq!(times, 4, "{said}");
             return said;
         }
-        assert!(times < 30, "it is given again and again");
+        assert!(times < 4, "it is given again and again");
     }
-    unreachable!("it ends within 30 times")
+    unreachable!("it ends with the fourth time")
 }
 
 /// What the journal says about the role that is left.
