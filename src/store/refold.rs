@@ -161,7 +161,10 @@ fn fold_part(
         for chunk in arriving {
             for (module, subject, mut events) in chunk {
                 events.sort_by_key(|event| event.position);
-                folds.apply(module, &subject, true, events.iter())?;
+                match subject {
+                    Subject::Subscription(id) => folds.add_subscription(module, id, &events)?,
+                    _ => folds.apply(module, &subject, true, events.iter())?,
+                }
             }
         }
         reading

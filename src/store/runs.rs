@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::codec::{event_key, first_position, pack, scoped_key, split_scoped_key, unpack};
 use super::ingest::BySubject;
+use super::sorted::SortedRows;
 use super::tables::{EVENTS, LONG_ROW, RUNS};
 use crate::domain::{ChainEvent, Subject, SubscriptionId};
 
@@ -122,6 +123,7 @@ pub(super) fn merge_some(
         subscription: [0; 52],
         key: Vec::new(),
         row: Vec::new(),
+        rows: SortedRows::default(),
         bytes: 0,
         each,
     };
@@ -129,7 +131,7 @@ pub(super) fn merge_some(
     // Of one subscription, the runs come in the order in which they were written: the chain's.
     while let Some(Reverse((key, run))) = next.pop() {
         if merged.bytes >= most && key != merged.subscription {
-            merged.finish_row()?;
+            merged.finish()?;
             for reader in readers {
                 reader.remove_what_was_read(&mut runs)?;
             }
@@ -144,7 +146,7 @@ pub(super) fn merge_some(
             info!(done, rows, "sorting the events of the first history");
         }
     }
-    merged.finish_row()?;
+    merged.finish()?;
     drop(runs);
     clear(transaction)?;
     Ok(true)
@@ -226,6 +228,8 @@ struct Merged<'transaction, F> {
     subscription: ScopedKey,
     key: Vec<u8>,
     row: Vec<u8>,
+    /// Those that are complete and not in `events` yet.
+    rows: SortedRows,
     /// How much was merged.
     bytes: usize,
     each: F,
@@ -247,11 +251,18 @@ impl<F: FnMut(&[u8], &[u8]) -> anyhow::Result<()>> Merged<'_, F> {
 
     fn finish_row(&mut self) -> anyhow::Result<()> {
         if !self.row.is_empty() {
-            self.events
-                .insert(self.key.as_slice(), self.row.as_slice())?;
+            self.rows.push(&self.key, &self.row);
             (self.each)(&self.key, &self.row)?;
             self.row.clear();
+            if self.rows.are_many() {
+                self.rows.put_into(&mut self.events)?;
+            }
         }
         Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.finish_row()?;
+        self.rows.put_into(&mut self.events)
     }
 }
