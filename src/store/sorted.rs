@@ -5,10 +5,10 @@ use std::ops::Bound;
 
 use redb::{CursorError, Key, Table};
 
-/// Bytes of rows that are put into a table at a time: as many as redb's cursor holds back itself.
+/// Bytes of rows that are dealt with at a time: as many as redb's cursor holds back itself.
 const MANY_BYTES: usize = 1 << 20;
 
-/// Rows that wait to be put into a table.
+/// Rows that wait.
 #[derive(Debug, Default)]
 pub(super) struct SortedRows {
     /// Each row's key, then its value.
@@ -26,7 +26,17 @@ impl SortedRows {
         self.ends.push((key_end, self.bytes.len()));
     }
 
-    /// Whether it is time to put them into the table.
+    /// The keys and values, in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |(key_end, end)| {
+            let row = (&self.bytes[start..*key_end], &self.bytes[*key_end..*end]);
+            start = *end;
+            row
+        })
+    }
+
+    /// Whether it is time to do something with them.
     pub(super) fn are_many(&self) -> bool {
         self.bytes.len() >= MANY_BYTES
     }
@@ -39,13 +49,7 @@ impl SortedRows {
         &mut self,
         table: &mut Table<'_, K, &'static [u8]>,
     ) -> anyhow::Result<()> {
-        let mut start = 0;
-        let rows = self.ends.iter().map(|(key_end, end)| {
-            let row = (&self.bytes[start..*key_end], &self.bytes[*key_end..*end]);
-            start = *end;
-            row
-        });
-        let mut rows = rows.peekable();
+        let mut rows = self.iter().peekable();
         while let Some((first, _)) = rows.peek() {
             let first = K::from_bytes(first);
             table.remove(&first)?;
@@ -61,6 +65,7 @@ impl SortedRows {
             }
             gap.close()?;
         }
+        drop(rows);
         self.bytes.clear();
         self.ends.clear();
         Ok(())
