@@ -42,6 +42,7 @@ mod runs;
 mod servers;
 mod sessions;
 mod settings;
+mod sorted;
 mod tables;
 mod told;
 mod touched;

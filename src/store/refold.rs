@@ -13,6 +13,7 @@ use tracing::info;
 
 use super::codec::{encode, split_event_key, split_scoped_key, unpack};
 use super::ingest::Folds;
+use super::sorted::SortedRows;
 use super::tables::{BLOCKED, EVENTS, META, META_FOLD, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS};
 use super::touched::Touched;
 use super::{Store, runs};
@@ -21,8 +22,7 @@ use crate::domain::{ChainEvent, ModuleAddress, PlanId, Rules, Subject};
 /// To be raised with each change of what `projection` makes of the same events, or of what its results look like.
 const FOLD_VERSION: u32 = 1;
 
-/// Subjects that one thread hands to the other at a time, and how many times it may be ahead.
-const CHUNK: usize = 1_000;
+/// How many times one thread may hand rows to the other before that has dealt with them.
 const CHUNKS_AHEAD: usize = 4;
 
 /// Bytes of events from runs that one transaction sorts in and folds.
@@ -112,9 +112,6 @@ fn marker(rules: &Rules) -> Vec<u8> {
     encode(&(FOLD_VERSION, rules))
 }
 
-/// The events of one subject.
-type OfSubject = (ModuleAddress, Subject, Vec<ChainEvent>);
-
 /// Clears all cached states and folds them again.
 pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> anyhow::Result<()> {
     fold_part(transaction, rules, Part::First, usize::MAX).map(drop)
@@ -155,15 +152,12 @@ fn fold_part(
     for (module, id) in plans {
         folds.apply(module, &Subject::Plan(id), true, [].iter())?;
     }
-    let (subjects, arriving) = mpsc::sync_channel(CHUNKS_AHEAD);
+    let (sender, arriving) = mpsc::sync_channel(CHUNKS_AHEAD);
     let is_done = std::thread::scope(|scope| {
-        let reading = scope.spawn(|| read_subjects(transaction, part, most, Chunks::new(subjects)));
-        for chunk in arriving {
-            for (module, subject, mut events) in chunk {
-                events.sort_by_key(|event| event.position);
-                folds.apply(module, &subject, true, events.iter())?;
-            }
-        }
+        let rows = SortedRows::default();
+        let chunks = Chunks { rows, sender };
+        let reading = scope.spawn(|| hand_out(transaction, part, most, chunks));
+        fold_rows(&mut folds, arriving)?;
         reading
             .join()
             .map_err(|_| anyhow::anyhow!("reading the events panicked"))?
@@ -175,8 +169,42 @@ fn fold_part(
     Ok(is_done)
 }
 
-/// Hands out the events of all subjects in the order of the keys, those in runs after the stored ones.
-fn read_subjects(
+/// Folds the rows that arrive; those of one subject come one after another.
+fn fold_rows(
+    folds: &mut Folds<'_, '_>,
+    arriving: mpsc::Receiver<SortedRows>,
+) -> anyhow::Result<()> {
+    let mut fold = |module, subject, mut events: Vec<ChainEvent>| {
+        events.sort_by_key(|event| event.position);
+        match subject {
+            Subject::Subscription(id) => folds.add_subscription(module, id, &events),
+            _ => folds.apply(module, &subject, true, events.iter()),
+        }
+    };
+    let mut last: Option<(ModuleAddress, Subject, Vec<ChainEvent>)> = None;
+    for rows in arriving {
+        for (key, row) in rows.iter() {
+            let (module, subject) = split_event_key(key)?;
+            let mut events = unpack(module, &subject, row)?;
+            match &mut last {
+                Some(last) if (last.0, last.1) == (module, subject) => last.2.append(&mut events),
+                _ => {
+                    if let Some((module, subject, events)) = last.replace((module, subject, events))
+                    {
+                        fold(module, subject, events)?;
+                    }
+                }
+            }
+        }
+    }
+    match last {
+        Some((module, subject, events)) => fold(module, subject, events),
+        None => Ok(()),
+    }
+}
+
+/// Hands out all rows of `EVENTS` in the order of their keys, those from runs after the stored ones.
+fn hand_out(
     transaction: &WriteTransaction,
     part: Part,
     most: usize,
@@ -224,38 +252,23 @@ fn read_rows(transaction: &WriteTransaction, chunks: &mut Chunks) -> anyhow::Res
     Ok(())
 }
 
-/// What one thread hands to the other.
+/// What one thread hands to the other: rows as they are, for that has the less to do.
 struct Chunks {
-    chunk: Vec<OfSubject>,
-    subjects: mpsc::SyncSender<Vec<OfSubject>>,
+    rows: SortedRows,
+    sender: mpsc::SyncSender<SortedRows>,
 }
 
 impl Chunks {
-    fn new(subjects: mpsc::SyncSender<Vec<OfSubject>>) -> Self {
-        Self {
-            chunk: Vec::new(),
-            subjects,
-        }
-    }
-
-    /// Adds a row of `EVENTS`; those of one subject come one after another.
     fn push(&mut self, key: &[u8], row: &[u8]) -> anyhow::Result<()> {
-        let (module, subject) = split_event_key(key)?;
-        let mut of_row = unpack(module, &subject, row)?;
-        match self.chunk.last_mut() {
-            Some(last) if (last.0, last.1) == (module, subject) => last.2.append(&mut of_row),
-            _ => {
-                if self.chunk.len() >= CHUNK {
-                    self.send()?;
-                }
-                self.chunk.push((module, subject, of_row));
-            }
+        self.rows.push(key, row);
+        match self.rows.are_many() {
+            true => self.send(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn send(&mut self) -> anyhow::Result<()> {
-        let sent = self.subjects.send(std::mem::take(&mut self.chunk));
+        let sent = self.sender.send(std::mem::take(&mut self.rows));
         // Then the other thread says why.
         sent.ok().context("folding has failed")
     }

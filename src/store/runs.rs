@@ -11,11 +11,15 @@ use tracing::info;
 
 use super::codec::{event_key, first_position, pack, scoped_key, split_scoped_key, unpack};
 use super::ingest::BySubject;
+use super::sorted::SortedRows;
 use super::tables::{EVENTS, LONG_ROW, RUNS};
 use crate::domain::{ChainEvent, Subject, SubscriptionId};
 
 /// Bytes of a row, unless one entry alone has more: with the row's key they fit the 32 KiB that redb takes for it.
 const ROW_BYTES: usize = 32_000;
+
+/// About what a packed event takes.
+const EVENT_BYTES: usize = 85;
 
 /// How often progress is logged.
 pub(super) const LOG_EVERY: Duration = Duration::from_secs(5);
@@ -29,26 +33,34 @@ pub(super) fn append<'a>(
     transaction: &WriteTransaction,
     events: &'a [ChainEvent],
 ) -> anyhow::Result<BySubject<'a>> {
-    let groups = BySubject::of(events);
-    let mut table = transaction.open_table(RUNS)?;
-    let run = table.last()?.map_or(0, |(key, _)| key.value().0 + 1);
-    let (mut number, mut row, mut packed) = (0, Vec::new(), Vec::new());
     let mut others = Vec::new();
-    for group in groups.groups() {
-        let Subject::Subscription(id) = group[0].subject() else {
-            others.extend_from_slice(group);
+    // Packed in their order, and only then put in the keys' order: to move from event to event would cost more.
+    let mut packed = Vec::with_capacity(events.len() * EVENT_BYTES);
+    let mut entries: Vec<(ScopedKey, usize, usize)> = Vec::with_capacity(events.len());
+    for event in events {
+        let Subject::Subscription(id) = event.subject() else {
+            others.push(event);
             continue;
         };
-        packed.clear();
-        for event in group {
-            packed = pack(event, packed);
+        let start = packed.len();
+        packed = pack(event, packed);
+        entries.push((scoped_key(event.module, id.0), start, packed.len()));
+    }
+    entries.sort_unstable();
+    let mut table = transaction.open_table(RUNS)?;
+    let run = table.last()?.map_or(0, |(key, _)| key.value().0 + 1);
+    let (mut number, mut row, mut together) = (0, Vec::new(), Vec::new());
+    for entry in entries.chunk_by(|a, b| a.0 == b.0) {
+        together.clear();
+        for (_, start, end) in entry {
+            together.extend_from_slice(&packed[*start..*end]);
         }
-        if !row.is_empty() && row.len() + size_of::<ScopedKey>() + packed.len() > ROW_BYTES {
+        if !row.is_empty() && row.len() + size_of::<ScopedKey>() + together.len() > ROW_BYTES {
             table.insert((run, number), row.as_slice())?;
             number += 1;
             row.clear();
         }
-        row = push_entry(row, &scoped_key(group[0].module, id.0), &packed);
+        row = push_entry(row, &entry[0].0, &together);
     }
     if !row.is_empty() {
         table.insert((run, number), row.as_slice())?;
@@ -122,6 +134,7 @@ pub(super) fn merge_some(
         subscription: [0; 52],
         key: Vec::new(),
         row: Vec::new(),
+        rows: SortedRows::default(),
         bytes: 0,
         each,
     };
@@ -129,7 +142,7 @@ pub(super) fn merge_some(
     // Of one subscription, the runs come in the order in which they were written: the chain's.
     while let Some(Reverse((key, run))) = next.pop() {
         if merged.bytes >= most && key != merged.subscription {
-            merged.finish_row()?;
+            merged.finish()?;
             for reader in readers {
                 reader.remove_what_was_read(&mut runs)?;
             }
@@ -144,7 +157,7 @@ pub(super) fn merge_some(
             info!(done, rows, "sorting the events of the first history");
         }
     }
-    merged.finish_row()?;
+    merged.finish()?;
     drop(runs);
     clear(transaction)?;
     Ok(true)
@@ -226,6 +239,8 @@ struct Merged<'transaction, F> {
     subscription: ScopedKey,
     key: Vec<u8>,
     row: Vec<u8>,
+    /// Those that are complete and not in `events` yet.
+    rows: SortedRows,
     /// How much was merged.
     bytes: usize,
     each: F,
@@ -247,11 +262,18 @@ impl<F: FnMut(&[u8], &[u8]) -> anyhow::Result<()>> Merged<'_, F> {
 
     fn finish_row(&mut self) -> anyhow::Result<()> {
         if !self.row.is_empty() {
-            self.events
-                .insert(self.key.as_slice(), self.row.as_slice())?;
+            self.rows.push(&self.key, &self.row);
             (self.each)(&self.key, &self.row)?;
             self.row.clear();
+            if self.rows.are_many() {
+                self.rows.put_into(&mut self.events)?;
+            }
         }
         Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.finish_row()?;
+        self.rows.put_into(&mut self.events)
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::{
 };
 use crate::projection;
 use crate::store::codec::{KnownPlan, encode, read, scoped_key, subject_prefix, unpack};
+use crate::store::sorted::SortedRows;
 use crate::store::tables::{
     BLOCKED, EVENTS, META, META_FOLD, ORPHANS, PLANS, PLANS_READ, SUBSCRIPTIONS,
 };
@@ -86,6 +87,8 @@ pub(in crate::store) struct Folds<'transaction, 'a> {
     plans_read: Table<'transaction, &'static [u8; 52], &'static [u8]>,
     blocked: Table<'transaction, (&'static [u8; 20], &'static [u8; 20]), &'static [u8]>,
     subscriptions: Table<'transaction, &'static [u8; 52], &'static [u8]>,
+    /// Those that are not in the table yet.
+    added: SortedRows,
     intervals: FxHashMap<(ModuleAddress, PlanId), Option<u64>>,
     /// By how much each module's count of orphans changes.
     orphans: FxHashMap<ModuleAddress, i64>,
@@ -108,6 +111,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             plans_read: transaction.open_table(PLANS_READ)?,
             blocked: transaction.open_table(BLOCKED)?,
             subscriptions: transaction.open_table(SUBSCRIPTIONS)?,
+            added: SortedRows::default(),
             intervals: FxHashMap::default(),
             orphans: FxHashMap::default(),
             rules,
@@ -117,8 +121,12 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
         })
     }
 
-    /// Stores the changed counts of orphans; how many states are others than before.
-    pub(in crate::store) fn finish(self, transaction: &WriteTransaction) -> anyhow::Result<u64> {
+    /// Stores what was added and the changed counts of orphans; how many states are others than before.
+    pub(in crate::store) fn finish(
+        mut self,
+        transaction: &WriteTransaction,
+    ) -> anyhow::Result<u64> {
+        self.added.put_into(&mut self.subscriptions)?;
         if self.orphans.values().all(|change| *change == 0) {
             return Ok(self.changed);
         }
@@ -226,7 +234,45 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
         let key = scoped_key(module, id.0);
         let had_events = events.len() > 0;
         let before: Option<Subscription> = read(self.subscriptions.get(&key)?)?;
-        let mut state = before.filter(|_| !anew).unwrap_or_default();
+        let state = before.filter(|_| !anew).unwrap_or_default();
+        let state = self.folded(module, state, events)?;
+        let kept = (!anew || had_events).then_some(state);
+        match &kept {
+            Some(state) => self.subscriptions.insert(&key, encode(state).as_slice())?,
+            None => self.subscriptions.remove(&key)?,
+        };
+        self.changed += u64::from(before != kept);
+        let is_orphan = |state: Option<Subscription>| state.as_ref().is_some_and(is_orphan);
+        self.count_orphan(module, is_orphan(before), is_orphan(kept));
+        if !self.touched.everything {
+            self.touched.subscriptions.insert((module, id), kept);
+        }
+        Ok(())
+    }
+
+    /// Folds all events of a subscription that has no cached state, and comes after those that were added before.
+    pub(in crate::store) fn add_subscription(
+        &mut self,
+        module: ModuleAddress,
+        id: SubscriptionId,
+        events: &[ChainEvent],
+    ) -> anyhow::Result<()> {
+        let state = self.folded(module, Subscription::default(), events)?;
+        self.count_orphan(module, false, is_orphan(&state));
+        self.added.push(&scoped_key(module, id.0), &encode(&state));
+        if self.added.are_many() {
+            self.added.put_into(&mut self.subscriptions)?;
+        }
+        Ok(())
+    }
+
+    /// The state of a subscription after these events.
+    fn folded<'e>(
+        &mut self,
+        module: ModuleAddress,
+        mut state: Subscription,
+        events: impl IntoIterator<Item = &'e ChainEvent>,
+    ) -> anyhow::Result<Subscription> {
         for event in events {
             let plan = match event.kind {
                 EventKind::SubscriptionCreated { plan, .. } => Some(plan),
@@ -238,19 +284,7 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             };
             projection::fold(&mut state, event, interval, self.rules);
         }
-        let kept = (!anew || had_events).then_some(state);
-        match &kept {
-            Some(state) => self.subscriptions.insert(&key, encode(state).as_slice())?,
-            None => self.subscriptions.remove(&key)?,
-        };
-        self.changed += u64::from(before != kept);
-        let is_orphan =
-            |state: Option<Subscription>| state.is_some_and(|state| state.subscriber.is_none());
-        self.count_orphan(module, is_orphan(before), is_orphan(kept));
-        if !self.touched.everything {
-            self.touched.subscriptions.insert((module, id), kept);
-        }
-        Ok(())
+        Ok(state)
     }
 
     fn interval(&mut self, module: ModuleAddress, plan: PlanId) -> anyhow::Result<Option<u64>> {
@@ -262,4 +296,9 @@ impl<'transaction, 'a> Folds<'transaction, 'a> {
             }
         })
     }
+}
+
+/// Whether the creation of a subscription that has events was not seen.
+fn is_orphan(state: &Subscription) -> bool {
+    state.subscriber.is_none()
 }
