@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use redb::backends::FileBackend;
 use redb::{
-    BackendError, CommitError, DatabaseError, StorageBackend, StorageError, TableError,
-    TransactionError,
+    BackendError, CommitError, CursorError, DatabaseError, StorageBackend, StorageError,
+    TableError, TransactionError,
 };
 
 use super::StoreError;
@@ -81,6 +81,10 @@ fn io_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
         })
         .or_else(|| match cause.downcast_ref()? {
             DatabaseError::Storage(error) => Some(error),
+            _ => None,
+        })
+        .or_else(|| match cause.downcast_ref()? {
+            CursorError::Storage(error) => Some(error),
             _ => None,
         });
     match (redbs, cause.downcast_ref()) {
@@ -189,12 +193,13 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_one_sentence_with_the_file_and_what_to_do() {
-        let storage = StorageError::Io(ErrorKind::StorageFull.into());
+        let storage = || StorageError::Io(ErrorKind::StorageFull.into());
         let opening = StoreError::Io("/data/a.redb".to_owned(), ErrorKind::StorageFull.into());
         for error in [
             opening.into(),
             anyhow::Error::from(io::Error::from(ErrorKind::StorageFull)).context("cannot copy it"),
-            CommitError::Storage(storage).into(),
+            CommitError::Storage(storage()).into(),
+            CursorError::Storage(storage()).into(),
         ] {
             let named = DiskFull::name(error, Path::new("/data/a.redb"));
             let again = DiskFull::name(named, Path::new("/data/other"));

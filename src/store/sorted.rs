@@ -59,7 +59,6 @@ impl SortedRows {
                 match gap.insert_before(K::from_bytes(key), value) {
                     Ok(()) => rows.next(),
                     Err(CursorError::UnorderedKey) => break,
-                    Err(CursorError::Storage(error)) => return Err(error.into()),
                     Err(error) => return Err(error.into()),
                 };
             }
