@@ -136,12 +136,18 @@ async fn session(
             head = goal(context, node).await?;
         }
     }
-    context.writer.submit(Store::fold_postponed).await?;
+    let folding = context.writer.submit(Store::fold_postponed);
     match context.goal {
-        Goal::Follow => tip::follow(context, chosen, followed, head, stop).await,
-        Goal::Index { .. } => finish_index(context, chosen, followed, head)
-            .await
-            .map(|()| None),
+        Goal::Follow => {
+            folding.await?;
+            tip::follow(context, chosen, followed, head, stop).await
+        }
+        // What is asked does not wait for the folding, what is stored then stands behind it in the writer's queue.
+        Goal::Index { .. } => {
+            let folding = async { Ok(folding.await?) };
+            let finishing = finish_index(context, chosen, followed, head);
+            tokio::try_join!(folding, finishing).map(|_| None)
+        }
     }
 }
 

@@ -70,8 +70,13 @@ async fn resume(
     Ok(followed)
 }
 
-/// Begins before the first block of the first module.
-async fn begin(context: &Context, node: &Node, head: &Header) -> Result<Followed, SessionError> {
+/// Registers what is wanted. What cannot be registered is tried again with the modules that come later: one contract must not
+/// hold up the others.
+async fn register_all(
+    context: &Context,
+    node: &Node,
+    head: &Header,
+) -> Result<BTreeMap<ModuleAddress, ModuleRecord>, SessionError> {
     let wanted = context.wanted.borrow().clone();
     let mut records = BTreeMap::new();
     let mut registered = stream::iter(wanted)
@@ -80,23 +85,34 @@ async fn begin(context: &Context, node: &Node, head: &Header) -> Result<Followed
     while let Some((module, registered)) = registered.next().await {
         match registered {
             Ok(Ok(registered)) => drop(records.insert(module, registered.record)),
-            // These are tried again with the modules that come later: one contract must not hold up the others.
             Ok(Err(_)) => {}
             Err(SessionError::Rpc(error)) if !error.is_about_node() => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(records)
+}
+
+/// Begins before the first block of the first module.
+async fn begin(context: &Context, node: &Node, head: &Header) -> Result<Followed, SessionError> {
     let confirmed = head.number.saturating_sub(context.confirmations());
-    let starts = records.values().map(|record| record.start_block);
-    let base = match starts.min() {
+    let base_of = |first: Option<u64>| match first {
         None => confirmed,
         // The genesis block holds no transactions, so nothing is lost by starting on top of it.
-        Some(start) => start.saturating_sub(1).min(confirmed),
+        Some(first) => first.saturating_sub(1).min(confirmed),
     };
-    let end = progress::range_end(context, head);
-    let base = read::known_header(node, base);
-    let (base, range_end) = futures_util::try_join!(base, read::header_at(node, end))?;
-    let base = base.checkpoint();
+    // A start that is configured is known before the modules have answered.
+    let (records, expected, range_end) = futures_util::try_join!(
+        register_all(context, node, head),
+        async { Ok(read::header_at(node, base_of(context.config.start_block)).await?) },
+        async { Ok(read::header_at(node, progress::range_end(context, head)).await?) },
+    )?;
+    let starts = records.values().map(|record| record.start_block);
+    let base = base_of(starts.min());
+    let base = match expected.filter(|expected| expected.number == base) {
+        Some(header) => header.checkpoint(),
+        None => read::known_header(node, base).await?.checkpoint(),
+    };
     info!(
         block = base.number,
         modules = records.len(),

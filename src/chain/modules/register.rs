@@ -60,28 +60,29 @@ pub(crate) async fn register(
         let processor = now.unwrap_or(before);
         return Ok(Ok(Registered { record, processor }));
     }
-    let (now, has_code) = futures_util::future::try_join(
+    let configured = context.config.start_block;
+    let (now, has_code, then) = futures_util::try_join!(
         processor_at(node, module, None),
         read::has_code(node, module.0, None),
-    )
-    .await?;
+        async {
+            match configured {
+                Some(start) => initial_processor_at(node, module, start).await,
+                None => Ok(None),
+            }
+        },
+    )?;
     let Some(now) = now.filter(|_| has_code) else {
         return Ok(Err(NotYet::NoContract));
     };
-    let (start_block, seen_at) = match context.config.start_block {
-        Some(start) => (start, start),
+    let (start_block, then) = match configured {
+        Some(start) => (start, then),
         None => {
             let within = context.config.deployment_within;
-            deployment(node, within, module.0, now, head).await?
+            let (start, seen_at) = deployment(node, within, module.0, now, head).await?;
+            (start, initial_processor_at(node, module, seen_at).await?)
         }
     };
-    // Where the node has no state of that block any more: the present one. If that is not the one it had then, the first
-    // `PaymentProcessorUpdated` says so, and the module is read again.
-    let initial_processor = match processor_at(node, module, Some(seen_at)).await {
-        Ok(then) => then.unwrap_or(now),
-        Err(error) if error.is_temporary() => return Err(error.into()),
-        Err(_) => now,
-    };
+    let initial_processor = then.unwrap_or(now);
     info!(%module, start_block, processor = %initial_processor, "a module is new");
     let add = context
         .writer
@@ -246,6 +247,20 @@ fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
         .find_map(|(block, has_code)| (!has_code && *block < with).then_some(*block))
         .unwrap_or(without);
     (without, with)
+}
+
+/// The module's processor at its first block. `None` where the node has no state of that block any more, and the present one
+/// counts: if it is not the one that the module had then, the first `PaymentProcessorUpdated` says so, and the module is read
+/// again.
+async fn initial_processor_at(
+    node: &Node,
+    module: ModuleAddress,
+    block: u64,
+) -> Result<Option<Address>, RpcError> {
+    match processor_at(node, module, Some(block)).await {
+        Err(error) if !error.is_temporary() => Ok(None),
+        answer => answer,
+    }
 }
 
 /// The module's processor at a block (`None`: at the newest). `None` where the contract does not answer.
