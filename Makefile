@@ -13,12 +13,13 @@ sandbox: anvil/node_modules/.stamp
 	cargo build
 	cargo run --quiet -- sandbox
 
-# What CI runs. nextest gives each test a process of its own, which those of logs and metrics need.
+# What CI runs. nextest gives each test a process of its own, which those of logs and metrics need. Three of them for each core:
+# most wait most of the time, for a block or a deadline.
 NEXTEST = packaging/.cargo-nextest/bin/cargo-nextest
 
 test: check anvil/node_modules/.stamp src/web/walletconnect/node_modules/.stamp tests/browser/node_modules/.stamp browsers promtool systemd \
 		$(shell cargo nextest --version >/dev/null 2>&1 || echo $(NEXTEST))
-	PATH="$(CURDIR)/$(dir $(NEXTEST)):$$PATH" cargo nextest run
+	PATH="$(CURDIR)/$(dir $(NEXTEST)):$$PATH" cargo nextest run --test-threads $$((3 * $$(getconf _NPROCESSORS_ONLN)))
 	cargo test --doc --quiet
 
 $(NEXTEST): packaging/cargo-nextest.version
