@@ -20,6 +20,10 @@ fn crashes() -> u64 {
     knob("CRASHES", 50)
 }
 
+/// Steps of life for each kill, at least: on a busy machine few fit into the time before it, and what happens to a program that
+/// is dead counts, too.
+const LEAST_STEPS: usize = 10;
+
 /// When to kill.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
@@ -93,8 +97,10 @@ async fn plays(seed: u64, crashes: u64, confirmations: u64, reorganisations: boo
                 moment.come(&discord).await;
                 kill(program, &log).await;
             });
-            while !killer.is_finished() {
+            let mut steps = 0;
+            while !killer.is_finished() || steps < LEAST_STEPS {
                 life.step().await;
+                steps += 1;
                 if reorganisations && life.dice.random_bool(0.15) {
                     life.reorganise(12).await;
                 }
