@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::cache::Cache;
 use crate::domain::ModuleAddress;
+use crate::http::client_to;
 use crate::loopback::is_loopback;
 
 pub use activity::{Activity, ActivityPage};
@@ -59,12 +60,9 @@ impl AmserApi {
     /// When the key is none that a header can carry, or the HTTP client cannot be made.
     pub fn new(base: &Url, chain_id: u64, key: Option<SecretString>) -> anyhow::Result<Self> {
         let is_local = is_loopback(base);
-        let mut client = reqwest::Client::builder()
+        let client = client_to(base)
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
-        if is_local {
-            client = client.no_proxy();
-        }
         let key = key.filter(|_| is_local || base.scheme() == "https");
         let key = key.map(|key| {
             let mut header =

@@ -23,6 +23,7 @@ pub mod discord;
 pub mod doctor;
 pub mod domain;
 pub mod forecast;
+mod http;
 pub mod init;
 mod limiter;
 mod loopback;

@@ -263,7 +263,7 @@ fn site(state: WebState) -> anyhow::Result<Arc<Site>> {
             && public.path() == "/",
         "web.public_url must be an http or https address without a path"
     );
-    let http = reqwest::Client::builder()
+    let http = crate::http::client()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(std::time::Duration::from_secs(10))
         .build()

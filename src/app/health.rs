@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, ensure};
 
 use crate::config::Config;
+use crate::http::local_client;
 use crate::unreachable::cause_of;
 
 /// Longer than any service that works takes to answer.
@@ -17,8 +18,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// When it does not answer, or something else does; one sentence.
 pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
     let address = reachable(config.web.listen);
-    let client = reqwest::Client::builder()
-        .no_proxy()
+    let client = local_client()
         .timeout(WITHIN)
         .redirect(reqwest::redirect::Policy::none())
         .build()

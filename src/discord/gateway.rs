@@ -35,7 +35,6 @@ use super::backoff::rare_delay;
 use super::shared::Shared;
 use super::{Observation, Settings, rest};
 use crate::domain::MembersIntent;
-use crate::loopback::is_loopback;
 use crate::text;
 
 /// How long the connections may take to say goodbye after the stop.
@@ -54,11 +53,7 @@ pub(crate) async fn run<F: Framework + 'static>(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (interacted, interactions) = mpsc::unbounded_channel();
-    let http = rest::http(
-        &settings,
-        &token,
-        rest::client(is_loopback(&settings.api_url))?,
-    );
+    let http = rest::http(&settings, &token, rest::client(&settings.api_url)?);
     let events = Arc::new(Events::new(Arc::clone(&shared), observations, interacted));
     let connected = stay_connected(&token, events, &stop);
     let dispatch = commands::dispatch(commands, &settings, http, interactions);

@@ -78,7 +78,10 @@ mod tests {
     fn the_body_names_one_user_and_the_roles() {
         let fields = fields(&[RoleId(8), RoleId(9)]);
         assert_eq!(fields["max_uses"], 1);
-        let request = reqwest::Client::new().post("http://localhost");
+        let request = crate::http::local_client()
+            .build()
+            .unwrap()
+            .post("http://localhost");
         let request = with_file(request, &fields, WHO, b"user_id\r\n7");
         let request = request.build().unwrap();
         let body = request.body().and_then(|body| body.as_bytes()).unwrap();

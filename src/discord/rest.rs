@@ -16,12 +16,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serenity::http::{Http, HttpBuilder};
 use tokio::sync::Notify;
+use url::Url;
 
 use super::Settings;
 use super::error::Failure;
 use super::limits::{Answer, Lane, Limits, Ticket, Wait};
 use crate::clock::machine_time;
-use crate::loopback::is_loopback;
+use crate::http::client_to;
 
 /// How long a request may take, connecting and reading included.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +70,7 @@ impl Rest {
                 .context("the bot token has characters that no token has")?;
         authorization.set_sensitive(true);
         Ok(Self {
-            client: client(is_loopback(&settings.api_url))?,
+            client: client(&settings.api_url)?,
             api_url: settings.api_url.as_str().trim_end_matches('/').to_owned(),
             authorization,
             limits: Mutex::default(),
@@ -255,17 +256,13 @@ pub(crate) fn http(settings: &Settings, token: &SecretString, client: reqwest::C
         .build()
 }
 
-/// An HTTP client. A proxy of the machine's environment cannot reach the local Discord.
-pub(crate) fn client(without_proxy: bool) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
+/// An HTTP client for Discord at this address.
+pub(crate) fn client(api_url: &Url) -> anyhow::Result<reqwest::Client> {
+    client_to(api_url)
         .user_agent(USER_AGENT)
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none());
-    if without_proxy {
-        builder = builder.no_proxy();
-    }
-    builder
+        .redirect(reqwest::redirect::Policy::none())
         .build()
         .context("cannot set up the HTTP client for Discord")
 }

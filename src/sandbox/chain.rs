@@ -159,7 +159,7 @@ impl LocalChain {
             .parse()
             .context("the node's address as a URL")?;
         // On this machine, whatever proxy the environment names.
-        let direct = reqwest::Client::builder().no_proxy().build();
+        let direct = crate::http::local_client().build();
         let provider = ProviderBuilder::new()
             .disable_recommended_fillers()
             .connect_reqwest(direct.context("making an HTTP client")?, url);

@@ -107,9 +107,8 @@ impl Running {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn at(path: &Path) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
+        let client = crate::http::local_client()
             .unix_socket(path)
-            .no_proxy()
             .build()
             .context("cannot set up the HTTP client")?;
         Ok(Self {

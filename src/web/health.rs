@@ -375,7 +375,7 @@ mod tests {
             ("readyz", StatusCode::SERVICE_UNAVAILABLE),
             ("dashboard", StatusCode::SERVICE_UNAVAILABLE),
         ] {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let client = crate::http::local_client().build().unwrap();
             let asked = client.get(format!("http://{address}/{path}")).send();
             let answer = asked.await.unwrap();
             assert_eq!(answer.status(), status, "{path}");

@@ -10,7 +10,7 @@ use url::Url;
 use super::answer::Body;
 use super::error::{RpcError, retry_after};
 use super::range_limit::FIRST_BYTE;
-use crate::loopback::is_loopback;
+use crate::http::client_to;
 
 /// Connecting, TLS included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,13 +30,9 @@ pub(super) struct HttpTransport {
 impl HttpTransport {
     /// Connects to nothing yet.
     pub(super) fn new(url: &Url) -> Result<Self, RpcError> {
-        let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
-        // A proxy in the environment cannot reach this machine's own loopback interface.
-        if is_loopback(url) {
-            builder = builder.no_proxy();
-        }
+        let client = client_to(url).connect_timeout(CONNECT_TIMEOUT);
         Ok(Self {
-            client: builder.build().map_err(RpcError::from_client)?,
+            client: client.build().map_err(RpcError::from_client)?,
             url: url.clone(),
         })
     }

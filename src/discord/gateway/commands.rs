@@ -18,7 +18,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::discord::{Settings, rest};
+use crate::discord::Settings;
+use crate::http::local_client;
 
 /// How long handlers under way may take after the stop.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -97,7 +98,7 @@ async fn context<F: Framework>(framework: &mut F, http: Arc<Http>) -> anyhow::Re
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, silent).await });
     let no_token = HttpBuilder::new("none")
-        .client(rest::client(true)?)
+        .client(local_client().build()?)
         .proxy(format!("http://{address}"))
         .ratelimiter_disabled(true)
         .build();

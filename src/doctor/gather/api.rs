@@ -13,6 +13,7 @@ use crate::chain::LOCAL_CHAIN;
 use crate::config::{Config, Secrets};
 use crate::doctor::facts::{ApiAnswer, ApiFacts, ApiPlan, KeyEnvironment, KeyFacts};
 use crate::domain::{ModuleAddress, PlanId};
+use crate::http::client_to;
 use crate::loopback::is_loopback;
 
 /// How long a request may take.
@@ -106,13 +107,10 @@ pub(super) async fn ask(
 }
 
 fn client(base: &Url) -> reqwest::Result<reqwest::Client> {
-    let mut client = reqwest::Client::builder()
+    client_to(base)
         .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none());
-    if is_loopback(base) {
-        client = client.no_proxy();
-    }
-    client.build()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
 }
 
 /// A path of the API that is about one chain.

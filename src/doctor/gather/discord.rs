@@ -17,7 +17,7 @@ use crate::config::{Config, Secrets};
 use crate::discord::{Discord, Failure, OauthApplication, Reason};
 use crate::doctor::facts::{Bot, BotFacts, CommandFacts, DiscordFacts, SecretFacts, ServerFacts};
 use crate::domain::{GuildId, MembersIntent, RoleId};
-use crate::loopback::is_loopback;
+use crate::http::client_to;
 
 /// Servers that are asked about at the same time.
 const AT_ONCE: usize = 4;
@@ -109,10 +109,7 @@ async fn secret(config: &Config, secrets: &Secrets, discord: Option<&Discord>) -
 
 /// Discord's clock less this machine's, in seconds.
 async fn clock_ahead(api_url: &Url) -> Option<i64> {
-    let mut client = reqwest::Client::builder().timeout(CLOCK_TIMEOUT);
-    if is_loopback(api_url) {
-        client = client.no_proxy();
-    }
+    let client = client_to(api_url).timeout(CLOCK_TIMEOUT);
     let url = api_url.join("/api/v10/gateway").ok()?;
     let answer = client.build().ok()?.get(url).send().await.ok()?;
     let theirs = unix_seconds(answer.headers().get(DATE)?.to_str().ok()?)?;

@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::config::Web;
 use crate::doctor::facts::{Arrival, Reached};
-use crate::loopback::is_loopback;
+use crate::http::client_to;
 
 /// How long the request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -107,12 +107,9 @@ async fn answer(
 
 /// The status and the body of `/healthz` at the public address; or why there is none.
 async fn fetch(public_url: &Url) -> Result<(u16, String), String> {
-    let mut client = reqwest::Client::builder()
+    let client = client_to(public_url)
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
-    if is_loopback(public_url) {
-        client = client.no_proxy();
-    }
     let asked = async {
         let url = public_url.join("/healthz")?;
         let answer = client.build()?.get(url).send().await?;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::domain::RoleId;
+use crate::http::local_client;
 use crate::sandbox::discord::LocalDiscord;
 use crate::sandbox::world::World;
 
@@ -91,9 +92,7 @@ struct Browser {
 
 impl Browser {
     fn new(world: &World) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none());
+        let http = local_client().redirect(reqwest::redirect::Policy::none());
         Ok(Self {
             service: world.public_url().clone(),
             cookies: BTreeMap::new(),
