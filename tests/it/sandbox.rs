@@ -106,7 +106,9 @@ impl Play {
     }
 
     async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let request = reqwest::Client::new().post(self.url(path)).json(body);
+        let request = crate::support::http::client()
+            .post(self.url(path))
+            .json(body);
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }

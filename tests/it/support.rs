@@ -3,6 +3,7 @@
 
 pub(crate) mod entitled;
 pub(crate) mod following;
+pub(crate) mod http;
 pub(crate) mod installation;
 pub(crate) mod life;
 pub(crate) mod merchants;

@@ -175,7 +175,7 @@ async fn members_are_not_offered_managers_commands_and_are_refused_if_a_server_o
         story.local.base_url(),
         options.application_id
     );
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::http::builder().build().unwrap();
     let put = client
         .put(url)
         .header("Authorization", format!("Bot {}", options.token))

@@ -23,7 +23,7 @@ async fn scene() -> (LocalDiscord, GuildId, RoleId, UserId) {
 
 async fn read(discord: &LocalDiscord, guild: GuildId, query: &str) -> (u16, Value) {
     let base = discord.base_url();
-    let answer = reqwest::Client::new()
+    let answer = crate::support::http::client()
         .get(format!("{base}/api/v10/guilds/{guild}/audit-logs{query}"))
         .header("authorization", format!("Bot {}", discord.options().token))
         .send()

@@ -21,7 +21,7 @@ async fn invite(
     }
     body += "--B--\r\n";
     let channel = discord.channel(guild).unwrap();
-    let answer = reqwest::Client::new()
+    let answer = crate::support::http::client()
         .post(format!(
             "{}/api/v10/channels/{channel}/invites",
             discord.base_url()

@@ -22,7 +22,7 @@ pub(super) async fn start() -> (LocalDiscord, UserId) {
 }
 
 pub(super) fn browser() -> reqwest::Client {
-    reqwest::Client::builder()
+    crate::support::http::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{DEADLINE, start};
 
 async fn post(base: &str, body: &Value) -> (u16, Value) {
-    let request = reqwest::Client::new()
+    let request = crate::support::http::client()
         .post(format!("{base}/sandbox/actions"))
         .json(body);
     let answer = request.send().await.unwrap();
@@ -49,7 +49,7 @@ async fn a_button_reaches_whoever_runs_the_chain_and_brings_the_sentence_back() 
 #[tokio::test]
 async fn another_site_cannot_press_the_buttons() {
     let discord = start().await;
-    let client = reqwest::Client::new();
+    let client = crate::support::http::client();
     let url = format!("{}/sandbox/actions", discord.base_url());
     let body = json!({ "action": "pass_time", "seconds": 60 });
     let foreign = client

@@ -2,7 +2,9 @@
 use std::time::{Duration, Instant};
 
 use amser_roles::domain::{GuildId, RoleId, UserId};
-use amser_roles::sandbox::discord::{Fault, LocalDiscord, NewRole, RateLimits, Route, Rule, Times};
+use amser_roles::sandbox::discord::{
+    Allowance, Bucket, Fault, LocalDiscord, NewRole, RateLimits, Route, Rule, Times,
+};
 use serenity::http::Http;
 use serenity::model::Permissions;
 
@@ -183,7 +185,7 @@ async fn unknown_routes_wrong_tokens_and_malformed_bodies_are_violations() {
         ..
     } = scene().await;
     let base = discord.base_url();
-    let client = reqwest::Client::new();
+    let client = crate::support::http::client();
     let answer = client
         .get(format!("{base}/api/v10/guilds/1/nonsense"))
         .send()
@@ -239,7 +241,7 @@ async fn put(
     let base = discord.base_url();
     let url = format!("{base}/api/v10/guilds/{guild}/members/{user}/roles/{role}");
     let token = discord.options().token;
-    reqwest::Client::new()
+    crate::support::http::client()
         .put(url)
         .header("authorization", format!("Bot {token}"))
         .send()
@@ -256,10 +258,14 @@ async fn the_eleventh_role_change_is_limited_and_coming_back_early_is_a_violatio
         user,
         ..
     } = scene().await;
-    let limits = RateLimits {
+    let mut limits = RateLimits {
         in_flight_grace: Duration::ZERO,
         ..RateLimits::realistic()
     };
+    // The real ten seconds may be over before the eleventh request where the machine is busy.
+    limits
+        .buckets
+        .insert(Bucket::MemberRoles, Allowance::new(10, 600));
     discord.set_rate_limits(limits);
     for remaining in (0..10).rev() {
         let answer = put(&discord, guild, user, role).await;
@@ -276,7 +282,7 @@ async fn the_eleventh_role_change_is_limited_and_coming_back_early_is_a_violatio
     assert_eq!(answer.headers()["x-ratelimit-scope"], "user");
     let body: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!(body["global"], false);
-    assert!(body["retry_after"].as_f64().unwrap() > 5.0, "{body}");
+    assert!(body["retry_after"].as_f64().unwrap() > 300.0, "{body}");
     assert_eq!(discord.violations(), []);
     assert_eq!(put(&discord, guild, user, role).await.status(), 429);
     assert_eq!(discord.violations()[0].rule, Rule::TooEarly);

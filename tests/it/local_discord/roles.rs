@@ -9,7 +9,7 @@ use super::{http, start};
 
 /// Serenity's own types hide what was sent; these tests are about the JSON.
 async fn send(discord: &LocalDiscord, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let answer = reqwest::Client::new()
+    let answer = crate::support::http::client()
         .request(
             method.parse().unwrap(),
             format!("{}/api/v10{path}", discord.base_url()),

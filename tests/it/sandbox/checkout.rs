@@ -11,7 +11,7 @@ fn form(fields: &[(&str, &str)]) -> String {
 }
 
 async fn buy(play: &Play, fields: &[(&str, &str)]) -> reqwest::Response {
-    let client = reqwest::Client::builder()
+    let client = crate::support::http::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
@@ -87,7 +87,7 @@ async fn the_checkout_leads_nowhere_else_and_takes_no_foreign_forms() {
     let answer = buy(&play, &order).await;
     let to = answer.headers()["location"].to_str().unwrap();
     assert_eq!(to, format!("/member?as={user}"));
-    let foreign = reqwest::Client::new()
+    let foreign = crate::support::http::client()
         .post(play.url("/checkout"))
         .header("origin", "https://evil.example")
         .body(form(&order));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Play;
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder()
+    crate::support::http::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap()

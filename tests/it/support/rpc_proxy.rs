@@ -46,7 +46,7 @@ impl RpcProxy {
     pub(crate) async fn start(chain: &LocalChain) -> Self {
         let shared = Arc::new(Shared {
             upstream: Mutex::new(chain.http_url()),
-            client: reqwest::Client::new(),
+            client: crate::support::http::client(),
             faults: Mutex::default(),
             calls: Mutex::default(),
             posts: AtomicU64::default(),

@@ -16,7 +16,7 @@ async fn what_a_page_loads_is_compressed_and_kept_for_good() {
     let page = ada.browser.get(&link).await.text().await.unwrap();
     let addresses = addresses(&page);
     assert!(addresses.len() >= 3, "{addresses:?}");
-    let http = reqwest::Client::builder().gzip(false).build().unwrap();
+    let http = crate::support::http::builder().gzip(false).build().unwrap();
     for path in addresses {
         let url = site.url.join(&path).unwrap();
         let answer = http.get(url.clone()).header("accept-encoding", "br, gzip");

@@ -53,7 +53,7 @@ async fn a_code_signs_another_browser_in_once() {
 #[tokio::test]
 async fn a_code_that_was_used_or_replaced_or_is_two_minutes_old_is_over() {
     let site = start(Setup::default()).await;
-    let mut ada = site.member("ada").await;
+    let mut ada = site.member("lovelace").await;
     let link = site.verify(ada.id);
     let (_, used) = offered(&mut ada, &link).await;
     assert_eq!(go_on(&site, &link, &used).await.1.0, 200);
@@ -72,7 +72,7 @@ async fn a_code_that_was_used_or_replaced_or_is_two_minutes_old_is_over() {
     assert_eq!(page.status(), 410);
     let page = page.text().await.unwrap();
     assert!(
-        page.contains("no longer valid") && !page.contains("ada"),
+        page.contains("no longer valid") && !page.contains("lovelace"),
         "{page}"
     );
     assert_eq!(go_on(&site, &link, &late).await.1.0, 410);

@@ -163,7 +163,7 @@ async fn the_numbers_are_for_this_machine_and_for_who_has_the_token() {
     let site = start(Setup::default()).await;
     for path in ["/api/status", "/metrics"] {
         let ask = |name: &'static str, value: &str| {
-            let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+            let request = crate::support::http::client().get(site.url.join(path).unwrap());
             request.header(name, value).send()
         };
         assert_eq!(ask("accept", "*/*").await.unwrap().status(), 200);
@@ -172,7 +172,7 @@ async fn the_numbers_are_for_this_machine_and_for_who_has_the_token() {
         let expected = (401, "monitor_token_required");
         assert_eq!((refused.0, code(&refused).as_str()), expected);
         let through_a_proxy = |token: &str| {
-            let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+            let request = crate::support::http::client().get(site.url.join(path).unwrap());
             let request = request.header("x-forwarded-for", "1.2.3.4");
             request.bearer_auth(token).send()
         };
@@ -181,13 +181,13 @@ async fn the_numbers_are_for_this_machine_and_for_who_has_the_token() {
             through_a_proxy("monitors' token").await.unwrap().status(),
             200
         );
-        let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+        let request = crate::support::http::client().get(site.url.join(path).unwrap());
         let request = request.header("x-forwarded-for", "1.2.3.4");
         let in_small = request.header("authorization", "bearer monitors' token");
         assert_eq!(in_small.send().await.unwrap().status(), 200);
     }
     for (path, status) in [("/healthz", 200), ("/readyz", 503)] {
-        let request = reqwest::Client::new().get(site.url.join(path).unwrap());
+        let request = crate::support::http::client().get(site.url.join(path).unwrap());
         let answer = request.header("x-forwarded-for", "1.2.3.4").send().await;
         assert_eq!(answer.unwrap().status(), status, "for everyone");
     }
@@ -202,7 +202,7 @@ async fn monitors_with_a_listener_of_their_own_are_answered_there_alone() {
     let site = start(setup).await;
     for path in ["/api/status", "/metrics"] {
         let ask = |base: &url::Url| {
-            let request = reqwest::Client::new().get(base.join(path).unwrap());
+            let request = crate::support::http::client().get(base.join(path).unwrap());
             request.header("x-forwarded-for", "1.2.3.4").send()
         };
         assert_eq!(ask(&site.url).await.unwrap().status(), 404);

@@ -34,7 +34,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn new(base: &Url) -> Self {
-        let http = reqwest::Client::builder()
+        let http = crate::support::http::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();

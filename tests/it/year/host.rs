@@ -129,7 +129,7 @@ impl Host {
     pub(super) async fn until_at_rest(&mut self, club: &Club, end: &DayEnd, context: &str) {
         let (guild, role) = (club.guild, club.role);
         let holding = |discord: &LocalDiscord| discord.members_with(guild, role);
-        let client = reqwest::Client::new();
+        let client = crate::support::http::client();
         let resting = async {
             loop {
                 let is_done = match self.status(&client).await {
