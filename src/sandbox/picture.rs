@@ -28,7 +28,7 @@ const SAME_TIME: u64 = 120;
 #[derive(Debug, Default)]
 pub(super) struct Painter {
     progress: BTreeMap<UserId, Progress>,
-    /// The merchant's server got a role change once.
+    /// The bot gave a member of the merchant's server a role once.
     given: bool,
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Merchant {
     pub(crate) wallet: bool,
     /// A plan opens a role there.
     pub(crate) mapped: bool,
-    /// The bot gave somebody a role there.
+    /// The bot gave a member a role there; the merchant, who tests it, is none.
     pub(crate) given: bool,
     /// Opens a page of the service as the merchant: `{}` is its path.
     pub(crate) open: String,

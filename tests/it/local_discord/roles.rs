@@ -213,3 +213,19 @@ async fn roles_that_discord_gives_itself_carry_their_tag_and_cannot_be_given() {
         assert_eq!(super::refusal(given), (403, 50013), "{key}");
     }
 }
+
+#[tokio::test]
+async fn a_role_that_the_owner_tests_is_given_to_no_member() {
+    let discord = start().await;
+    let guild = discord.add_guild("Club");
+    let role = discord.add_role(guild, "Gold").unwrap();
+    let (owner, member) = (discord.add_user("mona"), discord.add_user("ada"));
+    discord.set_owner(guild, owner).unwrap();
+    for user in [owner, member] {
+        discord.add_member(guild, user).unwrap();
+    }
+    discord.give_role(guild, owner, role).unwrap();
+    assert!(!discord.bot_gave_in(guild));
+    discord.give_role(guild, member, role).unwrap();
+    assert!(discord.bot_gave_in(guild));
+}

@@ -279,11 +279,17 @@ impl Life {
                 "revoked while entitled: {entry:?}"
             );
         }
-        let done = entries
-            .iter()
-            .filter(|entry| entry.outcome == Outcome::Done);
-        (done.count() - revokes.len(), revokes.len())
+        journaled(store)
     }
+}
+
+/// How many grants and how many revokes were made.
+pub(crate) fn journaled(store: &Store) -> (usize, usize) {
+    let entries = store.journal(usize::MAX).unwrap();
+    let made = entries.iter().filter(|one| one.outcome == Outcome::Done);
+    let (grants, revokes): (Vec<_>, Vec<_>) =
+        made.partition(|one| one.change.action == RoleAction::Grant);
+    (grants.len(), revokes.len())
 }
 
 /// The block of the event that is the cause; 0 where none is.
