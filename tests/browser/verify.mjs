@@ -3,7 +3,7 @@
 // It prints one line of JSON with what was seen, or fails with what went wrong.
 import { elsewhere } from './elsewhere.mjs'
 import { DEADLINE, asked, freshPage, look, play, tabThrough, tabTo } from './stage.mjs'
-import { installWallets, metal } from './wallets.mjs'
+import { insertWallets, installWallets, metal } from './wallets.mjs'
 
 /** Visits of a page that tell what one costs in this browser on this machine. */
 const VISITS = 3
@@ -90,6 +90,30 @@ const scenes = {
     await subscribe.waitFor()
     await look(page, 'done')
     return { outcome: await text('outcome'), offer: await subscribe.innerText(), subscribe: await subscribe.getAttribute('href') }
+  },
+
+  /** Where controls stand before and after what comes late: a wallet, and what came of the link. */
+  async still () {
+    const [help, back] = [page.locator('#phone summary'), page.locator('#done').getByRole('link', { name: 'Back to Discord' })]
+    let answer
+    const isFree = new Promise((resolve) => { answer = resolve })
+    await page.route('**/standing', async (route) => {
+      await isFree
+      await route.continue()
+    })
+    await page.goto(asked.link)
+    await signIn()
+    const late = { before: await help.boundingBox() }
+    await insertWallets(page, [metal()])
+    await button('Metal Wallet').waitFor()
+    late.after = await help.boundingBox()
+    await linkWith('Metal Wallet')
+    await back.waitFor()
+    const outcome = { before: await back.boundingBox() }
+    answer()
+    await page.locator('#outcome a').waitFor()
+    outcome.after = await back.boundingBox()
+    return { late, outcome }
   },
 
   /** The server's members were not read yet, and are not while the page asks. */

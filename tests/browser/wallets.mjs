@@ -19,9 +19,17 @@ async function rpc (method, params) {
  * is a number, and with `event` say so.
  */
 export async function installWallets (page, wallets) {
-  await page.exposeFunction('signWithAnvil', (hex, account) => rpc('personal_sign', [hex, account]))
+  await exposeKey(page)
   await page.addInitScript(inPage, wallets)
 }
+
+/** The same in the page that is open: wallets that come later than it. */
+export async function insertWallets (page, wallets) {
+  await exposeKey(page)
+  await page.evaluate(inPage, wallets)
+}
+
+const exposeKey = (page) => page.exposeFunction('signWithAnvil', (hex, account) => rpc('personal_sign', [hex, account]))
 
 function inPage (wallets) {
   const icon = (colour) => 'data:image/svg+xml,' + encodeURIComponent(
@@ -72,7 +80,7 @@ export async function remoteWallet () {
   device.setDefaultTimeout(DEADLINE)
   const wallet = await device.newPage()
   wallet.on('pageerror', (error) => problems.push(`wallet: ${error.message}`))
-  await wallet.exposeFunction('signWithAnvil', (hex, account) => rpc('personal_sign', [hex, account]))
+  await exposeKey(wallet)
   await wallet.goto(new URL('/healthz', asked.link).href)
   const front = await (await fetch(new URL('/', asked.link))).text()
   const [assets] = front.match(/\/assets\/[0-9a-f]+\//)

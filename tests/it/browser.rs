@@ -135,6 +135,17 @@ async fn a_wallet_without_a_subscription_is_shown_where_to_subscribe() {
 }
 
 #[tokio::test]
+async fn nothing_moves_away_under_the_hand_when_news_comes() {
+    let stage = Stage::new(true).await;
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("still", "ada", &link).await;
+    for news in ["late", "outcome"] {
+        assert!(seen[news]["before"]["y"].is_number(), "{seen}");
+        assert_eq!(seen[news]["before"], seen[news]["after"], "{news}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_still_being_read_is_not_told_to_be_without_roles() {
     let stage = Stage::new(true).await;
     stage.site.add_gate();
@@ -232,7 +243,7 @@ async fn without_a_wallet_the_page_says_how_to_go_on() {
     let stage = Stage::new(true).await;
     let link = stage.site.verify(stage.user);
     let seen = stage.play("none", "ada", &link).await;
-    assert!(text(&seen, "searching").contains("There is no wallet in this browser"));
+    assert!(text(&seen, "searching").contains("No wallet in this browser"));
     assert!(text(&seen, "help").contains("find a wallet"));
 }
 

@@ -16,7 +16,7 @@ export const words = {
 
   browserWallet: 'Browser wallet',
   found: (count) => count === 1 ? 'One wallet found in this browser.' : `${count} wallets found in this browser.`,
-  noWallet: 'There is no wallet in this browser. See below for how to continue.',
+  noWallet: 'No wallet in this browser. See below.',
   // MetaMask/metamask-extension#3133: in Firefox, a page's policy also applies to the script that a wallet inserts inline.
   noWalletFirefox: 'No wallet answered in this Firefox. Some wallet extensions, MetaMask among them, cannot reach a page in Firefox that forbids inline scripts, as this one does for your safety. Open this page in Chrome, Edge or Brave, or use a wallet on your phone (below).',
   askingRelay: 'Asking WalletConnect for a code…',

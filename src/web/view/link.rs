@@ -79,11 +79,12 @@ pub(in crate::web) fn link(settings: &WebSettings, shown: &LinkPage<'_>) -> Resp
                     @if is_done && !shown.is_used { "Your subscription" } @else { "Wallet linked" }
                 }
                 p.address #done-address {}
+                // Above what comes later, which would move it away from under a press.
+                (back_to_discord(Some(shown.guild)))
                 div #outcome {
                     p #news role="status" {}
                     div #held {}
                 }
-                (back_to_discord(Some(shown.guild)))
             }
             noscript {
                 @if let Some(paid) = &shown.paid { (without_script(paid)) }
