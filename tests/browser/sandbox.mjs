@@ -67,7 +67,7 @@ const scenes = {
     await wallet.locator('#plans summary').click()
     await look(wallet, '1-plans')
     await pay(wallet, wallet.locator('#plans a').first())
-    await payment(wallet, '0 of 2 confirmations')
+    await payment(wallet, 'Link that wallet here')
     const first = await wallet.locator('#payment').innerText()
     await look(wallet, '2-seen')
     await mine()

@@ -19,6 +19,7 @@ pub(crate) mod shop;
 pub(crate) mod slash;
 pub(crate) mod stage;
 pub(crate) mod terminal;
+pub(crate) mod tls;
 
 use std::time::Duration;
 

@@ -14,13 +14,11 @@ use alloy::transports::ws::WsConnect;
 use alloy::transports::{TransportErrorKind, TransportResult};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use tracing::debug;
 use url::Url;
 
@@ -28,14 +26,13 @@ use super::address::without_keys;
 use super::answer::Answer;
 use super::error::{RpcError, retry_after};
 use super::transport::CONNECT_TIMEOUT;
+use crate::http::{Socket, websocket};
 use crate::loopback::is_loopback;
 
 /// A websocket whose other side stopped answering is closed after at most two of these.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// The largest message in bytes: a full answer of 10,000 logs is about 10 MB.
 const LARGEST_MESSAGE: usize = 256 << 20;
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Why a websocket is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,10 +121,7 @@ impl PubSubConnect for OneConnection {
         let request = WsConnect::new(self.url.as_str())
             .into_client_request()
             .map_err(|error| TransportErrorKind::custom(not_connected(error)))?;
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(LARGEST_MESSAGE))
-            .max_frame_size(Some(LARGEST_MESSAGE));
-        let (socket, _) = connect_async_with_config(request, Some(config), true)
+        let socket = websocket(request, Some(LARGEST_MESSAGE))
             .await
             .map_err(|error| TransportErrorKind::custom(not_connected(error)))?;
         let (handle, interface) = ConnectionHandle::new();

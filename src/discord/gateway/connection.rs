@@ -10,13 +10,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use serenity::model::gateway::GatewayIntents;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -26,6 +24,7 @@ use super::events::Events;
 use super::pending::Pending;
 use super::starts::{Start, Starts};
 use crate::discord::requests::Ask;
+use crate::http::{Socket, websocket};
 
 /// How long the handshake (TCP, TLS, websocket) and then HELLO may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -35,8 +34,6 @@ const READY: Duration = Duration::from_secs(30);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Unlike 1000 and 1001, any other code keeps the session for a resume.
 const KEEPS_SESSION: u16 = 4000;
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What a shard is and needs.
 pub(super) struct Shard {
@@ -297,11 +294,7 @@ async fn handshake(url: &str) -> Result<Socket, End> {
         .parse()
         .map_err(|error| End::new(Next::Identify, format!("the gateway's address: {error}")))?;
     url.set_query(Some("v=10&encoding=json"));
-    let config = WebSocketConfig::default()
-        .max_message_size(None)
-        .max_frame_size(None);
-    let (socket, _) = connect_async_with_config(url.as_str(), Some(config), true).await?;
-    Ok(socket)
+    Ok(websocket(url.as_str(), None).await?)
 }
 
 /// The next text, or the end.

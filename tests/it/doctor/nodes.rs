@@ -2,10 +2,13 @@
 
 use amser_roles::domain::Level;
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use url::Url;
 
-use super::Ward;
+use super::{Ward, examined};
+use crate::support::installation::end;
 use crate::support::rpc_proxy::{Refusal, RpcProxy};
 use crate::support::scene::patient;
+use crate::support::tls::TlsFront;
 
 const FAILURE: Level = Level::Failure;
 const WARNING: Level = Level::Warning;
@@ -37,6 +40,29 @@ async fn a_node_of_another_chain_and_one_that_is_down_are_found() {
     );
     ward.edit(&format!("\"{}\"", proxy.http_url()), &both);
     ward.assert_finds(&[("node.reach", WARNING)]).await;
+}
+
+#[tokio::test]
+async fn a_node_whose_certificate_nobody_signed_is_believed_once_the_system_trusts_it() {
+    let ward = Ward::new().await;
+    let behind: Url = ward.scene.chain.http_url().parse().unwrap();
+    let front = TlsFront::start(behind.port().unwrap()).await;
+    let trusted = ward.installation.beside("trusted.pem");
+    std::fs::write(&trusted, &front.certificate).unwrap();
+    let mut before = ward.scene.chain.ws_url();
+    for scheme in ["https", "wss"] {
+        let url = format!("{scheme}://127.0.0.1:{}", front.port);
+        ward.edit(&before, &url);
+        before = url;
+        let untrusted = ward.examine().await;
+        assert_eq!(untrusted.faults(), [("node.reach", FAILURE)], "{scheme}");
+        let said = format!("{:?}", untrusted.findings);
+        assert!(said.contains("certificate"), "{scheme}: {said}");
+        let mut command = ward.installation.command("doctor");
+        command.arg("--json").env("SSL_CERT_FILE", &trusted);
+        let examined = examined(end(&mut command).await);
+        assert_eq!(examined.faults(), [], "{scheme}: {examined:#?}");
+    }
 }
 
 #[tokio::test]
