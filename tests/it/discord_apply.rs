@@ -272,7 +272,7 @@ async fn the_same_wish_again_and_again_costs_one_request_and_one_report() {
     story.ready().await;
     story.local.inject(
         Some(Route::AddMemberRole),
-        Fault::Slow(Duration::from_millis(300)),
+        Fault::Slow(Duration::from_secs(2)),
         Times::Next(1),
     );
     let user = story.users[0];
@@ -300,7 +300,7 @@ async fn a_change_that_became_moot_is_never_sent() {
     story.ready().await;
     story.local.inject(
         Some(Route::AddMemberRole),
-        Fault::Slow(Duration::from_millis(300)),
+        Fault::Slow(Duration::from_secs(2)),
         Times::Next(1),
     );
     let [first, second, third] = story.users[..] else {

@@ -32,7 +32,7 @@ async fn the_stop_lets_the_request_on_its_way_end_and_drops_the_rest() {
     use amser_roles::sandbox::discord::{Fault, Times};
     let mut story = Story::begin(5).await;
     story.ready().await;
-    let slow = Fault::Slow(Duration::from_millis(500));
+    let slow = Fault::Slow(Duration::from_secs(2));
     story
         .local
         .inject(Some(Route::AddMemberRole), slow, Times::UntilCleared);

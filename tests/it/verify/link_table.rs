@@ -4,11 +4,7 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, U160};
 use amser_roles::domain::{Link, Timestamp, UserId, Wallet};
-use amser_roles::sandbox::chain::wallet;
 use amser_roles::store::{LinkOutcome, Store};
-
-use super::site::{Setup, start};
-use super::visitor::sign;
 
 const WALLETS: u64 = 100_000;
 
@@ -62,37 +58,4 @@ async fn linking_one_more_wallet_to_a_hundred_thousand_takes_at_most_20_ms() {
     });
     let best = best.expect("the median of a round is at most 20 ms, or near that of a small table");
     println!("store.link: median {:?}, slowest {:?}", best[10], best[19]);
-    // The same through the page: link and challenge are used up in the one transaction.
-    let small = median_post(small).await;
-    let large = median_post(store).await;
-    println!("POST signature: median {large:?}, with a small table {small:?}");
-    let limit = Duration::from_millis(200).max(TIMES * small);
-    assert!(large <= limit, "{large:?}, with a small table {small:?}");
-}
-
-/// How long posting a signature takes on a site with this store.
-async fn median_post(store: Store) -> Duration {
-    let site = start(Setup {
-        store,
-        ..Setup::default()
-    })
-    .await;
-    let mut took = Vec::new();
-    for n in 0..15 {
-        let mut member = site.member(&format!("member-{n}")).await;
-        let signer = wallet(&format!("wallet-{n}"));
-        site.subscribe(signer.address());
-        let link = site.verify(member.id);
-        let message = member.browser.challenge(&link, signer.address()).await;
-        let signature = sign(&signer, &message);
-        let started = Instant::now();
-        let (status, answer) = member.browser.answer(&link, &message, &signature).await;
-        took.push(started.elapsed());
-        assert_eq!(
-            (status, answer["roles"].as_array().unwrap().len()),
-            (200, 1)
-        );
-    }
-    took.sort();
-    took[took.len() / 2]
 }
