@@ -27,7 +27,6 @@ mod forecast;
 mod gates;
 mod init;
 mod install;
-mod latency;
 mod load;
 mod local_chain;
 mod local_discord;
