@@ -10,7 +10,7 @@ use crate::support::scene::Scene;
 const BLOCKS: u64 = 60;
 const BLOCK_TIME: Duration = Duration::from_millis(250);
 
-/// Calls per block that are counted, by method, over blocks that come regularly.
+/// Calls per block of the methods that are counted, over blocks that come regularly.
 async fn calls_per_block(url: fn(&RpcProxy) -> String, is_counted: fn(&str) -> bool) -> f64 {
     let mut scene = Scene::new().await;
     scene.pay().await;
