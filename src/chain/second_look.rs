@@ -7,6 +7,7 @@ use tracing::{debug, warn};
 
 use super::context::Context;
 use super::error::SessionError;
+use super::node::reconnect::Reconnect;
 use super::node::{Node, RpcError};
 use super::processors::Processors;
 use super::range::RangeReader;
@@ -15,6 +16,9 @@ use crate::domain::{ChainEvent, Checkpoint, EventKind};
 
 /// Blocks that are looked at again, at least.
 const BLOCKS: u64 = 30;
+/// Failures in a row after which a look is given up. Fewer would be too few where each second answer comes from a node that
+/// does not have the newest blocks yet, and only a few blocks can be asked for at a time.
+const MOST_FAILURES: u32 = 8;
 
 /// What was seen.
 #[derive(Debug)]
@@ -47,8 +51,19 @@ pub(super) async fn look(
         changed_at: None,
     };
     let mut reader = RangeReader::new(node, processors.filter(), from, to);
+    let (mut retry, mut failures) = (Reconnect::new(), 0);
     while let Some(piece) = reader.next().await {
-        let piece = piece?;
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) if error.is_about_node() || failures == MOST_FAILURES => return Err(error),
+            Err(_) => {
+                failures += 1;
+                tokio::time::sleep(retry.failed(None)).await;
+                continue;
+            }
+        };
+        failures = 0;
+        retry.healthy();
         let start = piece.from;
         seen.ends.push(piece.end);
         match processors.take(piece.events) {

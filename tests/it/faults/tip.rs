@@ -6,7 +6,7 @@ use amser_roles::store::Store;
 
 use super::{Case, Url};
 use crate::support::following::{Following, config, stored_events};
-use crate::support::rpc_proxy::{Faults, RpcProxy};
+use crate::support::rpc_proxy::{Faults, Refusal, RpcProxy};
 use crate::support::scene::Scene;
 use crate::support::stage::wait;
 
@@ -194,6 +194,20 @@ async fn backends_of_one_url_that_are_blocks_apart_undo_nothing_and_lose_nothing
             })
             .await;
         }
+    }
+}
+
+#[tokio::test]
+async fn backends_that_are_blocks_apart_are_looked_at_to_the_end_one_block_at_a_time() {
+    let mut case = Case::at_tip(RpcProxy::http_url).await;
+    case.scene.chain.mine(40).await.unwrap();
+    case.proxy.set(|faults| {
+        faults.apart = 40;
+        faults.range_limit = Some(Refusal::new(1, -32_005, "max block range is 1"));
+    });
+    for _ in 0..3 {
+        case.scene.pay().await;
+        case.assert_complete_soon().await;
     }
 }
 

@@ -159,7 +159,7 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
     if method == "eth_getLogs"
         && let Some((from, to)) = range(&request)
         && let Some(refusal) = shared.faults().range_limit.clone()
-        && to + 1 - from > refusal.most
+        && (to + 1).saturating_sub(from) > refusal.most
     {
         match refusal.instead {
             Some(Instead::Status(status)) => {
