@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use tracing::warn;
 
 use super::error::SessionError;
@@ -18,6 +19,10 @@ use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
 const MOST_FAILURES: u32 = 3;
 /// How often it is looked whether there are plans that could not be read.
 const IDLE: Duration = Duration::from_secs(1);
+/// Plans of one module that are asked for at a time: a hostile one can name any number.
+const MOST_OF_A_MODULE: usize = 32;
+/// Calls under way.
+const CALLS_AT_ONCE: usize = 8;
 
 /// A plan of a module.
 type Key = (ModuleAddress, PlanId);
@@ -101,7 +106,8 @@ impl Plans {
             .await
     }
 
-    /// Reads plans from their modules. A plan that fails again and again is read later, or it would hold up all others.
+    /// Reads plans from their modules. A plan that fails again and again is read later, or it would hold up all others; so are
+    /// more plans of a module than are asked for at a time.
     async fn read(
         &self,
         node: &Node,
@@ -109,9 +115,11 @@ impl Plans {
     ) -> Result<Vec<(ModuleAddress, PlanId, Plan)>, SessionError> {
         let mut read = Vec::new();
         let mut failed = None;
-        for (module, plan) in plans.iter().copied() {
-            // A plan's terms never change, and most nodes keep no old state.
-            let trouble = match read::plan(node, &self.layouts, module, plan, None).await {
+        let now = few_of_each(plans, &mut BTreeMap::new());
+        let later = plans.iter().filter(|plan| !now.contains(plan)).copied();
+        self.state().late.extend(later);
+        for ((module, plan), answer) in self.ask(node, now).await {
+            let trouble = match answer {
                 Ok(Ok(terms)) => {
                     read.push((module, plan, terms));
                     continue;
@@ -132,6 +140,21 @@ impl Plans {
         }
     }
 
+    /// Asks the modules for plans.
+    async fn ask(
+        &self,
+        node: &Node,
+        plans: BTreeSet<Key>,
+    ) -> Vec<(Key, Result<Result<Plan, String>, RpcError>)> {
+        let one = |(module, plan): Key| async move {
+            // A plan's terms never change, and most nodes keep no old state.
+            let answer = read::plan(node, &self.layouts, module, plan, None).await;
+            ((module, plan), answer)
+        };
+        let asking = stream::iter(plans).map(one).buffered(CALLS_AT_ONCE);
+        asking.collect().await
+    }
+
     /// Whether a failure is to end the session, so that the plan is asked for again before anything is stored.
     fn is_worth_another_try(&self, plan: Key, error: &RpcError) -> bool {
         match error {
@@ -150,6 +173,7 @@ impl Plans {
     /// Reads the plans that could not be read when they were met, now and then; returns only when the store fails.
     pub(super) async fn read_late(&self, node: &Node, writer: &Writer) -> SessionError {
         let mut schedule = Reconnect::slow();
+        let mut asked = BTreeMap::new();
         loop {
             let late = self.state().late.clone();
             let wait = match late.is_empty() {
@@ -161,17 +185,15 @@ impl Plans {
             };
             tokio::time::sleep(wait).await;
             let mut found = Vec::new();
-            for (module, plan) in late {
-                match read::plan(node, &self.layouts, module, plan, None).await {
-                    Ok(Ok(terms)) => found.push((module, plan, terms)),
-                    // The node has other things to do now.
-                    Err(RpcError::RateLimited { .. }) => break,
-                    _ => {}
+            for ((module, plan), answer) in self.ask(node, few_of_each(&late, &mut asked)).await {
+                if let Ok(Ok(terms)) = answer {
+                    found.push((module, plan, terms));
                 }
             }
             if found.is_empty() {
                 continue;
             }
+            schedule.healthy();
             let keys: Vec<Key> = found.iter().map(|(of, plan, _)| (*of, *plan)).collect();
             if let Err(error) = writer.submit(move |store| store.learn_plans(&found)).await {
                 return error.into();
@@ -185,5 +207,49 @@ impl Plans {
         let mut state = self.state();
         state.failures.retain(|(of, _), _| *of != module);
         state.late.retain(|(of, _)| *of != module);
+    }
+}
+
+/// At most a few plans of each module, from the one after the last that was `asked` for on, round and round.
+fn few_of_each(
+    plans: &BTreeSet<Key>,
+    asked: &mut BTreeMap<ModuleAddress, PlanId>,
+) -> BTreeSet<Key> {
+    let mut of_modules = BTreeMap::<_, Vec<PlanId>>::new();
+    for (module, plan) in plans {
+        of_modules.entry(*module).or_default().push(*plan);
+    }
+    let mut few = BTreeSet::new();
+    for (module, mut plans) in of_modules {
+        let last = asked.get(&module);
+        let next = plans.partition_point(|plan| Some(plan) <= last);
+        plans.rotate_left(next);
+        plans.truncate(MOST_OF_A_MODULE);
+        asked.extend(plans.last().map(|last| (module, *last)));
+        few.extend(plans.into_iter().map(|plan| (module, plan)));
+    }
+    few
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+
+    #[test]
+    fn each_module_has_its_turn_and_each_of_its_plans() {
+        let module = |byte| ModuleAddress(Address::repeat_byte(byte));
+        let mut plans: BTreeSet<Key> = (0..100).map(|id| (module(1), PlanId::from(id))).collect();
+        plans.insert((module(2), PlanId::from(7)));
+        let mut asked = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for _ in 0..4 {
+            let few = few_of_each(&plans, &mut asked);
+            assert_eq!(few.len(), MOST_OF_A_MODULE + 1);
+            assert!(few.contains(&(module(2), PlanId::from(7))));
+            seen.extend(few);
+        }
+        assert_eq!(seen, plans);
     }
 }
