@@ -217,9 +217,12 @@ impl Endpoint {
         Ok(node)
     }
 
-    /// The connection may be lost. Returns what there is to say.
+    /// The connection may be lost, unless it was only asked too often: then it remembers for how long. Returns what there is
+    /// to say.
     fn failed(&self, error: &RpcError) -> String {
-        *lock(&self.node) = None;
+        if !matches!(error, RpcError::RateLimited { .. }) {
+            *lock(&self.node) = None;
+        }
         format!("{}: {error}", host(&self.url))
     }
 }

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -12,7 +11,7 @@ use super::context::Context;
 use super::doubts::Doubt;
 use super::error::SessionError;
 use super::node::{Chosen, Node, RpcError, read};
-use super::processors::Processors;
+use super::processors::{ProcessorError, Processors};
 use super::range::RangeReader;
 use crate::clock::machine_time;
 use crate::domain::{ChainEvent, Checkpoint, Drift, EventKind, ModuleAddress};
@@ -22,6 +21,8 @@ use crate::store::Store;
 const END: u64 = 1_000;
 /// When that is done, in intervals of the second look: after 20 s, 1 min and 3 min, each counted from the one before.
 const END_AFTER: [u32; 3] = [1, 3, 9];
+/// The same pauses are made before another node is tried again that could not be read, and one before the first try.
+const TRY_AFTER: [u32; 4] = [0, 1, 3, 9];
 
 /// A history that was read from one node.
 #[derive(Clone, Debug)]
@@ -41,71 +42,51 @@ pub(super) async fn compare(
     mut history: History,
 ) -> Result<(), SessionError> {
     let Chosen { node, place, .. } = chosen;
-    let wallets = history
-        .doubted
-        .as_ref()
-        .map_or(0, |one| one.questions.len());
-    let mut to = history.to.number;
-    let mut reads: Vec<(Duration, Arc<Node>)> = Vec::new();
-    if let Some(Doubt { questions, blocks }) = history.doubted.clone() {
-        // From the last payments that are known on, and also from the node in use: it may tell more than it did.
-        history.from = match questions.is_empty() {
-            true => u64::MAX,
-            false => {
-                let payment = move |store: &Store| store.last_known_payment(&questions);
-                context.reads.read(payment).await?
-            }
-        };
-        if let Some((first, last)) = blocks {
-            history.from = history.from.min(first);
-            if wallets == 0 {
-                to = to.min(last);
+    let every = context.config.second_look_every;
+    let Some(Doubt { questions, blocks }) = history.doubted.clone() else {
+        if context.pool.len() > 1 {
+            for intervals in TRY_AFTER {
+                tokio::time::sleep(every * intervals).await;
+                let other = context.pool.others(place, 1).await.pop();
+                if let Some(other) = other
+                    && look(&context, &node, &other, &processors, &history).await? != None
+                {
+                    return Ok(());
+                }
             }
         }
-        let others = context.pool.others(place, usize::MAX).await;
-        let all = [Arc::clone(&node)].into_iter().chain(others);
-        reads.extend(all.map(|other| (Duration::ZERO, other)));
-    } else if let Some(other) = context.pool.others(place, 1).await.pop() {
-        reads.push((Duration::ZERO, other));
-    } else {
         history.from = history.from.max(history.to.number.saturating_sub(END));
-        let every = context.config.second_look_every;
-        reads.extend(END_AFTER.map(|intervals| (every * intervals, Arc::clone(&node))));
-    }
-    let from = history.from;
-    let mut found = 0;
-    for (after, other) in reads {
-        tokio::time::sleep(after).await;
-        let other_rpc = other.host();
-        match read_missing(&context, &node, &other, processors.clone(), &history, to).await {
-            Ok(0) => info!(
-                from,
-                to,
-                rpc = other_rpc,
-                "a history was read again: nothing was missing"
-            ),
-            Ok(events) => {
-                found += events;
-                note(&context, &history, events, wallets, node.host()).await?;
-                warn!(
-                    events,
-                    from,
-                    to,
-                    wallets,
-                    rpc = node.host(),
-                    other_rpc,
-                    "the node left events out: its history has holes; stored what was missed. Use an archive of receipts, or a later chain.start_block"
-                );
-            }
-            Err(SessionError::Rpc(error)) => {
-                info!(rpc = other_rpc, %error, "a history could not be read again");
-            }
-            Err(error) => return Err(error),
+        for intervals in END_AFTER {
+            tokio::time::sleep(every * intervals).await;
+            look(&context, &node, &node, &processors, &history).await?;
         }
+        return Ok(());
+    };
+    let wallets = questions.len();
+    // From the last payments that are known on, and also from the node in use: it may tell more than it did.
+    history.from = match questions.is_empty() {
+        true => u64::MAX,
+        false => {
+            let payment = move |store: &Store| store.last_known_payment(&questions);
+            context.reads.read(payment).await?
+        }
+    };
+    if let Some((first, last)) = blocks {
+        history.from = history.from.min(first);
+        if wallets == 0 {
+            history.to.number = history.to.number.min(last);
+        }
+    }
+    let others = context.pool.others(place, usize::MAX).await;
+    let mut found = 0;
+    for other in [Arc::clone(&node)].into_iter().chain(others) {
+        let looked = look(&context, &node, &other, &processors, &history).await?;
+        found += looked.unwrap_or_default();
     }
     if wallets > 0 && found == 0 {
         note(&context, &history, 0, wallets, node.host()).await?;
         let module = history.modules.first().map(tracing::field::display);
+        let (from, to) = (history.from, history.to.number);
         warn!(
             module,
             wallets,
@@ -115,6 +96,49 @@ pub(super) async fn compare(
         );
     }
     Ok(())
+}
+
+/// Reads a history from the `other` node and stores what is missing of it. How many events those were; `None` where it could
+/// not be read.
+async fn look(
+    context: &Context,
+    node: &Arc<Node>,
+    other: &Arc<Node>,
+    processors: &Processors,
+    history: &History,
+) -> Result<Option<usize>, SessionError> {
+    let (from, to, other_rpc) = (history.from, history.to.number, other.host());
+    match read_missing(context, node, other, processors.clone(), history).await {
+        Ok(0) => {
+            info!(
+                from,
+                to,
+                rpc = other_rpc,
+                "a history was read again: nothing was missing"
+            );
+            Ok(Some(0))
+        }
+        Ok(events) => {
+            let wallets = history.doubted.as_ref();
+            let wallets = wallets.map_or(0, |one| one.questions.len());
+            note(context, history, events, wallets, node.host()).await?;
+            warn!(
+                events,
+                from,
+                to,
+                wallets,
+                rpc = node.host(),
+                other_rpc,
+                "the node left events out: its history has holes; stored what was missed. Use an archive of receipts, or a later chain.start_block"
+            );
+            Ok(Some(events))
+        }
+        Err(SessionError::Rpc(error)) => {
+            info!(rpc = other_rpc, %error, "a history could not be read again");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Tells the servers of these modules.
@@ -144,7 +168,6 @@ async fn read_missing(
     other: &Arc<Node>,
     mut processors: Processors,
     history: &History,
-    to: u64,
 ) -> Result<usize, SessionError> {
     processors.retain(|module| history.modules.contains(module));
     processors.rewind(history.from.saturating_sub(1));
@@ -152,7 +175,7 @@ async fn read_missing(
         processors.watch_from(module, history.from);
     }
     let filter = processors.filter();
-    let mut reader = RangeReader::new(Arc::clone(other), filter, history.from, to);
+    let mut reader = RangeReader::new(Arc::clone(other), filter, history.from, history.to.number);
     let mut added = 0;
     while let Some(piece) = reader.next().await {
         let piece = piece?;
@@ -163,8 +186,9 @@ async fn read_missing(
                 return Err(RpcError::unavailable("it has other blocks").into());
             }
         }
-        let taken = processors.take(piece.events).map_err(|error| {
-            RpcError::unavailable(format!("it tells of other processors: {error:?}"))
+        let taken = processors.take(piece.events).map_err(|error| match error {
+            ProcessorError::WrongStart { module, .. } => ProcessorError::Hidden(module),
+            error => error,
         })?;
         if let Some(block) = taken.again_from {
             reader.restart(block, &processors.filter());
@@ -183,12 +207,9 @@ async fn store_missing(context: &Context, events: Vec<ChainEvent>) -> Result<usi
         .await?;
     let is_update =
         |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
+    // From then on other logs count: the module is read again.
     if let Some(update) = missing.iter().find(is_update) {
-        return Err(RpcError::unavailable(format!(
-            "it tells of a new payment processor of {} in block {}, which the other does not",
-            update.module, update.position.block
-        ))
-        .into());
+        return Err(ProcessorError::Hidden(update.module).into());
     }
     if missing.is_empty() {
         return Ok(0);

@@ -17,6 +17,7 @@ use super::history::{self, ConfirmedRange};
 use super::holes;
 use super::modules::{self, Joins};
 use super::node::{Chosen, Header, Node, RpcError, heads, read};
+use super::processors::ProcessorError;
 use super::reorg::{self, window::Window};
 use super::start;
 use super::state::Followed;
@@ -91,7 +92,14 @@ pub(super) async fn run(context: &Context, stop: &CancellationToken) -> anyhow::
                 if let Some(followed) = &mut followed {
                     modules::correct(context, followed, error).await?;
                 }
-                next = Some(chosen);
+                match error {
+                    ProcessorError::Hidden(module) if context.pool.len() > 1 => {
+                        let why = format!("it has lost logs of module {module}");
+                        let error = RpcError::unavailable(why);
+                        leave(context, &chosen, &error, &mut failing)?;
+                    }
+                    _ => next = Some(chosen),
+                }
             }
             Err(SessionError::Store(error)) => return Err(error),
         }
@@ -287,12 +295,10 @@ fn leave(
 ) -> anyhow::Result<()> {
     let trouble = format!("{}: {error}", chosen.node.host());
     progress::report(&context.status, &trouble);
-    let mut worked = false;
-    context.status.send_modify(|status| {
-        worked = status.at_tip;
-        status.set_at_tip(false, Instant::now());
-    });
-    context.pool.failed(chosen, worked, error);
+    context
+        .status
+        .send_modify(|status| status.set_at_tip(false, Instant::now()));
+    context.pool.failed(chosen, error);
     let commits = context.writer.commits();
     let since = match failing {
         Some((before, since)) if *before == commits => *since,

@@ -54,7 +54,7 @@ pub(super) struct Joins {
     comparing: bool,
     failures: Failures,
     /// Modules that are registered and not watched yet: watching more costs a second reading of the unconfirmed blocks.
-    registered: Vec<(ModuleAddress, Registered)>,
+    registered: BTreeMap<ModuleAddress, Registered>,
     /// Whether a wanted module waits for its turn.
     waiting: bool,
 }
@@ -70,7 +70,7 @@ impl Joins {
             groups: 0,
             comparing: false,
             failures: Failures::default(),
-            registered: Vec::new(),
+            registered: BTreeMap::new(),
             waiting: true,
         }
     }
@@ -85,6 +85,13 @@ impl Joins {
             && self.failures.are_all_told()
     }
 
+    /// Whether a module is registered or read at the moment, or waits to be watched.
+    fn is_under_way(&self, module: &ModuleAddress) -> bool {
+        self.registering.contains(module)
+            || self.reading.contains(module)
+            || self.registered.contains_key(module)
+    }
+
     /// Modules that cannot be read, each with one sentence on why.
     pub(super) fn unread(&self) -> BTreeMap<ModuleAddress, String> {
         self.failures.sentences()
@@ -96,13 +103,13 @@ impl Joins {
         context: &Context,
         followed: &mut Followed,
     ) -> Result<(), SessionError> {
+        self.failures.keep_only(&context.wanted.borrow());
         let watched = followed.processors.modules();
         let is_settled = context.wanted.borrow().iter().copied().eq(watched);
         if is_settled && followed.joining.is_empty() && !self.waiting {
             return Ok(());
         }
         let wanted = context.wanted.borrow().clone();
-        self.failures.keep_only(&wanted);
         if followed.retain(|module| wanted.contains(module)) {
             self.abort(context).await?;
         }
@@ -111,15 +118,13 @@ impl Joins {
             .copied()
             .filter(|module| {
                 followed.processors.get(module).is_none()
-                    && !self.registering.contains(module)
-                    && self.registered.iter().all(|(known, _)| known != module)
+                    && !self.is_under_way(module)
                     && self.failures.may_start(module)
             })
             .collect();
         self.waiting = !candidates.is_empty();
-        let is_waiting = |module: &&ModuleAddress| {
-            !self.reading.contains(*module) && self.failures.may_start(module)
-        };
+        let is_waiting =
+            |module: &&ModuleAddress| !self.is_under_way(module) && self.failures.may_start(module);
         let unread: Vec<_> = followed
             .joining
             .keys()
@@ -135,10 +140,10 @@ impl Joins {
         self.waiting = candidates.len() > room;
         for module in candidates.into_iter().take(room) {
             self.registering.insert(module);
-            let head = followed.window.tip().number;
+            let (base, head) = (followed.window.base().number, followed.window.tip().number);
             let (node, context) = (Arc::clone(&self.chosen.node), context.clone());
             self.tasks.spawn(async move {
-                let registered = register(&context, &node, module, head).await;
+                let registered = register(&context, &node, module, base, head).await;
                 Done::Registered(module, registered)
             });
         }
@@ -204,7 +209,8 @@ impl Joins {
     pub(super) async fn next(&mut self) -> Option<Done> {
         // Those that wait for room are looked at when something ends.
         let has_room = self.registering.len() < REGISTERED_AT_ONCE && self.groups < GROUPS_AT_ONCE;
-        let retry = self.failures.next_try().filter(|_| has_room);
+        let next_try = self.failures.next_try(|module| self.is_under_way(module));
+        let retry = next_try.filter(|_| has_room);
         loop {
             let done = tokio::select! {
                 Some(ended) = self.tasks.join_next() => unless_aborted(ended),

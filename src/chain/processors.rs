@@ -67,6 +67,8 @@ pub enum ProcessorError {
         /// The processor it had up to its first update.
         actual: Address,
     },
+    /// The node has not told of every processor that the module had: another node does, or the module names another one now.
+    Hidden(ModuleAddress),
     /// The module named too many processors and must be dropped.
     TooMany(ModuleAddress),
 }
@@ -151,19 +153,20 @@ impl Processors {
     /// When a module's processors are not those that its logs were read with.
     pub fn take(&mut self, mut logs: Vec<Emitted>) -> Result<Taken, ProcessorError> {
         let again_from = self.first_new(&logs)?;
-        if let Some(from) = again_from {
+        let again = again_from.map_or_else(Vec::new, |from| {
             let cut = logs.partition_point(|log| log.event.position.block < from);
-            let again = logs.split_off(cut);
+            logs.split_off(cut)
+        });
+        // First, because what is asked for from now on are the processors of these updates, too.
+        let events = self.count(logs);
+        if let Some(from) = again_from {
             let new = again
                 .iter()
                 .take_while(|log| log.event.position.block == from)
                 .filter_map(|log| self.update(log).map(|(_, _, current)| current));
             self.filter = filter(&self.layouts, &self.modules, new);
         }
-        Ok(Taken {
-            events: self.count(logs),
-            again_from,
-        })
+        Ok(Taken { events, again_from })
     }
 
     /// The logs that count, in order; remembers the updates among them.

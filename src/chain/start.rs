@@ -79,8 +79,14 @@ async fn register_all(
 ) -> Result<BTreeMap<ModuleAddress, ModuleRecord>, SessionError> {
     let wanted = context.wanted.borrow().clone();
     let mut records = BTreeMap::new();
+    let head = head.number;
+    let confirmed = head.saturating_sub(context.confirmations());
+    let one = |module| async move {
+        let registered = register(context, node, module, confirmed, head).await;
+        (module, registered)
+    };
     let mut registered = stream::iter(wanted)
-        .map(|module| async move { (module, register(context, node, module, head.number).await) })
+        .map(one)
         .buffer_unordered(REGISTERED_AT_ONCE);
     while let Some((module, registered)) = registered.next().await {
         match registered {

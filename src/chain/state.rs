@@ -242,16 +242,15 @@ impl Followed {
         Ok(())
     }
 
-    /// A node has shown its newest finalized block. Only one that is followed counts.
-    pub(super) fn take_finalized(&mut self, header: &Header) {
-        let shown = header.checkpoint();
+    /// A node has shown its newest finalized block; `stored` is the newest block up to there that the store knows. Only one
+    /// that is followed counts.
+    pub(super) fn take_finalized(&mut self, shown: Checkpoint, stored: Option<Checkpoint>) {
         let is_newer = self
             .finalized
             .is_none_or(|finalized| finalized.number < shown.number);
-        let is_other = self
-            .window
-            .at(shown.number)
-            .is_some_and(|followed| followed != shown);
+        let stored = stored.filter(|stored| stored.number == shown.number);
+        let known = self.window.at(shown.number).or(stored);
+        let is_other = known.is_some_and(|known| known.hash != shown.hash);
         if is_newer && !is_other && shown.number <= self.window.base().number {
             self.finalized = Some(shown);
         }

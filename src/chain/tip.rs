@@ -16,12 +16,13 @@ use super::holes;
 use super::modules::{self, Joins};
 use super::node::heads::Heads;
 use super::node::{Chosen, Header, Node, RpcError, read};
-use super::processors::Processors;
+use super::processors::{ProcessorError, Processors};
 use super::progress;
 use super::reorg::{self, Preferred, window::Block};
 use super::second_look;
 use super::state::Followed;
 use crate::clock::{machine_time, sleep_until};
+use crate::store::Store;
 
 /// A head that jumps back further than this makes another node, if one is further, the better choice at once.
 const BACK: u64 = 2;
@@ -94,7 +95,19 @@ async fn follow_with(
             if progress::is_far(context, followed, &head) {
                 return Err(SessionError::Moved("far behind the tip".into()));
             }
-            advance(context, node, followed, &head).await?;
+            match advance(context, node, followed, &head).await {
+                // It alone is read again: who contradicts themselves holds up nobody else.
+                Err(SessionError::Processors(ProcessorError::WrongStart { module, .. }))
+                    if followed.joining.contains_key(&module) =>
+                {
+                    let why = "its processor is not the one that its next event replaces";
+                    joins.contradicts(context, followed, module, why);
+                    new = Some(head);
+                    continue;
+                }
+                advanced => advanced?,
+            }
+            chosen.works();
             let is_back = head.number + BACK < followed.window.tip().number;
             peek = is_back.then(|| look_around(context, chosen, followed));
             newest = head;
@@ -145,7 +158,7 @@ async fn follow_with(
                 let rpc = better.node.host();
                 warn!(rpc, "the node in use lags behind another one");
                 let error = RpcError::unavailable("it lags behind another node");
-                context.pool.failed(chosen, true, &error);
+                context.pool.failed(chosen, &error);
                 return Ok(Some(better));
             },
             // A look that failed is taken again with the next one.
@@ -157,7 +170,10 @@ async fn follow_with(
             },
             // Not every node knows the tag.
             shown = end_of(&mut finalized) => if let Ok(Some(header)) = shown {
-                followed.take_finalized(&header);
+                let shown = header.checkpoint();
+                let stored = move |store: &Store| store.headers_below(shown.number, 1);
+                let stored = context.reads.read(stored).await?;
+                followed.take_finalized(shown, stored.first().copied());
             },
             found = end_of(&mut holes_look) => {
                 let holes = found?;

@@ -63,6 +63,15 @@ impl Store {
         Ok(modules)
     }
 
+    /// The module as it is known; `None` where it is not.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub fn module(&self, module: ModuleAddress) -> anyhow::Result<Option<ModuleRecord>> {
+        let transaction = self.database.begin_read()?;
+        read(transaction.open_table(MODULES)?.get(&module.0.0.0)?)
+    }
+
     /// The modules of which every event up to the cursor is stored.
     pub fn complete_modules(&self) -> anyhow::Result<BTreeSet<ModuleAddress>> {
         let transaction = self.database.begin_read()?;

@@ -43,10 +43,11 @@ impl Failures {
         failed.is_none_or(|failed| !failed.is_final && failed.retry.not_before().is_none())
     }
 
-    /// When the next one may be tried again.
-    pub(super) fn next_try(&self) -> Option<Instant> {
-        let retries = self.0.values().filter(|failed| !failed.is_final);
-        let at = retries.map(|failed| failed.retry.not_before().unwrap_or_else(Instant::now));
+    /// When the next one may be tried again, of those that are not `under_way` again already.
+    pub(super) fn next_try(&self, under_way: impl Fn(&ModuleAddress) -> bool) -> Option<Instant> {
+        let waiting = self.0.iter();
+        let waiting = waiting.filter(|(module, failed)| !failed.is_final && !under_way(module));
+        let at = waiting.map(|(_, failed)| failed.retry.not_before().unwrap_or_else(Instant::now));
         at.min()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tracing::{info, warn};
+use tracing::info;
 
 use super::failures::MOST_FAILURES;
 use super::register::correct;
@@ -27,7 +27,7 @@ impl Joins {
         match done {
             Done::Registered(module, result) => {
                 match result {
-                    Ok(Ok(registered)) => self.registered.push((module, registered)),
+                    Ok(Ok(registered)) => drop(self.registered.insert(module, registered)),
                     Ok(Err(why)) => self.failures.not_yet(module, why),
                     Err(error) => {
                         let modules = [module].into();
@@ -48,8 +48,8 @@ impl Joins {
                 self.failed(context, followed, &modules, error).await?;
             }
             Done::Compared(compared) => {
-                compared?;
                 followed.histories.pop();
+                compared?;
             }
         }
         Ok(false)
@@ -59,7 +59,7 @@ impl Joins {
     fn watch(&mut self, followed: &mut Followed) {
         let target = followed.window.base();
         let mut watched = Vec::new();
-        for (module, registered) in self.registered.drain(..) {
+        for (module, registered) in std::mem::take(&mut self.registered) {
             let since = WatchedModule {
                 initial: registered.processor,
                 updates: Vec::new(),
@@ -93,10 +93,11 @@ impl Joins {
                 continue;
             };
             if before.current() != since.initial {
-                // It was watched with another processor than it had: its logs since then were not asked for.
-                warn!(%module, "the module's processor at the tip is not the one its history ends with; reading it again");
-                followed.drop_module(*module);
-                self.waiting = true;
+                // Its logs since then were not asked for: it changed between registering and watching, or the node hides how.
+                let why = "its processor at the tip is not the one its history ends with";
+                if self.contradicts(context, followed, *module, why) {
+                    return Err(ProcessorError::Hidden(*module).into());
+                }
                 continue;
             }
             events.extend(joining.events.iter().cloned());
@@ -187,15 +188,46 @@ impl Joins {
         if error.is_about_node() {
             return Err(error.clone().into());
         }
+        match self.is_for_another(context, followed, module, error)
+            || matches!(context.goal, Goal::Index { .. })
+                && self.failures.sentence(&module).is_some()
+        {
+            true => Err(error.clone().into()),
+            false => Ok(()),
+        }
+    }
+
+    /// What the node tells of a joining module at the tip contradicts the rest: the module alone is read again, after a pause.
+    /// Whether another node is to be asked.
+    pub(crate) fn contradicts(
+        &mut self,
+        context: &Context,
+        followed: &mut Followed,
+        module: ModuleAddress,
+        why: &str,
+    ) -> bool {
+        followed.drop_module(module);
+        let error = RpcError::unavailable(why);
+        self.is_for_another(context, followed, module, &error)
+    }
+
+    /// Counts a failure to read a module. Whether that was one too many for this node, and there is one that has not failed
+    /// so yet; where there is none, the module is given up for now.
+    fn is_for_another(
+        &mut self,
+        context: &Context,
+        followed: &mut Followed,
+        module: ModuleAddress,
+        error: &RpcError,
+    ) -> bool {
         if self.failures.refused(module, error) < MOST_FAILURES {
-            return Ok(());
+            return false;
         }
         let refused = followed.refused.entry(module).or_default();
         let is_news = refused.insert(self.chosen.place) && refused.len() < context.pool.len();
-        if is_news || matches!(context.goal, Goal::Index { .. }) {
-            return Err(error.clone().into());
+        if !is_news {
+            self.failures.give_up(module, error);
         }
-        self.failures.give_up(module, error);
-        Ok(())
+        is_news
     }
 }

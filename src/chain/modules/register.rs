@@ -22,7 +22,7 @@ const PROBES: u64 = 8;
 pub(crate) struct Registered {
     /// What the store knows of it.
     pub(crate) record: ModuleRecord,
-    /// Its processor at the newest block.
+    /// Its processor at the newest confirmed block.
     pub(crate) processor: Address,
 }
 
@@ -36,11 +36,12 @@ pub(crate) enum NotYet {
 }
 
 /// Registers a module, or finds the store's record of it; where the configured start differs from it, the module's history
-/// begins again there.
+/// begins again there. `confirmed` and `head` are the newest confirmed block and the newest one.
 pub(crate) async fn register(
     context: &Context,
     node: &Node,
     module: ModuleAddress,
+    confirmed: u64,
     head: u64,
 ) -> Result<Result<Registered, NotYet>, SessionError> {
     if let Some(start) = context.config.start_block.filter(|start| *start > head) {
@@ -50,19 +51,25 @@ pub(crate) async fn register(
             return Ok(Err(NotYet::StartsLater { start, newest }));
         }
     }
-    let known = move |store: &Store| Ok(store.modules()?.remove(&module));
-    let known = context.reads.read(known).await?;
+    let known = context
+        .reads
+        .read(move |store| store.module(module))
+        .await?;
     if let Some(record) = known {
-        let now = processor_at(node, module, None).await?;
+        let (now, there) = futures_util::try_join!(
+            processor_at(node, module, None),
+            initial_processor_at(node, module, confirmed),
+        )?;
         let record = updated(context, module, record, now).await?;
         let last = record.processor_updates.last();
         let before = last.map_or(record.initial_processor, |(_, processor)| *processor);
-        let processor = now.unwrap_or(before);
+        let processor = there.or(now).unwrap_or(before);
         return Ok(Ok(Registered { record, processor }));
     }
     let configured = context.config.start_block;
-    let (now, has_code, then) = futures_util::try_join!(
+    let (now, there, has_code, then) = futures_util::try_join!(
         processor_at(node, module, None),
+        initial_processor_at(node, module, confirmed),
         read::has_code(node, module.0, None),
         async {
             match configured {
@@ -90,7 +97,7 @@ pub(crate) async fn register(
     add.await?;
     Ok(Ok(Registered {
         record: unread(start_block, initial_processor),
-        processor: now,
+        processor: there.unwrap_or(now),
     }))
 }
 
@@ -134,28 +141,38 @@ async fn updated(
     Ok(unread(start_block, initial_processor))
 }
 
-/// A module had another processor than was thought when it was first read, and is read again; or it names more processors
-/// than any honest one, and is not followed any more.
+/// A module had another processor than was thought when it was first read, or one that was hidden, and is read again; or it
+/// names more processors than any honest one, and is not followed any more.
 pub(crate) async fn correct(
     context: &Context,
     followed: &mut Followed,
     error: ProcessorError,
 ) -> anyhow::Result<()> {
     let (module, actual) = match error {
-        ProcessorError::WrongStart { module, actual } => (module, actual),
+        ProcessorError::WrongStart { module, actual } => (module, Some(actual)),
+        ProcessorError::Hidden(module) => (module, None),
         ProcessorError::TooMany(module) => {
             followed.drop_module(module);
             return Ok(());
         }
     };
-    warn!(%module, processor = %actual, "the module had another payment processor before; reading it again");
+    match actual {
+        Some(processor) => {
+            warn!(%module, %processor, "the module had another payment processor before; reading it again");
+        }
+        None => {
+            warn!(%module, "the module had a payment processor that the node has not told of; reading it again");
+        }
+    }
     followed.drop_module(module);
     followed.unsaved.next.left.retain(|left| *left != module);
     context.plans.forget(module);
     let reset = context.writer.submit(move |store| {
-        let record = store.modules()?.remove(&module);
-        let start = record.map_or(0, |record| record.start_block);
-        store.reset_module(module, start, actual)
+        let Some(record) = store.module(module)? else {
+            return Ok(());
+        };
+        let initial = actual.unwrap_or(record.initial_processor);
+        store.reset_module(module, record.start_block, initial)
     });
     reset.await
 }
@@ -249,9 +266,9 @@ fn narrowed(found: &[(u64, bool)], without: u64, with: u64) -> (u64, u64) {
     (without, with)
 }
 
-/// The module's processor at its first block. `None` where the node has no state of that block any more, and the present one
-/// counts: if it is not the one that the module had then, the first `PaymentProcessorUpdated` says so, and the module is read
-/// again.
+/// The module's processor at the block from which on it is read. `None` where the node has no state of that block any more,
+/// and the present one counts: if it is not the one that the module had then, the first `PaymentProcessorUpdated` says so, and
+/// the module is read again.
 async fn initial_processor_at(
     node: &Node,
     module: ModuleAddress,

@@ -1,16 +1,19 @@
 //! New heads, as early as the node shows them. A push over a websocket, or the time at which the next block is due, is a
 //! reason to read the newest block; a pushed header is used itself only if it extends the followed chain by one block.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::connection::{Node, PushedHeads};
 use super::error::RpcError;
 use super::header::Header;
 use super::read;
+use crate::chain::error::unless_aborted;
 use crate::domain::Checkpoint;
 
 mod pace;
@@ -32,24 +35,33 @@ pub(crate) struct Heads {
     quiet_since: Instant,
     /// Whether the last new head was pushed. A subscription that misses one is not waited for until it pushes again.
     pushes: bool,
-    /// A reason to look that was not followed by an answer yet.
-    is_due: bool,
+    /// The look that is under way, if one is. It goes on while the follower turns to something else: a node that is far away
+    /// would else be asked again and again, and never be heard.
+    look: JoinSet<Result<Option<Header>, RpcError>>,
 }
 
 impl Heads {
     /// Subscribes where the node can push. `head` is the one it had before; when that appeared is not known.
-    pub(crate) async fn open(node: &Node, head: &Header) -> Self {
+    pub(crate) async fn open(node: &Arc<Node>, head: &Header) -> Self {
         let subscription = node.subscribe_heads().await;
-        Self {
+        let mut heads = Self {
             pushes: subscription.is_some(),
             subscription,
             pace: Pace::new(),
             highest: Some((head.number, head.hash)),
             last: Some(head.hash),
             quiet_since: Instant::now(),
-            // What came before the subscription began is not pushed.
-            is_due: true,
-        }
+            look: JoinSet::new(),
+        };
+        // What came before the subscription began is not pushed.
+        heads.look(node);
+        heads
+    }
+
+    /// Asks for the newest block.
+    fn look(&mut self, node: &Arc<Node>) {
+        let node = Arc::clone(node);
+        self.look.spawn(async move { read::latest(&node).await });
     }
 
     /// The usual time between two blocks, as far as it is known.
@@ -64,12 +76,12 @@ impl Heads {
     /// When the node cannot be asked, or its subscription ended and it allows no new one.
     pub(crate) async fn next(
         &mut self,
-        node: &Node,
+        node: &Arc<Node>,
         tip: Checkpoint,
     ) -> Result<Option<Header>, RpcError> {
         loop {
-            if !self.is_due {
-                let look = self.next_look();
+            if self.look.is_empty() {
+                let look_at = self.next_look();
                 tokio::select! {
                     pushed = pushed(self.subscription.as_mut()) => match pushed {
                         Some(headers) => {
@@ -81,22 +93,23 @@ impl Heads {
                                 self.arrived(header);
                                 return Ok(Some(header.clone()));
                             }
-                            self.is_due = true;
                         }
                         None => {
                             self.subscription = node.subscribe_heads().await;
                             if self.subscription.is_none() {
                                 return Err(RpcError::unavailable("the websocket was closed"));
                             }
-                            self.is_due = true;
                         }
                     },
-                    () = tokio::time::sleep_until(look.into()) => self.is_due = true,
+                    () = tokio::time::sleep_until(look_at.into()) => {}
                 }
+                self.look(node);
             }
+            let Some(latest) = self.look.join_next().await.and_then(unless_aborted) else {
+                continue;
+            };
             // `null` is what some load balancers answer while their nodes disagree.
-            let latest = read::latest(node).await?;
-            self.is_due = false;
+            let latest = latest?;
             if let Some(latest) = latest.filter(|latest| self.last != Some(latest.hash)) {
                 self.pushes &= self.quiet_since.elapsed() < self.silence();
                 self.arrived(&latest);

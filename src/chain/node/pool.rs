@@ -1,6 +1,6 @@
 //! The nodes of `rpc_urls`, in order of preference: the first that works is used, until a preferred one works again.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -48,7 +48,15 @@ pub(crate) struct Chosen {
     pub(crate) place: usize,
     /// The connection.
     pub(crate) node: Arc<Node>,
-    since: Instant,
+    /// When the tip was first followed by it.
+    works_since: Arc<OnceLock<Instant>>,
+}
+
+impl Chosen {
+    /// The tip was followed by it.
+    pub(crate) fn works(&self) {
+        self.works_since.get_or_init(Instant::now);
+    }
 }
 
 impl Pool {
@@ -120,12 +128,13 @@ impl Pool {
         }
     }
 
-    /// The node in use failed: it is not chosen again before its schedule allows. `worked`: it had come to the tip.
-    pub(crate) fn failed(&self, chosen: &Chosen, worked: bool, error: &RpcError) {
+    /// The node in use failed: it is not chosen again before its schedule allows.
+    pub(crate) fn failed(&self, chosen: &Chosen, error: &RpcError) {
         let is_alone = self.len() == 1;
         {
             let slot = &mut self.slots()[chosen.place];
-            if worked && (is_alone || chosen.since.elapsed() > SETTLED) {
+            let worked = chosen.works_since.get();
+            if worked.is_some_and(|since| is_alone || since.elapsed() > SETTLED) {
                 slot.reconnect.healthy();
                 slot.relapse.healthy();
             } else {
@@ -227,7 +236,7 @@ impl Pool {
             Ok(node) => Some(Chosen {
                 place,
                 node: Arc::new(node),
-                since: Instant::now(),
+                works_since: Arc::default(),
             }),
             Err(error) => {
                 self.note_failure(place, &error);

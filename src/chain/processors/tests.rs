@@ -40,16 +40,30 @@ fn emitted(
 }
 
 fn update(block: u64, log_index: u32, previous: Address, current: Address) -> Emitted {
+    update_of(MODULE, block, log_index, previous, current)
+}
+
+fn update_of(
+    module: ModuleAddress,
+    block: u64,
+    log_index: u32,
+    previous: Address,
+    current: Address,
+) -> Emitted {
     let kind = EventKind::PaymentProcessorUpdated { previous, current };
-    emitted(MODULE, block, log_index, MODULE.0, kind)
+    emitted(module, block, log_index, module.0, kind)
 }
 
 fn failure(block: u64, log_index: u32, emitter: Address) -> Emitted {
+    failure_of(MODULE, block, log_index, emitter)
+}
+
+fn failure_of(module: ModuleAddress, block: u64, log_index: u32, emitter: Address) -> Emitted {
     let kind = EventKind::ExecutionFailed {
         subscription: SubscriptionId::from(1),
         reason: FailureReason(8),
     };
-    emitted(MODULE, block, log_index, emitter, kind)
+    emitted(module, block, log_index, emitter, kind)
 }
 
 /// The events of logs that are taken whole.
@@ -64,20 +78,39 @@ fn places(events: &[ChainEvent]) -> Vec<(u64, u32)> {
     places.map(|at| (at.block, at.log_index)).collect()
 }
 
-/// What a reader does: takes, and asks again from where it is told to.
+/// What a reader does: asks for what the filter names, takes, and asks again from where it is told to.
 fn read(processors: &mut Processors, logs: &[Emitted], cut: usize) -> Vec<ChainEvent> {
     let (first, second) = logs.split_at(cut.min(logs.len()));
     let mut events = Vec::new();
     for part in [first, second] {
-        let mut part = part.to_vec();
-        loop {
-            let taken = processors.take(part.clone()).unwrap();
+        let mut from = Some(0);
+        while let Some(block) = from {
+            let filter = processors.filter();
+            let is_answered = |log: &&Emitted| {
+                let is_own = log.emitter == log.event.module.0;
+                log.event.position.block >= block
+                    && (is_own || filter.asks_for_processor(&log.emitter))
+            };
+            let answer = part.iter().filter(is_answered).cloned();
+            let taken = processors.take(answer.collect()).unwrap();
             events.extend(taken.events);
-            let Some(from) = taken.again_from else { break };
-            part.retain(|log| log.event.position.block >= from);
+            from = taken.again_from;
         }
     }
     events
+}
+
+/// The rule, told by one who sees every log: a processor's logs count while it is its module's.
+fn counting(logs: &[Emitted]) -> Vec<ChainEvent> {
+    let mut current = BTreeMap::from([(MODULE, FIRST), (OTHER, SECOND)]);
+    let counts = logs.iter().filter(|log| {
+        if let EventKind::PaymentProcessorUpdated { current: new, .. } = log.event.kind {
+            current.insert(log.event.module, new);
+            return true;
+        }
+        current[&log.event.module] == log.emitter
+    });
+    counts.map(|log| log.event.clone()).collect()
 }
 
 #[test]
@@ -119,6 +152,18 @@ fn a_new_processor_is_asked_for_from_its_block_on() {
         [(7, 3), (7, 4)],
         "the zero address emits nothing"
     );
+}
+
+#[test]
+fn two_modules_with_new_processors_in_one_range_are_both_read_to_its_end() {
+    let logs = [
+        update(10, 0, FIRST, STRANGER),
+        update_of(OTHER, 20, 0, SECOND, Address::repeat_byte(0xd)),
+        failure(30, 0, STRANGER),
+        failure_of(OTHER, 30, 1, Address::repeat_byte(0xd)),
+    ];
+    let events = read(&mut watching(0), &logs, logs.len());
+    assert_eq!(places(&events), [(10, 0), (20, 0), (30, 0), (30, 1)]);
 }
 
 #[test]
@@ -176,22 +221,32 @@ fn logs_below_a_modules_first_block_are_read_elsewhere() {
 }
 
 fn any_logs() -> impl Strategy<Value = Vec<Emitted>> {
-    let chosen = [FIRST, SECOND, STRANGER];
-    let step = (0_u64..3, 0_usize..3, 0_usize..3, any::<bool>());
+    let chosen = [
+        FIRST,
+        SECOND,
+        STRANGER,
+        Address::repeat_byte(0xd),
+        Address::repeat_byte(0xe),
+    ];
+    let step = (0_u64..3, 0_usize..5, any::<bool>(), any::<bool>());
     prop::collection::vec(step, 0..30).prop_map(move |steps| {
-        let (mut block, mut current) = (5, FIRST);
-        let logs = steps
-            .into_iter()
-            .zip(0..)
-            .map(|((ahead, emitter, next, is_update), index)| {
-                block += ahead;
-                if is_update {
-                    let previous = std::mem::replace(&mut current, chosen[next]);
-                    update(block, index, previous, current)
-                } else {
-                    failure(block, index, chosen[emitter])
-                }
-            });
+        let mut block = 5;
+        let mut current = BTreeMap::from([(MODULE, FIRST), (OTHER, SECOND)]);
+        let logs =
+            steps
+                .into_iter()
+                .zip(0..)
+                .map(|((ahead, processor, is_other, is_update), index)| {
+                    block += ahead;
+                    let module = if is_other { OTHER } else { MODULE };
+                    let processor = chosen[processor];
+                    if is_update {
+                        let previous = current.insert(module, processor).unwrap();
+                        update_of(module, block, index, previous, processor)
+                    } else {
+                        failure_of(module, block, index, processor)
+                    }
+                });
         logs.collect()
     })
 }
@@ -204,7 +259,8 @@ proptest! {
             logs.partition_point(|other| other.event.position.block < log.event.position.block)
         });
         let (mut whole, mut parts) = (watching(0), watching(0));
-        let expected = read(&mut whole, &logs, logs.len());
+        let expected = counting(&logs);
+        prop_assert_eq!(&read(&mut whole, &logs, logs.len()), &expected);
         prop_assert_eq!(read(&mut parts, &logs, cut), expected);
         prop_assert_eq!(whole.get(&MODULE), parts.get(&MODULE));
     }
