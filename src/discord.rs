@@ -235,9 +235,9 @@ impl Discord {
         rest.bytes(request).await.map(drop)
     }
 
-    /// Stops sending a change that is not wanted any more; it may have been made.
-    pub fn withdraw(&self, (guild, user, role): MemberRole) {
-        let withdraw = |state: &mut shared::Guild| state.queue.withdraw(user, role);
+    /// Stops sending a change that is not wanted any more, but not its opposite; it may have been made.
+    pub fn withdraw(&self, (guild, user, role): MemberRole, action: RoleAction) {
+        let withdraw = |state: &mut shared::Guild| state.queue.withdraw(user, role, action);
         self.shared.change_known(guild, withdraw);
     }
 

@@ -93,9 +93,10 @@ impl Discord {
         let turn = sign_ins.turn.read().await;
         let token = timeout(PATIENCE, exchange(rest, application, code)).await;
         let token = token.context("Discord did not exchange the code in time")??;
+        // Before it is used: a visitor may leave meanwhile, and the next one's sign-in revokes it then.
+        sign_ins.used().push(token.access_token.clone());
         let visitor = timeout(PATIENCE, look(rest, &token)).await;
         drop(turn);
-        sign_ins.used().push(token.access_token);
         let (discord, application) = (self.clone(), application.clone());
         // The visitor need not wait for this.
         tokio::spawn(async move { discord.revoke_used(&application).await });

@@ -58,8 +58,11 @@ impl Discord {
                 let is_full = page.len() >= PAGE;
                 Ok((page, is_full))
             }
-            // The bot is in the server, or its roles could not be read.
-            Err(failure) if failure.reason() == Some(Reason::Guild) => {
+            // A bot that was removed from the server is answered the same.
+            Err(failure)
+                if failure.reason() == Some(Reason::Guild)
+                    && self.shared.read_roles(guild).await.is_ok() =>
+            {
                 self.shared.refuse_members_intent();
                 bail!(text::intent_refused())
             }

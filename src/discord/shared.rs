@@ -308,8 +308,11 @@ impl Guild {
         !self.watched.is_empty() || self.queue.len() > 0
     }
 
-    /// The bot is not in the server.
+    /// The bot is not in the server, which is a trouble where it is wanted there.
     pub(crate) fn gone(&mut self, id: GuildId) {
+        if !self.matters() {
+            return;
+        }
         let sentence = text::not_in_guild(&self.name(id));
         self.queue
             .troubles

@@ -15,14 +15,19 @@ use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
     Act, ActEntry, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question,
-    RoleChange, RoleId, ServerSettings, Timestamp, UserId, unread_beginnings,
+    RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId, unread_beginnings,
 };
 use crate::store::Store;
 
 impl Roles {
     pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
         let confirmed = self.inputs.chain.borrow().confirmed;
-        let now = confirmed.map_or(Timestamp::default(), |block| block.timestamp);
+        // After a start without a node, the stored events are as old as the cursor.
+        let clock = match confirmed {
+            None => blocking(&self.store, |store| store.cursor()).await?,
+            confirmed => confirmed,
+        };
+        let now = clock.map_or(Timestamp::default(), |block| block.timestamp);
         // What was linked, paid or seen before the question is part of the answer; the clock was read before that.
         for _ in 0..self.inputs.observations.len() {
             if let Ok(observation) = self.inputs.observations.try_recv() {
@@ -58,10 +63,7 @@ impl Roles {
             Question::Expectations { only, answer } => {
                 let at_tip = self.progress.reached_tip && self.inputs.chain.borrow().at_tip;
                 let (people, only) = (&self.people, only.as_deref());
-                // After a start without a node, the stored events are as old as the cursor.
-                let cursor = blocking(&self.store, |store| store.cursor()).await?;
-                let read_at = cursor.map_or(Timestamp::default(), |cursor| cursor.timestamp);
-                let now = self.progress.last_now.max(read_at);
+                let now = self.progress.last_now.max(now);
                 let _gone = answer.send(expectations(people, only, now, at_tip));
             }
             Question::Sync { guild, answer } => self.sync(guild, answer),
@@ -97,8 +99,11 @@ impl Roles {
                 let _gone = answer.send(named.collect());
             }
             Question::Absent { answer } => {
+                // In a server that removed the bot, people are where they were last seen.
+                let reading = &self.reading;
                 let is_read = |guild: &GuildId| {
-                    self.reading.is_read(*guild) && !self.reading.is_unreadable(*guild)
+                    reading.gone.contains(guild)
+                        || (reading.is_read(*guild) && !reading.is_unreadable(*guild))
                 };
                 let all = self.people.guilds().iter().all(is_read);
                 let _gone = answer.send(all.then(|| self.people.absent()));
@@ -169,7 +174,9 @@ impl Roles {
             .flat_map(|(user, seat)| seat.applied.iter().map(move |one| (guild, user, one.role)));
         for left in ours.collect::<Vec<_>>() {
             self.people.set_applied(left, None);
-            self.discord.withdraw(left);
+            for action in [RoleAction::Grant, RoleAction::Revoke] {
+                self.discord.withdraw(left, action);
+            }
         }
         Ok(())
     }

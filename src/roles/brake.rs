@@ -68,16 +68,19 @@ impl Brake {
 
     /// Counts the removals of the last hour that were let through before a restart, oldest first: those of the journal, and
     /// intents that are not acknowledged yet. Only what is concluded from absence counts, and not what an approval of the
-    /// same hour let through: as many of its role as it was for, from then on.
+    /// same hour let through: as many of its role as the newest one was for, from then on.
     pub(super) fn count(
         &mut self,
         removals: impl IntoIterator<Item = (Timestamp, RoleChange)>,
         approvals: impl IntoIterator<Item = Approval>,
     ) {
-        let mut approved: BTreeMap<Key, Approval> = approvals
-            .into_iter()
-            .map(|approval| (approval.of, approval))
-            .collect();
+        let mut approved: BTreeMap<Key, Approval> = BTreeMap::new();
+        for approval in approvals {
+            let newest = approved.entry(approval.of).or_insert(approval);
+            if newest.at < approval.at {
+                *newest = approval;
+            }
+        }
         for (at, change) in removals.into_iter().filter(|(_, one)| counts(one)) {
             let key = (change.guild, change.role);
             match approved.get_mut(&key) {

@@ -64,7 +64,7 @@ impl Roles {
                 }
                 None if self.people.not_there(change) => {
                     info!(%guild, %user, %role, action, "the member is not in the server");
-                    self.discord.withdraw(of);
+                    self.discord.withdraw(of, change.action);
                     not_there.push((of, change.action));
                 }
                 None => {}

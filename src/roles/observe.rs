@@ -94,7 +94,7 @@ impl Roles {
                     self.people.forget_claimed(guild);
                 }
                 if let Some(last) = page.last().filter(|_| is_full) {
-                    self.reading.pages.insert(guild, last.user);
+                    self.reading.want_page(guild, last.user);
                 }
                 for member in &page {
                     self.people.see_listed(guild, member, asked);
@@ -102,13 +102,13 @@ impl Roles {
                 None
             }
             Read::Page(after, Err(error)) => {
-                self.reading.pages.insert(guild, after);
+                self.reading.want_page(guild, after);
                 Some(error)
             }
         };
         match failure {
             Some(error) => {
-                self.reading.failed(guild, &error);
+                self.reading.failed(guild, &error, Instant::now());
                 let failed = ReadingState::Failed(format!("{error:#}"));
                 self.discord.show(guild, |status| status.reading = failed);
             }

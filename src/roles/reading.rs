@@ -156,6 +156,11 @@ impl Reading {
         self.want_in(tier, guild, user);
     }
 
+    /// A server's member list is to be read on after this one, unless it is to be read from its beginning again.
+    pub(super) fn want_page(&mut self, guild: GuildId, after: UserId) {
+        self.pages.entry(guild).or_insert(after);
+    }
+
     fn want_in(&mut self, tier: Tier, guild: GuildId, user: UserId) {
         self.due.entry((tier, guild)).or_default().insert(user);
     }
@@ -250,9 +255,13 @@ impl Reading {
         Some((guild, users))
     }
 
-    pub(super) fn failed(&mut self, guild: GuildId, error: &anyhow::Error) {
+    pub(super) fn failed(&mut self, guild: GuildId, error: &anyhow::Error, now: Instant) {
         // Whoever waits is told that it failed.
         self.syncing.remove(&guild);
+        // One of several that were under way when the first failed.
+        if !self.may_read(guild, now) {
+            return;
+        }
         let sentence = format!("{error:#}");
         let reason = error.downcast_ref::<Failure>().and_then(Failure::reason);
         let longest = match reason {
@@ -267,7 +276,7 @@ impl Reading {
         let unreadable = Unreadable {
             tries: tries.saturating_add(1),
             sentence,
-            retry_at: Instant::now() + doubled((RETRY, longest), tries),
+            retry_at: now + doubled((RETRY, longest), tries),
         };
         self.unreadable.insert(guild, unreadable);
     }

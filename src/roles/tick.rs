@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::brake::Pass;
 use super::cause::to_changes;
+use super::desired::given_by_gates;
 use super::fallback::Removals;
 use super::people::Sources;
 use super::plan::{Plan, plan};
@@ -52,9 +53,11 @@ impl Roles {
             }
             self.touch_everyone();
         }
+        let sources = self.people.sources();
         let Some(removals) = self.choose_sources(&before, at_tip).await? else {
             return Ok(());
         };
+        let resumes = is_first || self.people.sources() != sources;
         // Where no confirmed block was seen since the start, the clock is the one up to which the last run had read.
         let clock = match before.confirmed {
             None => blocking(&self.store, |store| store.cursor()).await?,
@@ -73,7 +76,7 @@ impl Roles {
         let mut users = self.people.take_dirty(now);
         self.hear_api(&mut users);
         if !users.is_empty() {
-            self.act(users, now, clock.number, removals, is_first)
+            self.act(users, now, clock.number, removals, resumes)
                 .await?;
         }
         if removals == Removals::AsPlanned {
@@ -148,40 +151,48 @@ impl Roles {
         }
         for gone in &forgotten {
             self.people.set_applied(*gone, None);
-            self.discord.withdraw(*gone);
+            self.discord.withdraw(*gone, RoleAction::Revoke);
         }
         for one in &over {
             self.people.drop_grant(*one);
         }
         for one in &dropped {
             self.people.drop_removal(*one);
-            self.discord.withdraw(*one);
+            self.discord.withdraw(*one, RoleAction::Revoke);
         }
         let dropped: Vec<_> = dropped
             .into_iter()
             .map(|one| (one, RoleAction::Revoke))
             .collect();
-        let intents = blocking(&self.store, move |store| {
+        let (intents, left_open) = blocking(&self.store, move |store| {
             store.intend(&intents)?;
             store.adopt(&adopted, block)?;
             store.forget_applied(&forgotten)?;
             store.forget_grants(&over, machine_time())?;
             store.settle_not_there(&dropped)?;
-            let mut intents = intents;
+            let mut left_open = Vec::new();
             if resumes {
                 store.for_each_applied(|applied| {
                     let block = applied.block;
-                    intents.extend(applied.outstanding_change().map(|change| Intent {
+                    left_open.extend(applied.outstanding_change().map(|change| Intent {
                         change,
                         block,
                         just_now: false,
                     }));
                 })?;
             }
-            Ok(intents)
+            Ok((intents, left_open))
         })
         .await?;
-        self.discord.send(intents);
+        // While the chain is away, only what is deserved still.
+        let people = &self.people;
+        let is_due = |intent: &Intent| {
+            let change = &intent.change;
+            let is_given = || given_by_gates(people, change.member_role(), now).is_some();
+            removals == Removals::AsPlanned || change.action == RoleAction::Grant && is_given()
+        };
+        let left_open = left_open.into_iter().filter(is_due);
+        self.discord.send(intents.into_iter().chain(left_open));
         Ok(())
     }
 

@@ -315,7 +315,9 @@ async fn a_change_that_became_moot_is_never_sent() {
     begun.await.unwrap();
     story.set(RoleAction::Grant, second);
     story.set(RoleAction::Grant, third);
-    story.discord.withdraw((story.guild, second, story.paid));
+    story
+        .discord
+        .withdraw((story.guild, second, story.paid), RoleAction::Grant);
     story.set(RoleAction::Revoke, third);
     story.settled().await;
     assert_eq!(story.local.count(Route::AddMemberRole), 1);

@@ -141,9 +141,13 @@ impl Queue {
         self.insert(key, item);
     }
 
-    /// Drops a change that is not wanted any more; it may have been sent.
-    pub(crate) fn withdraw(&mut self, user: UserId, role: RoleId) {
-        self.remove((user, role));
+    /// Drops a change that is not wanted any more, but not its opposite, if that took its place; it may have been sent.
+    pub(crate) fn withdraw(&mut self, user: UserId, role: RoleId, action: RoleAction) {
+        let key = (user, role);
+        let is_it = |item: &Item| item.intent.change.action == action;
+        if self.items.get(&key).is_some_and(is_it) {
+            self.remove(key);
+        }
     }
 
     /// What is to be sent now.

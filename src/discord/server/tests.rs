@@ -112,7 +112,7 @@ fn the_opposite_takes_the_place_of_a_change_that_was_not_sent() {
     queue.put(grant(1), now);
     queue.put(revoke(1), now);
     queue.put(grant(2), now);
-    queue.withdraw(UserId(2), ROLE);
+    queue.withdraw(UserId(2), ROLE, Grant);
     assert_eq!(queue.len(), 1);
     assert_eq!(queue.take(Next::Grant, now), None);
     assert_eq!(drain(&mut queue, now), [(Revoke, 1)]);
@@ -163,8 +163,20 @@ fn that_a_member_is_not_there_is_told_each_time_and_is_no_error_of_the_server() 
         now += Duration::from_millis(pause);
         assert_eq!(queue.next_at(), Some(now));
     }
-    queue.withdraw(UserId(1), ROLE);
+    queue.withdraw(UserId(1), ROLE, Grant);
     assert_eq!((queue.len(), queue.next_at()), (0, None));
+}
+
+#[test]
+fn that_a_member_is_not_there_for_an_older_change_drops_nothing_of_the_newer_one() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    queue.put(revoke(1), now);
+    take(&mut queue, now).unwrap();
+    queue.put(grant(1), now);
+    let (told, outcome) = queue.finish(End::NotThere, now, 0.5).unwrap();
+    assert_eq!((told.change.action, outcome), (Revoke, None));
+    queue.withdraw(UserId(1), ROLE, told.change.action);
+    assert_eq!(take(&mut queue, now).unwrap().action, Grant);
 }
 
 #[test]

@@ -247,6 +247,16 @@ fn what_a_person_approved_before_a_restart_does_not_count() {
     assert_eq!(scene.remove(1..=50).len(), 50);
     scene.restart((1..=50).map(expired_revoke), [approval]);
     assert_eq!(scene.remove(51..=55).len(), 5);
+    // Of two approvals the newer one counts, in whichever order they are told.
+    let older = Approval {
+        at: Timestamp(START - 60),
+        removals: 1,
+        ..approval
+    };
+    for approvals in [[older, approval], [approval, older]] {
+        scene.restart((1..=50).map(expired_revoke), approvals);
+        assert_eq!(scene.remove(51..=55).len(), 5);
+    }
     // Whoever comes beyond those is counted as ever.
     scene.restart((1..=60).map(expired_revoke), [approval]);
     assert_eq!(scene.remove([61]), NOBODY);

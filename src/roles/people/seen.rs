@@ -182,8 +182,9 @@ impl People {
     /// Before all holders of claimed roles are read: who held one only is forgotten, and read again if they still do.
     pub(crate) fn forget_claimed(&mut self, guild: GuildId) {
         for user in self.servers.get(&guild).cloned().unwrap_or_default() {
+            let is_given = self.granted(guild, user).next().is_some();
             let person = self.persons.entry(user).or_default();
-            let is_ours = person.seats.iter().any(|seat| !seat.applied.is_empty());
+            let is_ours = is_given || person.seats.iter().any(|seat| !seat.applied.is_empty());
             if person.wallets.is_empty() && !is_ours {
                 person.seats.retain(|seat| seat.guild != guild);
                 self.leave_server(guild, user);

@@ -69,6 +69,31 @@ fn holders_of_claimed_roles_are_while_they_hold_them() {
 }
 
 #[test]
+fn a_member_list_finds_those_again_to_whom_a_manager_gave_a_role() {
+    use crate::domain::{Grant, GrantTerms};
+    let mut people = people(ManualRoles::Claim, 1);
+    let terms = GrantTerms {
+        by: UserId(9),
+        at: Timestamp(0),
+        until: Timestamp(1_000),
+        reason: String::new(),
+    };
+    let (guild, user, role) = (GUILD, ADA, ROLE);
+    let given = Grant {
+        guild,
+        user,
+        role,
+        terms,
+    };
+    people.set_grants(ADA, &[given]);
+    people.see(GUILD, ADA, &[], true);
+    people.forget_claimed(GUILD);
+    people.read(GUILD, ADA, Some((&[], false)), people.news());
+    let presence = people.seat_of(ADA, GUILD).map(|seat| seat.presence);
+    assert_eq!(presence, Some(Presence::Present));
+}
+
+#[test]
 fn who_unlinks_is_of_interest_until_the_last_role_of_ours_is_gone() {
     let mut people = people(ManualRoles::Adopt, 1);
     people.set_wallets(ADA, vec![wallet(9)]);

@@ -36,21 +36,32 @@ fn who_paid_just_now_is_read_first_and_a_request_is_filled_with_others_of_the_se
 
 #[test]
 fn a_server_that_refuses_is_asked_ever_more_rarely_and_keeps_no_other_from_its_turn() {
-    let mut reading = Reading::new(Instant::now());
+    let mut now = Instant::now();
+    let mut reading = Reading::new(now);
     reading.want_in(Tier::Other, GUILD, UserId(1));
     for _ in 0..20 {
-        reading.failed(GUILD, &refused(Reason::Guild));
+        now += LONGEST_AFTER_REFUSAL;
+        reading.failed(GUILD, &refused(Reason::Guild), now);
     }
-    let now = Instant::now();
     let minutes = |minutes: u64| now + Duration::from_secs(60 * minutes);
     assert!(!reading.may_read(GUILD, minutes(59)) && reading.may_read(GUILD, minutes(61)));
     assert!(reading.is_idle(now), "everyone else's next round begins");
     assert!(!reading.is_read(GUILD));
     // What passes by itself is tried every minute.
-    for _ in 0..20 {
-        reading.failed(GUILD, &anyhow::anyhow!("the gateway was lost"));
+    let lost = anyhow::anyhow!("the gateway was lost");
+    now += LONGEST_AFTER_REFUSAL;
+    reading.failed(GUILD, &lost, now);
+    assert!(!reading.may_read(GUILD, now) && reading.may_read(GUILD, now + LONGEST_RETRY));
+}
+
+#[test]
+fn requests_that_fail_together_count_as_one_failure() {
+    let now = Instant::now();
+    let mut reading = Reading::new(now);
+    for _ in 0..8 {
+        reading.failed(GUILD, &anyhow::anyhow!("the gateway was lost"), now);
     }
-    assert!(reading.may_read(GUILD, minutes(2)));
+    assert!(reading.may_read(GUILD, now + RETRY));
 }
 
 #[test]
@@ -66,4 +77,15 @@ fn everyone_is_read_again_once_a_minute_where_no_member_event_comes() {
     };
     assert_eq!(begun.next_at(MembersIntent::Refused), later(60));
     assert_eq!(begun.next_at(MembersIntent::Used), later(3_600));
+}
+
+#[test]
+fn a_member_list_that_is_to_begin_again_is_not_continued_by_an_older_answer() {
+    let now = Instant::now();
+    let mut reading = Reading::new(now);
+    reading.want_page(GUILD, UserId(0));
+    assert_eq!(reading.take_page(now), Some((GUILD, UserId(0))));
+    reading.want_page(GUILD, UserId(0));
+    reading.want_page(GUILD, UserId(1_000));
+    assert_eq!(reading.take_page(now), Some((GUILD, UserId(0))));
 }

@@ -76,6 +76,19 @@ async fn a_refused_member_list_means_that_the_intent_was_withdrawn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_removed_the_bot_says_nothing_of_the_intent() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    story.local.kick_bot(story.guild).unwrap();
+    let page = story.discord.page_of_members(story.guild, UserId(0)).await;
+    let error = format!("{:#}", page.unwrap_err());
+    assert!(error.contains("cannot read the members"), "{error}");
+    let status = story.status(|_| true).await;
+    assert_eq!(status.members_intent, MembersIntent::Used);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_intent_that_is_never_wanted_is_never_asked_for() {
     let local = LocalDiscord::start(Options::default()).await.unwrap();
     let never = Settings {

@@ -149,7 +149,9 @@ async fn a_deleted_role_is_shown_and_its_changes_wait_while_other_roles_go_on() 
     given.await.unwrap();
     story.assert_quiet(1).await;
     // The gate takes another role: nobody wants the old one any more.
-    story.discord.withdraw((story.guild, first, story.paid));
+    story
+        .discord
+        .withdraw((story.guild, first, story.paid), RoleAction::Grant);
     story.send(RoleAction::Grant, story.guild, first, other);
     story.settled().await;
     story.discord.watch(story.guild, &[other].into());
@@ -196,7 +198,9 @@ async fn a_member_who_is_not_there_is_asked_for_until_the_change_is_withdrawn() 
     for _ in 0..2 {
         assert_eq!(story.report().await.outcome, None);
     }
-    story.discord.withdraw((story.guild, user, story.paid));
+    story
+        .discord
+        .withdraw((story.guild, user, story.paid), RoleAction::Grant);
     story.settled().await;
     story.local.clear_log();
     story.assert_quiet(0).await;

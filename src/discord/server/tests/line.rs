@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Grant, ROLE, Revoke, change, grant, passing, revoke, stuck, take};
 use crate::discord::backoff;
 use crate::discord::server::{End, Next, Queue};
-use crate::domain::{Intent, RoleChange, RoleId, UserId};
+use crate::domain::{Intent, RoleChange, RoleId};
 
 const JITTER: f64 = 0.3;
 
@@ -51,13 +51,14 @@ impl Model {
             if is_same && known.kind() <= new.kind() {
                 return;
             }
-            self.withdraw(&intent.change);
+            self.0.retain(|one| !one.is_of(&intent.change));
         }
         self.0.push(new);
     }
 
     fn withdraw(&mut self, change: &RoleChange) {
-        self.0.retain(|one| !one.is_of(change));
+        let is_it = |one: &Waiting| one.is_of(change) && one.intent.change.action == change.action;
+        self.0.retain(|one| !is_it(one));
     }
 
     fn first(&self, queue: &Queue, now: Instant) -> Option<RoleChange> {
@@ -96,7 +97,7 @@ impl Model {
 #[derive(Clone, Debug)]
 enum Step {
     Put(Intent),
-    Withdraw(UserId, RoleId),
+    Withdraw(RoleChange),
     Send(u8),
     Pass(u64),
 }
@@ -108,9 +109,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         just_now,
         ..change(action, user, RoleId(role))
     });
+    let gone = put.clone();
     let step = prop_oneof![
         6 => put.prop_map(Step::Put),
-        1 => (1..6_u64, 1..4_u64).prop_map(|(user, role)| Step::Withdraw(UserId(user), RoleId(role))),
+        1 => gone.prop_map(|intent| Step::Withdraw(intent.change)),
         4 => (0..6_u8).prop_map(Step::Send),
         2 => (0..1_500_u64).prop_map(Step::Pass),
         1 => (0..700_000_u64).prop_map(Step::Pass),
@@ -129,9 +131,8 @@ proptest! {
                     queue.put(intent.clone(), now);
                     model.put(intent, now);
                 }
-                Step::Withdraw(user, role) => {
-                    queue.withdraw(user, role);
-                    let gone = change(Grant, user.0, role).change;
+                Step::Withdraw(gone) => {
+                    queue.withdraw(gone.user, gone.role, gone.action);
                     model.withdraw(&gone);
                 }
                 Step::Pass(millis) => now += Duration::from_millis(millis),
