@@ -49,7 +49,9 @@ pub(super) async fn compare(
                 tokio::time::sleep(every * intervals).await;
                 let other = context.pool.others(place, 1).await.pop();
                 if let Some(other) = other
-                    && look(&context, &node, &other, &processors, &history).await? != None
+                    && look(&context, &node, &other, &processors, &history)
+                        .await?
+                        .is_some()
                 {
                     return Ok(());
                 }

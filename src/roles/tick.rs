@@ -15,8 +15,8 @@ use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    AppliedState, Counts, GuildId, HeldBack, Intent, RoleAction, RoleChange, RoleId, Timestamp,
-    UserId,
+    Applied, AppliedState, Counts, GuildId, HeldBack, Intent, MemberRole, RoleAction, RoleChange,
+    RoleId, Timestamp, UserId,
 };
 
 impl Roles {
@@ -53,11 +53,9 @@ impl Roles {
             }
             self.touch_everyone();
         }
-        let sources = self.people.sources();
         let Some(removals) = self.choose_sources(&before, at_tip).await? else {
             return Ok(());
         };
-        let resumes = is_first || self.people.sources() != sources;
         // Where no confirmed block was seen since the start, the clock is the one up to which the last run had read.
         let clock = match before.confirmed {
             None => blocking(&self.store, |store| store.cursor()).await?,
@@ -76,7 +74,7 @@ impl Roles {
         let mut users = self.people.take_dirty(now);
         self.hear_api(&mut users);
         if !users.is_empty() {
-            self.act(users, now, clock.number, removals, resumes)
+            self.act(users, now, clock.number, removals, is_first)
                 .await?;
         }
         if removals == Removals::AsPlanned {
@@ -142,6 +140,10 @@ impl Roles {
             block,
         });
         let intents: Vec<_> = intents.collect();
+        let left_open = match self.people.sources() {
+            Sources::Api => self.given_and_open(users.keys(), now),
+            Sources::Events | Sources::Both => Vec::new(),
+        };
         for intent in &intents {
             self.people.intend(&intent.change);
         }
@@ -164,36 +166,58 @@ impl Roles {
             .into_iter()
             .map(|one| (one, RoleAction::Revoke))
             .collect();
-        let (intents, left_open) = blocking(&self.store, move |store| {
+        let intents = blocking(&self.store, move |store| {
             store.intend(&intents)?;
             store.adopt(&adopted, block)?;
             store.forget_applied(&forgotten)?;
             store.forget_grants(&over, machine_time())?;
             store.settle_not_there(&dropped)?;
-            let mut left_open = Vec::new();
+            let mut intents = intents;
+            let mut send = |applied: Applied| {
+                let block = applied.block;
+                intents.extend(applied.outstanding_change().map(|change| Intent {
+                    change,
+                    block,
+                    just_now: false,
+                }));
+            };
             if resumes {
-                store.for_each_applied(|applied| {
-                    let block = applied.block;
-                    left_open.extend(applied.outstanding_change().map(|change| Intent {
-                        change,
-                        block,
-                        just_now: false,
-                    }));
-                })?;
+                store.for_each_applied(&mut send)?;
             }
-            Ok((intents, left_open))
+            for (guild, user, role) in left_open {
+                if let Some(applied) = store.applied(guild, user, role)? {
+                    send(applied);
+                }
+            }
+            Ok(intents)
         })
         .await?;
-        // While the chain is away, only what is deserved still.
-        let people = &self.people;
-        let is_due = |intent: &Intent| {
-            let change = &intent.change;
-            let is_given = || given_by_gates(people, change.member_role(), now).is_some();
-            removals == Removals::AsPlanned || change.action == RoleAction::Grant && is_given()
-        };
-        let left_open = left_open.into_iter().filter(is_due);
-        self.discord.send(intents.into_iter().chain(left_open));
+        self.discord.send(intents);
         Ok(())
+    }
+
+    /// The grants to these people that were decided and not acknowledged, and that are deserved now: on the API's word, a start
+    /// has nothing else that sends what the last run left open.
+    fn given_and_open<'a>(
+        &self,
+        users: impl Iterator<Item = &'a UserId>,
+        now: Timestamp,
+    ) -> Vec<MemberRole> {
+        let mut open = Vec::new();
+        for user in users {
+            let seats = self
+                .people
+                .person(*user)
+                .into_iter()
+                .flat_map(|one| &one.seats);
+            for seat in seats {
+                let granting = seat.applied.iter();
+                let granting = granting.filter(|ours| ours.state == AppliedState::Granting);
+                open.extend(granting.map(|ours| (seat.guild, *user, ours.role)));
+            }
+        }
+        open.retain(|of| given_by_gates(&self.people, *of, now).is_some());
+        open
     }
 
     /// Takes out of `changes` what the brake stops, having looked at these people.

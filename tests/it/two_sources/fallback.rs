@@ -10,6 +10,7 @@ use amser_roles::domain::{
 };
 use amser_roles::sandbox::amser_api::{Behaviour, LocalApi};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use amser_roles::sandbox::discord::{Fault, Route, Times};
 
 use super::{is_fallback, soon};
 use crate::support::rpc_proxy::{Faults, RpcProxy};
@@ -188,6 +189,23 @@ async fn a_start_while_the_chain_is_away_gives_roles_on_the_apis_word_alone_and_
         assert!(story.stage.has_role(person));
         assert_eq!(story.stage.journal(person).len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_grant_that_the_last_run_left_open_is_made_on_the_apis_word() {
+    let mut story = Story::honest().await;
+    let grant = Some(Route::AddMemberRole);
+    let local = &story.stage.discord;
+    local.inject(grant, Fault::ServerError(503), Times::UntilCleared);
+    let ada = story.stage.join("ada").await;
+    story.stage.pay(ada).await;
+    wait("it is decided", || story.cause(ada).is_some()).await;
+    story.lose_chain().await;
+    story.stage.stop().await;
+    assert!(!story.stage.has_role(ada));
+    story.stage.discord.clear_faults(None);
+    story.stage.start();
+    story.stage.until_role(ada, true).await;
 }
 
 #[tokio::test]
