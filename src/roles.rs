@@ -37,7 +37,8 @@ use crate::chain::Views;
 use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
-    ChainStatus, Counts, DiscordStatus, DriftMode, ModuleAddress, Policy, Question, Timestamp,
+    ChainStatus, Counts, DiscordStatus, DriftMode, MemberRole, ModuleAddress, Policy, Question,
+    Timestamp,
 };
 use crate::store::Store;
 use asking::Confirming;
@@ -122,6 +123,8 @@ struct Progress {
     /// Whether roles may have been given on the word of amser's API that the chain has not confirmed: so after a fallback, and
     /// after a start, before which there may have been one. They are looked at with everyone.
     has_vouched: bool,
+    /// The grants that the last run left open, while they were not sent again.
+    left_open: BTreeSet<MemberRole>,
     /// The clock of the last tick, to notice when a reorganisation turns it back.
     last_now: Timestamp,
     /// Whether the numbers for the status page may have changed, and when they may be counted again.
@@ -145,6 +148,7 @@ impl Roles {
                 reload_at_tip: false,
                 full_pass: true,
                 has_vouched: true,
+                left_open: BTreeSet::new(),
                 last_now: Timestamp::default(),
                 counts_due: (true, Instant::now()),
             },

@@ -311,7 +311,10 @@ async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
     commands.services.questions.send(question).await?;
     let sentence = match tokio::time::timeout(READING, synced).await {
         Ok(Ok(synced)) => text::synced(synced),
-        Ok(Err(_dropped)) => text::unreadable(),
+        Ok(Err(_dropped)) => match commands.unread(guild) {
+            Some(unread) => unread.sentence(),
+            None => text::unreadable(),
+        },
         Err(_elapsed) => text::still_reading(),
     };
     Ok(Answer::text(sentence))

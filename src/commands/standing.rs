@@ -46,9 +46,16 @@ impl Commands {
         let server = status.servers.get(&guild);
         match server.map(|server| &server.reading) {
             Some(ReadingState::Done) => None,
-            Some(ReadingState::Failed(_)) => Some(text::Unread::Failed),
+            Some(ReadingState::Failed(why)) => Some(text::Unread::Failed(why.clone())),
             None | Some(ReadingState::NotYet) => Some(text::Unread::NotYet),
         }
+    }
+
+    /// How long the last queued role change of a server waits.
+    pub(super) fn queue_wait(&self, guild: GuildId) -> Duration {
+        let status = self.services.discord.borrow();
+        let server = status.servers.get(&guild);
+        server.map_or(Duration::ZERO, |server| server.queue_wait)
     }
 
     /// What a member was given for a time and has now, with the names of the role and of its server.
@@ -115,11 +122,8 @@ pub(super) async fn status(
     let given = commands.given_to(user).await?;
     let at_risk = commands.your_risks(&standing).await;
     let guild_name = |guild| commands.discord.guild_name(guild);
-    let queue_wait = |guild| {
-        let status = commands.services.discord.borrow();
-        let server = status.servers.get(&guild);
-        server.map_or(Duration::ZERO, |server| server.queue_wait)
-    };
+    let queue_wait = |guild| commands.queue_wait(guild);
+    let is_held_back = |guild, role| commands.held_back(guild, role).is_some();
     let checkout = |guild| commands.checkout(guild);
     let status = text::Status {
         standing: &standing,
@@ -127,6 +131,7 @@ pub(super) async fn status(
         chain: &chain,
         unread,
         queue_wait: &queue_wait,
+        is_held_back: &is_held_back,
         guild_name: &guild_name,
         at_risk: &at_risk,
         checkout: &checkout,

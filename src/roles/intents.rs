@@ -1,23 +1,28 @@
 //! The intents table is the outbox: what was decided and not acknowledged is sent, after a restart again, until it is.
 
+use std::collections::BTreeSet;
+
 use tracing::{info, warn};
 
 use super::brake::{self, Approval, Brake};
 use super::{Roles, blocking, delay};
 use crate::clock::machine_time;
 use crate::discord::Report;
-use crate::domain::{Act, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
+use crate::domain::{Act, AppliedState, JournalEntry, Outcome, RoleAction, RoleChange, Timestamp};
 use crate::watching::{ROLE_CHANGE_FAILURES, ROLE_CHANGES};
 
 impl Roles {
-    /// Lets the brake know what was stopped and let through before the start.
+    /// Lets the brake know what was stopped and let through before the start, and notes which grants were left open.
     pub(super) async fn load_brake(&mut self) -> anyhow::Result<()> {
-        self.brake = blocking(&self.store, |store| {
+        (self.brake, self.progress.left_open) = blocking(&self.store, |store| {
             let now = machine_time();
             let oldest = Timestamp(now.0.saturating_sub(brake::WINDOW));
             let made = store.made_since(oldest)?.into_iter().rev();
             let mut removals: Vec<_> = made.map(|entry| (entry.at, entry.change)).collect();
+            let mut left_open = BTreeSet::new();
             store.for_each_applied(|applied| {
+                let of = applied.member_role();
+                left_open.extend((applied.state == AppliedState::Granting).then_some(of));
                 removals.extend(applied.outstanding_change().map(|change| (now, change)));
             })?;
             let mut approvals = Vec::new();
@@ -35,7 +40,7 @@ impl Roles {
             }
             let mut brake = Brake::holding(store.stopped()?);
             brake.count(removals, approvals);
-            Ok(brake)
+            Ok((brake, left_open))
         })
         .await?;
         Ok(())

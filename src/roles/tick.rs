@@ -141,7 +141,7 @@ impl Roles {
         });
         let intents: Vec<_> = intents.collect();
         let left_open = match self.people.sources() {
-            Sources::Api => self.given_and_open(users.keys(), now),
+            Sources::Api => self.take_left_open(&users, now),
             Sources::Events | Sources::Both => Vec::new(),
         };
         for intent in &intents {
@@ -196,28 +196,18 @@ impl Roles {
         Ok(())
     }
 
-    /// The grants to these people that were decided and not acknowledged, and that are deserved now: on the API's word, a start
-    /// has nothing else that sends what the last run left open.
-    fn given_and_open<'a>(
-        &self,
-        users: impl Iterator<Item = &'a UserId>,
+    /// Takes the grants to these people that the last run left open, and that are deserved now: on the API's word nothing else
+    /// sends them.
+    fn take_left_open(
+        &mut self,
+        users: &FxHashMap<UserId, bool>,
         now: Timestamp,
     ) -> Vec<MemberRole> {
-        let mut open = Vec::new();
-        for user in users {
-            let seats = self
-                .people
-                .person(*user)
-                .into_iter()
-                .flat_map(|one| &one.seats);
-            for seat in seats {
-                let granting = seat.applied.iter();
-                let granting = granting.filter(|ours| ours.state == AppliedState::Granting);
-                open.extend(granting.map(|ours| (seat.guild, *user, ours.role)));
-            }
-        }
-        open.retain(|of| given_by_gates(&self.people, *of, now).is_some());
-        open
+        let (people, left_open) = (&self.people, &mut self.progress.left_open);
+        let is_due = |of: &MemberRole| {
+            users.contains_key(&of.1) && given_by_gates(people, *of, now).is_some()
+        };
+        left_open.extract_if(.., is_due).collect()
     }
 
     /// Takes out of `changes` what the brake stops, having looked at these people.

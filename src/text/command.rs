@@ -194,22 +194,22 @@ pub(crate) fn wrong_option() -> String {
 }
 
 /// Why the answer leaves a server out in which the member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     /// Its members were not read yet.
     NotYet,
-    /// They could not be read; it is tried again.
-    Failed,
+    /// They could not be read, for this reason; it is tried again.
+    Failed(String),
 }
 
 impl Unread {
     /// What is told instead.
-    pub(crate) fn sentence(self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         match self {
             Self::NotYet => {
                 "I haven't read this server's members yet. Try again in a minute.".to_owned()
             }
-            Self::Failed => unreadable(),
+            Self::Failed(why) => unreadable_because(why),
         }
     }
 }
@@ -218,6 +218,19 @@ impl Unread {
 pub(crate) fn unreadable() -> String {
     "I couldn't read this server's members; I'll retry automatically.".to_owned()
 }
+
+/// The same, and why.
+pub(super) fn unreadable_because(why: &str) -> String {
+    format!("{} Discord said: {}", unreadable(), plain(why))
+}
+
+/// A role's removals are stopped, told to a member who would lose it.
+pub(crate) fn kept_until_approved() -> String {
+    "It is not removed until someone who manages this server approves that.".to_owned()
+}
+
+/// A shorter wait is over before it is read.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A time to wait, roughly.
 pub(crate) fn about(wait: Duration) -> String {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::{about, chain_note, count, mention, moment, no_gates, plain, unreadable};
+use super::command::{
+    about, chain_note, count, mention, moment, no_gates, plain, unreadable_because,
+};
 use super::grant;
 use super::plan::{PlanRows, is_named, plan_name};
 use crate::domain::{
@@ -92,7 +94,7 @@ fn mode(mode: DriftMode) -> Option<String> {
 fn reading(reading: Option<&ReadingState>) -> Option<String> {
     match reading {
         Some(ReadingState::Done) => None,
-        Some(ReadingState::Failed(why)) => Some(format!("{} Discord said: {}", unreadable(), plain(why))),
+        Some(ReadingState::Failed(why)) => Some(unreadable_because(why)),
         None | Some(ReadingState::NotYet) => Some(
             "I haven't read this server's members yet. New payments and new links count at once; everyone else follows when \
              I have."

@@ -1,8 +1,10 @@
 //! `/why`.
 
+use std::time::Duration;
+
 use super::Unread;
 use super::cause::cause;
-use super::command::{moment, plain};
+use super::command::{MINUTE, about, kept_until_approved, moment, plain};
 use super::grant;
 use super::manager::stopped;
 use super::trail::{Trail, trail};
@@ -31,6 +33,8 @@ pub(crate) struct Receipt<'a> {
     pub(crate) unread: Option<Unread>,
     /// Removals of this role that are stopped.
     pub(crate) held_back: Option<HeldBack>,
+    /// How long the last queued role change of the server waits.
+    pub(crate) queue_wait: Duration,
     /// The steps that led to it; `None` where no gate gives it.
     pub(crate) trail: Option<Trail<'a>>,
     /// Whether a wallet is linked.
@@ -77,7 +81,7 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
         .is_some_and(|(grant, now)| grant.terms.until > now);
     let entitled = is_given || receipt.gates.iter().any(|gate| gate.entitled);
     let mut lines = Vec::new();
-    if let Some(unread) = receipt.unread {
+    if let Some(unread) = &receipt.unread {
         lines.push(unread.sentence());
     } else if held {
         lines.push(format!("{who} {have} **{name}**."));
@@ -101,6 +105,12 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
             if !is_told {
                 lines.push(format!("{state} because {}.", cause(&applied.cause, whose)));
             }
+            // With a shorter queue it is done before this is read.
+            let waits = applied.state.outstanding().is_some() && receipt.queue_wait > MINUTE;
+            lines.extend(waits.then(|| {
+                let wait = about(receipt.queue_wait);
+                format!("Changes of roles are queued here: it can take {wait}.")
+            }));
         }
         None if held => lines.push("This bot did not give it; someone did by hand.".to_owned()),
         None => {}
@@ -112,9 +122,7 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
     );
     match (receipt.held_back, receipt.whose) {
         (Some(held_back), Some(_)) => lines.push(stopped(receipt.role, held_back)),
-        (Some(_), None) if held && !entitled => lines.push(
-            "It is not removed until someone who manages this server approves that.".to_owned(),
-        ),
+        (Some(_), None) if held && !entitled => lines.push(kept_until_approved()),
         _ => {}
     }
     // Of a server that was not read, the subscriptions are left out as well.
@@ -171,6 +179,15 @@ mod tests {
     use super::*;
 
     fn told(unread: Option<Unread>, held_back: bool, whose: Option<UserId>) -> String {
+        told_of(None, unread, held_back, whose)
+    }
+
+    fn told_of(
+        applied: Option<&Applied>,
+        unread: Option<Unread>,
+        held_back: bool,
+        whose: Option<UserId>,
+    ) -> String {
         let held_back = held_back.then_some(HeldBack {
             removals: 12,
             holders: 40,
@@ -179,13 +196,14 @@ mod tests {
         why(&Receipt {
             role: RoleId(9),
             name: "Paid*",
-            applied: None,
+            applied,
             history: &[],
             gates: Vec::new(),
             grant: None,
             holds: false,
             unread,
             held_back,
+            queue_wait: Duration::from_secs(720),
             trail: None,
             linked: true,
             now: Timestamp(0),
@@ -204,8 +222,25 @@ mod tests {
             !text.contains("do not have") && !text.contains("No linked wallet"),
             "{text}"
         );
-        let text = told(Some(Unread::Failed), false, Some(UserId(1)));
+        let text = told(Some(Unread::Failed("No".into())), false, Some(UserId(1)));
         assert!(text.starts_with("I couldn't read"), "{text}");
+    }
+
+    #[test]
+    fn a_change_that_is_queued_is_told_with_how_long_it_can_take() {
+        let mut applied = Applied {
+            guild: crate::domain::GuildId(1),
+            user: UserId(2),
+            role: RoleId(9),
+            state: AppliedState::Granting,
+            cause: Cause::NoSubscription,
+            block: 1,
+        };
+        let text = told_of(Some(&applied), None, false, None);
+        assert!(text.contains("it can take about 12 minutes"), "{text}");
+        applied.state = AppliedState::Granted;
+        let text = told_of(Some(&applied), None, false, None);
+        assert!(!text.contains("minutes"), "{text}");
     }
 
     #[test]

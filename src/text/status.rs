@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cause;
-use super::command::{Unread, about, chain_note, moment, no_wallet, plain, short_wallet};
+use super::command::{
+    MINUTE, Unread, about, chain_note, kept_until_approved, moment, no_wallet, plain, short_wallet,
+};
 use super::plan::Checkout;
 use crate::domain::{
-    Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, ModuleAddress,
+    Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, ModuleAddress, RoleId,
     SubscriptionId, SubscriptionStanding, Timestamp,
 };
 
@@ -39,6 +41,8 @@ pub(crate) struct Status<'a> {
     pub(crate) unread: Option<Unread>,
     /// How long the last queued role change of a server waits.
     pub(crate) queue_wait: &'a dyn Fn(GuildId) -> Duration,
+    /// Whether removals of a role are stopped.
+    pub(crate) is_held_back: &'a dyn Fn(GuildId, RoleId) -> bool,
     /// Names of servers.
     pub(crate) guild_name: &'a dyn Fn(GuildId) -> String,
     /// Of their subscriptions those whose renewal will fail, each with one sentence.
@@ -62,15 +66,17 @@ pub(crate) fn status(status: &Status<'_>) -> String {
         let mut here = standing.gates.iter().filter(|one| one.guild == gate.guild);
         // In trouble, what was paid for may not be known yet: nobody is to pay twice.
         let offers = status.pending.is_empty() && here.all(|one| one.trouble.is_none());
+        let is_held_back = |role: RoleId| (status.is_held_back)(gate.guild, role);
         lines.extend(at_gate(
             gate,
             standing.now,
             (status.queue_wait)(gate.guild),
+            &is_held_back,
             status.at_risk,
             offers.then(|| (status.checkout)(gate.guild)),
         ));
     }
-    if let Some(unread) = status.unread {
+    if let Some(unread) = &status.unread {
         lines.push(unread.sentence());
     } else if standing.gates.is_empty() {
         lines.push(
@@ -90,6 +96,7 @@ fn at_gate(
     gate: &GateStanding,
     now: Timestamp,
     wait: Duration,
+    is_held_back: &dyn Fn(RoleId) -> bool,
     at_risk: &BTreeMap<(ModuleAddress, SubscriptionId), String>,
     checkout: Option<Checkout<'_>>,
 ) -> Vec<String> {
@@ -99,6 +106,10 @@ fn at_gate(
         .map(|role| format!("**{}**", plain(&role.name)))
         .collect();
     let mut lines = vec![format!("{}: {}", names.join(", "), role_result(gate, wait))];
+    let mut held = gate.roles.iter().filter(|role| role.held);
+    if !gate.entitled && held.any(|role| is_held_back(role.role)) {
+        lines.push(format!("  {}", kept_until_approved()));
+    }
     if let Some(trouble) = &gate.trouble {
         lines.push(format!(
             "  ⚠ Roles can't change here at the moment: {}",
@@ -126,7 +137,7 @@ fn role_result(gate: &GateStanding, wait: Duration) -> String {
     match (gate.entitled, held) {
         (true, _) if all => "you have it, because you are subscribed.",
         // With a shorter queue the role is there before this is read.
-        (true, _) if wait > Duration::from_secs(60) => {
+        (true, _) if wait > MINUTE => {
             return format!(
                 "you are subscribed; the role is on its way and can take {}.",
                 about(wait)

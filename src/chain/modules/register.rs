@@ -86,10 +86,15 @@ pub(crate) async fn register(
         None => {
             let within = context.config.deployment_within;
             let (start, seen_at) = deployment(node, within, module.0, now, head).await?;
-            (start, initial_processor_at(node, module, seen_at).await?)
+            let then = match there {
+                // What happened since is not read yet.
+                Some(_) if seen_at > confirmed => None,
+                _ => initial_processor_at(node, module, seen_at).await?,
+            };
+            (start, then)
         }
     };
-    let initial_processor = then.unwrap_or(now);
+    let initial_processor = then.or(there).unwrap_or(now);
     info!(%module, start_block, processor = %initial_processor, "a module is new");
     let add = context
         .writer

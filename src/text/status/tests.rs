@@ -47,6 +47,7 @@ fn told(gates: Vec<GateStanding>, pending: &[Pending], now: u64) -> String {
         chain: &chain,
         unread: None,
         queue_wait: &|_| Duration::from_secs(720),
+        is_held_back: &|_, _| true,
         guild_name: &|_| "Club".to_owned(),
         at_risk: &[(
             (ModuleAddress(Address::ZERO), SubscriptionId::from(3)),
@@ -88,6 +89,17 @@ fn a_role_on_its_way_is_told_with_how_long_it_can_take() {
 }
 
 #[test]
+fn whose_removal_is_stopped_reads_that_it_waits_for_a_manager() {
+    let approval = "until someone who manages this server approves";
+    let mut lost = gate();
+    lost.entitled = false;
+    assert!(told(vec![lost.clone()], &[], 9_000).contains(approval));
+    lost.roles[0].held = false;
+    assert!(!told(vec![lost], &[], 9_000).contains(approval));
+    assert!(!told(vec![gate()], &[], 1_000).contains(approval));
+}
+
+#[test]
 fn a_server_that_is_left_out_is_not_said_to_have_no_gates() {
     let standing = MemberStanding {
         user: UserId(1),
@@ -102,6 +114,7 @@ fn a_server_that_is_left_out_is_not_said_to_have_no_gates() {
             chain: &ChainStatus::default(),
             unread,
             queue_wait: &|_| Duration::ZERO,
+            is_held_back: &|_, _| false,
             guild_name: &|_| "Club".to_owned(),
             at_risk: &BTreeMap::new(),
             checkout: &|_| unreachable!("there is no gate"),
@@ -114,9 +127,13 @@ fn a_server_that_is_left_out_is_not_said_to_have_no_gates() {
         text.contains("haven't read") && !text.contains(none),
         "{text}"
     );
-    let text = told(Some(Unread::Failed));
+    let text = told(Some(Unread::Failed("Missing *Access*".to_owned())));
     assert!(
         text.contains("couldn't read") && !text.contains(none),
+        "{text}"
+    );
+    assert!(
+        text.contains("Discord said: Missing \\*Access\\*"),
         "{text}"
     );
 }

@@ -212,3 +212,18 @@ async fn a_gateway_that_is_refused_for_hours_says_until_when() {
     );
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_nobody_wants_a_role_in_may_remove_the_bot() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    let guild = story.guild;
+    story.discord.watch(guild, &BTreeSet::new());
+    story.local.kick_bot(guild).unwrap();
+    story
+        .observed(|observation| *observation == Observation::GuildGone(guild))
+        .await;
+    let failing = story.status(|_| true).await.failing;
+    assert!(failing.is_empty(), "{failing:?}");
+    story.end().await;
+}

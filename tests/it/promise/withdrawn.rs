@@ -74,3 +74,24 @@ async fn without_member_events_who_uses_a_command_is_seen_at_once() {
         .unwrap();
     stage.assert_no_violations();
 }
+
+#[tokio::test]
+async fn an_intent_that_is_refused_at_the_start_costs_nobody_a_role_and_payments_and_failures_act()
+{
+    let mut stage = Stage::open().await;
+    let (ada, id) = stage.subscriber("ada").await;
+    let (grace, _) = stage.subscriber("grace").await;
+    stage.stop().await;
+    stage.discord.withdraw_members_intent();
+    stage.start();
+    stage.barrier_without_a_block().await;
+    assert!(stage.has_role(ada) && stage.has_role(grace));
+    let chain = &stage.chain;
+    chain.fail_when_due(stage.module, id).await.unwrap();
+    stage.until_role(ada, false).await;
+    let (linus, _) = stage.subscriber("linus").await;
+    stage.barrier().await;
+    assert!(stage.has_role(linus));
+    assert_eq!(stage.journal(grace).len(), 1, "nobody lost it meanwhile");
+    stage.assert_no_violations();
+}
