@@ -22,11 +22,7 @@ use crate::store::Store;
 impl Roles {
     pub(super) async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
         let confirmed = self.inputs.chain.borrow().confirmed;
-        // After a start without a node, the stored events are as old as the cursor.
-        let clock = match confirmed {
-            None => blocking(&self.store, |store| store.cursor()).await?,
-            confirmed => confirmed,
-        };
+        let clock = self.clock(confirmed).await?;
         let now = clock.map_or(Timestamp::default(), |block| block.timestamp);
         // What was linked, paid or seen before the question is part of the answer; the clock was read before that.
         for _ in 0..self.inputs.observations.len() {

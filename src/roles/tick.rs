@@ -15,8 +15,8 @@ use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    Applied, AppliedState, Counts, GuildId, HeldBack, Intent, MemberRole, RoleAction, RoleChange,
-    RoleId, Timestamp, UserId,
+    Applied, AppliedState, Checkpoint, Counts, GuildId, HeldBack, Intent, MemberRole, RoleAction,
+    RoleChange, RoleId, Timestamp, UserId,
 };
 
 impl Roles {
@@ -29,6 +29,18 @@ impl Roles {
         }
         self.read_on();
         Ok(())
+    }
+
+    /// The block by whose time things are judged: the newest confirmed one; where none was seen since the start, the one up to
+    /// which the last run had read.
+    pub(super) async fn clock(
+        &self,
+        confirmed: Option<Checkpoint>,
+    ) -> anyhow::Result<Option<Checkpoint>> {
+        match confirmed {
+            None => blocking(&self.store, |store| store.cursor()).await,
+            confirmed => Ok(confirmed),
+        }
     }
 
     async fn decide(&mut self) -> anyhow::Result<()> {
@@ -56,12 +68,7 @@ impl Roles {
         let Some(removals) = self.choose_sources(&before, at_tip).await? else {
             return Ok(());
         };
-        // Where no confirmed block was seen since the start, the clock is the one up to which the last run had read.
-        let clock = match before.confirmed {
-            None => blocking(&self.store, |store| store.cursor()).await?,
-            confirmed => confirmed,
-        };
-        let Some(clock) = clock else {
+        let Some(clock) = self.clock(before.confirmed).await? else {
             return Ok(());
         };
         let now = clock.timestamp;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use alloy::primitives::Address;
 use amser_roles::abi::SubscriptionModule;
-use amser_roles::domain::ModuleAddress;
+use amser_roles::domain::{ChainStatus, ModuleAddress};
+use amser_roles::sandbox::chain::wallet;
 use amser_roles::store::Store;
 
 use super::Case;
@@ -49,11 +50,10 @@ async fn while_a_module_is_tried_again_the_newest_block_is_asked_for_at_the_usua
 #[tokio::test]
 async fn a_module_that_is_wanted_no_more_is_not_tried_again() {
     let mut case = Case::at_tip(RpcProxy::http_url).await;
-    let nobody = amser_roles::sandbox::chain::wallet("nobody").address();
+    let nobody = wallet("nobody").address();
     want(&case.following, nobody);
-    let unread = |is_any: bool| {
-        move |status: &amser_roles::domain::ChainStatus| status.unread_modules.is_empty() != is_any
-    };
+    let unread =
+        |is_any: bool| move |status: &ChainStatus| status.unread_modules.is_empty() != is_any;
     case.following.until("it is told", unread(true)).await;
     let module = case.scene.module;
     case.following
@@ -67,7 +67,7 @@ async fn a_module_that_is_wanted_no_more_is_not_tried_again() {
 async fn a_module_joins_though_its_processor_has_just_changed() {
     let scene = Scene::new().await;
     let (late, plan) = new_module(&scene.chain, "late merchant").await;
-    let member = amser_roles::sandbox::chain::wallet("late member").address();
+    let member = wallet("late member").address();
     scene.chain.fund(member, 1_000).await.unwrap();
     let subscription = scene.chain.subscribe(late, member, plan).await.unwrap();
     scene.chain.mine(5).await.unwrap();
