@@ -133,8 +133,8 @@ async fn waits_as_told(url: Url, at_tip: bool) {
         Case::from_start(long_history().await, url, |_| {}).await
     };
     case.proxy.set(|faults| {
-        faults.too_many = 3;
-        faults.retry_after = 1;
+        faults.too_many = 2;
+        faults.retry_after = 3;
     });
     case.scene.pay().await;
     case.assert_complete().await;

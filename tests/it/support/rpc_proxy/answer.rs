@@ -51,17 +51,21 @@ pub(super) async fn answer(shared: &Shared, request: Value) -> Answer {
             *times -= 1;
             return Answer::Never;
         }
-        if let Some(until) = faults.quiet_until {
-            // What was under way when the first was refused could not know.
-            let told = until - Duration::from_secs(faults.retry_after);
-            if Instant::now() < until && told.elapsed() > Duration::from_millis(200) {
-                faults.impatient_calls += 1;
+        let asked = Duration::from_secs(faults.retry_after);
+        let is_limited = faults.too_many_of.is_none_or(|limited| limited == method);
+        let waits = faults
+            .quiet_until
+            .is_some_and(|until| Instant::now() < until);
+        if is_limited && (waits || faults.too_many > 0) {
+            match faults.quiet_until.filter(|_| waits) {
+                // What was under way when the first was refused could not know, however slow the machine is.
+                Some(until) if (until - asked).elapsed() < asked / 2 => {}
+                Some(_) => faults.impatient_calls += 1,
+                None => {
+                    faults.too_many -= 1;
+                    faults.quiet_until = Some(Instant::now() + asked);
+                }
             }
-        }
-        if faults.too_many > 0 && faults.too_many_of.is_none_or(|limited| limited == method) {
-            faults.too_many -= 1;
-            let wait = Duration::from_secs(faults.retry_after);
-            faults.quiet_until = Some(Instant::now() + wait);
             let body = json!({"jsonrpc": "2.0", "id": id, "error": {
                 "code": -32005, "message": "project ID request rate exceeded"}});
             return Answer::TooMany(body, faults.retry_after);

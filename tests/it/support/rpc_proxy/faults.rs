@@ -62,7 +62,7 @@ pub(crate) struct Faults {
     pub(crate) range_limit: Option<Refusal>,
     /// Calls for logs with more of them are refused.
     pub(crate) result_limit: Option<Refusal>,
-    /// So many calls are refused with 429 and `Retry-After` of so many seconds.
+    /// So many times a call is refused with 429 and `Retry-After` of so many seconds, and so is every other one in that time.
     pub(crate) too_many: u64,
     /// Only calls of this method are.
     pub(crate) too_many_of: Option<&'static str>,
