@@ -19,52 +19,30 @@ mod words;
 pub use layouts::{AbiError, Layouts};
 pub use plan::{PlanAnswerError, contradiction};
 
+use alloy::primitives::{Address, address};
 use alloy::sol;
 pub(crate) use layout::Fields;
 pub(crate) use wanted::{Field, KnownEvent};
 
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    SubscriptionModule,
-    "abi/SubscriptionModule.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    PaymentProcessor,
-    "abi/PaymentProcessor.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    RAIModuleFactory,
-    "abi/RAIModuleFactory.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    TestToken,
-    "abi/TestToken.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    Permit2,
-    "abi/Permit2.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    TokenRegistry,
-    "abi/TokenRegistry.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    LookAlike,
-    "abi/LookAlike.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    DriftedModule,
-    "abi/DriftedModule.json"
-);
-sol!(
-    #[derive(Debug, PartialEq, Eq)]
-    SignatureValidator,
-    "abi/SignatureValidator.json"
-);
+/// Where Permit2 is on every chain of the protocol; it is older than any module (PROTOCOL.md).
+pub const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");
+
+/// The contract of each of these files.
+macro_rules! contracts {
+    ($($name:ident $file:tt)*) => {
+        $(sol!(#[derive(Debug, PartialEq, Eq)] $name, $file);)*
+    };
+}
+
+contracts! {
+    Multicall3 "abi/Multicall3.json"
+    SubscriptionModule "abi/SubscriptionModule.json"
+    PaymentProcessor "abi/PaymentProcessor.json"
+    RAIModuleFactory "abi/RAIModuleFactory.json"
+    TestToken "abi/TestToken.json"
+    Permit2 "abi/Permit2.json"
+    TokenRegistry "abi/TokenRegistry.json"
+    LookAlike "abi/LookAlike.json"
+    DriftedModule "abi/DriftedModule.json"
+    SignatureValidator "abi/SignatureValidator.json"
+}

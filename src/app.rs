@@ -34,6 +34,7 @@ use crate::config::{Config, Secrets};
 use crate::domain::{ChainStatus, Counts, DiscordStatus, GateTroubles};
 use crate::merchants::{self, Merchants};
 use crate::store::Store;
+use crate::views::Views;
 use crate::{chain, commands, discord, poller, roles, watching, web};
 
 pub use open::{modules_of, open_store};
@@ -136,7 +137,7 @@ pub fn start(
             },
             parts_stop.clone(),
         )?;
-        let views = chain::Views::new(&config.chain, chain.clone());
+        let views = Views::new(&config.chain, chain.clone());
         let api = AmserApi::new(
             &config.amser.api_url,
             config.chain.chain_id,
@@ -213,7 +214,7 @@ pub fn start(
         );
         let announcing = announce::ready(chain.clone(), discord_status.clone(), parts_stop.clone());
         let informing = systemd::keep_told(questions_sender.clone(), parts_stop.clone());
-        let doubts = views.doubts();
+        let doubts = views.doubts().clone();
         let told = notices::inputs(
             &config,
             &discord,

@@ -1,5 +1,6 @@
 //! Follows the chain into the store: from each module's deployment to the confirmed tip, then block by block, across
-//! reorganisations, restarts and failing nodes. Only user of an alloy provider beside `wallet` and the sandbox.
+//! reorganisations, restarts and failing nodes. Only user of an alloy provider beside `views`, `wallet`
+//! and the sandbox.
 //!
 //! | question | file |
 //! |---|---|
@@ -12,8 +13,7 @@
 //! | what a provider's limit does to ranges | `range` |
 //! | what a node's refusal means, which node is used | `node/error`, `node/pool` |
 //! | empty answers that were wrong | `second_look`, `compare`, `holes` |
-//! | what a contract itself says of access, and what happens if it contradicts the events | `active`, `doubts` |
-//! | what decides whether the next charge of a subscription will succeed | `active/renewals` |
+//! | what happens if a contract itself (`crate::views`) contradicts the events | `doubts` |
 //! | when something is written | `unsaved` (what is not stored yet), `writer` (the one thread) |
 
 pub mod decode;
@@ -23,7 +23,6 @@ pub mod node;
 pub mod processors;
 pub mod range;
 
-mod active;
 mod block;
 mod compare;
 mod config;
@@ -57,8 +56,6 @@ use tracing::warn;
 
 pub use crate::domain::FAILURE_REASONS;
 
-pub use self::active::{Funds, FundsOf, MULTICALL, PERMIT2, RenewalFacts, TokenFacts, Views};
-pub(crate) use self::active::{is_symbol, moduleOfCall};
 pub use self::config::{
     ChainConfig, DEPLOYMENT_WITHIN, IndexReport, LOCAL_CHAIN, OnProgress, Progress, ProgressLog,
     SECOND_LOOK_EVERY,
@@ -75,7 +72,7 @@ use crate::domain::{ChainStatus, ModuleAddress};
 use crate::store::Store;
 
 /// Follows until `stop`. Troubles with nodes are waited out, reported in the status and never end it. What is doubted
-/// ([`Views::doubts`]) is read again beside.
+/// ([`crate::views::Views::doubts`]) is read again beside.
 ///
 /// # Errors
 /// A node of another chain at the start while none of ours answers, or a store that cannot be written.

@@ -9,9 +9,9 @@ mod judge;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::chain::Views;
 use crate::domain::{ModuleAddress, RenewalsOf, SubscriptionId};
 use crate::store::Store;
+use crate::views::Views;
 
 pub use self::judge::{Outlook, judge};
 pub use crate::domain::{AtRisk, Risk};

@@ -3,7 +3,7 @@
 //! ```text
 //! RPC → chain (decode) → store: blocks + events + cursor in ONE transaction → wake
 //!     → projection (fold per subscription) → roles (desired − observed, durable intents) → discord (apply) → journal
-//!                ↑ links (wallet ↔ member) from web, isActive from chain, answers of amser's API from poller
+//!                ↑ links (wallet ↔ member) from web, isActive from views, answers of amser's API from poller
 //! ```
 //!
 //! What people are told (`notices`) is made from the journal and from what the parts say of themselves.
@@ -38,6 +38,7 @@ pub mod store;
 pub mod terminal;
 pub mod text;
 mod unreachable;
+pub mod views;
 pub mod wallet;
 mod watching;
 pub mod web;

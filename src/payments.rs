@@ -9,12 +9,12 @@ use alloy::primitives::B256;
 use tokio::sync::watch;
 
 use crate::cache::Cache;
-use crate::chain::Views;
 use crate::domain::{
     ChainEvent, ChainStatus, EventKind, Mined, ModuleAddress, PlanId, Subject, Subscription,
     SubscriptionId, Wallet,
 };
 use crate::store::Store;
+use crate::views::Views;
 
 /// Transactions that are remembered, each for less than a block of most chains: visitors who ask in the meantime share one answer.
 const REMEMBERED: usize = 1_000;

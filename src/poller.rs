@@ -54,14 +54,14 @@ const SAVE: Duration = Duration::from_secs(60);
 /// How often the status is published.
 const PUBLISH: Duration = Duration::from_secs(1);
 
-/// Asks the contracts ([`crate::chain::Views::are_active`]).
+/// Asks the contracts ([`crate::views::Views::are_active`]).
 pub type AskContracts =
     Arc<dyn Fn(Vec<ActiveQuestion>) -> BoxFuture<'static, (u64, Vec<ActiveAnswer>)> + Send + Sync>;
-/// Has blocks read again for a question that a contract answers in another way than the events ([`crate::chain::Views::doubt`]).
+/// Has blocks read again for a question that a contract answers in another way than the events ([`crate::chain::Doubts::raise`]).
 pub type DoubtEvents = Arc<dyn Fn(ActiveQuestion) + Send + Sync>;
-/// Has these blocks of a module read again ([`crate::chain::Views::doubt_blocks`]).
+/// Has these blocks of a module read again ([`crate::chain::Doubts::raise_blocks`]).
 pub type DoubtBlocks = Arc<dyn Fn(ModuleAddress, RangeInclusive<u64>) + Send + Sync>;
-/// Whose modules are ([`crate::chain::Views::merchants_of`]).
+/// Whose modules are ([`crate::views::Views::merchants_of`]).
 pub type MerchantsOf = Arc<
     dyn Fn(Vec<ModuleAddress>) -> BoxFuture<'static, anyhow::Result<Vec<Option<Wallet>>>>
         + Send

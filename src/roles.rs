@@ -33,7 +33,6 @@ use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::chain::Views;
 use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
@@ -41,6 +40,7 @@ use crate::domain::{
     Timestamp,
 };
 use crate::store::Store;
+use crate::views::Views;
 use asking::Confirming;
 use brake::Brake;
 use contested::Contests;

@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use alloy::providers::Provider as _;
-use alloy::sol;
-use amser_roles::abi::Layouts;
-use amser_roles::chain::{
-    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, MULTICALL, Views, follow,
-};
+use amser_roles::abi::{Layouts, Multicall3};
+use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, follow};
 use amser_roles::domain::{ChainStatus, ModuleAddress};
 use amser_roles::forecast::Forecast;
 use amser_roles::store::Store;
+use amser_roles::views::{MULTICALL, Views};
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Bytes;
@@ -26,8 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::seed::{DAY, Seed};
 use crate::table::Table;
-
-sol!(Multicall3, "abi/Multicall3.json");
 
 /// Of each of the 13 kinds: 1,001 in all.
 const EACH: usize = 77;
@@ -85,7 +81,7 @@ pub(crate) async fn forecast(table: &mut Table) -> anyhow::Result<()> {
         config,
         store.clone(),
         wanted,
-        views.doubts(),
+        views.doubts().clone(),
         shown,
         stop.clone(),
     );

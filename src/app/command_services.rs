@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::pages;
-use crate::chain::Views;
 use crate::config::Config;
 use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, GateTroubles, Question, SourcesSay};
 use crate::forecast::Forecast;
 use crate::merchants::Merchants;
 use crate::poller::ApiAnswers;
 use crate::store::Store;
+use crate::views::Views;
 use crate::{commands, web};
 
 /// What they are wired to.

@@ -10,11 +10,11 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::chain::Views;
 use crate::domain::{
     ChainStatus, Gate, GateMatch, GateTrouble, GateTroubles, ModuleAddress, PlanId,
 };
 use crate::store::Store;
+use crate::views::Views;
 
 /// How often the chain is asked about the same gates again.
 const EVERY: Duration = Duration::from_secs(60);

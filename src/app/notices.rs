@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::chain::Views;
 use crate::config::Config;
 use crate::discord::Discord;
 use crate::domain::{ChainStatus, DiscordStatus, DriftStatus, Policy};
 use crate::forecast::Forecast;
 use crate::store::Store;
+use crate::views::Views;
 use crate::{notices, web};
 
 /// What is wired to the notices besides Discord.

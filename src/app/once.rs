@@ -13,6 +13,7 @@ use crate::config::{Config, Secrets};
 use crate::discord::{self, Application};
 use crate::domain::{ChainStatus, DiscordStatus, GateOrigin, ModuleAddress};
 use crate::store::{Store, StoreError};
+use crate::views::Views;
 use crate::{chain, roles, web};
 
 /// Follows the chain up to `to` (by default the confirmed tip) with a progress bar (lines in the log where no
@@ -55,7 +56,7 @@ async fn foreign(
     if silent.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let views = chain::Views::new(&config.chain, watch::channel(ChainStatus::default()).1);
+    let views = Views::new(&config.chain, watch::channel(ChainStatus::default()).1);
     let merchants = views.merchants_at_newest(&silent).await?;
     let foreign = silent.into_iter().zip(merchants);
     let foreign = foreign.filter(|(_, merchant)| merchant.is_none());
@@ -125,7 +126,7 @@ pub async fn plan(
         confirmed: store.cursor()?,
         ..ChainStatus::default()
     });
-    let views = chain::Views::new(&config.chain, chain);
+    let views = Views::new(&config.chain, chain);
     let troubles = gate_checks::troubles_of(&store, &views, &gates, &report.unread).await?;
     let (status, _) = watch::channel(DiscordStatus::default());
     let discord = discord::Discord::new(&discord_settings(config), &token, status)?;

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::control_path;
-use crate::chain::Views;
 use crate::config::{Config, Secrets};
 use crate::domain::ChainStatus;
 use crate::payments::Payments;
 use crate::store::Store;
+use crate::views::Views;
 use crate::web::control::ControlSocket;
-use crate::{chain, commands, discord, wallet, web};
+use crate::{commands, discord, wallet, web};
 
 pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result<web::WebSettings> {
     let web = &config.web;
@@ -55,10 +55,10 @@ pub(super) fn control_routes(
     config: &Config,
     store: &Store,
     wallets: &web::SignatureCheck,
-    views: &chain::Views,
+    views: &Views,
     plan: axum::Router,
 ) -> axum::Router {
-    let doubts = views.doubts();
+    let doubts = views.doubts().clone();
     let read_again: web::control::ReadAgain = Arc::new(move || doubts.read_everything_again());
     let limit = config.web.links_per_member;
     plan.merge(web::control::store_routes(

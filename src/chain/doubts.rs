@@ -2,6 +2,7 @@
 //! tells of: a node left something out. The blocks in question are read again, from every node (`compare`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -56,8 +57,9 @@ struct Doubted {
 }
 
 impl Doubts {
-    /// The contract contradicts the events.
-    pub(super) fn raise(&self, question: ActiveQuestion) {
+    /// The contract says something else of this wallet than the followed events: the module's blocks since the last payment
+    /// that is known of it are read again, from every node. Costs nothing here; of one module that happens more and more rarely.
+    pub fn raise(&self, question: ActiveQuestion) {
         let mut modules = self.modules();
         modules
             .entry(question.module)
@@ -68,8 +70,10 @@ impl Doubts {
         self.shared.raised.notify_one();
     }
 
-    /// Somebody names transactions in these blocks of which no event is known.
-    pub(super) fn raise_blocks(&self, module: ModuleAddress, from: u64, to: u64) {
+    /// Somebody names transactions of the module in these blocks, and no event of them is known: the blocks are read again, as
+    /// with [`Doubts::raise`].
+    pub fn raise_blocks(&self, module: ModuleAddress, blocks: RangeInclusive<u64>) {
+        let (from, to) = blocks.into_inner();
         let mut modules = self.modules();
         let blocks = &mut modules.entry(module).or_default().doubt.blocks;
         let (first, last) = blocks.unwrap_or((from, to));
@@ -166,8 +170,8 @@ mod tests {
     fn doubted_blocks_are_read_together() {
         let doubts = Doubts::default();
         let module = question(1, 1).module;
-        doubts.raise_blocks(module, 9, 9);
-        doubts.raise_blocks(module, 4, 5);
+        doubts.raise_blocks(module, 9..=9);
+        doubts.raise_blocks(module, 4..=5);
         let taken = doubts.take(Instant::now());
         assert_eq!(taken[&module].blocks, Some((4, 9)));
         assert!(taken[&module].questions.is_empty());

@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 pub(crate) mod connection;
+mod endpoint;
 pub mod error;
 mod header;
 pub(crate) mod heads;
@@ -19,12 +20,13 @@ mod websocket;
 
 pub(super) use self::connection::CALL_TIMEOUT;
 pub use self::connection::Node;
+pub(crate) use self::endpoint::Endpoint;
 pub use self::error::RpcError;
 pub use self::header::Header;
-pub(super) use self::many::{Answers, many};
+pub(crate) use self::many::{Answers, many};
 pub(crate) use self::pool::{Chosen, Pool};
 pub(super) use self::range_limit::WIDEST;
 pub use self::stream::LogsAnswer;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

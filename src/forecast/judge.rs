@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, U256};
 
-use crate::chain::{FundsOf, RenewalFacts};
 use crate::domain::{
     AtRisk, ModuleAddress, Permitted, PlanId, Renewal, Risk, SubscriptionId, Timestamp, Wallet,
 };
+use crate::views::{FundsOf, RenewalFacts};
 
 /// The shortest interval that the protocol allows, in seconds: what claims a shorter one is not played more often.
 const SHORTEST_INTERVAL: u64 = 3_600;

@@ -10,10 +10,10 @@ use super::Refusal;
 use super::known::{Outlooks, Owners, Tokens};
 use super::names::ServerNames;
 use crate::amser_api::AmserApi;
-use crate::chain::Views;
 use crate::discord::Discord;
 use crate::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
 use crate::store::Store;
+use crate::views::Views;
 
 /// What [`Merchants`] works with.
 pub struct Inputs {

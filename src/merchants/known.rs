@@ -8,9 +8,9 @@ use std::time::Duration;
 use alloy::primitives::Address;
 
 use crate::cache::Cache;
-use crate::chain::TokenFacts;
 use crate::domain::{ModuleAddress, Wallet};
 use crate::forecast::Outlook;
+use crate::views::TokenFacts;
 
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// What is not there may be deployed at any moment.

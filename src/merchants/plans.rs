@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use super::wallet::asked;
 use super::{Merchants, Refusal};
 use crate::amser_api::NamedPlan;
-use crate::chain::{TokenFacts, is_symbol};
 use crate::domain::{ModuleAddress, Plan, PlanId, PlanRow};
+use crate::views::{TokenFacts, is_symbol};
 
 /// Ids that are tried on a module whose events are not read yet: plans are numbered from 1 on, and some from 0.
 const FIRST_IDS: std::ops::Range<u64> = 0..20;

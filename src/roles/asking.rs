@@ -159,7 +159,7 @@ impl Roles {
                 // Once the blocks were read again the payment is known; or the next pass over everyone asks again.
                 Verdict::Disputed(questions) => {
                     for question in questions {
-                        self.inputs.views.doubt(question);
+                        self.inputs.views.doubts().raise(question);
                     }
                 }
                 Verdict::Unknown(why) => {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
-use super::endpoint::Endpoint;
+use super::candidate::Candidate;
 use super::signature::{CheckError, Reached, SignedText, check_signature, is_signed_by_key};
 use crate::chain::ChainConfig;
 use crate::chain::node::RpcError;
@@ -55,7 +55,7 @@ impl Default for Timing {
 /// Checks wallets' signatures; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Signatures {
-    endpoints: Arc<[Endpoint]>,
+    candidates: Arc<[Candidate]>,
     chain_id: u64,
     followed: watch::Receiver<ChainStatus>,
     timing: Timing,
@@ -72,8 +72,10 @@ impl Signatures {
         followed: watch::Receiver<ChainStatus>,
         timing: Timing,
     ) -> Self {
+        let candidate = |url| Candidate::new(url, config.chain_id);
+        let candidates = config.rpc_urls.iter().map(candidate);
         Self {
-            endpoints: config.rpc_urls.iter().map(Endpoint::new).collect(),
+            candidates: candidates.collect(),
             chain_id: config.chain_id,
             followed,
             timing,
@@ -130,7 +132,7 @@ impl Signatures {
         let mut runs_nowhere = false;
         loop {
             for place in self.in_order() {
-                if self.endpoints[place].is_quiet() || !waiting.insert(place) {
+                if self.candidates[place].is_quiet() || !waiting.insert(place) {
                     continue;
                 }
                 asked.push(self.ask_node(place, text, reached));
@@ -140,7 +142,7 @@ impl Signatures {
                         waiting.remove(&failed);
                         runs_nowhere |= matches!(error, CheckError::CannotRun { .. });
                     }
-                    Err(_) => self.endpoints[place].is_slow(),
+                    Err(_) => self.candidates[place].is_slow(),
                 }
             }
             // The chain's rules are the same at every node: none will run it later either.
@@ -159,9 +161,9 @@ impl Signatures {
     }
 
     async fn ask_node(&self, place: usize, text: SignedText<'_>, reached: Reached) -> Answered {
-        let endpoint = &self.endpoints[place];
+        let candidate = &self.candidates[place];
         let asking = async {
-            let node = endpoint.connect(self.chain_id).await?;
+            let node = candidate.connect().await?;
             let ask = |method, params| node.ask(method, params);
             check_signature(ask, self.chain_id, reached, text).await
         };
@@ -171,16 +173,16 @@ impl Signatures {
             }))
         });
         match &answer {
-            Ok(_) => endpoint.worked(),
-            Err(error) => endpoint.failed(error),
+            Ok(_) => candidate.worked(),
+            Err(error) => candidate.failed(error),
         }
         (place, answer)
     }
 
     /// The nodes in order of preference, those that failed lately last.
     fn in_order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.endpoints.len()).collect();
-        order.sort_by_key(|place| self.endpoints[*place].failed_within(self.timing.return_after));
+        let mut order: Vec<usize> = (0..self.candidates.len()).collect();
+        order.sort_by_key(|place| self.candidates[*place].failed_within(self.timing.return_after));
         order
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::providers::Provider as _;
-use alloy::sol;
-use amser_roles::chain::{MULTICALL, PERMIT2};
+use amser_roles::abi::{Multicall3, PERMIT2};
 use amser_roles::discord::{Discord, Settings};
 use amser_roles::domain::{
     DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, MembersIntent, ModuleAddress,
@@ -21,6 +20,7 @@ use amser_roles::merchants::{Inputs, Merchants};
 use amser_roles::sandbox::chain::LocalChain;
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
+use amser_roles::views::MULTICALL;
 use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 
@@ -29,8 +29,6 @@ use crate::support::following::{Following, config};
 use crate::support::merchants::inputs_without_chain;
 use crate::support::rpc_proxy::RpcProxy;
 use crate::support::scene::patient;
-
-sol!(Multicall3, "abi/Multicall3.json");
 
 const WEEK: Duration = Duration::from_secs(7 * DAY);
 /// Subscribers of each kind. `AMSER_ROLES_TEST_RENEWALS` makes it more.

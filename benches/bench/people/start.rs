@@ -16,6 +16,7 @@ use amser_roles::domain::{
 use amser_roles::roles;
 use amser_roles::sandbox::discord::{LocalDiscord, Options, RateLimits};
 use amser_roles::store::Store;
+use amser_roles::views::Views;
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +71,7 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
         gates_changed: Arc::default(),
-        views: chain::Views::new(&no_chain(), chain),
+        views: Views::new(&no_chain(), chain),
         fallback: roles::fallback::Fallback::unheard(chain::LOCAL_CHAIN),
         policy: watch::channel(Policy::default()).1,
     };

@@ -4,8 +4,8 @@ use alloy::primitives::Address;
 use alloy::sol_types::SolCall as _;
 use tracing::{info, warn};
 
+use crate::abi::PERMIT2;
 use crate::abi::SubscriptionModule::paymentProcessorCall;
-use crate::chain::active::PERMIT2;
 use crate::chain::context::Context;
 use crate::chain::error::SessionError;
 use crate::chain::node::{Node, RpcError, heads, read};

@@ -10,11 +10,12 @@ use tokio::time::timeout;
 use super::nodes::Nodes;
 use super::{DEADLINE, StoreAnswers};
 use crate::abi::PlanAnswerError;
+use crate::abi::RAIModuleFactory::moduleOfCall;
 use crate::abi::SubscriptionModule::{
     getPlanCall, isActiveCall, merchantCall, paymentProcessorCall,
 };
+use crate::chain::ChainConfig;
 use crate::chain::node::{Node, RpcError, read};
-use crate::chain::{ChainConfig, moduleOfCall};
 use crate::doctor::facts::{ContractFacts, ModuleFacts, PlanTrouble};
 use crate::domain::{ModuleAddress, PlanId};
 

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy::primitives::{Address, U64, address};
+use alloy::primitives::{Address, U64};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::{DEADLINE, StoreAnswers};
+use crate::abi::PERMIT2;
 use crate::chain::ChainConfig;
 use crate::chain::filter::{Blocks, FilterPart, LogQuery};
 use crate::chain::logs::Log;
@@ -26,8 +27,6 @@ const WIDTHS: [u64; 5] = [10_000, 2_000, 500, 100, 10];
 const SETTLED: u64 = 16;
 /// How far below the head a contract is looked for, in blocks.
 const DEPTHS: [u64; 4] = [1_000_000, 100_000, 10_000, 128];
-/// Older than every module (PROTOCOL.md).
-const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
 
 /// What the nodes said.
 pub(super) struct Nodes {

@@ -1,8 +1,8 @@
 //! Each reason to fail, and what looks like one and is not.
 
 use super::*;
-use crate::chain::Funds;
 use crate::domain::PlanId;
+use crate::views::Funds;
 
 const DAY: u64 = 86_400;
 const NOW: Timestamp = Timestamp(1_000_000_000);

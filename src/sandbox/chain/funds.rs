@@ -5,8 +5,7 @@ use alloy::rpc::types::TransactionReceipt;
 use anyhow::{Context as _, Result};
 
 use super::{LocalChain, NodeKind, protocol_owner};
-use crate::abi::{PaymentProcessor, Permit2, TestToken, TokenRegistry};
-use crate::chain::PERMIT2;
+use crate::abi::{PERMIT2, PaymentProcessor, Permit2, TestToken, TokenRegistry};
 
 impl LocalChain {
     /// Sets the Permit2 allowance of a processor over a wallet's tokens, without an end; zero takes it away. Permit2 itself

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 
-use amser_roles::chain::Views;
 use amser_roles::commands;
 use amser_roles::discord::{self, Channels, Discord, Settings};
 use amser_roles::domain::{
@@ -16,6 +15,7 @@ use amser_roles::merchants::Merchants;
 use amser_roles::roles::{self, fallback::Fallback};
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
+use amser_roles::views::Views;
 use amser_roles::web;
 use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};

@@ -2,18 +2,16 @@
 
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider as _;
-use alloy::sol;
-use amser_roles::chain::MULTICALL;
+use amser_roles::abi::Multicall3;
 use amser_roles::domain::{ActiveAnswer, ActiveQuestion, ModuleAddress, PlanId, Wallet};
 use amser_roles::sandbox::chain::{LocalChain, wallet};
+use amser_roles::views::MULTICALL;
 
 use super::{Warnings, follow};
 use crate::support::following::Following;
 use crate::support::rpc_proxy::RpcProxy;
 use crate::support::scene::Scene;
 use crate::support::stage::wait;
-
-sol!(Multicall3, "abi/Multicall3.json");
 
 /// Puts Multicall3 where it is on public chains.
 async fn add_multicall(chain: &LocalChain) {
@@ -139,7 +137,7 @@ fn paid_at(following: &Following, subscription: U256) -> usize {
 async fn a_payment_that_the_contract_knows_of_is_taken_from_another_node() {
     let warnings = Warnings::listen();
     let (scene, _proxies, mut following) = with_a_hidden_payment(2).await;
-    following.views.doubt(question(&scene, "member 1"));
+    following.views.doubts().raise(question(&scene, "member 1"));
     following
         .eventually_equals_chain(&scene.chain, 0, &[scene.module])
         .await;
@@ -154,12 +152,12 @@ async fn a_payment_that_no_node_tells_of_is_looked_for_once_and_said_once() {
     let warnings = Warnings::listen();
     let (scene, proxies, following) = with_a_hidden_payment(1).await;
     let asked = question(&scene, "member 1");
-    following.views.doubt(asked);
+    following.views.doubts().raise(asked);
     let said = || warnings.with("no node tells of a payment");
     wait("it was said", || !said().is_empty()).await;
     let ranges = proxies[0].faults().ranges;
     for _ in 0..100 {
-        following.views.doubt(asked);
+        following.views.doubts().raise(asked);
     }
     super::two_looks(&proxies[0]).await;
     // The second looks alone.

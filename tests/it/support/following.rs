@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 use amser_roles::abi::Layouts;
-use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, Views, follow};
+use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, follow};
 use amser_roles::domain::{ChainEvent, ChainStatus, ModuleAddress};
 use amser_roles::sandbox::chain::LocalChain;
 use amser_roles::store::Store;
+use amser_roles::views::Views;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +59,7 @@ impl Following {
             config,
             store.clone(),
             wanted,
-            views.doubts(),
+            views.doubts().clone(),
             shown,
             stop.clone(),
         ));

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use amser_roles::abi::Layouts;
 use amser_roles::amser_api::AmserApi;
-use amser_roles::chain::{
-    ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY, Views,
-};
+use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY};
 use amser_roles::discord::Discord;
 use amser_roles::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
 use amser_roles::merchants::{Inputs, OUTLOOK_KEPT};
 use amser_roles::store::Store;
+use amser_roles::views::Views;
 use tokio::sync::{mpsc, watch};
 
 /// Nothing answers for the contracts.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amser_roles::app::notices::{names, open_direct, post};
-use amser_roles::chain::Views;
 use amser_roles::discord::Discord;
 use amser_roles::domain::{ChainStatus, DiscordStatus, DriftStatus, Policy, Timestamp};
 use amser_roles::forecast::Forecast;
 use amser_roles::notices::{Inputs, Timing};
 use amser_roles::store::Store;
+use amser_roles::views::Views;
 use tokio::sync::watch;
 
 use super::merchants::no_chain;

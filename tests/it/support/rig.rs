@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amser_roles::amser_api::AmserApi;
-use amser_roles::chain::{ChainConfig, Views, follow};
+use amser_roles::chain::{ChainConfig, follow};
 use amser_roles::discord::{self, Channels, Discord, NoCommands, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, GuildId, LOCAL_CHAIN, MembersIntent, Policy, RoleId,
@@ -18,6 +18,7 @@ use amser_roles::merchants::{Inputs, Merchants, OUTLOOK_KEPT};
 use amser_roles::roles::{self, fallback::Fallback};
 use amser_roles::sandbox::discord::{LocalDiscord, NewRole};
 use amser_roles::store::Store;
+use amser_roles::views::Views;
 use secrecy::SecretString;
 use serenity::model::Permissions;
 use tokio::sync::{Notify, mpsc, watch};
@@ -101,7 +102,7 @@ impl Rig {
         let still = match setup.chain.rpc_urls.is_empty() {
             true => Some(shown),
             false => {
-                let doubts = views.doubts();
+                let doubts = views.doubts().clone();
                 let (config, store) = (setup.chain, store.clone());
                 tokio::spawn(follow(config, store, wanted, doubts, shown, stop.clone()));
                 None

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
-use amser_roles::chain::Views;
 use amser_roles::discord::{Discord, OauthApplication, Settings};
 use amser_roles::domain::{
     ChainStatus, Counts, DiscordStatus, DriftStatus, Gate, GateId, GateMatch, GateOrigin,
@@ -18,6 +17,7 @@ use amser_roles::merchants::Merchants;
 use amser_roles::payments::Payments;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use amser_roles::store::Store;
+use amser_roles::views::Views;
 use amser_roles::wallet::signature::{CheckError, Reached, SignedText, check_signature};
 use amser_roles::web::{
     self, Profile, SignIn, SignatureCheck, WalletConnect, WebSettings, WebState, new_link,

@@ -1,27 +1,34 @@
-//! What else contracts say of themselves: whose a module is, where a merchant's module is, its plans, and a token's facts.
+//! What else contracts say of themselves: whose a module is, where a merchant's module is, its plans, a
+//! token's facts; and in which block a transaction is.
 
 use std::sync::Arc;
 
-use alloy::primitives::{Address, U256};
-use alloy::sol;
+use alloy::primitives::{Address, B256, U64, U256};
+use anyhow::Context as _;
+use serde::Deserialize;
 
 use super::Views;
-use super::calls::{At, Call, HEAVY, Outcome, moduleOfCall};
-use super::token::{TokenFacts, is_symbol};
+use super::calls::{At, Call, HEAVY, Outcome};
+use super::facts::{TokenFacts, is_symbol};
 use crate::abi::PlanAnswerError;
-use crate::abi::SubscriptionModule::getPlanCall;
-use crate::chain::node::Node;
-use crate::domain::{ModuleAddress, Plan, PlanId, Wallet};
+use crate::abi::RAIModuleFactory::moduleOfCall;
+use crate::abi::SubscriptionModule::{getPlanCall, merchantCall};
+use crate::abi::TestToken::{decimalsCall, symbolCall};
+use crate::chain::node::{Node, RpcError};
+use crate::domain::{Mined, ModuleAddress, Plan, PlanId, Wallet};
 
 /// The factory's id of subscription modules.
 const SUBSCRIPTION_MODULE: u64 = 0;
 /// More decimals than any real token has.
 const MOST_DECIMALS: u8 = 36;
 
-sol! {
-    function merchant() view returns (address merchant);
-    function decimals() view returns (uint8 decimals);
-    function symbol() view returns (string symbol);
+/// The parts of a receipt that are needed; chains differ in the others.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    block_number: Option<U64>,
+    /// Missing on chains of before 2017, where it cannot be told.
+    status: Option<U64>,
 }
 
 fn of_merchants(modules: &[ModuleAddress]) -> Vec<Call> {
@@ -156,6 +163,18 @@ impl Views {
 }
 
 impl Views {
+    /// In which block a transaction is by the most preferred node that has it; `None` where every node that answers has it in
+    /// none. Only says where to look in the followed chain: nothing is concluded from it.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn mined(&self, transaction: B256) -> anyhow::Result<Option<Mined>> {
+        let permit = self.shared.rounds.acquire().await;
+        let _permit = permit.expect("the semaphore is never closed");
+        let ask = |node: Arc<Node>| async move { receipt(&node, transaction).await };
+        self.first(ask).await.map_err(anyhow::Error::msg)
+    }
+
     /// The outcomes of these calls at the newest confirmed block.
     async fn at_confirmed(&self, calls: &[Call]) -> anyhow::Result<Vec<Outcome>> {
         let confirmed = self.shared.status.borrow().confirmed;
@@ -172,17 +191,24 @@ impl Views {
 
     /// The outcomes of these calls at the newest block of the most preferred node that answers.
     async fn at_latest(&self, calls: &[Call]) -> anyhow::Result<Vec<Outcome>> {
-        let mut why = "rpc_urls is empty".to_owned();
-        for endpoint in &self.shared.nodes {
-            let asked = async {
-                let node = endpoint.connect(self.shared.chain_id).await?;
-                At::latest(&node).await?.call(&node, calls, HEAVY).await
-            };
-            match asked.await {
-                Ok(outcomes) => return Ok(outcomes),
-                Err(error) => why = endpoint.failed(&error),
-            }
-        }
-        anyhow::bail!(why)
+        let ask = |node: Arc<Node>| async move {
+            let outcomes = At::latest(&node).await?.call(&node, calls, HEAVY).await;
+            outcomes.map(Some)
+        };
+        let outcomes = self.first(ask).await.map_err(anyhow::Error::msg)?;
+        outcomes.context("no node said anything")
     }
+}
+
+async fn receipt(node: &Node, transaction: B256) -> Result<Option<Mined>, RpcError> {
+    let receipt: Option<Receipt> = node
+        .call("eth_getTransactionReceipt", (transaction,))
+        .await?;
+    let mined = |receipt: Receipt| {
+        Some(Mined {
+            block: receipt.block_number?.to(),
+            succeeded: receipt.status.is_none_or(|status| !status.is_zero()),
+        })
+    };
+    Ok(receipt.and_then(mined))
 }

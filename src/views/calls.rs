@@ -1,12 +1,12 @@
 //! Calls of contracts' views on one node, many together through Multicall3 where that is deployed.
 
 use alloy::primitives::{Address, Bytes, U64, address};
-use alloy::sol;
 use alloy::sol_types::SolCall;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tracing::debug;
 
+use crate::abi::Multicall3::{Call3, Result as Returned, aggregate3Call};
 use crate::chain::node::{Answers, Node, RpcError, many, read};
 use crate::domain::Checkpoint;
 
@@ -20,26 +20,6 @@ pub(super) const LIGHT: usize = 500;
 const PER_BATCH: usize = 250;
 /// Such calls at the same time.
 const CALLS_AT_ONCE: usize = 4;
-
-sol! {
-    struct Call3 {
-        address target;
-        bool allowFailure;
-        bytes callData;
-    }
-
-    struct Returned {
-        bool success;
-        bytes returnData;
-    }
-
-    function aggregate3(Call3[] calls) returns (Returned[] returned);
-}
-
-sol! {
-    /// The factory's view.
-    function moduleOf(address merchant, uint256 moduleId) view returns (address module);
-}
 
 /// A call of a view.
 #[derive(Clone, Debug)]

@@ -3,13 +3,10 @@
 
 mod calls;
 mod contracts;
-mod funds;
+mod facts;
 mod renewals;
-mod token;
-mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,18 +17,14 @@ use tracing::{debug, warn};
 use url::Url;
 
 pub use self::calls::MULTICALL;
-pub(crate) use self::calls::moduleOfCall;
-pub use self::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
-pub use self::token::TokenFacts;
-pub(crate) use self::token::is_symbol;
+pub(crate) use self::facts::is_symbol;
+pub use self::facts::{Funds, FundsOf, RenewalFacts, TokenFacts};
 
 use self::calls::{At, Call, HEAVY, Outcome};
-use super::config::ChainConfig;
-use super::doubts::Doubts;
-use super::node::connection::host;
-use super::node::{Node, RpcError, read};
 use crate::abi::Layouts;
 use crate::abi::SubscriptionModule::isActiveCall;
+use crate::chain::node::{Endpoint, Node, RpcError, read};
+use crate::chain::{ChainConfig, Doubts};
 use crate::domain::{ActiveAnswer, ActiveQuestion, ChainStatus, Checkpoint, ModuleAddress};
 
 /// The longest wait for a rate limit before another node is asked, or nobody.
@@ -53,7 +46,6 @@ pub struct Views {
 
 #[derive(Debug)]
 struct Shared {
-    chain_id: u64,
     nodes: Vec<Endpoint>,
     /// What `getPlan` answers.
     layouts: Arc<Layouts>,
@@ -67,24 +59,12 @@ struct Shared {
     forecasts: Semaphore,
 }
 
-/// One of `rpc_urls`, and the connection to it.
-#[derive(Debug)]
-struct Endpoint {
-    /// May hold a key.
-    url: Url,
-    node: Mutex<Option<Arc<Node>>>,
-}
-
 impl Views {
     /// Connects to nothing yet. `status` is the follower's.
     pub fn new(config: &ChainConfig, status: Receiver<ChainStatus>) -> Self {
-        let endpoint = |url: &Url| Endpoint {
-            url: url.clone(),
-            node: Mutex::default(),
-        };
+        let endpoint = |url: &Url| Endpoint::new(url, config.chain_id, PATIENCE);
         Self {
             shared: Arc::new(Shared {
-                chain_id: config.chain_id,
                 nodes: config.rpc_urls.iter().map(endpoint).collect(),
                 layouts: Arc::clone(&config.layouts),
                 status,
@@ -96,22 +76,9 @@ impl Views {
         }
     }
 
-    /// Where the follower learns of [`Views::doubt`].
-    pub fn doubts(&self) -> Doubts {
-        self.shared.doubts.clone()
-    }
-
-    /// The contract says something else of this wallet than the followed events: the follower reads the module's blocks since the last payment that is known of it again, from every node. Costs nothing here; of one module
-    /// that happens more and more rarely.
-    pub fn doubt(&self, question: ActiveQuestion) {
-        self.shared.doubts.raise(question);
-    }
-
-    /// Somebody names transactions of the module in these blocks, and no event of them is known: the follower reads the blocks
-    /// again, from every node. Costs nothing here; of one module that happens more and more rarely.
-    pub fn doubt_blocks(&self, module: ModuleAddress, blocks: RangeInclusive<u64>) {
-        let (from, to) = blocks.into_inner();
-        self.shared.doubts.raise_blocks(module, from, to);
+    /// What the follower is to read again because a contract contradicts the events.
+    pub fn doubts(&self) -> &Doubts {
+        &self.shared.doubts
     }
 
     /// Asks whether these wallets have access at the newest confirmed block: its number, and an answer to each question.
@@ -162,34 +129,46 @@ impl Views {
         block: Checkpoint,
         ask: impl Fn(Arc<Node>) -> F,
     ) -> Result<T, String> {
-        let mut why = "rpc_urls is empty".to_owned();
-        for endpoint in &self.shared.nodes {
-            let asked = async {
-                let node = endpoint.connect(self.shared.chain_id).await?;
-                let header = read::header_at(&node, block.number).await?;
-                let has_block = header.map(|header| header.checkpoint() == block);
-                let answer = match has_block {
-                    Some(true) => Some(ask(Arc::clone(&node)).await?),
-                    _ => None,
-                };
-                Ok::<_, RpcError>((node, has_block, answer))
+        let number = block.number;
+        let ask = &ask;
+        let ask = |node: Arc<Node>| async move {
+            let Some(header) = read::header_at(&node, number).await? else {
+                return Ok(None);
             };
+            if header.checkpoint() != block {
+                let host = node.host();
+                return Ok(Some(Err(format!(
+                    "{host} has another block {number} than the one that is followed"
+                ))));
+            }
+            Ok(Some(Ok(ask(node).await?)))
+        };
+        let answer = self.first(ask).await?;
+        answer.unwrap_or_else(|| Err(format!("no node that answers has block {number} yet")))
+    }
+
+    /// What the most preferred node answers that has something to say; `None` where those that answer have nothing. An error,
+    /// in one sentence, where none answers.
+    async fn first<T, F: Future<Output = Result<Option<T>, RpcError>>>(
+        &self,
+        ask: impl Fn(Arc<Node>) -> F,
+    ) -> Result<Option<T>, String> {
+        let mut said = Err("rpc_urls is empty".to_owned());
+        for endpoint in &self.shared.nodes {
+            let asked = async { ask(endpoint.connect().await?).await };
             match asked.await {
-                Ok((_, _, Some(answer))) => return Ok(answer),
-                Ok((node, Some(_), None)) => {
-                    return Err(format!(
-                        "{} has another block {} than the one that is followed",
-                        node.host(),
-                        block.number
-                    ));
+                Ok(Some(answer)) => return Ok(Some(answer)),
+                Ok(None) => said = Ok(None),
+                Err(error) => {
+                    // A node that was only asked too often remembers for how long.
+                    if !matches!(error, RpcError::RateLimited { .. }) {
+                        endpoint.reconnect();
+                    }
+                    said = said.map_err(|_| format!("{}: {error}", endpoint.host()));
                 }
-                Ok((node, None, None)) => {
-                    why = format!("{} does not have block {} yet", node.host(), block.number);
-                }
-                Err(error) => why = endpoint.failed(&error),
             }
         }
-        Err(why)
+        said
     }
 
     fn warn_of_missing_views(&self, questions: &[ActiveQuestion], answers: &[ActiveAnswer]) {
@@ -200,30 +179,6 @@ impl Views {
                     "the module has no view isActive: removals for want of a payment cannot be confirmed by it");
             }
         }
-    }
-}
-
-impl Endpoint {
-    /// The connection of the question before, or a new one.
-    async fn connect(&self, chain_id: u64) -> Result<Arc<Node>, RpcError> {
-        let known = lock(&self.node).clone();
-        if let Some(node) = known {
-            return Ok(node);
-        }
-        // On the heap: what a new connection does is large, and rarely done.
-        let connecting = Box::pin(Node::connect(&self.url, chain_id, PATIENCE));
-        let node = Arc::new(connecting.await?);
-        *lock(&self.node) = Some(Arc::clone(&node));
-        Ok(node)
-    }
-
-    /// The connection may be lost, unless it was only asked too often: then it remembers for how long. Returns what there is
-    /// to say.
-    fn failed(&self, error: &RpcError) -> String {
-        if !matches!(error, RpcError::RateLimited { .. }) {
-            *lock(&self.node) = None;
-        }
-        format!("{}: {error}", host(&self.url))
     }
 }
 

@@ -7,49 +7,37 @@ use tracing::{debug, warn};
 use url::Url;
 
 use super::signature::CheckError;
-use crate::chain::node::RpcError;
-use crate::chain::node::connection::{Node, host};
 use crate::chain::node::error::LONGEST_ASKED;
+use crate::chain::node::{Endpoint, Node, RpcError};
 
 /// The longest that connecting waits for a rate limit to pass before the next node is asked instead.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
 
-/// A URL and what the checks before this one found there.
+/// A node that may be asked, and what the checks before this one found there.
 #[derive(Debug)]
-pub(super) struct Endpoint {
-    /// May hold a key.
-    url: Url,
+pub(super) struct Candidate {
+    endpoint: Endpoint,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The connection that the next check uses.
-    node: Option<Arc<Node>>,
     /// When it failed last; `None` once it has worked again.
     failed: Option<Instant>,
     /// Until when it asked to be left alone.
     quiet_until: Option<Instant>,
 }
 
-impl Endpoint {
-    pub(super) fn new(url: &Url) -> Self {
+impl Candidate {
+    pub(super) fn new(url: &Url, chain_id: u64) -> Self {
         Self {
-            url: url.clone(),
+            endpoint: Endpoint::new(url, chain_id, RATE_LIMIT_WAIT),
             state: Mutex::default(),
         }
     }
 
-    /// The connection of the check before, or a new one. No check waits for another one's attempt to connect: of several
-    /// new connections the last is kept.
-    pub(super) async fn connect(&self, chain_id: u64) -> Result<Arc<Node>, RpcError> {
-        let known = self.state().node.clone();
-        if let Some(node) = known {
-            return Ok(node);
-        }
-        let node = Arc::new(Node::connect(&self.url, chain_id, RATE_LIMIT_WAIT).await?);
-        self.state().node = Some(Arc::clone(&node));
-        Ok(node)
+    pub(super) async fn connect(&self) -> Result<Arc<Node>, RpcError> {
+        self.endpoint.connect().await
     }
 
     /// Whether it failed less than `time` ago and has not worked since.
@@ -73,10 +61,8 @@ impl Endpoint {
     pub(super) fn is_slow(&self) {
         let was_failing = self.state().failed.replace(Instant::now()).is_some();
         if !was_failing {
-            warn!(
-                rpc = host(&self.url),
-                "RPC node is slow to check a signature"
-            );
+            let rpc = self.endpoint.host();
+            warn!(rpc, "RPC node is slow to check a signature");
         }
     }
 
@@ -85,8 +71,8 @@ impl Endpoint {
         let was_failing = {
             let mut state = self.state();
             if let CheckError::Node(error) = error {
-                // The connection may be lost; a node that answers, only too early, keeps its own.
-                state.node = None;
+                // A node that answers, only too early, keeps its connection.
+                self.endpoint.reconnect();
                 if let RpcError::RateLimited {
                     retry_after: Some(wait),
                     ..
@@ -97,7 +83,7 @@ impl Endpoint {
             }
             state.failed.replace(Instant::now()).is_some()
         };
-        let rpc = host(&self.url);
+        let rpc = self.endpoint.host();
         if was_failing {
             debug!(rpc, %error, "RPC node still cannot check a signature");
         } else {

@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use alloy::primitives::{Address, B256, Bytes, U256};
 use serde_json::{Value, json};
 
-use super::calls::{Returned, aggregate3Call};
 use super::*;
+use crate::abi::Multicall3::{Result as Returned, aggregate3Call};
 use crate::chain::node::tests::fake::{CHAIN, Fake, Reply, error, result};
 use crate::domain::{PlanId, Timestamp, Wallet};
 
@@ -211,7 +211,7 @@ async fn a_nodes_trouble_is_no_answer() {
     .await;
     all_unknown(
         &asked(&[&behind], &[question(1, 1)]).await,
-        "does not have block 7 yet",
+        "has block 7 yet",
     );
 }
 

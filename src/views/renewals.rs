@@ -3,28 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use alloy::sol;
 use tracing::debug;
 
 use super::Views;
 use super::calls::{At, Call, LIGHT, Outcome};
-use super::funds::{Funds, FundsOf, PERMIT2, RenewalFacts};
+use super::facts::{Funds, FundsOf, RenewalFacts};
+use crate::abi::PaymentProcessor::tokenRegistryCall;
+use crate::abi::TestToken::{self, balanceOfCall};
+use crate::abi::TokenRegistry::tokensCall;
+use crate::abi::{PERMIT2, Permit2};
 use crate::chain::node::{Node, RpcError};
 use crate::domain::{Checkpoint, Permitted, Timestamp};
-
-sol! {
-    function tokenRegistry() view returns (address registry);
-    function tokens(address token) view returns (bool enabled, uint8 decimals, uint256 minPerTx, uint256 maxPerTx, uint8 kind);
-    function balanceOf(address account) view returns (uint256 balance);
-
-    interface Erc20 {
-        function allowance(address owner, address spender) view returns (uint256 amount);
-    }
-
-    interface Permit2 {
-        function allowance(address owner, address token, address spender) view returns (uint160 amount, uint48 expiration, uint48 nonce);
-    }
-}
 
 impl Views {
     /// What these charges draw on, at this block: some three calls of views for each, a few hundred together in one call of
@@ -97,7 +86,7 @@ fn of_one(one: &FundsOf) -> [Call; 3] {
         Call::new(token, &balanceOfCall { account }),
         Call::new(
             token,
-            &Erc20::allowanceCall {
+            &TestToken::allowanceCall {
                 owner: account,
                 spender: PERMIT2,
             },
@@ -120,7 +109,7 @@ fn read(outcomes: &[Outcome]) -> Funds {
     let permitted = permitted.read::<Permit2::allowanceCall>();
     Funds {
         balance: balance.read::<balanceOfCall>(),
-        approved: approved.read::<Erc20::allowanceCall>(),
+        approved: approved.read::<TestToken::allowanceCall>(),
         permitted: permitted.map(|permitted| Permitted {
             amount: permitted.amount.to(),
             until: Timestamp(permitted.expiration.to()),
