@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy::primitives::U256;
-use amser_roles::domain::RoleAction;
+use amser_roles::domain::{Act, RoleAction};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain, wallet};
 
 use super::{Warnings, public_chain};
@@ -59,6 +59,14 @@ impl Story {
         assert_eq!(said.len(), 1, "{said:?}");
     }
 
+    /// The server's log channel was told once.
+    fn assert_told_once(&self) {
+        let stage = &self.stage;
+        let acts = stage.store.acts(stage.guild, usize::MAX).unwrap();
+        let told = acts.iter().filter(|one| matches!(one.act, Act::Drift(_)));
+        assert_eq!(told.count(), 1, "{acts:?}");
+    }
+
     /// Everyone pays again, unseen by this node, and by the events that it told their time is over.
     async fn pay_unseen(&self, hiding: &RpcProxy) {
         let chain = &self.stage.chain;
@@ -83,6 +91,7 @@ async fn a_node_that_hides_every_payment_for_a_billing_interval_takes_no_role() 
     story.until_said(words).await;
     story.stage.barrier().await;
     story.assert_nobody_lost_it(words);
+    story.assert_told_once();
     // Who really does not pay any more loses it.
     let chain = &story.stage.chain;
     chain.advance_time(3_600).await.unwrap();
@@ -166,6 +175,7 @@ async fn what_one_node_hides_another_one_tells() {
     story.until_said(words).await;
     story.stage.barrier().await;
     story.assert_nobody_lost_it(words);
+    story.assert_told_once();
     let (module, id) = (story.stage.module, story.people[0].1);
     let state = story.stage.chain.subscription(module, id).await.unwrap();
     let stored = story.stage.store.subscription(
