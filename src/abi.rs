@@ -22,7 +22,7 @@ pub use plan::{PlanAnswerError, contradiction};
 use alloy::primitives::{Address, address};
 use alloy::sol;
 pub(crate) use layout::Fields;
-pub(crate) use wanted::{Field, KnownEvent};
+pub(crate) use wanted::{Contract, Field, KnownEvent};
 
 /// Where Permit2 is on every chain of the protocol; it is older than any module (PROTOCOL.md).
 pub const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");

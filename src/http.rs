@@ -1,6 +1,7 @@
 //! HTTP clients and websockets, made the same way in every part of the program.
 
 use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
 use native_tls::TlsConnector;
 use reqwest::{Client, ClientBuilder};
@@ -14,6 +15,11 @@ use tokio_tungstenite::{
 use url::Url;
 
 use crate::loopback::is_loopback;
+
+/// The longest wait that a header may ask for.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
+/// Numbers above this are moments in Unix seconds; those below are seconds from now.
+const MOMENTS: f64 = 1e9;
 
 /// The certificates that the system trusts, as of the program's first connection. To read them takes some 45 ms of processor
 /// time, which each client would spend again.
@@ -60,4 +66,22 @@ pub(crate) async fn websocket(
     let trusted = TRUSTED.clone().map(Connector::NativeTls);
     let (socket, _) = connect_async_tls_with_config(request, Some(config), true, trusted).await?;
     Ok(socket)
+}
+
+/// The wait that `Retry-After`, or a header like it, asks for: seconds from now, a moment in Unix seconds, or an HTTP date.
+pub(crate) fn asked_wait(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let until = |moment: SystemTime| moment.duration_since(now).unwrap_or_default();
+    let wait = match value.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
+            let wait = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_WAIT);
+            match seconds > MOMENTS {
+                true => until(SystemTime::UNIX_EPOCH.checked_add(wait)?),
+                false => wait,
+            }
+        }
+        Ok(_) => return None,
+        Err(_) => until(httpdate::parse_http_date(value).ok()?),
+    };
+    Some(wait.min(LONGEST_WAIT))
 }

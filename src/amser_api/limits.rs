@@ -3,10 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// The longest wait that is believed.
-const LONGEST: Duration = Duration::from_secs(24 * 3_600);
-/// Numbers above this are moments in Unix seconds; those below are seconds from now.
-const MOMENTS: f64 = 1e9;
+use crate::http::{LONGEST_WAIT, asked_wait};
 
 /// What one answer said.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,31 +39,13 @@ pub(super) fn limits<'a>(header: impl Fn(&str) -> Option<&'a str>, now: SystemTi
         ])?;
         Some(Window {
             remaining: remaining.trim().parse().ok()?,
-            resets_in: wait(reset, now)?,
+            resets_in: asked_wait(reset, now)?,
         })
     };
     Limits {
-        retry_after: header("retry-after").and_then(|value| wait(value, now)),
+        retry_after: header("retry-after").and_then(|value| asked_wait(value, now)),
         window: header("ratelimit").and_then(window).or_else(plain),
     }
-}
-
-/// Seconds from now, a moment in Unix seconds, or an HTTP date.
-fn wait(value: &str, now: SystemTime) -> Option<Duration> {
-    let value = value.trim();
-    let until = |moment: SystemTime| moment.duration_since(now).unwrap_or_default();
-    let wait = match value.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
-            let wait = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST);
-            match seconds > MOMENTS {
-                true => until(SystemTime::UNIX_EPOCH.checked_add(wait)?),
-                false => wait,
-            }
-        }
-        Ok(_) => return None,
-        Err(_) => until(httpdate::parse_http_date(value).ok()?),
-    };
-    Some(wait.min(LONGEST))
 }
 
 /// `"default";r=50;t=30`, or as an older draft has it, `limit=100, remaining=50, reset=30`.
@@ -81,7 +60,7 @@ fn window(value: &str) -> Option<Window> {
     };
     Some(Window {
         remaining: field(["r", "remaining"])?,
-        resets_in: Duration::from_secs(field(["t", "reset"])?).min(LONGEST),
+        resets_in: Duration::from_secs(field(["t", "reset"])?).min(LONGEST_WAIT),
     })
 }
 
@@ -119,7 +98,7 @@ mod tests {
         assert_eq!(retry_after("Fri, 15 Jan 2027 07:00:00 GMT"), Some(0));
         assert_eq!(retry_after("soon"), None);
         assert_eq!(retry_after("-1"), None);
-        assert_eq!(retry_after("999999999"), Some(LONGEST.as_secs()));
+        assert_eq!(retry_after("999999999"), Some(LONGEST_WAIT.as_secs()));
     }
 
     #[test]
@@ -157,7 +136,7 @@ mod tests {
         #[test]
         fn whatever_a_header_says_is_no_panic_and_no_wait_beyond_a_day(value in ".{0,40}") {
             let limits = limits(|_| Some(value.as_str()), NOW);
-            prop_assert!(limits.retry_after.is_none_or(|wait| wait <= LONGEST));
+            prop_assert!(limits.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT));
         }
     }
 }

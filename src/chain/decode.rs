@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy::primitives::{Address, U256};
 use rustc_hash::FxHashMap;
 
-use crate::abi::{Field, Fields, KnownEvent, Layouts};
+use crate::abi::{Contract, Field, Fields, KnownEvent, Layouts};
 use crate::domain::{
     ChainEvent, EventKind, FailureReason, ModuleAddress, PlanId, Position, SubscriptionId,
     Timestamp, Wallet,
@@ -17,17 +17,8 @@ use super::logs::Log;
 #[derive(Clone, Debug)]
 pub struct Watched {
     layouts: Arc<Layouts>,
-    roles: FxHashMap<Address, Emitter>,
+    roles: FxHashMap<Address, Contract>,
     processors: Vec<Address>,
-}
-
-/// Which watched contract emitted a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Emitter {
-    /// A module: the one that the event is about.
-    Module,
-    /// A processor.
-    Processor,
 }
 
 /// An event with the contract that emitted it, by which it is decided whether it counts (`processors.rs`).
@@ -65,10 +56,10 @@ impl Watched {
     ) -> Self {
         let mut roles = FxHashMap::default();
         for processor in &processors {
-            roles.insert(*processor, Emitter::Processor);
+            roles.insert(*processor, Contract::Processor);
         }
         // A module that is named as a processor stays a module: its own events matter most.
-        roles.extend(modules.into_iter().map(|module| (module, Emitter::Module)));
+        roles.extend(modules.into_iter().map(|module| (module, Contract::Module)));
         Self {
             layouts,
             roles,
@@ -88,7 +79,7 @@ impl Watched {
 
     /// Whether this is a watched module.
     pub fn is_module(&self, address: &Address) -> bool {
-        self.roles.get(address) == Some(&Emitter::Module)
+        self.roles.get(address) == Some(&Contract::Module)
     }
 }
 
@@ -107,13 +98,13 @@ impl LogDecoder {
         let data = log.data(&mut self.data);
         let fields = data.and_then(|data| watched.layouts.read(log.topics(), data));
         let decoded = fields.and_then(|fields| match emitter {
-            Emitter::Module => module_event(&fields).map(|kind| (log.address, kind)),
-            Emitter::Processor => processor_event(&fields),
+            Contract::Module => module_event(&fields).map(|kind| (log.address, kind)),
+            Contract::Processor => processor_event(&fields),
         });
         let Some((module, kind)) = decoded else {
             return Decoded::Unknown;
         };
-        if emitter != Emitter::Module && !watched.is_module(&module) {
+        if emitter != Contract::Module && !watched.is_module(&module) {
             return Decoded::Foreign;
         }
         let event = ChainEvent {

@@ -4,12 +4,13 @@ mod text;
 mod wait;
 mod words;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::chain::logs::{ErrorAnswer, LogsError};
+use crate::http::asked_wait;
 use crate::unreachable::cause_of;
 use text::Refusal;
 
@@ -287,25 +288,10 @@ const LONGEST_TEXT: usize = 400;
 /// No provider is believed that asks for a longer wait: it is asked again after this.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
-/// The wait that a `Retry-After` header asks for: seconds, or an HTTP date.
+/// The wait that a `Retry-After` header asks for.
 pub fn retry_after(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
-    let text = headers
-        .get(reqwest::header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = time::OffsetDateTime::parse(
-        &text.replace("GMT", "+0000"),
-        &time::format_description::well_known::Rfc2822,
-    )
-    .ok()?;
-    Some(Duration::try_from(date - time::OffsetDateTime::now_utc()).unwrap_or_default())
+    let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
+    asked_wait(text, SystemTime::now())
 }
 
 #[cfg(test)]
