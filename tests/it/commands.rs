@@ -316,9 +316,7 @@ impl Story {
 
     /// As [`Self::restart`], with other things for the commands to work with.
     async fn restart_with(&mut self, adapt: impl FnOnce(&mut Services)) {
-        self.bot.stop.cancel();
-        let ended = self.bot.connection.take().unwrap().await;
-        ended.unwrap().unwrap();
+        self.bot.end().await;
         self.start_with(adapt).await;
     }
 

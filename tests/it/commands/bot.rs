@@ -29,9 +29,20 @@ use crate::support::merchants::{inputs_without_chain, no_chain};
 pub(super) struct Bot {
     pub(super) discord: Discord,
     pub(super) status: watch::Receiver<DiscordStatus>,
-    pub(super) connection: Option<JoinHandle<anyhow::Result<()>>>,
+    /// The connection to Discord, and the loop that keeps the roles.
+    parts: [JoinHandle<anyhow::Result<()>>; 2],
     pub(super) stop: CancellationToken,
     _stop: DropGuard,
+}
+
+impl Bot {
+    /// Stops, and waits until nothing of it works on the store any more: it must not take what is meant for the next one.
+    pub(super) async fn end(&mut self) {
+        self.stop.cancel();
+        for part in &mut self.parts {
+            part.await.unwrap().unwrap();
+        }
+    }
 }
 
 /// Starts it; `slow` is locked while a link is made, and `adapt` may give the commands other things to work with.
@@ -100,7 +111,7 @@ pub(super) fn start(
     };
     adapt(&mut services);
     let connection = connection.run(commands::framework(&discord, application, services));
-    let connection = Some(tokio::spawn(connection));
+    let connection = tokio::spawn(connection);
     tokio::spawn(commands::keep_registered(
         discord.clone(),
         application,
@@ -120,16 +131,11 @@ pub(super) fn start(
         fallback,
         policy: watch::channel(Policy::default()).1,
     };
-    tokio::spawn(roles::run(
-        store.clone(),
-        discord.clone(),
-        inputs,
-        stop.clone(),
-    ));
+    let keeping = roles::run(store.clone(), discord.clone(), inputs, stop.clone());
     Bot {
         discord,
         status: status_seen,
-        connection,
+        parts: [connection, tokio::spawn(keeping)],
         _stop: stop.clone().drop_guard(),
         stop,
     }

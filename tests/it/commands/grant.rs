@@ -169,9 +169,7 @@ async fn a_grant_ends_by_itself_also_when_it_ended_while_the_program_was_away() 
 
     story.until(story.user, now() + 3_600);
     story.until_role(story.club, story.paid, true).await;
-    story.bot.stop.cancel();
-    let ended = story.bot.connection.take().unwrap().await;
-    ended.unwrap().unwrap();
+    story.bot.end().await;
     story.until(story.user, now());
     story.start_again().await;
     story.until_role(story.club, story.paid, false).await;
