@@ -216,6 +216,7 @@ async fn store_missing(context: &Context, events: Vec<ChainEvent>) -> Result<usi
     if missing.is_empty() {
         return Ok(0);
     }
+    context.plans.missed(&missing).await?;
     let mend = move |store: &Store| mend(store, missing);
     Ok(context.writer.submit(mend).await?)
 }

@@ -13,7 +13,7 @@ use super::node::{Node, RpcError, read};
 use super::reads::StoreReader;
 use super::writer::Writer;
 use crate::abi::Layouts;
-use crate::domain::{Batch, EventKind, ModuleAddress, Plan, PlanId};
+use crate::domain::{Batch, ChainEvent, EventKind, ModuleAddress, Plan, PlanId};
 
 /// Failures in a row of reading a plan, each of which ends the session, before it is read later.
 const MOST_FAILURES: u32 = 3;
@@ -66,7 +66,10 @@ impl Plans {
         writer: &Writer,
         mut batch: Batch,
     ) -> Result<(), SessionError> {
-        let unknown = self.unknown_in(&batch).await?;
+        // What created a stored plan may be rolled back.
+        let unknown = self
+            .unknown(&batch.events, batch.rollback_to.is_none())
+            .await?;
         batch.plans.extend(self.read(node, &unknown).await?);
         writer.ingest(batch).await?;
         // Not before: what fails is tried again, and must ask again.
@@ -76,21 +79,31 @@ impl Plans {
         Ok(())
     }
 
-    /// The plans that the batch's new subscriptions refer to and that neither the store nor the batch holds.
-    async fn unknown_in(&self, batch: &Batch) -> Result<BTreeSet<Key>, SessionError> {
-        let referred = batch.events.iter().filter_map(|event| match event.kind {
+    /// These events had been missed and are about to be stored: the plans that they refer to are read later.
+    pub(super) async fn missed(&self, events: &[ChainEvent]) -> Result<(), SessionError> {
+        let unknown = self.unknown(events, true).await?;
+        self.state().late.extend(unknown);
+        Ok(())
+    }
+
+    /// The plans that new subscriptions among these events refer to and that neither these nor, if it counts, the store holds.
+    async fn unknown(
+        &self,
+        events: &[ChainEvent],
+        is_stored_known: bool,
+    ) -> Result<BTreeSet<Key>, SessionError> {
+        let referred = events.iter().filter_map(|event| match event.kind {
             EventKind::SubscriptionCreated { plan, .. } => Some((event.module, plan)),
             _ => None,
         });
         let mut plans: BTreeSet<Key> = referred.collect();
-        for event in &batch.events {
+        for event in events {
             if let EventKind::PlanCreated { plan, .. } = event.kind {
                 plans.remove(&(event.module, plan));
             }
         }
         plans.retain(|plan| !self.state().late.contains(plan));
-        // What created a stored plan may be rolled back.
-        if plans.is_empty() || batch.rollback_to.is_some() {
+        if plans.is_empty() || !is_stored_known {
             return Ok(plans);
         }
         self.reads

@@ -133,6 +133,7 @@ pub(super) async fn compare(
     if !confirmed.is_empty() {
         // An event must not be stored above the cursor, or it would be read twice after a crash.
         followed.save(context).await?;
+        context.plans.missed(&confirmed).await?;
         let mended = context
             .writer
             .submit(move |store| store.mend(&confirmed))

@@ -1,7 +1,9 @@
 //! Logs that a node hides for a while, whatever it is asked by.
 
-use amser_roles::domain::ModuleAddress;
 use std::time::Duration;
+
+use amser_roles::domain::{ModuleAddress, PlanId, SubscriptionId};
+use amser_roles::store::Store;
 
 use super::follow;
 use crate::support::following::{Following, config};
@@ -136,4 +138,23 @@ async fn logs_of_a_backend_that_is_minutes_behind_are_found() {
     following
         .eventually_equals_chain(&scene.chain, 0, &[scene.module])
         .await;
+}
+
+#[tokio::test]
+async fn the_terms_of_an_older_plan_are_read_for_a_subscription_that_was_hidden() {
+    let mut scene = Scene::new().await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    let mut config = config(&scene.chain, &[proxy.http_url()], 0);
+    config.start_block = Some(scene.chain.mine(1).await.unwrap().number);
+    let mut following = Following::start(config, Store::in_memory().unwrap(), [scene.module]);
+    following.until_at_tip(&scene.chain, 0).await;
+    hide(&scene, &proxy).await;
+    let id = SubscriptionId(scene.pay().await);
+    following.until_at_tip(&scene.chain, 0).await;
+    show(&proxy);
+    let (store, module) = (&following.store, ModuleAddress(scene.module));
+    let is_found = || store.subscription(module, id).unwrap().is_some();
+    crate::support::stage::wait("the subscription was found", is_found).await;
+    let is_read = || store.plan(module, PlanId(scene.plan)).unwrap().is_some();
+    crate::support::stage::wait("the plan's terms were read", is_read).await;
 }
