@@ -7,7 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTable, Table, WriteTransaction};
 use super::codec::{decode, encode, read};
 use super::tables::{ACTS, APPLIED, CONFIG_SETTINGS, GATES, SERVER_SETTINGS};
 use super::touched::Touched;
-use super::{Store, acts, servers, told};
+use super::{Store, acts, grants, servers, told};
 use crate::domain::{
     Act, ActEntry, Gate, GateDraft, GateId, GateOrigin, GuildId, RoleId, ServerSettings, Timestamp,
     UserId,
@@ -259,8 +259,8 @@ impl Store {
         })
     }
 
-    /// Disconnects a server: its dashboard gates go, and what its managers set. With `keeps_roles`, the roles that this program gave
-    /// there are no longer ours: nobody takes them.
+    /// Disconnects a server: its dashboard gates go, and what its managers set and gave for a time. With `keeps_roles`, the roles
+    /// that this program gave there are no longer ours: nobody takes them.
     pub fn disconnect(
         &self,
         guild: GuildId,
@@ -281,6 +281,7 @@ impl Store {
             transaction.open_table(SERVER_SETTINGS)?.remove(guild.0)?;
             told::follow_settings(transaction)?;
             servers::disconnect_within(transaction, guild)?;
+            let members = grants::disconnect(transaction, guild, keeps_roles, (by, at))?;
             if keeps_roles {
                 let mut users = BTreeSet::new();
                 let mut applied = transaction.open_table(APPLIED)?;
@@ -297,9 +298,13 @@ impl Store {
             };
             let by = Some(by);
             acts::append(transaction, &ActEntry { at, guild, by, act })?;
-            Ok(Ok(()))
+            Ok(Ok(members))
         })?;
-        done.map_err(anyhow::Error::from)
+        self.touched.put(Touched {
+            members: done?,
+            ..Touched::default()
+        });
+        Ok(())
     }
 
     /// Changes the gates of one server in one transaction; nothing is written where that is refused.

@@ -1,5 +1,6 @@
 //! Roles that managers gave for a time. What is over stays until its role is gone: it is the reason for which that goes.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
@@ -127,6 +128,36 @@ impl Store {
             ..Touched::default()
         });
     }
+}
+
+/// Ends what was given in a server that is disconnected; with `keeps_roles`, nothing of it is left and the roles stay. To whom.
+pub(super) fn disconnect(
+    transaction: &WriteTransaction,
+    guild: GuildId,
+    keeps_roles: bool,
+    (by, at): (UserId, Timestamp),
+) -> anyhow::Result<BTreeSet<UserId>> {
+    let mut table = transaction.open_table(GRANTS)?;
+    let mut given = Vec::new();
+    for row in table.iter()? {
+        let (key, terms) = row?;
+        if key.value().1 == guild.0 {
+            given.push((key.value(), decode::<GrantTerms>(terms.value())?));
+        }
+    }
+    for (key, terms) in &given {
+        if keeps_roles {
+            table.remove(key)?;
+        } else if terms.until > at {
+            let ended = GrantTerms {
+                by,
+                until: at,
+                ..terms.clone()
+            };
+            table.insert(key, encode(&ended).as_slice())?;
+        }
+    }
+    Ok(given.into_iter().map(|(key, _)| UserId(key.0)).collect())
 }
 
 /// Removes what was given to a member, and the member's name from what they gave to others.

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use amser_roles::domain::{Act, Cause, Grant, GrantTerms, RoleId, Timestamp, UserId};
+use amser_roles::domain::{Act, Cause, Grant, GrantTerms, Question, RoleId, Timestamp, UserId};
 use amser_roles::sandbox::discord::{LocalDiscord, NewRole};
 use serde_json::{Value, json};
 use serenity::model::Permissions;
+use tokio::sync::oneshot;
 
 use super::{DEADLINE, Story, wallet};
 
@@ -173,6 +174,49 @@ async fn a_grant_ends_by_itself_also_when_it_ended_while_the_program_was_away() 
     story.until(story.user, now());
     story.start_again().await;
     story.until_role(story.club, story.paid, false).await;
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_for_a_time_goes_with_a_disconnected_server_or_is_left_to_the_member() {
+    let mut story = Story::begin().await;
+    let mut questions = None;
+    let take = |services: &mut amser_roles::commands::Services| {
+        questions = Some(services.questions.clone());
+    };
+    story.restart_with(take).await;
+    let questions = questions.unwrap();
+    let (user, guild) = (story.user, story.club);
+    let by = story.local.owner(guild).unwrap();
+    let disconnect = async |remove_roles| {
+        let (answer, answered) = oneshot::channel();
+        let question = Question::Disconnect {
+            guild,
+            by,
+            remove_roles,
+            answer,
+        };
+        questions.send(question).await.unwrap();
+        answered.await.unwrap();
+    };
+    story.until(user, now() + 3_600);
+    story.until_role(guild, story.paid, true).await;
+    disconnect(true).await;
+    story.until_role(guild, story.paid, false).await;
+    let has_ended = |cause: &Cause| matches!(cause, Cause::GrantEnded { by: of, .. } if *of == by);
+    story.until_journaled(user, has_ended).await;
+    story.until_over(user).await;
+
+    story.until(user, now() + 3_600);
+    let is_given = |cause: &Cause| matches!(cause, Cause::Granted { .. });
+    story.until_journaled(user, is_given).await;
+    disconnect(false).await;
+    assert_eq!(story.store.grants_of(user).unwrap(), []);
+    let (answer, answered) = oneshot::channel();
+    questions.send(Question::Plan { answer }).await.unwrap();
+    assert_eq!(answered.await.unwrap().unwrap().changes, []);
+    assert_eq!(story.store.applied_of(user).unwrap(), []);
+    assert!(story.local.has_role(guild, user, story.paid));
     story.end();
 }
 
