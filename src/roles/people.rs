@@ -171,11 +171,14 @@ impl People {
         users.filter_map(move |user| Some((*user, self.seat_of(*user, guild)?)))
     }
 
-    /// Who has a wallet and is in none of the servers that they were ever seen in or looked for.
+    /// Who has a wallet, or a role of ours that may come back with them, and is in none of the servers that they were ever seen in
+    /// or looked for.
     pub(crate) fn absent(&self) -> BTreeSet<UserId> {
         let is_absent = |person: &Person| {
             let mut seats = person.seats.iter();
-            !person.wallets.is_empty()
+            let is_kept =
+                !person.wallets.is_empty() || seats.clone().any(|seat| !seat.applied.is_empty());
+            is_kept
                 && !person.seats.is_empty()
                 && seats.all(|seat| seat.presence == Presence::Absent)
         };

@@ -1,16 +1,17 @@
-//! Members who linked a wallet and are in none of the servers: what they proved is not kept for ever.
+//! Members who linked a wallet, or were given a role, and are in none of the servers: nothing of that is kept for ever.
 
 use std::collections::BTreeSet;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::Store;
 use super::tables::{ABSENT_SINCE, SEEN_IN};
+use super::touched::Touched;
+use super::{Store, member, warned};
 use crate::domain::{Timestamp, UserId};
 
 impl Store {
-    /// Notes who is in no server now (machine clock). Of those who have not been in one for `after` seconds, removes the links
-    /// and in which servers they were seen; who that is.
+    /// Notes who is in no server now (machine clock). Of those who have not been in one for `after` seconds, removes the links,
+    /// in which servers they were seen, and why roles were given to them; who that is.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -33,22 +34,25 @@ impl Store {
                     Some(_) => {}
                 }
             }
-            // Before the links: a crash in between leaves links, of which the next look is about again.
             let mut seen_in = transaction.open_table(SEEN_IN)?;
             for user in &over {
                 seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
             }
         }
-        transaction.commit()?;
         for user in &over {
-            for wallet in self.wallets_of(*user)? {
-                self.unlink(*user, wallet)?;
-            }
+            member::unlink_all(&transaction, *user)?;
+            warned::forget(&transaction, *user)?;
+            member::forget_reasons(&transaction, *user)?;
         }
+        transaction.commit()?;
+        self.touched.put(Touched {
+            members: over.iter().copied().collect(),
+            ..Touched::default()
+        });
         Ok(over)
     }
 
-    /// Since when a member with a linked wallet is in no server, as far as is noted.
+    /// Since when a member is in no server, as far as is noted.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -68,7 +72,7 @@ pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::GuildId;
+    use crate::domain::{Cause, GuildId, RoleAction, RoleChange, RoleId};
     use crate::store::backup::tests::link;
 
     #[test]
@@ -100,5 +104,38 @@ mod tests {
         assert_eq!(store.wallets_of(UserId(3)).unwrap().len(), 1);
         let seen_in = |n| store.seen_in(UserId(n)).unwrap();
         assert_eq!((seen_in(2), seen_in(3)), (vec![], vec![GuildId(7)]));
+    }
+
+    #[test]
+    fn of_who_left_with_a_role_and_unlinked_no_more_than_the_role_is_left_after_the_time() {
+        let store = Store::in_memory().unwrap();
+        let link = link(1);
+        store.link(&link, 5).unwrap();
+        let cause = Cause::Granted {
+            by: UserId(9),
+            until: Timestamp(5),
+        };
+        let given = RoleChange {
+            action: RoleAction::Grant,
+            guild: GuildId(7),
+            user: link.user,
+            role: RoleId(8),
+            cause,
+        };
+        store.adopt(&[given], 3).unwrap();
+        assert!(store.unlink(link.user, link.wallet).unwrap());
+        assert_eq!(store.ended_links_of(link.user).unwrap().len(), 1);
+        for (now, gone) in [(1_000, 0), (1_100, 1)] {
+            let over = store.note_absent(&[link.user].into(), Timestamp(now), 100);
+            assert_eq!(over.unwrap().len(), gone);
+        }
+        assert_eq!(store.ended_links_of(link.user).unwrap(), []);
+        let applied = store.applied_of(link.user).unwrap();
+        assert_eq!(
+            (&applied[0].cause, applied[0].block),
+            (&Cause::Forgotten, 0)
+        );
+        assert!(store.take_touched().members.contains(&link.user));
+        assert!(store.is_forgotten(link.user).unwrap());
     }
 }

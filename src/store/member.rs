@@ -1,7 +1,7 @@
 //! Everything that is stored about one member: to show it, and to forget it.
 
 use alloy::primitives::Address;
-use redb::{ReadableDatabase as _, ReadableTable as _};
+use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::codec::decode;
 use super::tables::{
@@ -105,36 +105,20 @@ impl Store {
     pub fn forget_member(&self, user: UserId) -> anyhow::Result<usize> {
         self.forget_requests(user)?;
         let transaction = self.database.begin_write()?;
-        let wallets = {
-            let mut members = transaction.open_table(MEMBER_WALLETS)?;
-            let mut links = transaction.open_table(LINKS)?;
-            let mut wallets = Vec::new();
-            for row in members.range((user.0, &[0; 20])..=(user.0, &[0xff; 20]))? {
-                let (key, _) = row?;
-                wallets.push(Wallet(Address::from(*key.value().1)));
-            }
-            for wallet in &wallets {
-                members.remove((user.0, &wallet.0.0.0))?;
-                links.remove(&wallet.0.0.0)?;
-                checks::forget(&transaction, *wallet)?;
-            }
-            journal::forget(&transaction, user)?;
-            let mut seen_in = transaction.open_table(SEEN_IN)?;
-            seen_in.retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
-            absent::forget(&transaction, user)?;
-            acts::forget(&transaction, user)?;
-            servers::forget(&transaction, user)?;
-            merchants::forget(&transaction, user)?;
-            notices::forget(&transaction, user)?;
-            direct_messages::forget(&transaction, user)?;
-            warned::forget(&transaction, user)?;
-            sessions::end_of(&transaction, user)?;
-            ended::forget(&transaction, user)?;
-            if forgotten::forget_causes(&transaction, user)? {
-                transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
-            }
-            wallets.len()
-        };
+        let wallets = unlink_all(&transaction, user)?;
+        journal::forget(&transaction, user)?;
+        transaction
+            .open_table(SEEN_IN)?
+            .retain_in((user.0, 0)..=(user.0, u64::MAX), |_, ()| false)?;
+        absent::forget(&transaction, user)?;
+        acts::forget(&transaction, user)?;
+        servers::forget(&transaction, user)?;
+        merchants::forget(&transaction, user)?;
+        notices::forget(&transaction, user)?;
+        direct_messages::forget(&transaction, user)?;
+        warned::forget(&transaction, user)?;
+        sessions::end_of(&transaction, user)?;
+        forget_reasons(&transaction, user)?;
         grants::forget(&transaction, user)?;
         transaction.commit()?;
         self.touched.put(Touched {
@@ -143,4 +127,28 @@ impl Store {
         });
         Ok(wallets)
     }
+}
+
+/// Removes the links of a member, and what the sources said of the wallets; how many they were.
+pub(super) fn unlink_all(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<usize> {
+    let mut members = transaction.open_table(MEMBER_WALLETS)?;
+    let mut links = transaction.open_table(LINKS)?;
+    let all = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
+    let mut wallets = 0;
+    for row in members.extract_from_if(all, |_, ()| true)? {
+        let address = *row?.0.value().1;
+        links.remove(&address)?;
+        checks::forget(transaction, Wallet(Address::from(address)))?;
+        wallets += 1;
+    }
+    Ok(wallets)
+}
+
+/// Of the roles that this program gave to the member it stays that it did, and not why, until they are gone.
+pub(super) fn forget_reasons(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
+    ended::forget(transaction, user)?;
+    if forgotten::forget_causes(transaction, user)? {
+        transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
+    }
+    Ok(())
 }
