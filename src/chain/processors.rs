@@ -14,6 +14,8 @@ use crate::domain::{ChainEvent, EventKind, ModuleAddress, ModuleRecord, Position
 /// Processors that one module may have had. Each costs a second reading of its block and a part of every later query, so a
 /// contract that names more is taken for hostile.
 const MOST_PROCESSORS: usize = 16;
+/// Changes of processor that one module may have made: all of them are kept, in one record.
+const MOST_UPDATES: usize = 256;
 
 /// One watched module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +202,7 @@ impl Processors {
 
     /// The first block in which a module gets a processor whose logs are not asked for.
     fn first_new(&self, logs: &[Emitted]) -> Result<Option<u64>, ProcessorError> {
-        let mut seen: BTreeMap<ModuleAddress, BTreeSet<Address>> = BTreeMap::new();
+        let mut seen: BTreeMap<ModuleAddress, (usize, BTreeSet<Address>)> = BTreeMap::new();
         for log in logs {
             let Some((watched, previous, current)) = self.update(log) else {
                 continue;
@@ -213,11 +215,12 @@ impl Processors {
                 let actual = previous;
                 return Err(ProcessorError::WrongStart { module, actual });
             }
-            let processors = seen
+            let (updates, processors) = seen
                 .entry(module)
-                .or_insert_with(|| watched.all().collect());
+                .or_insert_with(|| (watched.updates.len(), watched.all().collect()));
+            *updates += 1;
             processors.insert(current);
-            if processors.len() > MOST_PROCESSORS {
+            if processors.len() > MOST_PROCESSORS || *updates > MOST_UPDATES {
                 return Err(ProcessorError::TooMany(module));
             }
             if current != Address::ZERO && !self.filter.asks_for_processor(&current) {

@@ -209,6 +209,22 @@ fn a_module_that_names_ever_new_processors_is_dropped() {
 }
 
 #[test]
+fn a_module_that_changes_between_two_processors_without_end_is_dropped() {
+    let mut processors = watching(0);
+    let mut rest = Vec::new();
+    for n in 0..MOST_UPDATES as u64 {
+        let (before, after) = match n % 2 {
+            0 => (FIRST, SECOND),
+            _ => (SECOND, FIRST),
+        };
+        rest.push(update(6 + n, 0, before, after));
+    }
+    assert_eq!(whole(&mut processors, rest).len(), MOST_UPDATES);
+    let more = vec![update(1_000, 0, FIRST, SECOND)];
+    assert_eq!(processors.take(more), Err(ProcessorError::TooMany(MODULE)));
+}
+
+#[test]
 fn logs_below_a_modules_first_block_are_read_elsewhere() {
     let mut processors = watching(6);
     let logs = vec![
