@@ -86,7 +86,7 @@ impl Merchants {
         let merchants = self.merchants_of(&candidates).await?;
         let own = merchants.into_iter().filter(|(_, of)| *of == Some(wallet));
         let own: Vec<_> = own.map(|(module, _)| module).collect();
-        self.follow(user, &own).await?;
+        self.follow(user, wallet, &own).await?;
         Ok(own)
     }
 
@@ -99,7 +99,9 @@ impl Merchants {
         let wallet = self.wallet(user).await?.ok_or(Refusal::NoWallet)?;
         let merchants = self.merchants_of(&[module].into()).await?;
         match merchants.get(&module) {
-            Some(Some(merchant)) if *merchant == wallet => self.follow(user, &[module]).await,
+            Some(Some(merchant)) if *merchant == wallet => {
+                self.follow(user, wallet, &[module]).await
+            }
             Some(None) if self.module_of(wallet).await? == Some(module) => Err(Refusal::NotRead(
                 "This module was deployed just now. Try again in a few seconds.".to_owned(),
             )),
@@ -108,9 +110,14 @@ impl Merchants {
     }
 
     /// The plans and subscribers of these modules are to be known before a gate asks about them.
-    async fn follow(&self, user: UserId, modules: &[ModuleAddress]) -> Result<(), Refusal> {
+    async fn follow(
+        &self,
+        user: UserId,
+        wallet: Wallet,
+        modules: &[ModuleAddress],
+    ) -> Result<(), Refusal> {
         let modules = modules.to_vec();
-        self.with_store(move |store| store.add_merchant_modules(user, &modules))
+        self.with_store(move |store| store.add_merchant_modules(user, wallet, &modules))
             .await?;
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Store {
             };
             if current != Some(id) {
                 if let Some(current) = current {
-                    each(current, &events);
+                    each(current, in_order(&mut events));
                 }
                 current = Some(id);
                 events.clear();
@@ -35,7 +35,7 @@ impl Store {
             events.extend(unpack(module, &subject, value.value())?);
         }
         if let Some(current) = current {
-            each(current, &events);
+            each(current, in_order(&mut events));
         }
         Ok(())
     }
@@ -57,4 +57,10 @@ impl Store {
         times.reverse();
         Ok(times)
     }
+}
+
+/// What was found late stands in rows of its own.
+fn in_order(events: &mut [ChainEvent]) -> &[ChainEvent] {
+    events.sort_unstable_by_key(|event| event.position);
+    events
 }

@@ -48,10 +48,12 @@ impl Store {
     }
 
     /// Keeps that these modules are a merchant's, so that they are followed; whether one is new. Beyond
-    /// [`MOST_MODULES`] those stay that were kept first.
+    /// [`MOST_MODULES`] those stay that were kept first. Nothing is kept where the merchant has another wallet by now, or asked to be
+    /// forgotten: a node was asked meanwhile.
     pub fn add_merchant_modules(
         &self,
         user: UserId,
+        wallet: Wallet,
         modules: &[ModuleAddress],
     ) -> anyhow::Result<bool> {
         // Each page asks, and a page must not wait for whoever is writing.
@@ -60,6 +62,11 @@ impl Store {
             return Ok(false);
         }
         let transaction = self.database.begin_write()?;
+        let shown: Option<MerchantWallet> =
+            read(transaction.open_table(MERCHANT_WALLETS)?.get(user.0)?)?;
+        if shown.is_none_or(|shown| shown.wallet != wallet) {
+            return Ok(false);
+        }
         let is_new = {
             let mut table = transaction.open_table(MERCHANT_MODULES)?;
             let mut count = table.range(bounds(user))?.count();
@@ -145,19 +152,21 @@ mod tests {
     fn a_merchant_has_one_wallet_and_with_another_the_modules_are_those_of_that_one() {
         let store = Store::in_memory().unwrap();
         store.set_merchant_wallet(MERCHANT, &wallet(1)).unwrap();
-        assert!(store.add_merchant_modules(MERCHANT, &[module(7)]).unwrap());
-        assert!(!store.add_merchant_modules(MERCHANT, &[module(7)]).unwrap());
-        assert!(
-            store
-                .add_merchant_modules(OTHER, &[module(7), module(8)])
-                .unwrap()
-        );
+        store.set_merchant_wallet(OTHER, &wallet(3)).unwrap();
+        let add = |user, byte: u8, modules: &[ModuleAddress]| {
+            let wallet = wallet(byte).wallet;
+            store.add_merchant_modules(user, wallet, modules).unwrap()
+        };
+        assert!(add(MERCHANT, 1, &[module(7)]));
+        assert!(!add(MERCHANT, 1, &[module(7)]));
+        assert!(add(OTHER, 3, &[module(7), module(8)]));
         assert!(
             store.take_touched().merchants,
             "the follower is told of new modules"
         );
         store.set_merchant_wallet(MERCHANT, &wallet(2)).unwrap();
         assert_eq!(store.merchant_wallet(MERCHANT).unwrap(), Some(wallet(2)));
+        assert!(!add(MERCHANT, 1, &[module(9)]), "a node answered late");
         assert!(store.modules_of_merchant(MERCHANT).unwrap().is_empty());
         assert_eq!(
             store.merchant_modules().unwrap(),
@@ -169,7 +178,10 @@ mod tests {
     fn a_merchant_cannot_make_the_follower_read_any_number_of_modules() {
         let store = Store::in_memory().unwrap();
         let many: Vec<_> = (0..50).map(module).collect();
-        store.add_merchant_modules(MERCHANT, &many).unwrap();
+        let shown = wallet(1);
+        store.set_merchant_wallet(MERCHANT, &shown).unwrap();
+        let added = store.add_merchant_modules(MERCHANT, shown.wallet, &many);
+        assert!(added.unwrap());
         assert_eq!(store.merchant_modules().unwrap().len(), MOST_MODULES);
     }
 
@@ -185,8 +197,10 @@ mod tests {
         );
         store.connect_server(GuildId(4), by(OTHER)).unwrap();
         store.set_merchant_wallet(MERCHANT, &wallet(1)).unwrap();
-        store.add_merchant_modules(MERCHANT, &[module(7)]).unwrap();
+        let add = || store.add_merchant_modules(MERCHANT, wallet(1).wallet, &[module(7)]);
+        assert!(add().unwrap());
         store.forget_member(MERCHANT).unwrap();
+        assert!(!add().unwrap(), "a node answered late");
         assert_eq!(store.merchant_wallet(MERCHANT).unwrap(), None);
         assert!(store.merchant_modules().unwrap().is_empty());
         let expected = [(GuildId(3), by(UserId(0))), (GuildId(4), by(OTHER))];

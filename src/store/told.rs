@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
 use super::codec::decode;
@@ -83,20 +83,7 @@ impl Store {
         from: u64,
         limit: usize,
     ) -> anyhow::Result<Vec<(u64, JournalEntry)>> {
-        let transaction = self.database.begin_read()?;
-        let by_server = transaction.open_table(SERVER_JOURNAL)?;
-        let journal = transaction.open_table(JOURNAL)?;
-        let mut entries = Vec::new();
-        for row in by_server
-            .range((guild.0, from)..=(guild.0, u64::MAX))?
-            .take(limit)
-        {
-            let (_, number) = row?.0.value();
-            if let Some(entry) = journal.get(number)? {
-                entries.push((number, decode(entry.value())?));
-            }
-        }
-        Ok(entries)
+        journal_from(&self.database.begin_read()?, guild, from, limit)
     }
 
     /// The same with what managers, and the program itself, did in the server.
@@ -106,12 +93,13 @@ impl Store {
         from: u64,
         limit: usize,
     ) -> anyhow::Result<Vec<(u64, Happened)>> {
-        let roles = self.journal_from(guild, from, limit)?;
+        // One view of both: what is told ends with the last of them.
+        let transaction = self.database.begin_read()?;
+        let roles = journal_from(&transaction, guild, from, limit)?;
         let mut happened: Vec<_> = roles
             .into_iter()
             .map(|(number, entry)| (number, Happened::Role(entry)))
             .collect();
-        let transaction = self.database.begin_read()?;
         let acts = transaction.open_table(ACTS)?;
         for row in acts
             .range((guild.0, from)..=(guild.0, u64::MAX))?
@@ -147,6 +135,25 @@ impl Store {
         transaction.commit()?;
         Ok(())
     }
+}
+
+fn journal_from(
+    transaction: &ReadTransaction,
+    guild: GuildId,
+    from: u64,
+    limit: usize,
+) -> anyhow::Result<Vec<(u64, JournalEntry)>> {
+    let by_server = transaction.open_table(SERVER_JOURNAL)?;
+    let journal = transaction.open_table(JOURNAL)?;
+    let mut entries = Vec::new();
+    let rows = by_server.range((guild.0, from)..=(guild.0, u64::MAX))?;
+    for row in rows.take(limit) {
+        let (_, number) = row?.0.value();
+        if let Some(entry) = journal.get(number)? {
+            entries.push((number, decode(entry.value())?));
+        }
+    }
+    Ok(entries)
 }
 
 /// After a change of settings: whoever begins to be told is told of what happens from now on, and of who is not told any more

@@ -164,7 +164,11 @@ fn known() -> Store {
         signature: SIGNATURE.to_vec(),
     };
     store.set_merchant_wallet(USER, &shown).unwrap();
-    store.add_merchant_modules(USER, &[module(1)]).unwrap();
+    assert!(
+        store
+            .add_merchant_modules(USER, WALLET, &[module(1)])
+            .unwrap()
+    );
     let (request, expires_at) = ([6; 32], Timestamp(700));
     store
         .open_request(&request, USER, GUILD, expires_at)

@@ -27,6 +27,7 @@ proptest! {
         prop_assert_eq!(mended.mend(&chain).unwrap(), 0);
         prop_assert!(mended.missing(&chain).unwrap().is_empty());
         prop_assert_eq!(state(&mended), state(&whole));
+        prop_assert_eq!(histories(&mended), histories(&whole));
         let after: Vec<_> = chain.iter().filter(|e| e.position.block > fork).cloned().collect();
         prop_assert_eq!(mended.events_after(fork).unwrap(), after.clone());
         prop_assert_eq!(whole.events_after(fork).unwrap(), after);
@@ -40,6 +41,16 @@ proptest! {
         }
         prop_assert_eq!(state(&mended), state(&whole));
     }
+}
+
+/// What each subscription went through, as it is told for numbers over time.
+fn histories(store: &Store) -> Vec<(SubscriptionId, Vec<ChainEvent>)> {
+    let mut all = Vec::new();
+    for n in [1, 2] {
+        let each = |id, events: &[ChainEvent]| all.push((id, events.to_vec()));
+        store.for_each_history(module(n), each).unwrap();
+    }
+    all
 }
 
 fn update(block: u64) -> ChainEvent {

@@ -53,7 +53,8 @@ async fn the_export_is_one_file_that_holds_everything() {
         signature: vec![0xcd],
     };
     store.set_merchant_wallet(user, &shown).unwrap();
-    store.add_merchant_modules(user, &[module()]).unwrap();
+    let added = store.add_merchant_modules(user, wallet(7), &[module()]);
+    assert!(added.unwrap());
     let record = ServerRecord { by: user, at };
     store.connect_server(story.club, record).unwrap();
     eventually("the grants are journalled", || {
