@@ -6,7 +6,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::tables::{ABSENT_SINCE, SEEN_IN};
 use super::touched::Touched;
-use super::{Store, member, warned};
+use super::{Store, forgotten, links, warned};
 use crate::domain::{Timestamp, UserId};
 
 impl Store {
@@ -40,9 +40,9 @@ impl Store {
             }
         }
         for user in &over {
-            member::unlink_all(&transaction, *user)?;
+            links::unlink_all(&transaction, *user)?;
             warned::forget(&transaction, *user)?;
-            member::forget_reasons(&transaction, *user)?;
+            forgotten::forget_reasons(&transaction, *user)?;
         }
         transaction.commit()?;
         self.touched.put(Touched {

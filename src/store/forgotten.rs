@@ -67,3 +67,12 @@ pub(super) fn forget_causes(transaction: &WriteTransaction, user: UserId) -> any
     }
     Ok(!rows.is_empty())
 }
+
+/// Of the roles that this program gave to the member it stays that it did, and not why, until they are gone.
+pub(super) fn forget_reasons(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
+    ended::forget(transaction, user)?;
+    if forget_causes(transaction, user)? {
+        transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
+    }
+    Ok(())
+}

@@ -8,7 +8,7 @@ use redb::{
 use super::codec::{decode, encode};
 use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS, SEEN_IN};
 use super::touched::Touched;
-use super::{Store, ended, forgotten, notices};
+use super::{Store, checks, ended, forgotten, notices};
 use crate::domain::{GuildId, Link, LinkEnd, UserId, Wallet};
 
 /// What came of [`Store::link`].
@@ -206,4 +206,19 @@ pub(super) fn link_within(
         _ => LinkOutcome::Linked,
     };
     Ok((outcome, touched))
+}
+
+/// Removes the links of a member, and what the sources said of the wallets; how many they were.
+pub(super) fn unlink_all(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<usize> {
+    let mut members = transaction.open_table(MEMBER_WALLETS)?;
+    let mut links = transaction.open_table(LINKS)?;
+    let all = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
+    let mut wallets = 0;
+    for row in members.extract_from_if(all, |_, ()| true)? {
+        let address = *row?.0.value().1;
+        links.remove(&address)?;
+        checks::forget(transaction, Wallet(Address::from(address)))?;
+        wallets += 1;
+    }
+    Ok(wallets)
 }

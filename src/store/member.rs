@@ -1,19 +1,16 @@
 //! Everything that is stored about one member: to show it, and to forget it.
 
-use alloy::primitives::Address;
-use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable as _};
 
 use super::codec::decode;
-use super::tables::{
-    CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, LINKS, MEMBER_JOURNAL, MEMBER_WALLETS, SEEN_IN,
-};
+use super::tables::{CHALLENGES, FORGOTTEN, JOURNAL, LINK_REQUESTS, MEMBER_JOURNAL, SEEN_IN};
 use super::touched::Touched;
 use super::verify::{Challenge, LinkRequest};
 use super::{
-    Store, absent, acts, checks, direct_messages, ended, forgotten, grants, journal, merchants,
-    notices, servers, sessions, warned,
+    Store, absent, acts, direct_messages, forgotten, grants, journal, links, merchants, notices,
+    servers, sessions, warned,
 };
-use crate::domain::{Applied, JournalEntry, UserId, Wallet};
+use crate::domain::{Applied, JournalEntry, UserId};
 
 impl Store {
     /// The newest `limit` journal entries of a member, newest first.
@@ -105,7 +102,7 @@ impl Store {
     pub fn forget_member(&self, user: UserId) -> anyhow::Result<usize> {
         self.forget_requests(user)?;
         let transaction = self.database.begin_write()?;
-        let wallets = unlink_all(&transaction, user)?;
+        let wallets = links::unlink_all(&transaction, user)?;
         journal::forget(&transaction, user)?;
         transaction
             .open_table(SEEN_IN)?
@@ -118,7 +115,7 @@ impl Store {
         direct_messages::forget(&transaction, user)?;
         warned::forget(&transaction, user)?;
         sessions::end_of(&transaction, user)?;
-        forget_reasons(&transaction, user)?;
+        forgotten::forget_reasons(&transaction, user)?;
         grants::forget(&transaction, user)?;
         transaction.commit()?;
         self.touched.put(Touched {
@@ -127,28 +124,4 @@ impl Store {
         });
         Ok(wallets)
     }
-}
-
-/// Removes the links of a member, and what the sources said of the wallets; how many they were.
-pub(super) fn unlink_all(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<usize> {
-    let mut members = transaction.open_table(MEMBER_WALLETS)?;
-    let mut links = transaction.open_table(LINKS)?;
-    let all = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
-    let mut wallets = 0;
-    for row in members.extract_from_if(all, |_, ()| true)? {
-        let address = *row?.0.value().1;
-        links.remove(&address)?;
-        checks::forget(transaction, Wallet(Address::from(address)))?;
-        wallets += 1;
-    }
-    Ok(wallets)
-}
-
-/// Of the roles that this program gave to the member it stays that it did, and not why, until they are gone.
-pub(super) fn forget_reasons(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
-    ended::forget(transaction, user)?;
-    if forgotten::forget_causes(transaction, user)? {
-        transaction.open_table(FORGOTTEN)?.insert(user.0, ())?;
-    }
-    Ok(())
 }
