@@ -230,7 +230,7 @@ fn everybody(people: &People, now: Timestamp) -> Vec<Decision> {
 /// Everyone linked, in the server, and holding the role by our grant.
 fn people(store: &Store) -> anyhow::Result<People> {
     let mut people = People::new(Policy::default());
-    store.for_each_plan(|module, id, plan| people.set_plan(module, id, Some(plan)))?;
+    store.for_each_plan(|module, id, plan| people.set_plans([((module, id), Some(plan))]))?;
     store.for_each_subscription(|module, id, state| {
         people.set_subscription(module, id, Some(&state));
     })?;

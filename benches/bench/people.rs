@@ -188,7 +188,7 @@ fn full(size: &Size) -> People {
             grace_period: 0,
             active: true,
         };
-        people.set_plan(module(server), PLAN, Some(terms));
+        people.set_plans([((module(server), PLAN), Some(terms))]);
     }
     people.set_gates((1..=size.servers).map(gate).collect());
     people.set_complete((1..=size.servers).map(module).collect());

@@ -122,7 +122,7 @@ mod tests {
             grace_period: 600,
             active: true,
         };
-        people.set_plan(MODULE, PlanId::from(1), Some(terms));
+        people.set_plans([((MODULE, PlanId::from(1)), Some(terms))]);
         people.set_wallets(ADA, vec![question(1, 1).wallet, question(2, 1).wallet]);
         people
     }

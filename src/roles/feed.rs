@@ -20,9 +20,7 @@ impl Roles {
             // Nothing is planned before the tip is reached, and until then this happens with each large commit.
             self.progress.reload_at_tip = true;
         }
-        for ((module, id), plan) in touched.plans {
-            self.people.set_plan(module, id, plan);
-        }
+        self.people.set_plans(touched.plans);
         for ((module, wallet), mark) in touched.blocked {
             self.people.set_blocked(module, wallet, mark.is_some());
         }
@@ -180,7 +178,7 @@ pub(super) fn load(store: &Store, people: &mut People) -> anyhow::Result<()> {
     people.clear_stored();
     // First: what is read after it has at least the events that make these modules complete.
     let complete = store.complete_modules()?;
-    store.for_each_plan(|module, id, plan| people.set_plan(module, id, Some(plan)))?;
+    store.for_each_plan(|module, id, plan| people.set_plans([((module, id), Some(plan))]))?;
     store.for_each_blocked(|module, wallet, _| people.set_blocked(module, wallet, true))?;
     store.for_each_subscription(|module, id, state| {
         people.set_subscription(module, id, Some(&state));

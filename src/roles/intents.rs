@@ -87,9 +87,8 @@ impl Roles {
         }
         blocking(&self.store, move |store| {
             delay::record(store, &entries);
-            store.settle(&entries)?;
-            store.settle_not_there(&not_there)?;
-            store.forget_applied(&disowned)
+            store.settle_and_disown(&entries, &disowned)?;
+            store.settle_not_there(&not_there)
         })
         .await
     }

@@ -50,7 +50,16 @@ impl Store {
 
     /// Journals what came of changes and settles their intents, in one transaction.
     pub fn settle(&self, entries: &[JournalEntry]) -> anyhow::Result<()> {
-        if entries.is_empty() {
+        self.settle_and_disown(entries, &[])
+    }
+
+    /// The same; these roles are not ours, whatever came of their changes.
+    pub fn settle_and_disown(
+        &self,
+        entries: &[JournalEntry],
+        disowned: &[MemberRole],
+    ) -> anyhow::Result<()> {
+        if entries.is_empty() && disowned.is_empty() {
             return Ok(());
         }
         let transaction = self.database.begin_write()?;
@@ -75,8 +84,13 @@ impl Store {
                     }
                 }
             }
+            for of in disowned {
+                table.remove(key(*of))?;
+            }
         }
-        forgotten::let_go(&transaction, entries.iter().map(|entry| entry.change.user))?;
+        let settled = entries.iter().map(|entry| entry.change.user);
+        let users = settled.chain(disowned.iter().map(|(_, user, _)| *user));
+        forgotten::let_go(&transaction, users)?;
         transaction.commit()?;
         self.notice_added.notify_one();
         Ok(())

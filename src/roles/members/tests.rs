@@ -61,7 +61,7 @@ fn people() -> People {
             grace_period: 100,
             active: true,
         };
-        people.set_plan(MODULE, PlanId::from(plan), Some(terms));
+        people.set_plans([((MODULE, PlanId::from(plan)), Some(terms))]);
     }
     people.set_complete([MODULE].into());
     people.set_gates(vec![gate(GUILD, 1), gate(OTHER, 2)]);

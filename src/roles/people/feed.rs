@@ -29,9 +29,12 @@ impl People {
         }
     }
 
-    /// Sets or removes a plan.
-    pub fn set_plan(&mut self, module: ModuleAddress, id: PlanId, plan: Option<Plan>) {
-        for wallet in self.holdings.set_plan(module, id, plan) {
+    /// Sets or removes plans.
+    pub fn set_plans(
+        &mut self,
+        plans: impl IntoIterator<Item = ((ModuleAddress, PlanId), Option<Plan>)>,
+    ) {
+        for wallet in self.holdings.set_plans(plans) {
             self.touch_owner(wallet, false);
         }
     }

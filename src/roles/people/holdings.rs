@@ -150,22 +150,26 @@ impl Holdings {
         [former, Some(wallet)]
     }
 
-    /// Sets or removes a plan; the wallets that terms which differ concern.
-    pub(super) fn set_plan(
+    /// Sets or removes plans; the wallets that terms which differ concern. Looks through everything once, however many they are.
+    pub(super) fn set_plans(
         &mut self,
-        module: ModuleAddress,
-        id: PlanId,
-        plan: Option<Plan>,
+        plans: impl IntoIterator<Item = ((ModuleAddress, PlanId), Option<Plan>)>,
     ) -> Vec<Wallet> {
         let terms = |plan: Option<&Plan>| plan.map(|plan| (plan.interval, plan.grace_period));
-        let before = match plan {
-            Some(plan) => self.plans.insert((module, id), plan),
-            None => self.plans.remove(&(module, id)),
-        };
-        if terms(before.as_ref()) == terms(plan.as_ref()) {
-            return Vec::new();
+        let mut changed = FxHashSet::default();
+        for (key, plan) in plans {
+            let before = match plan {
+                Some(plan) => self.plans.insert(key, plan),
+                None => self.plans.remove(&key),
+            };
+            if terms(before.as_ref()) != terms(plan.as_ref()) {
+                changed.insert(key);
+            }
         }
-        self.note_ends(|one| (one.module, one.plan) == (module, id))
+        match changed.is_empty() {
+            true => Vec::new(),
+            false => self.note_ends(|one| changed.contains(&(one.module, one.plan))),
+        }
     }
 
     pub(super) fn set_blocked(&mut self, module: ModuleAddress, wallet: Wallet, blocked: bool) {

@@ -267,7 +267,7 @@ fn paid_until(people: &mut People, wallet: Wallet, until: u64) {
         grace_period: 0,
         active: true,
     };
-    people.set_plan(MODULE, PlanId::from(1), Some(terms));
+    people.set_plans([((MODULE, PlanId::from(1)), Some(terms))]);
     let subscription = Subscription {
         subscriber: Some((wallet, PlanId::from(1))),
         last_paid_at: Some(Timestamp(until - 100)),

@@ -85,7 +85,7 @@ fn scene(policy: Policy, gates: Vec<Gate>) -> People {
 fn unread(policy: Policy, gates: Vec<Gate>) -> People {
     let mut people = People::new(policy);
     for id in 1..=3 {
-        people.set_plan(MODULE, plan_id(id), Some(TERMS));
+        people.set_plans([((MODULE, plan_id(id)), Some(TERMS))]);
     }
     people.set_complete(BTreeSet::from([MODULE]));
     people.set_gates(gates);

@@ -44,7 +44,7 @@ fn scene(manual_roles: ManualRoles, gates: Vec<Gate>) -> People {
             grace_period: 0,
             active: true,
         };
-        people.set_plan(MODULE, PlanId::from(plan), Some(terms));
+        people.set_plans([((MODULE, PlanId::from(plan)), Some(terms))]);
     }
     people.set_complete([MODULE].into());
     people.set_gates(gates);

@@ -64,6 +64,21 @@ fn an_intent_is_settled_by_what_became_of_it() {
 }
 
 #[test]
+fn a_grant_that_is_not_ours_is_journaled_and_leaves_no_row() {
+    let store = Store::in_memory().unwrap();
+    let change = change(RoleAction::Grant);
+    let of = change.member_role();
+    let entry = JournalEntry {
+        at: Timestamp(9),
+        block: 7,
+        change,
+        outcome: Outcome::Done,
+    };
+    store.settle_and_disown(&[entry], &[of]).unwrap();
+    assert_eq!((state(&store), store.journal(9).unwrap().len()), (None, 1));
+}
+
+#[test]
 fn a_revoke_that_was_overtaken_leaves_the_newer_intent() {
     let store = Store::in_memory().unwrap();
     intend(&store, RoleAction::Revoke, 7);

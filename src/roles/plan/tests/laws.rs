@@ -83,7 +83,7 @@ impl Random {
     fn people(&self) -> People {
         let mut people = People::new(self.policy);
         for id in 1..=3 {
-            people.set_plan(MODULE, plan_id(id), Some(TERMS));
+            people.set_plans([((MODULE, plan_id(id)), Some(TERMS))]);
         }
         people.set_complete(BTreeSet::from([MODULE]));
         let gates = self.gates.iter().zip(1..).map(|((all, plans, roles), id)| {
