@@ -1,5 +1,7 @@
 //! Keys and values as bytes: ordered keys of events, packed events, postcard for the rest.
 
+use std::ops::RangeInclusive;
+
 use alloy::primitives::{Address, B256, U256};
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     ChainEvent, EventKind, FailureReason, ModuleAddress, Plan, PlanId, Position, Subject,
-    SubscriptionId, Timestamp, Wallet,
+    SubscriptionId, Timestamp, UserId, Wallet,
 };
 
 /// Encodes a value whose type cannot fail to encode.
@@ -25,6 +27,11 @@ pub(super) fn read<T: DeserializeOwned>(
     row: Option<redb::AccessGuard<'_, &'static [u8]>>,
 ) -> anyhow::Result<Option<T>> {
     row.map(|bytes| decode(bytes.value())).transpose()
+}
+
+/// All keys of a member in a table by (member, wallet).
+pub(super) fn wallets_of(user: UserId) -> RangeInclusive<(u64, &'static [u8; 20])> {
+    (user.0, &[0; 20])..=(user.0, &[0xff; 20])
 }
 
 /// (module, 32-byte id) as one key.

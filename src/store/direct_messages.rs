@@ -2,9 +2,9 @@
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::Store;
-use super::codec::{encode, read};
-use super::tables::{DIRECT_MESSAGES, MEMBER_JOURNAL, MEMBER_WALLETS, NOTICES};
+use super::codec::{encode, read, wallets_of};
+use super::tables::{DIRECT_MESSAGES, MEMBER_JOURNAL, NOTICES};
+use super::{Store, links};
 use crate::domain::{ChannelId, DirectMessages, Timestamp, UserId};
 
 impl Store {
@@ -29,15 +29,9 @@ impl Store {
         closed_until: Timestamp,
     ) -> anyhow::Result<()> {
         let is_known = |transaction: &WriteTransaction| {
-            let wallets = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
-            let is_linked = transaction
-                .open_table(MEMBER_WALLETS)?
-                .range(wallets.clone())?
-                .next()
-                .is_some();
             let is_told = transaction
                 .open_table(NOTICES)?
-                .range(wallets)?
+                .range(wallets_of(user))?
                 .next()
                 .is_some();
             let is_journaled = transaction
@@ -45,7 +39,7 @@ impl Store {
                 .range((user.0, 0)..=(user.0, u64::MAX))?
                 .next()
                 .is_some();
-            Ok(is_linked || is_told || is_journaled)
+            Ok(links::is_linked(transaction, user)? || is_told || is_journaled)
         };
         self.change_direct_messages(user, is_known, |row| {
             row.channel = channel;

@@ -1,12 +1,11 @@
 //! Wallets that a member unlinked or lost to another one while holding roles by them: what somebody did is told from a link
 //! that is missing. Nothing of it is left when the roles are gone.
 
-use std::ops::RangeInclusive;
-
 use alloy::primitives::Address;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
+use super::codec::wallets_of;
 use super::tables::ENDED_LINKS;
 use crate::domain::{LinkEnd, UserId, Wallet};
 
@@ -15,7 +14,7 @@ impl Store {
     pub fn ended_links_of(&self, user: UserId) -> anyhow::Result<Vec<(Wallet, LinkEnd)>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(ENDED_LINKS)?;
-        let rows = table.range(all_of(user))?;
+        let rows = table.range(wallets_of(user))?;
         rows.map(|row| {
             let (key, was_moved) = row?;
             Ok((wallet(key.value().1), end(was_moved.value())))
@@ -64,18 +63,14 @@ pub(super) fn withdraw(
 /// Whether a wallet of this member is noted.
 pub(super) fn is_noted(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
     let table = transaction.open_table(ENDED_LINKS)?;
-    Ok(table.range(all_of(user))?.next().transpose()?.is_some())
+    Ok(table.range(wallets_of(user))?.next().transpose()?.is_some())
 }
 
 /// Removes what is noted of a member.
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     let mut table = transaction.open_table(ENDED_LINKS)?;
-    table.retain_in(all_of(user), |_, _| false)?;
+    table.retain_in(wallets_of(user), |_, _| false)?;
     Ok(())
-}
-
-fn all_of(user: UserId) -> RangeInclusive<(u64, &'static [u8; 20])> {
-    (user.0, &[0; 20])..=(user.0, &[0xff; 20])
 }
 
 fn wallet(address: &[u8; 20]) -> Wallet {

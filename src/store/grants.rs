@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::codec::{decode, encode};
+use super::codec::{decode, encode, read};
 use super::forgotten::Row;
 use super::tables::{APPLIED, GRANTS, JOURNAL};
 use super::touched::Touched;
@@ -52,10 +52,8 @@ impl Store {
         let key = (user.0, guild.0, role.0);
         {
             let mut table = transaction.open_table(GRANTS)?;
-            let terms = table.get(key)?;
-            let terms = terms.map(|row| decode::<GrantTerms>(row.value()));
-            let terms = terms.transpose()?.filter(|terms| terms.until > now);
-            let Some(terms) = terms else {
+            let terms: Option<GrantTerms> = read(table.get(key)?)?;
+            let Some(terms) = terms.filter(|terms| terms.until > now) else {
                 return Ok(false);
             };
             let until = now;
@@ -88,10 +86,9 @@ impl Store {
             let mut table = transaction.open_table(GRANTS)?;
             for (guild, user, role) in over {
                 let key = (user.0, guild.0, role.0);
-                let terms = table.get(key)?;
-                let terms = terms.map(|row| decode::<GrantTerms>(row.value()));
+                let terms: Option<GrantTerms> = read(table.get(key)?)?;
                 // Meanwhile it may have been given again.
-                if terms.transpose()?.is_some_and(|terms| terms.until <= now) {
+                if terms.is_some_and(|terms| terms.until <= now) {
                     table.remove(key)?;
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::codec::{decode, encode};
+use super::codec::{decode, encode, read};
 use super::forgotten::{self, Row, forgotten_row, state_of};
 use super::tables::{APPLIED, STOPPED};
 use super::{Store, journal};
@@ -106,8 +106,7 @@ impl Store {
         {
             let mut table = transaction.open_table(APPLIED)?;
             for (of @ (_, user, _), action) in changes {
-                let row = table.get(key(*of))?;
-                let row = row.map(|row| decode::<Row>(row.value())).transpose()?;
+                let row: Option<Row> = read(table.get(key(*of))?)?;
                 let Some((state, cause, block)) = row else {
                     continue;
                 };
@@ -157,19 +156,8 @@ impl Store {
     ) -> anyhow::Result<Option<Applied>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(APPLIED)?;
-        let row = table.get((guild.0, user.0, role.0))?;
-        row.map(|bytes| {
-            let (state, cause, block) = decode::<Row>(bytes.value())?;
-            Ok(Applied {
-                guild,
-                user,
-                role,
-                state,
-                cause,
-                block,
-            })
-        })
-        .transpose()
+        let row: Option<Row> = read(table.get((guild.0, user.0, role.0))?)?;
+        Ok(row.map(|row| applied((guild, user, role), row)))
     }
 
     /// The roles of which the brake has stopped removals, and since when.
@@ -208,17 +196,21 @@ impl Store {
         for row in transaction.open_table(APPLIED)?.iter()? {
             let (key, value) = row?;
             let (guild, user, role) = key.value();
-            let (state, cause, block) = decode(value.value())?;
-            each(Applied {
-                guild: GuildId(guild),
-                user: UserId(user),
-                role: RoleId(role),
-                state,
-                cause,
-                block,
-            });
+            let of = (GuildId(guild), UserId(user), RoleId(role));
+            each(applied(of, decode(value.value())?));
         }
         Ok(())
+    }
+}
+
+fn applied((guild, user, role): MemberRole, (state, cause, block): Row) -> Applied {
+    Applied {
+        guild,
+        user,
+        role,
+        state,
+        cause,
+        block,
     }
 }
 

@@ -5,7 +5,7 @@ use redb::{
     ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction,
 };
 
-use super::codec::{decode, encode};
+use super::codec::{encode, read, wallets_of};
 use super::tables::{FORGOTTEN, LINKS, MEMBER_WALLETS, SEEN_IN};
 use super::touched::Touched;
 use super::{Store, checks, ended, forgotten, notices};
@@ -86,8 +86,7 @@ impl Store {
     pub fn link_of(&self, wallet: Wallet) -> anyhow::Result<Option<Link>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(LINKS)?;
-        let row = table.get(&wallet.0.0.0)?;
-        row.map(|bytes| decode(bytes.value())).transpose()
+        read(table.get(&wallet.0.0.0)?)
     }
 
     /// A member's wallets, in the order of their addresses.
@@ -95,7 +94,7 @@ impl Store {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(MEMBER_WALLETS)?;
         table
-            .range((user.0, &[0; 20])..=(user.0, &[0xff; 20]))?
+            .range(wallets_of(user))?
             .map(|row| {
                 let (key, _) = row?;
                 Ok(Wallet(Address::from(*key.value().1)))
@@ -137,11 +136,7 @@ impl Store {
     pub fn saw(&self, sightings: &[(UserId, GuildId)]) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
         for (user, guild) in sightings {
-            let wallets = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
-            let members = transaction.open_table(MEMBER_WALLETS)?;
-            let is_linked = members.range(wallets)?.next().is_some();
-            drop(members);
-            if is_linked {
+            if is_linked(&transaction, *user)? {
                 saw_within(&transaction, *user, *guild)?;
             }
         }
@@ -154,6 +149,13 @@ impl Store {
         let transaction = self.database.begin_read()?;
         Ok(transaction.open_table(LINKS)?.len()?)
     }
+}
+
+/// Whether a member has linked a wallet.
+pub(super) fn is_linked(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
+    let members = transaction.open_table(MEMBER_WALLETS)?;
+    let first = members.range(wallets_of(user))?.next();
+    Ok(first.transpose()?.is_some())
 }
 
 /// Notes that a member verified from a server or was seen there.
@@ -178,14 +180,9 @@ pub(super) fn link_within(
     let mut links = transaction.open_table(LINKS)?;
     transaction.open_table(FORGOTTEN)?.remove(link.user.0)?;
     let mut members = transaction.open_table(MEMBER_WALLETS)?;
-    let former = links
-        .get(wallet)?
-        .map(|bytes| decode::<Link>(bytes.value()))
-        .transpose()?
-        .map(|former| former.user);
-    let held = members
-        .range((link.user.0, &[0; 20])..=(link.user.0, &[0xff; 20]))?
-        .count();
+    let former: Option<Link> = read(links.get(wallet)?)?;
+    let former = former.map(|former| former.user);
+    let held = members.range(wallets_of(link.user))?.count();
     if former != Some(link.user) && held >= limit {
         return Ok((LinkOutcome::TooMany, touched));
     }
@@ -212,9 +209,8 @@ pub(super) fn link_within(
 pub(super) fn unlink_all(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<usize> {
     let mut members = transaction.open_table(MEMBER_WALLETS)?;
     let mut links = transaction.open_table(LINKS)?;
-    let all = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
     let mut wallets = 0;
-    for row in members.extract_from_if(all, |_, ()| true)? {
+    for row in members.extract_from_if(wallets_of(user), |_, ()| true)? {
         let address = *row?.0.value().1;
         links.remove(&address)?;
         checks::forget(transaction, Wallet(Address::from(address)))?;

@@ -7,7 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::codec::{encode, read};
+use super::codec::{encode, read, wallets_of};
 use super::tables::{MERCHANT_MODULES, MERCHANT_WALLETS};
 use super::touched::Touched;
 use crate::domain::{ModuleAddress, Timestamp, UserId, Wallet};
@@ -69,7 +69,7 @@ impl Store {
         }
         let is_new = {
             let mut table = transaction.open_table(MERCHANT_MODULES)?;
-            let mut count = table.range(bounds(user))?.count();
+            let mut count = table.range(wallets_of(user))?.count();
             let before = count;
             for module in modules {
                 let key = (user.0, &module.0.0.0);
@@ -99,7 +99,7 @@ impl Store {
     pub fn modules_of_merchant(&self, user: UserId) -> anyhow::Result<BTreeSet<ModuleAddress>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(MERCHANT_MODULES)?;
-        let rows = table.range(bounds(user))?;
+        let rows = table.range(wallets_of(user))?;
         rows.map(|row| Ok(ModuleAddress(Address::from(*row?.0.value().1))))
             .collect()
     }
@@ -112,15 +112,11 @@ pub(super) fn touched() -> Touched {
     }
 }
 
-fn bounds(user: UserId) -> std::ops::RangeInclusive<(u64, &'static [u8; 20])> {
-    (user.0, &[0; 20])..=(user.0, &[0xff; 20])
-}
-
 /// Nothing stays of a merchant's wallet; what was mapped to it goes on.
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     transaction.open_table(MERCHANT_WALLETS)?.remove(user.0)?;
     let mut modules = transaction.open_table(MERCHANT_MODULES)?;
-    modules.retain_in(bounds(user), |_, ()| false)?;
+    modules.retain_in(wallets_of(user), |_, ()| false)?;
     Ok(())
 }
 

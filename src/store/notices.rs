@@ -1,12 +1,11 @@
 //! Former owners of wallets who are still to be told that another member linked them. Noted in the transaction that
 //! moves the wallet, so that neither a visitor who hangs up nor a stop in between keeps them from it.
 
-use std::ops::RangeInclusive;
-
 use alloy::primitives::Address;
 use redb::{AccessGuard, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
+use super::codec::wallets_of;
 use super::tables::NOTICES;
 use crate::domain::{Timestamp, UserId, Wallet};
 
@@ -36,7 +35,7 @@ impl Store {
     pub fn notices_of(&self, user: UserId) -> anyhow::Result<Vec<Notice>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(NOTICES)?;
-        table.range(all_of(user))?.map(read).collect()
+        table.range(wallets_of(user))?.map(read).collect()
     }
 
     /// Whether there is still this to tell: the wallet did not come back, and the member did not ask to be forgotten.
@@ -97,12 +96,8 @@ pub(super) fn withdraw(
 /// Removes all notices to a member.
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     let mut table = transaction.open_table(NOTICES)?;
-    table.retain_in(all_of(user), |_, _| false)?;
+    table.retain_in(wallets_of(user), |_, _| false)?;
     Ok(())
-}
-
-fn all_of(user: UserId) -> RangeInclusive<Key> {
-    (user.0, &[0; 20])..=(user.0, &[0xff; 20])
 }
 
 fn read(row: Result<Row<'_>, redb::StorageError>) -> anyhow::Result<Notice> {

@@ -215,16 +215,14 @@ impl Store {
     ) -> anyhow::Result<Option<Subscription>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(SUBSCRIPTIONS)?;
-        let row = table.get(&scoped_key(module, id.0))?;
-        row.map(|bytes| decode(bytes.value())).transpose()
+        read(table.get(&scoped_key(module, id.0))?)
     }
 
     /// The mark of the merchant's block in force against a subscriber.
     pub fn blocked(&self, module: ModuleAddress, wallet: Wallet) -> anyhow::Result<Option<Mark>> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(BLOCKED)?;
-        let row = table.get((&module.0.0.0, &wallet.0.0.0))?;
-        row.map(|bytes| decode(bytes.value())).transpose()
+        read(table.get((&module.0.0.0, &wallet.0.0.0))?)
     }
 
     /// The plans of a module with their terms.
@@ -364,6 +362,5 @@ impl Store {
 
 fn checkpoint_in(transaction: &ReadTransaction, name: &str) -> anyhow::Result<Option<Checkpoint>> {
     let meta = transaction.open_table(META)?;
-    let checkpoint = meta.get(name)?;
-    checkpoint.map(|bytes| decode(bytes.value())).transpose()
+    read(meta.get(name)?)
 }

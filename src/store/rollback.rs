@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _, Table, WriteTransaction};
 
-use super::codec::{decode, encode, pack, split_event_key, unpack};
+use super::codec::{decode, encode, pack, read, split_event_key, unpack};
 use super::runs;
 use super::tables::{
     BATCHES, EVENTS, HEADERS, META, META_CURSOR, META_FINALIZED, META_LAST_FORK, MODULES,
@@ -261,17 +261,11 @@ fn roll_back_modules(transaction: &WriteTransaction, fork: u64) -> anyhow::Resul
 fn roll_back_cursor(transaction: &WriteTransaction, fork: u64) -> anyhow::Result<()> {
     let mut meta = transaction.open_table(META)?;
     meta.insert(META_LAST_FORK, fork.to_le_bytes().as_slice())?;
-    let finalized = meta
-        .get(META_FINALIZED)?
-        .map(|bytes| decode::<Checkpoint>(bytes.value()))
-        .transpose()?;
+    let finalized: Option<Checkpoint> = read(meta.get(META_FINALIZED)?)?;
     if finalized.is_some_and(|finalized| finalized.number > fork) {
         meta.remove(META_FINALIZED)?;
     }
-    let cursor = meta
-        .get(META_CURSOR)?
-        .map(|bytes| decode::<Checkpoint>(bytes.value()))
-        .transpose()?;
+    let cursor: Option<Checkpoint> = read(meta.get(META_CURSOR)?)?;
     if cursor.is_some_and(|cursor| cursor.number > fork) {
         let headers = transaction.open_table(HEADERS)?;
         let fork_header = headers.get(fork)?.map(|row| {

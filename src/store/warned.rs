@@ -1,10 +1,10 @@
 //! Of which charges that will fail members were warned.
 
-use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+use redb::{ReadableDatabase as _, WriteTransaction};
 
-use super::Store;
 use super::codec::{scoped_key, split_scoped_key};
-use super::tables::{MEMBER_WALLETS, WARNED};
+use super::tables::WARNED;
+use super::{Store, links};
 use crate::domain::{ModuleAddress, SubscriptionId, Timestamp, UserId};
 
 impl Store {
@@ -50,13 +50,7 @@ impl Store {
         (due_at, has_failed): (Timestamp, bool),
     ) -> anyhow::Result<()> {
         let transaction = self.database.begin_write()?;
-        let wallets = (user.0, &[0; 20])..=(user.0, &[0xff; 20]);
-        let is_linked = transaction
-            .open_table(MEMBER_WALLETS)?
-            .range(wallets)?
-            .next()
-            .is_some();
-        if is_linked {
+        if links::is_linked(&transaction, user)? {
             transaction.open_table(WARNED)?.insert(
                 (user.0, &scoped_key(module, subscription.0)),
                 (due_at.0, has_failed),
