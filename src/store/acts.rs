@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::Store;
-use super::codec::{decode, encode};
+use super::codec::{self, decode, encode};
 use super::tables::{ACTS, META, META_FALLBACK, META_SEQUENCE, STOPPED};
 use crate::domain::{Act, ActEntry, Drift, GuildId, ModuleAddress, Timestamp, UserId};
 
@@ -188,24 +188,16 @@ fn member_of(act: &mut Act) -> Option<&mut UserId> {
 /// What was done stays, but not by whom or to whom. Reads all acts.
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     let mut acts = transaction.open_table(ACTS)?;
-    let mut rows = Vec::new();
-    for row in acts.iter()? {
-        let (key, value) = row?;
-        let mut entry: ActEntry = decode(value.value())?;
+    codec::rewrite(&mut acts, |_, row| {
+        let mut entry: ActEntry = decode(row)?;
         let mut is_about = false;
-        let by = entry.by.iter_mut();
-        for named in by.chain(member_of(&mut entry.act)) {
+        for named in entry.by.iter_mut().chain(member_of(&mut entry.act)) {
             if *named == user {
                 *named = UserId(0);
                 is_about = true;
             }
         }
-        if is_about {
-            rows.push((key.value(), entry));
-        }
-    }
-    for (key, entry) in rows {
-        acts.insert(key, encode(&entry).as_slice())?;
-    }
+        Ok(is_about.then(|| encode(&entry)))
+    })?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use alloy::primitives::{Address, B256, U256};
 use anyhow::Context as _;
+use redb::{Key, ReadableTable as _, Table};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,26 @@ pub(super) fn read<T: DeserializeOwned>(
     row: Option<redb::AccessGuard<'_, &'static [u8]>>,
 ) -> anyhow::Result<Option<T>> {
     row.map(|bytes| decode(bytes.value())).transpose()
+}
+
+/// Puts in place of each row what `change` makes of it, if anything; whether it did of any. Reads all of them: for rare questions.
+pub(super) fn rewrite<K>(
+    table: &mut Table<'_, K, &'static [u8]>,
+    mut change: impl FnMut(K, &[u8]) -> anyhow::Result<Option<Vec<u8>>>,
+) -> anyhow::Result<bool>
+where
+    K: for<'a> Key<SelfType<'a> = K> + Copy + 'static,
+{
+    let mut changed = Vec::new();
+    for row in table.iter()? {
+        let (key, value) = row?;
+        let key = key.value();
+        changed.extend(change(key, value.value())?.map(|value| (key, value)));
+    }
+    for (key, value) in &changed {
+        table.insert(key, value.as_slice())?;
+    }
+    Ok(!changed.is_empty())
 }
 
 /// All keys of a member in a table by (member, wallet).

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use redb::{ReadableTable as _, WriteTransaction};
 
-use super::codec::{decode, encode};
+use super::codec::{self, decode, encode};
 use super::ended;
 use super::tables::{APPLIED, FORGOTTEN};
 use crate::domain::{AppliedState, Cause, UserId};
@@ -55,17 +55,10 @@ pub(super) fn let_go(
 /// chain whose that is. Says whether there are any. Reads all of them: for rare questions.
 pub(super) fn forget_causes(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<bool> {
     let mut applied = transaction.open_table(APPLIED)?;
-    let mut rows = Vec::new();
-    for row in applied.iter()? {
-        let (key, value) = row?;
-        if key.value().1 == user.0 {
-            rows.push((key.value(), state_of(value.value())?));
-        }
-    }
-    for (key, state) in &rows {
-        applied.insert(key, forgotten_row(*state).as_slice())?;
-    }
-    Ok(!rows.is_empty())
+    codec::rewrite(&mut applied, |(_, of, _), row| {
+        let state = state_of(row)?;
+        Ok((of == user.0).then(|| forgotten_row(state)))
+    })
 }
 
 /// Of the roles that this program gave to the member it stays that it did, and not why, until they are gone.

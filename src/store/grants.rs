@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::codec::{decode, encode, read};
+use super::codec::{self, decode, encode, read};
 use super::forgotten::Row;
 use super::tables::{APPLIED, GRANTS, JOURNAL};
 use super::touched::Touched;
@@ -161,42 +161,19 @@ pub(super) fn disconnect(
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     let mut grants = transaction.open_table(GRANTS)?;
     grants.retain_in(all_of(user), |_, _| false)?;
-    let mut given = Vec::new();
-    for row in grants.iter()? {
-        let (key, terms) = row?;
-        let terms: GrantTerms = decode(terms.value())?;
-        if terms.by == user {
-            let by = UserId(0);
-            given.push((key.value(), GrantTerms { by, ..terms }));
-        }
-    }
-    for (key, terms) in given {
-        grants.insert(key, encode(&terms).as_slice())?;
-    }
-    let mut journal = transaction.open_table(JOURNAL)?;
-    let mut entries = Vec::new();
-    for row in journal.iter()? {
-        let (sequence, entry) = row?;
-        let mut entry: JournalEntry = decode(entry.value())?;
-        if erase(&mut entry.change.cause, user) {
-            entries.push((sequence.value(), entry));
-        }
-    }
-    for (sequence, entry) in entries {
-        journal.insert(sequence, encode(&entry).as_slice())?;
-    }
-    let mut applied = transaction.open_table(APPLIED)?;
-    let mut rows = Vec::new();
-    for row in applied.iter()? {
-        let (key, row) = row?;
-        let (state, mut cause, block): Row = decode(row.value())?;
-        if erase(&mut cause, user) {
-            rows.push((key.value(), (state, cause, block)));
-        }
-    }
-    for (key, row) in rows {
-        applied.insert(key, encode(&row).as_slice())?;
-    }
+    codec::rewrite(&mut grants, |_, row| {
+        let terms: GrantTerms = decode(row)?;
+        let by = UserId(0);
+        Ok((terms.by == user).then(|| encode(&GrantTerms { by, ..terms })))
+    })?;
+    codec::rewrite(&mut transaction.open_table(JOURNAL)?, |_, row| {
+        let mut entry: JournalEntry = decode(row)?;
+        Ok(erase(&mut entry.change.cause, user).then(|| encode(&entry)))
+    })?;
+    codec::rewrite(&mut transaction.open_table(APPLIED)?, |_, row| {
+        let (state, mut cause, block): Row = decode(row)?;
+        Ok(erase(&mut cause, user).then(|| encode(&(state, cause, block))))
+    })?;
     Ok(())
 }
 

@@ -48,7 +48,7 @@ impl Store {
             None => Stale::default(),
         };
         let before = place::store(&transaction, &batch, &mut touched)?;
-        store_plans_read(&transaction, &batch, &mut stale)?;
+        put_plans(&transaction, &batch.plans, &mut stale)?;
         let groups = match folds::is_postponed(&transaction)? {
             true => runs::append(&transaction, &batch.events)?,
             false => BySubject::of(&batch.events),
@@ -162,22 +162,14 @@ pub(super) fn add_subscriptions_to(
     Ok(())
 }
 
-fn store_plans_read(
-    transaction: &WriteTransaction,
-    batch: &Batch,
-    stale: &mut Stale,
-) -> anyhow::Result<()> {
-    match batch.plans.is_empty() {
-        true => Ok(()),
-        false => put_plans(transaction, &batch.plans, stale),
-    }
-}
-
 fn put_plans(
     transaction: &WriteTransaction,
     plans: &[(ModuleAddress, PlanId, Plan)],
     stale: &mut Stale,
 ) -> anyhow::Result<()> {
+    if plans.is_empty() {
+        return Ok(());
+    }
     let mut table = transaction.open_table(PLANS_READ)?;
     for (module, id, plan) in plans {
         table.insert(&scoped_key(*module, id.0), encode(plan).as_slice())?;

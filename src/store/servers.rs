@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{decode, encode};
+use super::codec::{self, decode, encode};
 use super::tables::SERVERS;
 use super::{Store, acts};
 use crate::domain::{Act, ActEntry, GuildId, Timestamp, UserId};
@@ -68,18 +68,10 @@ pub(super) fn disconnect_within(
 /// That servers are connected stays, but not by whom.
 pub(super) fn forget(transaction: &WriteTransaction, user: UserId) -> anyhow::Result<()> {
     let mut table = transaction.open_table(SERVERS)?;
-    let mut rows = Vec::new();
-    for row in table.iter()? {
-        let (guild, record) = row?;
-        let record: ServerRecord = decode(record.value())?;
-        if record.by == user {
-            rows.push((guild.value(), record));
-        }
-    }
-    for (guild, record) in rows {
+    codec::rewrite(&mut table, |_, row| {
+        let record: ServerRecord = decode(row)?;
         let by = UserId(0);
-        let nameless = encode(&ServerRecord { by, ..record });
-        table.insert(guild, nameless.as_slice())?;
-    }
+        Ok((record.by == user).then(|| encode(&ServerRecord { by, ..record })))
+    })?;
     Ok(())
 }
