@@ -55,16 +55,24 @@ fn a_request_before_retry_after_is_early_but_one_already_under_way_is_forgiven()
         start,
     );
     let at = |ms| start + Duration::from_millis(ms);
-    let refused = limiter
-        .admit(&limits(), lane(Bucket::MemberRoles, 1), at(100))
-        .1
-        .unwrap_err();
-    assert_eq!((refused.scope, refused.early_by), (Scope::Shared, None));
-    let refused = limiter
-        .admit(&limits(), lane(Bucket::MemberRoles, 1), at(500))
-        .1
-        .unwrap_err();
-    assert_eq!(refused.early_by, Some(Duration::from_millis(1500)));
+    let strict = RateLimits {
+        in_flight_grace: Duration::ZERO,
+        ..limits()
+    };
+    for (limits, when, early_by) in [
+        (limits(), 100, None),
+        (limits(), 1_000, None),
+        (limits(), 1_001, Some(999)),
+        (limits(), 1_999, Some(1)),
+        (strict, 100, Some(1_900)),
+    ] {
+        let refused = limiter
+            .admit(&limits, lane(Bucket::MemberRoles, 1), at(when))
+            .1
+            .unwrap_err();
+        let early_by = early_by.map(Duration::from_millis);
+        assert_eq!((refused.scope, refused.early_by), (Scope::Shared, early_by));
+    }
     assert!(
         limiter
             .admit(&limits(), lane(Bucket::MemberRoles, 1), at(2000))
