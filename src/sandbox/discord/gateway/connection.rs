@@ -33,7 +33,7 @@ const PAYLOADS_PER_MINUTE: usize = 120;
 const COMPRESS_FROM: usize = 1024;
 
 /// What a busy machine may be late with its heartbeats, beyond the one that may be missed.
-const LENIENCE: Duration = Duration::from_secs(1);
+const LENIENCE: Duration = Duration::from_secs(15);
 
 struct Connection {
     shared: Arc<Shared>,
