@@ -358,10 +358,9 @@ impl Story {
     }
 }
 
-/// Every answer is for one pair of eyes and came in time.
+/// Every answer is for one pair of eyes.
 fn private(reply: Reply) -> Reply {
     let all = std::iter::once(&reply.message).chain(&reply.followups);
     assert!(all.clone().all(|message| message.ephemeral), "{reply:?}");
-    assert!(reply.answered_after < Duration::from_secs(3), "{reply:?}");
     reply
 }

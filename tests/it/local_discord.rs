@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod faults;
 mod gateway;
 mod identify;
 mod invites;
@@ -19,11 +20,17 @@ use std::time::Duration;
 use amser_roles::sandbox::discord::{LocalDiscord, Options};
 use serenity::http::{Http, HttpBuilder};
 
+use crate::support::scene::ANSWER_WITHIN;
+
 /// Longer than anything here takes, so that only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn start() -> LocalDiscord {
-    LocalDiscord::start(Options::default()).await.unwrap()
+    let options = Options {
+        interaction_deadline: ANSWER_WITHIN,
+        ..Options::default()
+    };
+    LocalDiscord::start(options).await.unwrap()
 }
 
 /// Serenity's client, pointed at the local Discord as the program points it.

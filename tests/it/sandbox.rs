@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::scene::ANSWER_WITHIN;
 use crate::support::until_ready;
 
 /// Longer than anything here takes, so that only a hang reaches it.
@@ -41,6 +42,8 @@ impl Play {
     async fn at(pace: Pace) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let world = Arc::new(World::build(listener, pace).await.unwrap());
+        let lifetime = world.discord.options().interaction_lifetime;
+        world.discord.set_interaction_times(ANSWER_WITHIN, lifetime);
         let stop = CancellationToken::new();
         let service = tokio::spawn(world.serve(stop.clone()));
         until_ready(world.public_url()).await;

@@ -29,11 +29,7 @@ async fn a_stuck_link_is_acknowledged_at_once_and_keeps_nobody_waiting() {
     };
     story
         .local
-        .wait_until(
-            "the command is acknowledged",
-            Duration::from_secs(3),
-            acknowledged,
-        )
+        .wait_until("the command is acknowledged", DEADLINE, acknowledged)
         .await
         .unwrap();
     story.run("wallets", &[]).await;
@@ -63,7 +59,18 @@ async fn every_command_is_acknowledged_in_time_while_the_store_is_written_to_wit
     let local = story.local.clone();
     let asking = tokio::spawn(async move {
         for name in ["verify", "status", "wallets", "privacy export", "unlink"] {
-            super::private(local.run_command(club, user, name, &[]).await.unwrap());
+            // A busy machine may be slow now and then; a command that waits for the store is slow each time.
+            let mut replies = Vec::new();
+            for _ in 0..5 {
+                let reply = local.run_command(club, user, name, &[]).await.unwrap();
+                let reply = super::private(reply);
+                let is_in_time = reply.deferred && reply.answered_after < Duration::from_secs(3);
+                replies.push((reply.deferred, reply.answered_after));
+                if is_in_time {
+                    break;
+                }
+                assert!(replies.len() < 5, "/{name} is never in time: {replies:?}");
+            }
         }
         done.store(true, Ordering::Relaxed);
     });

@@ -218,16 +218,12 @@ async fn serenity_resumes_after_a_drop_and_hears_what_it_missed() {
     discord.add_member(guild, user).unwrap();
     bot.hears("member_add").await;
     discord
-        .wait_until("the session is resumed", DEADLINE, |discord| {
-            discord.resumed() == 1
-        })
+        .wait_until("it is resumed", DEADLINE, |discord| discord.resumed() == 1)
         .await
         .unwrap();
     discord.ask_to_reconnect();
     discord
-        .wait_until("it is resumed again", DEADLINE, |discord| {
-            discord.resumed() == 2
-        })
+        .wait_until("and again", DEADLINE, |discord| discord.resumed() == 2)
         .await
         .unwrap();
     assert_eq!(discord.identified(), 1);
@@ -244,9 +240,8 @@ async fn serenity_resumes_after_a_drop_and_hears_what_it_missed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_whose_heartbeats_are_not_acknowledged_is_replaced() {
-    let heartbeat_interval = Duration::from_millis(600);
     let options = Options {
-        heartbeat_interval,
+        heartbeat_interval: Duration::from_millis(600),
         ..Options::default()
     };
     let discord = LocalDiscord::start(options).await.unwrap();
@@ -384,13 +379,15 @@ async fn a_deferred_command_is_filled_by_its_edit_and_followed_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_without_an_answer_fails_after_the_deadline() {
     let (discord, bot, guild, user) = with_commands().await;
+    let (deadline, lifetime) = (Duration::from_secs(3), Duration::from_secs(60));
+    discord.set_interaction_times(deadline, lifetime);
     let started = std::time::Instant::now();
     let silence = discord
         .run_command(guild, user, "mute", &[])
         .await
         .unwrap_err();
     assert_eq!(silence, NoReply::NoAnswer);
-    assert!(started.elapsed() >= Duration::from_secs(3));
+    assert!(started.elapsed() >= deadline);
     bot.stop().await;
     let gone = discord
         .run_command(guild, user, "mute", &[])

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amser_roles::sandbox::discord::{LocalDiscord, NoReply, Options, Rule};
+use amser_roles::sandbox::discord::{NoReply, Rule};
 use serde_json::json;
 use serenity::all::{
     ClientBuilder, Context, CreateActionRow, CreateAllowedMentions, CreateButton, CreateCommand,
@@ -121,9 +121,6 @@ async fn registering_again_keeps_ids_and_drops_what_is_no_longer_named() {
     assert_eq!(discord.violations()[0].rule, Rule::Malformed);
 }
 
-/// How long an interaction's token works in the test; long enough for a busy machine to answer in time.
-const LIFETIME: Duration = Duration::from_secs(3);
-
 /// Tells the test of interactions and answers none.
 struct Silent(UnboundedSender<(InteractionId, String)>);
 
@@ -138,12 +135,9 @@ impl EventHandler for Silent {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_or_second_callback_is_refused_and_the_webhook_opens_with_the_first() {
-    let options = Options {
-        interaction_deadline: Duration::from_secs(1),
-        interaction_lifetime: LIFETIME,
-        ..Options::default()
-    };
-    let discord = LocalDiscord::start(options).await.unwrap();
+    let discord = start().await;
+    // More than a busy machine needs.
+    let ample = Duration::from_secs(60);
     let guild = discord.add_guild("Club");
     let user = discord.add_user("ada");
     discord.add_member(guild, user).unwrap();
@@ -162,6 +156,7 @@ async fn a_late_or_second_callback_is_refused_and_the_webhook_opens_with_the_fir
         .await
         .unwrap();
 
+    discord.set_interaction_times(Duration::from_secs(1), ample);
     let late = discord
         .run_command(guild, user, "why", &[])
         .await
@@ -174,6 +169,7 @@ async fn a_late_or_second_callback_is_refused_and_the_webhook_opens_with_the_fir
         .await;
     assert_eq!(refusal(callback), (404, 10062));
 
+    discord.set_interaction_times(ample, ample);
     let id = discord.start_command(guild, user, "why", &[]).unwrap();
     let (heard, token) = told.recv().await.unwrap();
     assert_eq!(heard, id);
@@ -196,7 +192,7 @@ async fn a_late_or_second_callback_is_refused_and_the_webhook_opens_with_the_fir
         .await
         .unwrap();
     assert_eq!(discord.reply(id).unwrap().text(), "because\nmore");
-    tokio::time::sleep(LIFETIME).await;
+    discord.set_interaction_times(ample, Duration::ZERO);
     let expired = http
         .create_followup_message(&token, &json!({ "content": "x" }), vec![])
         .await;

@@ -1,6 +1,4 @@
 //! The page's buttons and its live view, over HTTP.
-use std::time::Duration;
-
 use amser_roles::sandbox::page::action::Action;
 use serde_json::{Value, json};
 
@@ -106,9 +104,7 @@ async fn stopping_ends_streams_hanging_requests_and_gateways() {
     events.chunk().await.unwrap().unwrap();
     drop(discord);
     let ended = async { while let Ok(Some(_)) = events.chunk().await {} };
-    tokio::time::timeout(Duration::from_secs(5), ended)
-        .await
-        .unwrap();
+    tokio::time::timeout(DEADLINE, ended).await.unwrap();
     assert!(
         reqwest::get(&base).await.is_err(),
         "nobody listens any more"

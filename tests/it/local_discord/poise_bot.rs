@@ -1,6 +1,4 @@
 //! A poise bot as the program has one: commands with sub-commands, permissions and parameters of every kind.
-use std::time::Duration;
-
 use amser_roles::domain::{GuildId, RoleId, UserId};
 use amser_roles::sandbox::discord::{LocalDiscord, NewRole, NoReply};
 use serde_json::json;
@@ -149,7 +147,6 @@ async fn poise_registers_its_commands_and_answers_them() {
         (reply.text().as_str(), reply.deferred, reply.followups.len()),
         ("all is well", true, 0)
     );
-    assert!(reply.answered_after < Duration::from_secs(3));
     let denied = discord
         .run_command(guild, user, "amser check", &[])
         .await

@@ -1,16 +1,21 @@
-//! REST: roles, members, permissions, errors, limits and faults.
+//! REST: roles, members, permissions, errors and limits.
 use std::time::{Duration, Instant};
 
 use amser_roles::domain::{GuildId, RoleId, UserId};
 use amser_roles::sandbox::discord::{
-    Allowance, Bucket, Fault, LocalDiscord, NewRole, RateLimits, Route, Rule, Times,
+    Allowance, Bucket, LocalDiscord, NewRole, RateLimits, Route, Rule,
 };
 use serenity::http::Http;
 use serenity::model::Permissions;
 
 use super::{http, refusal, start};
 
-async fn add(http: &Http, guild: GuildId, user: UserId, role: RoleId) -> serenity::Result<()> {
+pub(super) async fn add(
+    http: &Http,
+    guild: GuildId,
+    user: UserId,
+    role: RoleId,
+) -> serenity::Result<()> {
     http.add_member_role(
         guild.0.into(),
         user.0.into(),
@@ -25,15 +30,15 @@ async fn remove(http: &Http, guild: GuildId, user: UserId, role: RoleId) -> sere
         .await
 }
 
-struct Scene {
-    discord: LocalDiscord,
-    http: Http,
-    guild: GuildId,
-    role: RoleId,
-    user: UserId,
+pub(super) struct Scene {
+    pub(super) discord: LocalDiscord,
+    pub(super) http: Http,
+    pub(super) guild: GuildId,
+    pub(super) role: RoleId,
+    pub(super) user: UserId,
 }
 
-async fn scene() -> Scene {
+pub(super) async fn scene() -> Scene {
     let discord = start().await;
     let guild = discord.add_guild("Club");
     let role = discord.add_role(guild, "Member").unwrap();
@@ -232,7 +237,7 @@ async fn unknown_routes_wrong_tokens_and_malformed_bodies_are_violations() {
     );
 }
 
-async fn put(
+pub(super) async fn put(
     discord: &LocalDiscord,
     guild: GuildId,
     user: UserId,
@@ -288,94 +293,6 @@ async fn the_eleventh_role_change_is_limited_and_coming_back_early_is_a_violatio
         204,
         "another guild has its own limit"
     );
-}
-
-#[tokio::test]
-async fn faults_hit_their_route_and_go_away() {
-    let Scene {
-        discord,
-        http,
-        guild,
-        role,
-        user,
-    } = scene().await;
-    let fault = |fault| discord.inject(Some(Route::AddMemberRole), fault, Times::Next(1));
-    for status in [500, 502, 503] {
-        fault(Fault::ServerError(status));
-        assert_eq!(refusal(add(&http, guild, user, role).await), (status, -1));
-    }
-    fault(Fault::UNKNOWN_MEMBER);
-    assert_eq!(refusal(add(&http, guild, user, role).await), (404, 10007));
-    fault(Fault::Reset);
-    let error = add(&http, guild, user, role).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            serenity::Error::Http(serenity::http::HttpError::Request(_))
-        ),
-        "{error:?}"
-    );
-    fault(Fault::Hang);
-    let hung =
-        tokio::time::timeout(Duration::from_millis(300), add(&http, guild, user, role)).await;
-    assert!(hung.is_err(), "it never answers");
-    fault(Fault::Slow(Duration::from_millis(150)));
-    let started = Instant::now();
-    add(&http, guild, user, role).await.unwrap();
-    assert!(started.elapsed() >= Duration::from_millis(150));
-    assert_eq!(discord.violations(), []);
-}
-
-#[tokio::test]
-async fn rate_limit_faults_come_as_discord_and_as_cloudflare_send_them() {
-    let Scene {
-        discord,
-        guild,
-        role,
-        user,
-        ..
-    } = scene().await;
-    let route = Some(Route::AddMemberRole);
-    let short = Duration::from_millis(120);
-    discord.inject(route, Fault::GlobalRateLimited(short), Times::Next(1));
-    let answer = put(&discord, guild, user, role).await;
-    assert_eq!(
-        (
-            answer.status().as_u16(),
-            answer.headers()["x-ratelimit-scope"].to_str().unwrap()
-        ),
-        (429, "global")
-    );
-    tokio::time::sleep(short).await;
-    discord.inject(route, Fault::CloudflareRateLimited(short), Times::Next(1));
-    let answer = put(&discord, guild, user, role).await;
-    assert_eq!(answer.status(), 429);
-    assert!(!answer.headers().contains_key("x-ratelimit-scope"));
-    assert_eq!(answer.headers()["retry-after"], "1");
-    assert!(answer.text().await.unwrap().contains("1015"));
-    assert_eq!(discord.invalid_requests(), 2);
-}
-
-#[tokio::test]
-async fn too_many_invalid_requests_end_in_cloudflares_block() {
-    let Scene {
-        discord,
-        guild,
-        role,
-        user,
-        ..
-    } = scene().await;
-    discord.set_rate_limits(RateLimits {
-        invalid_requests: 3,
-        ..RateLimits::generous()
-    });
-    discord.inject(None, Fault::MISSING_PERMISSIONS, Times::Next(3));
-    for _ in 0..3 {
-        assert_eq!(put(&discord, guild, user, role).await.status(), 403);
-    }
-    let blocked = put(&discord, guild, user, role).await;
-    assert_eq!(blocked.status(), 429);
-    assert!(blocked.text().await.unwrap().contains("1015"));
 }
 
 #[tokio::test]

@@ -71,11 +71,17 @@ pub(crate) async fn new_module(chain: &LocalChain, merchant: &str) -> (Address, 
     (module, plan)
 }
 
+/// How long an answer to a command is waited for where the real Discord's three seconds are not what is tested: a busy machine
+/// may need more.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
 /// A Discord to which a bot may come back at once: stories stop the service and start it again, which the real one would
-/// answer with five seconds' wait each time. What it is like is told by the gateway's own stories.
+/// answer with five seconds' wait each time. What it is like is told by the gateway's own stories. It waits longer for the
+/// answers to commands, too.
 pub(crate) fn patient() -> Options {
     Options {
         identify_gap: Duration::ZERO,
+        interaction_deadline: ANSWER_WITHIN,
         ..Options::default()
     }
 }

@@ -54,6 +54,14 @@ impl LocalDiscord {
             .change(|world| world.options.rate_limits = limits);
     }
 
+    /// Changes how long an interaction waits for its first answer, and how long its token works; also of those that are open.
+    pub fn set_interaction_times(&self, deadline: Duration, lifetime: Duration) {
+        self.shared.change(|world| {
+            world.options.interaction_deadline = deadline;
+            world.options.interaction_lifetime = lifetime;
+        });
+    }
+
     /// The requests so far (the last 50,000), in order of arrival.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.shared.log(|log| log.requests())
