@@ -127,7 +127,17 @@ async fn a_lost_session_begins_anew_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_session_is_begun_when_none_is_left_for_the_day() {
-    let day = Duration::from_secs(7);
+    // Longer where a busy machine does not come to look before it is over.
+    for day in [7, 14, 28] {
+        if waits_for_the_next_day(Duration::from_secs(day)).await {
+            return;
+        }
+    }
+    panic!("this machine is too slow to look within a day");
+}
+
+/// Whether there was time to look before the day was over.
+async fn waits_for_the_next_day(day: Duration) -> bool {
     let options = Options {
         session_starts: Allowance {
             requests: 1,
@@ -152,11 +162,16 @@ async fn no_session_is_begun_when_none_is_left_for_the_day() {
     story.set(RoleAction::Grant, story.users[0]);
     story.settled().await;
     assert_eq!(story.holders().len(), 1);
-    assert_eq!(story.local.identified(), 1);
+    let sessions = story.local.identified();
+    if begun.elapsed() >= day {
+        return false;
+    }
+    assert_eq!(sessions, 1);
     story.status(|status| status.connected).await;
     assert!(begun.elapsed() >= day, "{:?}", begun.elapsed());
     assert_eq!(story.local.identified(), 2);
     story.end().await;
+    true
 }
 
 #[tokio::test(flavor = "multi_thread")]
