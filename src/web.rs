@@ -34,6 +34,7 @@ mod view;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -73,6 +74,9 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub type SignatureCheck =
     Arc<dyn Fn(Wallet, String, Vec<u8>) -> BoxFuture<'static, SignatureVerdict> + Send + Sync>;
 
+/// What visitors wait for their roles at most, before the page says that these arrive on their own.
+pub const ROLES_WITHIN: Duration = Duration::from_secs(3);
+
 /// `[web]`, and what the pages need of the other sections.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
@@ -98,6 +102,8 @@ pub struct WebSettings {
     pub sign_in: SignIn,
     /// What visitors with a wallet on another device are offered.
     pub wallet_connect: Option<WalletConnect>,
+    /// How long the answer to a signature waits for the roles: [`ROLES_WITHIN`].
+    pub roles_within: Duration,
     /// Who runs the service: an e-mail address, an https address, or words. Shown on every page.
     pub contact: Option<String>,
     /// The operator's privacy policy. Linked on every page.

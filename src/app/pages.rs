@@ -45,6 +45,7 @@ pub(super) fn web_settings(config: &Config, secrets: &Secrets) -> anyhow::Result
         checkout_url: config.amser.checkout_url.clone(),
         sign_in,
         wallet_connect: web.wallet_connect.clone(),
+        roles_within: web::ROLES_WITHIN,
         contact: web.contact.clone(),
         privacy_url: web.privacy_url.clone(),
     })

@@ -29,9 +29,6 @@ const CHALLENGE_SECONDS: u64 = LINK_SECONDS;
 /// Longest signature that is looked at, in bytes: a smart wallet's, with its deployment.
 pub(super) const LONGEST_SIGNATURE: usize = 16 * 1024;
 
-/// How long the answer to a signature waits for the roles.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// How long the page itself waits for them, where they are paid for.
 const HELD_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -241,7 +238,14 @@ async fn signature(
     let (challenge, signature) = signed(&site, &request, &body).await?;
     let (user, wallet) = (request.user, challenge.wallet);
     complete(&site, key, user, challenge, signature).await?;
-    let standing = settled(&site, user, request.guild, Some(wallet), PATIENCE).await;
+    let standing = settled(
+        &site,
+        user,
+        request.guild,
+        Some(wallet),
+        site.settings().roles_within,
+    )
+    .await;
     Ok(Json(SignatureAnswer {
         address: wallet.to_string(),
         roles: standing
@@ -363,7 +367,14 @@ async fn standing(
     {
         return Ok(Json(Standing::default().with(payment)));
     }
-    let standing = settled(&site, request.user, request.guild, None, PATIENCE).await;
+    let standing = settled(
+        &site,
+        request.user,
+        request.guild,
+        None,
+        site.settings().roles_within,
+    )
+    .await;
     let standing = standing.ok_or(WebError::NotReady(
         "The roles cannot be looked up right now; they arrive on their own.",
     ))?;

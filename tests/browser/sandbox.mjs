@@ -96,10 +96,15 @@ const scenes = {
     await wallet.locator('#held').filter({ hasText: 'Subscriber' }).waitFor()
     await look(wallet, '2-role')
     const seen = { paid: await wallet.locator('#payment').innerText(), outcome: await wallet.locator('#outcome').innerText() }
-    // By reloading, where there is no script.
-    const answer = await wallet.context().request.get(wallet.url(), { headers: { accept: 'text/html' } })
-    const page = await answer.text()
-    return { ...seen, withoutScript: page.slice(page.indexOf('<noscript>'), page.indexOf('</noscript>')) }
+    // By reloading, where there is no script: the page waits for the roles only a moment.
+    const until = Date.now() + DEADLINE
+    for (;;) {
+      const answer = await wallet.context().request.get(wallet.url(), { headers: { accept: 'text/html' } })
+      const whole = await answer.text()
+      const withoutScript = whole.slice(whole.indexOf('<noscript>'), whole.indexOf('</noscript>'))
+      if (withoutScript.includes('Subscriber') || Date.now() > until) return { ...seen, withoutScript }
+      await wallet.waitForTimeout(1000)
+    }
   },
 
   /** A member's whole life, by the steps alone. */

@@ -30,17 +30,20 @@ impl Visit {
         Self { browser, link }
     }
 
-    async fn asked(&mut self, transaction: &str) -> Value {
+    async fn asked(&mut self, transaction: &str) -> (u16, Value) {
         let path = format!("{}/standing?tx_hash={transaction}", self.link);
-        let (status, said) = answer(self.browser.load(&path).await).await;
-        assert_eq!(status, 200, "{said}");
-        said
+        answer(self.browser.load(&path).await).await
     }
 
     /// Asks until this is said of the transaction.
     async fn until(&mut self, transaction: &str, text: &str) -> Value {
         until("it is said", async || {
-            let said = self.asked(transaction).await;
+            let (status, said) = self.asked(transaction).await;
+            // The roles could not be looked up in time.
+            if status == 503 {
+                return Err(said.to_string());
+            }
+            assert_eq!(status, 200, "{said}");
             let payment = said["payment"]["text"].as_str().unwrap();
             match payment.contains(text) {
                 true => Ok(said),
@@ -121,8 +124,14 @@ async fn each_transaction_is_told_for_what_it_is_and_trusted_for_nothing() {
     world.chain.mine(1).await.unwrap();
     visit.until(&own, "Your payment is confirmed").await;
     play.role(ada, true).await;
-    let said = visit.asked(&own).await;
-    assert_eq!(said["roles"][0]["name"], "Subscriber", "{said}");
+    until("the role is named", async || {
+        let said = visit.asked(&own).await;
+        match said.1["roles"][0]["name"] == "Subscriber" {
+            true => Ok(()),
+            false => Err(format!("{said:?}")),
+        }
+    })
+    .await;
     assert!(!world.discord.has_role(world.guild, grace, world.role));
     play.end().await;
 }

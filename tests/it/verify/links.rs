@@ -3,7 +3,7 @@
 use amser_roles::domain::Wallet;
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::store::{Notice, Store};
-use amser_roles::web::{LINK_SECONDS, new_link};
+use amser_roles::web::{LINK_SECONDS, ROLES_WITHIN, new_link};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use url::Url;
@@ -56,7 +56,11 @@ async fn a_paid_wallet_links_and_the_role_is_in_the_answer() {
 
 #[tokio::test]
 async fn a_server_that_was_not_read_yet_is_said_to_be_until_it_is() {
-    let site = start(Setup::default()).await;
+    let setup = Setup {
+        roles_within: ROLES_WITHIN,
+        ..Setup::default()
+    };
+    let site = start(setup).await;
     site.add_gate();
     site.world.unread.store(true, Ordering::Relaxed);
     let mut ada = site.member("ada").await;

@@ -4,6 +4,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use alloy::primitives::Address;
 use alloy::providers::{Provider, RootProvider};
@@ -57,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) wallet_connect: Option<WalletConnect>,
     /// The server's picture and every member's.
     pub(crate) pictures: Option<(Url, Url)>,
+    /// How long an answer waits for the roles: longer than in production, where that is not what is tested.
+    pub(crate) roles_within: Duration,
     /// `https` as the public URL's scheme.
     pub(crate) https: bool,
 }
@@ -74,6 +77,7 @@ impl Default for Setup {
             store: Store::in_memory().unwrap(),
             wallet_connect: None,
             pictures: None,
+            roles_within: Duration::from_secs(30),
             https: false,
         }
     }
@@ -166,6 +170,7 @@ pub(crate) async fn start(setup: Setup) -> Running {
             checkout_url: "https://app.amser.io/subscribe/{module}/{plan_id}".to_owned(),
             sign_in,
             wallet_connect: setup.wallet_connect,
+            roles_within: setup.roles_within,
             contact: Some("help@club.example".to_owned()),
             privacy_url: Some(Url::parse("https://club.example/privacy").unwrap()),
         },
