@@ -63,14 +63,17 @@ async fn polling_without_a_sign_in_is_limited_by_the_address() {
     let mut browser = Browser::new(&site.url);
     let user = site.discord.add_user("ada");
     let path = format!("{}/standing", site.verify(user));
+    let started = Instant::now();
     let mut statuses = Vec::new();
     for _ in 0..20 {
         statuses.push(browser.get(&path).await.status().as_u16());
     }
-    assert!(
-        statuses.starts_with(&[401; 10]) && statuses.ends_with(&[429; 5]),
-        "{statuses:?}"
-    );
+    // One more is answered for each six seconds that this takes.
+    let bound = 10 + started.elapsed().as_secs() / 6;
+    let answered = statuses.iter().filter(|status| **status == 401).count();
+    assert!(statuses.starts_with(&[401; 10]), "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(answered as u64 <= bound, "{statuses:?}");
 }
 
 #[tokio::test]

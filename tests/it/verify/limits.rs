@@ -23,26 +23,22 @@ impl Browser {
 #[tokio::test]
 async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     let setup = Setup {
-        // A post costs 3.
-        rate_limit_per_minute: 15,
+        // A post costs 3, which take a minute to come back.
+        rate_limit_per_minute: 3,
         ..Setup::default()
     };
     let site = start(setup).await;
     let mut browser = Browser::new(&site.url);
-    for n in 0..5 {
-        // Without a proxy in front, anybody can write this header.
-        let answer = browser
-            .json("/verify/x/challenge", &format!("1.2.3.{n}"))
-            .await;
-        assert_eq!(answer.status(), 404);
-    }
+    let answered = browser.json("/verify/x/challenge", "1.2.3.0").await;
+    assert_eq!(answered.status(), 404);
+    // Without a proxy in front, anybody can write this header.
     let refused = browser.json("/verify/x/challenge", "1.2.3.9").await;
     let wait: u64 = refused.headers()["retry-after"]
         .to_str()
         .unwrap()
         .parse()
         .unwrap();
-    assert!((1..=12).contains(&wait), "{wait}");
+    assert!((1..=60).contains(&wait), "{wait}");
     let refused = answer(refused).await;
     assert_eq!(
         (refused.0, code(&refused).as_str()),
@@ -132,7 +128,7 @@ async fn behind_two_proxies_each_client_has_its_own_limit() {
 #[tokio::test]
 async fn a_member_who_asks_too_often_is_turned_away_from_any_address() {
     let setup = Setup {
-        rate_limit_per_minute: 18,
+        rate_limit_per_minute: 6,
         proxies: 1,
         sign_in: false,
         ..Setup::default()
@@ -141,7 +137,7 @@ async fn a_member_who_asks_too_often_is_turned_away_from_any_address() {
     let user = site.discord.add_user("ada");
     let path = format!("{}/challenge", site.verify(user));
     let mut browser = Browser::new(&site.url);
-    for n in 0..6 {
+    for n in 0..2 {
         assert_eq!(
             browser.json(&path, &format!("1.2.3.{n}")).await.status(),
             200
