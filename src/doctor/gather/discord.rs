@@ -111,10 +111,18 @@ async fn secret(config: &Config, secrets: &Secrets, discord: Option<&Discord>) -
 async fn clock_ahead(api_url: &Url) -> Option<i64> {
     let client = client_to(api_url).timeout(CLOCK_TIMEOUT);
     let url = api_url.join("/api/v10/gateway").ok()?;
-    let answer = client.build().ok()?.get(url).send().await.ok()?;
+    let client = client.build().ok()?;
+    let ours = || i64::try_from(machine_time().0).ok();
+    let before = ours()?;
+    let answer = client.get(url).send().await.ok()?;
+    let after = ours()?;
     let theirs = unix_seconds(answer.headers().get(DATE)?.to_str().ok()?)?;
-    let ours = i64::try_from(machine_time().0).ok()?;
-    Some(theirs - ours)
+    Some(ahead(theirs, before, after))
+}
+
+/// By how many seconds their clock is certainly ahead: it was read at some moment of a request that may have been slow.
+fn ahead(theirs: i64, before: i64, after: i64) -> i64 {
+    theirs - theirs.clamp(before, after.max(before))
 }
 
 /// The Unix seconds of an HTTP date.
@@ -173,5 +181,16 @@ mod tests {
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         assert_eq!(unix_seconds(date), Some(784_111_777));
         assert_eq!(unix_seconds("yesterday"), None);
+    }
+
+    #[test]
+    fn the_time_that_a_request_takes_is_no_difference_of_clocks() {
+        assert_eq!(
+            [100, 104, 110].map(|theirs| ahead(theirs, 100, 110)),
+            [0; 3]
+        );
+        assert_eq!((ahead(99, 100, 110), ahead(111, 100, 110)), (-1, 1));
+        // This machine's clock was set back meanwhile.
+        assert_eq!(ahead(100, 100, 90), 0);
     }
 }
