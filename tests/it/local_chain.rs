@@ -19,6 +19,8 @@ const TERMS: PlanTerms = PlanTerms {
     interval: 3600,
     grace_period: 600,
 };
+/// Longer than anything here takes, so that only a hang reaches it.
+const DEADLINE: Duration = Duration::from_secs(60);
 /// Tells the copy of this test binary that a test starts to hold a chain until it is killed.
 const HOLD_A_CHAIN: &str = "AMSER_ROLES_TEST_HOLD_A_CHAIN";
 
@@ -34,7 +36,7 @@ async fn it_answers_over_http_and_ws_with_its_chain_id() -> Result<()> {
     let ws = ProviderBuilder::new().connect(&chain.ws_url()).await?;
     let mut blocks = ws.subscribe_blocks().await?;
     let mined = chain.mine(1).await?;
-    let seen = tokio::time::timeout(Duration::from_secs(10), blocks.recv()).await??;
+    let seen = tokio::time::timeout(DEADLINE, blocks.recv()).await??;
     assert_eq!((seen.number, seen.hash), (mined.number, mined.hash));
     Ok(())
 }
@@ -190,7 +192,7 @@ async fn a_killed_process_leaves_no_anvil_behind() -> Result<()> {
     holder.wait()?;
     let address = address.context("the other process started no chain")?;
     connected.context("no address")??;
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + DEADLINE;
     while TcpStream::connect(address).is_ok() {
         ensure!(
             Instant::now() < deadline,

@@ -23,7 +23,7 @@ use serenity::http::{Http, HttpBuilder};
 use crate::support::scene::ANSWER_WITHIN;
 
 /// Longer than anything here takes, so that only a hang reaches it.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn start() -> LocalDiscord {
     let options = Options {

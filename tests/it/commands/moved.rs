@@ -145,7 +145,8 @@ async fn what_is_no_longer_to_be_told_when_the_channel_is_open_is_not_told() {
         story.take(former, wallet(n));
     }
     let opening = Route::CreateDirectChannel;
-    let slow = Fault::Slow(Duration::from_secs(1));
+    // Half the time after which a request is given up.
+    let slow = Fault::Slow(Duration::from_secs(5));
     story.local.inject(Some(opening), slow, Times::Next(2));
     story.tell(MOVED);
     let asked = |local: &amser_roles::sandbox::discord::LocalDiscord| local.count(opening) > 0;

@@ -154,9 +154,9 @@ impl Life {
             }
             21 | 22 => {
                 // Whether held or not: what is deserved comes back. Who did it more often within so short a time would be taken
-                // for another program, to which the role is left.
+                // for another program, to which the role is left. The bot may have seen it a while later.
                 let taken = self.taken.entry(user).or_default();
-                taken.retain(|at| at.elapsed() < flips::WINDOW);
+                taken.retain(|at| at.elapsed() < flips::WINDOW + REST);
                 if taken.len() < flips::MOST {
                     taken.push(Instant::now());
                     self.discord.take_role(self.guild, user, self.role).ok();

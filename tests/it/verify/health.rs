@@ -29,9 +29,8 @@ async fn ready_means_at_the_tip_and_connected() {
     let not_yet = answer(browser.get("/readyz").await).await;
     assert_eq!((not_yet.0, code(&not_yet).as_str()), (503, "not_ready"));
     assert!(not_yet.1.to_string().contains("tip"));
-    let now = Instant::now();
     site.chain_status
-        .send_modify(|chain| chain.set_at_tip(true, now));
+        .send_modify(|chain| chain.set_at_tip(true, Instant::now()));
     let not_yet = answer(browser.get("/readyz").await).await;
     assert!(not_yet.0 == 503 && not_yet.1.to_string().contains("Discord"));
     site.discord_status
@@ -41,10 +40,10 @@ async fn ready_means_at_the_tip_and_connected() {
     let trouble = Some("no node answers: secret".to_owned());
     site.chain_status.send_modify(|chain| {
         chain.trouble = trouble;
-        chain.set_at_tip(false, now);
+        chain.set_at_tip(false, Instant::now());
     });
     assert_eq!(browser.get("/readyz").await.status(), 200);
-    let long_ago = now.checked_sub(Duration::from_secs(11));
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(11));
     site.chain_status
         .send_modify(|chain| chain.behind_since = long_ago);
     let broken = answer(browser.get("/readyz").await).await;
