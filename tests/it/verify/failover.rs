@@ -17,18 +17,24 @@ use super::visitor::sign;
 use crate::support::following::config;
 use crate::support::rpc_proxy::{Faults, Pending, RpcProxy};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// As in production, but a busy machine's node does not count as one that hangs.
 const PATIENT: Timing = Timing {
-    patience: Duration::from_secs(20),
-    next_after: Duration::from_secs(3),
+    patience: Duration::from_secs(60),
+    next_after: Duration::from_secs(10),
     return_after: Duration::from_secs(60),
+};
+
+/// For nodes that do hang, which are not waited for as long as a question may take.
+const HANGING: Timing = Timing {
+    next_after: Duration::from_secs(3),
+    ..PATIENT
 };
 
 /// For checks that are to end without a verdict.
 const IMPATIENT: Timing = Timing {
-    patience: Duration::from_secs(6),
+    patience: Duration::from_secs(20),
     ..PATIENT
 };
 
@@ -127,7 +133,7 @@ async fn a_node_that_hangs_while_it_is_connected_to_does_not_keep_the_next_one_f
     let (first, second) = (RpcProxy::start(&chain).await, RpcProxy::start(&chain).await);
     first.set(|faults| faults.never = Some(("eth_chainId", u64::MAX)));
     let urls = [first.ws_url(), second.http_url()];
-    let signatures = over(&chain, &urls);
+    let signatures = over_as_of(ChainStatus::default(), &chain, &urls, HANGING);
     let valid = SignatureVerdict::Valid;
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     assert_eq!(first.calls_of("eth_chainId"), 1, "the fault was met");
@@ -271,7 +277,7 @@ async fn a_node_that_hangs_leaves_the_rest_of_the_patience_to_the_others() {
         hanging.set(|faults| faults.never = Some(("eth_call", u64::MAX)));
     }
     let urls = [&first, &second, &third].map(RpcProxy::http_url);
-    let signatures = over(&chain, &urls);
+    let signatures = over_as_of(ChainStatus::default(), &chain, &urls, HANGING);
     let valid = SignatureVerdict::Valid;
     assert_eq!(check(&signatures, smart, &owner).await, valid);
     let calls = [&first, &second, &third].map(|node| node.calls_of("eth_call"));
