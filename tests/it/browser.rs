@@ -16,7 +16,7 @@ use alloy::providers::Provider as _;
 use amser_roles::domain::{UserId, Wallet};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
 use amser_roles::sandbox::world::{Pace, World};
-use amser_roles::web::{LINK_SECONDS, WalletConnect, machine_clock, new_link};
+use amser_roles::web::{LINK_SECONDS, ROLES_WITHIN, WalletConnect, machine_clock, new_link};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,13 @@ impl Stage {
         // The one key that the chain itself holds.
         let account = chain.provider().get_accounts().await.unwrap()[0];
         let provider = Some(chain.provider().clone());
-        let site = start(Setup { provider, ..setup }).await;
+        let setup = Setup {
+            provider,
+            // As in production: the page itself asks again.
+            roles_within: ROLES_WITHIN,
+            ..setup
+        };
+        let site = start(setup).await;
         let user = site.discord.add_user("ada");
         site.discord.add_member(site.guild, user).unwrap();
         Self {
