@@ -197,8 +197,13 @@ const scenes = {
   async form () {
     await page.goto(new URL('/merchant', asked.sandbox).href)
     await page.getByLabel('Command').selectOption('amser setup')
-    await pressOn(page.getByRole('button', { name: 'Send' }))
-    await page.getByLabel('Which plans?').selectOption({ index: 0 })
+    // Where the plans are not read in time, the bot says so, and is asked again.
+    const plans = page.getByLabel('Which plans?')
+    for (let tries = 0; tries < 6 && !(await plans.isVisible()); tries++) {
+      await pressOn(page.getByRole('button', { name: 'Send' }))
+      await plans.waitFor({ timeout: DEADLINE / 6 }).catch(() => {})
+    }
+    await plans.selectOption({ index: 0 })
     await page.getByLabel('Which roles?').selectOption({ label: 'Silver' })
     await look(page, '1-form')
     await pressOn(page.getByRole('button', { name: 'Submit' }))
