@@ -45,6 +45,14 @@ async fn set_code(chain: &LocalChain, at: Address, code: Bytes) {
 }
 
 /// What the forecast says, as the kinds of those it names.
+/// Waits until the newest block is stored: what is foretold is of that one, and blocks without events are stored now and then.
+async fn until_stored(following: &mut Following, chain: &LocalChain) {
+    let head = following.until_at_tip(chain, 0).await;
+    let store = &following.store;
+    let is_stored = || store.cursor().unwrap().is_some_and(|at| at.number >= head);
+    crate::support::stage::wait("the newest block is stored", is_stored).await;
+}
+
 async fn named(following: &Following, seed: &Seed) -> Vec<(U256, Risk)> {
     let forecast = Forecast::new(following.store.clone(), following.views.clone());
     let modules = [ModuleAddress(seed.module)].into();
@@ -70,7 +78,7 @@ async fn all_who_will_fail_are_named_before_the_due_date_and_no_one_else() {
         Store::in_memory().unwrap(),
         [seed.module],
     );
-    following.until_at_tip(&seed.chain, 0).await;
+    until_stored(&mut following, &seed.chain).await;
     let subscribers = seed.members.len() as u64;
     let mut told = Vec::new();
     for has_multicall in [false, true] {
@@ -79,7 +87,7 @@ async fn all_who_will_fail_are_named_before_the_due_date_and_no_one_else() {
             let code = Multicall3::DEPLOYED_BYTECODE.clone();
             set_code(&seed.chain, MULTICALL, code).await;
             seed.chain.mine(1).await.unwrap();
-            following.until_at_tip(&seed.chain, 0).await;
+            until_stored(&mut following, &seed.chain).await;
         }
         // The follower rests: no block comes.
         let before = proxy.posts();
@@ -104,7 +112,7 @@ async fn one_forecast_serves_all_who_look_within_a_minute() {
     let proxy = RpcProxy::start(&seed.chain).await;
     let config = config(&seed.chain, &[proxy.http_url()], 0);
     let mut following = Following::start(config, Store::in_memory().unwrap(), [seed.module]);
-    following.until_at_tip(&seed.chain, 0).await;
+    until_stored(&mut following, &seed.chain).await;
     let module = ModuleAddress(seed.module);
     let plans = following.store.plans_of(module).unwrap();
     let gate = Gate {
@@ -172,7 +180,7 @@ async fn a_token_that_is_switched_off_is_named_for_everyone_who_is_due() {
     let chain = &seed.chain;
     let set = chain.set_token_enabled(chain.processor, chain.token, false);
     set.await.unwrap();
-    following.until_at_tip(chain, 0).await;
+    until_stored(&mut following, chain).await;
     let named = named(&following, &seed).await;
     let healthy = seed.members.iter().find(|one| one.kind == Kind::Healthy);
     let id = healthy.unwrap().subscription;
@@ -187,7 +195,7 @@ async fn without_the_contracts_nobody_is_accused() {
         Store::in_memory().unwrap(),
         [seed.module],
     );
-    following.until_at_tip(&seed.chain, 0).await;
+    until_stored(&mut following, &seed.chain).await;
     let forecast = Forecast::new(following.store.clone(), following.views.clone());
     let of = || RenewalsOf::Modules([ModuleAddress(seed.module)].into());
     let all = forecast.outlook(of(), WEEK).await.unwrap();
@@ -195,7 +203,7 @@ async fn without_the_contracts_nobody_is_accused() {
     // Permit2 is gone: of its allowances nothing is known, of everything else what it was.
     set_code(&seed.chain, PERMIT2, Bytes::new()).await;
     seed.chain.mine(1).await.unwrap();
-    following.until_at_tip(&seed.chain, 0).await;
+    until_stored(&mut following, &seed.chain).await;
     let without = forecast.outlook(of(), WEEK).await.unwrap();
     assert!(!without.unread.is_empty());
     let is_of_permit2 = |risk: Risk| matches!(risk, Risk::AllowanceEnds(_));
