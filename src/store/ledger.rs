@@ -131,20 +131,8 @@ impl Store {
     }
 
     /// Forgets that these roles were given by this program, because they are not held any more.
-    pub fn forget_applied(&self, gone: &[(GuildId, UserId, RoleId)]) -> anyhow::Result<()> {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let transaction = self.database.begin_write()?;
-        {
-            let mut table = transaction.open_table(APPLIED)?;
-            for (guild, user, role) in gone {
-                table.remove((guild.0, user.0, role.0))?;
-            }
-        }
-        forgotten::let_go(&transaction, gone.iter().map(|(_, user, _)| *user))?;
-        transaction.commit()?;
-        Ok(())
+    pub fn forget_applied(&self, gone: &[MemberRole]) -> anyhow::Result<()> {
+        self.settle_and_disown(&[], gone)
     }
 
     /// Why this program gave (or is taking) a role, if it did.

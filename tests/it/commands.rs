@@ -25,13 +25,13 @@ use alloy::primitives::{Address, B256, U256};
 use amser_roles::commands::Services;
 use amser_roles::domain::{
     Batch, ChainEvent, ChainStatus, Checkpoint, Coverage, DiscordStatus, EventKind, Gate, GateId,
-    GateMatch, GateOrigin, GuildId, Link, ModuleAddress, PlanId, Position, ReadingState, RoleId,
-    SubscriptionId, Timestamp, UserId, Wallet,
+    GateMatch, GateOrigin, GuildId, Link, ModuleAddress, PlanId, Position, Question, ReadingState,
+    RoleId, SubscriptionId, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::discord::{LocalDiscord, Reply};
 use amser_roles::store::{Challenge, RequestState, Store, Usable};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::support::scene::patient;
 use bot::{Bot, start};
@@ -318,6 +318,14 @@ impl Story {
     async fn restart_with(&mut self, adapt: impl FnOnce(&mut Services)) {
         self.bot.end().await;
         self.start_with(adapt).await;
+    }
+
+    /// As [`Self::restart`]; where the roles' loop is asked.
+    async fn restart_to_ask(&mut self) -> mpsc::Sender<Question> {
+        let mut questions = None;
+        self.restart_with(|services| questions = Some(services.questions.clone()))
+            .await;
+        questions.unwrap()
     }
 
     /// The program begins again after its stop.

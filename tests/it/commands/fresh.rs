@@ -22,12 +22,7 @@ async fn ask<T>(
 async fn a_payment_that_came_with_the_end_of_the_paid_time_counts_in_the_answer_that_is_asked_for_next()
  {
     let mut story = Story::begin().await;
-    let mut questions = None;
-    let take = |services: &mut amser_roles::commands::Services| {
-        questions = Some(services.questions.clone());
-    };
-    story.restart_with(take).await;
-    let questions = questions.unwrap();
+    let questions = story.restart_to_ask().await;
     story.link(story.user, wallet(1));
     story.pay(7, wallet(1));
     let (guild, user) = (story.club, story.user);

@@ -180,12 +180,7 @@ async fn a_grant_ends_by_itself_also_when_it_ended_while_the_program_was_away() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_for_a_time_goes_with_a_disconnected_server_or_is_left_to_the_member() {
     let mut story = Story::begin().await;
-    let mut questions = None;
-    let take = |services: &mut amser_roles::commands::Services| {
-        questions = Some(services.questions.clone());
-    };
-    story.restart_with(take).await;
-    let questions = questions.unwrap();
+    let questions = story.restart_to_ask().await;
     let (user, guild) = (story.user, story.club);
     let by = story.local.owner(guild).unwrap();
     let disconnect = async |remove_roles| {
