@@ -108,7 +108,7 @@ pub(super) fn merge(transaction: &WriteTransaction) -> anyhow::Result<()> {
 }
 
 /// Moves all events of some subscriptions from the runs into `EVENTS`: those with the lowest keys, until they have `most`
-/// bytes. `each` hears of each row's key and events, in the order of the keys. Says whether nothing waits any more.
+/// bytes, and of one at least, so that who calls it again and again comes to the end. `each` hears of each row's key and events, in the order of the keys. Says whether nothing waits any more.
 ///
 /// # Errors
 /// When the file cannot be written or is damaged, and what `each` returns.
@@ -141,7 +141,7 @@ pub(super) fn merge_some(
     let mut told = Instant::now();
     // Of one subscription, the runs come in the order in which they were written: the chain's.
     while let Some(Reverse((key, run))) = next.pop() {
-        if merged.bytes >= most && key != merged.subscription {
+        if merged.bytes >= most.max(1) && key != merged.subscription {
             merged.finish()?;
             for reader in readers {
                 reader.remove_what_was_read(&mut runs)?;

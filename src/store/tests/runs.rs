@@ -152,6 +152,19 @@ fn the_rows_of_many_runs_are_merged_into_one_of_each_subscription() {
 }
 
 #[test]
+fn a_part_moves_one_subscription_at_least() {
+    let store = beginning();
+    store.ingest(batch(&each(3, 1, paused), 1, 1)).unwrap();
+    for left in [false, false, true] {
+        let transaction = store.database.begin_write().unwrap();
+        let is_done = runs::merge_some(&transaction, 0, |_, _| Ok(())).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(is_done, left);
+    }
+    assert_eq!(rows(&store), (0, 3));
+}
+
+#[test]
 fn the_end_of_a_first_history_uses_the_room_of_its_runs_again() {
     const SUBSCRIPTIONS: u64 = 20_000;
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Answers of the roles' loop: made from what was stored before the question, under the clock of that.
 
-use amser_roles::domain::{MemberState, MembersQuery, Question, RoleAction};
+use amser_roles::domain::{MemberState, MembersQuery, PlannedChanges, Question, RoleAction};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Story, checkpoint, executed, wallet};
@@ -17,6 +17,14 @@ async fn ask<T>(
     answered.await.unwrap()
 }
 
+/// What is planned, as soon as that can be told: not while somebody is being read.
+pub(super) async fn planned(questions: &mpsc::Sender<Question>) -> PlannedChanges {
+    crate::support::until("a plan can be told", async || {
+        ask(questions, |answer| Question::Plan { answer }).await
+    })
+    .await
+}
+
 /// On one thread, so that nothing runs between the payment and the question; the loop looks at what waits for it in any order.
 #[tokio::test(flavor = "current_thread")]
 async fn a_payment_that_came_with_the_end_of_the_paid_time_counts_in_the_answer_that_is_asked_for_next()
@@ -28,9 +36,9 @@ async fn a_payment_that_came_with_the_end_of_the_paid_time_counts_in_the_answer_
     let (guild, user) = (story.club, story.user);
     // Both servers are read and nothing is under way any more.
     crate::support::until("nothing is to be changed", async || {
-        match ask(&questions, |answer| Question::Plan { answer }).await {
-            Ok(plan) if plan.changes.is_empty() => Ok(()),
-            other => Err(format!("{other:?}")),
+        match planned(&questions).await {
+            plan if plan.changes.is_empty() => Ok(()),
+            plan => Err(format!("{plan:?}")),
         }
     })
     .await;
@@ -56,8 +64,7 @@ async fn a_payment_that_came_with_the_end_of_the_paid_time_counts_in_the_answer_
         let standing = standing.await;
         assert!(standing.gates.iter().all(|gate| gate.entitled));
         renew();
-        let plan = ask(&questions, |answer| Question::Plan { answer }).await;
-        let plan = plan.unwrap();
+        let plan = planned(&questions).await;
         let revokes = |one: &amser_roles::domain::RoleChange| one.action == RoleAction::Revoke;
         assert!(!plan.changes.iter().any(revokes), "{plan:?}");
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use serenity::model::Permissions;
 use tokio::sync::oneshot;
 
+use super::fresh::planned;
 use super::{DEADLINE, Story, wallet};
 
 fn now() -> u64 {
@@ -207,9 +208,7 @@ async fn what_was_given_for_a_time_goes_with_a_disconnected_server_or_is_left_to
     story.until_journaled(user, is_given).await;
     disconnect(false).await;
     assert_eq!(story.store.grants_of(user).unwrap(), []);
-    let (answer, answered) = oneshot::channel();
-    questions.send(Question::Plan { answer }).await.unwrap();
-    assert_eq!(answered.await.unwrap().unwrap().changes, []);
+    assert_eq!(planned(&questions).await.changes, []);
     assert_eq!(story.store.applied_of(user).unwrap(), []);
     assert!(story.local.has_role(guild, user, story.paid));
     story.end();
