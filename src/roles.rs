@@ -33,7 +33,6 @@ use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{machine_time, sleep_until};
 use crate::discord::{Discord, Observation, Report};
 use crate::domain::{
     ChainStatus, Counts, DiscordStatus, DriftMode, MemberRole, ModuleAddress, Policy, Question,
@@ -53,8 +52,9 @@ pub use cause::to_changes;
 
 /// Everyone is checked this often, whatever was or was not noticed in between.
 const FULL_PASS: Duration = Duration::from_secs(300);
-/// The status page's numbers are looked after this often.
-const COUNT: Duration = Duration::from_millis(500);
+/// What waits for a moment is looked after this often: the end of a grant or a pause, the beginning of fallback, the status
+/// page's numbers.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Reports and observations that are taken in one turn: whatever else waits has its turn after so many.
 const MOST_AT_ONCE: usize = 1_000;
 
@@ -164,19 +164,11 @@ impl Roles {
 
     async fn run(&mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut full_pass = tokio::time::interval(FULL_PASS);
-        let mut count = tokio::time::interval(COUNT);
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
         let (mut reports, mut observations) = (Vec::new(), Vec::new());
         // The start looks at everyone anyway.
         full_pass.tick().await;
         loop {
-            let read_at = self
-                .reading
-                .next_at(self.inputs.discord_status.borrow().members_intent);
-            let grant_ends_at = self.people.next_grant_end().map(|end| {
-                let seconds = end.0.saturating_sub(machine_time().0);
-                Instant::now() + Duration::from_secs(seconds)
-            });
-            let fallback_at = self.fallback_begins_at();
             let is_fallback = self.mode() != DriftMode::Chain;
             let answers = self.inputs.fallback.answers.clone();
             tokio::select! {
@@ -212,14 +204,8 @@ impl Roles {
                     self.set_policy(policy).await?;
                 }
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
-                () = sleep_until(read_at) => {}
-                () = sleep_until(grant_ends_at) => {}
-                () = sleep_until(fallback_at) => {}
                 () = answers.heard(), if is_fallback => {}
-                _ = count.tick() => {
-                    self.count();
-                    continue;
-                }
+                _ = heartbeat.tick() => self.count(),
                 _ = full_pass.tick() => {
                     self.end_contests();
                     self.touch_everyone();

@@ -1,10 +1,9 @@
 //! Turns decisions into role changes with a full cause: the receipt needs the subscription's stored state.
 
-use super::desired::Because;
+use super::desired::{Because, Reason};
+use super::people::Holding;
 use super::plan::Decision;
-use crate::domain::{
-    Cause, ModuleAddress, RoleAction, RoleChange, SubscriptionId, Timestamp, UserId, Wallet,
-};
+use crate::domain::{Cause, RoleAction, RoleChange, Timestamp, UserId};
 use crate::projection::{self, Access};
 use crate::store::Store;
 
@@ -34,7 +33,7 @@ pub fn to_changes(
 fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<Cause> {
     let is_absence = match decision.because {
         Because::NoHolding { linked } => linked,
-        Because::Holding { access, .. } => matches!(access, Access::Until(until) if until < now),
+        Because::Holding(one) => matches!(one.access, Access::Until(until) if until < now),
         Because::Other(_) => false,
     };
     // What the role was given for that is taken for want of something.
@@ -50,19 +49,10 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
             Some(fork_block) => Cause::Reorganised { fork_block },
             None => Cause::NoSubscription,
         },
-        (
-            Because::Holding {
-                wallet,
-                module,
-                id,
-                access,
-            },
-            _,
-        ) => {
-            let cause = cause_of(store, wallet, module, id, access, now)?;
-            // The store may have moved on since the decision; the next tick decides again. Until then the cause is the
-            // best that can be told.
-            cause.unwrap_or(Cause::NoSubscription)
+        // The store may have moved on since the decision; the next tick decides again. Until then the cause is the best that can
+        // be told.
+        (Because::Holding(reason), _) => {
+            cause_of(store, &reason, now)?.unwrap_or(Cause::NoSubscription)
         }
     })
 }
@@ -73,13 +63,11 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
 /// When the store cannot be read.
 pub(super) fn cause_of(
     store: &Store,
-    wallet: Wallet,
-    module: ModuleAddress,
-    id: SubscriptionId,
-    access: Access,
+    reason: &Reason,
     now: Timestamp,
 ) -> anyhow::Result<Option<Cause>> {
-    let blocked = store.blocked(module, wallet)?;
+    let (access, Holding { module, id, .. }) = (reason.access, reason.holding);
+    let blocked = store.blocked(module, reason.wallet)?;
     let state = store.subscription(module, id)?;
     Ok(state.and_then(|state| projection::cause(module, id, &state, blocked, access, now)))
 }

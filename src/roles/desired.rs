@@ -2,22 +2,16 @@
 
 use super::people::{Holding, People, Sources};
 use crate::domain::{
-    ActiveQuestion, Cause, Gate, GateMatch, GuildId, MemberRole, ModuleAddress, PlanId, Policy,
-    RoleId, SubscriptionId, Timestamp, UserId, Wallet,
+    ActiveQuestion, Cause, Gate, GateMatch, GuildId, MemberRole, PlanId, Policy, RoleId, Timestamp,
+    UserId, Wallet,
 };
 use crate::projection::Access;
 
 /// The evidence for a decision, from which its cause can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Because {
-    /// The state of this subscription.
-    Holding {
-        wallet: Wallet,
-        module: ModuleAddress,
-        id: SubscriptionId,
-        /// What it gave at the time of the decision.
-        access: Access,
-    },
+    /// The state of a subscription.
+    Holding(Reason),
     /// The member holds no subscription that any gate of the role asks for.
     NoHolding {
         /// Whether a wallet is linked at all.
@@ -25,6 +19,17 @@ pub enum Because {
     },
     /// Something else, of which this is the cause.
     Other(Cause),
+}
+
+/// A subscription, and what it gave at the time of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reason {
+    /// The subscriber.
+    pub wallet: Wallet,
+    /// As the events tell of it.
+    pub holding: Holding,
+    /// Under the server's policy, before the clock is asked.
+    pub access: Access,
 }
 
 /// Whether a gate is open to the owner of these wallets under its server's policy, and by which subscription: the one that
@@ -37,15 +42,11 @@ pub(super) fn entitlement(
     now: Timestamp,
 ) -> Option<Because> {
     let best = |plan: Option<PlanId>| {
-        let is_it = |holding: &Holding| plan.is_none_or(|plan| holding.plan == plan);
-        holdings_of(people, gate, wallets)
-            .filter(|(_, holding)| people.sources() != Sources::Api && is_it(holding))
-            .filter_map(|(wallet, holding)| {
-                let access = people.holdings().access(wallet, holding, policy);
-                access.is_open(now).then_some((access, wallet, holding))
-            })
-            .max_by_key(|(access, _, holding)| (*access, holding.id))
-            .map(|(access, wallet, holding)| because(wallet, holding, access))
+        let is_it = |one: &Reason| plan.is_none_or(|plan| one.holding.plan == plan);
+        reasons(people, policy, gate, wallets)
+            .filter(|one| people.sources() != Sources::Api && is_it(one) && one.access.is_open(now))
+            .max_by_key(|one| (one.access, one.holding.id))
+            .map(Because::Holding)
     };
     // What an event ended, nothing but another event opens.
     let is_shut = |question: &ActiveQuestion| {
@@ -86,31 +87,23 @@ pub(super) fn given_by_gates(
     known.find_map(|gate| entitlement(people, &rules.policy, gate, people.wallets(user), now))
 }
 
-/// The subscriptions of these wallets that a gate asks about.
-pub(super) fn holdings_of<'a>(
+/// The subscriptions of these wallets that a gate asks about, and what they give under its server's policy.
+pub(super) fn reasons<'a>(
     people: &'a People,
+    policy: &'a Policy,
     gate: &'a Gate,
     wallets: &'a [Wallet],
-) -> impl Iterator<Item = (Wallet, &'a Holding)> {
-    wallets
-        .iter()
-        .flat_map(|wallet| {
-            people
-                .holdings()
-                .of(*wallet)
-                .iter()
-                .map(|one| (*wallet, one))
+) -> impl Iterator<Item = Reason> + 'a {
+    let holdings = people.holdings();
+    wallets.iter().flat_map(move |wallet| {
+        let held = holdings.of(*wallet).iter();
+        let asked = held.filter(|one| one.module == gate.module && gate.plans.contains(&one.plan));
+        asked.map(|holding| Reason {
+            wallet: *wallet,
+            holding: *holding,
+            access: holdings.access(*wallet, holding, policy),
         })
-        .filter(|(_, one)| one.module == gate.module && gate.plans.contains(&one.plan))
-}
-
-fn because(wallet: Wallet, holding: &Holding, access: Access) -> Because {
-    Because::Holding {
-        wallet,
-        module: holding.module,
-        id: holding.id,
-        access,
-    }
+    })
 }
 
 /// Why a role that this program gave is not deserved any more. That the time is over for which a manager gave it comes first: who
@@ -141,21 +134,15 @@ pub(super) fn why_lost(
             None => Because::Other(Cause::GateRemoved),
         };
     }
-    let paid_by = |wallets: &[Wallet]| -> Vec<(Access, Wallet, Holding)> {
-        let held = gates
-            .iter()
-            .flat_map(|gate| holdings_of(people, gate, wallets));
-        held.map(|(wallet, holding)| {
-            let access = people.holdings().access(wallet, holding, &rules.policy);
-            (access, wallet, *holding)
-        })
-        .filter(|(access, ..)| *access != Access::NeverPaid)
-        .collect()
+    let paid_by = |wallets: &[Wallet]| -> Vec<Reason> {
+        let of_gates = gates.iter();
+        let held = of_gates.flat_map(|gate| reasons(people, &rules.policy, gate, wallets));
+        held.filter(|one| one.access != Access::NeverPaid).collect()
     };
     let left = |is_enough: &dyn Fn(Access) -> bool| {
         let is_it = |wallet: &Wallet| {
             let paid = paid_by(&[*wallet]);
-            paid.iter().any(|(access, ..)| is_enough(*access))
+            paid.iter().any(|one| is_enough(one.access))
         };
         let mut ended = people.ended_links(user).iter();
         ended
@@ -165,10 +152,8 @@ pub(super) fn why_lost(
     let wallets = people.wallets(user);
     let held = paid_by(wallets);
     // The longest-lasting of those that ended, unless an event ended one: a moment is the weaker explanation.
-    let ended = held
-        .iter()
-        .filter(|(access, ..)| !access.is_open(now))
-        .max_by_key(|(access, _, holding)| (holding.gist.last_paid_at, *access));
+    let ended = held.iter().filter(|one| !one.access.is_open(now));
+    let ended = ended.max_by_key(|one| (one.holding.gist.last_paid_at, one.access));
     // An undo leaves the role with another gate, which the member may never have paid for.
     let by_order = || {
         let entitles = |gate| entitlement(people, &rules.policy, gate, wallets, now).is_some();
@@ -179,7 +164,7 @@ pub(super) fn why_lost(
     };
     left(&|access| access.is_open(now))
         .or_else(by_order)
-        .or_else(|| ended.map(|(access, wallet, holding)| because(*wallet, holding, *access)))
+        .or_else(|| ended.copied().map(Because::Holding))
         .or_else(|| left(&|_| true))
         .unwrap_or(match held.is_empty() {
             true => Because::NoHolding {

@@ -130,26 +130,6 @@ pub(super) fn mode(
     }
 }
 
-/// When the mode turns into fallback if nothing is heard of the chain until then.
-pub(super) fn begins_at(
-    chain: &ChainStatus,
-    chain_id: u64,
-    after: Duration,
-    now: Moment,
-) -> Option<Instant> {
-    // While the follower is behind, how old the newest block is decides nothing.
-    let stalled = || {
-        let at = chain.stands_still_at(chain_id)?;
-        let seconds = at.0.saturating_sub(now.time.0);
-        // A node may say any time of a block.
-        now.instant.checked_add(Duration::from_secs(seconds))
-    };
-    match chain.behind_since {
-        Some(since) => Some(since + after),
-        None => stalled(),
-    }
-}
-
 /// Which sources a grant may stand on, and what may be removed; `None`: nothing is planned, because what is stored is the past
 /// that is being read. `at_tip`: everything up to the newest confirmed block is stored; `reached_tip`: it was since the start.
 pub(super) fn sources(
@@ -180,19 +160,6 @@ pub(super) fn sources(
 }
 
 impl Roles {
-    /// When to look whether the mode turns into fallback.
-    pub(super) fn fallback_begins_at(&self) -> Option<Instant> {
-        let Fallback {
-            after, chain_id, ..
-        } = self.inputs.fallback;
-        let is_chain = self.mode() == DriftMode::Chain;
-        let begins = || {
-            let chain = self.inputs.chain.borrow();
-            begins_at(&chain, chain_id, after, Moment::now())
-        };
-        is_chain.then(begins)?
-    }
-
     /// Goes on where the last run was.
     pub(super) async fn load_mode(&mut self) -> anyhow::Result<()> {
         if let Some(since) = blocking(&self.store, |store| store.fallback_since()).await? {

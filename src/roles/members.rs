@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::cause::cause_of;
-use super::desired::{Because, entitlement, holdings_of};
-use super::people::{Holding, People, Presence, Seat, ServerRules};
+use super::desired::{Because, Reason, entitlement, reasons};
+use super::people::{People, Presence, Seat, ServerRules};
 use super::{Roles, blocking};
 use crate::discord::hierarchy::Obstacle;
 use crate::domain::{
@@ -43,15 +43,12 @@ impl Key {
     }
 }
 
-/// A subscription that says why a member stands where they do.
-pub type Reason = (Wallet, Holding, Access);
-
 /// Where one member stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// As managers see it.
     pub state: MemberState,
-    /// By which subscription, if by one.
+    /// The subscription that says why, if one does.
     pub reason: Option<Reason>,
 }
 
@@ -85,11 +82,10 @@ impl Roles {
         }
         let members = blocking(&self.store, move |store| {
             for (row, reason) in rows.iter_mut().zip(reasons) {
-                let Some((wallet, holding, access)) = reason else {
+                let Some(reason) = reason else {
                     continue;
                 };
-                let (module, id) = (holding.module, holding.id);
-                row.cause = cause_of(store, wallet, module, id, access, now)?;
+                row.cause = cause_of(store, &reason, now)?;
                 let mark = row.cause.as_ref().and_then(|cause| cause.mark());
                 row.transaction = mark.map(|mark| mark.transaction);
             }
@@ -172,8 +168,17 @@ fn keys(people: &People, guild: GuildId) -> Vec<Key> {
 
 /// Whether one of these wallets subscribed to one of the server's plans.
 fn subscribes(people: &People, rules: &ServerRules, wallets: &[Wallet]) -> bool {
-    let mut gates = rules.gates.iter();
-    gates.any(|gate| holdings_of(people, gate, wallets).next().is_some())
+    reasons_for(people, rules, wallets).next().is_some()
+}
+
+/// The subscriptions of these wallets to the server's plans.
+fn reasons_for<'a>(
+    people: &'a People,
+    rules: &'a ServerRules,
+    wallets: &'a [Wallet],
+) -> impl Iterator<Item = Reason> + 'a {
+    let gates = rules.gates.iter();
+    gates.flat_map(move |gate| reasons(people, &rules.policy, gate, wallets))
 }
 
 /// Whether a search for this text, in small letters, means this row.
@@ -192,7 +197,7 @@ fn is_meant(people: &People, guild: GuildId, key: Key, text: &str) -> bool {
 fn unlinked(people: &People, rules: &ServerRules, wallet: Wallet, now: Timestamp) -> Found {
     let reason = newest(people, rules, &[wallet]);
     let state = match reason {
-        Some((_, _, access)) if access.is_open(now) => MemberState::NotLinked,
+        Some(reason) if reason.access.is_open(now) => MemberState::NotLinked,
         reason => ended(reason, now),
     };
     Found { state, reason }
@@ -214,8 +219,10 @@ fn linked(
     for gate in &rules.gates {
         if let Some(because) = entitlement(people, &rules.policy, gate, wallets, now) {
             wanted.extend(&gate.roles);
-            let lasting = [reason, of(people, because)].into_iter().flatten();
-            reason = lasting.max_by_key(|(_, _, access)| *access);
+            if let Because::Holding(one) = because {
+                let lasting = reason.into_iter().chain([one]);
+                reason = lasting.max_by_key(|one| one.access);
+            }
         }
     }
     if wanted.is_empty() {
@@ -253,7 +260,7 @@ fn missing(
 }
 
 /// The state of a subscription that gives access.
-fn open(people: &People, (_, holding, _): Reason, now: Timestamp) -> MemberState {
+fn open(people: &People, Reason { holding, .. }: Reason, now: Timestamp) -> MemberState {
     let paid_until = people.holdings().paid_until(&holding);
     if holding.gist.cancelled {
         MemberState::Cancelled
@@ -270,7 +277,7 @@ fn open(people: &People, (_, holding, _): Reason, now: Timestamp) -> MemberState
 
 /// The state of a subscription that gives no access, or not enough of it.
 fn ended(reason: Option<Reason>, now: Timestamp) -> MemberState {
-    match reason.map(|(_, _, access)| access) {
+    match reason.map(|one| one.access) {
         None | Some(Access::NeverPaid) => MemberState::Unpaid,
         Some(Access::Shut(Lapse::PaymentFailed)) => MemberState::Failed,
         Some(Access::Shut(Lapse::Paused)) => MemberState::Paused,
@@ -283,29 +290,8 @@ fn ended(reason: Option<Reason>, now: Timestamp) -> MemberState {
 
 /// The subscription of these wallets to one of the server's plans that was paid last.
 fn newest(people: &People, rules: &ServerRules, wallets: &[Wallet]) -> Option<Reason> {
-    let gates = rules.gates.iter();
-    let held = gates.flat_map(|gate| holdings_of(people, gate, wallets));
-    let reasons = held.map(|(wallet, holding)| {
-        let access = people.holdings().access(wallet, holding, &rules.policy);
-        (wallet, *holding, access)
-    });
-    reasons.max_by_key(|(_, holding, _)| (holding.gist.last_paid_at, holding.id))
-}
-
-/// The subscription behind a decision.
-fn of(people: &People, because: Because) -> Option<Reason> {
-    let Because::Holding {
-        wallet,
-        module,
-        id,
-        access,
-    } = because
-    else {
-        return None;
-    };
-    let mut held = people.holdings().of(wallet).iter();
-    let holding = held.find(|one| (one.module, one.id) == (module, id))?;
-    Some((wallet, *holding, access))
+    let all = reasons_for(people, rules, wallets);
+    all.max_by_key(|one| (one.holding.gist.last_paid_at, one.holding.id))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::Roles;
 use super::people::Presence;
-use super::reading::{Answer, Read, period};
+use super::reading::{Answer, Read};
 use crate::discord::Observation;
 use crate::domain::{
     DriftMode, GuildId, ReadingState, RoleAction, ServerStatus, SyncOutcome, UserId,
@@ -61,7 +61,7 @@ impl Roles {
             self.reading.want(&self.people, guild, user);
         }
         let intent = self.inputs.discord_status.borrow().members_intent;
-        if self.reading.is_idle(now) && now >= self.reading.round_at + period(intent) {
+        if self.reading.is_round_over(intent, now) {
             self.reading.want_everyone(&self.people, now);
         }
         // While history is being read, each batch makes more people of interest: asked for piece by piece, one server after

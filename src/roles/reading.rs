@@ -108,21 +108,19 @@ impl Reading {
         }
     }
 
-    /// Whether everyone who can be was read.
-    pub(super) fn is_idle(&self, now: Instant) -> bool {
+    /// Whether everyone who can be was read, and everyone is to be read again.
+    pub(super) fn is_round_over(&self, intent: MembersIntent, now: Instant) -> bool {
+        let period = match intent {
+            MembersIntent::Used => AGAIN,
+            MembersIntent::Refused | MembersIntent::Never => SWEEP,
+        };
+        now >= self.round_at + period && self.is_idle(now)
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
         let due = self.due.keys().map(|(_, guild)| guild);
         let mut waiting = due.chain(self.pages.keys());
         self.requests.is_empty() && !waiting.any(|guild| self.may_read(*guild, now))
-    }
-
-    /// When there is something to do by itself.
-    pub(super) fn next_at(&self, intent: MembersIntent) -> Option<Instant> {
-        let now = Instant::now();
-        let round = self.is_idle(now).then(|| self.round_at + period(intent));
-        let begin = Some(self.begin_at).filter(|at| *at > now);
-        let retries = self.unreadable.values().map(|one| one.retry_at);
-        let retries = retries.filter(|at| *at > now);
-        retries.chain(round).chain(begin).min()
     }
 
     /// Everyone in a server is to be read.
@@ -279,13 +277,6 @@ impl Reading {
             retry_at: now + doubled((RETRY, longest), tries),
         };
         self.unreadable.insert(guild, unreadable);
-    }
-}
-
-pub(super) fn period(intent: MembersIntent) -> Duration {
-    match intent {
-        MembersIntent::Used => AGAIN,
-        MembersIntent::Refused | MembersIntent::Never => SWEEP,
     }
 }
 

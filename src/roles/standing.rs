@@ -2,12 +2,12 @@
 
 use super::blocking;
 use super::cause::cause_of;
-use super::desired::{entitlement, holdings_of};
-use super::people::{Holding, People};
+use super::desired::{Reason, entitlement, reasons};
+use super::people::People;
 use crate::discord::Discord;
 use crate::domain::{
     DiscordStatus, Gate, GateStanding, MemberStanding, RoleId, RoleStanding, SubscriptionStanding,
-    Timestamp, UserId, Wallet,
+    Timestamp, UserId,
 };
 use crate::projection::Access;
 use crate::store::Store;
@@ -26,7 +26,7 @@ pub(super) async fn standing(
 ) -> anyhow::Result<MemberStanding> {
     let wallets = people.wallets(user);
     let mut gates = Vec::new();
-    let mut accesses = Vec::new();
+    let mut all = Vec::new();
     let seats = people
         .person(user)
         .into_iter()
@@ -43,12 +43,8 @@ pub(super) async fn standing(
                     .unwrap_or_else(|| role.to_string()),
                 held: seat.held.contains(role),
             };
-            let mut subscriptions = Vec::new();
-            for (wallet, holding) in holdings_of(people, gate, wallets) {
-                let access = people.holdings().access(wallet, holding, &rules.policy);
-                accesses.push(access);
-                subscriptions.push(subscription(people, wallet, holding, access, now));
-            }
+            let here: Vec<_> = reasons(people, &rules.policy, gate, wallets).collect();
+            let subscriptions = here.iter().map(|one| subscription(people, one, now));
             gates.push(GateStanding {
                 gate: gate.id,
                 guild: gate.guild,
@@ -56,18 +52,16 @@ pub(super) async fn standing(
                 plans: gate.plans.iter().copied().collect(),
                 entitled: entitlement(people, &rules.policy, gate, wallets, now).is_some(),
                 roles: gate.roles.iter().map(role).collect(),
-                subscriptions,
+                subscriptions: subscriptions.collect(),
                 trouble: trouble(people, status, user, gate),
             });
+            all.extend(here);
         }
     }
     let gates = blocking(store, move |store| {
-        let mut accesses = accesses.into_iter();
-        for gate in &mut gates {
-            let module = gate.module;
-            for (one, access) in gate.subscriptions.iter_mut().zip(&mut accesses) {
-                one.cause = cause_of(store, one.wallet, module, one.subscription, access, now)?;
-            }
+        let told = gates.iter_mut().flat_map(|gate| &mut gate.subscriptions);
+        for (one, reason) in told.zip(&all) {
+            one.cause = cause_of(store, reason, now)?;
         }
         Ok(gates)
     })
@@ -81,20 +75,19 @@ pub(super) async fn standing(
 }
 
 /// A subscription as far as the picture tells; its cause needs its full state.
-fn subscription(
-    people: &People,
-    wallet: Wallet,
-    holding: &Holding,
-    access: Access,
-    now: Timestamp,
-) -> SubscriptionStanding {
-    SubscriptionStanding {
+fn subscription(people: &People, reason: &Reason, now: Timestamp) -> SubscriptionStanding {
+    let Reason {
         wallet,
+        holding,
+        access,
+    } = reason;
+    SubscriptionStanding {
+        wallet: *wallet,
         subscription: holding.id,
         plan: holding.plan,
         paid_until: people.holdings().paid_until(holding),
         access_until: match access {
-            Access::Until(until) => Some(until),
+            Access::Until(until) => Some(*until),
             Access::NeverPaid | Access::Shut(_) => None,
         },
         open: access.is_open(now),

@@ -49,6 +49,7 @@ impl Roles {
         // because a rollback is announced before it is committed.
         let before = self.inputs.chain.borrow_and_update().clone();
         let touched = self.store.take_touched();
+        self.progress.counts_due.0 |= !touched.is_empty();
         let at_tip =
             before.at_tip && before.confirmed.is_some() && self.inputs.chain.borrow().at_tip;
         self.feed(touched).await?;
@@ -75,12 +76,14 @@ impl Roles {
         if now < self.progress.last_now {
             self.touch_everyone();
         }
+        self.progress.counts_due.0 |= now != self.progress.last_now;
         self.progress.last_now = now;
         self.note_flips();
         let is_full_pass = self.progress.full_pass;
         let mut users = self.people.take_dirty(now);
         self.hear_api(&mut users);
         if !users.is_empty() {
+            self.progress.counts_due.0 = true;
             self.act(users, now, clock.number, removals, is_first)
                 .await?;
         }
@@ -90,7 +93,6 @@ impl Roles {
                 self.confirm_vouched(now, clock.number).await?;
             }
         }
-        self.progress.counts_due.0 = true;
         Ok(())
     }
 

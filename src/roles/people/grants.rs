@@ -49,13 +49,6 @@ impl People {
         }
     }
 
-    /// When the next one ends (machine clock).
-    pub(crate) fn next_grant_end(&self) -> Option<Timestamp> {
-        let all = self.grants.of.values().flatten();
-        let ahead = all.filter(|one| !self.is_over(one));
-        ahead.map(|one| one.terms.until).min()
-    }
-
     /// Forgets one that is over: its role is gone, or something else gives it.
     pub(crate) fn drop_grant(&mut self, (guild, user, role): MemberRole) {
         let now = self.grants.now;

@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::projection::{self, Access, Gist};
 
 /// What one wallet holds of one plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holding {
     pub module: ModuleAddress,
     pub id: SubscriptionId,

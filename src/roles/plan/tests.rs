@@ -19,7 +19,7 @@ use crate::domain::{
     SubscriptionId, Timestamp, UserId, Wallet,
 };
 use crate::projection::{Access, Lapse};
-use crate::roles::desired::Because;
+use crate::roles::desired::{Because, Reason};
 use crate::roles::people::People;
 
 const MODULE: ModuleAddress = ModuleAddress(Address::repeat_byte(1));
@@ -151,13 +151,15 @@ fn under(manual_roles: ManualRoles) -> Policy {
     }
 }
 
-fn holding(id: u64, access: Access) -> Because {
-    Because::Holding {
+/// By a subscription of the first wallet, as it stands in the picture.
+fn holding(people: &People, id: u64, access: Access) -> Because {
+    let mut held = people.holdings().of(wallet(9)).iter();
+    let holding = held.find(|one| one.id == SubscriptionId::from(id));
+    Because::Holding(Reason {
         wallet: wallet(9),
-        module: MODULE,
-        id: SubscriptionId::from(id),
+        holding: *holding.unwrap(),
         access,
-    }
+    })
 }
 
 fn one_gate() -> Vec<Gate> {
@@ -170,7 +172,7 @@ const UNTIL: Access = Access::Until(Timestamp(9_000 + 3_600 + 600));
 fn a_paid_subscription_grants_and_says_by_which() {
     let mut people = scene(Policy::default(), one_gate());
     subscribe(&mut people, 4, paid(wallet(9), 1, 9_000));
-    let expected = decision(RoleAction::Grant, ROLE, holding(4, UNTIL));
+    let expected = decision(RoleAction::Grant, ROLE, holding(&people, 4, UNTIL));
     assert_eq!(decided(&people), [expected]);
 }
 
@@ -184,7 +186,7 @@ fn a_role_that_is_held_and_deserved_becomes_ours_without_a_change() {
         let mut people = scene(under(manual_roles), one_gate());
         subscribe(&mut people, 4, paid(wallet(9), 1, 9_000));
         observe(&mut people, &[ROLE]);
-        let adoption = decision(RoleAction::Grant, ROLE, holding(4, UNTIL));
+        let adoption = decision(RoleAction::Grant, ROLE, holding(&people, 4, UNTIL));
         let expected = Plan {
             adopted: adopted.then_some(adoption).into_iter().collect(),
             ..Plan::default()
@@ -217,7 +219,7 @@ fn access_includes_its_last_second() {
     observe(&mut people, &[ROLE]);
     let at = |now| plan(&people, [(ADA, false)], Timestamp(now)).changes;
     assert_eq!(at(13_200), []);
-    let expected = decision(RoleAction::Revoke, ROLE, holding(4, UNTIL));
+    let expected = decision(RoleAction::Revoke, ROLE, holding(&people, 4, UNTIL));
     assert_eq!(at(13_201), [expected]);
 }
 
@@ -231,7 +233,7 @@ fn a_lapse_revokes_what_we_gave_and_names_the_subscription() {
     subscribe(&mut people, 4, state);
     ours(&mut people, ROLE, AppliedState::Granted);
     observe(&mut people, &[ROLE]);
-    let because = holding(4, Access::Shut(Lapse::Paused));
+    let because = holding(&people, 4, Access::Shut(Lapse::Paused));
     let expected = decision(RoleAction::Revoke, ROLE, because);
     assert_eq!(decided(&people), [expected]);
 }
@@ -246,7 +248,7 @@ fn what_is_still_open_is_never_the_reason_for_a_revoke() {
     ours(&mut people, ROLE, AppliedState::Granted);
     observe(&mut people, &[ROLE]);
     let ended = Access::Until(Timestamp(5_000 + 3_600 + 600));
-    let expected = decision(RoleAction::Revoke, ROLE, holding(5, ended));
+    let expected = decision(RoleAction::Revoke, ROLE, holding(&people, 5, ended));
     assert_eq!(decided(&people), [expected]);
 }
 
@@ -295,7 +297,7 @@ fn an_any_gate_names_the_subscription_that_lasts_longest() {
     subscribe(&mut people, 4, paid(wallet(9), 1, 9_000));
     subscribe(&mut people, 5, paid(wallet(9), 2, 9_500));
     let until = Access::Until(Timestamp(9_500 + 4_200));
-    let expected = decision(RoleAction::Grant, ROLE, holding(5, until));
+    let expected = decision(RoleAction::Grant, ROLE, holding(&people, 5, until));
     assert_eq!(decided(&people), [expected]);
 }
 
@@ -336,7 +338,7 @@ fn who_paid_just_now_need_not_have_been_read() {
     let just_now = |people: &People| plan(people, [(ADA, true)], NOW).changes;
     let mut people = unread(Policy::default(), one_gate());
     subscribe(&mut people, 4, paid(wallet(9), 1, 9_000));
-    let grant = decision(RoleAction::Grant, ROLE, holding(4, UNTIL));
+    let grant = decision(RoleAction::Grant, ROLE, holding(&people, 4, UNTIL));
     assert_eq!(just_now(&people), [grant]);
     // Nor one whose payment failed.
     ours(&mut people, ROLE, AppliedState::Granted);
@@ -355,7 +357,7 @@ fn who_has_not_accepted_the_servers_rules_gets_the_role_afterwards() {
     people.see(GUILD, ADA, &[], true);
     assert_eq!(planned(&people), Plan::default());
     people.see(GUILD, ADA, &[], false);
-    assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+    assert_eq!(planned(&people), grants(holding(&people, 4, UNTIL)));
 }
 
 #[test]

@@ -68,15 +68,14 @@ fn requests_that_fail_together_count_as_one_failure() {
 fn everyone_is_read_again_once_a_minute_where_no_member_event_comes() {
     let now = Instant::now();
     let reading = Reading::new(now);
-    let later = |seconds| Some(now + Duration::from_secs(seconds));
-    // Before that the session is waited for.
-    assert_eq!(reading.next_at(MembersIntent::Refused), later(5));
-    let begun = Reading {
-        begin_at: now,
-        ..reading
-    };
-    assert_eq!(begun.next_at(MembersIntent::Refused), later(60));
-    assert_eq!(begun.next_at(MembersIntent::Used), later(3_600));
+    for (intent, period) in [
+        (MembersIntent::Refused, 60),
+        (MembersIntent::Never, 60),
+        (MembersIntent::Used, 3_600),
+    ] {
+        let is_over = |seconds| reading.is_round_over(intent, now + Duration::from_secs(seconds));
+        assert!(!is_over(period - 1) && is_over(period), "{intent:?}");
+    }
 }
 
 #[test]

@@ -44,11 +44,11 @@ fn only_its_opposite_takes_the_place_of_a_decided_change() {
     for held in [&[][..], &[ROLE]] {
         let mut people = decided_before(false, AppliedState::Granting);
         observe(&mut people, held);
-        assert_eq!(planned(&people), revokes(holding(4, ENDED)));
+        assert_eq!(planned(&people), revokes(holding(&people, 4, ENDED)));
         for state in [AppliedState::Revoking, AppliedState::Claiming] {
             let mut people = decided_before(true, state);
             observe(&mut people, held);
-            assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+            assert_eq!(planned(&people), grants(holding(&people, 4, UNTIL)));
         }
     }
 }
@@ -77,7 +77,7 @@ fn an_acknowledgement_of_an_older_change_leaves_the_newer_intent() {
 fn a_role_of_ours_that_somebody_took_comes_back_and_is_forgotten_where_it_is_not_deserved() {
     let mut people = decided_before(true, AppliedState::Granted);
     observe(&mut people, &[]);
-    assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+    assert_eq!(planned(&people), grants(holding(&people, 4, UNTIL)));
     let mut people = decided_before(false, AppliedState::Granted);
     observe(&mut people, &[]);
     assert_eq!(planned(&people), forgets());
@@ -96,7 +96,7 @@ fn a_role_that_comes_back_with_a_member_who_lapsed_while_away_is_taken() {
     let mut people = departed();
     assert_eq!(planned(&people), Plan::default(), "ada may come back");
     observe(&mut people, &[ROLE]);
-    assert_eq!(planned(&people), revokes(holding(4, ENDED)));
+    assert_eq!(planned(&people), revokes(holding(&people, 4, ENDED)));
     observe(&mut people, &[]);
     assert_eq!(planned(&people), forgets());
 }
@@ -145,7 +145,7 @@ fn who_was_seen_there_is_read_before_it_is_believed_that_they_are_not() {
     // They are read once more, and are there.
     assert_eq!(people.take_unread(), [(GUILD, ADA)]);
     people.read(GUILD, ADA, Some((&[], false)), people.news());
-    assert_eq!(planned(&people), grants(holding(4, UNTIL)));
+    assert_eq!(planned(&people), grants(holding(&people, 4, UNTIL)));
 }
 
 #[test]

@@ -53,8 +53,11 @@ fn a_wallet_with_an_open_subscription_that_left_is_the_reason() {
 #[test]
 fn a_subscription_that_ended_is_the_reason_where_the_wallet_that_left_would_not_help() {
     let left = [(5, 1, Some(2), LinkEnd::Unlinked)];
-    let expired = holding(9, Access::Until(Timestamp(1 + 4_200)));
-    assert_eq!(because(one_gate(), Some(1), &left, false), expired);
+    let Because::Holding(reason) = because(one_gate(), Some(1), &left, false) else {
+        panic!("the subscription of the wallet that stayed ended");
+    };
+    let ended = Access::Until(Timestamp(1 + 4_200));
+    assert_eq!((reason.wallet, reason.access), (wallet(9), ended));
     let unlinked = Because::Other(Cause::Unlinked);
     assert_eq!(because(one_gate(), None, &left, false), unlinked);
 }
@@ -94,7 +97,7 @@ fn a_wallet_that_left_before_the_role_was_lost_is_no_reason_to_lose_it_again() {
     // Another wallet of hers paid since, for a while.
     subscribe(&mut people, 9, paid(wallet(9), 1, 1));
     held_and_given(&mut people);
-    let expired = holding(9, Access::Until(Timestamp(1 + 4_200)));
+    let expired = holding(&people, 9, Access::Until(Timestamp(1 + 4_200)));
     assert_eq!(planned(&people), revokes(expired));
 }
 
