@@ -71,6 +71,15 @@ pub enum Question {
         /// The answer.
         answer: oneshot::Sender<BTreeMap<UserId, String>>,
     },
+    /// Makes the roles ours that an invite is to bring to one who is not in the server.
+    Invite {
+        /// The server.
+        guild: GuildId,
+        /// Whom it is for.
+        user: UserId,
+        /// The answer: what they deserve now; nothing where they are in the server, or may be.
+        answer: oneshot::Sender<Vec<RoleId>>,
+    },
     /// Who has linked a wallet and is in no server that was ever theirs.
     Absent {
         /// The answer; `None` while not every server is read.

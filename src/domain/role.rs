@@ -38,9 +38,9 @@ impl RoleAction {
 /// A role of a member in a server.
 pub type MemberRole = (GuildId, UserId, RoleId);
 
-/// One change to make on Discord. Orders by action first, so that a sorted plan grants before it revokes.
+/// One change to make on Discord, and why. Orders by action first, so that a sorted plan grants before it revokes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RoleChange {
+pub struct RoleChange<Why = Cause> {
     /// What to do.
     pub action: RoleAction,
     /// Where.
@@ -53,13 +53,25 @@ pub struct RoleChange {
     #[serde(rename = "role_id")]
     pub role: RoleId,
     /// Why.
-    pub cause: Cause,
+    pub cause: Why,
 }
 
-impl RoleChange {
+impl<Why> RoleChange<Why> {
     /// Whose role it is about.
     pub fn member_role(&self) -> MemberRole {
         (self.guild, self.user, self.role)
+    }
+
+    /// The same, for another reason.
+    pub fn because<Other>(&self, cause: Other) -> RoleChange<Other> {
+        let (action, (guild, user, role)) = (self.action, self.member_role());
+        RoleChange {
+            action,
+            guild,
+            user,
+            role,
+            cause,
+        }
     }
 }
 

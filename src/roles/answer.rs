@@ -6,16 +6,16 @@ use super::brake::{Brake, Pass};
 use super::cause::to_changes;
 use super::expected::expectations;
 use super::feed::load;
-use super::people::{People, rules_of};
-use super::plan::plan;
+use super::people::{People, Presence, rules_of};
+use super::plan::{deserved, plan};
 use super::preview::Asked;
 use super::standing::standing;
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
-    Act, ActEntry, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question,
-    RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId, unread_beginnings,
+    Act, ActEntry, AppliedState, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy,
+    Question, RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId, unread_beginnings,
 };
 use crate::store::Store;
 
@@ -94,6 +94,15 @@ impl Roles {
                 });
                 let _gone = answer.send(named.collect());
             }
+            Question::Invite {
+                guild,
+                user,
+                answer,
+            } => {
+                let block = confirmed.map_or(0, |block| block.number);
+                let roles = self.give_with_invite(guild, user, now, block).await?;
+                let _gone = answer.send(roles);
+            }
             Question::Absent { answer } => {
                 // In a server that removed the bot, people are where they were last seen.
                 let reading = &self.reading;
@@ -146,6 +155,42 @@ impl Roles {
         };
         blocking(&self.store, move |store| store.note_act(&entry)).await?;
         Ok(Approved::Released { removals })
+    }
+
+    /// Makes the roles ours that an invite will bring; else nobody would take them from one who accepts it when the subscription
+    /// has ended.
+    async fn give_with_invite(
+        &mut self,
+        guild: GuildId,
+        user: UserId,
+        now: Timestamp,
+        block: u64,
+    ) -> anyhow::Result<Vec<RoleId>> {
+        let Some(seat) = self.people.seat_of(user, guild) else {
+            return Ok(Vec::new());
+        };
+        if seat.presence != Presence::Absent {
+            return Ok(Vec::new());
+        }
+        let gates = self.people.rules(guild).gates.iter();
+        let roles: BTreeSet<_> = gates.flat_map(|gate| &gate.roles).copied().collect();
+        let deserved = roles
+            .into_iter()
+            .filter_map(|role| deserved(&self.people, (guild, user, role), now));
+        let mut deserved: Vec<_> = deserved.collect();
+        let roles = deserved.iter().map(|grant| grant.role).collect();
+        deserved.retain(|grant| seat.state(grant.role).is_none());
+        let grants = blocking(&self.store, move |store| {
+            let grants = to_changes(store, &deserved, now)?;
+            store.adopt(&grants, block)?;
+            Ok(grants)
+        })
+        .await?;
+        for grant in &grants {
+            let given = Some(AppliedState::Granted);
+            self.people.set_applied(grant.member_role(), given);
+        }
+        Ok(roles)
     }
 
     /// Removes a server's dashboard gates and settings; here, because the roles that are not ours any more must not be part

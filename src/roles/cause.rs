@@ -18,20 +18,12 @@ pub fn to_changes(
 ) -> anyhow::Result<Vec<RoleChange>> {
     decisions
         .iter()
-        .map(|decision| {
-            Ok(RoleChange {
-                action: decision.action,
-                guild: decision.guild,
-                user: decision.user,
-                role: decision.role,
-                cause: cause(store, decision, now)?,
-            })
-        })
+        .map(|decision| Ok(decision.because(cause(store, decision, now)?)))
         .collect()
 }
 
 fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<Cause> {
-    let is_absence = match decision.because {
+    let is_absence = match decision.cause {
         Because::NoHolding { linked } => linked,
         Because::Holding(one) => matches!(one.access, Access::Until(until) if until < now),
         Because::Other(_) => false,
@@ -41,7 +33,7 @@ fn cause(store: &Store, decision: &Decision, now: Timestamp) -> anyhow::Result<C
         true => store.applied(decision.guild, decision.user, decision.role)?,
         false => None,
     };
-    Ok(match (decision.because, given.map(|given| given.cause)) {
+    Ok(match (decision.cause, given.map(|given| given.cause)) {
         // The chain does not tell of access.
         (_, Some(Cause::ApiSays { .. })) => Cause::ApiUnconfirmed,
         (Because::Other(cause), _) => cause,

@@ -20,10 +20,9 @@ use tracing::{info, warn};
 
 use super::asking::removal;
 use super::confirm::Verdict;
-use super::desired::given_by_gates;
 use super::expected::questions;
 use super::people::Sources;
-use super::plan::Decision;
+use super::plan::{Decision, deserved};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
@@ -325,15 +324,8 @@ impl Roles {
         })
         .await?;
         let many = given.len();
-        let confirmed = given.into_iter().filter_map(|(guild, user, role)| {
-            Some(Decision {
-                action: RoleAction::Grant,
-                guild,
-                user,
-                role,
-                because: given_by_gates(&self.people, (guild, user, role), now)?,
-            })
-        });
+        let confirmed = given.into_iter();
+        let confirmed = confirmed.filter_map(|of| deserved(&self.people, of, now));
         let confirmed: Vec<_> = confirmed.collect();
         self.progress.has_vouched = confirmed.len() < many;
         blocking(&self.store, move |store| {

@@ -15,30 +15,11 @@ use smallvec::SmallVec;
 use super::desired::{Because, entitlement, given_by_gates, why_lost};
 use super::people::{People, Person, Presence, Seat, ServerRules};
 use crate::domain::{
-    AppliedState, Cause, GuildId, ManualRoles, MemberRole, RoleAction, RoleId, Timestamp, UserId,
+    AppliedState, Cause, ManualRoles, MemberRole, RoleAction, RoleChange, RoleId, Timestamp, UserId,
 };
 
-/// One change that should be made. Orders by action first: grants before revokes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Decision {
-    /// Grant or revoke.
-    pub action: RoleAction,
-    /// Where.
-    pub guild: GuildId,
-    /// To whom.
-    pub user: UserId,
-    /// Which role.
-    pub role: RoleId,
-    /// On what evidence.
-    pub because: Because,
-}
-
-impl Decision {
-    /// Whose role it is about.
-    pub fn member_role(&self) -> MemberRole {
-        (self.guild, self.user, self.role)
-    }
-}
+/// One change that should be made, and on what evidence.
+pub type Decision = RoleChange<Because>;
 
 /// What is to be done for some people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,6 +71,22 @@ pub fn plan(
     plan.over.sort_unstable();
     plan.dropped.sort_unstable();
     plan
+}
+
+/// The grant of a role that its gates give a member, as far as their modules have been read.
+pub(super) fn deserved(
+    people: &People,
+    of @ (guild, user, role): MemberRole,
+    now: Timestamp,
+) -> Option<Decision> {
+    let cause = given_by_gates(people, of, now)?;
+    Some(Decision {
+        action: RoleAction::Grant,
+        guild,
+        user,
+        role,
+        cause,
+    })
 }
 
 /// One person in one server.
@@ -245,13 +242,13 @@ impl Check<'_> {
         }
     }
 
-    fn decide(&self, action: RoleAction, role: RoleId, because: Because) -> Decision {
+    fn decide(&self, action: RoleAction, role: RoleId, cause: Because) -> Decision {
         Decision {
             action,
             guild: self.seat.guild,
             user: self.user,
             role,
-            because,
+            cause,
         }
     }
 }

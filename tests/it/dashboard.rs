@@ -4,5 +4,6 @@ mod browser;
 mod connect;
 mod flood;
 mod forms;
+mod invites;
 mod rules;
 mod states;

@@ -119,7 +119,7 @@ fn decision(action: RoleAction, role: RoleId, because: Because) -> Decision {
         guild: GUILD,
         user: ADA,
         role,
-        because,
+        cause: because,
     }
 }
 

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::Address;
-use amser_roles::domain::{
-    Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId, Timestamp, UserId,
-};
+use amser_roles::domain::{Gate, GateId, GateMatch, GateOrigin, ModuleAddress, PlanId, Timestamp};
 use amser_roles::sandbox::discord::NewRole;
 use reqwest::Method;
 use serenity::model::Permissions;
 
-use crate::support::shop::{DEADLINE, Shop, ask};
+use crate::support::shop::{DEADLINE, Shop};
 use crate::verify::visitor::{Browser, location, sign};
 
 /// A page's text; every page is drawn whole and with forms that may post to us alone.
@@ -260,7 +258,7 @@ async fn what_is_refused_is_told_on_a_page_with_a_way_back() {
 }
 
 /// Loads a page until it says this.
-async fn until_page(browser: &mut Browser, path: &str, part: &str) -> String {
+pub(super) async fn until_page(browser: &mut Browser, path: &str, part: &str) -> String {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
         let text = page(browser, path).await;
@@ -326,73 +324,4 @@ async fn stopped_removals_are_shown_with_their_number_and_let_through_by_the_but
     );
     let text = page(&mut browser, &server).await;
     assert!(!text.contains("wait for your approval"), "{text}");
-}
-
-#[tokio::test]
-async fn who_paid_and_is_not_in_the_server_is_invited_alone_and_comes_with_the_role() {
-    let shop = Shop::open().await;
-    let mut browser = shop.merchant().await;
-    let role = shop.roles[1];
-    let draft = shop.draft(&[role]);
-    let (status, said) = ask(
-        &mut browser,
-        Method::POST,
-        &shop.path("/gates"),
-        Some(&draft),
-    )
-    .await;
-    assert_eq!(status, 201, "{said}");
-    let (ada, eve) = (shop.subscriber("ada").await, shop.subscriber("eve").await);
-    shop.until(ada, role, true).await;
-    shop.discord.remove_member(shop.guild, ada).unwrap();
-    let members = format!("/dashboard/{}/members", shop.guild);
-    let filtered = format!("{members}?filter=not_in_server");
-    until_page(&mut browser, &filtered, "Make an invite").await;
-    let invite = format!("{members}/invite");
-    let of = |user: UserId| [("user_id".to_owned(), user.to_string())];
-    let mut make = async |user| {
-        let fields = of(user);
-        let fields = fields
-            .each_ref()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        post(&mut browser, &invite, &fields)
-            .await
-            .text()
-            .await
-            .unwrap()
-    };
-    let refused = make(eve).await;
-    assert!(
-        refused.contains("who paid, linked a wallet, and is not in the server"),
-        "{refused}"
-    );
-    let made = make(ada).await;
-    let code = made.split_once("https://discord.gg/").unwrap().1;
-    let code = code.split('<').next().unwrap();
-    assert_eq!(shop.discord.invites(shop.guild), [code]);
-    assert!(
-        shop.discord.accept_invite(code, eve).is_err(),
-        "for one alone"
-    );
-    shop.discord.accept_invite(code, ada).unwrap();
-    assert!(shop.discord.has_role(shop.guild, ada, role), "at once");
-    // It is ours: it goes when the payments stop.
-    let applied = || {
-        let mut found = false;
-        shop.store
-            .for_each_applied(|one| found |= (one.user, one.role) == (ada, role))
-            .unwrap();
-        found
-    };
-    let deadline = tokio::time::Instant::now() + DEADLINE;
-    while !applied() {
-        assert!(tokio::time::Instant::now() < deadline, "never adopted");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    let journal = page(&mut browser, &format!("/dashboard/{}/journal", shop.guild)).await;
-    assert!(
-        journal.contains(&format!("made an invite for the member {ada}")),
-        "{journal}"
-    );
-    assert_eq!(shop.discord.violations(), []);
 }

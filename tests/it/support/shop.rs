@@ -214,8 +214,14 @@ impl Shop {
 
     /// A new member of the server who linked a wallet, subscribed and paid.
     pub(crate) async fn subscriber(&self, name: &str) -> UserId {
-        let user = self.discord.add_user(name);
+        let user = self.stranger(name).await;
         self.discord.add_member(self.guild, user).unwrap();
+        user
+    }
+
+    /// The same, who is not in the server.
+    pub(crate) async fn stranger(&self, name: &str) -> UserId {
+        let user = self.discord.add_user(name);
         let address = wallet(name).address();
         let link = Link {
             user,

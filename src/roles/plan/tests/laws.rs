@@ -220,7 +220,7 @@ proptest! {
         for one in &first.changes {
             let intended = match one.action {
                 RoleAction::Grant => AppliedState::Granting,
-                RoleAction::Revoke if one.because == Because::Other(Cause::ManualRole) => AppliedState::Claiming,
+                RoleAction::Revoke if one.cause == Because::Other(Cause::ManualRole) => AppliedState::Claiming,
                 RoleAction::Revoke => AppliedState::Revoking,
             };
             people.set_applied(one.member_role(), Some(intended));

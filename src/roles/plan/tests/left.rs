@@ -31,7 +31,7 @@ fn because(
     people.set_forgotten(ADA, forgotten);
     let [decision] = decided(&people).try_into().unwrap();
     assert_eq!(decision.action, RoleAction::Revoke);
-    decision.because
+    decision.cause
 }
 
 #[test]

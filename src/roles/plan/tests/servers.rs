@@ -66,7 +66,7 @@ fn roles_given_by_hand_are_claimed_in_the_server_that_says_so_alone() {
         rules.policy.manual_roles = ManualRoles::Claim;
     });
     let [decision] = decided(&people).try_into().unwrap();
-    assert_eq!(decision.because, Because::Other(Cause::ManualRole));
+    assert_eq!(decision.cause, Because::Other(Cause::ManualRole));
 }
 
 /// Ada pays for plan 2 and holds the role as ours, under these gates and after those that a manager ended.
@@ -80,7 +80,7 @@ fn ordered(gates: Vec<Gate>, ended: Vec<Gate>) -> Vec<Because> {
     });
     let decided = decided(&people);
     assert!(decided.iter().all(|one| one.action == RoleAction::Revoke));
-    decided.iter().map(|one| one.because).collect()
+    decided.iter().map(|one| one.cause).collect()
 }
 
 #[test]

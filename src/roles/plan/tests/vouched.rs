@@ -25,7 +25,7 @@ fn vouch(people: &mut People, plan: u64) {
 fn grants(people: &People) -> Vec<Because> {
     let decided = decided(people).into_iter();
     let grants = decided.filter(|one| one.action == RoleAction::Grant);
-    grants.map(|one| one.because).collect()
+    grants.map(|one| one.cause).collect()
 }
 
 #[test]
