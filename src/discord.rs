@@ -100,16 +100,12 @@ pub enum Observation {
     GuildAvailable(GuildId),
     /// The bot was removed from this server, or the server is gone.
     GuildGone(GuildId),
-    /// A member joined or changed, and now has exactly these roles.
+    /// A member joined or changed.
     MemberSeen {
         /// Where.
         guild: GuildId,
-        /// Who.
-        user: UserId,
-        /// All roles, without `@everyone`.
-        roles: Vec<RoleId>,
-        /// Rules of the server not accepted yet.
-        pending: bool,
+        /// As they are now.
+        member: SeenMember,
     },
     /// A member left.
     MemberLeft {

@@ -44,12 +44,7 @@ impl Roles {
             // The worker reads the roles again.
             Observation::RolesChanged(_) => {}
             Observation::RoleDeleted { guild, role } => self.people.strike_role(guild, role),
-            Observation::MemberSeen {
-                guild,
-                user,
-                roles,
-                pending,
-            } => self.people.see(guild, user, &roles, pending),
+            Observation::MemberSeen { guild, member } => self.people.see_member(guild, &member),
             Observation::MemberLeft { guild, user } => self.people.left(guild, user),
         }
     }

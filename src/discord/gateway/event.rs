@@ -151,7 +151,8 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
             Event::Seen(Observation::RolesChanged(guild.id))
         }
         "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" => {
-            Event::Seen(member_seen(guild()?, serde_json::from_str(data)?))
+            let (guild, member) = (guild()?, serde_json::from_str(data)?);
+            Event::Seen(Observation::MemberSeen { guild, member })
         }
         "GUILD_MEMBER_REMOVE" => {
             let Leaving { guild_id, user } = serde_json::from_str(data)?;
@@ -171,39 +172,36 @@ pub(super) fn decode(name: &str, data: &str) -> serde_json::Result<Event> {
         "INTERACTION_CREATE" => {
             let by: UsedBy = serde_json::from_str(data)?;
             let by = by.guild_id.zip(by.member);
-            let seen = by.map(|(guild, member)| member_seen(guild, member));
+            let seen = by.map(|(guild, member)| Observation::MemberSeen { guild, member });
             Event::Interaction(seen, data.into())
         }
         _ => Event::Other,
     })
 }
 
-fn member_seen(guild: GuildId, member: SeenMember) -> Observation {
-    Observation::MemberSeen {
-        guild,
-        user: member.user,
-        roles: member.roles,
-        pending: member.pending,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ada() -> Observation {
+        Observation::MemberSeen {
+            guild: GuildId(7),
+            member: SeenMember {
+                user: UserId(5),
+                name: "ada".to_owned(),
+                roles: vec![RoleId(3)],
+                pending: false,
+            },
+        }
+    }
 
     #[test]
     fn fields_of_a_new_shape_lose_no_event() {
         let guild = r#"{"id":"7","unavailable":false,"member_count":12,"channels":[{"type":99,"id":{"new":true}}],"x":[]}"#;
         let decoded = decode("GUILD_CREATE", guild).unwrap();
         assert_eq!(decoded, Event::Arrived(GuildId(7), 12));
-        let member =
-            r#"{"guild_id":"7","user":{"id":"5","avatar":[]},"roles":["3"],"flags":"many"}"#;
-        let seen = Observation::MemberSeen {
-            guild: GuildId(7),
-            user: UserId(5),
-            roles: vec![RoleId(3)],
-            pending: false,
-        };
+        let member = r#"{"guild_id":"7","user":{"id":"5","username":"ada","avatar":[]},"roles":["3"],"flags":"many"}"#;
+        let seen = ada();
         assert_eq!(
             decode("GUILD_MEMBER_UPDATE", member).unwrap(),
             Event::Seen(seen)
@@ -224,13 +222,8 @@ mod tests {
 
     #[test]
     fn a_command_shows_the_member_who_used_it() {
-        let command = r#"{"guild_id":"7","member":{"user":{"id":"5"},"roles":["3"],"pending":false},"id":"1"}"#;
-        let seen = Observation::MemberSeen {
-            guild: GuildId(7),
-            user: UserId(5),
-            roles: vec![RoleId(3)],
-            pending: false,
-        };
+        let command = r#"{"guild_id":"7","member":{"user":{"id":"5","username":"ada"},"roles":["3"],"pending":false},"id":"1"}"#;
+        let seen = ada();
         assert_eq!(
             decode("INTERACTION_CREATE", command).unwrap(),
             Event::Interaction(Some(seen), command.into())

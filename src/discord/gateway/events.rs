@@ -138,9 +138,9 @@ impl Events {
                 seen.gone(guild);
                 shared.change_known(guild, |state| state.gone(guild));
             }
-            Observation::MemberSeen { guild, user, .. } => {
-                seen.member_changed(guild, user);
-                if shared.bot.get() == Some(&user) {
+            Observation::MemberSeen { guild, ref member } => {
+                seen.member_changed(guild, member.user);
+                if shared.bot.get() == Some(&member.user) {
                     self.seen(Observation::RolesChanged(guild));
                 }
             }

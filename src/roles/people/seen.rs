@@ -40,15 +40,21 @@ impl People {
         }
     }
 
+    /// A member was seen as they are now, with their name.
+    pub(crate) fn see_member(&mut self, guild: GuildId, member: &SeenMember) {
+        self.see(guild, member.user, &member.roles, member.pending);
+        self.set_name(guild, member.user, &member.name);
+    }
+
     /// A member was found in the server's member list; see [`People::read`].
     pub(crate) fn see_listed(&mut self, guild: GuildId, member: &SeenMember, asked: u64) {
-        let (user, roles, pending) = (member.user, &member.roles, member.pending);
-        if self.persons.contains_key(&user) {
-            self.read(guild, user, Some((roles, pending)), asked);
+        if self.persons.contains_key(&member.user) {
+            let shown = Some((member.roles.as_slice(), member.pending));
+            self.read(guild, member.user, shown, asked);
+            self.set_name(guild, member.user, &member.name);
         } else {
-            self.see(guild, user, roles, pending);
+            self.see_member(guild, member);
         }
-        self.set_name(guild, user, &member.name);
     }
 
     /// A member left the server, and with it lost its roles.

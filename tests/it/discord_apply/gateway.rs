@@ -52,17 +52,12 @@ async fn leaving_and_coming_back_are_told_in_order() {
         for _ in 0..3 {
             told.push(story.observed(|_| true).await);
         }
-        let seen = |roles| Observation::MemberSeen {
-            guild,
-            user,
-            roles,
-            pending: false,
-        };
+        let seen = |roles: &[RoleId]| seen(guild, user, roles, false);
         assert_eq!(
             told,
             [
-                seen(vec![]),
-                seen(vec![paid]),
+                seen(&[]),
+                seen(&[paid]),
                 Observation::MemberLeft { guild, user }
             ],
             "round {round}"
@@ -81,29 +76,11 @@ async fn a_dropped_gateway_resumes_and_role_changes_never_stop() {
         story.set(RoleAction::Grant, story.users[0]);
         story.settled().await;
         let (guild, user) = (story.guild, story.users[0]);
-        let seen = story.observed(|_| true).await;
-        let roles = vec![story.paid];
-        let pending = false;
-        assert_eq!(
-            seen,
-            Observation::MemberSeen {
-                guild,
-                user,
-                roles,
-                pending
-            }
-        );
+        let told = story.observed(|_| true).await;
+        assert_eq!(told, seen(guild, user, &[story.paid], false));
         story.local.take_role(guild, user, story.paid).unwrap();
-        let seen = story.observed(|_| true).await;
-        assert_eq!(
-            seen,
-            Observation::MemberSeen {
-                guild,
-                user,
-                roles: vec![],
-                pending
-            }
-        );
+        let told = story.observed(|_| true).await;
+        assert_eq!(told, seen(guild, user, &[], false));
         assert_eq!(
             (story.local.resumed(), story.local.identified()),
             (round, 1)

@@ -1,7 +1,5 @@
 //! Members are read by id: who is there, with which roles, and who is not.
 
-use amser_roles::discord::SeenMember;
-
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,14 +93,8 @@ async fn a_member_who_accepts_the_rules_is_told() {
     let (guild, user) = (story.guild, story.users[0]);
     for pending in [true, false] {
         story.local.set_pending(guild, user, pending).unwrap();
-        let roles = vec![];
-        let seen = Observation::MemberSeen {
-            guild,
-            user,
-            roles,
-            pending,
-        };
-        assert_eq!(story.observed(|_| true).await, seen);
+        let expected = seen(guild, user, &[], pending);
+        assert_eq!(story.observed(|_| true).await, expected);
     }
     story.local.delete_role(guild, story.paid).unwrap();
     let role = story.paid;
