@@ -280,7 +280,7 @@ fn site(state: WebState) -> anyhow::Result<Arc<Site>> {
         profiles: profile::Cache::default(),
         sign_in: oauth::client(&state.settings)?,
         callbacks: oauth::Callbacks::default(),
-        policies: layers::Policies::new(state.settings.wallet_connect.as_ref()),
+        policies: layers::Policies::new(&state.settings),
         unknown_proxy: Once::new(),
         http,
         state,

@@ -2,7 +2,7 @@
 
 use super::{Manager, Merchants, Refusal};
 use crate::discord::{Failure, Reason};
-use crate::domain::{Act, ActEntry, GateId, GuildId, Question, RoleAction, RoleId, UserId};
+use crate::domain::{Act, ActEntry, Gate, GateId, GuildId, Question, RoleAction, RoleId, UserId};
 use crate::text;
 
 /// What Discord answered.
@@ -55,10 +55,27 @@ impl Merchants {
         let deserved: Vec<_> = entitling
             .flat_map(|one| one.roles.iter().map(|role| role.role))
             .collect();
-        let held = self.roles_now(guild, user).await?;
+        let mut kept = self.roles_now(guild, user).await?;
+        kept.extend(deserved);
+        // Whoever asked may go away meanwhile: a role that was given for a test is taken all the same.
+        let testing = tokio::spawn(self.clone().give_and_take(guild, user, tested, kept));
+        testing
+            .await
+            .map_err(|error| Refusal::Internal(error.into()))?
+    }
+
+    /// Gives the gate's roles, takes those that are not kept, and journals the test.
+    async fn give_and_take(
+        self,
+        guild: GuildId,
+        user: UserId,
+        tested: Gate,
+        kept: Vec<RoleId>,
+    ) -> Result<TestOutcome, Refusal> {
+        let gate = tested.id;
         let mut outcome = TestOutcome::default();
         for role in tested.roles {
-            let stays = deserved.contains(&role) || held.contains(&role);
+            let stays = kept.contains(&role);
             let given = self.change(guild, user, role, RoleAction::Grant).await;
             let taken = match given.is_ok() && !stays {
                 true => Some(self.change(guild, user, role, RoleAction::Revoke).await),

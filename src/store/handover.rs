@@ -36,7 +36,7 @@ impl Store {
         Ok(())
     }
 
-    /// The newest link of a member that works: the one that works the longest.
+    /// The newest link of a member that works: the one that works the longest. What a merchant signs is of no server, and is none.
     pub fn newest_request_of(
         &self,
         user: UserId,
@@ -46,7 +46,7 @@ impl Store {
         let requests = transaction.open_table(LINK_REQUESTS)?;
         let newest = transaction.open_table(NEWEST_REQUEST)?;
         let mut found: Option<LinkRequest> = None;
-        for row in newest.range((user.0, 0)..=(user.0, u64::MAX))? {
+        for row in newest.range((user.0, 1)..=(user.0, u64::MAX))? {
             let request: Option<LinkRequest> = read(requests.get(row?.1.value())?)?;
             let request = request.filter(|request| request.usable(now) == Usable::Yes);
             found = found
@@ -129,6 +129,16 @@ mod tests {
         store
             .open_request(&key, USER, GuildId(guild), Timestamp(expires_at))
             .unwrap();
+    }
+
+    #[test]
+    fn what_a_merchant_signs_is_no_link_of_a_member() {
+        let store = Store::in_memory().unwrap();
+        open(&store, KEY, 0, 600);
+        let newest = || store.newest_request_of(USER, Timestamp(1)).unwrap();
+        assert_eq!(newest(), None);
+        open(&store, [7; 32], 7, 300);
+        assert_eq!(newest().map(|link| link.guild), Some(GuildId(7)));
     }
 
     #[test]

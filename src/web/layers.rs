@@ -15,20 +15,28 @@ use axum::response::{IntoResponse, Response};
 use url::Position;
 
 use super::error::WebError;
-use super::{Site, WalletConnect, view};
+use super::{SignIn, Site, WalletConnect, WebSettings, view};
 
 /// The content policies of our pages, made once.
 pub(super) struct Policies {
     plain: HeaderValue,
-    /// For the dashboard, whose pages have forms that post to us.
+    /// For the dashboard, whose pages have forms that are sent to us. Where the session is over, those that only ask are sent on
+    /// to Discord's sign-in, which browsers count as sending the form there.
     with_forms: HeaderValue,
 }
 
 impl Policies {
-    pub(super) fn new(wallet_connect: Option<&WalletConnect>) -> Self {
+    pub(super) fn new(settings: &WebSettings) -> Self {
+        let forms = match &settings.sign_in {
+            SignIn::Discord { api_url, .. } => {
+                format!("'self' {}", api_url.origin().ascii_serialization())
+            }
+            SignIn::None => "'self'".to_owned(),
+        };
+        let wallet_connect = settings.wallet_connect.as_ref();
         Self {
             plain: content_policy(wallet_connect, "'none'"),
-            with_forms: content_policy(wallet_connect, "'self'"),
+            with_forms: content_policy(wallet_connect, &forms),
         }
     }
 }
@@ -45,11 +53,6 @@ fn content_policy(wallet_connect: Option<&WalletConnect>, forms: &str) -> Header
     HeaderValue::try_from(policy).expect("a URL is ASCII")
 }
 
-/// Whether a person's browser is asking for a page, rather than a script for JSON.
-fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET && accepts_page(headers)
-}
-
 /// Whether an answer is for a person's browser.
 pub(super) fn accepts_page(headers: &HeaderMap) -> bool {
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
@@ -63,7 +66,7 @@ pub(super) async fn show_refusals(
     next: Next,
 ) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let as_page = !is_api && wants_page(request.method(), request.headers());
+    let as_page = !is_api && accepts_page(request.headers());
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<WebError>() else {
         return response;

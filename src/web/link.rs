@@ -19,6 +19,10 @@ use crate::store::Store;
 /// How long a link works, in seconds.
 pub const LINK_SECONDS: u64 = 600;
 
+/// How long a link works from when its member opened it, signed in, in seconds: a wallet must be found, and the owners of a
+/// contract wallet sign one after the other.
+pub(super) const OPENED_SECONDS: u64 = 3600;
+
 /// How often old links are forgotten.
 pub const FORGET_EVERY: Duration = Duration::from_secs(60);
 

@@ -100,15 +100,20 @@ pub(super) fn router() -> Router<Arc<Site>> {
     Router::new().route("/api/v1/logout", post(log_out))
 }
 
-/// Ends the session. A form comes back to the first page.
+/// Ends the session. A form comes back to the first page, also where the session had ended by itself.
 async fn log_out(
     State(site): State<Arc<Site>>,
-    SignedIn(session): SignedIn,
+    Visitor(session): Visitor,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let key = session.key;
-    site.with_store(move |store| store.end_session(&key))
-        .await?;
+    match session.filter(|session| !session.is_handed_over()) {
+        Some(session) => {
+            site.with_store(move |store| store.end_session(&session.key))
+                .await?;
+        }
+        None if accepts_page(&headers) => {}
+        None => return Err(WebError::NotSignedIn),
+    }
     let jar = CookieJar::new()
         .add(attributes(&site, SESSION, String::new(), 0)?)
         .add(attributes(&site, CSRF, String::new(), 0)?);

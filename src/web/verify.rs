@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::error::{WebError, link_works, signature_holds};
-use super::link::{LINK_SECONDS, Token, fresh_secret};
+use super::link::{LINK_SECONDS, OPENED_SECONDS, Token, fresh_secret};
 use super::link_page::OwnLinkPage;
 use super::params::{Asked, LinkPath};
 use super::payment::{self, FromCheckout};
@@ -31,10 +31,6 @@ pub(super) const LONGEST_SIGNATURE: usize = 16 * 1024;
 
 /// How long the page itself waits for them, where they are paid for.
 const HELD_PATIENCE: Duration = Duration::from_millis(500);
-
-/// How long a link works from when its member opened it, signed in, in seconds: a wallet must be found, and the owners of a
-/// contract wallet sign one after the other.
-const OPENED_SECONDS: u64 = 3600;
 
 /// Opening the page again within so many seconds does not extend the link again: each time costs an fsync.
 const EXTEND_AFTER: u64 = 60;

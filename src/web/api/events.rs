@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{FromRequestParts as _, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -82,7 +82,12 @@ impl Stream {
                 // The visitor that was found before is kept with the request.
                 self.parts.extensions.remove::<Visitor>();
                 let again = Managing::from_request_parts(&mut self.parts, &self.site).await;
-                again.ok()?;
+                // Where Discord does not answer, nobody can tell; the session was found.
+                if let Err(refused) = again
+                    && refused.status() != StatusCode::SERVICE_UNAVAILABLE
+                {
+                    return None;
+                }
                 self.authorised_until = Instant::now() + AUTHORISED_FOR;
             }
             sleep_until(self.next_at).await;

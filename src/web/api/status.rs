@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::super::Site;
 use super::Failure;
-use crate::domain::{Gate, GuildId, ModuleAddress, ReadingState, RoleId, Timestamp};
+use crate::domain::{ChainStatus, Gate, GuildId, ModuleAddress, ReadingState, RoleId, Timestamp};
 
 /// A server's status, of what belongs to it alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -86,6 +86,70 @@ pub(in crate::web) async fn of(
         .await?;
     let last_event = last_event.map(|(block, time)| LastEvent { block, time });
     let chain = site.state.chain.borrow().clone();
+    let failing = failing(site, guild, gates);
+    let discord = site.state.discord.borrow();
+    let server = discord.servers.get(&guild);
+    let held_back = server.iter().flat_map(|server| {
+        server.held_back.iter().map(|(role_id, held)| Stopped {
+            role_id: *role_id,
+            removals: held.removals,
+            holders: held.holders,
+            since: held.since,
+        })
+    });
+    let pending = chain.pending.iter();
+    let trouble = trouble(&chain, site.settings().chain_id, site.now());
+    Ok(Status {
+        discord: Discord {
+            connected: discord.connected,
+            members_read: server.map(|server| server.reading == ReadingState::Done),
+        },
+        last_event,
+        pending_confirmations: pending
+            .filter(|event| modules.contains(&event.module))
+            .count(),
+        queue: server.map_or_else(Queue::default, |server| Queue {
+            changes: server.queued,
+            wait_seconds: server.queue_wait.as_secs(),
+        }),
+        failing,
+        held_back: held_back.collect(),
+        disagreements: chain.disagreements,
+        chain: Chain {
+            head: chain.head.map(|block| block.number),
+            confirmed: chain.confirmed.map(|block| block.number),
+            lag_seconds: chain.age_of_newest(site.now()),
+            at_tip: chain.at_tip && trouble.is_none(),
+            trouble: trouble.map(str::to_owned),
+        },
+    })
+}
+
+/// Why the chain is not followed at present, or has nothing new. Never more than a fixed sentence: the follower's own words may
+/// name a host, which is no business of a merchant's.
+fn trouble(chain: &ChainStatus, chain_id: u64, now: Timestamp) -> Option<&'static str> {
+    let stands_still = chain.stands_still_at(chain_id);
+    if chain.trouble.is_some() {
+        Some("The chain cannot be read at the moment: no node answers as it should.")
+    } else if stands_still.is_some_and(|at| at <= now) {
+        Some("The chain's newest block is too old: the node, or the chain itself, stands still.")
+    } else {
+        None
+    }
+}
+
+/// How much is wrong in a server and waits for somebody.
+pub(in crate::web) fn problems(site: &Site, guild: GuildId, gates: &[Gate]) -> usize {
+    let discord = site.state.discord.borrow();
+    let server = discord.servers.get(&guild);
+    let held_back = server.map_or(0, |server| server.held_back.len());
+    drop(discord);
+    failing(site, guild, gates).len() + held_back
+}
+
+/// What does not work in a server with these gates.
+fn failing(site: &Site, guild: GuildId, gates: &[Gate]) -> Vec<Failing> {
+    let chain = site.state.chain.borrow();
     let discord = site.state.discord.borrow();
     let server = discord.servers.get(&guild);
     let mut failing: Vec<_> = discord
@@ -118,37 +182,37 @@ pub(in crate::web) async fn of(
         }
     }
     failing.dedup();
-    let held_back = server.iter().flat_map(|server| {
-        server.held_back.iter().map(|(role_id, held)| Stopped {
-            role_id: *role_id,
-            removals: held.removals,
-            holders: held.holders,
-            since: held.since,
-        })
-    });
-    let pending = chain.pending.iter();
-    Ok(Status {
-        discord: Discord {
-            connected: discord.connected,
-            members_read: server.map(|server| server.reading == ReadingState::Done),
-        },
-        last_event,
-        pending_confirmations: pending
-            .filter(|event| modules.contains(&event.module))
-            .count(),
-        queue: server.map_or_else(Queue::default, |server| Queue {
-            changes: server.queued,
-            wait_seconds: server.queue_wait.as_secs(),
-        }),
-        failing,
-        held_back: held_back.collect(),
-        disagreements: chain.disagreements,
-        chain: Chain {
-            head: chain.head.map(|block| block.number),
-            confirmed: chain.confirmed.map(|block| block.number),
-            lag_seconds: chain.age_of_newest(site.now()),
-            at_tip: chain.at_tip,
-            trouble: chain.trouble.clone(),
-        },
-    })
+    failing
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+
+    use super::*;
+    use crate::domain::Checkpoint;
+
+    #[test]
+    fn a_chain_that_stands_still_is_trouble_and_no_host_is_named() {
+        let head = Checkpoint {
+            number: 9,
+            hash: B256::ZERO,
+            timestamp: Timestamp(1_800_000_000),
+        };
+        let mut chain = ChainStatus {
+            head: Some(head),
+            confirmed: Some(head),
+            at_tip: true,
+            reached_tip: true,
+            ..ChainStatus::default()
+        };
+        let after =
+            |chain: &ChainStatus, seconds| trouble(chain, 8_453, head.timestamp.plus(seconds));
+        assert_eq!(after(&chain, 5), None);
+        let sentence = after(&chain, 3_600).unwrap();
+        assert!(sentence.contains("stands still"), "{sentence}");
+        chain.trouble = Some("rpc.example.org: 401".to_owned());
+        let sentence = after(&chain, 5).unwrap();
+        assert!(!sentence.contains("example"), "{sentence}");
+    }
 }

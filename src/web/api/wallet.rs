@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::Site;
 use super::super::error::WebError;
-use super::super::link::{LINK_SECONDS, fresh_secret};
+use super::super::link::{LINK_SECONDS, OPENED_SECONDS, fresh_secret};
 use super::super::post::Posted;
 use super::super::session::SignedIn;
 use super::super::siwe::{self, Mismatch, Terms};
@@ -32,6 +32,9 @@ pub(super) fn router() -> Router<Arc<Site>> {
 #[derive(Deserialize)]
 struct ChallengeRequest {
     address: String,
+    /// The wallet may be one whose owners sign one after the other.
+    #[serde(default)]
+    for_contract: bool,
 }
 
 #[derive(Serialize)]
@@ -52,10 +55,14 @@ async fn challenge(
     SignedIn(session): SignedIn,
     Posted(body): Posted<ChallengeRequest>,
 ) -> Result<Json<ChallengeAnswer>, Failure> {
-    let message = give_out(&site, session.user, &body.address).await?;
+    let valid_seconds = match body.for_contract {
+        true => OPENED_SECONDS,
+        false => LINK_SECONDS,
+    };
+    let message = give_out(&site, session.user, &body.address, valid_seconds).await?;
     Ok(Json(ChallengeAnswer {
         message,
-        valid_seconds: LINK_SECONDS,
+        valid_seconds,
     }))
 }
 
@@ -71,15 +78,16 @@ async fn signature(
     }))
 }
 
-/// The text that a wallet shall sign to be a user's as a merchant; one given out before stops working.
+/// The text that a wallet shall sign within so many seconds to be a user's as a merchant; one given out before stops working.
 pub(in crate::web) async fn give_out(
     site: &Site,
     user: UserId,
     address: &str,
+    seconds: u64,
 ) -> Result<String, Failure> {
     let wallet: Wallet = address.trim().parse().map_err(|_| Refusal::NotAnAddress)?;
     let (key, now, nonce) = (request_of(user), site.now(), fresh_secret()?);
-    let expires_at = now.plus(LINK_SECONDS);
+    let expires_at = now.plus(seconds);
     let message = siwe::write(&Terms {
         public_url: &site.settings().public_url,
         wallet,

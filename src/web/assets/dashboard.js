@@ -4,16 +4,34 @@ import { startSigning } from './signing.js'
 
 /** The page's own address is asked again, at most this often (milliseconds): the server draws, we only replace. */
 const PACE = 5000
+/** A stream that ended is begun again after so long (milliseconds): a restart, or a server that does not answer. */
+const AGAIN = 15000
 
 const live = document.getElementById('live')
 if (live && 'EventSource' in window) watch(live.dataset.events)
 const place = document.querySelector('[data-wallets]')
 if (place) offerWallets(place)
+// A form that was sent is not sent once more by a second press. A page that is come back to has its forms as they were.
+addEventListener('submit', ({ target, defaultPrevented }) => {
+  if (defaultPrevented) return
+  const buttons = target.querySelectorAll('button')
+  // After this event: a button that is disabled sends nothing.
+  setTimeout(() => buttons.forEach((button) => { button.disabled = true }))
+  addEventListener('pageshow', () => buttons.forEach((button) => { button.disabled = false }), { once: true })
+})
 
 function watch (address) {
   const events = new EventSource(address)
   let last = null
   let waiting = null
+  // Browsers give up for good where the answer is an error; else they begin again by themselves.
+  events.addEventListener('error', () => {
+    if (events.readyState !== EventSource.CLOSED) return
+    setTimeout(async () => {
+      await redraw()
+      watch(address)
+    }, AGAIN)
+  })
   events.addEventListener('status', (event) => {
     // The first event is what the page shows already.
     if (last === null) last = event.data
@@ -31,7 +49,7 @@ async function redraw () {
   const old = document.getElementById('live')
   // Not under somebody's hands.
   if (old.contains(document.activeElement)) return
-  const answer = await fetch(location.pathname, { headers: { accept: 'text/html' } }).catch(() => null)
+  const answer = await fetch(`${location.pathname}?live=1`, { headers: { accept: 'text/html' } }).catch(() => null)
   if (!answer?.ok) return
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
   const fresh = page.getElementById('live')

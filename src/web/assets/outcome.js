@@ -4,6 +4,8 @@ import { words } from './words.js'
 
 /** Each answer waits for roles on their way, so this is half a minute at the most. */
 const MOST_QUESTIONS = 10
+/** Refusals that pass by themselves: a lost connection, a restart, too many pages at once. */
+const PASSING = new Set(['offline', 'internal', 'too_many_requests'])
 /** A first payment can take minutes; after half an hour the page stops asking. */
 export const MOST_WHILE_PAYING = 1200
 
@@ -82,7 +84,11 @@ export async function showOutcome ({ guild, payment, known }) {
     let standing
     try {
       standing = await askStanding(payment)
-    } catch {
+    } catch (error) {
+      if (PASSING.has(error?.code) && times < MOST_QUESTIONS) {
+        await pause()
+        continue
+      }
       show({ ...nothing, trouble: [words.notShown] }, false)
       return
     }

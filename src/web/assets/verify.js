@@ -35,7 +35,12 @@ function start (root) {
   async function followPayment () {
     for (let times = 0; times < MOST_WHILE_PAYING; times++) {
       const standing = await askStanding(payment).catch(() => null)
-      if (isDone || !standing) return
+      if (isDone) return
+      // A lost connection, or a restart: asked again like a payment that waits.
+      if (!standing) {
+        await pause()
+        continue
+      }
       tellPayment(standing)
       if (standing.payment.linked) return done({})
       if (!standing.payment.waits) return

@@ -10,12 +10,11 @@ use axum::routing::get;
 use maud::{Markup, html};
 
 use super::super::Site;
-use super::super::api::Failure;
+use super::super::api::{Failure, status};
 use super::super::params::Asked;
 use super::super::session::{Session, Visitor};
 use super::shell::{self, Done};
 use super::wallet;
-use crate::domain::{DiscordStatus, GuildId};
 use crate::merchants::Server;
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -27,7 +26,7 @@ async fn home(
     Visitor(session): Visitor,
     Asked(Done { done }): Asked<Done>,
 ) -> Response {
-    let Some(session) = session else {
+    let Some(session) = session.filter(|session| !session.is_handed_over()) else {
         return shell::plain(
             &site,
             StatusCode::OK,
@@ -63,9 +62,13 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
     let servers = merchants.servers(session.user, &session.servers).await?;
     let removed = merchants.removed_from(&session.servers).await?;
     let owned = wallet::owned(site, session.user).await?;
-    let discord = site.state.discord.borrow().clone();
     let (connected, others): (Vec<_>, Vec<_>) =
         servers.into_iter().partition(|server| server.connected);
+    let mut cards = Vec::new();
+    for server in &connected {
+        let gates = merchants.gates(server.guild).await?;
+        cards.push(card(server, status::problems(site, server.guild, &gates)));
+    }
     Ok(html! {
         (shell::note(done))
         @if connected.is_empty() {
@@ -75,7 +78,7 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
             }
         } @else {
             ul.cards {
-                @for server in &connected { li { (card(server, &discord)) } }
+                @for card in &cards { li { (card) } }
             }
             p { a.button href="/connect" { "Connect another server" } }
         }
@@ -108,8 +111,8 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
     })
 }
 
-fn card(server: &Server, discord: &DiscordStatus) -> Markup {
-    let problems = problems(discord, server.guild);
+/// A server, and how much is wrong there and waits for somebody.
+fn card(server: &Server, problems: usize) -> Markup {
     html! {
         a.card-link href={ "/dashboard/" (server.guild) } {
             strong { (server.name) }
@@ -121,14 +124,4 @@ fn card(server: &Server, discord: &DiscordStatus) -> Markup {
             }
         }
     }
-}
-
-/// How much is wrong in a server, and waits for somebody.
-fn problems(discord: &DiscordStatus, guild: GuildId) -> usize {
-    let failing = discord.troubles_of(guild).len();
-    let held_back = discord
-        .servers
-        .get(&guild)
-        .map_or(0, |server| server.held_back.len());
-    failing + held_back
 }

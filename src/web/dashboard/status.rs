@@ -39,6 +39,8 @@ struct Query {
     done: Option<String>,
     /// Without script: the visitor reads, and wants no reloading meanwhile.
     still: Option<String>,
+    /// The script replaces the live part, and does without the numbers over time.
+    live: Option<String>,
 }
 
 async fn page(
@@ -55,10 +57,15 @@ async fn show(site: Arc<Site>, managing: Managing, query: &Query) -> Result<Resp
     let status = status::of(&context.site, context.guild(), &context.gates).await?;
     let (roles, plans) = tokio::join!(context.roles(), context.plans());
     let owned = wallet::owned(&context.site, context.session.user).await?;
-    let series = context
-        .merchants()
-        .series(&context.manager, USUAL_DAYS)
-        .await;
+    let series = match query.live {
+        Some(_) => None,
+        None => Some(
+            context
+                .merchants()
+                .series(&context.manager, USUAL_DAYS)
+                .await,
+        ),
+    };
     let next = Next::of(&status, owned.has_wallet(), !context.gates.is_empty());
     let here = Tab::Status.path(context.guild());
     let reload = format!("{RELOAD_SECONDS};url={here}");
@@ -75,8 +82,9 @@ async fn show(site: Arc<Site>, managing: Managing, query: &Query) -> Result<Resp
             (facts(&context, &status))
         }
         @match &series {
-            Ok(series) => (plots(series, &plans)),
-            Err(refusal) => p.fine { (refusal) },
+            None => {},
+            Some(Ok(series)) => (plots(series, &plans)),
+            Some(Err(refusal)) => p.fine { (refusal) },
         }
         noscript {
             p.fine {

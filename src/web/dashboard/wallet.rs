@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::super::api::Failure;
 use super::super::api::wallet::{accept, give_out};
+use super::super::link::OPENED_SECONDS;
 use super::super::params::Asked;
 use super::super::session::SignedIn;
 use super::super::verify::SignatureRequest;
@@ -154,13 +155,13 @@ async fn challenge(
     Form(Address { address, next }): Form<Address>,
 ) -> Response {
     let next = own_path(&next);
-    let message = match give_out(&site, session.user, &address).await {
+    let message = match give_out(&site, session.user, &address, OPENED_SECONDS).await {
         Ok(message) => message,
         Err(failure) => return refused(&site, failure, next),
     };
     let inner = html! {
         form.panel.stack method="post" action="/dashboard/wallet/signature" {
-            p { "Sign exactly this text with the wallet, as a personal message (EIP-191, EIP-1271 for a contract wallet). It works for 10 minutes." }
+            p { "Sign exactly this text with the wallet, as a personal message (EIP-191, EIP-1271 for a contract wallet). It works for an hour." }
             // Browsers strip the first line break after the tag, and the text has none there.
             label { "The message" textarea name="message" rows="16" readonly { (message) } }
             input type="hidden" name="next" value=(next);

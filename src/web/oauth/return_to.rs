@@ -9,7 +9,7 @@ use crate::web::link::under;
 use crate::web::paid;
 use crate::web::{WebSettings, view};
 
-/// Longer pages of ours there are none.
+/// Longer addresses of ours there are none, but where a form was sent.
 const LONGEST: usize = 512;
 
 /// Where the sign-in leads.
@@ -38,10 +38,16 @@ impl ReturnTo {
                 || path.starts_with(paid::PATH);
             is_ours && is_known
         });
-        let url = url.filter(|_| next.len() <= LONGEST);
         let mut url = url.ok_or(WebError::NotFound)?;
         url.set_fragment(None);
+        if next.len() > LONGEST {
+            // A long form was sent: its page is better than none.
+            url.set_query(None);
+        }
         let page = url[url::Position::BeforePath..].to_owned();
+        if page.len() > LONGEST {
+            return Err(WebError::NotFound);
+        }
         Ok(match url.path().starts_with(paid::PATH) {
             true => Self::Paid(page),
             false => Self::Page(page),
@@ -87,6 +93,8 @@ mod tests {
             ReturnTo::Paid("/paid/7?link=x&tx_hash=0x1".to_owned())
         );
         assert_eq!(page("/dashboard/7#x").as_deref(), Some("/dashboard/7"));
+        let long = format!("/dashboard/7/gates?roles={}", "a".repeat(LONGEST));
+        assert_eq!(page(&long).as_deref(), Some("/dashboard/7/gates"));
         let long = format!("/dashboard/{}", "a".repeat(LONGEST));
         for next in [
             "",

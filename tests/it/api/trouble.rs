@@ -53,6 +53,11 @@ async fn a_gate_on_a_plan_that_is_not_there_is_told_everywhere_in_the_same_words
         !page.contains("Give the bot its permissions again"),
         "no permission is missing: {page}"
     );
+    let list = browser.get("/dashboard").await.text().await.unwrap();
+    assert!(
+        list.contains("1 problem") && !list.contains("Works"),
+        "{list}"
+    );
     // It stands beside its gate, and nobody is sent to pay for it.
     let gates = ("amser gates", [].as_slice());
     let told = until_answered(&shop.discord, place, gates, has_it).await;

@@ -93,6 +93,8 @@ async fn a_code_is_for_its_own_link_and_signs_in_for_nothing_else() {
     assert_eq!(wallets.get(&link).await.status(), 200);
     // Nothing of the dashboard, and no other link of the same member.
     assert_eq!(wallets.post("/api/v1/logout", &json!({})).await.0, 401);
+    let first = wallets.get("/dashboard").await.text().await.unwrap();
+    assert!(first.contains("Add to your Discord server"), "{first}");
     let newer = site.verify(ada.id);
     let asked = json!({ "address": wallet("ada's").address().to_string() });
     let refused = wallets.post(&format!("{newer}/challenge"), &asked).await;
