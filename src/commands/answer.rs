@@ -12,6 +12,8 @@ use crate::discord::{Discord, Failure};
 /// Discord's most characters in one message.
 /// <https://discord.com/developers/docs/resources/message#create-message>
 const MOST_CHARACTERS: usize = 2000;
+/// Messages of one answer. A merchant can make hundreds of gates, which `/plans` lists.
+const MOST_PAGES: usize = 5;
 
 /// The flag of a message that only one user sees.
 const EPHEMERAL: u64 = 1 << 6;
@@ -51,10 +53,15 @@ pub(super) enum Button {
 }
 
 impl Answer {
-    /// Text, split at line ends where it is too long for one message.
+    /// Text, split at line ends where it is too long for one message, or attached where it is too long for a few.
     pub(super) fn text(text: String) -> Self {
+        let pages = pages(&text, MOST_CHARACTERS);
+        if pages.len() > MOST_PAGES {
+            let told = "This is long: all of it is in the attached file.".to_owned();
+            return Self::text(told).attach("answer.txt", text.into_bytes());
+        }
         Self {
-            pages: pages(&text, MOST_CHARACTERS),
+            pages,
             ..Self::default()
         }
     }
@@ -163,6 +170,17 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_more_than_a_few_messages_is_attached() {
+        let line = format!("{}\n", "a".repeat(MOST_CHARACTERS - 1));
+        let few = Answer::text(line.repeat(MOST_PAGES));
+        assert_eq!((few.pages.len(), few.file), (MOST_PAGES, None));
+        let many = Answer::text(line.repeat(MOST_PAGES + 1));
+        let (_, content) = many.file.unwrap();
+        let length = MOST_CHARACTERS * (MOST_PAGES + 1);
+        assert_eq!((many.pages.len(), content.len()), (1, length));
+    }
 
     #[test]
     fn pages_break_at_lines_and_keep_every_character() {

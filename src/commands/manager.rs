@@ -138,9 +138,13 @@ async fn why(
         anyhow::bail!("every command is a slash command");
     };
     let known = &application.interaction.data.resolved.members;
-    let roles = known.get(&member.id);
-    let roles = roles.map_or_else(Vec::new, |member| role_ids(&member.roles));
+    let seen = known.get(&member.id);
+    let roles = seen.map(|member| role_ids(&member.roles));
     answer_manager(context, move |commands, asked| async move {
+        // Of others nothing is told, not even whether they have linked a wallet.
+        let Some(roles) = roles else {
+            return Ok(Answer::text(text::not_a_member(UserId(member.id.get()))));
+        };
         let about = Asked {
             user: UserId(member.id.get()),
             guild: asked.guild,

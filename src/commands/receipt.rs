@@ -35,8 +35,11 @@ pub(super) async fn why_this_role(
     if !asks_about_themselves && !is_manager {
         return refuse(context, text::only_yourself()).await;
     }
-    let member = user.member.as_deref();
-    let roles = member.map_or_else(Vec::new, |member| role_ids(&member.roles));
+    // Of others nothing is told, not even whether they have linked a wallet.
+    let Some(member) = user.member.as_deref() else {
+        return refuse(context, text::not_a_member(UserId(user.id.get()))).await;
+    };
+    let roles = role_ids(&member.roles);
     answer(context, move |commands, asked| async move {
         let about = Asked {
             user: UserId(user.id.get()),

@@ -162,9 +162,14 @@ async fn shown(commands: &Data, asked: &Asked, choice: Choice) -> Result<Answer,
 /// The button: makes the gate, and before it the role if that is to be a new one. A role with dangerous permissions is asked
 /// about once more.
 pub(super) async fn made(commands: Data, asked: Asked, choice: Choice) -> anyhow::Result<Answer> {
-    // One at a time: who presses twice makes one role and one gate.
-    let _alone = commands.setting_up.lock().await;
-    match make(&commands, &asked, choice.clone()).await {
+    // A task of its own: what was begun is not left half done when the answer takes too long.
+    let chosen = choice.clone();
+    let making = tokio::spawn(async move {
+        // One at a time: who presses twice makes one role and one gate.
+        let _alone = commands.setting_up.lock().await;
+        make(&commands, &asked, chosen).await
+    });
+    match making.await? {
         Ok(told) => Ok(Answer::text(told)),
         Err(refusal @ Refusal::Dangerous { .. }) => {
             let confirmed = Choice {

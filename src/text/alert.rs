@@ -51,9 +51,19 @@ pub(crate) fn intent_review() -> String {
     )
 }
 
-/// Roles cannot be changed; `sentence` says why and what to do.
+/// Roles cannot be changed; `sentence` says why and, after its last colon, what to do.
 pub(crate) fn failing(sentence: &str) -> String {
-    plain(sentence)
+    // Names stand in quotes, and may have colons of their own.
+    let is_outside =
+        |(at, _): &(usize, &str)| sentence[..*at].matches('"').count().is_multiple_of(2);
+    match sentence.rmatch_indices(": ").find(is_outside) {
+        // The colon stays as it is: the message of the end stops there.
+        Some((at, colon)) => {
+            let (why, what_to_do) = (&sentence[..at], &sentence[at + colon.len()..]);
+            format!("{}{colon}{}", plain(why), plain(what_to_do))
+        }
+        None => plain(sentence),
+    }
 }
 
 /// The members cannot be read.
@@ -118,6 +128,10 @@ mod tests {
         );
         let named = failing("In \"a: b\" the bot lacks it");
         assert_eq!(alert_ends(&named), format!("✅ Over: {named}."));
+        let failing =
+            failing("\"Gold: Elite\" does not stand below Bot: move the bot's role above it");
+        let over = "✅ Over: \\\"Gold\\: Elite\\\" does not stand below Bot.";
+        assert_eq!(alert_ends(&failing), over);
         let removals = alert_ends("12 removals wait. Check the mappings.");
         assert_eq!(removals, "✅ Over: 12 removals wait.");
     }

@@ -128,15 +128,16 @@ pub(crate) fn why(receipt: &Receipt<'_>) -> String {
     // Of a server that was not read, the subscriptions are left out as well.
     let is_asked_for = receipt.grant.is_none() || !receipt.gates.is_empty();
     if !entitled && receipt.unread.is_none() && is_asked_for {
-        let mut causes: Vec<_> = receipt
-            .gates
+        let all = receipt.gates.iter().flat_map(|gate| &gate.subscriptions);
+        let (open, ended): (Vec<_>, Vec<_>) = all.partition(|one| one.open);
+        let newest = ended
             .iter()
-            .flat_map(|gate| &gate.subscriptions)
-            .collect();
-        causes.sort_by_key(|one| std::cmp::Reverse((one.paid_until, one.subscription)));
-        let newest = causes.first();
+            .max_by_key(|one| (one.paid_until, one.subscription));
         lines.push(match newest {
             _ if !receipt.linked => "No wallet is linked; `/verify` links one.".to_owned(),
+            None if !open.is_empty() => {
+                "It needs all of its plans, and not all of them are paid.".to_owned()
+            }
             None => "No linked wallet is subscribed to a plan that gives it.".to_owned(),
             Some(one) => match &one.cause {
                 Some(why) => format!("No access now: {}.", cause(why, whose)),
@@ -176,13 +177,28 @@ fn line(entry: &JournalEntry, whose: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use alloy::primitives::Address;
+
     use super::*;
+    use crate::domain::{
+        GateId, ModuleAddress, PlanId, RoleStanding, SubscriptionId, SubscriptionStanding, Wallet,
+    };
 
     fn told(unread: Option<Unread>, held_back: bool, whose: Option<UserId>) -> String {
         told_of(None, unread, held_back, whose)
     }
 
     fn told_of(
+        applied: Option<&Applied>,
+        unread: Option<Unread>,
+        held_back: bool,
+        whose: Option<UserId>,
+    ) -> String {
+        told_at(Vec::new(), applied, unread, held_back, whose)
+    }
+
+    fn told_at(
+        gates: Vec<GateStanding>,
         applied: Option<&Applied>,
         unread: Option<Unread>,
         held_back: bool,
@@ -198,7 +214,7 @@ mod tests {
             name: "Paid*",
             applied,
             history: &[],
-            gates: Vec::new(),
+            gates: gates.iter().collect(),
             grant: None,
             holds: false,
             unread,
@@ -224,6 +240,42 @@ mod tests {
         );
         let text = told(Some(Unread::Failed("No".into())), false, Some(UserId(1)));
         assert!(text.starts_with("I couldn't read"), "{text}");
+    }
+
+    #[test]
+    fn an_open_subscription_is_no_reason_for_which_a_role_is_missing() {
+        let subscription = |open| SubscriptionStanding {
+            wallet: Wallet(Address::ZERO),
+            subscription: SubscriptionId::from(3),
+            plan: PlanId::from(1),
+            paid_until: Some(Timestamp(2_000)),
+            access_until: Some(Timestamp(2_500)),
+            open,
+            cause: None,
+        };
+        let told = |subscriptions| {
+            let role = RoleStanding {
+                role: RoleId(9),
+                name: "Paid".to_owned(),
+                held: false,
+            };
+            let gate = GateStanding {
+                gate: GateId(1),
+                guild: crate::domain::GuildId(1),
+                module: ModuleAddress(Address::ZERO),
+                plans: vec![PlanId::from(1), PlanId::from(2)],
+                entitled: false,
+                roles: vec![role],
+                subscriptions,
+                trouble: None,
+            };
+            told_at(vec![gate], None, None, false, None)
+        };
+        let half = told(vec![subscription(true)]);
+        assert!(half.contains("It needs all of its plans"), "{half}");
+        assert!(!half.contains("No access now"), "{half}");
+        let lapsed = told(vec![subscription(true), subscription(false)]);
+        assert!(lapsed.contains("is not paid yet"), "{lapsed}");
     }
 
     #[test]

@@ -122,7 +122,10 @@ fn at_gate(
         lines.extend(risk.map(|risk| format!("  {risk}")));
     }
     if let Some(checkout) = checkout.filter(|_| !gate.entitled) {
-        lines.extend(gate.plans.iter().map(|plan| {
+        let open = gate.subscriptions.iter().filter(|one| one.open);
+        let has: Vec<_> = open.map(|one| one.plan).collect();
+        let missing = gate.plans.iter().filter(|plan| !has.contains(plan));
+        lines.extend(missing.map(|plan| {
             let url = checkout.url(gate.module, plan);
             format!("  Subscribe to plan {plan}: <{url}>")
         }));
@@ -149,6 +152,9 @@ fn role_result(gate: &GateStanding, wait: Duration) -> String {
         (false, _) if gate.trouble.is_some() => "you have it.",
         (false, 0) if gate.subscriptions.is_empty() => {
             "you do not have it, because no wallet of yours is subscribed."
+        }
+        (false, 0) if gate.subscriptions.iter().any(|one| one.open) => {
+            "you do not have it, because it needs all of its plans."
         }
         (false, 0) => "you do not have it, because your subscription gives no access now.",
         (false, _) => "you have it, but no subscription of yours gives it.",

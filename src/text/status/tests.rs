@@ -201,3 +201,18 @@ fn pending_payments_are_counted_and_spare_the_checkout() {
     );
     assert!(!text.contains("pay.example"), "{text}");
 }
+
+#[test]
+fn who_paid_one_of_several_plans_reads_that_all_are_needed_and_is_sent_to_the_others_alone() {
+    let mut half = gate();
+    half.plans.push(PlanId::from(2));
+    half.entitled = false;
+    half.roles[0].held = false;
+    let text = told(vec![half], &[], 1_000);
+    assert!(
+        text.contains("you do not have it, because it needs all of its plans."),
+        "{text}"
+    );
+    assert!(text.contains("Subscribe to plan 2:"), "{text}");
+    assert!(!text.contains("Subscribe to plan 1:"), "{text}");
+}

@@ -345,6 +345,17 @@ async fn managers_learn_nothing_of_wallets_that_are_none_of_their_business() {
         reply.text()
     );
 
+    // Whether somebody who is no member has linked a wallet is not told either.
+    let of = [member(elsewhere), ("role", json!(story.paid.to_string()))];
+    let reply = story
+        .run_as(story.club, owner, "amser why", &of)
+        .await
+        .text();
+    assert!(
+        reply.ends_with("is not a member of this server."),
+        "{reply}"
+    );
+
     // A server of one's own, without a gate, opens nobody's wallets either.
     let lair = story.local.add_guild("Lair");
     let eve = story.local.owner(lair).unwrap();
