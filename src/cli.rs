@@ -197,21 +197,13 @@ async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             let planned = app::once::plan(&config, &secrets, stop).await?;
             plan::print(&planned, json)
         }
-        Command::Init(flags) => Box::pin(init::run(*flags)).await,
+        Command::Init(flags) => until(stop, Box::pin(init::run(*flags))).await,
         Command::Doctor {
             config: ConfigFile { path },
             json,
         } => {
             let (config, secrets) = load_with_secrets(&path)?;
-            let found = app::doctor::doctor(&config, &secrets).await?;
-            doctor::print(&found, json)?;
-            let failures = doctor::failures(&found);
-            anyhow::ensure!(
-                failures == 0,
-                "{} failed",
-                counted(failures as u64, "check")
-            );
-            Ok(())
+            until(stop, examine(&config, &secrets, json)).await
         }
         Command::CheckConfig {
             config: ConfigFile { path },
@@ -250,6 +242,19 @@ async fn execute(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
 fn start_logs(cli: &Cli) {
     let is_quiet = matches!(cli.command, Command::Sandbox { once: true, .. });
     logs::start(cli.log_json, is_quiet);
+}
+
+/// What `doctor` does.
+async fn examine(config: &Config, secrets: &Secrets, json: bool) -> anyhow::Result<()> {
+    let found = app::doctor::doctor(config, secrets).await?;
+    doctor::print(&found, json)?;
+    let failures = doctor::failures(&found);
+    anyhow::ensure!(
+        failures == 0,
+        "{} failed",
+        counted(failures as u64, "check")
+    );
+    Ok(())
 }
 
 /// Runs what may take long until it is done or `stop`. Each of these can be run again.

@@ -107,8 +107,13 @@ fn missing(flags: &Flags, asking: &Asking) -> Option<String> {
 /// Keeps a secret in a file of its own, and says where. One that is there already and the same stays.
 fn keep(path: &Path, secret: &SecretString) -> anyhow::Result<()> {
     let text = secret.expose_secret();
-    if std::fs::read_to_string(path).is_ok_and(|kept| kept.trim() == text) {
-        return Ok(());
+    match std::fs::read_to_string(path) {
+        Ok(kept) if kept.trim() == text => return Ok(()),
+        Ok(_) => anyhow::bail!(
+            "{} holds another secret: remove that file, if it is an old one, and run init again",
+            path.display()
+        ),
+        Err(_) => {}
     }
     if let Some(folder) = path.parent() {
         let mut private = DirBuilder::new();

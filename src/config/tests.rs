@@ -37,6 +37,8 @@ fn mistakes_name_the_line_and_the_key() {
         ("address={address}", "address={wallet}", "{wallet}"),
         ("\"/v0/auth", "\"v0/auth", "amser.auth_check"),
         ("{plan_id}&", "{plan_id&", "amser.auth_check"),
+        // Else every wallet had the same answer.
+        ("address={address}&", "", "amser.auth_check"),
         (
             "\"https://app.amser.io",
             "\"javascript:app",

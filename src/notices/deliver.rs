@@ -165,9 +165,9 @@ async fn to_member(
 ) -> anyhow::Result<Result<(), Unsent>> {
     let known = with_store(inputs, move |store| store.direct_messages(user)).await?;
     let now = (inputs.clock)();
-    // Whether the wallets are theirs is no matter of taste.
-    let is_wanted = !known.opted_out || matches!(job.what, What::Moved(_));
-    if !is_wanted || now < known.closed_until {
+    // Whether the wallets are theirs is no matter of taste, and worth a try where messages were refused before.
+    let must_be_tried = matches!(job.what, What::Moved(_));
+    if !must_be_tried && (known.opted_out || now < known.closed_until) {
         return Ok(Ok(()));
     }
     let opened = match known.channel {

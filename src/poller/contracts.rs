@@ -12,8 +12,8 @@ use super::{ApiAnswers, Done, Poller, expectations};
 use crate::clock::machine_time;
 use crate::domain::{ActiveAnswer, ActiveQuestion, Expectations, SourceStatus, Timestamp};
 
-/// What contradicted the events is asked again after this, seconds.
-const CONTRADICTED: u64 = 600;
+/// What contradicted the events, or could not be answered, is asked again after this, seconds.
+const SOON: u64 = 600;
 /// Questions of a batch: as many as fit into one call.
 const BATCH: usize = 150;
 /// A question is asked again after this, seconds, and up to so much later: by chance, so that batches are spread over the day.
@@ -37,7 +37,7 @@ pub(super) struct Contracts {
     due: VecDeque<ActiveQuestion>,
     /// Whether what is due has waited long enough.
     is_late: bool,
-    /// When to ask again what contradicted the events: a node that tells of more may be back soon.
+    /// When to ask again what contradicted the events, or could not be answered: a better node may be back soon.
     again: BTreeMap<ActiveQuestion, Timestamp>,
     /// What the API contradicts, and what it said.
     suspects: BTreeMap<ActiveQuestion, bool>,
@@ -108,6 +108,12 @@ impl Contracts {
     /// The API contradicts the events.
     pub(super) fn suspect(&mut self, question: ActiveQuestion, api_active: bool) {
         self.suspects.insert(question, api_active);
+    }
+
+    /// No node could say. Others have their turn before it is asked again: there are contracts that never can.
+    fn unanswered(&mut self, question: ActiveQuestion, now: Timestamp) {
+        self.status.unknown += 1;
+        self.again.insert(question, now.plus(SOON));
     }
 
     fn is_due(&self) -> bool {
@@ -208,7 +214,7 @@ impl Poller {
                 // Nothing more can be learned: the events decide.
                 ActiveAnswer::NoView => None,
                 ActiveAnswer::Unknown(_) => {
-                    self.contracts.status.unknown += 1;
+                    self.contracts.unanswered(question, machine_time());
                     continue;
                 }
             };
@@ -231,7 +237,7 @@ impl Poller {
             };
             if active.is_some_and(|active| active != expected) {
                 (self.inputs.doubt)(question);
-                let again = machine_time().plus(CONTRADICTED);
+                let again = machine_time().plus(SOON);
                 self.contracts.again.insert(question, again);
             } else if said.is_some_and(|said| said != expected) {
                 self.api.disagrees(now);
@@ -244,6 +250,8 @@ impl Poller {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::domain::Known;
     use crate::poller::tests::{number, question};
@@ -313,6 +321,24 @@ mod tests {
             let most = if questions == 1_000 { 15 } else { 9 };
             assert!(a_day <= most, "{a_day} batches a day for {questions}");
         }
+    }
+
+    #[test]
+    fn what_no_contract_answers_keeps_no_other_from_its_turn() {
+        let (queue, answers) = (queue(400), ApiAnswers::default());
+        let mut contracts = Contracts::default();
+        let mut asked = BTreeSet::new();
+        for look in 0..3 {
+            let now = Timestamp(9_999 + look * 60);
+            contracts.look(&queue, &answers, now);
+            for question in contracts.next_batch() {
+                contracts.unanswered(question, now);
+                asked.insert(question);
+            }
+        }
+        assert_eq!(asked.len(), 400);
+        contracts.look(&queue, &answers, Timestamp(9_999 + 60 + SOON));
+        assert_eq!(contracts.next_batch().len(), BATCH, "asked again");
     }
 
     #[test]

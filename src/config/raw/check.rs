@@ -110,7 +110,7 @@ impl Source<'_> {
         &self,
         template: Spanned<String>,
         key: &str,
-        needed: [&str; 2],
+        needed: &[&str],
         allowed: &[&str],
     ) -> Result<String, ConfigError> {
         let names: Vec<_> = template
@@ -119,16 +119,16 @@ impl Source<'_> {
             .skip(1)
             .map(|rest| rest.split_once('}').map_or("", |(name, _)| name))
             .collect();
-        let [first, second] = needed;
-        let message = format!("must contain {{{first}}} and {{{second}}}");
-        let complete = needed.iter().all(|name| names.contains(name));
-        self.ensure(complete, &template, key, &message)?;
         let unknown = names
             .iter()
             .find(|name| !needed.contains(name) && !allowed.contains(name));
         if let Some(unknown) = unknown {
             let message = format!("nothing is known to stand for {{{unknown}}}");
             return Err(self.wrong(template.span(), key, &message));
+        }
+        for name in needed {
+            let message = format!("must contain {{{name}}}");
+            self.ensure(names.contains(name), &template, key, &message)?;
         }
         Ok(template.into_inner())
     }
@@ -244,8 +244,6 @@ fn amser(source: &Source<'_>, raw: RawAmser) -> Result<Amser, ConfigError> {
     let (check, key) = (&raw.auth_check, "amser.auth_check");
     let is_path = check.get_ref().starts_with('/');
     source.ensure(is_path, check, key, "a path begins with /")?;
-    let needed = ["module", "plan_id"];
-    let more = ["address", "chain_id"];
     let factory = raw.factory.as_ref();
     let (checkout, key) = (&raw.checkout_url, "amser.checkout_url");
     // Filled in as it will be: a link on pages and in messages.
@@ -256,12 +254,17 @@ fn amser(source: &Source<'_>, raw: RawAmser) -> Result<Amser, ConfigError> {
     source.ensure(is_page, checkout, key, message)?;
     Ok(Amser {
         api_url: source.web_url(raw.api_url, "amser.api_url")?,
-        auth_check: source.template(raw.auth_check, "amser.auth_check", needed, &more)?,
+        auth_check: source.template(
+            raw.auth_check,
+            "amser.auth_check",
+            &["address", "module", "plan_id"],
+            &["chain_id"],
+        )?,
         active_pointer: raw.active_pointer.into_inner(),
         factory: factory
             .map(|text| source.contract(text, "amser.factory"))
             .transpose()?,
-        checkout_url: source.template(raw.checkout_url, key, needed, &[])?,
+        checkout_url: source.template(raw.checkout_url, key, &["module", "plan_id"], &[])?,
     })
 }
 

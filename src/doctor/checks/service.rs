@@ -118,6 +118,14 @@ fn drift(facts: &Facts, drift: &DriftStatus, findings: &mut Vec<Finding>) {
             ),
             "see the lines about nodes and the API below: neither has answered for it since",
         ),
+        None if drift.contracts.unknown > 0 && drift.contracts.checks == 0 => Finding::warning(
+            name,
+            format!(
+                "{} wallets and plans could not be compared with their contracts yet",
+                drift.questions
+            ),
+            "see the lines about nodes and modules below: none has answered for them",
+        ),
         None => Finding::ok(
             name,
             format!(

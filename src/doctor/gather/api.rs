@@ -1,14 +1,18 @@
 //! Asks amser's API. Nothing here is judged by what it says of a wallet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
 use alloy::primitives::Address;
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use tokio::time::sleep;
 use url::Url;
 
+use super::DEADLINE;
 use crate::chain::LOCAL_CHAIN;
 use crate::config::{Config, Secrets};
 use crate::doctor::facts::{ApiAnswer, ApiFacts, ApiPlan, KeyEnvironment, KeyFacts};
@@ -18,6 +22,8 @@ use crate::loopback::is_loopback;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// Modules whose plans are asked for at the same time.
+const AT_ONCE: usize = 4;
 
 pub(super) async fn ask(
     config: &Config,
@@ -88,10 +94,16 @@ pub(super) async fn ask(
     };
     let plans = async {
         let mut all = BTreeMap::new();
-        for module in gated.keys() {
-            let plans = plans(&client, &facts.base, facts.chain_id, *module).await;
-            let plans = plans.unwrap_or_default().into_iter();
-            all.extend(plans.map(|(plan, terms)| ((*module, plan), terms)));
+        let (client, base, chain_id) = (&client, &facts.base, facts.chain_id);
+        let asking = gated.keys().copied().map(|module| async move {
+            let plans = plans(client, base, chain_id, module).await;
+            (module, plans.unwrap_or_default())
+        });
+        let asking = stream::iter(asking.collect::<Vec<_>>()).buffered(AT_ONCE);
+        let mut answers = pin!(asking.take_until(sleep(DEADLINE)));
+        while let Some((module, plans)) = answers.next().await {
+            let plans = plans.into_iter();
+            all.extend(plans.map(|(plan, terms)| ((module, plan), terms)));
         }
         all
     };
