@@ -14,9 +14,13 @@ use super::{DEADLINE, start};
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
-    async fn identify(discord: &LocalDiscord, intents: GatewayIntents) -> Self {
+    async fn connect(discord: &LocalDiscord) -> Self {
         let url = format!("{}/gateway", discord.base_url().replace("http", "ws"));
-        let mut client = Self(connect_async(url).await.unwrap().0);
+        Self(connect_async(url).await.unwrap().0)
+    }
+
+    async fn identify(discord: &LocalDiscord, intents: GatewayIntents) -> Self {
+        let mut client = Self::connect(discord).await;
         let identify = json!({
             "token": discord.options().token,
             "intents": intents.bits(),
@@ -31,20 +35,23 @@ impl Client {
         self.0.send(Message::Text(payload.into())).await.unwrap();
     }
 
+    /// The next payload; `None` when the connection is closed first.
+    async fn next(&mut self) -> Option<Value> {
+        let next = tokio::time::timeout(DEADLINE, self.0.next()).await;
+        match next.unwrap() {
+            Some(Ok(Message::Text(text))) => Some(serde_json::from_str(&text).unwrap()),
+            _ => None,
+        }
+    }
+
     /// The data of the next event of this name; `None` when the connection is closed first.
     async fn event(&mut self, name: &str) -> Option<Value> {
-        let found = async {
-            loop {
-                let Some(Ok(Message::Text(text))) = self.0.next().await else {
-                    return None;
-                };
-                let mut payload: Value = serde_json::from_str(&text).unwrap();
-                if payload["t"] == name {
-                    return Some(payload["d"].take());
-                }
+        loop {
+            let mut payload = self.next().await?;
+            if payload["t"] == name {
+                return Some(payload["d"].take());
             }
-        };
-        tokio::time::timeout(DEADLINE, found).await.unwrap()
+        }
     }
 }
 
@@ -112,4 +119,22 @@ async fn half_a_million_members_are_small_and_found_by_id() {
     client.send(8, &asked).await;
     let chunk = client.event("GUILD_MEMBERS_CHUNK").await.unwrap();
     assert_eq!(chunk["members"].as_array().unwrap().len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_intent_was_withdrawn_is_not_resumed() {
+    let discord = start().await;
+    let mut client = Client::identify(&discord, INTENTS).await;
+    let ready = client.event("READY").await.unwrap();
+    discord.withdraw_members_intent();
+    let mut client = Client::connect(&discord).await;
+    let resume = json!({
+        "token": discord.options().token,
+        "session_id": ready["session_id"],
+        "seq": 1,
+    });
+    client.send(6, &resume).await;
+    assert_eq!(client.next().await.unwrap()["op"], 10, "HELLO");
+    let answer = client.next().await.unwrap();
+    assert_eq!(answer, json!({ "op": 9, "d": false }));
 }

@@ -57,6 +57,9 @@ pub(crate) enum Place {
     Resume,
 }
 
+/// How long the client's answer to a close frame is waited for.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// How a connection ends.
 enum End {
     /// The client went away, or is dropped.
@@ -93,8 +96,13 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket, place: Place) 
         End::ClosedWithoutCode => Some(None),
     };
     if let Some(frame) = frame {
+        // The session counts as disconnected from now on.
+        connection.orders.close();
         // The client may be gone already.
         let _gone = connection.socket.send(Message::Close(frame)).await;
+        // Dropped at once, with something of the client's unread, the socket would be reset and the frame be lost.
+        let answered = async { while let Some(Ok(_)) = connection.socket.recv().await {} };
+        let _late = tokio::time::timeout(GOODBYE, answered).await;
     }
     let Connection { shared, orders, .. } = connection;
     // With the receiver gone the session counts as disconnected; waiters then look again.

@@ -181,11 +181,13 @@ impl Sessions {
         self.by_id.clear();
     }
 
-    /// Orders the connections whose sessions have one of these intents.
-    pub(crate) fn order_with(&mut self, intents: GatewayIntents, order: &Order) {
-        let sessions = self.by_id.values_mut();
-        for session in sessions.filter(|session| session.intents.intersects(intents)) {
-            session.order(order.clone());
+    /// Ends the sessions that have one of these intents: their connections are closed, and no RESUME succeeds.
+    pub(crate) fn end_with(&mut self, intents: GatewayIntents, close: Close) {
+        let ended = self
+            .by_id
+            .extract_if(.., |_, session| session.intents.intersects(intents));
+        for (_, mut session) in ended {
+            session.order(Order::Close(close));
         }
     }
 

@@ -87,8 +87,7 @@ impl LocalDiscord {
         let intent = GatewayIntents::GUILD_MEMBERS;
         self.shared.change(|world| {
             world.options.privileged_intents.remove(intent);
-            let close = Order::Close(Close::DISALLOWED_INTENTS);
-            world.sessions.order_with(intent, &close);
+            world.sessions.end_with(intent, Close::DISALLOWED_INTENTS);
         });
     }
 
