@@ -135,6 +135,8 @@ const scenes = {
   /** What changes is shown while the page is open, without a reload. */
   async live () {
     await signIn()
+    // As while the service starts: the browser itself would give up.
+    await page.route('**/events', (route) => route.fulfill({ status: 503, body: '{}' }), { times: 1 })
     await page.goto(asked.server)
     const block = page.locator('#live dd').nth(1)
     const before = await block.innerText()
@@ -142,11 +144,17 @@ const scenes = {
     // The stream is open once its first event came; blocks after that are news.
     const mining = setInterval(() => rpc('evm_mine'), 500)
     try {
-      await page.waitForFunction((old) => document.querySelectorAll('#live dd')[1].innerText !== old, before, { timeout: 40_000 })
+      await page.waitForFunction((old) => document.querySelectorAll('#live dd')[1].innerText !== old, before, { timeout: 60_000 })
     } finally {
       clearInterval(mining)
     }
-    return { before, after: await block.innerText(), kept: await page.evaluate(() => window.notReloaded === true) }
+    const seen = { before, after: await block.innerText(), kept: await page.evaluate(() => window.notReloaded === true) }
+    // A page that cannot know any more how things stand says so.
+    await page.route('**/events', (route) => route.fulfill({ status: 401, body: '{}' }))
+    await page.goto(asked.server)
+    await page.context().clearCookies()
+    await page.getByText('You are signed out').waitFor({ timeout: 60_000 })
+    return seen
   },
 
   /** With the keyboard alone: everything on a page that has much; then the skip link. */

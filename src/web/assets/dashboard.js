@@ -1,5 +1,5 @@
 // What the dashboard does beyond plain pages: keeps the status live, and lets a wallet sign.
-import { ask } from './page.js'
+import { ask, element } from './page.js'
 import { startSigning } from './signing.js'
 
 /** The page's own address is asked again, at most this often (milliseconds): the server draws, we only replace. */
@@ -28,8 +28,7 @@ function watch (address) {
   events.addEventListener('error', () => {
     if (events.readyState !== EventSource.CLOSED) return
     setTimeout(async () => {
-      await redraw()
-      watch(address)
+      if (await redraw()) watch(address)
     }, AGAIN)
   })
   events.addEventListener('status', (event) => {
@@ -45,15 +44,23 @@ function watch (address) {
   addEventListener('pagehide', () => events.close())
 }
 
+/** Draws the live part anew; false where the session is over. */
 async function redraw () {
   const old = document.getElementById('live')
   // Not under somebody's hands.
-  if (old.contains(document.activeElement)) return
-  const answer = await fetch(`${location.pathname}?live=1`, { headers: { accept: 'text/html' } }).catch(() => null)
-  if (!answer?.ok) return
+  if (old.contains(document.activeElement)) return true
+  const options = { headers: { accept: 'text/html' }, redirect: 'manual' }
+  const answer = await fetch(`${location.pathname}?live=1`, options).catch(() => null)
+  if (answer?.type === 'opaqueredirect') {
+    const over = 'You are signed out: load this page again to see how things stand.'
+    old.replaceChildren(element('p', { className: 'panel problem', textContent: over }))
+    return false
+  }
+  if (!answer?.ok) return true
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
   const fresh = page.getElementById('live')
   if (fresh) old.replaceWith(document.adoptNode(fresh))
+  return true
 }
 
 /** Lets a wallet sign, as on the wallet page. Without script the form below it does. */
