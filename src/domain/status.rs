@@ -62,6 +62,11 @@ impl ChainStatus {
         (chain_id != LOCAL_CHAIN).then(|| newest.timestamp.plus(oldest.as_secs() + 1))
     }
 
+    /// Whether the newest block is too old at `now` (machine clock).
+    pub fn stands_still(&self, chain_id: u64, now: Timestamp) -> bool {
+        self.stands_still_at(chain_id).is_some_and(|at| at <= now)
+    }
+
     /// Why this gate cannot work on the chain's side, each in one sentence that says what to do: its module cannot be read, or
     /// what it names is not there, as `found` says.
     pub fn troubles_of(&self, gate: &Gate, found: &GateTroubles) -> BTreeSet<String> {

@@ -56,7 +56,6 @@ impl Merchants {
                     guild: *guild,
                     name,
                     connected: known.is_connected(*guild),
-                    has_gate: known.has_gate(*guild),
                 });
             }
         }

@@ -23,8 +23,6 @@ pub struct Server {
     pub name: String,
     /// Whether it is connected by `/connect` or has a gate.
     pub connected: bool,
-    /// Whether it has a gate.
-    pub has_gate: bool,
 }
 
 /// Why a connected server is not there any more, as far as it is this user's to know.
@@ -44,11 +42,7 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn is_connected(&self, guild: GuildId) -> bool {
-        self.connected.contains_key(&guild) || self.has_gate(guild)
-    }
-
-    pub(super) fn has_gate(&self, guild: GuildId) -> bool {
-        self.gated.contains(&guild)
+        self.connected.contains_key(&guild) || self.gated.contains(&guild)
     }
 }
 
@@ -98,7 +92,6 @@ impl Merchants {
                     guild,
                     name: name?,
                     connected: known.is_connected(guild),
-                    has_gate: known.has_gate(guild),
                 })
             })
             .collect()

@@ -96,8 +96,7 @@ fn is_behind(facts: &Facts<'_>) -> bool {
     let is_behind = chain
         .behind_since
         .is_some_and(|since| facts.instant.saturating_duration_since(since) >= BEHIND);
-    let stands_still_at = chain.stands_still_at(facts.chain_id);
-    is_behind || (chain.reached_tip && stands_still_at.is_some_and(|at| at <= facts.time))
+    is_behind || (chain.reached_tip && chain.stands_still(facts.chain_id, facts.time))
 }
 
 /// Whether the absence of this alert means that all is well: after a start not everything is known yet.

@@ -14,8 +14,8 @@ use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::discord::Discord;
 use crate::domain::{
-    Act, ActEntry, AppliedState, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy,
-    Question, RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId, unread_beginnings,
+    Act, ActEntry, Approved, Gate, GuildId, ManualRoles, PlannedChanges, Policy, Question,
+    RoleAction, RoleChange, RoleId, ServerSettings, Timestamp, UserId, unread_beginnings,
 };
 use crate::store::Store;
 
@@ -166,12 +166,10 @@ impl Roles {
         now: Timestamp,
         block: u64,
     ) -> anyhow::Result<Vec<RoleId>> {
-        let Some(seat) = self.people.seat_of(user, guild) else {
+        let seat = self.people.seat_of(user, guild);
+        let Some(seat) = seat.filter(|seat| seat.presence == Presence::Absent) else {
             return Ok(Vec::new());
         };
-        if seat.presence != Presence::Absent {
-            return Ok(Vec::new());
-        }
         let gates = self.people.rules(guild).gates.iter();
         let roles: BTreeSet<_> = gates.flat_map(|gate| &gate.roles).copied().collect();
         let deserved = roles
@@ -186,10 +184,7 @@ impl Roles {
             Ok(grants)
         })
         .await?;
-        for grant in &grants {
-            let given = Some(AppliedState::Granted);
-            self.people.set_applied(grant.member_role(), given);
-        }
+        self.people.adopt(&grants);
         Ok(roles)
     }
 

@@ -15,8 +15,8 @@ use super::plan::{Plan, plan};
 use super::{Roles, blocking};
 use crate::clock::machine_time;
 use crate::domain::{
-    Applied, AppliedState, Checkpoint, Counts, GuildId, HeldBack, Intent, MemberRole, RoleAction,
-    RoleChange, RoleId, Timestamp, UserId,
+    Applied, Checkpoint, Counts, GuildId, HeldBack, Intent, MemberRole, RoleAction, RoleChange,
+    RoleId, Timestamp, UserId,
 };
 
 impl Roles {
@@ -156,10 +156,7 @@ impl Roles {
         for intent in &intents {
             self.people.intend(&intent.change);
         }
-        for change in &adopted {
-            let given = Some(AppliedState::Granted);
-            self.people.set_applied(change.member_role(), given);
-        }
+        self.people.adopt(&adopted);
         for gone in &forgotten {
             self.people.set_applied(*gone, None);
             self.discord.withdraw(*gone, RoleAction::Revoke);

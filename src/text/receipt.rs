@@ -177,12 +177,8 @@ fn line(entry: &JournalEntry, whose: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::Address;
-
     use super::*;
-    use crate::domain::{
-        GateId, ModuleAddress, PlanId, RoleStanding, SubscriptionId, SubscriptionStanding, Wallet,
-    };
+    use crate::text::trail;
 
     fn told(unread: Option<Unread>, held_back: bool, whose: Option<UserId>) -> String {
         told_of(None, unread, held_back, whose)
@@ -244,37 +240,18 @@ mod tests {
 
     #[test]
     fn an_open_subscription_is_no_reason_for_which_a_role_is_missing() {
-        let subscription = |open| SubscriptionStanding {
-            wallet: Wallet(Address::ZERO),
-            subscription: SubscriptionId::from(3),
-            plan: PlanId::from(1),
-            paid_until: Some(Timestamp(2_000)),
-            access_until: Some(Timestamp(2_500)),
-            open,
-            cause: None,
-        };
-        let told = |subscriptions| {
-            let role = RoleStanding {
-                role: RoleId(9),
-                name: "Paid".to_owned(),
-                held: false,
-            };
+        let told = |subscriptions: &[bool]| {
+            let held = subscriptions.iter().map(|open| trail::tests::gate(*open));
             let gate = GateStanding {
-                gate: GateId(1),
-                guild: crate::domain::GuildId(1),
-                module: ModuleAddress(Address::ZERO),
-                plans: vec![PlanId::from(1), PlanId::from(2)],
-                entitled: false,
-                roles: vec![role],
-                subscriptions,
-                trouble: None,
+                subscriptions: held.flat_map(|gate| gate.subscriptions).collect(),
+                ..trail::tests::gate(false)
             };
             told_at(vec![gate], None, None, false, None)
         };
-        let half = told(vec![subscription(true)]);
+        let half = told(&[true]);
         assert!(half.contains("It needs all of its plans"), "{half}");
         assert!(!half.contains("No access now"), "{half}");
-        let lapsed = told(vec![subscription(true), subscription(false)]);
+        let lapsed = told(&[true, false]);
         assert!(lapsed.contains("is not paid yet"), "{lapsed}");
     }
 

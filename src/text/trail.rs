@@ -168,13 +168,14 @@ fn answer(entry: &JournalEntry) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use alloy::primitives::{Address, B256};
 
     use super::*;
     use crate::domain::{GateId, GuildId, PlanId, Position, Timestamp, Wallet};
 
-    fn gate(open: bool) -> GateStanding {
+    /// A gate that asks for both plans, with a subscription to the first.
+    pub(in crate::text) fn gate(open: bool) -> GateStanding {
         GateStanding {
             gate: GateId(1),
             guild: GuildId(5),

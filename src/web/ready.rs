@@ -7,6 +7,10 @@ use crate::domain::{ChainStatus, Timestamp};
 /// A follower that is behind for less than this is ready: a load balancer's node that lags for a moment is no outage.
 const FORGIVEN: Duration = Duration::from_secs(10);
 
+/// The newest block is too old.
+pub(super) const STANDS_STILL: &str =
+    "The chain's newest block is too old: the node, or the chain itself, stands still.";
+
 /// The moment at which readiness is judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
@@ -39,11 +43,8 @@ pub(super) fn why_not_ready(
         )
     } else if is_behind {
         Some("The chain has not been followed to its tip for more than 10 seconds.")
-    } else if chain
-        .stands_still_at(chain_id)
-        .is_some_and(|at| at <= now.time)
-    {
-        Some("The chain's newest block is too old: the node, or the chain itself, stands still.")
+    } else if chain.stands_still(chain_id, now.time) {
+        Some(STANDS_STILL)
     } else if !is_discord_connected {
         Some("Discord is not connected.")
     } else {

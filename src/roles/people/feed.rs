@@ -163,6 +163,13 @@ impl People {
         }
     }
 
+    /// These roles are ours without a change, as in [`crate::store::Store::adopt`].
+    pub(crate) fn adopt(&mut self, grants: &[RoleChange]) {
+        for grant in grants {
+            self.set_applied(grant.member_role(), Some(AppliedState::Granted));
+        }
+    }
+
     /// The intent to make a change is durable.
     pub(crate) fn intend(&mut self, change: &RoleChange) {
         let state = Some(AppliedState::intended(change));

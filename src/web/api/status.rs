@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::super::Site;
+use super::super::ready::STANDS_STILL;
 use super::Failure;
 use crate::domain::{ChainStatus, Gate, GuildId, ModuleAddress, ReadingState, RoleId, Timestamp};
 
@@ -128,11 +129,10 @@ pub(in crate::web) async fn of(
 /// Why the chain is not followed at present, or has nothing new. Never more than a fixed sentence: the follower's own words may
 /// name a host, which is no business of a merchant's.
 fn trouble(chain: &ChainStatus, chain_id: u64, now: Timestamp) -> Option<&'static str> {
-    let stands_still = chain.stands_still_at(chain_id);
     if chain.trouble.is_some() {
         Some("The chain cannot be read at the moment: no node answers as it should.")
-    } else if stands_still.is_some_and(|at| at <= now) {
-        Some("The chain's newest block is too old: the node, or the chain itself, stands still.")
+    } else if chain.stands_still(chain_id, now) {
+        Some(STANDS_STILL)
     } else {
         None
     }

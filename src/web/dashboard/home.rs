@@ -67,7 +67,8 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
     let mut cards = Vec::new();
     for server in &connected {
         let gates = merchants.gates(server.guild).await?;
-        cards.push(card(server, status::problems(site, server.guild, &gates)));
+        let problems = status::problems(site, server.guild, &gates);
+        cards.push(card(server, !gates.is_empty(), problems));
     }
     Ok(html! {
         (shell::note(done))
@@ -112,12 +113,12 @@ async fn signed_in(site: &Site, session: &Session, done: Option<&str>) -> Result
 }
 
 /// A server, and how much is wrong there and waits for somebody.
-fn card(server: &Server, problems: usize) -> Markup {
+fn card(server: &Server, has_gates: bool, problems: usize) -> Markup {
     html! {
         a.card-link href={ "/dashboard/" (server.guild) } {
             strong { (server.name) }
             @match problems {
-                0 if !server.has_gate => span.state { "No plan gives a role yet" },
+                0 if !has_gates => span.state { "No plan gives a role yet" },
                 0 => span.state.good { "Works" },
                 1 => span.state.bad { "1 problem" },
                 more => span.state.bad { (more) " problems" },

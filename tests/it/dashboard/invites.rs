@@ -2,25 +2,16 @@
 
 use amser_roles::domain::UserId;
 use amser_roles::sandbox::chain::wallet;
-use reqwest::Method;
 
+use super::browser::mapped;
 use super::forms::{page, post, until_page};
-use crate::support::shop::{DEADLINE, Shop, ask};
+use crate::support::shop::{DEADLINE, Shop};
 
 #[tokio::test]
 async fn who_paid_and_is_not_in_the_server_is_invited_alone_and_comes_with_the_role() {
     let shop = Shop::open().await;
-    let mut browser = shop.merchant().await;
+    let mut browser = mapped(&shop).await;
     let role = shop.roles[1];
-    let draft = shop.draft(&[role]);
-    let (status, said) = ask(
-        &mut browser,
-        Method::POST,
-        &shop.path("/gates"),
-        Some(&draft),
-    )
-    .await;
-    assert_eq!(status, 201, "{said}");
     let (ada, eve) = (shop.subscriber("ada").await, shop.subscriber("eve").await);
     shop.until(ada, role, true).await;
     shop.discord.remove_member(shop.guild, ada).unwrap();
@@ -79,11 +70,8 @@ async fn who_paid_and_is_not_in_the_server_is_invited_alone_and_comes_with_the_r
 #[tokio::test(flavor = "multi_thread")]
 async fn who_accepts_an_invite_when_the_payments_have_ended_loses_the_role_again() {
     let shop = Shop::open().await;
-    let mut browser = shop.merchant().await;
+    let mut browser = mapped(&shop).await;
     let role = shop.roles[1];
-    let (draft, gates) = (shop.draft(&[role]), shop.path("/gates"));
-    let (status, said) = ask(&mut browser, Method::POST, &gates, Some(&draft)).await;
-    assert_eq!(status, 201, "{said}");
     let ada = shop.stranger("ada").await;
     let members = format!("/dashboard/{}/members", shop.guild);
     let filtered = |state: &str| format!("{members}?filter={state}");
