@@ -79,11 +79,7 @@ impl World {
             return Err(ApiError::unknown_invite());
         }
         let roles = invite.roles.clone();
-        self.add_member(guild, user)?;
-        for role in roles {
-            // A role that was deleted meanwhile is not given.
-            let _gone = self.set_role(guild, user, role, true);
-        }
+        self.join(guild, user, &roles)?;
         if let Some(invite) = self.invites.get_mut(code) {
             invite.uses += 1;
         }
