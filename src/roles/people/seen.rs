@@ -66,7 +66,11 @@ impl People {
 
     fn hear(&mut self, guild: GuildId, user: UserId, presence: Presence, roles: &[RoleId]) {
         self.note_flips(guild, user, presence, roles);
-        if self.heard(user, guild).see(presence, roles) {
+        let seen = self.heard(user, guild).see(presence, roles);
+        if seen.is_to_be_read {
+            self.unread.push((guild, user));
+        }
+        if seen.is_news {
             self.touch(user);
             self.tidy(user);
         }

@@ -102,6 +102,30 @@ fn a_role_that_comes_back_with_a_member_who_lapsed_while_away_is_taken() {
 }
 
 #[test]
+fn one_who_came_back_is_read_before_it_is_believed_that_the_role_did_not_come_too() {
+    let back = || {
+        let mut people = departed();
+        people.take_unread();
+        observe(&mut people, &[]);
+        assert_eq!(people.take_unread(), [(GUILD, ADA)]);
+        assert_eq!(planned(&people), Plan::default(), "the role may be told of");
+        people
+    };
+    let mut people = back();
+    observe(&mut people, &[ROLE]);
+    assert_eq!(planned(&people), revokes(holding(&people, 4, ENDED)));
+    let mut people = back();
+    people.read(GUILD, ADA, Some((&[ROLE], false)), people.news());
+    assert_eq!(planned(&people), revokes(holding(&people, 4, ENDED)));
+    let mut people = back();
+    people.take_dirty(NOW);
+    people.read(GUILD, ADA, Some((&[], false)), people.news());
+    assert!(people.take_dirty(NOW).contains_key(&ADA));
+    assert_eq!(planned(&people), forgets());
+    assert!(people.take_unread().is_empty(), "once");
+}
+
+#[test]
 fn of_one_who_is_not_there_only_what_was_given_is_remembered() {
     for (state, action, left) in [
         (AppliedState::Granting, RoleAction::Grant, None),

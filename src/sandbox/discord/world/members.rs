@@ -13,29 +13,12 @@ const ROLE_UPDATES: usize = 200;
 
 impl World {
     pub(crate) fn add_member(&mut self, id: GuildId, user: UserId) -> Result<(), ApiError> {
-        self.join(id, user, &[])
-    }
-
-    /// Somebody joins with these roles, as far as they are still there: one event tells of both.
-    pub(crate) fn join(
-        &mut self,
-        id: GuildId,
-        user: UserId,
-        roles: &[RoleId],
-    ) -> Result<(), ApiError> {
         self.add_user(user, None);
         let guild = self
             .guilds
             .get_mut(&id)
             .ok_or_else(ApiError::unknown_guild)?;
-        let there = roles.iter().filter(|role| guild.roles.contains_key(role));
-        let member = guild.members.entry(user).or_insert_with(new_member);
-        for role in there {
-            if !member.roles.contains(role) {
-                member.roles.push(*role);
-            }
-        }
-        member.roles.sort_unstable();
+        guild.members.entry(user).or_insert_with(new_member);
         if self.sessions.any() {
             let guild = &self.guilds[&id];
             let member = shape::member(self, guild, user, &guild.members[&user], true);
