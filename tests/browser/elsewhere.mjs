@@ -53,6 +53,30 @@ export const elsewhere = ({ page, button, text, shown, ready, signIn }) => ({
     return { declined, disconnected: await text('problem'), chooses: await page.locator('#walletconnect').isVisible() }
   },
 
+  /** The wallet hangs up while the visitor turns to another one; then they pair again. */
+  async remoteBothLeave () {
+    const wallet = await remoteWallet()
+    await page.goto(asked.link)
+    await signIn()
+    const scan = async () => {
+      await button('WalletConnect: a wallet on your phone').click()
+      await button('Copy the code').waitFor()
+      const code = await page.locator('#open-wallet').getAttribute('href')
+      await wallet.evaluate(([uri, chain]) => window.pairWith(uri, chain), [code, asked.chain])
+      await ready()
+    }
+    for (let times = 0; times < 3; times++) {
+      await scan()
+      // Whoever is told too late that the other has left finds no session to end.
+      const hungUp = wallet.evaluate(() => window.hangUp().catch(() => {}))
+      // Not as a visitor clicks: the page may have heard of it and turned.
+      await page.locator('#back').evaluate((back) => back.click())
+      await hungUp
+    }
+    await scan()
+    return { name: await text('account-name') }
+  },
+
   /** The relay does not know the project, or cannot be reached. */
   async remoteUnreachable () {
     await page.goto(asked.link)

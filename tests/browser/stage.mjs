@@ -54,7 +54,7 @@ export async function freshPage (options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options })
   context.setDefaultTimeout(DEADLINE)
   const page = await context.newPage()
-  page.on('pageerror', ({ message }) => { if (!message.includes(OWN_STYLE)) problems.push(`page error: ${message}`) })
+  page.on('pageerror', ({ message, stack }) => { if (!message.includes(OWN_STYLE)) problems.push(`page error: ${stack}`) })
   page.on('console', (line) => {
     // The browser itself logs every answer of 4xx; those are asserted on through the page's own words.
     if (line.type() === 'error' && !line.text().startsWith('Failed to load resource')) problems.push(`console: ${line.text()}`)

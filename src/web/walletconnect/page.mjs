@@ -23,7 +23,15 @@ export async function quietClient ({ projectId, relayUrl, metadata }) {
   const core = new Core({ projectId, relayUrl, storage, logger: 'silent', telemetryEnabled: false })
   core.verify.register = async () => ''
   core.verify.resolve = async () => undefined
-  return SignClient.init({ core, projectId, metadata, storage, logger: 'silent' })
+  const client = await SignClient.init({ core, projectId, metadata, storage, logger: 'silent' })
+  // When both sides leave at once the library deletes a session twice. The second time would fail where nothing catches it, and
+  // no request would be handled from then on: the page could not pair again.
+  const { engine } = client
+  const { deleteSession } = engine
+  engine.deleteSession = async (about) => {
+    if (client.session.keys.includes(about.topic)) await deleteSession(about)
+  }
+  return client
 }
 
 /** Rejects when the promise takes longer; the relay may be out of reach, and the library tries on for ever. */

@@ -1,5 +1,7 @@
 //! The wallet, or the sign-in, is in another browser or on another device.
 
+use std::time::Duration;
+
 use amser_roles::domain::Wallet;
 use serde_json::json;
 use url::Url;
@@ -48,6 +50,17 @@ async fn a_remote_wallet_that_declines_or_leaves_is_told_of() {
     assert!(text(&seen, "disconnected").contains("Choose it again"));
     assert_eq!(seen["chooses"], true);
     assert_eq!(stage.site.store.link_count().unwrap(), 0);
+    relay.passed();
+}
+
+#[tokio::test]
+async fn a_wallet_pairs_again_after_both_sides_left_at_once() {
+    // Each leaves before it hears of the other.
+    let relay = Relay::at(Duration::from_millis(200)).await;
+    let stage = Stage::with_relay(true, Some(relay.url()), relay::PROJECT).await;
+    let link = stage.site.verify(stage.user);
+    let seen = stage.play("remoteBothLeave", "ada", &link).await;
+    assert_eq!(text(&seen, "name"), "Pocket Wallet");
     relay.passed();
 }
 

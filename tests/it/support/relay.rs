@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
@@ -50,10 +51,15 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn start() -> Self {
+        Self::at(Duration::ZERO).await
+    }
+
+    /// A relay whose every frame comes that much later.
+    pub(crate) async fn at(distance: Duration) -> Self {
         let topics = Shared::default();
         let app = Router::new()
             .route("/", get(connect))
-            .with_state(Arc::clone(&topics));
+            .with_state((Arc::clone(&topics), distance));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -84,14 +90,14 @@ impl Relay {
 }
 
 async fn connect(
-    State(topics): State<Shared>,
+    State((topics, distance)): State<(Shared, Duration)>,
     Query(query): Query<HashMap<String, String>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let known = query.get("projectId").is_some_and(|id| id == PROJECT);
     upgrade.on_upgrade(move |socket| async move {
         if known {
-            serve(socket, topics).await;
+            serve(socket, topics, distance).await;
         } else {
             refuse(socket).await;
         }
@@ -108,7 +114,7 @@ async fn refuse(mut socket: WebSocket) {
     let _ = socket.send(Message::Close(Some(frame))).await;
 }
 
-async fn serve(mut socket: WebSocket, topics: Shared) {
+async fn serve(mut socket: WebSocket, topics: Shared, distance: Duration) {
     let (out, mut outgoing) = mpsc::unbounded_channel::<Value>();
     let me = {
         let mut topics = topics.lock().unwrap();
@@ -133,6 +139,7 @@ async fn serve(mut socket: WebSocket, topics: Shared) {
                 .to_string()
             }
         };
+        tokio::time::sleep(distance).await;
         if socket.send(Message::Text(text.into())).await.is_err() {
             return;
         }
