@@ -16,8 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use connections::Connections;
 
-/// How long a client may take to send a request's head.
+/// How long a client may take to send its first request's head.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request: longer than a reverse proxy keeps one that it does not use (nginx 60 s,
+/// Caddy 2 minutes), since a proxy that sends a request while we hang up answers its client with an error.
+const IDLE: Duration = Duration::from_secs(150);
 /// How long it may take to send a request's body.
 const BODY: Duration = Duration::from_secs(10);
 /// How long requests that are being answered at the stop may take.
@@ -41,7 +44,7 @@ pub async fn serve(
         .handle(handle.clone())
         .acceptor(Connections::new(proxies))
         .first_request_timeout(HEAD);
-    server.http_builder().http1().header_read_timeout(HEAD);
+    server.http_builder().http1().header_read_timeout(IDLE);
     let stopped = stop.clone();
     let routes = routes
         .layer(from_fn(move |request: Request, next: Next| {

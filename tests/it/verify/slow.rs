@@ -70,6 +70,22 @@ async fn a_request_that_never_ends_is_ended_by_the_server() {
 }
 
 #[tokio::test]
+async fn a_connection_is_kept_for_the_next_request_of_a_proxy() {
+    let stop = CancellationToken::new();
+    let (address, _) = serve(&stop).await;
+    let empty = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let mut client = send(address, empty).await;
+    let _answered = client.read_u8().await.unwrap();
+    // More than the first request has, and less than proxies keep it.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let last = empty.replace("Host: x", "Host: x\r\nConnection: close");
+    client.write_all(last.as_bytes()).await.unwrap();
+    let answers = rest(client).await;
+    assert_eq!(answers.matches("200 OK").count(), 2, "{answers}");
+    stop.cancel();
+}
+
+#[tokio::test]
 async fn a_thousand_slow_connections_keep_nobody_out() {
     // The clients' ends are in this process as well.
     rlimit::increase_nofile_limit(8_192).unwrap();
