@@ -230,9 +230,8 @@ impl Check<'_> {
             // A role may come back with its member.
             (AppliedState::Granted, Presence::Absent) => (false, person.is_forgotten),
             (AppliedState::Granted, Presence::Unknown) => (self.just_now || is_held, false),
-            (AppliedState::Granted, Presence::Pending | Presence::Present) => {
-                (is_held, !is_held && !seat.is_in_doubt())
-            }
+            (AppliedState::Granted, Presence::Pending) => (is_held, false),
+            (AppliedState::Granted, Presence::Present) => (is_held, !is_held && !seat.awaits(role)),
         };
         if revoke {
             let because = why_lost(people, seat.guild, role, self.user, self.now);

@@ -31,8 +31,7 @@ pub(crate) struct Seat {
     /// [`super::People`]'s count of news when something was last heard of the person here: what was asked before is older.
     pub(super) heard: u64,
     /// What was last heard does not show a change of ours that was still to be acknowledged: it may be older than the change,
-    /// or somebody may have undone it by hand. Or one who came back was heard of without a role of ours, which may be told in
-    /// an event after that of the join.
+    /// or somebody may have undone it by hand.
     is_in_doubt: bool,
     /// A removal of ours may still be heard, and nothing was heard of the person since.
     is_unheard: bool,
@@ -52,18 +51,13 @@ pub(crate) struct Ours {
 enum Shown {
     /// Not that the person has it.
     No,
+    /// Not that the person has it, who was not there before: what came with them may be told in an event after that of the join,
+    /// or given by a bot that restores the roles of who comes back. The next reading but that of the join decides.
+    Awaited,
     /// That the person has it, but not yet our own removal before that.
     Before,
     /// That the person has it: whoever takes it is somebody else.
     Yes,
-}
-
-/// What came of seeing a person.
-pub(super) struct Seen {
-    /// Something is known of them that was not.
-    pub(super) is_news: bool,
-    /// They came back without a role of ours, which may be told after that.
-    pub(super) is_to_be_read: bool,
 }
 
 impl Seat {
@@ -101,38 +95,46 @@ impl Seat {
         self.applied.iter().filter(is_taken).map(|ours| ours.role)
     }
 
-    /// Whether it is not certain that the person lacks the roles of ours that they are not seen with.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        self.is_in_doubt
+    /// Whether a role of ours that the person was not seen with may have come with them all the same.
+    pub(crate) fn awaits(&self, role: RoleId) -> bool {
+        let is_it = |ours: &Ours| ours.role == role && ours.shown == Shown::Awaited;
+        self.applied.iter().any(is_it)
     }
 
-    /// Sets the person as just seen; what came of it.
-    pub(super) fn see(&mut self, presence: Presence, roles: &[RoleId]) -> Seen {
-        let came = self.presence == Presence::Absent && presence > Presence::Absent;
-        let was_in_doubt = std::mem::take(&mut self.is_in_doubt);
-        let mut is_to_be_read = false;
+    /// What has not come by now did not come with the person; whether something was still awaited.
+    pub(super) fn await_nothing(&mut self) -> bool {
+        let mut awaited = false;
+        for ours in &mut self.applied {
+            if ours.shown == Shown::Awaited {
+                ours.shown = Shown::No;
+                awaited = true;
+            }
+        }
+        awaited
+    }
+
+    /// Sets the person as just seen; whether that differs from before.
+    pub(super) fn see(&mut self, presence: Presence, roles: &[RoleId]) -> bool {
+        self.is_in_doubt = false;
         self.is_unheard = false;
+        let came = self.presence != Presence::Present && presence == Presence::Present;
         for ours in &mut self.applied {
             let (would_change, shown) = match (roles.contains(&ours.role), ours.shown) {
                 (true, Shown::Before) => (RoleAction::Revoke, Shown::Before),
                 (true, _) => (RoleAction::Revoke, Shown::Yes),
+                (false, Shown::Awaited) => (RoleAction::Grant, Shown::Awaited),
+                (false, _) if came => (RoleAction::Grant, Shown::Awaited),
                 (false, _) => (RoleAction::Grant, Shown::No),
             };
             ours.shown = shown;
             self.is_in_doubt |= ours.state.outstanding() == Some(would_change);
-            is_to_be_read |=
-                came && would_change == RoleAction::Grant && ours.state == AppliedState::Granted;
         }
-        self.is_in_doubt |= is_to_be_read;
         let differs = self.presence != presence || self.held.as_slice() != roles;
         if differs {
             self.presence = presence;
             self.held = SmallVec::from_slice(roles);
         }
-        Seen {
-            is_news: differs || was_in_doubt,
-            is_to_be_read,
-        }
+        differs
     }
 
     /// Something may have happened to the person that was not told: who left and came back lost all roles, too.

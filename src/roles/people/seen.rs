@@ -66,11 +66,7 @@ impl People {
 
     fn hear(&mut self, guild: GuildId, user: UserId, presence: Presence, roles: &[RoleId]) {
         self.note_flips(guild, user, presence, roles);
-        let seen = self.heard(user, guild).see(presence, roles);
-        if seen.is_to_be_read {
-            self.unread.push((guild, user));
-        }
-        if seen.is_news {
+        if self.heard(user, guild).see(presence, roles) {
             self.touch(user);
             self.tidy(user);
         }
@@ -115,6 +111,9 @@ impl People {
             }
             // Nothing but acknowledged grants; the answer may be older than they are.
             granted.extend(&seat.held);
+        }
+        if self.seat(user, guild).await_nothing() {
+            self.touch(user);
         }
         match shown {
             Some((roles, pending)) => {
