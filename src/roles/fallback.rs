@@ -312,18 +312,21 @@ impl Roles {
         now: Timestamp,
         block: u64,
     ) -> anyhow::Result<()> {
-        let given = blocking(&self.store, |store| {
+        let (given, many) = blocking(&self.store, |store| {
             let mut given = BTreeSet::new();
+            let mut many = 0;
             store.for_each_applied(|one| {
-                let is_vouched = matches!(one.cause, Cause::ApiSays { .. });
-                if is_vouched && one.state == AppliedState::Granted {
-                    given.insert(one.member_role());
+                if matches!(one.cause, Cause::ApiSays { .. }) {
+                    many += 1;
+                    // What is still to be acknowledged is looked at again.
+                    if one.state == AppliedState::Granted {
+                        given.insert(one.member_role());
+                    }
                 }
             })?;
-            Ok(given)
+            Ok((given, many))
         })
         .await?;
-        let many = given.len();
         let confirmed = given.into_iter();
         let confirmed = confirmed.filter_map(|of| deserved(&self.people, of, now));
         let confirmed: Vec<_> = confirmed.collect();

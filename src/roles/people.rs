@@ -172,15 +172,16 @@ impl People {
     }
 
     /// Who has a wallet, or a role of ours that may come back with them, and is in none of the servers that they were ever seen in
-    /// or looked for.
+    /// or looked for, and that are still of interest.
     pub(crate) fn absent(&self) -> BTreeSet<UserId> {
+        let guilds = self.guilds();
+        let is_out =
+            |seat: &Seat| seat.presence == Presence::Absent || !guilds.contains(&seat.guild);
         let is_absent = |person: &Person| {
             let mut seats = person.seats.iter();
             let is_kept =
                 !person.wallets.is_empty() || seats.clone().any(|seat| !seat.applied.is_empty());
-            is_kept
-                && !person.seats.is_empty()
-                && seats.all(|seat| seat.presence == Presence::Absent)
+            is_kept && !person.seats.is_empty() && seats.all(is_out)
         };
         let absent = self.persons.iter().filter(|(_, one)| is_absent(one));
         absent.map(|(user, _)| *user).collect()
@@ -193,7 +194,9 @@ impl People {
 
     /// How many members hold a role, or were given it: what share of them a mass removal would take.
     pub(crate) fn holders(&self, guild: GuildId, role: RoleId) -> usize {
-        let holds = |seat: &Seat| seat.held.contains(&role) || seat.state(role).is_some();
+        // What may come back with who left is not lost with a removal.
+        let is_ours = |seat: &Seat| seat.presence != Presence::Absent && seat.state(role).is_some();
+        let holds = |seat: &Seat| seat.held.contains(&role) || is_ours(seat);
         self.seated(guild).filter(|(_, seat)| holds(seat)).count()
     }
 

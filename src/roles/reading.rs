@@ -85,6 +85,8 @@ pub(super) struct Reading {
     pub(super) begin_at: Instant,
     /// When everyone became due last, or the session began.
     pub(super) round_at: Instant,
+    /// When all who became due then had been read.
+    round_over_at: Option<Instant>,
     /// Who waits for a server to be read and checked.
     pub(super) syncing: BTreeMap<GuildId, Vec<oneshot::Sender<SyncOutcome>>>,
     /// The previews that wait for something to be read.
@@ -103,18 +105,20 @@ impl Reading {
             unannounced: BTreeSet::new(),
             begin_at: now + SESSION,
             round_at: now,
+            round_over_at: None,
             syncing: BTreeMap::new(),
             previews: Vec::new(),
         }
     }
 
-    /// Whether everyone who can be was read, and everyone is to be read again.
-    pub(super) fn is_round_over(&self, intent: MembersIntent, now: Instant) -> bool {
+    /// Whether everyone who can be was read a while ago, and everyone is to be read again.
+    pub(super) fn is_round_over(&mut self, intent: MembersIntent, now: Instant) -> bool {
         let period = match intent {
             MembersIntent::Used => AGAIN,
             MembersIntent::Refused | MembersIntent::Never => SWEEP,
         };
-        now >= self.round_at + period && self.is_idle(now)
+        // From the end of the round before: who waits for everyone to be read finds a moment in which they are.
+        self.is_idle(now) && now >= *self.round_over_at.get_or_insert(now) + period
     }
 
     fn is_idle(&self, now: Instant) -> bool {
@@ -141,6 +145,7 @@ impl Reading {
 
     pub(super) fn want_everyone(&mut self, people: &People, now: Instant) {
         self.round_at = now;
+        self.round_over_at = None;
         for guild in people.guilds() {
             self.want_server(people, guild);
         }

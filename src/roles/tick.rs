@@ -229,7 +229,9 @@ impl Roles {
             changes,
             &Pass {
                 is_looked_at: &|guild, user| {
-                    looked_at.contains(&user) && !confirming.awaits(guild, user)
+                    // Of one who is of no interest any more nothing will be decided.
+                    let is_done = looked_at.contains(&user) || people.person(user).is_none();
+                    is_done && !confirming.awaits(guild, user)
                 },
                 is_whole: &|guild, role| {
                     is_whole && reading.is_read(guild) && !confirming.awaits_any(guild, role)

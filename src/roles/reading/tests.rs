@@ -67,14 +67,24 @@ fn requests_that_fail_together_count_as_one_failure() {
 #[test]
 fn everyone_is_read_again_once_a_minute_where_no_member_event_comes() {
     let now = Instant::now();
-    let reading = Reading::new(now);
     for (intent, period) in [
         (MembersIntent::Refused, 60),
         (MembersIntent::Never, 60),
         (MembersIntent::Used, 3_600),
     ] {
-        let is_over = |seconds| reading.is_round_over(intent, now + Duration::from_secs(seconds));
-        assert!(!is_over(period - 1) && is_over(period), "{intent:?}");
+        let mut reading = Reading::new(now);
+        let is_over = |reading: &mut Reading, seconds| {
+            reading.is_round_over(intent, now + Duration::from_secs(seconds))
+        };
+        // The first round takes longer than the period.
+        reading.want_page(GUILD, UserId(0));
+        let end = period + 60;
+        assert!(!is_over(&mut reading, end), "{intent:?}");
+        assert!(reading.take_page(now).is_some());
+        for after in [0, period - 1] {
+            assert!(!is_over(&mut reading, end + after), "{intent:?}");
+        }
+        assert!(is_over(&mut reading, end + period), "{intent:?}");
     }
 }
 
