@@ -44,34 +44,39 @@ function watch (address) {
   addEventListener('pagehide', () => events.close())
 }
 
-/** Draws the live part anew; false where the session is over. */
+/** Draws the live part anew; false where the page is not the visitor's any more. */
 async function redraw () {
   const old = document.getElementById('live')
-  // Not under somebody's hands.
-  if (old.contains(document.activeElement)) return true
-  const options = { headers: { accept: 'text/html' }, redirect: 'manual' }
-  const answer = await fetch(`${location.pathname}?live=1`, options).catch(() => null)
-  if (answer?.type === 'opaqueredirect') {
-    const over = 'You are signed out: load this page again to see how things stand.'
-    old.replaceChildren(element('p', { className: 'panel problem', textContent: over }))
+  const isHeld = () => old.contains(document.activeElement)
+  const end = (why) => {
+    old.replaceChildren(element('p', { className: 'panel problem', textContent: `${why}: load this page again to see how things stand.` }))
     return false
   }
+  // Not under somebody's hands.
+  if (isHeld()) return true
+  const options = { headers: { accept: 'text/html' }, redirect: 'manual' }
+  const answer = await fetch(`${location.pathname}?live=1`, options).catch(() => null)
+  if (answer?.type === 'opaqueredirect') return end('You are signed out')
+  if ([403, 404].includes(answer?.status)) return end('This server is not shown to you any more')
   if (!answer?.ok) return true
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
   const fresh = page.getElementById('live')
-  if (fresh) old.replaceWith(document.adoptNode(fresh))
+  if (fresh && !isHeld()) old.replaceWith(document.adoptNode(fresh))
   return true
 }
 
 /** Lets a wallet sign, as on the wallet page. Without script the form below it does. */
 function offerWallets (place) {
   place.hidden = false
-  startSigning({
+  const signing = startSigning({
     root: place,
     linked: [],
     challenge: (body) => ask('/api/v1/me/wallet/challenge', body),
     signature: (body) => ask('/api/v1/me/wallet/signature', body),
-    done: () => location.assign(`${place.dataset.next}?done=wallet`),
+    done: () => {
+      signing.stop()
+      location.assign(`${place.dataset.next}?done=wallet`)
+    },
     failed: () => {}
   })
 }

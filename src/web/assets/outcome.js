@@ -1,22 +1,22 @@
 // What came of a link: the member's roles, asked for until they have arrived.
-import { ask, byId, element, pause, tell } from './page.js'
+import { ask, byId, element, pause } from './page.js'
 import { words } from './words.js'
 
 /** Each answer waits for roles on their way, so this is half a minute at the most. */
 const MOST_QUESTIONS = 10
 /** Refusals that pass by themselves: a lost connection, a restart, too many pages at once. */
-const PASSING = new Set(['offline', 'internal', 'too_many_requests'])
+const PASSING = new Set(['offline', 'internal', 'not_ready', 'took_too_long', 'too_many_requests'])
 /** A first payment can take minutes; after half an hour the page stops asking. */
 export const MOST_WHILE_PAYING = 1200
 
 /** What came of the link so far, and where the payment stands with this transaction. */
 export const askStanding = (payment) => ask(`${location.pathname}/standing${payment ? `?tx_hash=${payment}` : ''}`)
 
-/** Shows where the payment stands; the same sentence is not announced again. */
+/** Shows where the payment stands; the same sentence is not announced again, and nothing moves under the visitor's hand. */
 export function tellPayment ({ payment }) {
   const region = byId('payment')
   region.hidden = !payment
-  if (payment && region.textContent !== payment.text) tell('payment', payment.text)
+  if (payment && region.textContent !== payment.text) region.textContent = payment.text
 }
 
 const list = (roles, kind) => element('ul', { className: `roles ${kind}` }, ...roles.map((role) => element('li', {}, role.name)))

@@ -1,6 +1,6 @@
 // Choosing a wallet, connecting it, and having it sign the server's text. The page says where texts come from and what to do
 // with the answer; its markup is `view::wallet`.
-import { byId, complain, copy, listen, quiet, say, turnPage } from './page.js'
+import { byId, complain, copy, listen, pause, quiet, say, turnPage } from './page.js'
 import { findWallets, ownIcon } from './wallets.js'
 import { Refusal, explain, words } from './words.js'
 
@@ -119,9 +119,10 @@ export function startSigning ({ root, challenge, signature, linked, done, failed
   }
 
   function accountChanged (accounts) {
-    quiet()
     if (!accounts?.length) return disconnected()
-    if (accounts[0] === chosen.address) return
+    // Wallets differ in which letters of an address are capitals, even with themselves.
+    if (accounts[0].toLowerCase() === chosen.address.toLowerCase()) return
+    quiet()
     const mine = ++turn
     chosen.address = accounts[0]
     showAccount()
@@ -169,7 +170,9 @@ export function startSigning ({ root, challenge, signature, linked, done, failed
   /** Whether signing may take longer than a text lives: owners of a contract wallet sign one after the other. */
   async function isSlow ({ provider, address, isRemote }) {
     if (isRemote) return true
-    const code = await provider.request({ method: 'eth_getCode', params: [address, 'latest'] }).catch(() => '0x')
+    const asked = provider.request({ method: 'eth_getCode', params: [address, 'latest'] }).catch(() => '0x')
+    // The wallet's own node may never answer.
+    const code = await Promise.race([asked, pause()])
     // A key whose address delegates to a contract (EIP-7702) signs at once all the same.
     return typeof code === 'string' && code.length > 2 && !code.startsWith('0xef0100')
   }

@@ -29,7 +29,8 @@ export async function quietClient ({ projectId, relayUrl, metadata }) {
   const { engine } = client
   const { deleteSession } = engine
   engine.deleteSession = async (about) => {
-    if (client.session.keys.includes(about.topic)) await deleteSession(about)
+    // The same where the relay is lost meanwhile.
+    if (client.session.keys.includes(about.topic)) await within(5_000, deleteSession(about)).catch(() => {})
   }
   return client
 }
