@@ -15,7 +15,11 @@ async function click (role, name, on = page) {
 }
 
 const shows = (text) => page.getByText(text).first().waitFor()
-const heading = (name) => page.getByRole('heading', { name, level: 1 }).waitFor()
+/** The page with this title, whole: what is counted on it does not come later. */
+async function heading (name) {
+  await page.getByRole('heading', { name, level: 1 }).waitFor()
+  await page.waitForLoadState()
+}
 
 async function signIn (on = page) {
   await on.goto(`${asked.dashboard}`)
@@ -210,7 +214,7 @@ const scenes = {
   async noscript () {
     const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 800, height: 900 } })
     const plain = await context.newPage()
-    plain.setDefaultTimeout(20_000)
+    plain.setDefaultTimeout(DEADLINE)
     await signIn(plain)
     await plain.goto(`${asked.server}/gates`)
     await click('button', /^Create the role/, plain)
@@ -234,4 +238,4 @@ const scenes = {
   }
 }
 
-await play({ ...scenes, ...states({ page, heading, shows, signIn }) }, page)
+await play({ ...scenes, ...states({ page, heading, shows, signIn }) })

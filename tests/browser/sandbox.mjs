@@ -93,7 +93,7 @@ const scenes = {
     await payment(wallet, '1 of 2 confirmations')
     await mine()
     await payment(wallet, 'Your payment is confirmed')
-    await wallet.locator('#held').filter({ hasText: 'Subscriber' }).waitFor()
+    await wallet.locator('#news').filter({ hasText: 'You hold' }).waitFor()
     await look(wallet, '2-role')
     const seen = { paid: await wallet.locator('#payment').innerText(), outcome: await wallet.locator('#outcome').innerText() }
     // By reloading, where there is no script: the page waits for the roles only a moment.
@@ -236,4 +236,4 @@ const scenes = {
   }
 }
 
-await play({ ...scenes, ...seed({ page, now, opened, step, mine, toWallet, sign }) }, page)
+await play({ ...scenes, ...seed({ page, now, opened, step, mine, toWallet, sign }) })

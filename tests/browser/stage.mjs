@@ -155,13 +155,14 @@ export async function tabThrough (page) {
   throw new Error(`Tab never leaves the page: ${seen.join(' | ')}`)
 }
 
-/** Plays the scene that was asked for and prints what it saw as one line of JSON; or fails with what stands on `page`. */
-export async function play (scenes, page) {
+/** Plays the scene that was asked for and prints what it saw as one line of JSON; or fails with what stands on all pages. */
+export async function play (scenes) {
   try {
     const seen = await scenes[asked.scene]()
     console.log(JSON.stringify({ ...seen, problems, hosts: [...hosts].sort() }))
   } catch (error) {
-    const pages = await Promise.all(page.context().pages().map(async (each) =>
+    const all = browser.contexts().flatMap((context) => context.pages())
+    const pages = await Promise.all(all.map(async (each) =>
       `at ${each.url()}\n${await each.locator('body').innerText().catch(() => '')}`))
     console.error(`${error.message}\nproblems: ${problems.join('; ')}\n${pages.join('\n')}`)
     process.exitCode = 1

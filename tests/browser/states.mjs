@@ -48,6 +48,7 @@ export const states = ({ page, heading, shows, signIn }) => {
       const seen = {}
       for (const [name, rest] of [['status', ''], ['gates', '/gates'], ['members', '/members'], ['renewals', '/forecast'], ['journal', '/journal'], ['settings', '/settings']]) {
         await to(rest)
+        await page.waitForLoadState()
         seen[name] = await main()
         await look(page, name)
       }
@@ -58,6 +59,7 @@ export const states = ({ page, heading, shows, signIn }) => {
     async refusals () {
       const seen = {}
       const refused = async (name) => {
+        await page.waitForLoadState()
         seen[name] = await main()
         await look(page, name)
       }

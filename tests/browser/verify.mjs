@@ -72,7 +72,7 @@ const scenes = {
     await page.goto(asked.link)
     await page.getByRole('link', { name: 'Sign in with Discord' }).click()
     await linkWith('Metal Wallet')
-    await shown('outcome', 'Subscriber')
+    await shown('news', 'You hold')
     return { pages }
   },
 
@@ -97,6 +97,8 @@ const scenes = {
     })
     await page.goto(asked.link)
     await signIn()
+    // Before its styles have come nothing stands where it will.
+    await page.waitForLoadState()
     const late = { before: await help.boundingBox() }
     await insertWallets(page, [metal()])
     await button('Metal Wallet').waitFor()
@@ -324,4 +326,4 @@ const scenes = {
   }
 }
 
-await play({ ...scenes, ...elsewhere({ page, button, text, shown, ready, signIn, arrive }) }, page)
+await play({ ...scenes, ...elsewhere({ page, button, text, shown, ready, signIn, arrive }) })
