@@ -40,12 +40,19 @@ async fn a_member_whose_subscription_ended_while_away_comes_back_without_the_rol
     let mut stage = Stage::open().await;
     let ada = left_and_lapsed(&mut stage).await;
     stage.discord.add_member(stage.guild, ada.user).unwrap();
+    stage.barrier().await;
     let given = || {
         stage
             .store
             .applied(stage.guild, ada.user, stage.role)
             .unwrap()
     };
+    assert!(given().is_some(), "the role may come after its member");
+    let owner = stage.discord.owner(stage.guild).unwrap();
+    let sync = stage
+        .discord
+        .run_command(stage.guild, owner, "amser sync", &[]);
+    sync.await.unwrap();
     wait("nothing is remembered of it", || given().is_none()).await;
     assert!(!stage.has_role(ada));
     let entries = stage.journal(ada);
@@ -56,8 +63,9 @@ async fn a_member_whose_subscription_ended_while_away_comes_back_without_the_rol
 async fn a_role_that_comes_back_with_a_member_who_lapsed_while_away_is_taken() {
     let mut stage = Stage::open().await;
     let ada = left_and_lapsed(&mut stage).await;
-    // As a bot does that gives returning members their roles back.
+    // As a bot does that gives returning members their roles back, a while after they came.
     stage.discord.add_member(stage.guild, ada.user).unwrap();
+    stage.barrier().await;
     stage
         .discord
         .give_role(stage.guild, ada.user, stage.role)
