@@ -5,7 +5,7 @@ mod queue;
 mod trouble;
 
 pub(crate) use queue::{End, Next, Queue};
-pub(crate) use trouble::scope;
+pub(crate) use trouble::{Origin, scope};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use super::requests::Requests;
 use super::rest::Rest;
 use super::seen::Seen;
 use super::server::hierarchy::GuildRoles;
-use super::server::{Next, Queue};
+use super::server::{Next, Origin, Queue};
 use crate::domain::{DiscordStatus, GuildId, MembersIntent, RoleId, ServerStatus, UserId};
 use crate::text;
 
@@ -316,7 +316,7 @@ impl Guild {
         let sentence = text::not_in_guild(&self.name(id));
         self.queue
             .troubles
-            .note(None, sentence, true, Instant::now());
+            .note(None, sentence, Origin::Seen, Instant::now());
     }
 
     pub(crate) fn name(&self, id: GuildId) -> String {

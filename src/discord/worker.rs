@@ -14,7 +14,8 @@ use super::Report;
 use super::error::{Failure, Reason};
 use super::limits::Lane;
 use super::rest::{Permit, Rest, because};
-use super::server::{End, Next, scope};
+use super::server::hierarchy::Obstacle;
+use super::server::{End, Next, Origin, scope};
 use super::shared::{Shared, Step};
 use crate::clock::sleep_until;
 use crate::domain::{GuildId, RoleAction, RoleChange, RoleId, UserId};
@@ -149,13 +150,15 @@ async fn send_first(
     } = intent.change;
     let obstacle = roles
         .as_ref()
-        .and_then(|roles| Some((roles, roles.obstacle(guild, role)?)));
+        .and_then(|roles| Some((roles, roles.obstacle(guild, role)?)))
+        // Whether a role that is to be taken is gone, Discord says.
+        .filter(|(_, obstacle)| (action, obstacle) != (RoleAction::Revoke, &Obstacle::Gone));
     let end = match obstacle {
         Some((roles, obstacle)) => End::Stuck {
             scope: scope(role, &obstacle),
             code: 0,
             sentence: text::obstacle(&roles.name, role, &obstacle),
-            seen: true,
+            origin: Origin::of(&obstacle),
         },
         None => {
             let reason = text::audit_reason(&intent.change.cause);
@@ -167,13 +170,13 @@ async fn send_first(
                     Err(Failure::Transient("the program stopped".to_owned()))
                 }
             };
-            end(shared, guild, role, result)
+            end(shared, &intent.change, result)
         }
     };
     tracing::debug!(?action, %guild, %user, %role, ?end, "role change answered");
     let now = Instant::now();
     let told = shared.with(guild, |state| {
-        if matches!(end, End::Stuck { seen: false, .. }) {
+        if matches!(&end, End::Stuck { origin, .. } if *origin == Origin::Refusal) {
             // The roles as they are now may explain the refusal better than its code.
             state.read_again(false);
         }
@@ -183,7 +186,8 @@ async fn send_first(
 }
 
 /// What Discord's answer means for the change.
-fn end(shared: &Shared, guild: GuildId, role: RoleId, result: Result<Vec<u8>, Failure>) -> End {
+fn end(shared: &Shared, change: &RoleChange, result: Result<Vec<u8>, Failure>) -> End {
+    let (guild, role) = (change.guild, change.role);
     let refusal = match result {
         Ok(_) => {
             shared.token(true);
@@ -200,10 +204,12 @@ fn end(shared: &Shared, guild: GuildId, role: RoleId, result: Result<Vec<u8>, Fa
             scope,
             code,
             sentence: text::refusal(&name, scope, &refusal),
-            seen: false,
+            origin: Origin::Refusal,
         }
     };
     match refusal.reason {
+        // Nobody holds a role that is gone.
+        Reason::Role if change.action == RoleAction::Revoke => End::Done,
         Reason::Token => {
             shared.token(false);
             End::Held { code, message }

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::trouble::{Scope, Troubles};
+use super::trouble::{Origin, Scope, Troubles};
 use crate::discord::backoff;
 use crate::domain::{Intent, Outcome, RoleAction, RoleId, UserId};
 
@@ -94,12 +94,12 @@ pub(crate) enum End {
     Passing { message: String },
     /// An error code that we do not handle.
     Unclassified { code: u32, message: String },
-    /// It cannot work until a person repairs something; `seen` as in [`Troubles`].
+    /// It cannot work until a person repairs something.
     Stuck {
         scope: Scope,
         code: u32,
         sentence: String,
-        seen: bool,
+        origin: Origin,
     },
     /// Nothing can be sent at all (the token is refused); someone else decides when to go on.
     Held { code: u32, message: String },
@@ -206,9 +206,9 @@ impl Queue {
                 scope,
                 code,
                 sentence,
-                seen,
+                origin,
             } => {
-                let is_new = self.troubles.note(scope, sentence.clone(), seen, now);
+                let is_new = self.troubles.note(scope, sentence.clone(), origin, now);
                 (failed(code, sentence), is_new, None)
             }
             End::Held { code, message } => (failed(code, message), true, None),
@@ -242,12 +242,22 @@ impl Queue {
             return None;
         }
         self.end_waits(now);
-        let held_until = |role: &RoleId| self.troubles.held_until(*role);
+        let is_held = |role| {
+            self.troubles
+                .held_until(role)
+                .is_some_and(|until| until > now)
+        };
         let lines = self.lines.iter();
-        let free = lines.filter(|(role, _)| held_until(role).is_none_or(|until| until <= now));
+        let free = lines.filter_map(|(role, line)| match is_held(*role) {
+            false => Some((role, line, READY)),
+            true => self
+                .troubles
+                .is_gone(*role)
+                .then_some((role, line, REVOKES)),
+        });
         let first = |from: Place| {
-            let of_roles = free.clone().filter_map(|(role, line)| {
-                let (_, kind, order, user) = line.range(from..WAITING).next()?;
+            let of_roles = free.clone().filter_map(|(role, line, least)| {
+                let (_, kind, order, user) = line.range(from.max(least)..WAITING).next()?;
                 Some((*kind, *order, (*user, *role)))
             });
             of_roles.min().map(|(kind, _, key)| (kind, key))

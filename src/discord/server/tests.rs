@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::hierarchy::{GuildRoles, Role};
-use super::{End, Next, Queue};
+use super::{End, Next, Origin, Queue};
 use crate::domain::{Cause, GuildId, Intent, Outcome, RoleAction, RoleChange, RoleId, UserId};
 use RoleAction::{Grant, Revoke};
 
@@ -68,7 +68,7 @@ fn stuck(scope: Option<RoleId>) -> End {
         scope,
         code: 50013,
         sentence: "Move the role.".into(),
-        seen: false,
+        origin: Origin::Refusal,
     }
 }
 
@@ -285,13 +285,17 @@ fn errors_that_the_roles_show_go_when_the_roles_show_no_more() {
     queue.troubles.review(GUILD, &roles, &wanted, false, now);
     assert!(queue.troubles.sentences().next().is_none());
     // A refusal that the roles do not explain stays until something was changed there.
-    queue.troubles.note(Some(ROLE), "No.".into(), false, now);
+    queue
+        .troubles
+        .note(Some(ROLE), "No.".into(), Origin::Refusal, now);
     queue.troubles.review(GUILD, &roles, &wanted, false, now);
     assert!(queue.troubles.sentences().next().is_some());
     queue.troubles.review(GUILD, &roles, &wanted, true, now);
     assert!(queue.troubles.sentences().next().is_none());
     // And no longer than anyone wants the role.
-    queue.troubles.note(Some(ROLE), "No.".into(), false, now);
+    queue
+        .troubles
+        .note(Some(ROLE), "No.".into(), Origin::Refusal, now);
     queue
         .troubles
         .review(GUILD, &roles, &BTreeSet::new(), false, now);
@@ -375,4 +379,22 @@ fn whatever_happens_the_newest_changes_are_made_in_the_end() {
             prop_assert_eq!(held.get(&key), Some(&action));
         }
     });
+}
+
+#[test]
+fn of_a_role_that_is_gone_only_the_grants_wait() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    queue.put(grant(1), now);
+    queue.put(revoke(2), now);
+    queue
+        .troubles
+        .note(Some(ROLE), "Gone.".into(), Origin::Gone, now);
+    assert_eq!(drain(&mut queue, now), [(Revoke, 2)]);
+    // What Discord took to be right is not in doubt any more; it is where the list shows it again.
+    queue.put(revoke(3), now);
+    for trouble in [(Some(ROLE), Origin::Seen), (None, Origin::Seen)] {
+        let (scope, origin) = trouble;
+        queue.troubles.note(scope, "Too high.".into(), origin, now);
+        assert_eq!(drain(&mut queue, now), [], "{trouble:?}");
+    }
 }

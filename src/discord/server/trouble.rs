@@ -21,18 +21,37 @@ struct Trouble {
     try_at: Instant,
     /// How often that was in vain.
     tries: u32,
-    /// Derived from the role list, so a fresh role list can clear it. Otherwise Discord refused for a reason that the roles do
-    /// not show.
-    seen: bool,
+    origin: Origin,
+}
+
+/// How it is known that something cannot work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Discord refused, for a reason that the roles do not show.
+    Refusal,
+    /// The server's state shows it, so a fresh look can clear it.
+    Seen,
+    /// The same: the role is not there. It cannot be given; Discord answers to its removal that nobody holds it.
+    Gone,
+}
+
+impl Origin {
+    /// How this obstacle is known.
+    pub(crate) fn of(obstacle: &Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Gone => Self::Gone,
+            _ => Self::Seen,
+        }
+    }
 }
 
 impl Troubles {
-    /// Notes what the server's state itself shows (`seen`), or that Discord refused; answers whether the error is new.
+    /// Notes what cannot work; answers whether the error is new.
     pub(crate) fn note(
         &mut self,
         scope: Scope,
         sentence: String,
-        seen: bool,
+        origin: Origin,
         now: Instant,
     ) -> bool {
         let known = self.0.remove(&scope);
@@ -40,7 +59,7 @@ impl Troubles {
         let error = match known {
             Some(known) if now < known.try_at => Trouble {
                 sentence,
-                seen,
+                origin,
                 ..known
             },
             known => {
@@ -49,7 +68,7 @@ impl Troubles {
                     sentence,
                     try_at: now + rare_delay(tries),
                     tries,
-                    seen,
+                    origin,
                 }
             }
         };
@@ -57,11 +76,13 @@ impl Troubles {
         is_new
     }
 
-    /// What works disproves its errors.
+    /// What works disproves its errors; but that a role is gone, its removal does not.
     pub(crate) fn worked(&mut self, role: RoleId) {
         if !self.0.is_empty() {
             self.0.remove(&None);
-            self.0.remove(&Some(role));
+            if !self.is_gone(role) {
+                self.0.remove(&Some(role));
+            }
         }
     }
 
@@ -69,6 +90,12 @@ impl Troubles {
     pub(crate) fn held_until(&self, role: RoleId) -> Option<Instant> {
         let of = |scope: Scope| self.0.get(&scope).map(|error| error.try_at);
         of(None).max(of(Some(role)))
+    }
+
+    /// Whether the role is known not to be there, and nothing else is wrong: then it may be taken all the same.
+    pub(crate) fn is_gone(&self, role: RoleId) -> bool {
+        let of_role = self.0.get(&Some(role));
+        of_role.is_some_and(|error| error.origin == Origin::Gone) && !self.0.contains_key(&None)
     }
 
     /// When to read the roles again, given the last time.
@@ -97,20 +124,22 @@ impl Troubles {
         repaired: bool,
         now: Instant,
     ) {
-        let mut found: BTreeMap<Scope, String> = BTreeMap::new();
+        let mut found: BTreeMap<Scope, (String, Origin)> = BTreeMap::new();
         for role in wanted {
             let Some(obstacle) = roles.obstacle(guild, *role) else {
                 continue;
             };
             let scope = scope(*role, &obstacle);
-            found.insert(scope, text::obstacle(&roles.name, *role, &obstacle));
+            let sentence = text::obstacle(&roles.name, *role, &obstacle);
+            found.insert(scope, (sentence, Origin::of(&obstacle)));
         }
         self.0.retain(|scope, error| {
             let matters = scope.is_none_or(|role| wanted.contains(&role));
-            found.contains_key(scope) || (matters && !error.seen && !repaired)
+            let is_refusal = error.origin == Origin::Refusal;
+            found.contains_key(scope) || (matters && is_refusal && !repaired)
         });
-        for (scope, sentence) in found {
-            self.note(scope, sentence, true, now);
+        for (scope, (sentence, origin)) in found {
+            self.note(scope, sentence, origin, now);
         }
     }
 }

@@ -148,10 +148,8 @@ async fn a_deleted_role_is_shown_and_its_changes_wait_while_other_roles_go_on() 
         });
     given.await.unwrap();
     story.assert_quiet(1).await;
-    // The gate takes another role: nobody wants the old one any more.
-    story
-        .discord
-        .withdraw((story.guild, first, story.paid), RoleAction::Grant);
+    // The gate takes another role: the old one is to be taken, which nobody can hold.
+    story.set(RoleAction::Revoke, first);
     story.send(RoleAction::Grant, story.guild, first, other);
     story.settled().await;
     story.discord.watch(story.guild, &[other].into());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Grant, ROLE, Revoke, change, grant, passing, revoke, stuck, take};
 use crate::discord::backoff;
-use crate::discord::server::{End, Next, Queue};
+use crate::discord::server::{End, Next, Origin, Queue};
 use crate::domain::{Intent, RoleChange, RoleId};
 
 const JITTER: f64 = 0.3;
@@ -184,10 +184,10 @@ fn a_look_costs_the_same_however_many_changes_are_stuck_or_wait() {
     }
     queue
         .troubles
-        .note(Some(ROLE), "Move it.".into(), false, now);
+        .note(Some(ROLE), "Move it.".into(), Origin::Refusal, now);
     queue
         .troubles
-        .note(Some(RoleId(8)), "It, too.".into(), false, now);
+        .note(Some(RoleId(8)), "It, too.".into(), Origin::Refusal, now);
     for user in 0..MANY {
         queue.put(change(Revoke, user, RoleId(9)), now);
         assert_eq!(take(&mut queue, now).map(|sent| sent.role), Some(RoleId(9)));
