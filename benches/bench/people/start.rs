@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use amser_roles::abi::Layouts;
 use amser_roles::chain::{self, ChainConfig};
 use amser_roles::discord::{self, Channels, NoCommands, Settings};
 use amser_roles::domain::{
-    Cause, ChainStatus, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin, GuildId, Link,
-    MembersIntent, ModuleAddress, Policy, ReadingState, RoleAction, RoleChange, Timestamp, Wallet,
+    Cause, ChainStatus, Checkpoint, Counts, DiscordStatus, Gate, GateId, GateMatch, GateOrigin,
+    GuildId, Link, MembersIntent, ModuleAddress, Policy, ReadingState, RoleAction, RoleChange,
+    Timestamp, Wallet,
 };
 use amser_roles::roles;
 use amser_roles::sandbox::discord::{LocalDiscord, Options, RateLimits};
@@ -48,7 +49,18 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
     let (reported, reports) = mpsc::channel(1_000);
     let (_ask, questions) = mpsc::channel(1);
     let (status, mut shown) = watch::channel(DiscordStatus::default());
-    let (_chain, chain) = watch::channel(ChainStatus::default());
+    // Before the tip nobody is read.
+    let tip = Some(Checkpoint {
+        number: 1,
+        hash: B256::ZERO,
+        timestamp: Timestamp(1),
+    });
+    let (_chain, chain) = watch::channel(ChainStatus {
+        head: tip,
+        confirmed: tip,
+        at_tip: true,
+        ..ChainStatus::default()
+    });
     let settings = Settings {
         application_id: application.try_into()?,
         api_url: local.base_url().parse()?,
