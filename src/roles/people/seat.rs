@@ -122,8 +122,9 @@ impl Seat {
             let (would_change, shown) = match (roles.contains(&ours.role), ours.shown) {
                 (true, Shown::Before) => (RoleAction::Revoke, Shown::Before),
                 (true, _) => (RoleAction::Revoke, Shown::Yes),
-                (false, Shown::Awaited) => (RoleAction::Grant, Shown::Awaited),
-                (false, _) if came => (RoleAction::Grant, Shown::Awaited),
+                (false, before) if came || before == Shown::Awaited => {
+                    (RoleAction::Grant, Shown::Awaited)
+                }
                 (false, _) => (RoleAction::Grant, Shown::No),
             };
             ours.shown = shown;
