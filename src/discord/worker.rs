@@ -170,7 +170,8 @@ async fn send_first(
                     Err(Failure::Transient("the program stopped".to_owned()))
                 }
             };
-            end(shared, &intent.change, result)
+            let is_gone = roles.is_some_and(|roles| !roles.roles.contains_key(&role));
+            end(shared, &intent.change, is_gone, result)
         }
     };
     tracing::debug!(?action, %guild, %user, %role, ?end, "role change answered");
@@ -185,8 +186,13 @@ async fn send_first(
     told.map(|(intent, outcome)| Report { intent, outcome })
 }
 
-/// What Discord's answer means for the change.
-fn end(shared: &Shared, change: &RoleChange, result: Result<Vec<u8>, Failure>) -> End {
+/// What Discord's answer means for the change. `is_gone`: the server's roles, as they were last read, do not have its role.
+fn end(
+    shared: &Shared,
+    change: &RoleChange,
+    is_gone: bool,
+    result: Result<Vec<u8>, Failure>,
+) -> End {
     let (guild, role) = (change.guild, change.role);
     let refusal = match result {
         Ok(_) => {
@@ -208,8 +214,8 @@ fn end(shared: &Shared, change: &RoleChange, result: Result<Vec<u8>, Failure>) -
         }
     };
     match refusal.reason {
-        // Nobody holds a role that is gone.
-        Reason::Role if change.action == RoleAction::Revoke => End::Done,
+        // Nobody holds a role that is gone. Where the roles have it still, they are read again first.
+        Reason::Role if is_gone && change.action == RoleAction::Revoke => End::Done,
         Reason::Token => {
             shared.token(false);
             End::Held { code, message }

@@ -386,9 +386,8 @@ fn of_a_role_that_is_gone_only_the_grants_wait() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     queue.put(grant(1), now);
     queue.put(revoke(2), now);
-    queue
-        .troubles
-        .note(Some(ROLE), "Gone.".into(), Origin::Gone, now);
+    let troubles = &mut queue.troubles;
+    troubles.note(Some(ROLE), "Gone.".into(), Origin::Gone, now);
     assert_eq!(drain(&mut queue, now), [(Revoke, 2)]);
     // A role that is there and stands too high, and a server without the bot, hold removals, too.
     queue.put(revoke(3), now);

@@ -124,6 +124,29 @@ async fn refusals_that_the_roles_do_not_explain_are_told_once_and_tried_again_af
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_not_taken_for_gone_on_discords_word_while_the_server_has_it() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    story.set(RoleAction::Grant, story.users[0]);
+    story.settled().await;
+    let remove = Some(Route::RemoveMemberRole);
+    story
+        .local
+        .inject(remove, Fault::UNKNOWN_ROLE, Times::Next(1));
+    story.set(RoleAction::Revoke, story.users[0]);
+    story.failing(Some(story.paid)).await;
+    assert_eq!(story.holders().len(), 1);
+    story
+        .local
+        .rename_role(story.guild, story.paid, "Renamed")
+        .unwrap();
+    story.healed().await;
+    story.settled().await;
+    assert_eq!(story.holders().len(), 0);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_role_is_shown_and_its_changes_wait_while_other_roles_go_on() {
     let mut story = Story::begin(2).await;
     story.ready().await;
