@@ -96,12 +96,12 @@ struct Hello {
     heartbeat_interval: u64,
 }
 
-/// Connects, resumes the session or begins one with `start`, and stays until the end.
+/// Connects, resumes the session or begins one with `start`, which is taken then, and stays until the end.
 pub(super) async fn connect(
     shard: &Shard,
     url: &str,
     session: &mut Option<Session>,
-    start: Option<Start<'_>>,
+    start: &mut Option<Start<'_>>,
 ) -> End {
     let opened = tokio::time::timeout(HANDSHAKE, handshake(url));
     let socket = match shard.stop.run_until_cancelled(opened).await {
@@ -136,7 +136,7 @@ pub(super) async fn connect(
 
 impl Connection<'_> {
     /// Waits for HELLO and sends IDENTIFY or RESUME; when heartbeats are due.
-    async fn hello(&mut self, start: Option<Start<'_>>) -> Result<Interval, End> {
+    async fn hello(&mut self, start: &mut Option<Start<'_>>) -> Result<Interval, End> {
         let hello = tokio::time::timeout(HANDSHAKE, receive(&mut self.socket)).await;
         let text = hello.map_err(|_| End::new(Next::Resume, "no HELLO in time"))??;
         let hello = serde_json::from_str(&text);
@@ -149,14 +149,14 @@ impl Connection<'_> {
         let mut heartbeat = tokio::time::interval_at(first, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let token = self.shard.token.expose_secret().trim();
-        let hello = match (&*self.session, start) {
-            (Some(session), _) => json!({ "op": 6, "d": {
+        let hello = match &*self.session {
+            Some(session) => json!({ "op": 6, "d": {
                 "token": token,
                 "session_id": session.id,
                 "seq": session.sequence,
             }}),
-            (None, start) => {
-                if let Some(start) = start {
+            None => {
+                if let Some(start) = start.take() {
                     start.used();
                 }
                 json!({ "op": 2, "d": {

@@ -23,7 +23,7 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
     let mut session: Option<Session> = None;
     let mut failures = 0;
     loop {
-        let start = match session {
+        let mut start = match session {
             Some(_) => None,
             None => {
                 let start = shard.starts.acquire(shard.id, &shard.events.shared);
@@ -39,12 +39,16 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
             _ => shard.url.clone(),
         };
         let (begun, could_resume) = (Instant::now(), session.is_some());
-        let End { next, why } = connect(&shard, &url, &mut session, start).await;
+        let End { next, why } = connect(&shard, &url, &mut session, &mut start).await;
+        let identified = !could_resume && start.is_none();
+        drop(start);
         shard.events.down(shard.id);
         tracing::debug!(shard = shard.id, ?next, why, "a gateway connection ended");
         // A new session is none, however soon it ends: `Starts` spreads them over the day.
         let is_new = !could_resume && session.is_some();
-        if is_new || begun.elapsed() >= PROVEN {
+        // Nor is that one is over: the tries to resume it say nothing of the next.
+        let is_over = could_resume && next == Next::Identify;
+        if is_new || is_over || begun.elapsed() >= PROVEN {
             failures = 0;
         }
         match next {
@@ -59,7 +63,7 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
                 "Discord's gateway does not stay connected"
             );
         }
-        let pause = pause(next, session.is_some(), failures);
+        let pause = pause(next, identified, failures);
         failures += 1;
         let slept = tokio::time::sleep(pause);
         if shard.stop.run_until_cancelled(slept).await.is_none() {
@@ -68,11 +72,11 @@ pub(super) async fn run(shard: Shard) -> anyhow::Result<Next> {
     }
 }
 
-/// How long to wait after so many earlier failures in a row.
-fn pause(next: Next, can_resume: bool, failures: u32) -> Duration {
+/// How long to wait after so many earlier failures in a row. `identified`: this one used up one of the day's session starts.
+fn pause(next: Next, identified: bool, failures: u32) -> Duration {
     let pause = match failures {
         0 => Duration::ZERO,
-        _ if !can_resume && failures > SOON => rare_delay(failures - SOON),
+        _ if identified && failures > SOON => rare_delay(failures - SOON),
         _ => delay(failures - 1, rand::random()),
     };
     if next != Next::Identify {
@@ -90,16 +94,16 @@ mod tests {
 
     #[test]
     fn the_first_resume_is_at_once_and_sessions_that_end_at_once_use_up_no_days_allowance() {
-        assert_eq!(pause(Next::Resume, true, 0), Duration::ZERO);
-        assert!(pause(Next::Identify, false, 0) >= Duration::from_secs(1));
+        assert_eq!(pause(Next::Resume, false, 0), Duration::ZERO);
+        assert!(pause(Next::Identify, true, 0) >= Duration::from_secs(1));
         let (day, mut time, mut failures) = (Duration::from_secs(86_400), Duration::ZERO, 0);
         while time < day {
-            time += pause(Next::Resume, false, failures);
+            time += pause(Next::Resume, true, failures);
             failures += 1;
         }
         assert!(failures < 200, "{failures} sessions");
         assert!(
-            (6..40).all(|failures| pause(Next::Resume, true, failures) <= Duration::from_secs(90))
+            (6..40).all(|failures| pause(Next::Resume, false, failures) <= Duration::from_secs(90))
         );
     }
 }

@@ -69,6 +69,25 @@ async fn close_codes_that_end_the_session_begin_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_over_after_many_failures_is_replaced_at_once() {
+    let mut story = Story::begin(1).await;
+    story.ready().await;
+    // As many as make the start of a session rare.
+    for times in 1..=6 {
+        story.local.drop_gateway();
+        let resumed = move |local: &LocalDiscord| local.resumed() == times;
+        until(&story, "it is resumed", resumed).await;
+    }
+    story.local.invalidate_sessions();
+    until(&story, "another session is begun", |local| {
+        local.identified() == 2
+    })
+    .await;
+    story.status(|status| status.connected).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bot_that_has_grown_connects_with_more_shards() {
     let mut story = Story::begin(1).await;
     story.ready().await;
