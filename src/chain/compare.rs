@@ -173,9 +173,7 @@ async fn read_missing(
 ) -> Result<usize, SessionError> {
     processors.retain(|module| history.modules.contains(module));
     processors.rewind(history.from.saturating_sub(1));
-    for module in &history.modules {
-        processors.watch_from(module, history.from);
-    }
+    processors.watch_from(history.from);
     let filter = processors.filter();
     let mut reader = RangeReader::new(Arc::clone(other), filter, history.from, history.to.number);
     let mut added = 0;

@@ -135,21 +135,33 @@ impl LogFilter {
         }
     }
 
-    /// What is asked for instead of a part that cannot be halved and is too much all the same: the processors' logs about these
-    /// modules alone, as in [`Self::separate`]. `None` where that asks for no less.
-    pub fn narrowed(&self, part: &FilterPart) -> Option<FilterPart> {
-        let mut addresses = part.addresses.iter();
-        let is_narrow = !part.topic1.is_empty() || part.addresses.is_empty();
-        (!is_narrow && addresses.all(|address| self.asks_for_processor(address))).then(|| {
-            FilterPart {
-                topic1: self
-                    .modules
-                    .iter()
-                    .map(|module| module.into_word())
-                    .collect(),
-                ..part.clone()
+    /// What is asked for instead of a part that cannot be halved and is too much all the same: of everybody's logs, those of the
+    /// modules and processors; of a processor's, those about these modules, as in [`Self::separate`]; of a module's, those with
+    /// known topics. Empty where that asks for no less.
+    pub fn narrowed(&self, part: &FilterPart) -> Vec<FilterPart> {
+        let modules = &self.modules;
+        let is_processor = |address: &Address| self.asks_for_processor(address);
+        match part.addresses.as_slice() {
+            [] => {
+                let watched = [modules.as_slice(), self.watched.processors()].concat();
+                let mut parts = by_address(&watched);
+                for one in &mut parts {
+                    one.topic0.clone_from(&part.topic0);
+                }
+                parts
             }
-        })
+            addresses if part.topic1.is_empty() && addresses.iter().all(is_processor) => {
+                vec![FilterPart {
+                    topic1: modules.iter().map(|module| module.into_word()).collect(),
+                    ..part.clone()
+                }]
+            }
+            [_module] if part.topic0.is_empty() && part.topic1.is_empty() => vec![FilterPart {
+                topic0: self.watched.layouts().topics().to_vec(),
+                ..part.clone()
+            }],
+            _ => Vec::new(),
+        }
     }
 
     /// The contracts whose logs are picked from the answers.
@@ -256,11 +268,36 @@ mod tests {
             topic1: Vec::new(),
         };
         assert_eq!(part(vec![processor]).halves(), None);
-        let narrowed = filter.narrowed(&part(vec![processor])).unwrap();
-        assert_eq!(narrowed.topic1.len(), 3);
-        assert!(narrowed.halves().is_some());
-        assert_eq!(filter.narrowed(&narrowed), None);
-        assert_eq!(filter.narrowed(&part(modules)), None);
+        let narrowed = filter.narrowed(&part(vec![processor]));
+        assert_eq!(narrowed[0].topic1.len(), 3);
+        assert!(narrowed[0].halves().is_some());
+        assert_eq!(filter.narrowed(&narrowed[0]), []);
+        assert_eq!(filter.narrowed(&part(modules)), []);
+    }
+
+    #[test]
+    fn a_module_that_alone_is_too_much_is_asked_for_what_is_known_and_a_topic_for_what_is_watched()
+    {
+        let layouts = Layouts::built_in();
+        let (modules, processor) = (addresses(3), Address::repeat_byte(9));
+        let filter = LogFilter::combined(layouts.clone(), modules.clone(), vec![processor]);
+        let module = FilterPart {
+            addresses: vec![modules[0]],
+            topic0: Vec::new(),
+            topic1: Vec::new(),
+        };
+        let narrowed = filter.narrowed(&module);
+        assert_eq!(narrowed[0].topic0, layouts.topics());
+        assert!(narrowed[0].halves().is_some());
+        assert_eq!(filter.narrowed(&narrowed[0]), []);
+        let topic = FilterPart {
+            addresses: Vec::new(),
+            topic0: vec![layouts.topics()[0]],
+            topic1: Vec::new(),
+        };
+        let narrowed = filter.narrowed(&topic);
+        assert_eq!(narrowed[0].addresses.len(), 4);
+        assert_eq!(narrowed[0].topic0, topic.topic0);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::compare::History;
 use super::config::{Goal, Progress, ProgressLog};
 use super::context::Context;
 use super::error::SessionError;
@@ -203,14 +202,14 @@ async fn catch_up(
             .send_modify(|status| status.confirmed = Some(at));
         tell_progress(context, &mut log, from, at.number, to.number);
     };
-    history::read(context, node, &mut followed.processors, range, committed).await?;
-    followed.histories.push(History {
-        modules: followed.processors.modules().collect(),
-        from,
-        to,
-        doubted: None,
-    });
-    Ok(())
+    let read = history::read(context, node, &mut followed.processors, range, committed).await;
+    // Also what a node has told that failed on the way.
+    let to = followed.window.base();
+    if to.number >= from {
+        let modules = followed.processors.modules().collect();
+        followed.add_history(modules, from, to);
+    }
+    read
 }
 
 /// Everything up to block `at` of `from..=to` is stored.
@@ -243,7 +242,7 @@ async fn finish_index(
         if progress::is_far(context, followed, &head) {
             return Err(SessionError::Moved("far behind the goal".into()));
         }
-        tip::advance(context, node, followed, &head).await?;
+        tip::advance(context, node, followed, &mut joins, &head).await?;
         // There may be no later run that looks again.
         if !looked && let Some(blocks) = second_look::blocks(followed) {
             let seen = second_look::look(node.clone(), followed.processors.clone(), blocks).await?;

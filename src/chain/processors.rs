@@ -135,10 +135,10 @@ impl Processors {
         dropped
     }
 
-    /// The logs of a watched module count from this block on.
-    pub fn watch_from(&mut self, module: &ModuleAddress, from: u64) {
-        if let Some(watched) = self.modules.get_mut(module) {
-            watched.from = from;
+    /// The logs of every module count from this block on, at the latest: all that is above it is read here.
+    pub fn watch_from(&mut self, from: u64) {
+        for module in self.modules.values_mut() {
+            module.from = module.from.min(from);
         }
     }
 

@@ -119,20 +119,44 @@ impl Followed {
                 history.to = fork;
             }
         }
-        for (module, joining) in &mut self.joining {
+        for joining in self.joining.values_mut() {
             joining
                 .events
                 .retain(|event| event.position.block <= fork.number);
             if joining.target.number > fork.number {
                 joining.target = fork;
-                self.processors.watch_from(module, fork.number + 1);
             }
+        }
+    }
+
+    /// These blocks were read as history.
+    pub(super) fn add_history(
+        &mut self,
+        modules: BTreeSet<ModuleAddress>,
+        from: u64,
+        to: Checkpoint,
+    ) {
+        // What was read piece by piece, from one node after another, is compared as a whole.
+        let before = self.histories.last_mut().filter(|before| {
+            let is_next = before.to.number + 1 == from && before.doubted.is_none();
+            is_next && before.modules == modules
+        });
+        match before {
+            Some(before) => before.to = to,
+            None => self.histories.push(History {
+                modules,
+                from,
+                to,
+                doubted: None,
+            }),
         }
     }
 
     /// The blocks above this one are read again, or are others.
     pub(super) fn replaced_above(&mut self, number: u64) {
         self.processors.rewind(number);
+        // Also of modules whose past was read beside up to a later block: that past is undone, too.
+        self.processors.watch_from(number + 1);
         self.looked = (self.looked.0.min(number), self.looked.1.min(number));
     }
 
@@ -269,8 +293,11 @@ impl Followed {
 mod tests {
     use std::collections::BTreeMap;
 
+    use alloy::primitives::Address;
+
     use super::*;
     use crate::abi::Layouts;
+    use crate::chain::processors::WatchedModule;
     use crate::domain::Timestamp;
 
     fn at(number: u64) -> Checkpoint {
@@ -314,6 +341,35 @@ mod tests {
         assert_eq!((back.height, back.by_another), (100, false));
         let again = Lost::after(Some(back), 90, false);
         assert_eq!(again.height, 100);
+    }
+
+    #[test]
+    fn what_a_module_did_below_the_block_where_it_joined_counts_when_that_is_read_again() {
+        let module = ModuleAddress(Address::repeat_byte(1));
+        let watched = WatchedModule {
+            initial: Address::ZERO,
+            updates: Vec::new(),
+            from: 101,
+        };
+        let mut followed = followed();
+        followed.processors.add([(module, watched)]);
+        let from = |followed: &Followed| followed.processors.get(&module).unwrap().from;
+        followed.replaced_above(100);
+        assert_eq!(from(&followed), 101);
+        followed.roll_back_to(at(96));
+        assert_eq!(from(&followed), 97);
+    }
+
+    #[test]
+    fn a_history_that_was_read_piece_by_piece_is_one() {
+        let mut followed = followed();
+        let modules = BTreeSet::from([ModuleAddress(Address::repeat_byte(1))]);
+        followed.add_history(modules.clone(), 1, at(40));
+        followed.add_history(modules.clone(), 41, at(60));
+        followed.add_history(modules, 70, at(90));
+        let left = followed.histories.iter();
+        let left: Vec<_> = left.map(|history| (history.from, history.to)).collect();
+        assert_eq!(left, [(1, at(60)), (70, at(90))]);
     }
 
     #[test]

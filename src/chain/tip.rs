@@ -95,18 +95,7 @@ async fn follow_with(
             if progress::is_far(context, followed, &head) {
                 return Err(SessionError::Moved("far behind the tip".into()));
             }
-            match advance(context, node, followed, &head).await {
-                // It alone is read again: who contradicts themselves holds up nobody else.
-                Err(SessionError::Processors(ProcessorError::WrongStart { module, .. }))
-                    if followed.joining.contains_key(&module) =>
-                {
-                    let why = "its processor is not the one that its next event replaces";
-                    joins.contradicts(context, followed, module, why);
-                    new = Some(head);
-                    continue;
-                }
-                advanced => advanced?,
-            }
+            advance(context, node, followed, joins, &head).await?;
             chosen.works();
             let is_back = head.number + BACK < followed.window.tip().number;
             peek = is_back.then(|| look_around(context, chosen, followed));
@@ -204,7 +193,9 @@ async fn follow_with(
                     });
                     let modules = [module].into();
                     let doubted = Some(doubted);
-                    followed.histories.insert(0, History { modules, from: 0, to, doubted });
+                    // Before those that nobody doubts; the last one may be under way.
+                    let at = followed.histories.len().saturating_sub(1);
+                    followed.histories.insert(at, History { modules, from: 0, to, doubted });
                 }
             }
             done = joins.next() => if let Some(done) = done
@@ -239,8 +230,32 @@ async fn end_of<T>(running: &mut Option<BoxFuture<'_, T>>) -> T {
     ended
 }
 
-/// Follows this head, and stores what it confirms.
+/// Follows this head, and stores what it confirms. A module that contradicts itself holds up nobody else.
 pub(super) async fn advance(
+    context: &Context,
+    node: &Node,
+    followed: &mut Followed,
+    joins: &mut Joins,
+    head: &Header,
+) -> Result<(), SessionError> {
+    loop {
+        match advance_all(context, node, followed, head).await {
+            // It alone is read again.
+            Err(SessionError::Processors(ProcessorError::WrongStart { module, .. }))
+                if followed.joining.contains_key(&module) =>
+            {
+                let why = "its processor is not the one that its next event replaces";
+                joins.contradicts(context, followed, module, why);
+            }
+            Err(SessionError::Processors(ProcessorError::TooMany(module))) => {
+                joins.too_many_processors(followed, module);
+            }
+            advanced => return advanced,
+        }
+    }
+}
+
+async fn advance_all(
     context: &Context,
     node: &Node,
     followed: &mut Followed,

@@ -71,14 +71,13 @@ impl Candidate {
         let was_failing = {
             let mut state = self.state();
             if let CheckError::Node(error) = error {
-                // A node that answers, only too early, keeps its connection.
-                self.endpoint.reconnect();
-                if let RpcError::RateLimited {
-                    retry_after: Some(wait),
-                    ..
-                } = error
-                {
-                    state.quiet_until = Some(Instant::now() + (*wait).min(LONGEST_ASKED));
+                match error {
+                    // A node that answers, only too early, keeps its connection.
+                    RpcError::RateLimited { retry_after, .. } => {
+                        let wait = retry_after.map(|wait| wait.min(LONGEST_ASKED));
+                        state.quiet_until = wait.map(|wait| Instant::now() + wait);
+                    }
+                    _ => self.endpoint.reconnect(),
                 }
             }
             state.failed.replace(Instant::now()).is_some()

@@ -115,10 +115,16 @@ impl Failures {
 
     /// No node can read it: it is reported once, and the other modules are followed on.
     pub(super) fn give_up(&mut self, module: ModuleAddress, error: &RpcError) {
-        self.entry(module).sentence.get_or_insert_with(|| {
+        let failed = self.entry(module);
+        if failed.sentence.is_none() {
             warn!(%module, %error, "no node can read this module; retrying while the others are followed");
-            format!("Module {module} cannot be read from the chain at the moment; retrying automatically.")
-        });
+            failed.sentence = Some(format!(
+                "Module {module} cannot be read from the chain at the moment; retrying automatically."
+            ));
+            // Each try costs the node some calls, and there may be many such modules.
+            failed.retry = Reconnect::slow();
+            failed.retry.failed(None);
+        }
     }
 
     /// A contract that replaces its processor again and again is dropped for good.

@@ -165,12 +165,10 @@ impl Joins {
                     self.refused(context, followed, *module, &error)?;
                 }
             }
-            SessionError::Processors(error) => {
-                correct(context, followed, error).await?;
-                if let ProcessorError::TooMany(module) = error {
-                    self.failures.too_many_processors(module);
-                }
-            }
+            SessionError::Processors(error) => match error {
+                ProcessorError::TooMany(module) => self.too_many_processors(followed, module),
+                error => correct(context, followed, error).await?,
+            },
             SessionError::Store(error) => return Err(error.into()),
         }
         Ok(())
@@ -195,6 +193,12 @@ impl Joins {
             true => Err(error.clone().into()),
             false => Ok(()),
         }
+    }
+
+    /// A module names more processors than any honest one, and is not followed any more.
+    pub(crate) fn too_many_processors(&mut self, followed: &mut Followed, module: ModuleAddress) {
+        followed.drop_module(module);
+        self.failures.too_many_processors(module);
     }
 
     /// What the node tells of a joining module at the tip contradicts the rest: the module alone is read again, after a pause.

@@ -16,6 +16,9 @@ use crate::http::client_to;
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a body may pause.
 const NEXT_BYTE: Duration = Duration::from_secs(15);
+/// How long an answer that is read as a whole may take, however it drips, and its bytes: a hundred headers are some megabytes.
+const WHOLE_ANSWER: Duration = Duration::from_secs(60);
+const LONGEST_ANSWER: usize = 64 << 20;
 /// How much of an error's body is read, in bytes.
 const ERROR_BODY: usize = 64 << 10;
 
@@ -52,12 +55,20 @@ impl HttpTransport {
 
     /// Posts and reads the whole answer.
     pub(super) async fn ask(&self, body: &impl Serialize) -> Result<Body, RpcError> {
-        let mut response = accepted(self.post(body, FIRST_BYTE).await?).await?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = next_chunk(&mut response).await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        Body::read(&bytes)
+        let answered = async {
+            let mut response = accepted(self.post(body, FIRST_BYTE).await?).await?;
+            let mut bytes = Vec::new();
+            while let Some(chunk) = next_chunk(&mut response).await? {
+                bytes.extend_from_slice(&chunk);
+                if bytes.len() > LONGEST_ANSWER {
+                    return Err(RpcError::unavailable("its answer does not end"));
+                }
+            }
+            Body::read(&bytes)
+        };
+        tokio::time::timeout(WHOLE_ANSWER, answered)
+            .await
+            .map_err(|_| RpcError::no_answer_within(WHOLE_ANSWER))?
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Collected {
     pub bytes: u64,
     /// Logs received, foreign ones included.
     pub logs: u64,
-    /// Of these, logs of watched processors about others' modules.
+    /// Of these, logs of watched processors about others' modules, or that the ABI does not know.
     pub foreign: u64,
 }
 
@@ -131,14 +131,18 @@ impl Collector {
                 emitter: log.address,
                 event,
             }),
-            Decoded::Unknown => self.collected.unknown.push(UnknownLog {
-                position: Position {
-                    block: log.block_number,
-                    log_index: log.log_index,
-                },
-                address: log.address,
-                topic: log.topics().first().copied().unwrap_or_default(),
-            }),
+            Decoded::Unknown => {
+                // A processor may be any contract: what it says beside payments is no reason to read all of it.
+                self.collected.foreign += u64::from(!self.watched.is_module(&log.address));
+                self.collected.unknown.push(UnknownLog {
+                    position: Position {
+                        block: log.block_number,
+                        log_index: log.log_index,
+                    },
+                    address: log.address,
+                    topic: log.topics().first().copied().unwrap_or_default(),
+                });
+            }
             Decoded::Foreign => self.collected.foreign += 1,
             Decoded::NotOurs => {}
         }

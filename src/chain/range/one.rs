@@ -43,8 +43,11 @@ pub(crate) async fn read(
             {
                 let parts = match query.part.halves() {
                     Some((left, right)) => vec![left, right],
-                    None => vec![filter.narrowed(&query.part).ok_or(refusal)?],
+                    None => filter.narrowed(&query.part),
                 };
+                if parts.is_empty() {
+                    return Err(refusal);
+                }
                 queries.extend(parts.into_iter().map(|part| LogQuery {
                     blocks,
                     part: Arc::new(part),
