@@ -233,6 +233,16 @@ impl Notices {
         let found = tokio::task::spawn_blocking(move || due::jobs(look)).await??;
         self.holding = found.holding;
         self.warnings = found.warnings;
+        // One that was replaced is of no concern any more.
+        let is_used = |guild: &GuildId, channel: ChannelId| {
+            let of = found.settings.get(guild);
+            of.is_some_and(|of| [of.log_channel, of.alert_channel].contains(&Some(channel)))
+        };
+        self.inputs.discord.send_if_modified(|status| {
+            let refused = &mut status.channels_refused;
+            let unused = refused.extract_if(.., |(guild, channel), _| !is_used(guild, *channel));
+            unused.count() > 0
+        });
         for job in found.jobs {
             self.send(job);
         }

@@ -15,6 +15,9 @@ use crate::domain::{ChannelId, Message, Unsent, UserId};
 /// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes>
 const CLOSED: [u32; 2] = [50007, 50278];
 
+/// Opening direct messages too fast, and the quarantine that follows. The HTTP status may be 400 or 403.
+const TOO_FAST: [u32; 2] = [40003, 20026];
+
 /// How often a message is tried when Discord has trouble.
 const TRIES: u32 = 3;
 
@@ -26,6 +29,7 @@ impl From<Failure> for Unsent {
             {
                 Self::Closed
             }
+            Failure::Refused(refusal) if TOO_FAST.contains(&refusal.code) => Self::TooFast,
             Failure::Refused(refusal) => Self::Refused {
                 code: refusal.code,
                 message: refusal.message,

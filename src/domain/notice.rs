@@ -33,6 +33,8 @@ pub enum Unsent {
         /// Discord's message.
         message: String,
     },
+    /// Discord stops the bot from opening direct channels for a while.
+    TooFast,
     /// Discord had trouble; worth another try soon.
     Later(String),
 }

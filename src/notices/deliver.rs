@@ -1,11 +1,13 @@
 //! One message: sent, and noted when Discord acknowledged it.
 
+use std::time::Duration;
+
 use alloy::primitives::{hex, keccak256};
 use tokio::sync::Mutex;
 use tokio::time::Interval;
 use tracing::{debug, info, warn};
 
-use super::Inputs;
+use super::{Inputs, Sending};
 use crate::domain::{
     AlertPhase, AlertRow, ChannelId, GuildId, Message, ModuleAddress, SubscriptionId, Timestamp,
     Unsent, UserId,
@@ -17,6 +19,10 @@ use crate::text;
 const CLOSED_SECONDS: u64 = 86_400;
 /// A message to a member that Discord refused so often, for a reason that is not known, is left out.
 const MOST_REFUSALS: u32 = 5;
+/// How long a request may take, however long Discord's limits hold it up.
+const LONGEST_SENDING: Duration = Duration::from_secs(60);
+/// After Discord refused to open a direct channel because too many were opened, so many are not opened.
+const OPENS_LEFT_OUT: u32 = 60;
 /// Discord's "Unknown Channel".
 const UNKNOWN_CHANNEL: u32 = 10_003;
 
@@ -135,7 +141,9 @@ pub(super) async fn deliver(
     let lane = job.lane;
     let sent = match (job.to, lane) {
         (Some(user), _) => to_member(inputs, opening, user, &job, failures).await?,
-        (None, Lane::Channel(_, channel)) => (inputs.post)(channel, job.message.clone()).await,
+        (None, Lane::Channel(_, channel)) => {
+            in_time((inputs.post)(channel, job.message.clone())).await
+        }
         (None, _) => Ok(()),
     };
     let ended = match (sent, lane) {
@@ -174,7 +182,13 @@ async fn to_member(
         Some(channel) => Ok(channel),
         None => {
             opening.lock().await.tick().await;
-            (inputs.open_direct)(user).await
+            let opened = in_time((inputs.open_direct)(user)).await;
+            if opened == Err(Unsent::TooFast) {
+                // Whoever is next would be refused as well, and each refusal counts against the bot.
+                let pause = inputs.timing.open * OPENS_LEFT_OUT;
+                opening.lock().await.reset_after(pause);
+            }
+            opened
         }
     };
     // What happened while the channel was opened counts.
@@ -185,7 +199,7 @@ async fn to_member(
     let (channel, sent) = match opened {
         Ok(channel) => (
             Some(channel),
-            (inputs.post)(channel, job.message.clone()).await,
+            in_time((inputs.post)(channel, job.message.clone())).await,
         ),
         Err(unsent) => (None, Err(unsent)),
     };
@@ -224,6 +238,13 @@ async fn to_member(
             Ok(Err(unsent))
         }
     }
+}
+
+/// A request that Discord's limits hold up for long is given up, for others to have its place.
+async fn in_time<T>(sending: Sending<T>) -> Result<T, Unsent> {
+    let late = |_elapsed| Unsent::Later("it took too long".to_owned());
+    let sent = tokio::time::timeout(LONGEST_SENDING, sending).await;
+    sent.map_err(late)?
 }
 
 async fn with_store<T: Send + 'static>(

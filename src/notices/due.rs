@@ -20,6 +20,8 @@ use crate::text;
 const WINDOW: usize = 200;
 /// Entries of a member's journal that are looked at for the change before.
 const MEMBER_WINDOW: usize = 50;
+/// Messages that may be sent to channels while many are sent to members.
+const FOR_CHANNELS: usize = 4;
 /// Acts of managers that are looked at for who made a gate.
 const MOST_ACTS: usize = 200;
 /// Discord's most characters in one message.
@@ -56,6 +58,7 @@ pub(super) struct Found {
     pub(super) jobs: Vec<Job>,
     pub(super) holding: Holding,
     pub(super) warnings: Vec<Warning>,
+    pub(super) settings: BTreeMap<GuildId, ServerSettings>,
 }
 
 /// What is to be said now.
@@ -64,17 +67,16 @@ pub(super) fn jobs(mut look: Look) -> anyhow::Result<Found> {
     let alerts = look.alerts(&settings)?;
     let mut jobs = Vec::new();
     for (guild, of) in &settings {
-        let alert_channel = of.alert_channel.or(of.log_channel);
-        if let Some(lane) = look.free(alert_channel.map(|channel| Lane::Channel(*guild, channel))) {
-            let first = alerts
-                .iter()
-                .filter(|((of, _), row)| of == guild && row.phase != AlertPhase::Standing)
-                .min_by_key(|(_, row)| row.at);
+        let channel = |channel| Lane::Channel(*guild, channel);
+        if let Some(lane) = look.free(of.alert_channel.or(of.log_channel).map(channel)) {
+            let is_due = |((of, _), row): &(&alerts::Key, &AlertRow)| {
+                of == guild && row.phase != AlertPhase::Standing
+            };
+            let first = alerts.iter().filter(is_due).min_by_key(|(_, row)| row.at);
             let job = first.map(|(key, row)| alert_job(lane, key.clone(), row.clone()));
             look.put(&mut jobs, job);
         }
-        if let Some(lane) = look.free(of.log_channel.map(|channel| Lane::Channel(*guild, channel)))
-        {
+        if let Some(lane) = look.free(of.log_channel.map(channel)) {
             let mut job = look.log_job(lane, *guild)?;
             if job.is_none() {
                 job = look.digest_job(lane, *guild)?;
@@ -99,8 +101,7 @@ pub(super) fn jobs(mut look: Look) -> anyhow::Result<Found> {
     for warning in std::mem::take(&mut look.warnings) {
         match look.free(Some(Lane::Member(warning.user))) {
             Some(_) => {
-                let job = warning.job(&look.store, &look.names)?;
-                look.put(&mut jobs, job);
+                look.put(&mut jobs, warning.job(&look.store, &look.names)?);
             }
             None => look.warnings.push(warning),
         }
@@ -109,13 +110,16 @@ pub(super) fn jobs(mut look: Look) -> anyhow::Result<Found> {
         jobs,
         holding: look.holding,
         warnings: look.warnings,
+        settings,
     })
 }
 
 impl Look {
-    /// The lane, if something can be said in it now.
+    /// The lane, if something can be said in it now. Channels have places that members, of whom there are many, do not take.
     fn free(&self, lane: Option<Lane>) -> Option<Lane> {
-        lane.filter(|lane| self.room > 0 && !self.taken.contains(lane))
+        let is_channel = matches!(lane, Some(Lane::Channel(..)));
+        let kept = if is_channel { 0 } else { FOR_CHANNELS };
+        lane.filter(|lane| self.room > kept && !self.taken.contains(lane))
     }
 
     fn put(&mut self, jobs: &mut Vec<Job>, job: Option<Job>) {

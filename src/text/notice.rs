@@ -39,12 +39,15 @@ pub(crate) fn notices_state(opted_out: bool) -> &'static str {
     }
 }
 
+/// Names that one message has room for, however long they are.
+const MOST_NAMES: usize = 6;
+
 /// Names as a list in a sentence.
 fn listed(names: &[String]) -> String {
-    let names: Vec<_> = names
-        .iter()
-        .map(|name| format!("**{}**", plain(name)))
-        .collect();
+    let (shown, left) = names.split_at(names.len().min(MOST_NAMES));
+    let shown = shown.iter().map(|name| format!("**{}**", plain(name)));
+    let left = (!left.is_empty()).then(|| format!("{} more", left.len()));
+    let names: Vec<_> = shown.chain(left).collect();
     match names.as_slice() {
         [] => "your role".to_owned(),
         [one] => one.clone(),
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_direct_message_fits_into_discords_limit() {
-        let roles = vec!["*".repeat(100); 4];
+        let roles = vec!["*".repeat(100); 25];
         let until = Timestamp(u64::MAX);
         for risk in [Risk::AllowanceEnds(until), Risk::ExpiryEnds(until)] {
             let text = renewal_notice(&at_risk(risk, false), &roles, &"*".repeat(100));

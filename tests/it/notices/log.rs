@@ -1,10 +1,19 @@
 //! The log channel.
 
-use amser_roles::domain::{ChannelId, RoleAction};
+use amser_roles::discord::{Discord, Settings};
+use amser_roles::domain::{
+    ChainStatus, ChannelId, DiscordStatus, GuildId, MembersIntent, RoleAction, Timestamp,
+};
+use amser_roles::notices;
 use amser_roles::sandbox::discord::{Fault, Route, Times};
+use amser_roles::store::Store;
+use secrecy::SecretString;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{channel, lines, logged, set};
-use crate::support::stage::{Stage, wait};
+use crate::support::notices::inputs;
+use crate::support::stage::{DEADLINE, Stage, wait};
 
 #[tokio::test]
 async fn each_role_change_is_one_line_with_its_transaction_and_pings_nobody() {
@@ -131,4 +140,44 @@ async fn a_channel_that_takes_no_messages_keeps_no_role_back_and_is_not_asked_ag
     })
     .await;
     stage.assert_no_violations();
+}
+
+#[tokio::test]
+async fn a_channel_that_took_no_messages_is_no_trouble_once_another_one_is_chosen() {
+    let settings = Settings {
+        application_id: 1.try_into().unwrap(),
+        api_url: "http://127.0.0.1:9".parse().unwrap(),
+        members_intent: MembersIntent::Used,
+    };
+    let discord = Discord::new(
+        &settings,
+        &SecretString::from("t"),
+        watch::Sender::default(),
+    )
+    .unwrap();
+    let store = Store::in_memory().unwrap();
+    let (first, second) = (GuildId(7), GuildId(8));
+    for guild in [first, second] {
+        set(&store, guild, logged(ChannelId(20)));
+    }
+    let (_chain, chain) = watch::channel(ChainStatus::default());
+    let told = inputs(&discord, &store, &chain, || Timestamp(1));
+    let mut shown = told.discord.subscribe();
+    let refuse = |status: &mut DiscordStatus| {
+        for (guild, channel) in [(first, 10), (second, 20)] {
+            let key = (guild, ChannelId(channel));
+            status.channels_refused.insert(key, "no".to_owned());
+        }
+    };
+    told.discord.send_modify(refuse);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(notices::run(told, stop.clone()));
+    let is_left = |status: &DiscordStatus| {
+        let left = status.channels_refused.keys();
+        left.eq([&(second, ChannelId(20))])
+    };
+    let left = tokio::time::timeout(DEADLINE, shown.wait_for(is_left)).await;
+    left.unwrap().unwrap();
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
