@@ -157,10 +157,7 @@ async fn apologise(error: poise::FrameworkError<'_, Data, anyhow::Error>) {
         | poise::FrameworkError::SubcommandRequired { .. } => text::outdated_command(),
         poise::FrameworkError::EventHandler { error, .. }
         | poise::FrameworkError::Command { error, .. } => {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "a command was not acknowledged"
-            );
+            log_unacknowledged(error);
             return;
         }
         _ => text::internal_failure(),
@@ -181,18 +178,33 @@ async fn apologise(error: poise::FrameworkError<'_, Data, anyhow::Error>) {
         },
     };
     if let Err(error) = sent {
-        tracing::warn!(
-            error = format!("{error:#}"),
-            "a command was not acknowledged"
-        );
+        log_unacknowledged(&error);
     }
+}
+
+/// Without what caused it: that names the request's whole address, which holds the interaction's token.
+fn log_unacknowledged(error: &anyhow::Error) {
+    tracing::warn!(%error, "a command was not acknowledged");
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use serenity::http::HttpBuilder;
 
     use super::*;
+
+    #[tokio::test]
+    async fn an_interaction_that_is_not_acknowledged_is_logged_without_its_token() {
+        let nobody = HttpBuilder::new("t").proxy("http://127.0.0.1:1");
+        let http = nobody.ratelimiter_disabled(true).build();
+        let body = json!({});
+        let answered = http.create_interaction_response(1.into(), "its-token", &body, vec![]);
+        let error = anyhow::Error::from(answered.await.unwrap_err());
+        assert!(!error.to_string().contains("its-token"), "{error}");
+        let with_causes = format!("{error:#}");
+        assert!(with_causes.contains("its-token"), "{with_causes}");
+    }
 
     #[test]
     fn commands_for_who_has_left_work_in_direct_messages_and_managers_ones_are_not_offered_to_members()

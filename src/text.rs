@@ -37,9 +37,8 @@ pub(crate) use grant::{
 };
 pub(crate) use log::{Digest, digest, explorer, log_line, loss};
 pub(crate) use manager::{
-    Check, GateList, approval_outdated, approve_button, approve_question, approved, cannot_post,
-    check, closed_thread, gates, managers_only, nothing_held, posted, still_reading, synced, whois,
-    wrong_channel,
+    Check, GateList, approve_button, approve_question, approved, cannot_post, check, closed_thread,
+    gates, managers_only, nothing_held, posted, still_reading, synced, whois, wrong_channel,
 };
 pub(crate) use notice::{
     notices_state, notices_switched, renewal_notice, role_notice, start_notices_button,
@@ -54,8 +53,8 @@ pub(crate) use rules::{
 pub(crate) use setup::{
     Target, setup_all, setup_already, setup_any, setup_button, setup_dangerous_button, setup_done,
     setup_match_label, setup_more_plans, setup_needs_wallet, setup_new_role, setup_no_module,
-    setup_no_plan, setup_one_module, setup_plan_label, setup_plan_terms, setup_preview,
-    setup_role_hint, setup_role_label, setup_slow, setup_title, setup_too_much,
+    setup_no_new_role, setup_no_plan, setup_one_module, setup_plan_label, setup_plan_terms,
+    setup_preview, setup_role_hint, setup_role_label, setup_slow, setup_title, setup_too_much,
 };
 pub(crate) use status::{Pending, Status, status};
 pub(crate) use trail::{Trail, question, told, told_gate};

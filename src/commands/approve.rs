@@ -18,21 +18,14 @@ pub(super) async fn asked(commands: Data, asked: Asked, role: RoleId) -> anyhow:
 
 /// The button: approves what the manager was shown, unless something else is stopped by now.
 pub(super) async fn pressed(commands: Data, asked: Asked, shown: Shown) -> anyhow::Result<Answer> {
-    let (guild, role, by) = (asked.guild, shown.role, asked.user);
-    let sentence = match commands.held_back(guild, role) {
-        None => text::nothing_held(role),
-        Some(held) if Shown::new(role, held) != shown => text::approval_outdated(role),
-        Some(_) => {
-            let approved = commands.ask(|answer| Question::Approve {
-                guild,
-                role,
-                by,
-                answer,
-            });
-            text::approved(role, approved.await?)
-        }
-    };
-    Ok(Answer::text(sentence))
+    let approved = commands.ask(|answer| Question::Approve {
+        guild: asked.guild,
+        role: shown.role,
+        by: asked.user,
+        shown: Some((shown.since, shown.removals)),
+        answer,
+    });
+    Ok(Answer::text(text::approved(shown.role, approved.await?)))
 }
 
 impl Commands {

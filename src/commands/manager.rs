@@ -319,7 +319,7 @@ async fn synced(commands: Data, asked: Asked) -> anyhow::Result<Answer> {
             Some(unread) => unread.sentence(),
             None => text::unreadable(),
         },
-        Err(_elapsed) => text::still_reading(),
+        Err(_elapsed) => text::still_reading(commands.services.chain.borrow().at_tip),
     };
     Ok(Answer::text(sentence))
 }

@@ -1,7 +1,8 @@
 //! How a command runs: acknowledged at once, worked out in a task of its own, answered when that is done.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -81,8 +82,8 @@ pub(super) struct Commands {
     pub(super) discord: Discord,
     application: NonZeroU64,
     members: Limiter<UserId>,
-    /// Held while a role and its gate are made.
-    pub(super) setting_up: tokio::sync::Mutex<()>,
+    /// Each held while a role and its gate are made in that server.
+    setting_up: Mutex<BTreeMap<GuildId, Arc<tokio::sync::Mutex<()>>>>,
     costly: Limiter<(GuildId, Costly)>,
 }
 
@@ -227,7 +228,7 @@ impl Commands {
     pub(super) fn new(discord: &Discord, application: NonZeroU64, services: Services) -> Self {
         Self {
             members: Limiter::new(services.per_minute),
-            setting_up: tokio::sync::Mutex::default(),
+            setting_up: Mutex::default(),
             costly: Limiter::new(COSTLY_PER_MINUTE),
             services,
             discord: discord.clone(),
@@ -283,6 +284,15 @@ impl Commands {
     /// How long to wait, when the member has used too many.
     pub(super) fn allowance(&self, user: UserId) -> Result<(), Duration> {
         self.members.take(user, 1.0, Instant::now())
+    }
+
+    /// What is held while a role and its gate are made in a server.
+    pub(super) fn setting_up(&self, guild: GuildId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self
+            .setting_up
+            .lock()
+            .expect("never poisoned: no panic while held");
+        Arc::clone(all.entry(guild).or_default())
     }
 
     /// The dashboard's page of a server.

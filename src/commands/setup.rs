@@ -25,6 +25,8 @@ use crate::text::{self, Target};
 
 /// Discord waits three seconds for a form, and a form cannot come later than that.
 const FORM_WITHIN: Duration = Duration::from_secs(2);
+/// How long a new role is waited for: a server that made many may make no more for a day.
+const ROLE_WITHIN: Duration = Duration::from_secs(15);
 /// The role of a preview that does not exist yet: nobody holds it.
 const NOT_MADE_YET: RoleId = RoleId(u64::MAX);
 
@@ -166,7 +168,8 @@ pub(super) async fn made(commands: Data, asked: Asked, choice: Choice) -> anyhow
     let chosen = choice.clone();
     let making = tokio::spawn(async move {
         // One at a time: who presses twice makes one role and one gate.
-        let _alone = commands.setting_up.lock().await;
+        let mine = commands.setting_up(asked.guild);
+        let _alone = mine.lock().await;
         make(&commands, &asked, chosen).await
     });
     match making.await? {
@@ -202,10 +205,11 @@ async fn make(commands: &Data, asked: &Asked, mut choice: Choice) -> Result<Stri
         }
         // Before a role is made that would be left without its gate.
         merchants.owns(asked.user, choice.module).await?;
-        let role = merchants
-            .create_role(&manager, &name_of_role(&rows))
-            .await?;
-        choice.roles.insert(role);
+        let name = name_of_role(&rows);
+        let role = tokio::time::timeout(ROLE_WITHIN, merchants.create_role(&manager, &name));
+        // A press that nobody waits for any more makes nothing hours later.
+        let late = |_elapsed| Refusal::DiscordUnavailable(text::setup_no_new_role());
+        choice.roles.insert(role.await.map_err(late)??);
     }
     let set = settings_with(merchants, &manager, &choice).await?;
     merchants

@@ -51,6 +51,13 @@ impl Commands {
         }
     }
 
+    /// Whether there is a server that was not read since the start.
+    fn is_some_unread(&self) -> bool {
+        let status = self.services.discord.borrow();
+        let mut servers = status.servers.values();
+        servers.any(|server| server.reading == ReadingState::NotYet)
+    }
+
     /// How long the last queued role change of a server waits.
     pub(super) fn queue_wait(&self, guild: GuildId) -> Duration {
         let status = self.services.discord.borrow();
@@ -100,7 +107,13 @@ pub(super) async fn status(
     let user = asked.user;
     let (mut standing, unread) = match asked.guild {
         Some(guild) => commands.standing_in(user, guild, &asked.roles).await?,
-        None => (commands.standing(user).await?, None),
+        None => {
+            let standing = commands.standing(user).await?;
+            let may_be_left_out = standing.gates.is_empty() && !standing.wallets.is_empty();
+            let unread =
+                (may_be_left_out && commands.is_some_unread()).then_some(text::Unread::Elsewhere);
+            (standing, unread)
+        }
     };
     // The server that was asked in comes first.
     standing

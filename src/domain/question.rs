@@ -48,6 +48,9 @@ pub enum Question {
         role: RoleId,
         /// The manager who approves.
         by: UserId,
+        /// Since when they are stopped and how many they are, as the manager was shown them: others are not let through. `None`:
+        /// whatever is stopped.
+        shown: Option<(Timestamp, usize)>,
         /// The answer.
         answer: oneshot::Sender<Approved>,
     },
@@ -134,6 +137,8 @@ pub enum Approved {
     },
     /// No removal of this role is stopped.
     NothingHeld,
+    /// Others are stopped than the manager was shown.
+    Outdated,
 }
 
 /// The answer to [`Question::Sync`]: what was found, once the changes are decided.

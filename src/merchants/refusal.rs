@@ -54,6 +54,9 @@ pub enum Refusal {
     /// No removals of the role are stopped.
     #[error("No removals of this role are waiting for an approval.")]
     NothingHeld,
+    /// Other removals of the role are stopped than the caller was shown.
+    #[error("The stopped removals of this role have changed since. Look at them again.")]
+    HeldChanged,
     /// Something in the request makes no sense; the sentence says what.
     #[error("{0}")]
     Invalid(String),
@@ -86,6 +89,7 @@ impl Refusal {
             Self::NothingToUndo => "nothing_to_undo",
             Self::FromConfig | Self::SettingFromConfig => "set_in_config",
             Self::NothingHeld => "nothing_held",
+            Self::HeldChanged => "held_changed",
             Self::Invalid(_) => "invalid",
             Self::NodeUnavailable => "node_unavailable",
             Self::DiscordUnavailable(_) => "discord_unavailable",
@@ -103,7 +107,8 @@ impl Refusal {
             | Self::NothingToUndo
             | Self::FromConfig
             | Self::SettingFromConfig
-            | Self::NothingHeld => 409,
+            | Self::NothingHeld
+            | Self::HeldChanged => 409,
             Self::NoWallet
             | Self::ForeignModule
             | Self::NotAnAddress

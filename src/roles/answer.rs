@@ -67,9 +67,10 @@ impl Roles {
                 guild,
                 role,
                 by,
+                shown,
                 answer,
             } => {
-                let _gone = answer.send(self.approve(guild, role, by).await?);
+                let _gone = answer.send(self.approve(guild, role, by, shown).await?);
             }
             // Told when all is read.
             Question::Preview(question) => self.reading.previews.push(Asked {
@@ -132,8 +133,14 @@ impl Roles {
         guild: GuildId,
         role: RoleId,
         by: UserId,
+        shown: Option<(Timestamp, usize)>,
     ) -> anyhow::Result<Approved> {
         let held_before = self.brake.held_back();
+        let held = held_before.get(&(guild, role));
+        let held = held.map(|held| (held.since, held.removals));
+        if held.is_some() && shown.is_some_and(|shown| held != Some(shown)) {
+            return Ok(Approved::Outdated);
+        }
         let released = self.brake.approve(guild, role);
         if released.is_empty() {
             return Ok(Approved::NothingHeld);

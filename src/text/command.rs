@@ -200,6 +200,8 @@ pub(crate) enum Unread {
     NotYet,
     /// They could not be read, for this reason; it is tried again.
     Failed(String),
+    /// Nor were those of some other server, which the member may share with the bot.
+    Elsewhere,
 }
 
 impl Unread {
@@ -210,6 +212,10 @@ impl Unread {
                 "I haven't read this server's members yet. Try again in a minute.".to_owned()
             }
             Self::Failed(why) => unreadable_because(why),
+            Self::Elsewhere => {
+                "I haven't read the members of all my servers yet. Try again in a minute."
+                    .to_owned()
+            }
         }
     }
 }

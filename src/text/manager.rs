@@ -223,14 +223,6 @@ pub(crate) fn nothing_held(role: RoleId) -> String {
     format!("No removals of {} are stopped.", mention(role))
 }
 
-/// The button was made for other removals than are stopped now.
-pub(crate) fn approval_outdated(role: RoleId) -> String {
-    format!(
-        "The stopped removals of {} have changed since. Run `/amser approve` again to see them.",
-        mention(role)
-    )
-}
-
 /// After the button was pressed.
 pub(crate) fn approved(role: RoleId, approved: Approved) -> String {
     match approved {
@@ -240,6 +232,10 @@ pub(crate) fn approved(role: RoleId, approved: Approved) -> String {
             count(removals, "member", "members")
         ),
         Approved::NothingHeld => nothing_held(role),
+        Approved::Outdated => format!(
+            "The stopped removals of {} have changed since. Run `/amser approve` again to see them.",
+            mention(role)
+        ),
     }
 }
 
@@ -306,17 +302,20 @@ pub(crate) fn synced(synced: SyncOutcome) -> String {
         ));
     }
     if !at_tip {
-        lines.push(
-            "I'm still reading the chain; no role is removed until I have read all of it."
-                .to_owned(),
-        );
+        lines.push(CHAIN_UNREAD.to_owned());
     }
     lines.join("\n")
 }
 
+const CHAIN_UNREAD: &str =
+    "I'm still reading the chain; no role is removed until I have read all of it.";
+
 /// Reading a server takes longer than a manager waits.
-pub(crate) fn still_reading() -> String {
-    "This server is large and I'm still reading it; its roles follow automatically.".to_owned()
+pub(crate) fn still_reading(at_tip: bool) -> String {
+    match at_tip {
+        true => "I'm still reading this server; its roles follow automatically.".to_owned(),
+        false => CHAIN_UNREAD.to_owned(),
+    }
 }
 
 /// `/amser whois`: the wallets that subscribe here, and how many others the member has linked.

@@ -64,6 +64,13 @@ pub(crate) fn setup_slow() -> String {
     "Reading your plans takes longer than Discord lets me. Try again in a few seconds.".to_owned()
 }
 
+/// Discord makes no new role there in the time that an answer may take.
+pub(crate) fn setup_no_new_role() -> String {
+    "Discord doesn't make a new role in this server right now: a server may make about 250 in two days. Choose a role that \
+     is there, or try again later."
+        .to_owned()
+}
+
 /// The title of the form.
 pub(crate) fn setup_title() -> &'static str {
     "Give a role to subscribers"

@@ -18,7 +18,7 @@ use axum::Router;
 
 use super::Site;
 
-pub(super) use failure::Failure;
+pub(super) use failure::{Failure, told};
 
 pub(super) fn router() -> Router<Arc<Site>> {
     Router::new()

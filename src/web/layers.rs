@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use url::Position;
 
 use super::error::WebError;
+use super::oauth::SignInAgain;
 use super::{SignIn, Site, WalletConnect, WebSettings, view};
 
 /// The content policies of our pages, made once.
@@ -75,7 +76,9 @@ pub(super) async fn show_refusals(
         return response;
     }
     // Its other headers stay: cookies, and when to come back.
-    let (about, body) = view::refusal(site.settings(), error).into_parts();
+    let again = response.extensions_mut().remove();
+    let again = again.map(|SignInAgain(address)| address);
+    let (about, body) = view::refusal(site.settings(), error, again).into_parts();
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.extend(about.headers);

@@ -1,9 +1,11 @@
-//! What a URL says, with refusals in our own words where it says nothing that we understand.
+//! What a URL or a form says, with refusals in our own words where it says nothing that we understand.
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum_extra::extract::Form;
 use serde::de::DeserializeOwned;
 
 use super::Site;
@@ -47,5 +49,21 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Site>> for Asked<T> {
         query
             .map(|Query(query)| Self(query))
             .map_err(|_| WebError::BadRequest)
+    }
+}
+
+/// A form that was sent; keys may be repeated.
+pub(super) struct Filled<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Filled<T> {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, WebError> {
+        let form = Form::from_request(request, site).await;
+        form.map(|Form(form)| Self(form))
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => WebError::BodyTooLarge,
+                _ => WebError::BadRequest,
+            })
     }
 }

@@ -78,8 +78,8 @@ fn page(status: StatusCode, markup: Markup) -> Response {
     (status, Html(markup.into_string())).into_response()
 }
 
-/// A refusal that a person reads.
-pub(super) fn refusal(settings: &WebSettings, error: WebError) -> Response {
+/// A refusal that a person reads; `again`: where the sign-in that failed begins.
+pub(super) fn refusal(settings: &WebSettings, error: WebError, again: Option<String>) -> Response {
     let title = match error {
         WebError::LinkUsed => "This link was already used",
         WebError::LinkExpired => "This link has expired",
@@ -102,14 +102,14 @@ pub(super) fn refusal(settings: &WebSettings, error: WebError) -> Response {
             p.mark aria-hidden="true" { "!" }
             h1 { (title) }
             p { (error.message()) }
-            (way_on(error))
+            (way_on(error, again))
         }
     };
     page(error.status(), frame(settings, title, &[], &inner))
 }
 
 /// Where to go after a refusal.
-fn way_on(error: WebError) -> Markup {
+fn way_on(error: WebError, again: Option<String>) -> Markup {
     match error {
         WebError::ConnectDeclined
         | WebError::NoServerChosen
@@ -122,7 +122,7 @@ fn way_on(error: WebError) -> Markup {
         },
         // The sign-in leads on to the link of whoever signs in (`oauth::ReturnTo::Home`).
         WebError::SignInDeclined | WebError::SignInStale | WebError::SignInFailed => html! {
-            p { a.button.main href="/oauth/login" { "Sign in in this browser" } }
+            p { a.button.main href=(again.as_deref().unwrap_or("/oauth/login")) { "Sign in in this browser" } }
             (back_to_discord(None))
         },
         WebError::NoServer => html! {

@@ -33,12 +33,20 @@ impl Failure {
         }
     }
 
-    /// Writes the cause of a fault of ours to the log, the only place for it.
+    /// Writes the cause of a fault of ours to the log.
     pub(in crate::web) fn log(&self) {
-        if let Self::Refused(Refusal::Internal(error)) = self {
-            tracing::error!(error = format!("{error:#}"), "a request failed");
+        if let Self::Refused(refusal) = self {
+            told(refusal);
         }
     }
+}
+
+/// The sentence of a refusal that is part of a page; the cause of a fault of ours goes to the log, the only place for it.
+pub(in crate::web) fn told(refusal: &Refusal) -> String {
+    if let Refusal::Internal(error) = refusal {
+        tracing::error!(error = format!("{error:#}"), "a request failed");
+    }
+    refusal.to_string()
 }
 
 impl IntoResponse for Failure {

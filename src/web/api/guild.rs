@@ -161,7 +161,8 @@ async fn approve(
     Managing(manager, _): Managing,
     Posted(body): Posted<Approve>,
 ) -> Result<Json<Value>, Failure> {
-    let removals = site.state.merchants.approve(&manager, body.role_id).await?;
+    let merchants = &site.state.merchants;
+    let removals = merchants.approve(&manager, body.role_id, None).await?;
     Ok(Json(json!({ "removals": removals })))
 }
 

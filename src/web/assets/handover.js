@@ -1,8 +1,8 @@
 // Continuing in a wallet's own browser: by a one-time code of the signed-in member, or, where there is no sign-in, by this
 // page's own address.
-import { ask, byId, complain, copy, listen, quiet, tell, turnPage } from './page.js'
+import { ask, byId, copy, listen, quiet, tell, turnPage } from './page.js'
 import { picture } from './qr.js'
-import { explain, words } from './words.js'
+import { words } from './words.js'
 
 /** Next to what is pressed, where the eye is. */
 const news = (text) => tell('handover-news', text)
@@ -19,7 +19,7 @@ function fill () {
   }
 }
 
-async function handOver (csrf) {
+async function handOver (csrf, refused) {
   quiet()
   news(words.preparingLink)
   try {
@@ -37,14 +37,14 @@ async function handOver (csrf) {
     }, until - Date.now())
   } catch (error) {
     news('')
-    complain(explain(error))
+    refused(error)
   }
 }
 
-/** Makes the ways work; `came()` is called whenever the visitor is back here after a hand-over. */
-export function offerHandover ({ csrf, came }) {
+/** Makes the ways work; `came()` is called whenever the visitor is back here after a hand-over, `refused(error)` when there is none. */
+export function offerHandover ({ csrf, came, refused }) {
   fill()
-  listen('hand-over', 'click', () => handOver(csrf))
+  listen('hand-over', 'click', () => handOver(csrf, refused))
   listen('copy', 'click', () => copy(address, 'handover-news', words.linkCopied, byId('hand-over') ? words.handedCopyFailed : words.linkNotCopied))
   document.addEventListener('click', ({ target }) => {
     const app = target.closest('[data-opens], [data-scheme]')

@@ -56,7 +56,7 @@ export function startSigning ({ root, challenge, signature, linked, done, failed
     const { signal } = remote
     say(words.askingRelay)
     const load = [import('./walletconnect.js'), import('./qr.js')]
-    const [{ pair }, { picture }] = await Promise.all(load).catch(() => { throw new Refusal('offline', words.offline) })
+    const [{ pair }, { picture }] = await Promise.all(load).catch(() => { throw new Refusal('offline', words.unloaded) })
     return pair({
       projectId: project,
       relayUrl: relay,

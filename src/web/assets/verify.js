@@ -6,6 +6,8 @@ import { ask, byId, complain, element, listen, pause, quiet, say, turnPage } fro
 import { startSigning } from './signing.js'
 import { clock, explain, words } from './words.js'
 
+/** Who comes back from a wallet's browser may be faster than what was signed there. */
+const MOST_AFTER_HANDOVER = 10
 /** Refusals after which this link is over. */
 const FINAL = new Set([
   'link_unknown', 'link_expired', 'link_used', 'link_replaced', 'sign_in_required', 'other_member',
@@ -34,18 +36,35 @@ function start (root) {
   /** Tells of the payment that the visitor came back with while they link, and is done where a wallet of theirs paid. */
   async function followPayment () {
     for (let times = 0; times < MOST_WHILE_PAYING; times++) {
-      const standing = await askStanding(payment).catch(() => null)
-      if (isDone) return
-      // A lost connection, or a restart: asked again like a payment that waits.
-      if (!standing) {
+      let standing
+      try {
+        standing = await askStanding(payment)
+      } catch (error) {
+        if (isDone) return
+        if (FINAL.has(error?.code)) return refused(error)
+        // A lost connection, or a restart: asked again like a payment that waits.
         await pause()
         continue
       }
+      if (isDone) return
       tellPayment(standing)
       if (standing.payment.linked) return done({})
       if (!standing.payment.waits) return
       await pause()
     }
+  }
+
+  /** The wallet was linked in the browser that the visitor comes back from, or not. */
+  async function cameBack () {
+    for (let times = 0; times < MOST_AFTER_HANDOVER && !isDone; times++) {
+      if (await ask(under('standing')).then(() => true, () => false)) return done({})
+      await pause()
+    }
+  }
+
+  function refused (error) {
+    complain(explain(error))
+    failed(error)
   }
 
   function failed (error) {
@@ -72,8 +91,8 @@ function start (root) {
   })
   offerHandover({
     csrf,
-    // The wallet was linked in the other browser meanwhile, or not.
-    came: () => { if (!isDone) ask(under('standing')).then(() => done({}), () => {}) }
+    came: cameBack,
+    refused
   })
   if (payment) followPayment()
   listen('name-check', 'submit', (event) => {

@@ -11,6 +11,8 @@ export const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString
 
 export const words = {
   offline: 'The server did not answer. Check your connection and try again. If the link was used meanwhile, your roles arrive on their own.',
+  // A browser may remember that a script failed to load, until the page is loaded again.
+  unloaded: 'A part of this page could not be loaded. Check your connection, reload the page and try again.',
   broken: 'Something went wrong. Reload the page and try again.',
   wrongName: 'That is not the name shown above. Check whose account this link is for, and close the page if it is not yours.',
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::super::Site;
-use super::super::api::Failure;
 use super::super::api::guild::modules;
+use super::super::api::{Failure, told};
 use super::super::session::{Managing, Session};
 use super::plots::swatch;
 use crate::domain::{Gate, GuildId, ModuleAddress, PlanId, RoleId, Timestamp};
@@ -69,7 +69,7 @@ impl Context {
             },
             Err(refusal) => Roles {
                 rows: Vec::new(),
-                trouble: Some(refusal.to_string()),
+                trouble: Some(told(&refusal)),
             },
         }
     }
@@ -85,10 +85,13 @@ impl Context {
                 rows,
                 trouble: None,
             },
-            Err(failure) => Plans {
-                rows: Vec::new(),
-                trouble: Some(failure.message()),
-            },
+            Err(failure) => {
+                failure.log();
+                Plans {
+                    rows: Vec::new(),
+                    trouble: Some(failure.message()),
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 
 use super::super::Site;
-use super::super::api::Failure;
+use super::super::api::{Failure, told};
 use super::super::session::Managing;
 use super::context::{Context, Plans};
 use super::format::{counted, moment, price};
@@ -40,7 +40,7 @@ async fn show(site: Arc<Site>, managing: Managing) -> Result<Response, Failure> 
             (summary(forecast))
             @if !forecast.rows.is_empty() { (table(&context, forecast, &plans)) }
         },
-        Err(refusal) => html! { p.panel.problem role="alert" { (refusal) } },
+        Err(refusal) => html! { p.panel.problem role="alert" { (told(refusal)) } },
     };
     Ok(shell::page(&context, Tab::Forecast, "Renewals", &inner))
 }

@@ -7,14 +7,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum_extra::extract::Form;
 use maud::{Markup, html};
 use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::super::Site;
 use super::super::api::Failure;
-use super::super::params::AskedList;
+use super::super::params::{AskedList, Filled};
 use super::super::session::Managing;
 use super::super::terms::terms;
 use super::context::{Context, Plans, Roles, label};
@@ -291,7 +290,7 @@ struct NewRole {
 async fn create_role(
     State(site): State<Arc<Site>>,
     Managing(manager, _): Managing,
-    Form(NewRole { name, module, plan }): Form<NewRole>,
+    Filled(NewRole { name, module, plan }): Filled<NewRole>,
 ) -> Response {
     let here = Tab::Gates.path(manager.guild);
     match site.state.merchants.create_role(&manager, &name).await {

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Form, Router};
 use maud::{Markup, html};
 use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::super::Site;
-use super::super::api::Failure;
 use super::super::api::members::Search;
-use super::super::params::Asked;
+use super::super::api::{Failure, told};
+use super::super::params::{Asked, Filled};
 use super::super::session::Managing;
 use super::cause::{receipt, sentence, state_help, state_name};
 use super::context::{Context, Roles};
@@ -46,7 +46,7 @@ async fn show(site: Arc<Site>, managing: Managing, search: Search) -> Result<Res
         (form(&here, &search))
         @match &found {
             Ok(found) => (results(&context, &here, &search, found, &roles)),
-            Err(refusal) => p.panel.problem role="alert" { (refusal) },
+            Err(refusal) => p.panel.problem role="alert" { (told(refusal)) },
         }
     };
     Ok(shell::page(&context, Tab::Members, "Members", &inner))
@@ -169,7 +169,7 @@ struct Invited {
 async fn invite(
     State(site): State<Arc<Site>>,
     managing: Managing,
-    Form(Invited { user_id }): Form<Invited>,
+    Filled(Invited { user_id }): Filled<Invited>,
 ) -> Response {
     let made = make_invite(Arc::clone(&site), managing, user_id).await;
     shell::or_refusal(&site, made)
@@ -188,13 +188,10 @@ async fn make_invite(
                 p { "Send this to the subscriber. Only they can use it (Discord id " code { (user) } "), once, within a week. It gives them their role:" }
                 p { code #invite { (url) } }
             },
-            Err(refusal) => p.panel.problem role="alert" { (refusal) },
+            Err(refusal) => p.panel.problem role="alert" { (told(refusal)) },
         }
         p { a.button href={ (Tab::Members.path(context.guild())) "?filter=not_in_server" } { "Back to the members" } }
     };
-    if let Err(refusal) = made {
-        Failure::from(refusal).log();
-    }
     Ok(shell::page(&context, Tab::Members, "An invite", &inner))
 }
 

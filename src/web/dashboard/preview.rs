@@ -7,13 +7,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum_extra::extract::Form;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::Site;
 use super::super::api::Failure;
-use super::super::params::AskedList;
+use super::super::params::{AskedList, Filled};
 use super::super::session::Managing;
 use super::context::{Context, Plans, Roles};
 use super::format::{counted, number};
@@ -213,7 +212,7 @@ struct Save {
 async fn save(
     State(site): State<Arc<Site>>,
     managing: Managing,
-    Form(form): Form<Save>,
+    Filled(form): Filled<Save>,
 ) -> Response {
     let manager = managing.0.clone();
     let here = Tab::Gates.path(manager.guild);

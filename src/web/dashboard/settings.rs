@@ -8,13 +8,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum_extra::extract::Form;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::Site;
 use super::super::api::Failure;
-use super::super::params::Asked;
+use super::super::params::{Asked, Filled};
 use super::super::session::Managing;
 use super::context::Context;
 use super::policies;
@@ -135,7 +134,7 @@ impl Fields {
 async fn save(
     State(site): State<Arc<Site>>,
     Managing(manager, _): Managing,
-    Form(fields): Form<Fields>,
+    Filled(fields): Filled<Fields>,
 ) -> Response {
     let here = Tab::Settings.path(manager.guild);
     let merchants = &site.state.merchants;
@@ -160,7 +159,7 @@ struct Disconnect {
 async fn disconnect(
     State(site): State<Arc<Site>>,
     Managing(manager, _): Managing,
-    Form(Disconnect { remove_roles, sure }): Form<Disconnect>,
+    Filled(Disconnect { remove_roles, sure }): Filled<Disconnect>,
 ) -> Response {
     let here = Tab::Settings.path(manager.guild);
     if sure != "yes" {

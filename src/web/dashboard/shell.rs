@@ -146,9 +146,9 @@ pub(super) fn refused(site: &Site, failure: &Failure, back: &str) -> Response {
     match failure {
         // The same page for everything that is not there or not theirs.
         Failure::Refused(Refusal::NotFound) => {
-            return view::refusal(site.settings(), WebError::NoServer);
+            return view::refusal(site.settings(), WebError::NoServer, None);
         }
-        Failure::Web(error) => return view::refusal(site.settings(), *error),
+        Failure::Web(error) => return view::refusal(site.settings(), *error, None),
         Failure::Refused(_) => {}
     }
     let inner = html! {

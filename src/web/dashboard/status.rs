@@ -7,22 +7,21 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum_extra::extract::Form;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::Site;
-use super::super::api::Failure;
 use super::super::api::journal::{USUAL_DAYS, day_name};
 use super::super::api::status::{self, Status};
-use super::super::params::Asked;
+use super::super::api::{Failure, told};
+use super::super::params::{Asked, Filled};
 use super::super::session::Managing;
 use super::context::{Context, Plans, Roles};
 use super::format::{about, ago, counted, moment, number};
 use super::plots::{Daily, figure};
 use super::shell::{self, Tab};
 use super::wallet;
-use crate::domain::RoleId;
+use crate::domain::{RoleId, Timestamp};
 use crate::merchants::{Refusal, Series};
 
 pub(super) fn router() -> Router<Arc<Site>> {
@@ -84,7 +83,7 @@ async fn show(site: Arc<Site>, managing: Managing, query: &Query) -> Result<Resp
         @match &series {
             None => {},
             Some(Ok(series)) => (plots(series, &plans)),
-            Some(Err(refusal)) => p.fine { (refusal) },
+            Some(Err(refusal)) => p.fine { (told(refusal)) },
         }
         noscript {
             p.fine {
@@ -190,7 +189,11 @@ fn problems(context: &Context, status: &Status, roles: &Roles) -> Markup {
                     &context.path("approve"),
                     "danger",
                     &format!("Take {} from {}", roles.name(stopped.role_id), counted(stopped.removals as u64, "member")),
-                    &[("role_id", &stopped.role_id.to_string())],
+                    &[
+                        ("role_id", &stopped.role_id.to_string()),
+                        ("since", &stopped.since.0.to_string()),
+                        ("removals", &stopped.removals.to_string()),
+                    ],
                 ))
             }
         }
@@ -320,15 +323,23 @@ fn plots(series: &Series, plans: &Plans) -> Markup {
 #[derive(Deserialize)]
 struct Approve {
     role_id: RoleId,
+    /// As they were shown.
+    since: Option<u64>,
+    removals: Option<usize>,
 }
 
 async fn approve(
     State(site): State<Arc<Site>>,
     Managing(manager, _): Managing,
-    Form(Approve { role_id }): Form<Approve>,
+    Filled(Approve {
+        role_id,
+        since,
+        removals,
+    }): Filled<Approve>,
 ) -> Response {
     let here = Tab::Status.path(manager.guild);
-    match site.state.merchants.approve(&manager, role_id).await {
+    let shown = since.map(Timestamp).zip(removals);
+    match site.state.merchants.approve(&manager, role_id, shown).await {
         // Somebody else approved them a moment ago, or they came to nothing.
         Ok(_) | Err(Refusal::NothingHeld) => shell::done(&format!("{here}?done=approved")),
         Err(refusal) => shell::refused(&site, &refusal.into(), &here),
@@ -339,7 +350,6 @@ async fn approve(
 mod tests {
     use super::super::super::api::status::{Chain, Discord, Failing, Queue, Stopped};
     use super::*;
-    use crate::domain::Timestamp;
 
     fn healthy() -> Status {
         Status {

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Form, Router};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::api::Failure;
 use super::super::api::wallet::{accept, give_out};
 use super::super::link::OPENED_SECONDS;
-use super::super::params::Asked;
+use super::super::params::{Asked, Filled};
 use super::super::session::SignedIn;
 use super::super::verify::SignatureRequest;
 use super::super::view::{announcements, steps};
@@ -152,7 +152,7 @@ struct Address {
 async fn challenge(
     State(site): State<Arc<Site>>,
     SignedIn(session): SignedIn,
-    Form(Address { address, next }): Form<Address>,
+    Filled(Address { address, next }): Filled<Address>,
 ) -> Response {
     let next = own_path(&next);
     let message = match give_out(&site, session.user, &address, OPENED_SECONDS).await {
@@ -185,11 +185,11 @@ struct Signed {
 async fn signature(
     State(site): State<Arc<Site>>,
     SignedIn(session): SignedIn,
-    Form(Signed {
+    Filled(Signed {
         message,
         signature,
         next,
-    }): Form<Signed>,
+    }): Filled<Signed>,
 ) -> Response {
     let next = own_path(&next);
     let body = SignatureRequest {

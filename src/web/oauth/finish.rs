@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::{Pending, ReturnTo, callback_url, cookie_name};
+use super::{Pending, ReturnTo, SignInAgain, callback_url, cookie_name};
 use crate::domain::{GuildId, SignInCode, SignedInVisitor, Timestamp, UserId};
 use crate::limiter::Limiter;
 use crate::merchants::Refusal;
@@ -77,13 +78,14 @@ pub(super) async fn callback(
     if !same {
         return Err(WebError::SignInStale);
     }
+    let again = Extension(SignInAgain(pending.return_to.beginning()));
     let answer = match site.callbacks.admit(&pending, site.now()) {
         // It still works in a moment.
         Err(error @ WebError::TooManyRequests(_)) => return Err(error),
-        Err(error) => error.into_response(),
+        Err(error) => (again, error).into_response(),
         Ok(()) => {
             let finished = finish(&site, pending, query, &headers).await;
-            finished.unwrap_or_else(WebError::into_response)
+            finished.unwrap_or_else(|error| (again, error).into_response())
         }
     };
     let spent = session::cookie(&site, &name, &(), 0)?;

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::web::error::WebError;
 use crate::web::link::under;
@@ -54,6 +54,18 @@ impl ReturnTo {
         })
     }
 
+    /// The address at which a sign-in that leads here begins.
+    pub(super) fn beginning(&self) -> String {
+        let (name, value) = match self {
+            Self::Connect => return "/connect".to_owned(),
+            Self::Home => return "/oauth/login".to_owned(),
+            Self::Link(token) => ("link", token),
+            Self::Page(page) | Self::Paid(page) => ("next", page),
+        };
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        format!("/oauth/login?{}", query.append_pair(name, value).finish())
+    }
+
     /// The way there; not for [`ReturnTo::Connect`], which leads to a server that is only known later.
     pub(super) fn respond(&self, settings: &WebSettings) -> Response {
         match self {
@@ -71,6 +83,22 @@ impl ReturnTo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_in_begins_again_with_where_it_leads() {
+        let ours = Url::parse("https://roles.example").unwrap();
+        for (to, expected) in [
+            (ReturnTo::Home, "/oauth/login"),
+            (ReturnTo::Connect, "/connect"),
+            (ReturnTo::Link("abc".to_owned()), "/oauth/login?link=abc"),
+            (
+                ReturnTo::page(&ours, "/dashboard/7?filter=a&query=b").unwrap(),
+                "/oauth/login?next=%2Fdashboard%2F7%3Ffilter%3Da%26query%3Db",
+            ),
+        ] {
+            assert_eq!(to.beginning(), expected);
+        }
+    }
 
     #[test]
     fn only_pages_of_our_own_dashboard_are_returned_to() {

@@ -61,6 +61,31 @@ async fn a_stranger_is_told_in_one_sentence_what_this_is_and_where_to_begin() {
 }
 
 #[tokio::test]
+async fn a_form_that_cannot_be_read_is_refused_on_a_page_of_ours() {
+    let shop = Shop::open().await;
+    let mut browser = shop.signed_in(shop.merchant).await;
+    let away = browser
+        .get(&format!("/connect?guild_id={}", shop.guild))
+        .await;
+    let back = browser.visit_discord(&location(&away), shop.merchant).await;
+    browser.get(&back).await;
+    let server = format!("/dashboard/{}", shop.guild);
+    for (path, fields) in [
+        ("disconnect", [("sure", "yes")]),
+        ("gates/role", [("name", "Gold")]),
+        ("approve", [("role_id", "x")]),
+        ("members/invite", [("user_id", "")]),
+    ] {
+        let path = format!("{server}/{path}");
+        let answer = post(&mut browser, &path, &fields).await;
+        assert_eq!(answer.status(), 400, "{path}");
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("<h1>"), "{path}: {text}");
+        assert!(text.contains("could not be read"), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_merchant_maps_a_plan_by_forms_alone() {
     let shop = Shop::open().await;
     let mut browser = shop.signed_in(shop.merchant).await;
@@ -308,12 +333,26 @@ async fn stopped_removals_are_shown_with_their_number_and_let_through_by_the_but
     for user in &people {
         assert!(shop.discord.has_role(shop.guild, *user, role));
     }
-    let fields = [("role_id", role.to_string())];
-    let fields = fields
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let done = post(&mut browser, &format!("{server}/approve"), &fields).await;
-    assert!(location(&done).ends_with("?done=approved"), "{done:?}");
+    let hidden = |name: &str| {
+        let of_name = format!("name=\"{name}\" value=\"");
+        let (_, rest) = text.split_once(&of_name).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    let (role_id, since, removals) = (role.to_string(), hidden("since"), hidden("removals"));
+    // Fewer were shown than are stopped now.
+    for (removals, is_done) in [("6", false), (&removals, true)] {
+        let fields = [
+            ("role_id", role_id.as_str()),
+            ("since", &since),
+            ("removals", removals),
+        ];
+        let done = post(&mut browser, &format!("{server}/approve"), &fields).await;
+        if is_done {
+            assert!(location(&done).ends_with("?done=approved"), "{done:?}");
+        } else {
+            assert_eq!(done.status(), 409);
+        }
+    }
     for user in &people {
         shop.until(*user, role, false).await;
     }

@@ -130,11 +130,16 @@ async fn a_sign_in_that_takes_too_long_or_is_declined_or_fails_says_so() {
     assert_eq!(page.status(), 400);
     assert!(page.text().await.unwrap().contains("too long ago"));
 
-    let away = location(&browser.get("/oauth/login").await);
+    let begins = "/oauth/login?next=%2Fdashboard%2F7";
+    let away = location(&browser.get(begins).await);
     let back = browser.visit_discord(&format!("{away}&deny=1"), user).await;
     let page = browser.get(&back).await;
     assert_eq!(page.status(), 400);
-    assert!(page.text().await.unwrap().contains("did not allow"));
+    let page = page.text().await.unwrap();
+    assert!(
+        page.contains("did not allow") && page.contains(begins),
+        "{page}"
+    );
 
     let away = location(&browser.get("/oauth/login").await);
     let mut back = url::Url::parse(&browser.visit_discord(&away, user).await).unwrap();

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::super::super::api::told;
 use super::super::policies::question;
 use crate::domain::{ChannelId, ServerSettings, TextChannel};
 use crate::merchants::Refusal;
@@ -41,7 +42,7 @@ pub(super) fn questions(
             Err(refusal) => {
                 section.panel {
                     h2 { "Log and alerts" }
-                    p { "The server's channels can't be read: " (refusal) }
+                    p { "The server's channels can't be read: " (told(refusal)) }
                 }
             }
         }
