@@ -74,6 +74,10 @@ pub(super) enum WebError {
     Internal,
 }
 
+/// Beside a refusal: where the sign-in that failed begins again.
+#[derive(Clone)]
+pub(super) struct SignInAgain(pub(super) String);
+
 impl WebError {
     /// For programs; stable.
     pub(super) fn code(self) -> &'static str {

@@ -14,8 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Position;
 
-use super::error::WebError;
-use super::oauth::SignInAgain;
+use super::error::{SignInAgain, WebError};
 use super::{SignIn, Site, WalletConnect, WebSettings, view};
 
 /// The content policies of our pages, made once.

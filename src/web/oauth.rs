@@ -46,10 +46,6 @@ struct Pending {
     expires_at: Timestamp,
 }
 
-/// Beside a refusal: where the sign-in that failed begins again.
-#[derive(Clone)]
-pub(super) struct SignInAgain(pub(super) String);
-
 #[derive(Deserialize)]
 struct LoginQuery {
     link: Option<String>,

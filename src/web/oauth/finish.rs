@@ -12,11 +12,11 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::{Pending, ReturnTo, SignInAgain, callback_url, cookie_name};
+use super::{Pending, ReturnTo, callback_url, cookie_name};
 use crate::domain::{GuildId, SignInCode, SignedInVisitor, Timestamp, UserId};
 use crate::limiter::Limiter;
 use crate::merchants::Refusal;
-use crate::web::error::WebError;
+use crate::web::error::{SignInAgain, WebError};
 use crate::web::link::new_link;
 use crate::web::params::Asked;
 use crate::web::session::{self, Purpose};
