@@ -46,6 +46,7 @@ async fn a_server_of_another_merchant_is_as_one_that_does_not_exist() {
             rig.merchants.manager(*guild, *owner).await.unwrap();
         }
     };
+    rig.until_told().await;
     round().await;
     let before = rig.local.requests().len();
     round().await;

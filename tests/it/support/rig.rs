@@ -183,6 +183,12 @@ impl Rig {
         (user, role)
     }
 
+    /// Waits until the gateway has told everything that happened so far: another server, which it tells of last.
+    pub(crate) async fn until_told(&self) {
+        let (last, _) = self.server("Last");
+        self.until_in(last).await;
+    }
+
     /// Waits until the gateway has told that the bot is in this server.
     pub(crate) async fn until_in(&self, guild: GuildId) {
         until("the bot is in the server", async || {
