@@ -150,17 +150,18 @@ async fn send_first(
     } = intent.change;
     let obstacle = roles
         .as_ref()
-        .and_then(|roles| Some((roles, roles.obstacle(guild, role)?)))
-        // Whether a role that is to be taken is gone, Discord says.
-        .filter(|(_, obstacle)| (action, obstacle) != (RoleAction::Revoke, &Obstacle::Gone));
+        .and_then(|roles| Some((roles, roles.obstacle(guild, role)?)));
     let end = match obstacle {
-        Some((roles, obstacle)) => End::Stuck {
-            scope: scope(role, &obstacle),
-            code: 0,
-            sentence: text::obstacle(&roles.name, role, &obstacle),
-            origin: Origin::of(&obstacle),
-        },
-        None => {
+        // Whether a role that is to be taken is gone, Discord says.
+        Some((roles, obstacle)) if (action, &obstacle) != (RoleAction::Revoke, &Obstacle::Gone) => {
+            End::Stuck {
+                scope: scope(role, &obstacle),
+                code: 0,
+                sentence: text::obstacle(&roles.name, role, &obstacle),
+                origin: Origin::of(&obstacle),
+            }
+        }
+        gone => {
             let reason = text::audit_reason(&intent.change.cause);
             let request = shared.rest.role_request(action, guild, user, role, &reason);
             let sending = async { permit.send(request.build()?).await };
@@ -170,8 +171,7 @@ async fn send_first(
                     Err(Failure::Transient("the program stopped".to_owned()))
                 }
             };
-            let is_gone = roles.is_some_and(|roles| !roles.roles.contains_key(&role));
-            end(shared, &intent.change, is_gone, result)
+            end(shared, &intent.change, gone.is_some(), result)
         }
     };
     tracing::debug!(?action, %guild, %user, %role, ?end, "role change answered");

@@ -74,8 +74,9 @@ impl Candidate {
                 match error {
                     // A node that answers, only too early, keeps its connection.
                     RpcError::RateLimited { retry_after, .. } => {
-                        let wait = retry_after.map(|wait| wait.min(LONGEST_ASKED));
-                        state.quiet_until = wait.map(|wait| Instant::now() + wait);
+                        if let Some(wait) = retry_after {
+                            state.quiet_until = Some(Instant::now() + (*wait).min(LONGEST_ASKED));
+                        }
                     }
                     _ => self.endpoint.reconnect(),
                 }

@@ -36,16 +36,21 @@ impl Failure {
     /// Writes the cause of a fault of ours to the log.
     pub(in crate::web) fn log(&self) {
         if let Self::Refused(refusal) = self {
-            told(refusal);
+            log(refusal);
         }
     }
 }
 
-/// The sentence of a refusal that is part of a page; the cause of a fault of ours goes to the log, the only place for it.
-pub(in crate::web) fn told(refusal: &Refusal) -> String {
+/// Writes the cause of a fault of ours to the log, the only place for it.
+fn log(refusal: &Refusal) {
     if let Refusal::Internal(error) = refusal {
         tracing::error!(error = format!("{error:#}"), "a request failed");
     }
+}
+
+/// The sentence of a refusal that is part of a page, which is logged as one that is answered with.
+pub(in crate::web) fn told(refusal: &Refusal) -> String {
+    log(refusal);
     refusal.to_string()
 }
 
