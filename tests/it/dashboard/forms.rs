@@ -48,17 +48,6 @@ pub(super) async fn post(
     browser.send(request).await
 }
 
-/// The merchant's browser after they connected their server, and where it was led.
-async fn connected(shop: &Shop) -> (Browser, String) {
-    let mut browser = shop.signed_in(shop.merchant).await;
-    let away = browser
-        .get(&format!("/connect?guild_id={}", shop.guild))
-        .await;
-    let back = browser.visit_discord(&location(&away), shop.merchant).await;
-    let home = location(&browser.get(&back).await);
-    (browser, home)
-}
-
 #[tokio::test]
 async fn a_stranger_is_told_in_one_sentence_what_this_is_and_where_to_begin() {
     let shop = Shop::open().await;
@@ -74,7 +63,7 @@ async fn a_stranger_is_told_in_one_sentence_what_this_is_and_where_to_begin() {
 #[tokio::test]
 async fn a_form_that_cannot_be_read_is_refused_on_a_page_of_ours() {
     let shop = Shop::open().await;
-    let (mut browser, _) = connected(&shop).await;
+    let mut browser = shop.connected().await;
     let server = format!("/dashboard/{}", shop.guild);
     for (path, fields) in [
         ("disconnect", [("sure", "yes")]),
@@ -94,7 +83,8 @@ async fn a_form_that_cannot_be_read_is_refused_on_a_page_of_ours() {
 #[tokio::test]
 async fn a_merchant_maps_a_plan_by_forms_alone() {
     let shop = Shop::open().await;
-    let (mut browser, home) = connected(&shop).await;
+    let mut browser = shop.connected().await;
+    let home = format!("/dashboard/{}", shop.guild);
     let text = page(&mut browser, &home).await;
     assert!(
         text.contains("Connect the wallet that owns your plans"),

@@ -168,8 +168,8 @@ impl Shop {
         browser
     }
 
-    /// The merchant's browser: signed in, the server connected, the wallet shown.
-    pub(crate) async fn merchant(&self) -> Browser {
+    /// The merchant's browser: signed in, the server connected.
+    pub(crate) async fn connected(&self) -> Browser {
         let mut browser = self.signed_in(self.merchant).await;
         let away = browser
             .get(&format!("/connect?guild_id={}", self.guild))
@@ -180,6 +180,12 @@ impl Shop {
             end.ends_with(&format!("/dashboard/{}", self.guild)),
             "{end}"
         );
+        browser
+    }
+
+    /// The same with the wallet shown.
+    pub(crate) async fn merchant(&self) -> Browser {
+        let mut browser = self.connected().await;
         self.show_wallet(&mut browser, &self.merchant_key).await;
         browser
     }
