@@ -1,6 +1,6 @@
 //! Follows the chain into the store: from each module's deployment to the confirmed tip, then block by block, across
-//! reorganisations, restarts and failing nodes. Only user of an alloy provider beside `views`, `wallet`
-//! and the sandbox.
+//! reorganisations, restarts and failing nodes. Whatever else asks a node (`views`, `wallet`, `doctor`, `init`) does so through
+//! `node`, too; alloy's provider is used by the sandbox alone.
 //!
 //! | question | file |
 //! |---|---|

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use amser_roles::abi::Layouts;
 use amser_roles::chain::{self, ChainConfig};
 use amser_roles::domain::ModuleAddress;
 use amser_roles::sandbox::log_node::{LogNodeOptions, PLANS, WORDINGS, module};
@@ -48,14 +47,8 @@ pub(crate) async fn task(arguments: &[String]) -> anyhow::Result<()> {
     let started = Instant::now();
     let store = Store::open(&task.store)?;
     let config = ChainConfig {
-        rpc_urls: vec![task.url],
-        chain_id: LogNodeOptions::default().chain_id,
-        confirmations: 0,
         start_block: Some(FIRST),
-        layouts: Layouts::built_in(),
-        second_look_every: chain::SECOND_LOOK_EVERY,
-        deployment_within: chain::DEPLOYMENT_WITHIN,
-        failure_reasons: chain::FAILURE_REASONS.into(),
+        ..ChainConfig::new(vec![task.url], LogNodeOptions::default().chain_id)
     };
     let modules = (0..task.modules).map(|n| ModuleAddress(module(n)));
     let report = chain::index(

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use alloy::providers::Provider as _;
-use amser_roles::abi::{Layouts, Multicall3};
-use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, follow};
+use amser_roles::abi::Multicall3;
+use amser_roles::chain::{ChainConfig, follow};
 use amser_roles::domain::{ChainStatus, ModuleAddress};
 use amser_roles::forecast::Forecast;
 use amser_roles::store::Store;
@@ -62,14 +62,8 @@ pub(crate) async fn forecast(table: &mut Table) -> anyhow::Result<()> {
         .with_state(Arc::clone(&node));
     tokio::spawn(async move { axum::serve(listener, router).await });
     let config = ChainConfig {
-        rpc_urls: vec![url.parse()?],
-        chain_id: seed.chain.chain_id,
-        confirmations: 0,
-        start_block: None,
         second_look_every: DEADLINE,
-        deployment_within: DEPLOYMENT_WITHIN,
-        layouts: Layouts::built_in(),
-        failure_reasons: FAILURE_REASONS.into(),
+        ..ChainConfig::new(vec![url.parse()?], seed.chain.chain_id)
     };
     let store = Store::in_memory()?;
     let module = ModuleAddress(seed.module);

@@ -102,22 +102,18 @@ fn ingest(
 ) -> anyhow::Result<()> {
     let last = events.last().context("there is an event in each commit")?;
     let number = last.position.block;
+    let to = Checkpoint {
+        number,
+        hash: block_hash(number),
+        timestamp: Timestamp(block_time(number)),
+    };
+    let coverage = Coverage::Cursor {
+        joined,
+        left: Vec::new(),
+    };
     store.ingest(Batch {
-        rollback_to: None,
-        to: Checkpoint {
-            number,
-            hash: block_hash(number),
-            timestamp: Timestamp(block_time(number)),
-        },
-        coverage: Coverage::Cursor {
-            joined,
-            left: Vec::new(),
-        },
         events,
-        plans: Vec::new(),
-        headers: Vec::new(),
-        unknown: Vec::new(),
-        finalized: None,
+        ..Batch::new(to, coverage)
     })
 }
 

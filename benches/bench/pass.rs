@@ -204,22 +204,18 @@ fn history() -> Batch {
         };
         events.push(paid);
     }
+    let to = Checkpoint {
+        number: 3,
+        hash: B256::ZERO,
+        timestamp: Timestamp(10 * INTERVAL),
+    };
+    let coverage = Coverage::Cursor {
+        joined: vec![MODULE],
+        left: Vec::new(),
+    };
     Batch {
-        rollback_to: None,
-        to: Checkpoint {
-            number: 3,
-            hash: B256::ZERO,
-            timestamp: Timestamp(10 * INTERVAL),
-        },
-        coverage: Coverage::Cursor {
-            joined: vec![MODULE],
-            left: Vec::new(),
-        },
         events,
-        plans: Vec::new(),
-        headers: Vec::new(),
-        unknown: Vec::new(),
-        finalized: None,
+        ..Batch::new(to, coverage)
     }
 }
 

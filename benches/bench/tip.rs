@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amser_roles::abi::Layouts;
 use amser_roles::chain::{self, ChainConfig};
 use amser_roles::domain::{ChainStatus, ModuleAddress};
 use amser_roles::sandbox::log_node::{
@@ -103,14 +102,9 @@ impl Tip {
             false => node.url(),
         };
         let config = ChainConfig {
-            rpc_urls: vec![url],
-            chain_id: LogNodeOptions::default().chain_id,
-            confirmations: 0,
             start_block: Some(FIRST),
-            layouts: Layouts::built_in(),
             second_look_every: setup.second_look_every,
-            deployment_within: amser_roles::chain::DEPLOYMENT_WITHIN,
-            failure_reasons: chain::FAILURE_REASONS.into(),
+            ..ChainConfig::new(vec![url], LogNodeOptions::default().chain_id)
         };
         let store = Store::open(path)?;
         let (wanted, modules) = watch::channel(modules(setup.watched));

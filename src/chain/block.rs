@@ -60,6 +60,7 @@ pub(super) async fn logs_of(
     if headers.iter().filter(may_have_logs).count() >= MANY {
         match within_rate(node, || logs_by_range(node, headers, filter)).await {
             Ok(read) => return Ok(read),
+            Err(error @ RpcError::Crowded { .. }) => return Err(error.into()),
             Err(error) if error.is_about_node() => return Err(error.into()),
             Err(error) => {
                 debug!(%error, "blocks cannot be read by one range; reading each by itself")
@@ -140,6 +141,7 @@ async fn logs(node: &Node, header: &Header, filter: &LogFilter) -> Result<BlockL
             let headers = std::slice::from_ref(header);
             match within_rate(node, || logs_by_range(node, headers, filter)).await {
                 Ok(mut read) => return Ok(read.pop().unwrap_or_default()),
+                Err(error @ RpcError::Crowded { .. }) => return Err(error.into()),
                 Err(error) => debug!(%error, "nor are they to be had by a range of one block"),
             }
         }
@@ -147,7 +149,7 @@ async fn logs(node: &Node, header: &Header, filter: &LogFilter) -> Result<BlockL
         let now = read::header_at(node, header.number).await?;
         if now.is_some_and(|now| now.hash != header.hash) {
             return Err(SessionError::Moved(
-                "a block was reorganised while it was read".into(),
+                "a block was reorganised while it was read",
             ));
         }
         let tries = match error {
@@ -187,12 +189,10 @@ async fn logs_once(
 ) -> Result<Collected, RpcError> {
     let blocks = Blocks::Hash(header.hash);
     let mut collector = Collector::new(filter.watched().clone(), blocks);
-    let mut answers = 0;
     for query in filter.queries(blocks) {
         let mut take = |log: &Log<'_>| collector.take(log);
         node.logs(&query, None, &mut take).await?;
         collector.end_answer()?;
-        answers += 1;
     }
-    collector.finish(answers)
+    collector.finish()
 }

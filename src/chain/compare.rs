@@ -14,15 +14,14 @@ use super::node::{Chosen, Node, RpcError, read};
 use super::processors::{ProcessorError, Processors};
 use super::range::RangeReader;
 use crate::clock::machine_time;
-use crate::domain::{ChainEvent, Checkpoint, Drift, EventKind, ModuleAddress};
+use crate::domain::{ChainEvent, Checkpoint, Drift, ModuleAddress, Subject};
 use crate::store::Store;
 
 /// How many blocks at a history's end are read again from the same node: half an hour of Base.
 const END: u64 = 1_000;
-/// When that is done, in intervals of the second look: after 20 s, 1 min and 3 min, each counted from the one before.
-const END_AFTER: [u32; 3] = [1, 3, 9];
-/// The same pauses are made before another node is tried again that could not be read, and one before the first try.
-const TRY_AFTER: [u32; 4] = [0, 1, 3, 9];
+/// Pauses before another node is tried, and tried again while it could not be read, in intervals of the second look: none, 20 s,
+/// 1 min and 3 min. The same node is read again after each but the first.
+const PAUSES: [u32; 4] = [0, 1, 3, 9];
 
 /// A history that was read from one node.
 #[derive(Clone, Debug)]
@@ -45,7 +44,7 @@ pub(super) async fn compare(
     let every = context.config.second_look_every;
     let Some(Doubt { questions, blocks }) = history.doubted.clone() else {
         if context.pool.len() > 1 {
-            for intervals in TRY_AFTER {
+            for intervals in PAUSES {
                 tokio::time::sleep(every * intervals).await;
                 let other = context.pool.others(place, 1).await.pop();
                 if let Some(other) = other
@@ -58,8 +57,8 @@ pub(super) async fn compare(
             }
         }
         history.from = history.from.max(history.to.number.saturating_sub(END));
-        for intervals in END_AFTER {
-            tokio::time::sleep(every * intervals).await;
+        for intervals in &PAUSES[1..] {
+            tokio::time::sleep(every * *intervals).await;
             look(&context, &node, &node, &processors, &history).await?;
         }
         return Ok(());
@@ -205,8 +204,7 @@ async fn store_missing(context: &Context, events: Vec<ChainEvent>) -> Result<usi
         .reads
         .read(move |store| store.missing(&events))
         .await?;
-    let is_update =
-        |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
+    let is_update = |event: &&ChainEvent| event.subject() == Subject::Module;
     // From then on other logs count: the module is read again.
     if let Some(update) = missing.iter().find(is_update) {
         return Err(ProcessorError::Hidden(update.module).into());

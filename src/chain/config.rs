@@ -8,7 +8,7 @@ use tracing::info;
 use url::Url;
 
 use crate::abi::Layouts;
-use crate::domain::{Checkpoint, ModuleAddress};
+use crate::domain::{Checkpoint, FAILURE_REASONS, ModuleAddress};
 
 pub use crate::domain::LOCAL_CHAIN;
 /// How often the newest blocks are read a second time. Twenty seconds are ten blocks of Base.
@@ -40,6 +40,20 @@ pub struct ChainConfig {
 }
 
 impl ChainConfig {
+    /// These nodes of this chain; for the rest the defaults, without confirmations.
+    pub fn new(rpc_urls: Vec<Url>, chain_id: u64) -> Self {
+        Self {
+            rpc_urls,
+            chain_id,
+            confirmations: 0,
+            start_block: None,
+            layouts: Layouts::built_in(),
+            failure_reasons: FAILURE_REASONS.into(),
+            second_look_every: SECOND_LOOK_EVERY,
+            deployment_within: DEPLOYMENT_WITHIN,
+        }
+    }
+
     /// Whether the chain is one of local nodes: there a chain that starts over is no fault, and tests make time.
     pub fn is_local(&self) -> bool {
         self.chain_id == LOCAL_CHAIN

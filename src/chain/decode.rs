@@ -83,42 +83,34 @@ impl Watched {
     }
 }
 
-/// Decodes logs; keeps a buffer between them.
-#[derive(Debug, Default)]
-pub struct LogDecoder {
-    data: Vec<u8>,
-}
-
-impl LogDecoder {
-    /// Decodes one log.
-    pub fn decode(&mut self, log: &Log<'_>, watched: &Watched) -> Decoded {
-        let Some(emitter) = watched.roles.get(&log.address).copied() else {
-            return Decoded::NotOurs;
-        };
-        let data = log.data(&mut self.data);
-        let fields = data.and_then(|data| watched.layouts.read(log.topics(), data));
-        let decoded = fields.and_then(|fields| match emitter {
-            Contract::Module => module_event(&fields).map(|kind| (log.address, kind)),
-            Contract::Processor => processor_event(&fields),
-        });
-        let Some((module, kind)) = decoded else {
-            return Decoded::Unknown;
-        };
-        if emitter != Contract::Module && !watched.is_module(&module) {
-            return Decoded::Foreign;
-        }
-        let event = ChainEvent {
-            module: ModuleAddress(module),
-            position: Position {
-                block: log.block_number,
-                log_index: log.log_index,
-            },
-            transaction: log.transaction_hash,
-            timestamp: log.block_timestamp.map(Timestamp),
-            kind,
-        };
-        Decoded::Event(event)
+/// Decodes one log; `buffer` is room for its data.
+pub fn decode(log: &Log<'_>, watched: &Watched, buffer: &mut Vec<u8>) -> Decoded {
+    let Some(emitter) = watched.roles.get(&log.address).copied() else {
+        return Decoded::NotOurs;
+    };
+    let data = log.data(buffer);
+    let fields = data.and_then(|data| watched.layouts.read(log.topics(), data));
+    let decoded = fields.and_then(|fields| match emitter {
+        Contract::Module => module_event(&fields).map(|kind| (log.address, kind)),
+        Contract::Processor => processor_event(&fields),
+    });
+    let Some((module, kind)) = decoded else {
+        return Decoded::Unknown;
+    };
+    if emitter != Contract::Module && !watched.is_module(&module) {
+        return Decoded::Foreign;
     }
+    let event = ChainEvent {
+        module: ModuleAddress(module),
+        position: Position {
+            block: log.block_number,
+            log_index: log.log_index,
+        },
+        transaction: log.transaction_hash,
+        timestamp: log.block_timestamp.map(Timestamp),
+        kind,
+    };
+    Decoded::Event(event)
 }
 
 /// Whether the event's meaning depends on its block's timestamp and the node did not send it along.

@@ -11,7 +11,7 @@ pub(super) enum SessionError {
     /// The node failed, or gave an answer that cannot be believed.
     Rpc(RpcError),
     /// The chain moved while it was read; reading again gives a consistent answer.
-    Moved(String),
+    Moved(&'static str),
     /// A module was read with the wrong processors.
     Processors(ProcessorError),
     /// The store failed: nothing can be done here.

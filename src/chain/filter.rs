@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::decode::Watched;
 use crate::abi::Layouts;
+use crate::domain::ModuleAddress;
 
 /// Most addresses (or topics at one position) in one call; geth's default limit is 1,000.
 const ADDRESSES_PER_CALL: usize = 500;
@@ -43,7 +44,7 @@ pub struct LogQuery {
 }
 
 /// The addresses and topics of one call; a filter has one or several.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilterPart {
     /// Any of these emitters; empty: any.
     pub addresses: Vec<Address>,
@@ -101,9 +102,8 @@ impl LogFilter {
     ) -> Self {
         let parts = match modules.len() > MOST_MODULES_BY_ADDRESS {
             true => vec![FilterPart {
-                addresses: Vec::new(),
                 topic0: layouts.topics().to_vec(),
-                topic1: Vec::new(),
+                ..FilterPart::default()
             }],
             false => by_address(&[modules.as_slice(), &processors].concat()),
         };
@@ -125,8 +125,8 @@ impl LogFilter {
         for chunk in self.modules.chunks(ADDRESSES_PER_CALL) {
             parts.push(FilterPart {
                 addresses: self.watched.processors().to_vec(),
-                topic0: Vec::new(),
                 topic1: chunk.iter().map(|module| module.into_word()).collect(),
+                ..FilterPart::default()
             });
         }
         Self {
@@ -164,6 +164,16 @@ impl LogFilter {
         }
     }
 
+    /// The module that a part asks about, where it is one alone.
+    pub fn only_module(&self, part: &FilterPart) -> Option<ModuleAddress> {
+        match (part.addresses.as_slice(), part.topic1.as_slice()) {
+            ([address], []) => self.watched.is_module(address).then_some(*address),
+            (_, [module]) => Some(Address::from_word(*module)),
+            _ => None,
+        }
+        .map(ModuleAddress)
+    }
+
     /// The contracts whose logs are picked from the answers.
     pub fn watched(&self) -> &Arc<Watched> {
         &self.watched
@@ -195,8 +205,7 @@ fn by_address(addresses: &[Address]) -> Vec<FilterPart> {
         .chunks(ADDRESSES_PER_CALL)
         .map(|chunk| FilterPart {
             addresses: chunk.to_vec(),
-            topic0: Vec::new(),
-            topic1: Vec::new(),
+            ..FilterPart::default()
         })
         .collect()
 }
@@ -264,8 +273,7 @@ mod tests {
         let filter = LogFilter::combined(Layouts::built_in(), modules.clone(), vec![processor]);
         let part = |addresses: Vec<Address>| FilterPart {
             addresses,
-            topic0: Vec::new(),
-            topic1: Vec::new(),
+            ..FilterPart::default()
         };
         assert_eq!(part(vec![processor]).halves(), None);
         let narrowed = filter.narrowed(&part(vec![processor]));
@@ -283,17 +291,15 @@ mod tests {
         let filter = LogFilter::combined(layouts.clone(), modules.clone(), vec![processor]);
         let module = FilterPart {
             addresses: vec![modules[0]],
-            topic0: Vec::new(),
-            topic1: Vec::new(),
+            ..FilterPart::default()
         };
         let narrowed = filter.narrowed(&module);
         assert_eq!(narrowed[0].topic0, layouts.topics());
         assert!(narrowed[0].halves().is_some());
         assert_eq!(filter.narrowed(&narrowed[0]), []);
         let topic = FilterPart {
-            addresses: Vec::new(),
             topic0: vec![layouts.topics()[0]],
-            topic1: Vec::new(),
+            ..FilterPart::default()
         };
         let narrowed = filter.narrowed(&topic);
         assert_eq!(narrowed[0].addresses.len(), 4);

@@ -79,6 +79,8 @@ pub(super) async fn run(context: &Context, stop: &CancellationToken) -> anyhow::
                 let before = if moves.1 == at { moves.0 } else { 0 };
                 moves = (before + 1, at);
                 if moves.0 > MOST_MOVES {
+                    // The next node is not blamed for them.
+                    moves = (0, None);
                     let error = RpcError::unavailable(why);
                     leave(context, &chosen, &error, &mut failing)?;
                 } else {
@@ -177,15 +179,15 @@ async fn catch_up(
     // The unconfirmed blocks are read again as part of the range.
     followed.window.rewind(base);
     followed.processors.rewind(base.number);
+    // What joins is read from its own place on, with the modules at the cursor watched from the new one.
+    let joining: BTreeSet<_> = followed.joining.keys().copied().collect();
+    followed.retain(|module| !joining.contains(module));
     if followed.processors.is_empty() {
         // Nothing to read: only the clock moves.
         followed.unsaved.keep([to]);
         followed.window = Window::new(to);
         return Ok(());
     }
-    // What joins is read from its own place on, with the modules at the cursor watched from the new one.
-    let joining: BTreeSet<_> = followed.joining.keys().copied().collect();
-    followed.retain(|module| !joining.contains(module));
     let from = base.number + 1;
     let range = ConfirmedRange {
         from,
@@ -209,7 +211,14 @@ async fn catch_up(
         let modules = followed.processors.modules().collect();
         followed.add_history(modules, from, to);
     }
-    read
+    match read {
+        // It joins again beside the tip, and holds up nobody else.
+        Err(SessionError::Rpc(RpcError::Crowded { module, .. })) => {
+            followed.drop_module(module);
+            Ok(())
+        }
+        read => read,
+    }
 }
 
 /// Everything up to block `at` of `from..=to` is stored.
@@ -240,7 +249,7 @@ async fn finish_index(
     let mut looked = false;
     loop {
         if progress::is_far(context, followed, &head) {
-            return Err(SessionError::Moved("far behind the goal".into()));
+            return Err(SessionError::Moved("far behind the goal"));
         }
         tip::advance(context, node, followed, &mut joins, &head).await?;
         // There may be no later run that looks again.

@@ -15,11 +15,10 @@ use tracing::info;
 
 use super::context::Context;
 use super::error::SessionError;
-use super::node::reconnect::Reconnect;
 use super::node::{Node, RpcError, read};
 use super::processors::{Processors, Taken};
 use super::range::{Piece, RangeReader, SeenBlock};
-use super::unsaved::{NextCommit, batch};
+use super::unsaved::NextCommit;
 use crate::domain::{Batch, ChainEvent, Checkpoint, Coverage, ModuleAddress, UnknownLogs};
 
 /// Events in one commit, at least: it costs an fsync.
@@ -97,22 +96,8 @@ async fn read_parts(
     room: &Semaphore,
 ) -> Result<(), SessionError> {
     // A node that now and then fails would be left each time without these tries.
-    let (mut failures, mut schedule) = (0, Reconnect::new());
-    while let Some(piece) = reader.next().await {
-        let piece = match piece {
-            Ok(piece) => piece,
-            Err(error) if failures < MOST_FAILURES && is_worth_another_try(node, &error) => {
-                failures += 1;
-                let wait = schedule.failed(None);
-                tracing::debug!(%error, ?wait, "a range failed; trying again");
-                tokio::time::sleep(wait).await;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        failures = 0;
-        schedule.healthy();
-        let Some(part) = counted(node, piece, &mut reader, processors).await? else {
+    while let Some(piece) = reader.next_retrying(MOST_FAILURES).await {
+        let Some(part) = counted(node, piece?, &mut reader, processors).await? else {
             continue;
         };
         let wanted = u32::try_from(room_for(part.events.len())).unwrap_or(u32::MAX);
@@ -126,12 +111,6 @@ async fn read_parts(
         }
     }
     Ok(())
-}
-
-/// History that is not kept does not come back, nor does a closed connection, and what is about the node is for the pool to
-/// answer.
-fn is_worth_another_try(node: &Node, error: &RpcError) -> bool {
-    !node.is_closed() && !error.is_about_node() && !matches!(error, RpcError::Pruned { .. })
 }
 
 /// The events of a piece that count. A module's new processor sends the reader back to its block; `None` if that is the
@@ -249,7 +228,7 @@ impl<C: FnMut(Checkpoint, usize) + Send> Storing<'_, C> {
     fn batch(&mut self, part: Part) -> Batch {
         let empty = match &mut self.range.next {
             Some(next) => std::mem::take(next).batch(part.to),
-            None => batch(part.to, Coverage::Behind(self.modules.clone())),
+            None => Batch::new(part.to, Coverage::Behind(self.modules.clone())),
         };
         Batch {
             events: part.events,
@@ -269,12 +248,12 @@ async fn verify(
     let numbers: Vec<u64> = seen.into_iter().chain([target.number]).collect();
     let headers = read::headers_at(node, &numbers).await?;
     let hash_at = |number: u64| {
-        let mut found = headers.iter().filter(|header| header.number == number);
-        found.next().map(|header| header.hash)
+        let found = headers.iter().find(|header| header.number == number);
+        found.map(|header| header.hash)
     };
     match hash_at(target.number) {
         Some(hash) if hash == target.hash => {}
-        Some(_) => return Err(SessionError::Moved("reorganised while it was read".into())),
+        Some(_) => return Err(SessionError::Moved("reorganised while it was read")),
         None => return Err(read::missing(target.number).into()),
     }
     match last_seen {

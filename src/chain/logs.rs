@@ -171,31 +171,33 @@ impl Decoder {
             let take = rest.len().min(had.max(1024));
             let mut carry = std::mem::take(&mut self.carry);
             carry.extend_from_slice(&rest[..take]);
-            match self.step(&carry, on_log)? {
-                Step::NeedMore => {
+            match self.token(&carry, on_log) {
+                Err(Stop::NeedMore) => {
                     if carry.len() > LONGEST_VALUE {
                         return Err(LogsError::Malformed("a value is too long"));
                     }
                     rest = &rest[take..];
                     self.carry = carry;
                 }
-                Step::Ate(end) => {
+                Ok(ControlFlow::Continue(end)) => {
                     rest = &rest[end.saturating_sub(had)..];
                     carry.clear();
                     // The allocation is kept for the next split value.
                     self.carry = carry;
                 }
-                Step::Break => return Ok(ControlFlow::Break(())),
+                Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+                Err(Stop::Malformed(why)) => return Err(LogsError::Malformed(why)),
             }
         }
         loop {
-            match self.step(rest, on_log)? {
-                Step::Ate(end) => rest = &rest[end..],
-                Step::NeedMore => {
+            match self.token(rest, on_log) {
+                Ok(ControlFlow::Continue(end)) => rest = &rest[end..],
+                Err(Stop::NeedMore) => {
                     self.carry.extend_from_slice(rest);
                     return Ok(ControlFlow::Continue(()));
                 }
-                Step::Break => return Ok(ControlFlow::Break(())),
+                Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+                Err(Stop::Malformed(why)) => return Err(LogsError::Malformed(why)),
             }
         }
     }
@@ -223,24 +225,13 @@ impl Decoder {
         }
     }
 
-    /// Reads exactly one token (a bracket, a member, a log…) from the front of `input`.
-    fn step(
+    /// Reads exactly one token (a bracket, a member, a log…) from the front of `input`: where it ends, or `Break` from `on_log`.
+    fn token(
         &mut self,
         input: &[u8],
         on_log: &mut dyn FnMut(&Log<'_>) -> ControlFlow<()>,
-    ) -> Result<Step, LogsError> {
-        match self.token(&mut Cursor::new(input), on_log) {
-            Ok(step) => Ok(step),
-            Err(Stop::NeedMore) => Ok(Step::NeedMore),
-            Err(Stop::Malformed(why)) => Err(LogsError::Malformed(why)),
-        }
-    }
-
-    fn token(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        on_log: &mut dyn FnMut(&Log<'_>) -> ControlFlow<()>,
-    ) -> Result<Step, Stop> {
+    ) -> Result<ControlFlow<(), usize>, Stop> {
+        let cursor = &mut Cursor::new(input);
         let next = cursor.peek_token()?;
         match self.state {
             State::Start => {
@@ -311,14 +302,14 @@ impl Decoder {
                 _ => {
                     if on_log(&object::log(cursor)?).is_break() {
                         self.state = State::Done;
-                        return Ok(Step::Break);
+                        return Ok(ControlFlow::Break(()));
                     }
                 }
             },
             // Some servers end the body with a newline or padding.
             State::Done => cursor.advance(),
         }
-        Ok(Step::Ate(cursor.position()))
+        Ok(ControlFlow::Continue(cursor.position()))
     }
 
     /// Files the answer that was just read under the call that it belongs to.
@@ -360,15 +351,6 @@ fn id(value: &[u8]) -> Option<u64> {
         .trim_matches('"')
         .parse()
         .ok()
-}
-
-enum Step {
-    /// A token ended at this offset.
-    Ate(usize),
-    /// The token's end has not arrived.
-    NeedMore,
-    /// The caller wants no more.
-    Break,
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ pub(super) struct Joins {
     chosen: Chosen,
     tasks: JoinSet<Done>,
     registering: BTreeSet<ModuleAddress>,
-    reading: BTreeSet<ModuleAddress>,
-    groups: usize,
+    /// The groups whose past is read.
+    reading: Vec<BTreeSet<ModuleAddress>>,
     comparing: bool,
     failures: Failures,
     /// Modules that are registered and not watched yet: watching more costs a second reading of the unconfirmed blocks.
@@ -66,8 +66,7 @@ impl Joins {
             chosen: chosen.clone(),
             tasks: JoinSet::new(),
             registering: BTreeSet::new(),
-            reading: BTreeSet::new(),
-            groups: 0,
+            reading: Vec::new(),
             comparing: false,
             failures: Failures::default(),
             registered: BTreeMap::new(),
@@ -88,7 +87,7 @@ impl Joins {
     /// Whether a module is registered or read at the moment, or waits to be watched.
     fn is_under_way(&self, module: &ModuleAddress) -> bool {
         self.registering.contains(module)
-            || self.reading.contains(module)
+            || self.reading.iter().any(|group| group.contains(module))
             || self.registered.contains_key(module)
     }
 
@@ -113,25 +112,16 @@ impl Joins {
         if followed.retain(|module| wanted.contains(module)) {
             self.abort(context).await?;
         }
+        let may_begin =
+            |module: &&ModuleAddress| !self.is_under_way(module) && self.failures.may_start(module);
         let candidates: Vec<_> = wanted
             .iter()
+            .filter(|module| followed.processors.get(module).is_none() && may_begin(module))
             .copied()
-            .filter(|module| {
-                followed.processors.get(module).is_none()
-                    && !self.is_under_way(module)
-                    && self.failures.may_start(module)
-            })
             .collect();
+        let unread: Vec<_> = followed.joining.keys().filter(may_begin).copied().collect();
         self.waiting = !candidates.is_empty();
-        let is_waiting =
-            |module: &&ModuleAddress| !self.is_under_way(module) && self.failures.may_start(module);
-        let unread: Vec<_> = followed
-            .joining
-            .keys()
-            .filter(is_waiting)
-            .copied()
-            .collect();
-        if candidates.is_empty() && (unread.is_empty() || self.groups == GROUPS_AT_ONCE) {
+        if candidates.is_empty() && (unread.is_empty() || self.reading.len() == GROUPS_AT_ONCE) {
             return Ok(());
         }
         // What a module is read up to must be stored first, or a crash would leave it ahead of the cursor.
@@ -189,15 +179,12 @@ impl Joins {
             let group = groups.entry((joining.target, read_to)).or_default();
             group.insert(module, record);
         }
-        for ((target, read_to), group) in groups {
-            if self.groups == GROUPS_AT_ONCE {
-                break;
-            }
-            self.groups += 1;
-            self.reading.extend(group.keys());
+        let room = GROUPS_AT_ONCE - self.reading.len();
+        for ((target, read_to), group) in groups.into_iter().take(room) {
+            let modules: BTreeSet<_> = group.keys().copied().collect();
+            self.reading.push(modules.clone());
             let (node, context) = (Arc::clone(&self.chosen.node), context.clone());
             self.tasks.spawn(async move {
-                let modules = group.keys().copied().collect();
                 let read = read_past(&context, &node, &group, read_to, target).await;
                 Done::Read(modules, read)
             });
@@ -208,7 +195,8 @@ impl Joins {
     /// The next thing that came to an end, or `None` when a module that failed may be tried again.
     pub(super) async fn next(&mut self) -> Option<Done> {
         // Those that wait for room are looked at when something ends.
-        let has_room = self.registering.len() < REGISTERED_AT_ONCE && self.groups < GROUPS_AT_ONCE;
+        let has_room =
+            self.registering.len() < REGISTERED_AT_ONCE && self.reading.len() < GROUPS_AT_ONCE;
         let next_try = self.failures.next_try(|module| self.is_under_way(module));
         let retry = next_try.filter(|_| has_room);
         loop {
@@ -219,10 +207,7 @@ impl Joins {
             match &done {
                 None => continue,
                 Some(Done::Registered(module, _)) => drop(self.registering.remove(module)),
-                Some(Done::Read(modules, _)) => {
-                    self.reading.retain(|module| !modules.contains(module));
-                    self.groups -= 1;
-                }
+                Some(Done::Read(modules, _)) => self.reading.retain(|group| group != modules),
                 Some(Done::Compared(_)) => self.comparing = false,
             }
             return done;
@@ -235,7 +220,6 @@ impl Joins {
         self.registering.clear();
         self.registered.clear();
         self.reading.clear();
-        self.groups = 0;
         self.comparing = false;
         context.writer.settle().await
     }

@@ -86,11 +86,7 @@ impl Processors {
             };
             (*module, watched)
         });
-        Self::new(layouts, watched.collect())
-    }
-
-    /// Watches these modules.
-    pub fn new(layouts: Arc<Layouts>, modules: BTreeMap<ModuleAddress, WatchedModule>) -> Self {
+        let modules = watched.collect();
         let filter = filter(&layouts, &modules, []);
         Self {
             layouts,

@@ -30,11 +30,7 @@ pub(super) fn is_far(context: &Context, followed: &Followed, head: &Header) -> b
 /// Shows the newest head.
 pub(super) fn show_head(status: &Sender<ChainStatus>, head: &Header) {
     let head = head.checkpoint();
-    status.send_if_modified(|status| {
-        let changed = status.head != Some(head);
-        status.head = Some(head);
-        changed
-    });
+    status.send_if_modified(|status| status.head.replace(head) != Some(head));
 }
 
 /// Says why the chain cannot be followed at the moment.

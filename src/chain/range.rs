@@ -10,4 +10,3 @@ mod size;
 pub use self::collect::{Collected, Collector, SeenBlock, UnknownLog, count_unknown};
 pub(super) use self::one::read;
 pub use self::reader::{IN_FLIGHT, Piece, RangeReader};
-pub use self::size::RangeSize;

@@ -29,7 +29,7 @@ pub(super) async fn path(
     window: &Window,
     head: &Header,
 ) -> Result<(usize, Vec<Header>), SessionError> {
-    let reorganised = || SessionError::Moved("confirmed blocks were reorganised".into());
+    let reorganised = || SessionError::Moved("confirmed blocks were reorganised");
     let nothing_new = (window.unconfirmed().count(), Vec::new());
     let known = window.at(head.number);
     // Also a head that jumped back on the same chain: the blocks above it are most likely still to come again.
@@ -72,11 +72,7 @@ pub(super) async fn path(
         match header {
             Some(header) if header.hash == parent && header.number == number => path.push(header),
             // A node behind a load balancer may not have the block yet, or not any more.
-            _ => {
-                return Err(SessionError::Moved(
-                    "a block's parent is not to be had".into(),
-                ));
-            }
+            _ => return Err(SessionError::Moved("a block's parent is not to be had")),
         }
     }
 }

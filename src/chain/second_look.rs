@@ -7,12 +7,11 @@ use tracing::{debug, warn};
 
 use super::context::Context;
 use super::error::SessionError;
-use super::node::reconnect::Reconnect;
 use super::node::{Node, RpcError};
 use super::processors::Processors;
 use super::range::RangeReader;
 use super::state::Followed;
-use crate::domain::{ChainEvent, Checkpoint, EventKind};
+use crate::domain::{ChainEvent, Checkpoint, Subject};
 
 /// Blocks that are looked at again, at least.
 const BLOCKS: u64 = 30;
@@ -51,19 +50,8 @@ pub(super) async fn look(
         changed_at: None,
     };
     let mut reader = RangeReader::new(node, processors.filter(), from, to);
-    let (mut retry, mut failures) = (Reconnect::new(), 0);
-    while let Some(piece) = reader.next().await {
-        let piece = match piece {
-            Ok(piece) => piece,
-            Err(error) if error.is_about_node() || failures == MOST_FAILURES => return Err(error),
-            Err(_) => {
-                failures += 1;
-                tokio::time::sleep(retry.failed(None)).await;
-                continue;
-            }
-        };
-        failures = 0;
-        retry.healthy();
+    while let Some(piece) = reader.next_retrying(MOST_FAILURES).await {
+        let piece = piece?;
         let start = piece.from;
         seen.ends.push(piece.end);
         match processors.take(piece.events) {
@@ -105,8 +93,7 @@ pub(super) async fn compare(
             watched.is_some_and(|watched| event.position.block >= watched.from)
         })
         .collect();
-    let is_update =
-        |event: &&ChainEvent| matches!(event.kind, EventKind::PaymentProcessorUpdated { .. });
+    let is_update = |event: &&ChainEvent| event.subject() == Subject::Module;
     let updates = missed.iter().filter(is_update);
     let updated_at = updates.map(|event| event.position.block);
     if let Some(block) = updated_at.chain(seen.changed_at).min() {

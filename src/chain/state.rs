@@ -309,7 +309,7 @@ mod tests {
     }
 
     fn followed() -> Followed {
-        let processors = Processors::new(Layouts::built_in(), BTreeMap::new());
+        let processors = Processors::of(Layouts::built_in(), &BTreeMap::new());
         Followed::at(Window::new(at(100)), processors, true)
     }
 

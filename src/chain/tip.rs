@@ -1,6 +1,6 @@
 //! The tip, block by block: a new head, the path to it, its blocks' events, what that confirms; and what runs beside it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -63,23 +63,12 @@ async fn follow_with(
     let mut heads = Heads::open(node, &head).await;
     let mut wanted = context.wanted.clone();
     let status = context.status.subscribe();
-    let passed = Arc::new(Mutex::new(None));
-    let is_usable = |other: Arc<Node>| {
+    let look_at = |other: Arc<Node>| {
         let (confirmed, reads) = (status.borrow().confirmed, context.reads.clone());
-        let (current, passed) = (Arc::clone(node), Arc::clone(&passed));
-        let usable = async move {
-            match reorg::look_at_preferred(&other, &current, &reads, confirmed).await {
-                Preferred::Ready => true,
-                Preferred::Behind => false,
-                Preferred::Contradicts(block) => {
-                    *passed.lock().expect("never poisoned: no panic while held") = block;
-                    true
-                }
-            }
-        };
-        usable.boxed()
+        let current = Arc::clone(node);
+        async move { reorg::look_at_preferred(&other, &current, &reads, confirmed).await }.boxed()
     };
-    let mut better = std::pin::pin!(context.pool.better_than(chosen.place, is_usable));
+    let mut better = std::pin::pin!(context.pool.better_than(chosen.place, look_at));
     let mut late_plans = std::pin::pin!(context.plans.read_late(node, &context.writer));
     let second_look_every = context.config.second_look_every;
     // What runs beside, and when it was started last.
@@ -93,7 +82,7 @@ async fn follow_with(
             progress::show_head(&context.status, &head);
             check_clock(context, &head)?;
             if progress::is_far(context, followed, &head) {
-                return Err(SessionError::Moved("far behind the tip".into()));
+                return Err(SessionError::Moved("far behind the tip"));
             }
             advance(context, node, followed, joins, &head).await?;
             chosen.works();
@@ -209,8 +198,11 @@ async fn follow_with(
             },
             // An error means that the set of modules is final; then there is nothing to wait for.
             Ok(()) = wanted.changed() => {}
-            better = &mut better => {
-                followed.passed = *passed.lock().expect("never poisoned: no panic while held");
+            (better, found) = &mut better => {
+                followed.passed = match found {
+                    Preferred::Ready => None,
+                    Preferred::Contradicts(block) => Some(block),
+                };
                 return Ok(Some(better));
             }
             () = sleep_until(followed.unsaved.due()) => followed.save(context).await?,
@@ -230,7 +222,7 @@ async fn end_of<T>(running: &mut Option<BoxFuture<'_, T>>) -> T {
     ended
 }
 
-/// Follows this head, and stores what it confirms. A module that contradicts itself holds up nobody else.
+/// Follows this head, and stores what it confirms. A module that contradicts itself, or crowds a block, holds up nobody else.
 pub(super) async fn advance(
     context: &Context,
     node: &Node,
@@ -245,11 +237,16 @@ pub(super) async fn advance(
                 if followed.joining.contains_key(&module) =>
             {
                 let why = "its processor is not the one that its next event replaces";
-                joins.contradicts(context, followed, module, why);
+                joins.set_aside(context, followed, module, &RpcError::unavailable(why));
             }
             Err(SessionError::Processors(ProcessorError::TooMany(module))) => {
                 joins.too_many_processors(followed, module);
             }
+            Err(SessionError::Rpc(error)) => match error {
+                RpcError::Crowded { module, .. }
+                    if !joins.set_aside(context, followed, module, &error) => {}
+                _ => return Err(error.into()),
+            },
             advanced => return advanced,
         }
     }

@@ -35,22 +35,8 @@ impl NextCommit {
         };
         Batch {
             rollback_to: self.rollback_to,
-            ..batch(to, coverage)
+            ..Batch::new(to, coverage)
         }
-    }
-}
-
-/// A batch up to `to` without anything in it.
-pub(super) fn batch(to: Checkpoint, coverage: Coverage) -> Batch {
-    Batch {
-        rollback_to: None,
-        to,
-        coverage,
-        events: Vec::new(),
-        plans: Vec::new(),
-        headers: Vec::new(),
-        unknown: Vec::new(),
-        finalized: None,
     }
 }
 

@@ -302,6 +302,22 @@ pub struct Batch {
     pub finalized: Option<Checkpoint>,
 }
 
+impl Batch {
+    /// An empty batch up to this block.
+    pub fn new(to: Checkpoint, coverage: Coverage) -> Self {
+        Self {
+            rollback_to: None,
+            to,
+            coverage,
+            events: Vec::new(),
+            plans: Vec::new(),
+            headers: Vec::new(),
+            unknown: Vec::new(),
+            finalized: None,
+        }
+    }
+}
+
 /// Which modules a batch covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {

@@ -116,18 +116,13 @@ fn checkpoint(number: u64, fork: u8) -> Checkpoint {
 }
 
 pub(in crate::store) fn batch(events: &[ChainEvent], to: u64, fork: u8) -> Batch {
+    let coverage = Coverage::Cursor {
+        joined: vec![module(1), module(2)],
+        left: Vec::new(),
+    };
     Batch {
-        rollback_to: None,
-        to: checkpoint(to, fork),
-        coverage: Coverage::Cursor {
-            joined: vec![module(1), module(2)],
-            left: Vec::new(),
-        },
         events: events.to_vec(),
-        plans: Vec::new(),
-        headers: Vec::new(),
-        unknown: Vec::new(),
-        finalized: None,
+        ..Batch::new(checkpoint(to, fork), coverage)
     }
 }
 

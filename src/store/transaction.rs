@@ -95,18 +95,14 @@ mod tests {
                 hash: B256::ZERO,
                 timestamp: Timestamp(number),
             };
+            let coverage = Coverage::Cursor {
+                joined: Vec::new(),
+                left: Vec::new(),
+            };
             let batch = Batch {
-                rollback_to: None,
-                to,
-                coverage: Coverage::Cursor {
-                    joined: Vec::new(),
-                    left: Vec::new(),
-                },
                 events,
-                plans: Vec::new(),
                 headers: vec![to],
-                unknown: Vec::new(),
-                finalized: None,
+                ..Batch::new(to, coverage)
             };
             store.ingest(batch).unwrap();
         }

@@ -116,16 +116,8 @@ fn multicall(data: &[u8]) -> Bytes {
 }
 
 async fn asked(fakes: &[&Fake], questions: &[ActiveQuestion]) -> Vec<ActiveAnswer> {
-    let config = ChainConfig {
-        rpc_urls: fakes.iter().map(|fake| fake.url("http")).collect(),
-        chain_id: CHAIN,
-        confirmations: 0,
-        start_block: None,
-        layouts: crate::abi::Layouts::built_in(),
-        failure_reasons: BTreeSet::new(),
-        second_look_every: Duration::from_secs(20),
-        deployment_within: 0,
-    };
+    let urls = fakes.iter().map(|fake| fake.url("http")).collect();
+    let config = ChainConfig::new(urls, CHAIN);
     let status = ChainStatus {
         confirmed: Some(block()),
         ..ChainStatus::default()

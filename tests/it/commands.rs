@@ -179,19 +179,15 @@ impl Story {
         let events = kinds.into_iter().zip(0..);
         let events = events.map(|(kind, index)| event(self.block, index, kind));
         let to = checkpoint(self.block);
+        let coverage = Coverage::Cursor {
+            joined: vec![module()],
+            left: Vec::new(),
+        };
         self.store
             .ingest(Batch {
-                rollback_to: None,
-                to,
-                coverage: Coverage::Cursor {
-                    joined: vec![module()],
-                    left: Vec::new(),
-                },
                 events: events.collect(),
-                plans: Vec::new(),
                 headers: vec![to],
-                unknown: Vec::new(),
-                finalized: None,
+                ..Batch::new(to, coverage)
             })
             .unwrap();
         self.chain.send_replace(ChainStatus {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256};
-use amser_roles::abi::Layouts;
 use amser_roles::chain::{self, ChainConfig};
 use amser_roles::discord::{self, Channels, NoCommands, Settings};
 use amser_roles::domain::{
@@ -83,7 +82,7 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         counts: watch::Sender::new(Counts::default()),
         modules: watch::Sender::new(BTreeSet::new()),
         gates_changed: Arc::default(),
-        views: Views::new(&no_chain(), chain),
+        views: Views::new(&ChainConfig::new(Vec::new(), chain::LOCAL_CHAIN), chain),
         fallback: roles::fallback::Fallback::unheard(chain::LOCAL_CHAIN),
         policy: watch::channel(Policy::default()).1,
     };
@@ -153,17 +152,4 @@ fn fill(local: &LocalDiscord, store: &Store) -> anyhow::Result<()> {
         });
     }
     store.set_config(&gates, &BTreeMap::new(), Timestamp(1))
-}
-
-fn no_chain() -> ChainConfig {
-    ChainConfig {
-        rpc_urls: Vec::new(),
-        chain_id: 31_337,
-        confirmations: 0,
-        start_block: None,
-        second_look_every: chain::SECOND_LOOK_EVERY,
-        deployment_within: chain::DEPLOYMENT_WITHIN,
-        layouts: Layouts::built_in(),
-        failure_reasons: chain::FAILURE_REASONS.into(),
-    }
 }

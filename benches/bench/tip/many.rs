@@ -108,22 +108,18 @@ fn commit(store: &Store, sample: u32) -> anyhow::Result<f64> {
             subscription: SubscriptionId::from(1),
         },
     };
+    let to = Checkpoint {
+        number,
+        hash: B256::ZERO,
+        timestamp: Timestamp(2_000_000_000),
+    };
+    let coverage = Coverage::Cursor {
+        joined: Vec::new(),
+        left: Vec::new(),
+    };
     let batch = Batch {
-        rollback_to: None,
-        to: Checkpoint {
-            number,
-            hash: B256::ZERO,
-            timestamp: Timestamp(2_000_000_000),
-        },
-        coverage: Coverage::Cursor {
-            joined: Vec::new(),
-            left: Vec::new(),
-        },
         events: vec![event],
-        plans: Vec::new(),
-        headers: Vec::new(),
-        unknown: Vec::new(),
-        finalized: None,
+        ..Batch::new(to, coverage)
     };
     let started = Instant::now();
     store.ingest(batch)?;

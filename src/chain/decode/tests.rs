@@ -28,7 +28,7 @@ fn log(address: Address, data: LogData) -> RpcLog {
 
 fn decode(address: Address, data: LogData) -> Decoded {
     read(&log(address, data), |log| {
-        LogDecoder::default().decode(log, &watched())
+        super::decode(log, &watched(), &mut Vec::new())
     })
 }
 
@@ -299,7 +299,7 @@ fn a_failure_and_a_new_expiry_need_their_blocks_timestamp_and_no_other_event_doe
     for (address, data, _) in every_event() {
         let mut log = log(address, data);
         log.block_timestamp = None;
-        let decoded = read(&log, |log| LogDecoder::default().decode(log, &watched()));
+        let decoded = read(&log, |log| super::decode(log, &watched(), &mut Vec::new()));
         let Decoded::Event(event) = decoded else {
             panic!("{decoded:?}");
         };

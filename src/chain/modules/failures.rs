@@ -118,9 +118,14 @@ impl Failures {
         let failed = self.entry(module);
         if failed.sentence.is_none() {
             warn!(%module, %error, "no node can read this module; retrying while the others are followed");
-            failed.sentence = Some(format!(
-                "Module {module} cannot be read from the chain at the moment; retrying automatically."
-            ));
+            failed.sentence = Some(match error {
+                RpcError::Crowded { .. } => format!(
+                    "Module {module} has more events in one block than the node serves, and is not followed until one serves them: set chain.rpc_urls to a node that answers with more logs at once, or remove the gate that names the module."
+                ),
+                _ => format!(
+                    "Module {module} cannot be read from the chain at the moment; retrying automatically."
+                ),
+            });
             // Each try costs the node some calls, and there may be many such modules.
             failed.retry = Reconnect::slow();
             failed.retry.failed(None);

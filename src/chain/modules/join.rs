@@ -95,7 +95,7 @@ impl Joins {
             if before.current() != since.initial {
                 // Its logs since then were not asked for: it changed between registering and watching, or the node hides how.
                 let why = "its processor at the tip is not the one its history ends with";
-                if self.contradicts(context, followed, *module, why) {
+                if self.set_aside(context, followed, *module, &RpcError::unavailable(why)) {
                     return Err(ProcessorError::Hidden(*module).into());
                 }
                 continue;
@@ -157,10 +157,14 @@ impl Joins {
         match error {
             SessionError::Moved(why) => {
                 for module in modules {
-                    self.failures.moved(*module, &why);
+                    self.failures.moved(*module, why);
                 }
             }
             SessionError::Rpc(error) => {
+                let modules = match &error {
+                    RpcError::Crowded { module, .. } => &[*module].into(),
+                    _ => modules,
+                };
                 for module in modules {
                     self.refused(context, followed, *module, &error)?;
                 }
@@ -201,18 +205,17 @@ impl Joins {
         self.failures.too_many_processors(module);
     }
 
-    /// What the node tells of a joining module at the tip contradicts the rest: the module alone is read again, after a pause.
-    /// Whether another node is to be asked.
-    pub(crate) fn contradicts(
+    /// What the node tells of a module at the tip cannot be used: the module alone is read again, after a pause. Whether another
+    /// node is to be asked.
+    pub(crate) fn set_aside(
         &mut self,
         context: &Context,
         followed: &mut Followed,
         module: ModuleAddress,
-        why: &str,
+        error: &RpcError,
     ) -> bool {
         followed.drop_module(module);
-        let error = RpcError::unavailable(why);
-        self.is_for_another(context, followed, module, &error)
+        self.is_for_another(context, followed, module, error)
     }
 
     /// Counts a failure to read a module. Whether that was one too many for this node, and there is one that has not failed

@@ -1,6 +1,8 @@
 //! One JSON-RPC answer, as providers really send it: `"error": null` beside a result is a result, and `"result": null` beside an
 //! error is the error. Alloy's own types refuse both.
 
+use std::time::Duration;
+
 use alloy::rpc::json_rpc::{ErrorPayload, Id, Response, ResponsePayload};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -14,6 +16,8 @@ use crate::chain::logs::ErrorAnswer;
 pub(super) struct Answer {
     pub(super) id: Id,
     pub(super) outcome: Result<Box<RawValue>, ErrorAnswer>,
+    /// `Retry-After` of the HTTP answer that it came with.
+    retry_after: Option<Duration>,
 }
 
 /// What a body holds.
@@ -50,23 +54,32 @@ impl TryFrom<RawAnswer> for Answer {
         Ok(Self {
             id: raw.id.unwrap_or(Id::None),
             outcome,
+            retry_after: None,
         })
     }
 }
 
 impl Body {
-    /// Reads a whole body.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, RpcError> {
+    /// Reads a whole body, which came with this `Retry-After`.
+    pub(super) fn read(bytes: &[u8], retry_after: Option<Duration>) -> Result<Self, RpcError> {
         let is_list = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
         let body = if is_list {
             serde_json::from_slice(bytes).map(Self::Batch)
         } else {
             serde_json::from_slice(bytes).map(Self::One)
         };
-        body.map_err(|error| {
+        let mut body = body.map_err(|error| {
             tracing::debug!(%error, "an answer is not JSON-RPC");
             RpcError::unavailable("its answer is not JSON-RPC")
-        })
+        })?;
+        let answers: &mut [Answer] = match &mut body {
+            Self::One(answer) => std::slice::from_mut(answer),
+            Self::Batch(answers) => answers,
+        };
+        for answer in answers {
+            answer.retry_after = retry_after;
+        }
+        Ok(body)
     }
 }
 
@@ -75,7 +88,7 @@ impl Answer {
     pub(super) fn into_result<T: serde::de::DeserializeOwned>(self) -> Result<T, RpcError> {
         let result = self
             .outcome
-            .map_err(|error| RpcError::from_answer(&error, None))?;
+            .map_err(|error| RpcError::from_answer(&error, self.retry_after))?;
         serde_json::from_str(result.get()).map_err(|error| {
             RpcError::unavailable(format!("its answer is not understood: {error}"))
         })

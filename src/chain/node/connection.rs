@@ -20,8 +20,7 @@ use super::range_limit::RangeLimit;
 use super::reconnect::Reconnect;
 use super::stream::{self, LogsAnswer, OnLog};
 use super::transport::HttpTransport;
-pub(crate) use super::websocket::PushedHeads;
-use super::websocket::{self, End};
+use super::websocket::{self, End, PushedHeads};
 use crate::chain::filter::LogQuery;
 use crate::chain::logs::Log;
 

@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::chain::logs::{ErrorAnswer, LogsError};
+use crate::domain::ModuleAddress;
 use crate::http::asked_wait;
 use crate::unreachable::cause_of;
 use text::Refusal;
@@ -30,6 +31,14 @@ pub enum RpcError {
     TooManyResults {
         /// First and last block that the provider suggests instead.
         suggested: Option<(u64, u64)>,
+        /// The provider's sentence.
+        message: String,
+    },
+    /// One module alone has more events in one block than the node serves.
+    #[error("module {module} has more events in one block than the node serves: {message}")]
+    Crowded {
+        /// Which module.
+        module: ModuleAddress,
         /// The provider's sentence.
         message: String,
     },
@@ -118,6 +127,7 @@ impl RpcError {
         match &mut self {
             Self::RangeTooWide { message, .. }
             | Self::TooManyResults { message, .. }
+            | Self::Crowded { message, .. }
             | Self::RateLimited { message, .. }
             | Self::Timeout { message }
             | Self::Unavailable { message }
@@ -199,6 +209,19 @@ impl RpcError {
         }
     }
 
+    /// Classifies an answer that gave no logs. `retry_after` is the HTTP header's, if there was one.
+    pub(super) fn from_logs(error: LogsError, retry_after: Option<Duration>) -> Self {
+        match error {
+            LogsError::Answer(answer) => Self::from_answer(&answer, retry_after),
+            LogsError::Batch(answer) => match Self::from_answer(&answer, retry_after) {
+                Self::Other { message, .. } => Self::BatchRefused { message },
+                error => error,
+            },
+            // A node that answers nonsense, half an answer or null may answer properly a moment later, or another may.
+            error => Self::unavailable(error.to_string()),
+        }
+    }
+
     /// Classifies a failure of the HTTP client, by its innermost cause. The URL, which may hold a key, is left out.
     pub fn from_client(error: reqwest::Error) -> Self {
         let is_timeout = error.is_timeout();
@@ -241,15 +264,7 @@ impl RpcError {
 
 impl From<LogsError> for RpcError {
     fn from(error: LogsError) -> Self {
-        match error {
-            LogsError::Answer(answer) => Self::from_answer(&answer, None),
-            LogsError::Batch(answer) => match Self::from_answer(&answer, None) {
-                Self::Other { message, .. } => Self::BatchRefused { message },
-                error => error,
-            },
-            // A node that answers nonsense, half an answer or null may answer properly a moment later, or another may.
-            error => Self::unavailable(error.to_string()),
-        }
+        Self::from_logs(error, None)
     }
 }
 

@@ -9,10 +9,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::connection::{Node, PushedHeads};
+use super::connection::Node;
 use super::error::RpcError;
 use super::header::Header;
 use super::read;
+use super::websocket::PushedHeads;
 use crate::chain::error::unless_aborted;
 use crate::domain::Checkpoint;
 

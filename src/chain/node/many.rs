@@ -38,13 +38,9 @@ pub(crate) async fn many<T: RpcRecv>(
     let Some(http) = node.http().filter(|_| calls.len() > 1) else {
         return one_by_one(node, method, &calls).await;
     };
-    let calls: Vec<_> = calls.into_iter().collect();
-    let batches = calls
+    let answers: Vec<Answers<T>> = stream::iter(calls)
         .chunks(per_batch)
-        .map(|batch| batch.iter().cloned().collect());
-    let batches: Vec<Calls> = batches.collect();
-    let answers: Vec<Answers<T>> = stream::iter(batches)
-        .map(|calls| in_batches(node, http, method, calls))
+        .map(|calls| in_batches(node, http, method, calls.into_iter().collect()))
         .buffered(BATCHES_AT_ONCE)
         .try_collect()
         .await?;
@@ -166,15 +162,11 @@ async fn one_by_one<T: RpcRecv>(
     method: &'static str,
     calls: &Calls,
 ) -> Result<Answers<T>, RpcError> {
-    let calls: Vec<(u64, Value)> = calls
-        .iter()
-        .map(|(id, params)| (*id, params.clone()))
-        .collect();
     let one = async |(id, params): (u64, Value)| match node.call::<Value, T>(method, params).await {
         Err(error) if !matches!(error, RpcError::Refused { .. }) => Err(error),
         answer => Ok((id, answer)),
     };
-    stream::iter(calls)
+    stream::iter(calls.clone())
         .map(one)
         .buffered(CALLS_AT_ONCE)
         .try_collect()

@@ -144,13 +144,14 @@ impl Pool {
         self.note_failure(chosen.place, error);
     }
 
-    /// Waits until a node preferred to `current` connects and is usable. Its height does not decide: a preferred node that
-    /// contradicts the one in use is gone back to. Never returns when `current` is the preferred one.
-    pub(crate) async fn better_than(
+    /// Waits until a node preferred to `current` connects and `look` finds it usable; returns it with what was found. Its height
+    /// does not decide: a preferred node that contradicts the one in use is gone back to. Never returns when `current` is the
+    /// preferred one.
+    pub(crate) async fn better_than<T>(
         &self,
         current: usize,
-        is_usable: impl Fn(Arc<Node>) -> BoxFuture<'static, bool>,
-    ) -> Chosen {
+        look: impl Fn(Arc<Node>) -> BoxFuture<'static, Option<T>>,
+    ) -> (Chosen, T) {
         loop {
             let not_before =
                 |slot: &Slot| slot.reconnect.not_before().max(slot.relapse.not_before());
@@ -162,10 +163,10 @@ impl Pool {
                 let Some(chosen) = self.try_connect(place).await else {
                     continue;
                 };
-                if is_usable(Arc::clone(&chosen.node)).await {
+                if let Some(found) = look(Arc::clone(&chosen.node)).await {
                     let rpc = chosen.node.host();
                     info!(rpc, place, "back to a preferred RPC node");
-                    return chosen;
+                    return (chosen, found);
                 }
                 let error = RpcError::unavailable("it lags behind the node in use");
                 self.note_failure(place, &error);

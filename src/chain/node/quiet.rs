@@ -34,7 +34,7 @@ impl Quiet {
     ) {
         let mut wait = asked.unwrap_or_default().min(LONGEST_ASKED);
         // Calls that were under way when the first one was refused are no further warning.
-        if self.is_after_refusal(sent).unwrap_or(true) {
+        if self.refused_at.is_none_or(|at| sent >= at) {
             self.pause = self.pause.mul_f64(GROWTH).clamp(LEAST, LONGEST);
             self.refused_at = Some(now);
             self.resumed_at = self.until;
@@ -60,10 +60,6 @@ impl Quiet {
     pub(super) fn until(&self, now: Instant) -> Option<(Instant, &str)> {
         let until = self.until.filter(|at| *at > now)?;
         Some((until, &self.message))
-    }
-
-    fn is_after_refusal(&self, sent: Instant) -> Option<bool> {
-        self.refused_at.map(|at| sent >= at)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one schedule by which everything about the chain is tried again: quickly at first, slower while it keeps failing.
+//! When a failed call, node, module or plan is tried again: quickly at first, slower while it keeps failing.
 
 use std::time::{Duration, Instant};
 

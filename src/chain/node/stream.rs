@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::Body;
-use super::error::RpcError;
+use super::error::{RpcError, retry_after};
 use super::header::{Header, expect_number};
 use super::transport::{HttpTransport, accepted, next_chunk};
 use crate::chain::filter::LogQuery;
@@ -25,8 +25,8 @@ pub(super) type OnLog<'a> = &'a mut (dyn FnMut(&Log<'_>) -> ControlFlow<()> + Se
 pub struct LogsAnswer {
     /// Bytes of the answers' bodies, decompressed.
     pub bytes: u64,
-    /// The header of the last block: `None` where none was asked for, the node does not have the block, or the reading
-    /// was broken off.
+    /// The header of the last block: `None` where none was asked for, or the node does not have the block. Means nothing where
+    /// the reading was broken off.
     pub end: Option<Header>,
 }
 
@@ -77,22 +77,16 @@ pub(super) async fn logs_then_header(
     within: Duration,
     on_log: OnLog<'_>,
 ) -> Result<LogsAnswer, RpcError> {
-    let mut is_broken_off = false;
-    let mut watched = |log: &Log<'_>| {
-        let flow = on_log(log);
-        is_broken_off |= flow.is_break();
-        flow
-    };
     let header = async {
         match http.ask(&header_call(end)).await? {
             Body::One(answer) => answer.into_result::<Option<Header>>(),
             Body::Batch(_) => Err(RpcError::unavailable("it answered one call with a list")),
         }
     };
-    let (answer, header) = tokio::try_join!(logs(http, query, within, &mut watched), header)?;
+    let (answer, header) = tokio::try_join!(logs(http, query, within, on_log), header)?;
     Ok(LogsAnswer {
         bytes: answer.bytes,
-        end: expect_number(header, end)?.filter(|_| !is_broken_off),
+        end: expect_number(header, end)?,
     })
 }
 
@@ -146,6 +140,7 @@ async fn read(
     mut decoder: Decoder,
     on_log: OnLog<'_>,
 ) -> Result<LogsAnswer, RpcError> {
+    let wait = retry_after(response.headers());
     let mut answer = LogsAnswer {
         bytes: 0,
         end: None,
@@ -156,7 +151,8 @@ async fn read(
             return Ok(answer);
         }
     }
-    if let Some(header) = decoder.finish()? {
+    let header = decoder.finish();
+    if let Some(header) = header.map_err(|error| RpcError::from_logs(error, wait))? {
         let header = serde_json::from_slice(&header).map_err(|error| {
             RpcError::unavailable(format!("its header is not understood: {error}"))
         })?;

@@ -57,6 +57,7 @@ impl HttpTransport {
     pub(super) async fn ask(&self, body: &impl Serialize) -> Result<Body, RpcError> {
         let answered = async {
             let mut response = accepted(self.post(body, FIRST_BYTE).await?).await?;
+            let wait = retry_after(response.headers());
             let mut bytes = Vec::new();
             while let Some(chunk) = next_chunk(&mut response).await? {
                 bytes.extend_from_slice(&chunk);
@@ -64,7 +65,7 @@ impl HttpTransport {
                     return Err(RpcError::unavailable("its answer does not end"));
                 }
             }
-            Body::read(&bytes)
+            Body::read(&bytes, wait)
         };
         tokio::time::timeout(WHOLE_ANSWER, answered)
             .await

@@ -16,8 +16,9 @@ fn watching(from: u64) -> Processors {
         updates: Vec::new(),
         from,
     };
-    let modules = BTreeMap::from([(MODULE, watched(FIRST)), (OTHER, watched(SECOND))]);
-    Processors::new(Layouts::built_in(), modules)
+    let mut processors = Processors::of(Layouts::built_in(), &BTreeMap::new());
+    processors.add([(MODULE, watched(FIRST)), (OTHER, watched(SECOND))]);
+    processors
 }
 
 fn emitted(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 
-use crate::chain::decode::{Decoded, Emitted, LogDecoder, Watched};
+use crate::chain::decode::{Decoded, Emitted, Watched, decode};
 use crate::chain::filter::Blocks;
 use crate::chain::logs::Log;
 use crate::chain::node::RpcError;
@@ -38,16 +38,18 @@ pub struct UnknownLog {
 #[derive(Debug)]
 pub struct Collector {
     watched: Arc<Watched>,
-    decoder: LogDecoder,
+    /// What `decode` works in.
+    buffer: Vec<u8>,
     /// What may be answered. A range's end moves down when an answer is cut.
     asked: Blocks,
     collected: Collected,
     /// Whether the logs came in chain order so far, none of them twice.
     ordered: bool,
+    /// Answers that were taken.
+    answers: usize,
     /// Events of earlier answers.
     before_answer: usize,
-    reached: Option<(u64, u32)>,
-    complete_to: Option<u64>,
+    reached: Option<Position>,
     trouble: Option<String>,
 }
 
@@ -73,13 +75,13 @@ impl Collector {
     pub fn new(watched: Arc<Watched>, blocks: Blocks) -> Self {
         Self {
             watched,
-            decoder: LogDecoder::default(),
+            buffer: Vec::new(),
             asked: blocks,
             collected: Collected::default(),
             ordered: true,
+            answers: 0,
             before_answer: 0,
             reached: None,
-            complete_to: None,
             trouble: None,
         }
     }
@@ -111,22 +113,27 @@ impl Collector {
             }
             _ => {}
         }
-        let position = (log.block_number, log.log_index);
+        let position = Position {
+            block: log.block_number,
+            log_index: log.log_index,
+        };
         match self.reached {
             Some(reached) if position <= reached => self.ordered = false,
-            Some((block, _))
+            Some(Position { block, .. })
                 if log.block_number > block
                     && self.ordered
                     && self.collected.events.len() - self.before_answer >= MOST_EVENTS =>
             {
-                self.complete_to = Some(block);
+                if let Blocks::Range(_, to) = &mut self.asked {
+                    *to = block;
+                }
                 return ControlFlow::Break(());
             }
             _ => {}
         }
         self.reached = Some(position);
         self.see_block(log);
-        match self.decoder.decode(log, &self.watched) {
+        match decode(log, &self.watched, &mut self.buffer) {
             Decoded::Event(event) => self.collected.events.push(Emitted {
                 emitter: log.address,
                 event,
@@ -135,10 +142,7 @@ impl Collector {
                 // A processor may be any contract: what it says beside payments is no reason to read all of it.
                 self.collected.foreign += u64::from(!self.watched.is_module(&log.address));
                 self.collected.unknown.push(UnknownLog {
-                    position: Position {
-                        block: log.block_number,
-                        log_index: log.log_index,
-                    },
+                    position,
                     address: log.address,
                     topic: log.topics().first().copied().unwrap_or_default(),
                 });
@@ -172,14 +176,12 @@ impl Collector {
         });
     }
 
-    /// One answer has been taken. When it was cut, the range ends earlier from now on. Returns the range's last block.
+    /// One answer has been taken. Returns the range's last block, which is an earlier one from now on where the answer was cut.
     pub fn end_answer(&mut self) -> Result<Option<u64>, RpcError> {
         if let Some(trouble) = &self.trouble {
             return Err(RpcError::unavailable(trouble));
         }
-        if let (Some(end), Blocks::Range(_, to)) = (self.complete_to.take(), &mut self.asked) {
-            *to = end;
-        }
+        self.answers += 1;
         self.reached = None;
         self.before_answer = self.collected.events.len();
         match self.asked {
@@ -192,11 +194,11 @@ impl Collector {
     ///
     /// # Errors
     /// When the answers contradict each other.
-    pub fn finish(mut self, answers: usize) -> Result<Collected, RpcError> {
+    pub fn finish(mut self) -> Result<Collected, RpcError> {
         if let Some(trouble) = self.trouble {
             return Err(RpcError::unavailable(trouble));
         }
-        if !self.ordered || answers > 1 {
+        if !self.ordered || self.answers > 1 {
             self.sort()?;
         }
         let mut collected = self.collected;

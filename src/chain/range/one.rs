@@ -1,10 +1,13 @@
 //! One range of blocks: every part of the filter, with the header of the range's end.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+
+use alloy::primitives::B256;
 
 use super::collect::{Collected, Collector};
 use crate::chain::decode::needs_timestamp;
-use crate::chain::filter::{Blocks, LogFilter, LogQuery};
+use crate::chain::filter::{Blocks, FilterPart, LogFilter, LogQuery};
 use crate::chain::logs::Log;
 use crate::chain::node::{Header, Node, RpcError, read};
 
@@ -27,11 +30,9 @@ pub(crate) async fn read(
     let blocks = Blocks::Range(from, to);
     let mut collector = Collector::new(Arc::clone(filter.watched()), blocks);
     collector.expect(expected);
-    let mut answers = 0;
     let mut end = None;
     let mut queries: Vec<LogQuery> = filter.queries(blocks).collect();
     while let Some(query) = queries.pop() {
-        answers += 1;
         let blocks = Blocks::Range(from, to);
         let query = LogQuery { blocks, ..query };
         match ask(node, &query, to, &mut collector).await {
@@ -46,7 +47,7 @@ pub(crate) async fn read(
                     None => filter.narrowed(&query.part),
                 };
                 if parts.is_empty() {
-                    return Err(refusal);
+                    return Err(blamed(node, filter, &query, refusal).await);
                 }
                 queries.extend(parts.into_iter().map(|part| LogQuery {
                     blocks,
@@ -56,7 +57,33 @@ pub(crate) async fn read(
             Err(error) => return Err(error),
         }
     }
-    finish(node, collector, end, to, answers).await
+    finish(node, collector, end, to).await
+}
+
+/// Who is to blame for a refusal of the least that can be asked: the module, if the node answers the same about logs that there
+/// are none of.
+async fn blamed(node: &Node, filter: &LogFilter, query: &LogQuery, refusal: RpcError) -> RpcError {
+    let (Some(module), RpcError::TooManyResults { message, .. }) =
+        (filter.only_module(&query.part), &refusal)
+    else {
+        return refusal;
+    };
+    let nothing = FilterPart {
+        topic0: vec![B256::ZERO],
+        ..FilterPart::clone(&query.part)
+    };
+    let nothing = LogQuery {
+        part: Arc::new(nothing),
+        ..*query
+    };
+    let mut pass_over = |_: &Log<'_>| ControlFlow::Continue(());
+    match node.logs(&nothing, None, &mut pass_over).await {
+        Ok(_) => RpcError::Crowded {
+            module,
+            message: message.clone(),
+        },
+        Err(_) => refusal,
+    }
 }
 
 /// One answer, with the header of its last block.
@@ -107,9 +134,8 @@ async fn finish(
     collector: Collector,
     end: Option<Header>,
     to: u64,
-    answers: usize,
 ) -> Result<Read, RpcError> {
-    let mut collected = collector.finish(answers)?;
+    let mut collected = collector.finish()?;
     let end = match end {
         Some(end) => end,
         // The range was cut at this block, of which the node has already given logs.

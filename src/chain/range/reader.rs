@@ -111,11 +111,6 @@ impl RangeReader {
         }
     }
 
-    /// First block that has not been handed out.
-    pub fn due(&self) -> u64 {
-        self.due
-    }
-
     /// Whether the processors' logs are asked for by module, because most are about others'.
     pub fn is_separate(&self) -> bool {
         self.separate
@@ -151,6 +146,29 @@ impl RangeReader {
                 }
             }
         }
+    }
+
+    /// The same, but a failure that another try may mend is waited out, up to `times` in a row.
+    pub async fn next_retrying(&mut self, times: u32) -> Option<Result<Piece, RpcError>> {
+        let mut schedule = Reconnect::new();
+        for _ in 0..times {
+            match self.next().await {
+                Some(Err(error)) if self.is_worth_another_try(&error) => {
+                    let wait = schedule.failed(None);
+                    tracing::debug!(%error, ?wait, "a range failed; trying again");
+                    tokio::time::sleep(wait).await;
+                }
+                next => return next,
+            }
+        }
+        self.next().await
+    }
+
+    /// History that is not kept does not come back, nor does a closed connection, a crowded block stays one, and what is about
+    /// the node is for the pool to answer.
+    fn is_worth_another_try(&self, error: &RpcError) -> bool {
+        let is_final = matches!(error, RpcError::Pruned { .. } | RpcError::Crowded { .. });
+        !self.node.is_closed() && !error.is_about_node() && !is_final
     }
 
     /// Takes a finished call in. An error is for the caller.

@@ -12,7 +12,7 @@ const FIRST: u64 = 500;
 
 /// The range size, as it adapts to how crowded the chain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RangeSize {
+pub(super) struct RangeSize {
     blocks: u64,
     /// Logs and blocks of the last answer.
     last: (u64, u64),
@@ -29,12 +29,12 @@ impl Default for RangeSize {
 
 impl RangeSize {
     /// Blocks to ask for next.
-    pub fn blocks(&self) -> u64 {
+    pub(super) fn blocks(&self) -> u64 {
         self.blocks
     }
 
     /// Logs expected in this many blocks: as in the last ones, and an eighth more.
-    pub fn expected(&self, blocks: u64) -> usize {
+    pub(super) fn expected(&self, blocks: u64) -> usize {
         let (logs, of) = self.last;
         let scaled = u128::from(logs) * u128::from(blocks) / u128::from(of);
         let expected = scaled.saturating_mul(9) / 8;
@@ -42,7 +42,7 @@ impl RangeSize {
     }
 
     /// A range was answered.
-    pub fn answered(&mut self, blocks: u64, logs: u64, bytes: u64) {
+    pub(super) fn answered(&mut self, blocks: u64, logs: u64, bytes: u64) {
         self.last = (logs, blocks.max(1));
         let room = |wanted: u64, had: u64| blocks.saturating_mul(wanted) / had.max(1);
         let fitting = room(LOGS_WANTED, logs).min(room(BYTES_WANTED, bytes));
@@ -52,7 +52,7 @@ impl RangeSize {
     }
 
     /// The provider refused a range because of what it holds.
-    pub fn too_heavy(&mut self, asked: u64) {
+    pub(super) fn too_heavy(&mut self, asked: u64) {
         self.blocks = self.blocks.min((asked / 2).max(1));
     }
 }

@@ -67,7 +67,8 @@ pub(super) async fn find_fork(
     Ok(None)
 }
 
-async fn is_shared(node: &Node, known: &Checkpoint) -> Result<bool, SessionError> {
+/// Whether the node has this followed block.
+pub(super) async fn is_shared(node: &Node, known: &Checkpoint) -> Result<bool, SessionError> {
     let header = read::header_at(node, known.number).await?;
     Ok(header.is_some_and(|header| header.hash == known.hash))
 }

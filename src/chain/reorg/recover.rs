@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tracing::warn;
 
-use super::fork::{contradicts, find_fork};
+use super::fork::{contradicts, find_fork, is_shared};
 use crate::chain::context::Context;
 use crate::chain::error::SessionError;
 use crate::chain::node::{Chosen, Node, RpcError, heads, read};
@@ -53,9 +53,7 @@ async fn recover(
     let from = followed.window.base();
     let finalized = followed.finalized.filter(|_| !is_local);
     if let Some(finalized) = finalized
-        && read::header_at(node, finalized.number)
-            .await?
-            .is_none_or(|header| header.hash != finalized.hash)
+        && !is_shared(node, &finalized).await?
     {
         return Err(RpcError::unavailable(format!(
             "it does not have block {} as it was finalized: it follows another chain, or its data is damaged",
@@ -70,7 +68,7 @@ async fn recover(
         // Nodes behind one address disagree, or it changed its mind while we looked.
         Some(fork) if fork == from => {
             return Err(SessionError::Moved(
-                "the node is back on the followed chain".into(),
+                "the node is back on the followed chain",
             ));
         }
         Some(fork) => fork,
@@ -106,44 +104,42 @@ async fn start_over(node: &Node) -> Result<Checkpoint, SessionError> {
     Ok(read::known_header(node, 0).await?.checkpoint())
 }
 
-/// Whether to go back to a preferred node.
+/// Why to go back to a preferred node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preferred {
-    /// It has the newest confirmed block, or another one there.
+    /// It has the newest confirmed block, or another one there; or it is lower, and has another block than a stored one.
     Ready,
-    /// It is lower, and has another block than this followed one.
-    Contradicts(Option<Checkpoint>),
-    /// It is behind, or does not answer: it is waited for.
-    Behind,
+    /// It is lower, and has another block than this followed one, which the store may not have.
+    Contradicts(Checkpoint),
 }
 
-/// Looks at a preferred node. `current` is the node in use.
+/// Looks at a preferred node; `None` where it is behind, or does not answer, and is waited for. `current` is the node in use.
 pub(crate) async fn look_at_preferred(
     node: &Node,
     current: &Node,
     reads: &StoreReader,
     confirmed: Option<Checkpoint>,
-) -> Preferred {
+) -> Option<Preferred> {
     let Some(confirmed) = confirmed else {
-        return Preferred::Ready;
+        return Some(Preferred::Ready);
     };
     let looking = async {
         if read::header_at(node, confirmed.number).await?.is_some() {
-            return Ok(Preferred::Ready);
+            return Ok(Some(Preferred::Ready));
         }
         let head = heads::newest(node).await?;
         if contradicts(node, reads, None, head.number).await? {
-            return Ok(Preferred::Contradicts(None));
+            return Ok(Some(Preferred::Ready));
         }
         // Of what was read by range few headers are kept: the node in use tells which block is followed at that height.
         let numbers = [head.number, confirmed.number];
         let followed = read::headers_at(current, &numbers).await?;
         Ok::<_, SessionError>(match followed.as_slice() {
             [there, tip] if tip.hash == confirmed.hash && there.hash != head.hash => {
-                Preferred::Contradicts(Some(there.checkpoint()))
+                Some(Preferred::Contradicts(there.checkpoint()))
             }
-            _ => Preferred::Behind,
+            _ => None,
         })
     };
-    looking.await.unwrap_or(Preferred::Behind)
+    looking.await.unwrap_or_default()
 }

@@ -36,8 +36,7 @@ pub(crate) enum Meeting {
 /// The followed end of the chain.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    base: Checkpoint,
-    /// Confirmed blocks without a gap up to `base`, oldest first.
+    /// Confirmed blocks without a gap, oldest first; the last is the newest confirmed one. Never empty.
     recent: VecDeque<Checkpoint>,
     /// Where the events of these blocks stand.
     positions: BTreeSet<Position>,
@@ -48,7 +47,6 @@ impl Window {
     /// Everything up to `base` was followed; nothing is known above it, nor of the blocks below it.
     pub(crate) fn new(base: Checkpoint) -> Self {
         Self {
-            base,
             recent: VecDeque::from([base]),
             positions: BTreeSet::new(),
             tail: VecDeque::new(),
@@ -71,19 +69,19 @@ impl Window {
 
     /// The newest confirmed block.
     pub(crate) fn base(&self) -> Checkpoint {
-        self.base
+        *self.recent.back().expect("never empty")
     }
 
     /// The newest block, confirmed or not.
     pub(crate) fn tip(&self) -> Checkpoint {
         self.tail
             .back()
-            .map_or(self.base, |block| block.header.checkpoint())
+            .map_or_else(|| self.base(), |block| block.header.checkpoint())
     }
 
     /// The oldest block of which the followed events are known here.
     pub(crate) fn oldest(&self) -> Checkpoint {
-        self.recent.front().copied().unwrap_or(self.base)
+        *self.recent.front().expect("never empty")
     }
 
     /// The unconfirmed blocks, oldest first.
@@ -104,13 +102,11 @@ impl Window {
 
     /// The followed block with this number, while it is remembered.
     pub(crate) fn at(&self, number: u64) -> Option<Checkpoint> {
-        if number > self.base.number {
-            let above = usize::try_from(number - self.base.number - 1).ok()?;
-            return Some(self.tail.get(above)?.header.checkpoint());
+        let index = usize::try_from(number.checked_sub(self.oldest().number)?).ok()?;
+        match index.checked_sub(self.recent.len()) {
+            None => self.recent.get(index).copied(),
+            Some(above) => Some(self.tail.get(above)?.header.checkpoint()),
         }
-        let below = usize::try_from(self.base.number - number).ok()?;
-        let index = self.recent.len().checked_sub(below + 1)?;
-        self.recent.get(index).copied()
     }
 
     /// Whether an event at this place was followed, in a block that is remembered.
@@ -126,7 +122,7 @@ impl Window {
     /// Adds an event that was missed. Says whether its block is unconfirmed: a confirmed one's must be stored as well.
     pub(crate) fn add(&mut self, event: &ChainEvent) -> bool {
         let number = event.position.block;
-        if number <= self.base.number {
+        if number <= self.base().number {
             self.positions.insert(event.position);
             return false;
         }
@@ -143,17 +139,12 @@ impl Window {
 
     /// Where a block whose parent is `parent_number`/`parent` joins the followed chain.
     pub(crate) fn meets(&self, parent_number: u64, parent: B256) -> Meeting {
-        match parent_number.checked_sub(self.base.number) {
-            None => Meeting::Reorganised,
-            Some(0) if parent == self.base.hash => Meeting::At(0),
-            Some(0) => Meeting::Reorganised,
-            Some(above) => {
-                let stays = usize::try_from(above).unwrap_or(usize::MAX);
-                match self.tail.get(stays - 1) {
-                    Some(block) if block.header.hash == parent => Meeting::At(stays),
-                    _ => Meeting::Below,
-                }
-            }
+        let known = self.at(parent_number);
+        let is_followed = known.is_some_and(|known| known.hash == parent);
+        match parent_number.checked_sub(self.base().number) {
+            Some(above) if is_followed => Meeting::At(usize::try_from(above).unwrap_or(usize::MAX)),
+            None | Some(0) => Meeting::Reorganised,
+            Some(_) => Meeting::Below,
         }
     }
 
@@ -167,8 +158,7 @@ impl Window {
     /// Moves the confirmable blocks below the confirmed tip; their events are stored.
     pub(crate) fn confirm(&mut self, confirmations: u64) {
         for block in self.tail.drain(..self.confirmable(confirmations).count()) {
-            self.base = block.header.checkpoint();
-            self.recent.push_back(self.base);
+            self.recent.push_back(block.header.checkpoint());
             let positions = block.events.iter().map(|event| event.position);
             self.positions.extend(positions);
         }
@@ -178,24 +168,14 @@ impl Window {
     /// Goes back to `fork`, which stays: everything above it belonged to another chain, or is to be followed again.
     pub(crate) fn rewind(&mut self, fork: Checkpoint) {
         self.tail.clear();
-        while self
-            .recent
-            .back()
-            .is_some_and(|block| block.number >= fork.number)
-        {
-            self.recent.pop_back();
-        }
-        let is_next = self
-            .recent
-            .back()
-            .is_some_and(|block| block.number + 1 == fork.number);
-        if !is_next {
+        self.recent.retain(|block| block.number < fork.number);
+        let is_apart = |below: &Checkpoint| below.number + 1 != fork.number;
+        if self.recent.back().is_some_and(is_apart) {
             self.recent.clear();
         }
         self.recent.push_back(fork);
         self.positions
             .retain(|position| position.block <= fork.number);
-        self.base = fork;
         self.drop_old();
     }
 
@@ -210,7 +190,8 @@ impl Window {
     }
 
     fn is_linked(&self) -> bool {
-        let mut below = (self.base.number, self.base.hash);
+        let base = self.base();
+        let mut below = (base.number, base.hash);
         self.tail.iter().all(|Block { header, .. }| {
             let linked = header.number == below.0 + 1 && header.parent_hash == below.1;
             below = (header.number, header.hash);

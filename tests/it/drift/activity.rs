@@ -25,22 +25,18 @@ const LIMIT: usize = 1_000;
 async fn indexed(known: &[(B256, u64)]) -> (Arc<World>, LocalApi, Store) {
     let world = World::of(2);
     let (api, store) = (world.api().await, store(&world));
+    let to = Checkpoint {
+        number: CURSOR,
+        hash: B256::repeat_byte(9),
+        timestamp: Timestamp(CURSOR),
+    };
+    let coverage = Coverage::Cursor {
+        joined: Vec::new(),
+        left: Vec::new(),
+    };
     let batch = Batch {
-        rollback_to: None,
-        to: Checkpoint {
-            number: CURSOR,
-            hash: B256::repeat_byte(9),
-            timestamp: Timestamp(CURSOR),
-        },
-        coverage: Coverage::Cursor {
-            joined: Vec::new(),
-            left: Vec::new(),
-        },
         events: known.iter().map(|one| paused(*one)).collect(),
-        plans: Vec::new(),
-        headers: Vec::new(),
-        unknown: Vec::new(),
-        finalized: None,
+        ..Batch::new(to, coverage)
     };
     store.ingest(batch).unwrap();
     (world, api, store)

@@ -3,14 +3,23 @@
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
+use alloy::providers::Provider as _;
 use amser_roles::domain::{ChainStatus, ModuleAddress};
 use amser_roles::sandbox::chain::LocalChain;
 use amser_roles::store::Store;
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
 
 use super::follow_with;
 use crate::support::following::{DEADLINE, Following, config};
-use crate::support::rpc_proxy::RpcProxy;
-use crate::support::scene::{Scene, new_module};
+use crate::support::rpc_proxy::{Refusal, RpcProxy};
+use crate::support::scene::{Scene, TERMS, new_module};
+
+/// Logs that the node serves at once, in the stories of a crowded block.
+const SERVED: u64 = 5;
+/// What is said of a module that changes its processor, and of one that crowds a block.
+const CHANGES: &str = "payment processor too often";
+const EVENTS: &str = "more events in one block";
 
 async fn modules(chain: &LocalChain, count: usize) -> Vec<Address> {
     let mut modules = Vec::new();
@@ -106,16 +115,13 @@ async fn is_hostile(chain: &LocalChain, module: Address) {
     }
 }
 
-/// Expects the module to be dropped with a sentence, and the scene's to be followed on.
-async fn is_dropped(scene: &mut Scene, following: &mut Following, hostile: Address) {
+/// Expects the module to be dropped with a sentence that has these words, and the scene's to be followed on.
+async fn is_dropped(scene: &mut Scene, following: &mut Following, hostile: Address, words: &str) {
     let status = following
         .until("it is said", |status| !status.unread_modules.is_empty())
         .await;
     let sentence = &status.unread_modules[&ModuleAddress(hostile)];
-    assert!(
-        sentence.contains("payment processor too often"),
-        "{sentence}"
-    );
+    assert!(sentence.contains(words), "{sentence}");
     assert!(
         !following
             .store
@@ -146,7 +152,7 @@ async fn a_hostile_module_is_dropped_at_the_tip_and_the_others_go_on() {
     let mut following = Following::start(config, store, [scene.module, hostile]);
     following.until_at_tip(&scene.chain, 0).await;
     is_hostile(&scene.chain, hostile).await;
-    is_dropped(&mut scene, &mut following, hostile).await;
+    is_dropped(&mut scene, &mut following, hostile, CHANGES).await;
 }
 
 #[tokio::test]
@@ -160,7 +166,89 @@ async fn a_hostile_module_is_dropped_from_history_and_the_others_go_on() {
     for _ in 0..2 {
         let both = [scene.module, hostile];
         let mut following = Following::start(config.clone(), store.clone(), both);
-        is_dropped(&mut scene, &mut following, hostile).await;
+        is_dropped(&mut scene, &mut following, hostile, CHANGES).await;
         following.stop().await.unwrap();
     }
+}
+
+/// Makes one plan more in one block than the node serves logs.
+async fn crowds_a_block(chain: &LocalChain, module: Address) {
+    chain.stop_mining().await.unwrap();
+    let plans = SERVED + 1;
+    let made = (0..plans).map(|_| chain.create_plan(module, TERMS));
+    let mined = async {
+        let all = json!({"pending": format!("{plans:#x}"), "queued": "0x0"});
+        let waiting = async || {
+            chain
+                .provider()
+                .raw_request::<_, Value>("txpool_status".into(), ())
+                .await
+        };
+        while waiting().await.unwrap() != all {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        chain.mine(1).await.unwrap();
+    };
+    let (made, ()) = tokio::join!(try_join_all(made), mined);
+    made.unwrap();
+    chain.set_block_time(0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_module_with_more_events_in_a_block_than_the_node_serves_is_set_aside_and_the_others_go_on()
+ {
+    for url in [RpcProxy::http_url, RpcProxy::ws_url] {
+        let mut scene = Scene::new().await;
+        let (hostile, _) = new_module(&scene.chain, "hostile merchant").await;
+        let both = [scene.module, hostile];
+        let proxy = RpcProxy::start(&scene.chain).await;
+        let words = "query returned more than 10000 results";
+        proxy.set(|faults| faults.result_limit = Some(Refusal::new(SERVED, -32005, words)));
+        let config = config(&scene.chain, &[url(&proxy)], 0);
+        let store = Store::in_memory().unwrap();
+        // At the tip.
+        let mut following = Following::start(config.clone(), store.clone(), both);
+        following.until_at_tip(&scene.chain, 0).await;
+        crowds_a_block(&scene.chain, hostile).await;
+        is_dropped(&mut scene, &mut following, hostile, EVENTS).await;
+        following.stop().await.unwrap();
+        // In the history of a module that joins, and in that of those that are followed.
+        scene.history(3, 60).await;
+        let mut following = Following::start(config.clone(), store.clone(), both);
+        is_dropped(&mut scene, &mut following, hostile, EVENTS).await;
+        following.stop().await.unwrap();
+        // A node that serves them reads what is missing.
+        proxy.set(|faults| faults.result_limit = None);
+        let mut following = Following::start(config.clone(), store.clone(), both);
+        following
+            .eventually_equals_chain(&scene.chain, 0, &both)
+            .await;
+        following.stop().await.unwrap();
+        proxy.set(|faults| faults.result_limit = Some(Refusal::new(SERVED, -32005, words)));
+        crowds_a_block(&scene.chain, hostile).await;
+        scene.history(3, 60).await;
+        let mut following = Following::start(config, store, both);
+        is_dropped(&mut scene, &mut following, hostile, EVENTS).await;
+        following.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_module_is_blamed_for_a_node_that_refuses_everything_in_those_words() {
+    let mut scene = Scene::new().await;
+    scene.history(3, 60).await;
+    let proxy = RpcProxy::start(&scene.chain).await;
+    let words = "query returned more than 10000 results";
+    proxy.set(|faults| faults.range_limit = Some(Refusal::new(0, -32005, words)));
+    let config = config(&scene.chain, &[proxy.http_url()], 0);
+    let store = Store::in_memory().unwrap();
+    let mut following = Following::start(config, store, [scene.module]);
+    let is_told = |status: &ChainStatus| status.trouble.is_some();
+    let status = following.until("the node is blamed", is_told).await;
+    assert!(status.unread_modules.is_empty());
+    proxy.set(|faults| faults.range_limit = None);
+    let module = [scene.module];
+    following
+        .assert_equals_chain(&scene.chain, 0, &module)
+        .await;
 }

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use amser_roles::abi::Layouts;
-use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, follow};
+use amser_roles::chain::{ChainConfig, follow};
 use amser_roles::domain::{ChainEvent, ChainStatus, ModuleAddress};
 use amser_roles::sandbox::chain::LocalChain;
 use amser_roles::store::Store;
@@ -31,15 +30,11 @@ pub(crate) struct Following {
 
 /// What a follower is started with; `urls` in order of preference.
 pub(crate) fn config(chain: &LocalChain, urls: &[String], confirmations: u64) -> ChainConfig {
+    let urls = urls.iter().map(|url| url.parse().expect("a URL")).collect();
     ChainConfig {
-        rpc_urls: urls.iter().map(|url| url.parse().expect("a URL")).collect(),
-        chain_id: chain.chain_id,
         confirmations,
-        start_block: None,
         second_look_every: Duration::from_secs(2),
-        deployment_within: DEPLOYMENT_WITHIN,
-        layouts: Layouts::built_in(),
-        failure_reasons: FAILURE_REASONS.into(),
+        ..ChainConfig::new(urls, chain.chain_id)
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use amser_roles::abi::Layouts;
 use amser_roles::amser_api::AmserApi;
-use amser_roles::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY};
+use amser_roles::chain::ChainConfig;
 use amser_roles::discord::Discord;
 use amser_roles::domain::{ChainStatus, DiscordStatus, Policy, Question, Timestamp};
 use amser_roles::merchants::{Inputs, OUTLOOK_KEPT};
@@ -14,16 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 /// Nothing answers for the contracts.
 pub(crate) fn no_chain() -> ChainConfig {
-    ChainConfig {
-        rpc_urls: Vec::new(),
-        chain_id: 31_337,
-        confirmations: 0,
-        start_block: None,
-        second_look_every: SECOND_LOOK_EVERY,
-        deployment_within: DEPLOYMENT_WITHIN,
-        layouts: Layouts::built_in(),
-        failure_reasons: FAILURE_REASONS.into(),
-    }
+    ChainConfig::new(Vec::new(), 31_337)
 }
 
 /// An API that is never reached.

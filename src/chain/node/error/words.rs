@@ -47,7 +47,6 @@ pub(super) const PRUNED: &[&str] = &[
     "state not available",
     "state unavailable",
     "no state available",
-    "world state unavailable",
     "earliest available",
     "before the earliest",
     "older than the earliest",
@@ -180,8 +179,6 @@ pub(super) const QUOTAS: &[&str] = &[
 ];
 
 pub(super) const RANGES: &[&str] = &[
-    "block range",
-    "blocks range",
     "block_range",
     "range limit",
     "range is too",

@@ -102,6 +102,26 @@ async fn a_retry_after_of_zero_does_not_make_a_burst_of_calls() {
 }
 
 #[tokio::test]
+async fn a_retry_after_beside_status_200_is_kept() {
+    let fake = Fake::start(|call| {
+        let refused = error(call, -32_005, "rate limited");
+        Reply::Status(200, Some("40"), refused.to_string())
+    })
+    .await;
+    let connect = || fake.connect("http", Duration::from_secs(2));
+    let (_, logs) = read(&connect().await.unwrap(), None).await;
+    let (_, batch) = read(&connect().await.unwrap(), Some(9)).await;
+    let node = connect().await.unwrap();
+    let called = node.call::<_, U64>("eth_blockNumber", ()).await;
+    for error in [logs.unwrap_err(), batch.unwrap_err(), called.unwrap_err()] {
+        let is_kept = matches!(&error, RpcError::RateLimited { retry_after: Some(wait), .. }
+            if *wait > Duration::from_secs(30));
+        assert!(is_kept, "{error:?}");
+    }
+    assert_eq!(fake.asked().len(), 3);
+}
+
+#[tokio::test]
 async fn a_wait_in_the_errors_data_holds_for_every_call_on_the_node() {
     // Case a04, for the first call.
     let refused = Reply::Status(

@@ -18,8 +18,7 @@ pub(super) fn query() -> LogQuery {
         blocks: Blocks::Range(1, END),
         part: Arc::new(FilterPart {
             addresses: vec![Address::repeat_byte(7)],
-            topic0: Vec::new(),
-            topic1: Vec::new(),
+            ..FilterPart::default()
         }),
     }
 }

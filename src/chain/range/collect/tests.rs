@@ -31,7 +31,7 @@ fn collect(blocks: Blocks, logs: &[Value]) -> Result<Collected, RpcError> {
         .feed(answer.as_bytes(), &mut |log| collector.take(log))
         .unwrap();
     collector.end_answer()?;
-    collector.finish(1)
+    collector.finish()
 }
 
 fn places(collected: &Collected) -> Vec<(u64, u32)> {

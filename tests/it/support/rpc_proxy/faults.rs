@@ -180,7 +180,7 @@ impl Refusal {
     }
 
     pub(super) fn error(&self, from: u64) -> Value {
-        let to = from + self.most - 1;
+        let to = (from + self.most).saturating_sub(1);
         let message = self
             .message
             .replace("{from}", &format!("{from:#x}"))
