@@ -1,4 +1,4 @@
-//! `GET modules/{module}/plans`: names of plans, and how amounts of their tokens are written.
+//! `GET modules/{module}/plans`: names of plans, how amounts of their tokens are written, and what the API says of their terms.
 
 use std::sync::Arc;
 
@@ -15,6 +15,10 @@ pub struct NamedPlan {
     pub plan: PlanId,
     /// Its name, without control characters; at most 80 characters.
     pub name: Option<String>,
+    /// Its price as the API writes it: in the token's smallest unit, or in the token.
+    pub price: Option<String>,
+    /// Seconds between payments, as the API writes them.
+    pub interval: Option<String>,
     /// Decimals of its token.
     pub decimals: Option<u8>,
     /// Symbol of its token.
@@ -22,17 +26,22 @@ pub struct NamedPlan {
 }
 
 impl AmserApi {
-    /// What the API says of a module's plans, at most ten minutes old; `None` where it does not answer.
+    /// What the API says of a module's plans, at most ten minutes old; `None` where it does not answer. It is kept also when
+    /// nobody waits any more.
     pub async fn plans(&self, module: ModuleAddress) -> Option<Arc<[NamedPlan]>> {
-        let read = Box::pin(async {
-            let plans = self.fetch(module).await;
-            let plans = plans.inspect_err(|error| {
-                tracing::debug!(%module, error = format!("{error:#}"), "amser's API did not name the plans");
-            });
-            Ok::<_, std::convert::Infallible>(plans.ok().map(Arc::from))
+        let api = self.clone();
+        let asking = tokio::spawn(async move {
+            let read = async {
+                let plans = api.fetch(module).await;
+                let plans = plans.inspect_err(|error| {
+                    tracing::debug!(%module, error = format!("{error:#}"), "amser's API did not name the plans");
+                });
+                Ok::<_, std::convert::Infallible>(plans.ok().map(Arc::from))
+            };
+            let Ok(plans) = api.shared.plans.get(module, read).await;
+            plans
         });
-        let Ok(plans) = self.shared.plans.get(module, read).await;
-        plans
+        asking.await.ok().flatten()
     }
 
     async fn fetch(&self, module: ModuleAddress) -> anyhow::Result<Vec<NamedPlan>> {
@@ -75,6 +84,8 @@ fn plan(plan: &Value) -> Option<NamedPlan> {
     Some(NamedPlan {
         plan: PlanId(text("plan_id_on_chain")?.parse().ok()?),
         name: text("name").and_then(|name| shown(&name)),
+        price: text("price"),
+        interval: text("billing_interval"),
         decimals: text("token_decimals").and_then(|decimals| decimals.parse().ok()),
         symbol: text("token_symbol"),
     })
@@ -104,7 +115,10 @@ mod tests {
 
     #[test]
     fn plans_are_read_from_a_list_and_from_an_object_that_holds_one() {
-        let gold = json!({ "plan_id_on_chain": "7", "name": " Gold\n", "token_decimals": 6, "token_symbol": "USDC" });
+        let gold = json!({
+            "plan_id_on_chain": "7", "name": " Gold\n", "price": "9.99", "billing_interval": 2_592_000,
+            "token_decimals": 6, "token_symbol": "USDC",
+        });
         let expected = vec![("7".to_owned(), Some("Gold".to_owned()))];
         for answer in [
             json!([gold]),
@@ -114,6 +128,8 @@ mod tests {
             assert_eq!(names(&answer), expected);
         }
         let plans = read(json!([gold]).to_string().as_bytes()).unwrap();
+        assert_eq!(plans[0].price.as_deref(), Some("9.99"));
+        assert_eq!(plans[0].interval.as_deref(), Some("2592000"));
         assert_eq!(plans[0].decimals, Some(6));
         assert_eq!(plans[0].symbol.as_deref(), Some("USDC"));
     }

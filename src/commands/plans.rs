@@ -41,21 +41,10 @@ impl Commands {
     /// The plans that these gates ask about, as far as they can be told at once.
     pub(super) async fn plan_rows(&self, gates: &[Gate]) -> PlanRows {
         let modules: BTreeSet<ModuleAddress> = gates.iter().map(|gate| gate.module).collect();
-        if modules.is_empty() {
-            return PlanRows::new();
-        }
         let modules: Vec<_> = modules.into_iter().collect();
-        let plans = self.services.merchants.plans(&modules);
-        match tokio::time::timeout(NAMES_WITHIN, plans).await {
-            Ok(Ok(rows)) => rows
-                .into_iter()
-                .map(|row| ((row.module, row.plan), row))
-                .collect(),
-            Ok(Err(refusal)) => {
-                tracing::warn!(%refusal, "the names of plans are not known");
-                PlanRows::new()
-            }
-            Err(_elapsed) => PlanRows::new(),
-        }
+        let merchants = &self.services.merchants;
+        let rows = merchants.plans_within(&modules, NAMES_WITHIN).await;
+        let rows = rows.into_iter();
+        rows.map(|row| ((row.module, row.plan), row)).collect()
     }
 }

@@ -1,9 +1,11 @@
 //! Plans as a merchant chooses them: from the chain, named by amser's API where it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use alloy::primitives::Address;
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::wallet::asked;
 use super::{Merchants, Refusal};
@@ -11,6 +13,8 @@ use crate::amser_api::NamedPlan;
 use crate::domain::{ModuleAddress, Plan, PlanId, PlanRow};
 use crate::views::{TokenFacts, is_symbol};
 
+/// How long a manager waits for each of those who are asked; they have shorter limits of their own.
+const LONGEST: Duration = Duration::from_secs(30);
 /// Ids that are tried on a module whose events are not read yet: plans are numbered from 1 on, and some from 0.
 const FIRST_IDS: std::ops::Range<u64> = 0..20;
 
@@ -21,31 +25,62 @@ impl Merchants {
     /// # Errors
     /// When the store cannot be read; [`Refusal::NodeUnavailable`] where a module had to be asked.
     pub async fn plans(&self, modules: &[ModuleAddress]) -> Result<Vec<PlanRow>, Refusal> {
-        let modules: BTreeSet<_> = modules.iter().copied().collect();
-        let each = modules.into_iter().map(|module| self.plans_of(module));
-        let each = join_all(each).await.into_iter();
-        let plans: Vec<_> = each.collect::<Result<Vec<_>, _>>()?.concat();
-        let tokens = self
-            .facts_of(plans.iter().map(|row| row.token).collect())
-            .await;
-        let row = |mut row: PlanRow| {
-            let facts = tokens.get(&row.token).cloned().unwrap_or_default();
-            // The API's word is second to the token's own.
-            row.decimals = facts.decimals.or(row.decimals);
-            row.symbol = facts.symbol.or(row.symbol);
-            row
-        };
-        Ok(plans.into_iter().map(row).collect())
+        let each = self.plans_of_each(modules, LONGEST).await.into_iter();
+        let plans = each.collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(self.with_facts(plans, LONGEST).await)
     }
 
-    async fn plans_of(&self, module: ModuleAddress) -> Result<Vec<PlanRow>, Refusal> {
+    /// The same as far as it is known `within` this time. Others are waited for no longer, so names, how prices are written,
+    /// and the plans of a module whose events are not read yet may be missing; what comes too late is there the next time.
+    pub async fn plans_within(&self, modules: &[ModuleAddress], within: Duration) -> Vec<PlanRow> {
+        // The names, then the tokens.
+        let within = within / 2;
+        let each = self.plans_of_each(modules, within).await.into_iter();
+        let told = each.filter_map(|plans| {
+            plans
+                .inspect_err(|error| tracing::debug!(%error, "the plans of a module are missing"))
+                .ok()
+        });
+        self.with_facts(told.flatten().collect(), within).await
+    }
+
+    async fn plans_of_each(
+        &self,
+        modules: &[ModuleAddress],
+        within: Duration,
+    ) -> Vec<Result<Vec<PlanRow>, Refusal>> {
+        let modules: BTreeSet<_> = modules.iter().copied().collect();
+        let each = modules.into_iter();
+        join_all(each.map(|module| self.plans_of(module, within))).await
+    }
+
+    /// With what the tokens say of themselves.
+    async fn with_facts(&self, mut plans: Vec<PlanRow>, within: Duration) -> Vec<PlanRow> {
+        let tokens = plans.iter().map(|row| row.token).collect();
+        let facts = timeout(within, self.facts_of(tokens)).await;
+        let facts = facts.unwrap_or_default();
+        for row in &mut plans {
+            let facts = facts.get(&row.token).cloned().unwrap_or_default();
+            // The API's word is second to the token's own.
+            row.decimals = facts.decimals.or(row.decimals);
+            row.symbol = facts.symbol.or(row.symbol.take());
+        }
+        plans
+    }
+
+    async fn plans_of(
+        &self,
+        module: ModuleAddress,
+        within: Duration,
+    ) -> Result<Vec<PlanRow>, Refusal> {
         let known = self.with_store(move |store| {
             let is_complete = store.complete_modules()?.contains(&module);
             Ok((store.plans_of(module)?, is_complete))
         });
-        let (known, named) = tokio::join!(known, self.inputs().api.plans(module));
+        let named = timeout(within, self.inputs().api.plans(module));
+        let (known, named) = tokio::join!(known, named);
         let (mut plans, is_complete) = known?;
-        let named = named.unwrap_or_default();
+        let named = named.ok().flatten().unwrap_or_default();
         if !is_complete {
             let ids = FIRST_IDS.map(PlanId::from);
             let ids: BTreeSet<PlanId> = ids.chain(named.iter().map(|plan| plan.plan)).collect();
@@ -53,35 +88,42 @@ impl Merchants {
                 .into_iter()
                 .filter(|id| !plans.contains_key(id))
                 .collect();
-            plans.extend(asked(self.inputs().views.plans_of(module, &unknown)).await?);
+            let asked = asked(self.inputs().views.plans_of(module, &unknown));
+            let told = timeout(within, asked).await;
+            plans.extend(told.map_err(|_| Refusal::NodeUnavailable).flatten()?);
         }
         let row = |(plan, terms)| row(module, plan, &terms, &named);
         Ok(plans.into_iter().map(row).collect())
     }
 
-    /// What these tokens say of themselves; those that could not be asked are missing.
+    /// What these tokens say of themselves; those that could not be asked are missing. What was asked is kept, whether or not
+    /// somebody still waits for it.
     pub(super) async fn facts_of(
         &self,
         tokens: BTreeSet<Address>,
     ) -> BTreeMap<Address, TokenFacts> {
-        let cache = &self.tokens().0;
-        let mut known = BTreeMap::new();
-        let mut unknown = Vec::new();
-        for token in tokens {
-            match cache.kept(&token) {
-                Some(facts) => _ = known.insert(token, facts),
-                None => unknown.push(token),
+        let merchants = self.clone();
+        let asking = tokio::spawn(async move {
+            let cache = &merchants.tokens().0;
+            let mut known = BTreeMap::new();
+            let mut unknown = Vec::new();
+            for token in tokens {
+                match cache.kept(&token) {
+                    Some(facts) => _ = known.insert(token, facts),
+                    None => unknown.push(token),
+                }
             }
-        }
-        if !unknown.is_empty()
-            && let Ok(facts) = asked(self.inputs().views.tokens(&unknown)).await
-        {
-            for (token, facts) in unknown.into_iter().zip(facts) {
-                cache.put(token, facts.clone());
-                known.insert(token, facts);
+            if !unknown.is_empty()
+                && let Ok(facts) = asked(merchants.inputs().views.tokens(&unknown)).await
+            {
+                for (token, facts) in unknown.into_iter().zip(facts) {
+                    cache.put(token, facts.clone());
+                    known.insert(token, facts);
+                }
             }
-        }
-        known
+            known
+        });
+        asking.await.unwrap_or_default()
     }
 }
 
@@ -122,6 +164,8 @@ mod tests {
         let named = NamedPlan {
             plan: PlanId::from(7),
             name: Some("Gold".to_owned()),
+            price: Some("1".to_owned()),
+            interval: Some("60".to_owned()),
             decimals: Some(6),
             symbol: Some("not a symbol".to_owned()),
         };

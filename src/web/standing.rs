@@ -149,17 +149,8 @@ fn is_pending(standing: &MemberStanding) -> bool {
 pub(super) async fn outcome(site: &Site, link: &OwnLink, settled: &Settled) -> Standing {
     let LinkRequest { user, guild, .. } = link.request;
     let modules = settled.offered(guild);
-    let plans = async {
-        if modules.is_empty() {
-            return Vec::new();
-        }
-        let plans = site.state.merchants.plans(&modules).await;
-        plans.unwrap_or_else(|error| {
-            tracing::debug!(%error, "plans are offered without names and prices");
-            Vec::new()
-        })
-    };
-    let plans = timeout(NAMES_PATIENCE, plans).await.unwrap_or_default();
+    let plans = site.state.merchants.plans_within(&modules, NAMES_PATIENCE);
+    let plans = plans.await;
     let back = way_back(site, link);
     let checkout = Checkout {
         template: &site.settings().checkout_url,

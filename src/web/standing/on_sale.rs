@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::{Checkout, Offer, Site, way_back};
 use crate::domain::{Gate, GateStanding, GuildId, RoleStanding};
 use crate::web::error::WebError;
@@ -23,8 +21,8 @@ pub(in crate::web) async fn on_sale(site: &Site, link: &OwnLink) -> Result<Vec<O
     }
     let modules: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
     let modules: Vec<_> = modules.into_iter().collect();
-    let plans = timeout(NAMES_PATIENCE, site.state.merchants.plans(&modules)).await;
-    let plans = plans.ok().and_then(Result::ok).unwrap_or_default();
+    let plans = site.state.merchants.plans_within(&modules, NAMES_PATIENCE);
+    let plans = plans.await;
     let back = way_back(site, link);
     let checkout = Checkout {
         template: &site.settings().checkout_url,

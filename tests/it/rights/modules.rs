@@ -1,5 +1,7 @@
 //! The merchant's wallet, the modules that are its, and their plans.
 
+use std::time::Duration;
+
 use alloy::primitives::{Address, U256};
 use amser_roles::domain::{ModuleAddress, PlanId, UserId, Wallet};
 use amser_roles::merchants::Refusal;
@@ -179,6 +181,43 @@ async fn plans_are_the_chains_and_named_by_amsers_api() {
         Some("Bearer amsr_test_key")
     );
     assert_eq!(asked[0].chain_id.as_deref(), Some("31337"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_come_too_late_hold_up_no_terms_and_are_there_the_next_time() {
+    let chain = LocalChain::start(ChainOptions::default()).await.unwrap();
+    let (module, plan) = new_module(&chain, "anne").await;
+    chain.set_plan_active(module, plan, false).await.unwrap();
+    let (names, api) = PlanNames::start(None).await;
+    let gold = json!([{ "plan_id_on_chain": plan.to_string(), "name": "Gold" }]);
+    names.set(module, gold);
+    names.set_held(true);
+    let setup = Setup {
+        api,
+        ..setup(&chain)
+    };
+    let rig = start(setup).await;
+    show(&rig, ANNE, wallet("anne").address()).await;
+    let module = ModuleAddress(module);
+    until("its events are read", async || {
+        rig.store.complete_modules().unwrap().contains(&module)
+    })
+    .await;
+    let within = Duration::from_millis(200);
+    let rows = rig.merchants.plans_within(&[module], within).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].name, format!("Plan {plan}"));
+    assert_eq!(
+        (rows[0].price, rows[0].active),
+        (U256::from(TERMS.price), false)
+    );
+    names.set_held(false);
+    until("the name is there", async || {
+        let rows = rig.merchants.plans_within(&[module], within).await;
+        rows[0].name == "Gold" && rows[0].decimals == Some(6)
+    })
+    .await;
+    assert_eq!(names.asked().len(), 1, "who asked first was answered to");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// What was asked and what is answered.
 #[derive(Clone, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct PlanNames {
     plans: Arc<Mutex<BTreeMap<Address, Value>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
     is_down: Arc<Mutex<bool>>,
+    /// Nothing is answered meanwhile.
+    is_held: Arc<watch::Sender<bool>>,
 }
 
 /// One request.
@@ -59,6 +62,10 @@ impl PlanNames {
         *self.is_down.lock().unwrap() = is_down;
     }
 
+    pub(crate) fn set_held(&self, is_held: bool) {
+        self.is_held.send_replace(is_held);
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
@@ -76,6 +83,8 @@ async fn answer(
         chain_id: query.get("chain_id").cloned(),
         authorization: authorization.map(|value| value.to_str().unwrap().to_owned()),
     });
+    let mut is_held = names.is_held.subscribe();
+    is_held.wait_for(|is_held| !is_held).await.unwrap();
     if *names.is_down.lock().unwrap() {
         return Err(StatusCode::BAD_GATEWAY);
     }
