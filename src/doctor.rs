@@ -50,7 +50,7 @@ pub struct Live {
     pub discord: Discord,
 }
 
-/// Looks at everything, which takes up to a minute, and changes nothing.
+/// Looks at everything, which takes less than two minutes, and changes nothing.
 pub async fn examine(inputs: Inputs<'_>) -> Vec<Finding> {
     let facts = Box::pin(gather::facts(inputs)).await;
     checks::all(&facts)

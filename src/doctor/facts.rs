@@ -8,6 +8,7 @@ use alloy::primitives::{Address, B256};
 use url::Url;
 
 use crate::abi::PlanAnswerError;
+use crate::amser_api::NamedPlan;
 use crate::discord::{Application, BotUser, SeenServer, SessionStarts};
 use crate::domain::{
     ChainEvent, ChainStatus, ChannelId, Checkpoint, DiscordStatus, DriftStatus, GuildId,
@@ -22,10 +23,14 @@ pub(crate) struct Facts {
     pub(crate) now: Timestamp,
     pub(crate) chain: ChainFacts,
     pub(crate) modules: Vec<ModuleFacts>,
+    /// How many more modules there was no time for.
+    pub(crate) modules_left_out: usize,
     pub(crate) store: StoreFacts,
     pub(crate) files: FileFacts,
     pub(crate) discord: DiscordFacts,
     pub(crate) servers: Vec<ServerFacts>,
+    /// How many more servers there was no time for.
+    pub(crate) servers_left_out: usize,
     pub(crate) api: ApiFacts,
     pub(crate) web: WebFacts,
     /// What the running service says of itself; `None` where none runs.
@@ -70,12 +75,12 @@ pub(crate) struct NodeAnswers {
     /// Its block at the store's cursor. The outer `None`: the store has none, or the node is not so far.
     pub(crate) at_cursor: Option<B256>,
     pub(crate) old_logs: OldLogs,
-    /// The greatest depth below the head, in blocks, at which it showed a contract that is older; `None` where it showed none or
-    /// was not asked.
+    /// The greatest depth below the head, in blocks, at which it showed a contract that is older; 0 where it showed none. `None`
+    /// where no module needs old state.
     pub(crate) state_depth: Option<u64>,
     /// The most blocks that one call for logs may span, among those that were tried; or why none was answered.
     pub(crate) widest_range: Result<u64, String>,
-    /// How many of [`BURST`] calls at the same time were refused as too many.
+    /// How many of [`BURST`] calls at the same time were refused as too many, or not answered.
     pub(crate) refused_at_once: usize,
 }
 
@@ -177,8 +182,8 @@ pub(crate) enum StoreState {
 /// Files and the disk.
 #[derive(Clone, Debug)]
 pub(crate) struct FileFacts {
-    /// Bytes that are free and bytes in all where the store is; or why that is not known.
-    pub(crate) space: Result<(u64, u64), String>,
+    /// Bytes that are free where the store is; or why that is not known.
+    pub(crate) space: Result<u64, String>,
     /// The kind of that file system, if it is one over a network.
     pub(crate) network: Option<&'static str>,
     /// Whether the store's folder can be written.
@@ -270,18 +275,8 @@ pub(crate) struct ApiFacts {
     /// The same with the wallet's parameter under the other name (`address`, `user_address`).
     pub(crate) other_name: Option<(&'static str, ApiAnswer)>,
     pub(crate) key: Option<KeyFacts>,
-    /// Terms of plans by the API.
-    pub(crate) plans: BTreeMap<(ModuleAddress, PlanId), ApiPlan>,
-}
-
-/// A plan's terms as the API writes them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ApiPlan {
-    /// In the token's smallest unit, or in the token.
-    pub(crate) price: Option<String>,
-    pub(crate) decimals: Option<u8>,
-    /// Seconds.
-    pub(crate) interval: Option<String>,
+    /// What the API says of plans.
+    pub(crate) plans: BTreeMap<(ModuleAddress, PlanId), NamedPlan>,
 }
 
 /// What the API answered to an access check.
@@ -302,7 +297,8 @@ pub(crate) struct KeyFacts {
     pub(crate) environment: KeyEnvironment,
     /// Whether the API's address lets it be sent.
     pub(crate) is_sent: bool,
-    /// The API's status where it was used; `None` where it was not.
+    /// The API's status of the first merchant whose plans it opens; of a refusal where it opens no merchant's. `None` where that
+    /// is not known.
     pub(crate) status: Option<u16>,
 }
 

@@ -1,4 +1,4 @@
-//! Gathers the facts: everything at the same time, each part with a deadline. Judges nothing.
+//! Gathers the facts: what does not build on another at the same time, each part with a deadline. Judges nothing.
 
 mod api;
 mod contracts;
@@ -11,7 +11,9 @@ mod web;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::facts::{BotFacts, ChainFacts, Facts, ServiceFacts, WebFacts};
 use super::{Inputs, Live};
@@ -23,6 +25,10 @@ pub(super) use self::store::StoreAnswers;
 
 /// How long each part may take.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// How long all modules together may take, and all servers: `doctor` waits two minutes for a service's findings.
+const ALL_WITHIN: Duration = Duration::from_secs(30);
+/// Modules, merchants or servers that are asked about at the same time.
+const AT_ONCE: usize = 4;
 
 /// Everything that can be found out.
 pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
@@ -38,11 +44,12 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
     let asking_chain = async {
         let nodes = nodes::ask(&config.chain, &answers).await;
         let modules = contracts::ask(&config.chain, &nodes, &gated, &answers).await;
-        let merchant = modules
-            .iter()
-            .find_map(|module| module.contract.as_ref().ok()?.merchant);
-        let api = api::ask(config, secrets, &gated, merchant).await;
-        let factory = contracts::ask_factory(&nodes, config.amser.factory).await;
+        let known = modules.0.iter().flat_map(|module| &module.contract);
+        let merchants: BTreeSet<_> = known.filter_map(|contract| contract.merchant).collect();
+        let (api, factory) = tokio::join!(
+            api::ask(config, secrets, &gated, &merchants),
+            contracts::ask_factory(&nodes, config.amser.factory)
+        );
         (nodes, modules, factory, api)
     };
     let asking_discord = discord::ask(config, secrets, discord.as_ref());
@@ -62,11 +69,11 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
         asking_web,
         asking_files
     );
-    let (nodes, modules, factory, api) = chain;
-    let servers = match &bot.bot {
+    let (nodes, (modules, modules_left_out), factory, api) = chain;
+    let (servers, servers_left_out) = match &bot.bot {
         BotFacts::Is(_) => servers,
         // Without a bot there is nothing to say of any server.
-        _ => Vec::new(),
+        _ => (Vec::new(), 0),
     };
     Facts {
         now: machine_time(),
@@ -78,10 +85,12 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
             nodes: nodes.facts,
         },
         modules,
+        modules_left_out,
         store: answers.facts,
         files,
         discord: bot,
         servers,
+        servers_left_out,
         api,
         web: WebFacts {
             public_url: config.web.public_url.clone(),
@@ -99,6 +108,15 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
             drift: live.drift,
         }),
     }
+}
+
+/// The answers of those of many that answer within a time for all of them, and how many are left out.
+async fn answered_within<F: Future>(asking: Vec<F>, within: Duration) -> (Vec<F::Output>, usize) {
+    let all = asking.len();
+    let answers = stream::iter(asking).buffered(AT_ONCE);
+    let answers: Vec<_> = answers.take_until(sleep(within)).collect().await;
+    let left_out = all - answers.len();
+    (answers, left_out)
 }
 
 /// The modules that matter, with the plans that gates ask about.
@@ -137,5 +155,23 @@ fn discord_of(
             let (status, _) = watch::channel(crate::domain::DiscordStatus::default());
             Discord::new(settings, token, status).ok()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use futures_util::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_answer_in_time_is_left_out_and_the_others_are_kept() {
+        let asking = vec![ready(1).boxed(), ready(2).boxed(), pending().boxed()];
+        let answered = answered_within(asking, Duration::from_millis(50)).await;
+        assert_eq!(answered, (vec![1, 2], 1));
+        let asking = vec![ready(3)];
+        let answered = answered_within(asking, DEADLINE).await;
+        assert_eq!(answered, (vec![3], 0));
     }
 }

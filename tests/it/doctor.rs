@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use self::local_api::LocalApi;
-use crate::support::installation::{Ended, Installation, gate};
+use crate::support::installation::{Ended, Installation, end, gate};
 use crate::support::scene::{Scene, patient};
 use crate::support::stage::{Setting, new_guild};
 
@@ -126,6 +126,13 @@ impl Ward {
 
     async fn examine(&self) -> Examined {
         examined(self.installation.run("doctor", &["--json"]).await)
+    }
+
+    /// The same with this key of amser's API.
+    async fn examine_with_key(&self, key: &str) -> Examined {
+        let mut command = self.installation.command("doctor");
+        command.arg("--json").env("AMSER_ROLES_API_KEY", key);
+        examined(end(&mut command).await)
     }
 
     /// Exactly this is found.

@@ -35,7 +35,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
                 findings.push(same_chain(host, answers, &mut first));
                 findings.extend(stored_chain(facts, host, answers));
                 findings.extend(old_logs(host, &answers.old_logs));
-                findings.extend(old_state(facts, host, answers));
+                findings.extend(old_state(host, answers));
                 findings.push(range(host, answers));
                 findings.push(rate(host, answers.refused_at_once));
             }
@@ -218,23 +218,17 @@ fn old_logs(host: &str, old_logs: &OldLogs) -> Option<Finding> {
 }
 
 /// Old state is needed once, to find where a new module begins.
-fn old_state(facts: &Facts, host: &str, answers: &NodeAnswers) -> Option<Finding> {
+fn old_state(host: &str, answers: &NodeAnswers) -> Option<Finding> {
     let name = "node.old_state";
-    let is_needed = facts.chain.start_block.is_none()
-        && facts.modules.iter().any(|module| module.stored.is_none());
-    if !is_needed || answers.head.number < YOUNG {
-        return None;
-    }
-    Some(match answers.state_depth {
-        Some(depth) if depth >= YOUNG => Finding::ok(
-            name,
-            format!("{host} shows the state of {} ago", counted(depth, "block")),
-        ),
-        depth => Finding::warning(
+    let is_young = answers.head.number < YOUNG;
+    let depth = answers.state_depth.filter(|_| !is_young)?;
+    let blocks = counted(depth, "block");
+    Some(match depth >= YOUNG {
+        true => Finding::ok(name, format!("{host} shows the state of {blocks} ago")),
+        false => Finding::warning(
             name,
             format!(
-                "{host} shows no state older than {} blocks, so it cannot be found out where a module begins",
-                depth.unwrap_or_default()
+                "{host} shows no state older than {blocks}, so it cannot be found out where a module begins"
             ),
             "set chain.start_block to a block before your module's first event, or use an archive node",
         ),

@@ -177,13 +177,14 @@ fn review(facts: &Facts, application: &Application) -> Option<Finding> {
     let seen = servers.filter_map(|server| server.seen.as_ref().ok()?.as_ref());
     let members: u64 = seen.map(|server| server.members).sum();
     let is_asked_for = facts.discord.wants_members && application.has_members_intent();
+    let about = text::counted(members, "member");
     is_asked_for.then(|| match application.is_unreviewed() && members >= REVIEWED_FROM {
         true => Finding::warning(
             name,
-            format!("the bot's servers have about {members} members, and Discord has not reviewed the members intent"),
+            format!("the bot's servers have about {about}, and Discord has not reviewed the members intent"),
             "apply for it in the developer portal: an application that reaches 10,000 users must do so within 90 days, and again every year",
         ),
-        false => Finding::ok(name, format!("the bot's servers have about {members} members")),
+        false => Finding::ok(name, format!("the bot's servers have about {about}")),
     })
 }
 

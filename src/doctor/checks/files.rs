@@ -2,6 +2,7 @@
 
 use crate::doctor::facts::Facts;
 use crate::domain::Finding;
+use crate::text::counted;
 
 /// Less free space than this is too little, in bytes.
 const LITTLE: u64 = 1 << 30;
@@ -39,8 +40,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if open.is_empty() {
-        let count = files.private.len();
-        let sentence = format!("{count} files with secrets or links are their owner's alone");
+        let count = counted(files.private.len() as u64, "file");
+        let sentence = format!("{count} with secrets or links can be used by the owner alone");
         findings.push(Finding::ok("files.mode", sentence));
     }
     if let Some((path, mode)) = files
@@ -66,7 +67,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn space(space: &Result<(u64, u64), String>) -> Finding {
+fn space(space: &Result<u64, String>) -> Finding {
     let name = "disk.space";
     match space {
         Err(why) => Finding::warning(
@@ -74,7 +75,7 @@ fn space(space: &Result<(u64, u64), String>) -> Finding {
             format!("it is not known how much space is free: {why}"),
             "look at it with df",
         ),
-        Ok((free, _)) => {
+        Ok(free) => {
             let sentence = format!("{} MiB are free for the store", free >> 20);
             let what_to_do = "make room: the store must be able to grow";
             match *free {

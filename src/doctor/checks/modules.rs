@@ -3,8 +3,10 @@
 use alloy::primitives::U256;
 
 use crate::abi::contradiction;
-use crate::doctor::facts::{ApiPlan, ContractFacts, Facts, ModuleFacts, PlanTrouble};
+use crate::amser_api::NamedPlan;
+use crate::doctor::facts::{ContractFacts, Facts, ModuleFacts, PlanTrouble};
 use crate::domain::{Finding, ModuleAddress, Plan, PlanId};
+use crate::text::counted;
 
 /// What to do where the ABI does not fit.
 const ADD_ABI: &str =
@@ -25,6 +27,14 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             }
             Err(_) => {}
         }
+    }
+    if facts.modules_left_out > 0 {
+        let more = counted(facts.modules_left_out as u64, "more module");
+        findings.push(Finding::warning(
+            "module.reach",
+            format!("there was no time to ask {more}"),
+            "run doctor while the service runs: its own lines are about every module",
+        ));
     }
     findings
 }
@@ -51,7 +61,7 @@ fn of_contract(
         "module.code",
         format!("{module} is a contract"),
     ));
-    if contract.merchant.is_none() {
+    let Some(merchant) = contract.merchant else {
         let is_processor = |other: &ModuleFacts| {
             let processor = other.contract.as_ref().ok().and_then(|one| one.processor);
             let stored = other.stored.as_ref().map(|stored| stored.processor);
@@ -67,11 +77,11 @@ fn of_contract(
             "name the address of the merchant's own module in the gate",
         ));
         return;
-    }
-    if let Some(merchant) = contract.merchant {
-        let sentence = format!("{module} belongs to {merchant}");
-        findings.push(Finding::ok("module.merchant", sentence));
-    }
+    };
+    findings.push(Finding::ok(
+        "module.merchant",
+        format!("{module} belongs to {merchant}"),
+    ));
     findings.push(processor(facts_of, contract));
     for plan in &facts_of.gated {
         findings.extend(of_plan(facts, facts_of, contract, *plan));
@@ -84,14 +94,12 @@ fn of_contract(
             "nothing, if your module is known to be without it; else check its address",
         ),
     });
-    if !contract.unknown_events.is_empty() {
-        for event in &contract.unknown_events {
-            findings.push(Finding::warning(
-                "module.events",
-                format!("a recent event of {module} cannot be read: {event}"),
-                ADD_ABI,
-            ));
-        }
+    for event in &contract.unknown_events {
+        findings.push(Finding::warning(
+            "module.events",
+            format!("a recent event of {module} cannot be read: {event}"),
+            ADD_ABI,
+        ));
     }
     findings.extend(holes(facts_of, contract));
 }
@@ -197,14 +205,21 @@ fn of_plan(
             ADD_ABI,
         ));
     }
-    findings.extend(api_terms(facts, address, id, plan));
+    findings.push(api_terms(facts, address, id, plan));
     findings
 }
 
 /// Whether the API tells of the same terms.
-fn api_terms(facts: &Facts, module: ModuleAddress, id: PlanId, plan: &Plan) -> Option<Finding> {
+fn api_terms(facts: &Facts, module: ModuleAddress, id: PlanId, plan: &Plan) -> Finding {
     let name = "module.api_terms";
-    let told = facts.api.plans.get(&(module, id))?;
+    let Some(told) = facts.api.plans.get(&(module, id)) else {
+        return Finding::ok(
+            name,
+            format!(
+                "the API told nothing of plan {id} of {module}, so its terms were not compared"
+            ),
+        );
+    };
     let told_interval = told.interval.as_ref();
     let interval = told_interval.and_then(|seconds| seconds.parse::<u64>().ok());
     let what = if is_other_price(told, plan.price) {
@@ -219,20 +234,20 @@ fn api_terms(facts: &Facts, module: ModuleAddress, id: PlanId, plan: &Plan) -> O
             plan.interval
         )
     } else {
-        return Some(Finding::ok(
+        return Finding::ok(
             name,
             format!("the API tells the same of plan {id} of {module}"),
-        ));
+        );
     };
-    Some(Finding::warning(
+    Finding::warning(
         name,
         format!("plan {id} of {module} {what}: getPlan may be read wrongly"),
         ADD_ABI,
-    ))
+    )
 }
 
 /// Whether the API's price is certainly another: it may be written in the token's smallest unit or in the token.
-fn is_other_price(told: &ApiPlan, price: U256) -> bool {
+fn is_other_price(told: &NamedPlan, price: U256) -> bool {
     let Some(text) = told.price.as_deref() else {
         return false;
     };
@@ -274,10 +289,13 @@ mod tests {
     #[test]
     fn a_price_may_be_written_in_the_token_or_in_its_smallest_unit() {
         let is_other = |price: &str, decimals| {
-            let told = ApiPlan {
+            let told = NamedPlan {
+                plan: PlanId::from(1),
+                name: None,
                 price: Some(price.to_owned()),
-                decimals,
                 interval: None,
+                decimals,
+                symbol: None,
             };
             is_other_price(&told, U256::from(9_990_000))
         };

@@ -2,13 +2,11 @@
 
 use super::discord::split;
 use crate::discord::SeenServer;
-use crate::discord::hierarchy::{ADMINISTRATOR, MANAGE_GUILD, MANAGE_ROLES, Obstacle};
+use crate::discord::hierarchy::Obstacle;
 use crate::doctor::facts::{BotFacts, Facts, ServerFacts};
 use crate::domain::{Finding, RoleId};
+use crate::merchants::dangerous;
 use crate::text;
-
-/// Kick, Ban and Manage Webhooks, beside what changes the server or its roles.
-const DANGEROUS: u64 = ADMINISTRATOR | MANAGE_GUILD | MANAGE_ROLES | 1 << 1 | 1 << 2 | 1 << 29;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let has_two_factor = match &facts.discord.bot {
@@ -30,6 +28,14 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             )),
             Ok(Some(seen)) => of_server(server, seen, has_two_factor, &mut findings),
         }
+    }
+    if facts.servers_left_out > 0 {
+        let more = text::counted(facts.servers_left_out as u64, "more server");
+        findings.push(Finding::warning(
+            "server.reach",
+            format!("there was no time to look at {more}"),
+            "run doctor while the service runs: its own lines are about every server",
+        ));
     }
     findings
 }
@@ -110,12 +116,16 @@ fn roles(server: &ServerFacts, seen: &SeenServer, findings: &mut Vec<Finding>) {
     }
     let held = server.roles.iter().filter(|role| role.0 != server.guild.0);
     let held = held.filter_map(|role| seen.roles.roles.get(role));
-    for role in held.filter(|role| role.permissions & DANGEROUS != 0) {
-        findings.push(Finding::warning(
-            "server.role_power",
-            format!("the role \"{}\" of a gate in \"{name}\" gives whoever pays power over the server", role.name),
-            "take Administrator, Manage Server, Manage Roles, Kick, Ban and Manage Webhooks from it",
-        ));
+    for role in held {
+        let permissions = dangerous(role.permissions);
+        if !permissions.is_empty() {
+            let permissions = permissions.join(", ");
+            findings.push(Finding::warning(
+                "server.role_power",
+                format!("the role \"{}\" of a gate in \"{name}\" gives whoever pays power over the server: {permissions}", role.name),
+                format!("take from it: {permissions}"),
+            ));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::doctor::facts::Facts;
 use crate::domain::{
     ChainStatus, DiscordStatus, DriftMode, DriftStatus, Finding, MembersIntent, ReadingState,
 };
+use crate::text::counted;
 
 /// Every wallet is compared at least once a day; after twice that, something is wrong. Seconds.
 const OLDEST_CHECK: u64 = 2 * 86_400;
@@ -73,8 +74,9 @@ fn discord(discord: &DiscordStatus, findings: &mut Vec<Finding>) {
             findings.push(Finding::warning(
                 "service.held_back",
                 format!(
-                    "{} removals of the role {role} in the server {guild} are stopped, of {} holders",
-                    held.removals, held.holders
+                    "the service holds back {} of the role {role} in the server {guild}, of {}",
+                    counted(held.removals as u64, "removal"),
+                    counted(held.holders as u64, "holder")
                 ),
                 "look at them in the dashboard, and let them through there or by /amser approve",
             ));
@@ -109,6 +111,7 @@ fn drift(facts: &Facts, drift: &DriftStatus, findings: &mut Vec<Finding>) {
     let oldest = drift
         .oldest_check
         .map(|at| facts.now.0.saturating_sub(at.0));
+    let pairs = counted(drift.questions, "pair");
     findings.push(match oldest.filter(|age| *age > OLDEST_CHECK) {
         Some(age) => Finding::warning(
             name,
@@ -120,18 +123,12 @@ fn drift(facts: &Facts, drift: &DriftStatus, findings: &mut Vec<Finding>) {
         ),
         None if drift.contracts.unknown > 0 && drift.contracts.checks == 0 => Finding::warning(
             name,
-            format!(
-                "{} wallets and plans could not be compared with their contracts yet",
-                drift.questions
-            ),
+            format!("{pairs} of a wallet and a plan could not be compared with the contracts yet"),
             "see the lines about nodes and modules below: none has answered for them",
         ),
         None => Finding::ok(
             name,
-            format!(
-                "{} wallets and plans are compared with second sources",
-                drift.questions
-            ),
+            format!("second sources are asked about {pairs} of a wallet and a plan"),
         ),
     });
 }

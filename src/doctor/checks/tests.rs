@@ -11,10 +11,11 @@ use alloy::primitives::{Address, B256, U256};
 use serde_json::json;
 
 use super::all;
+use crate::amser_api::NamedPlan;
 use crate::discord::hierarchy::{GuildRoles, MANAGE_ROLES, Role};
 use crate::discord::{BotUser, SeenServer, SessionStarts};
 use crate::doctor::facts::{
-    ApiAnswer, ApiFacts, ApiPlan, Arrival, Bot, BotFacts, ChainFacts, CommandFacts, ContractFacts,
+    ApiAnswer, ApiFacts, Arrival, Bot, BotFacts, ChainFacts, CommandFacts, ContractFacts,
     DiscordFacts, Facts, FileFacts, KeyEnvironment, KeyFacts, ModuleFacts, NodeAnswers, NodeFacts,
     OldLogs, Reached, SecretFacts, ServerFacts, StoreFacts, StoreState, StoredModule, WebFacts,
 };
@@ -62,7 +63,7 @@ fn node(host: &str) -> NodeFacts {
             compared: Some(block(29_999_998, 6)),
             at_cursor: Some(block(29_999_900, 200).hash),
             old_logs: OldLogs::Kept(20_000_000),
-            state_depth: Some(1_000_000),
+            state_depth: None,
             widest_range: Ok(10_000),
             refused_at_once: 0,
         }),
@@ -176,6 +177,7 @@ fn healthy() -> Facts {
             nodes: vec![node("first.example"), node("second.example")],
         },
         modules: vec![module()],
+        modules_left_out: 0,
         store: StoreFacts {
             path: "/var/lib/roles/store.redb".into(),
             state: StoreState::Open,
@@ -192,7 +194,7 @@ fn healthy() -> Facts {
             },
         },
         files: FileFacts {
-            space: Ok((20 << 30, 50 << 30)),
+            space: Ok(20 << 30),
             network: None,
             is_writable: true,
             private: vec![("/var/lib/roles/store.redb".into(), 0o600)],
@@ -208,6 +210,7 @@ fn healthy() -> Facts {
             callback: "https://roles.example/oauth/callback".to_owned(),
         },
         servers: vec![server()],
+        servers_left_out: 0,
         api: ApiFacts {
             base: "https://api.amser.io".parse().unwrap(),
             chain_id: 8_453,
@@ -221,10 +224,13 @@ fn healthy() -> Facts {
             }),
             plans: [(
                 (MODULE, plan_id()),
-                ApiPlan {
+                NamedPlan {
+                    plan: plan_id(),
+                    name: None,
                     price: Some("9990000".to_owned()),
-                    decimals: Some(6),
                     interval: Some("2592000".to_owned()),
+                    decimals: Some(6),
+                    symbol: None,
                 },
             )]
             .into(),
@@ -313,6 +319,7 @@ fn before_the_first_start_nothing_is_said_either() {
         let answers = node.answers.as_mut().unwrap();
         answers.at_cursor = None;
         answers.old_logs = OldLogs::NotAsked;
+        answers.state_depth = Some(1_000_000);
     }
     facts.files.private.clear();
     if let BotFacts::Is(bot) = &mut facts.discord.bot {

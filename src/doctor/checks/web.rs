@@ -91,7 +91,10 @@ fn proxy(web: &WebFacts) -> Option<Finding> {
         (0, 0) => Finding::ok(name, "no proxy is in front"),
         (0, hops) => Finding::warning(
             name,
-            format!("requests come through {hops} proxies, and web.behind_proxy is false: {share}"),
+            format!(
+                "requests come through {}, and web.behind_proxy is false: {share}",
+                counted_proxies(hops)
+            ),
             "set web.behind_proxy = true, and web.proxy_hops where there is more than one",
         ),
         (_, 0) => Finding::warning(
@@ -108,12 +111,26 @@ fn proxy(web: &WebFacts) -> Option<Finding> {
         ),
         (proxies, hops) if proxies != hops => Finding::warning(
             name,
-            format!("requests come through {hops} proxies, and {proxies} are configured"),
+            format!(
+                "requests come through {}, and the configuration says {proxies}",
+                counted_proxies(hops)
+            ),
             format!("set web.proxy_hops = {hops}"),
         ),
         (proxies, _) => Finding::ok(
             name,
-            format!("requests come through {proxies} proxies, as configured"),
+            format!(
+                "requests come through {}, as configured",
+                counted_proxies(proxies)
+            ),
         ),
     })
+}
+
+/// `1 proxy`, `2 proxies`.
+fn counted_proxies(count: usize) -> String {
+    match count {
+        1 => "1 proxy".to_owned(),
+        count => format!("{count} proxies"),
+    }
 }

@@ -5,31 +5,29 @@ use std::pin::pin;
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use anyhow::Context as _;
 use futures_util::{StreamExt as _, stream};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::time::sleep;
 use url::Url;
 
-use super::DEADLINE;
+use super::{AT_ONCE, DEADLINE, answered_within};
+use crate::amser_api::{AmserApi, NamedPlan};
 use crate::chain::LOCAL_CHAIN;
 use crate::config::{Config, Secrets};
-use crate::doctor::facts::{ApiAnswer, ApiFacts, ApiPlan, KeyEnvironment, KeyFacts};
+use crate::doctor::facts::{ApiAnswer, ApiFacts, KeyEnvironment, KeyFacts};
 use crate::domain::{ModuleAddress, PlanId};
 use crate::http::client_to;
 use crate::loopback::is_loopback;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// Modules whose plans are asked for at the same time.
-const AT_ONCE: usize = 4;
 
 pub(super) async fn ask(
     config: &Config,
     secrets: &Secrets,
     gated: &BTreeMap<ModuleAddress, BTreeSet<PlanId>>,
-    merchant: Option<Address>,
+    merchants: &BTreeSet<Address>,
 ) -> ApiFacts {
     let base = config.amser.api_url.clone();
     let mut facts = ApiFacts {
@@ -55,12 +53,19 @@ pub(super) async fn ask(
     let Ok(client) = client(&facts.base) else {
         return facts;
     };
+    let api = match AmserApi::new(&facts.base, facts.chain_id, secrets.api_key.clone()) {
+        Ok(api) => api,
+        Err(error) => {
+            facts.check = Some(ApiAnswer::Unreachable(format!("{error:#}")));
+            return facts;
+        }
+    };
     let about = gated
         .iter()
         .find_map(|(module, plans)| Some((*module, *plans.first()?)));
     let check = async {
         let (module, plan) = about?;
-        let wallet = merchant.unwrap_or(module.0);
+        let wallet = merchants.first().unwrap_or(&module.0);
         let fill = |template: &str| {
             template
                 .replace("{address}", &wallet.to_string())
@@ -81,33 +86,10 @@ pub(super) async fn ask(
         Some((answer, other))
     };
     let used = async {
-        let key = key
-            .as_ref()
-            .filter(|_| facts.key.as_ref().is_some_and(|key| key.is_sent))?;
-        let url = with_chain(
-            &facts.base,
-            &format!("/v0/plans/{}", merchant?),
-            facts.chain_id,
-        )?;
-        let asked = client.get(url).bearer_auth(key).send().await;
-        Some(asked.ok()?.status().as_u16())
+        let key = key.as_ref().filter(|_| api.has_key())?;
+        key_status(&client, &facts.base, facts.chain_id, key, merchants).await
     };
-    let plans = async {
-        let mut all = BTreeMap::new();
-        let (client, base, chain_id) = (&client, &facts.base, facts.chain_id);
-        let asking = gated.keys().copied().map(|module| async move {
-            let plans = plans(client, base, chain_id, module).await;
-            (module, plans.unwrap_or_default())
-        });
-        let asking = stream::iter(asking.collect::<Vec<_>>()).buffered(AT_ONCE);
-        let mut answers = pin!(asking.take_until(sleep(DEADLINE)));
-        while let Some((module, plans)) = answers.next().await {
-            let plans = plans.into_iter();
-            all.extend(plans.map(|(plan, terms)| ((module, plan), terms)));
-        }
-        all
-    };
-    let (check, status, plans) = tokio::join!(check, used, plans);
+    let (check, status, plans) = tokio::join!(check, used, plans(&api, gated));
     if let Some((answer, other)) = check {
         (facts.check, facts.other_name) = (Some(answer), other);
     }
@@ -125,12 +107,49 @@ fn client(base: &Url) -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// A path of the API that is about one chain.
-fn with_chain(base: &Url, path: &str, chain_id: u64) -> Option<Url> {
-    let mut url = base.join(path).ok()?;
-    url.query_pairs_mut()
-        .append_pair("chain_id", &chain_id.to_string());
-    Some(url)
+/// The status of the first merchant whose plans the key opens: it is one merchant's. Of a refusal, where each of them is refused;
+/// `None` where that is not known.
+async fn key_status(
+    client: &reqwest::Client,
+    base: &Url,
+    chain_id: u64,
+    key: &str,
+    merchants: &BTreeSet<Address>,
+) -> Option<u16> {
+    let asking = merchants.iter().copied().map(|merchant| async move {
+        let path = format!("/v0/plans/{merchant}?chain_id={chain_id}");
+        let asked = client.get(base.join(&path).ok()?).bearer_auth(key).send();
+        Some(asked.await.ok()?.status().as_u16())
+    });
+    let statuses = stream::iter(asking.collect::<Vec<_>>()).buffered(AT_ONCE);
+    let mut statuses = pin!(statuses.take_until(sleep(DEADLINE)));
+    let mut refusals = Vec::new();
+    while let Some(status) = statuses.next().await {
+        match status {
+            Some(refusal @ (401 | 403)) => refusals.push(refusal),
+            Some(status) => return Some(status),
+            None => {}
+        }
+    }
+    let is_refused = refusals.len() == merchants.len();
+    refusals.pop().filter(|_| is_refused)
+}
+
+/// What the API says of the modules' plans.
+async fn plans(
+    api: &AmserApi,
+    gated: &BTreeMap<ModuleAddress, BTreeSet<PlanId>>,
+) -> BTreeMap<(ModuleAddress, PlanId), NamedPlan> {
+    let asking = gated.keys().copied();
+    let asking = asking.map(|module| async move { (module, api.plans(module).await) });
+    let (answers, _) = answered_within(asking.collect(), DEADLINE).await;
+    let mut plans = BTreeMap::new();
+    for (module, told) in answers {
+        for plan in told.as_deref().unwrap_or_default() {
+            plans.insert((module, plan.plan), plan.clone());
+        }
+    }
+    plans
 }
 
 /// What a key's prefix says of the chains that it sees.
@@ -174,42 +193,6 @@ async fn access(client: &reqwest::Client, base: &Url, path: &str, pointer: &str)
     };
     let asked = asked.await;
     asked.unwrap_or_else(|error| ApiAnswer::Unreachable(error.root_cause().to_string()))
-}
-
-/// The plans of a module, as the API has them.
-async fn plans(
-    client: &reqwest::Client,
-    base: &Url,
-    chain_id: u64,
-    module: ModuleAddress,
-) -> anyhow::Result<Vec<(PlanId, ApiPlan)>> {
-    let url = with_chain(base, &format!("/v0/modules/{module}/plans"), chain_id);
-    let url = url.context("the path does not fit the address")?;
-    let answer = client.get(url).send().await?.error_for_status()?;
-    let body: Value = serde_json::from_slice(&answer.bytes().await?)?;
-    let list = match &body {
-        Value::Array(list) => Some(list),
-        body => ["plans", "data"]
-            .iter()
-            .find_map(|name| body.get(*name)?.as_array()),
-    };
-    let list = list.context("there is no list of plans")?;
-    Ok(list.iter().filter_map(plan).collect())
-}
-
-fn plan(plan: &Value) -> Option<(PlanId, ApiPlan)> {
-    let text = |name: &str| match plan.get(name)? {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let id = PlanId(text("plan_id_on_chain")?.parse().ok()?);
-    let terms = ApiPlan {
-        price: text("price"),
-        decimals: text("token_decimals").and_then(|decimals| decimals.parse().ok()),
-        interval: text("billing_interval"),
-    };
-    Some((id, terms))
 }
 
 #[cfg(test)]

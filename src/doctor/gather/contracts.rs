@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolCall;
-use futures_util::{StreamExt as _, stream};
 use tokio::time::timeout;
 
 use super::nodes::Nodes;
-use super::{DEADLINE, StoreAnswers};
+use super::{ALL_WITHIN, DEADLINE, StoreAnswers, answered_within};
 use crate::abi::PlanAnswerError;
 use crate::abi::RAIModuleFactory::moduleOfCall;
 use crate::abi::SubscriptionModule::{
@@ -19,17 +18,16 @@ use crate::chain::node::{Node, RpcError, read};
 use crate::doctor::facts::{ContractFacts, ModuleFacts, PlanTrouble};
 use crate::domain::{ModuleAddress, PlanId};
 
-/// Modules that are asked at the same time.
-const AT_ONCE: usize = 4;
 /// Ids that a module may have given to its first plan.
 const FIRST_PLANS: [u64; 2] = [0, 1];
 
+/// The modules, and how many more there was no time for.
 pub(super) async fn ask(
     config: &ChainConfig,
     nodes: &Nodes,
     gated: &BTreeMap<ModuleAddress, BTreeSet<PlanId>>,
     stored: &StoreAnswers,
-) -> Vec<ModuleFacts> {
+) -> (Vec<ModuleFacts>, usize) {
     let asking = gated.iter().map(|(module, plans)| {
         Box::pin(async move {
             let contract = match &nodes.first {
@@ -53,8 +51,7 @@ pub(super) async fn ask(
             }
         })
     });
-    let asking: Vec<_> = asking.collect();
-    stream::iter(asking).buffered(AT_ONCE).collect().await
+    answered_within(asking.collect(), ALL_WITHIN).await
 }
 
 /// Whether the factory, if one is configured, says where merchants' modules are.

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use reqwest::header::DATE;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{DEADLINE, StoreAnswers};
+use super::{ALL_WITHIN, DEADLINE, StoreAnswers, answered_within};
 use crate::clock::machine_time;
 use crate::commands::{self, Registration};
 use crate::config::{Config, Secrets};
@@ -19,8 +18,6 @@ use crate::doctor::facts::{Bot, BotFacts, CommandFacts, DiscordFacts, SecretFact
 use crate::domain::{GuildId, MembersIntent, RoleId};
 use crate::http::client_to;
 
-/// Servers that are asked about at the same time.
-const AT_ONCE: usize = 4;
 /// How long the request that reads Discord's clock may take.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -131,13 +128,14 @@ fn unix_seconds(date: &str) -> Option<i64> {
     Some(date.unix_timestamp())
 }
 
+/// The servers, and how many more there was no time for.
 pub(super) async fn servers(
     config: &Config,
     discord: Option<&Discord>,
     stored: &StoreAnswers,
-) -> Vec<ServerFacts> {
+) -> (Vec<ServerFacts>, usize) {
     let Some(discord) = discord else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let mut guilds: BTreeMap<GuildId, BTreeSet<RoleId>> = BTreeMap::new();
     for gate in &stored.gates {
@@ -168,8 +166,7 @@ pub(super) async fn servers(
             }
         })
     });
-    let asking: Vec<_> = asking.collect();
-    stream::iter(asking).buffered(AT_ONCE).collect().await
+    answered_within(asking.collect(), ALL_WITHIN).await
 }
 
 #[cfg(test)]

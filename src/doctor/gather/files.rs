@@ -39,10 +39,7 @@ fn look_now(config: &Config, secrets: &Secrets) -> FileFacts {
     let folder = existing_folder(store);
     let space = statvfs(&folder).map(|disk| {
         let block = disk.f_frsize.max(1);
-        (
-            disk.f_bavail.saturating_mul(block),
-            disk.f_blocks.saturating_mul(block),
-        )
+        disk.f_bavail.saturating_mul(block)
     });
     let cookie_key = store.with_extension("cookie-key");
     let mut private = vec![store.clone(), cookie_key.clone()];

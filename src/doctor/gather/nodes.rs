@@ -23,6 +23,12 @@ use crate::domain::{Checkpoint, ModuleAddress};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many blocks one call for logs is tried to span.
 const WIDTHS: [u64; 5] = [10_000, 2_000, 500, 100, 10];
+/// How long each of these may take: some nodes do not refuse too wide a range, but hang over it.
+const WIDTH_WITHIN: Duration = Duration::from_secs(3);
+/// How long each other question may take that a node need not answer to be of use.
+const OTHERS_WITHIN: Duration = Duration::from_secs(5);
+/// Most contracts whose logs one call asks for; geth's own limit is 1,000.
+const MOST_CONTRACTS: usize = 500;
 /// Nodes that are right may differ for a moment about blocks that are newer than this.
 const SETTLED: u64 = 16;
 /// How far below the head a contract is looked for, in blocks.
@@ -114,38 +120,43 @@ async fn question(
     compared: u64,
     stored: &StoreAnswers,
 ) -> Questioned {
-    let asked = in_time(async {
-        let cursor = stored.facts.cursor.map(|cursor| cursor.number);
-        let cursor = cursor.filter(|cursor| *cursor <= head.number);
-        let at_cursor = async {
-            match cursor {
-                Some(cursor) => read::header_at(node, cursor).await,
-                None => Ok(None),
-            }
-        };
-        let same_height = read::header_at(node, compared);
-        let (same_height, at_cursor) = tokio::try_join!(same_height, at_cursor)?;
-        let old_logs = old_logs(node, stored).await;
-        let state_depth = state_depth(node, head.number, stored).await;
-        let (widest_range, unknown) = widest_range(config, node, head.number, stored).await;
-        let answers = NodeAnswers {
-            head: *head,
-            compared: same_height.map(|header| header.checkpoint()),
-            at_cursor: at_cursor.map(|header| header.hash),
-            old_logs,
-            state_depth,
-            widest_range,
-            refused_at_once: refused_at_once(node).await,
-        };
-        Ok((answers, unknown))
-    });
-    match asked.await {
-        Ok((answers, unknown)) => (Ok(answers), unknown),
-        Err(error) => (
-            Err(NodeTrouble::Unusable(error.to_string())),
-            BTreeMap::new(),
-        ),
-    }
+    let cursor = stored.facts.cursor.map(|cursor| cursor.number);
+    let cursor = cursor.filter(|cursor| *cursor <= head.number);
+    let at_cursor = async {
+        match cursor {
+            Some(cursor) => read::header_at(node, cursor).await,
+            None => Ok(None),
+        }
+    };
+    let same_height = read::header_at(node, compared);
+    let headers = in_time(async { tokio::try_join!(same_height, at_cursor) });
+    let (same_height, at_cursor) = match headers.await {
+        Ok(headers) => headers,
+        Err(error) => {
+            let trouble = NodeTrouble::Unusable(error.to_string());
+            return (Err(trouble), BTreeMap::new());
+        }
+    };
+    let old_logs = timeout(OTHERS_WITHIN, old_logs(node, stored)).await;
+    let late = |_| OldLogs::Unknown("it did not answer in time".to_owned());
+    let state_depth = match needs_old_state(config, stored) {
+        true => {
+            let asked = timeout(OTHERS_WITHIN, state_depth(node, head.number, stored));
+            Some(asked.await.unwrap_or_default())
+        }
+        false => None,
+    };
+    let (widest_range, unknown) = widest_range(config, node, head.number, stored).await;
+    let answers = NodeAnswers {
+        head: *head,
+        compared: same_height.map(|header| header.checkpoint()),
+        at_cursor: at_cursor.map(|header| header.hash),
+        old_logs: old_logs.unwrap_or_else(late),
+        state_depth,
+        widest_range,
+        refused_at_once: refused_at_once(node).await,
+    };
+    (Ok(answers), unknown)
 }
 
 /// Whether the node still has the oldest log that is known of in the store.
@@ -182,19 +193,29 @@ fn query(addresses: Vec<Address>, from: u64, to: u64) -> LogQuery {
     }
 }
 
-/// The greatest depth at which the node shows a contract that is likely to be older.
-async fn state_depth(node: &Node, head: u64, stored: &StoreAnswers) -> Option<u64> {
-    let mut contracts = stored.contracts();
-    contracts.push(PERMIT2);
+/// Whether it is still to be found out where a module begins.
+fn needs_old_state(config: &ChainConfig, stored: &StoreAnswers) -> bool {
+    let gated = stored.gates.iter().map(|gate| &gate.module);
+    let mut modules = gated.chain(&stored.merchant_modules);
+    config.start_block.is_none() && modules.any(|module| !stored.modules.contains_key(module))
+}
+
+/// The greatest depth at which the node shows a contract that is likely to be older; 0 where it shows none.
+async fn state_depth(node: &Node, head: u64, stored: &StoreAnswers) -> u64 {
+    // It is older than any module, so that no other is asked about where it is.
+    let contracts = match read::has_code(node, PERMIT2, None).await {
+        Ok(true) => vec![PERMIT2],
+        _ => stored.contracts(),
+    };
     for depth in DEPTHS.into_iter().filter(|depth| *depth < head) {
         for contract in &contracts {
             let code = read::has_code(node, *contract, Some(head - depth)).await;
             if code.unwrap_or(false) {
-                return Some(depth);
+                return depth;
             }
         }
     }
-    None
+    0
 }
 
 /// The widest range of those that are tried for which the node answers, and what in it cannot be read.
@@ -205,6 +226,7 @@ async fn widest_range(
     stored: &StoreAnswers,
 ) -> (Result<u64, String>, BTreeMap<Address, BTreeSet<String>>) {
     let mut addresses = stored.contracts();
+    addresses.truncate(MOST_CONTRACTS);
     if addresses.is_empty() {
         // Not everybody's logs.
         addresses.push(PERMIT2);
@@ -228,30 +250,22 @@ async fn widest_range(
         };
         // A young chain has fewer blocks than are asked for; the node is asked about no future ones.
         let from = (head + 1).saturating_sub(width);
-        match node
-            .logs(&query(addresses.clone(), from, head), None, &mut on_log)
-            .await
-        {
+        let query = query(addresses.clone(), from, head);
+        let asked = node.logs(&query, None, &mut on_log);
+        let late = |_| Err(RpcError::timed_out("eth_getLogs"));
+        match timeout(WIDTH_WITHIN, asked).await.unwrap_or_else(late) {
             Ok(_) => return (Ok(width), unknown),
-            Err(
-                error @ (RpcError::RangeTooWide { .. }
-                | RpcError::TooManyResults { .. }
-                | RpcError::Timeout { .. }),
-            ) => refused = error.to_string(),
-            Err(error) => return (Err(error.to_string()), BTreeMap::new()),
+            // Nodes refuse too wide a range in many words, and some in none.
+            Err(error) => refused = error.to_string(),
         }
     }
     (Err(refused), BTreeMap::new())
 }
 
 async fn refused_at_once(node: &Node) -> usize {
-    let call = || node.ask::<U64>("eth_blockNumber", [(); 0]);
-    let answers = timeout(DEADLINE, join_all((0..BURST).map(|_| call()))).await;
-    let is_refused =
-        |answer: &Result<U64, RpcError>| matches!(answer, Err(RpcError::RateLimited { .. }));
-    answers
-        .unwrap_or_default()
-        .iter()
-        .filter(|answer| is_refused(answer))
-        .count()
+    let call = |_| timeout(OTHERS_WITHIN, node.ask::<U64>("eth_blockNumber", [(); 0]));
+    let answers = join_all((0..BURST).map(call)).await.into_iter();
+    let refused =
+        answers.filter(|answer| matches!(answer, Err(_) | Ok(Err(RpcError::RateLimited { .. }))));
+    refused.count()
 }

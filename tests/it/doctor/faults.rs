@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy::primitives::{Address, address};
 use amser_roles::domain::{Level, Link, Timestamp, UserId, Wallet};
+use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::{NewRole, Options, RoleTag};
 use amser_roles::store::Store;
 use serde_json::json;
@@ -12,11 +13,14 @@ use serenity::model::Permissions;
 use serenity::model::gateway::GatewayIntents;
 
 use super::{Ward, examined};
-use crate::support::installation::end;
-use crate::support::scene::patient;
+use crate::support::installation::{end, gate};
+use crate::support::scene::{new_module, patient};
 
 const FAILURE: Level = Level::Failure;
 const WARNING: Level = Level::Warning;
+/// The key that the API knows, and one that it does not.
+const KEY: &str = "amsr_test_1";
+const OLD_KEY: &str = "amsr_live_old";
 /// Nobody's.
 const NOWHERE: Address = address!("0x00000000000000000000000000000000000000A1");
 
@@ -179,17 +183,33 @@ async fn what_the_api_says_otherwise_is_found() {
             "plan_id_on_chain": "1", "price": "4.99", "token_decimals": 6, "billing_interval": "3600",
         }]);
     });
-    ward.assert_finds(&[("module.api_terms", WARNING)]).await;
-    ward.api.set(|api| api.plans = json!({ "data": [] }));
-    let mut with_key = ward.installation.command("doctor");
-    with_key
-        .arg("--json")
-        .env("AMSER_ROLES_API_KEY", "amsr_live_old");
-    let found = examined(end(&mut with_key).await);
+    // Plans are for who has a key.
+    ward.assert_finds(&[]).await;
+    let found = ward.examine_with_key(KEY).await;
+    assert_eq!(found.faults(), [("module.api_terms", WARNING)]);
+    let found = ward.examine_with_key(OLD_KEY).await;
     assert_eq!(found.faults(), [("api.key", FAILURE)]);
-    assert!(!format!("{found:?}").contains("amsr_live_old"));
+    assert!(!format!("{found:?}").contains(OLD_KEY));
     ward.api.stop();
     ward.assert_finds(&[("api.reach", WARNING)]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_opens_one_of_several_merchants_is_no_fault() {
+    let ward = Ward::new().await;
+    let (module, plan) = new_module(&ward.scene.chain, "another merchant").await;
+    let another = gate(ward.guild, module, plan, ward.role);
+    ward.installation
+        .configure(&format!("{}{another}", ward.text()));
+    for merchant in ["merchant", "another merchant"] {
+        let merchant = wallet(merchant).address();
+        ward.api.set(|api| api.merchant = Some(merchant));
+        let found = ward.examine_with_key(KEY).await;
+        assert_eq!(found.faults(), [], "{found:#?}");
+    }
+    ward.api.set(|api| api.merchant = Some(NOWHERE));
+    let found = ward.examine_with_key(KEY).await;
+    assert_eq!(found.faults(), [("api.key", FAILURE)]);
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Query, State};
+use alloy::primitives::Address;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -18,10 +19,21 @@ pub(super) struct Manners {
     pub(super) parameter: &'static str,
     /// The answer to an access check.
     pub(super) access: Value,
-    /// The plans of every module.
+    /// The plans of every module, for who has the key.
     pub(super) plans: Value,
     /// The key that it knows.
     pub(super) key: &'static str,
+    /// The merchant whose key that is; `None`: whoever is asked about.
+    pub(super) merchant: Option<Address>,
+}
+
+impl Manners {
+    /// Whether a request has the key.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let expected = format!("Bearer {}", self.key);
+        let given = headers.get("authorization");
+        given.is_some_and(|given| given.as_bytes() == expected.as_bytes())
+    }
 }
 
 pub(super) struct LocalApi {
@@ -37,6 +49,7 @@ impl LocalApi {
             access: json!({ "active": false }),
             plans: json!([]),
             key: "amsr_test_1",
+            merchant: None,
         }));
         let routes = Router::new()
             .route("/v0/auth/check", get(access))
@@ -80,15 +93,24 @@ async fn access(State(manners): Shared, Query(query): Query<BTreeMap<String, Str
     }
 }
 
-async fn plans(State(manners): Shared) -> Json<Value> {
-    Json(manners.lock().unwrap().plans.clone())
+async fn plans(State(manners): Shared, headers: HeaderMap) -> Response {
+    let manners = manners.lock().unwrap().clone();
+    match manners.knows(&headers) {
+        true => Json(manners.plans).into_response(),
+        false => StatusCode::UNAUTHORIZED.into_response(),
+    }
 }
 
-async fn of_merchant(State(manners): Shared, headers: HeaderMap) -> StatusCode {
-    let expected = format!("Bearer {}", manners.lock().unwrap().key);
-    let given = headers.get("authorization");
-    match given.is_some_and(|given| given.as_bytes() == expected.as_bytes()) {
-        true => StatusCode::OK,
-        false => StatusCode::UNAUTHORIZED,
+async fn of_merchant(
+    State(manners): Shared,
+    Path(merchant): Path<Address>,
+    headers: HeaderMap,
+) -> StatusCode {
+    let manners = manners.lock().unwrap().clone();
+    let is_theirs = manners.merchant.is_none_or(|theirs| theirs == merchant);
+    match (manners.knows(&headers), is_theirs) {
+        (true, true) => StatusCode::OK,
+        (true, false) => StatusCode::FORBIDDEN,
+        (false, _) => StatusCode::UNAUTHORIZED,
     }
 }

@@ -1,12 +1,14 @@
 //! Faults of nodes, by a proxy in front of the real one.
 
-use amser_roles::domain::Level;
+use alloy::primitives::Address;
+use amser_roles::domain::{Level, ModuleAddress};
 use amser_roles::sandbox::chain::{ChainOptions, LocalChain};
+use amser_roles::store::Store;
 use url::Url;
 
 use super::{Ward, examined};
 use crate::support::installation::end;
-use crate::support::rpc_proxy::{Refusal, RpcProxy};
+use crate::support::rpc_proxy::{Instead, Refusal, RpcProxy};
 use crate::support::scene::patient;
 use crate::support::tls::TlsFront;
 
@@ -81,6 +83,49 @@ async fn a_nodes_limits_are_found() {
         faults.retry_after = 60;
     });
     ward.assert_finds(&[("node.rate", WARNING)]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_over_wide_ranges_of_logs_can_be_used() {
+    let (ward, proxy) = behind_a_proxy().await;
+    // Those of 10,000, 2,000 and 500 blocks.
+    proxy.set(|faults| faults.never = Some(("eth_getLogs", 3)));
+    ward.assert_finds(&[("node.range", WARNING)]).await;
+    proxy.set(|faults| faults.never = Some(("eth_getLogs", u64::MAX)));
+    ward.assert_finds(&[("node.range", FAILURE)]).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_ranges_is_found_in_whatever_words_a_node_refuses_them() {
+    let (ward, proxy) = behind_a_proxy().await;
+    ward.scene.chain.mine(200).await.unwrap();
+    for refusal in [
+        Refusal::new(100, -32_099, "please be more modest"),
+        Refusal::wordless(100, Instead::Status(500)),
+        Refusal::wordless(100, Instead::Close(1_000)),
+    ] {
+        proxy.set(|faults| faults.range_limit = Some(refusal));
+        ward.assert_finds(&[("node.range", WARNING)]).await;
+    }
+}
+
+#[tokio::test]
+async fn old_state_is_asked_for_only_while_a_module_is_to_be_found_by_it() {
+    let (ward, proxy) = behind_a_proxy().await;
+    ward.scene.chain.mine(200).await.unwrap();
+    let read = ward.installation.run("index", &[]).await;
+    assert_eq!(read.code, Some(0), "{read:?}");
+    let store = Store::open(&ward.installation.store_path()).unwrap();
+    for number in 1..=100 {
+        let module = ModuleAddress(Address::with_last_byte(number));
+        let processor = Address::repeat_byte(number);
+        store.add_module(module, 0, processor).unwrap();
+    }
+    drop(store);
+    let before = proxy.calls_of("eth_getCode");
+    ward.assert_finds(&[]).await;
+    let asked = proxy.calls_of("eth_getCode") - before;
+    assert!(asked < 20, "{asked} calls for code");
 }
 
 #[tokio::test]

@@ -52,7 +52,6 @@ const NODES: &[Fault] = &[
         answers(facts, 0).old_logs = OldLogs::Unknown("pruned".to_owned());
     }),
     ("node.old_state", Level::Warning, |facts| {
-        facts.modules[0].stored = None;
         answers(facts, 0).state_depth = Some(128);
     }),
     ("chain.confirmations", Level::Warning, |facts| {
@@ -84,6 +83,9 @@ const NODES: &[Fault] = &[
 const MODULES: &[Fault] = &[
     ("module.reach", Level::Failure, |facts| {
         facts.modules[0].contract = Err("first.example: it did not answer".to_owned());
+    }),
+    ("module.reach", Level::Warning, |facts| {
+        facts.modules_left_out = 3;
     }),
     ("module.code", Level::Failure, |facts| {
         contract(facts).has_code = false;
@@ -166,10 +168,10 @@ const STORE: &[Fault] = &[
         facts.store.last_backup = Some(Timestamp(NOW - 700_000));
     }),
     ("disk.space", Level::Warning, |facts| {
-        facts.files.space = Ok((500 << 20, 50 << 30));
+        facts.files.space = Ok(500 << 20);
     }),
     ("disk.space", Level::Failure, |facts| {
-        facts.files.space = Ok((1 << 20, 50 << 30));
+        facts.files.space = Ok(1 << 20);
     }),
     ("disk.kind", Level::Warning, |facts| {
         facts.files.network = Some("NFS");
@@ -217,6 +219,19 @@ fn a_processor_in_the_place_of_a_module_is_recognised() {
         .find(|finding| finding.level != Level::Ok)
         .unwrap();
     assert!(found.sentence.contains("payment processor"), "{found:?}");
+}
+
+#[test]
+fn terms_that_the_api_does_not_tell_are_said_not_to_be_compared() {
+    let mut facts = healthy();
+    facts.api.plans.clear();
+    assert_eq!(found(&facts), []);
+    let findings = all(&facts);
+    let mut terms = findings
+        .iter()
+        .filter(|finding| finding.name == "module.api_terms");
+    let sentence = &terms.next().unwrap().sentence;
+    assert!(sentence.ends_with("were not compared"), "{sentence}");
 }
 
 #[test]

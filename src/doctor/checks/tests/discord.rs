@@ -95,6 +95,9 @@ const SERVERS: &[Fault] = &[
     ("server.reach", Level::Failure, |facts| {
         facts.servers[0].seen = Err("Discord answered with status 500".to_owned());
     }),
+    ("server.reach", Level::Warning, |facts| {
+        facts.servers_left_out = 3;
+    }),
     ("server.bot", Level::Failure, |facts| {
         facts.servers[0].seen = Ok(None);
     }),

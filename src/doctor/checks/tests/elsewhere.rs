@@ -167,6 +167,29 @@ fn faults_of_the_running_service_are_found_by_name_and_nothing_else_is() {
 }
 
 #[test]
+fn what_there_is_one_of_is_no_plural() {
+    let mut facts = running();
+    facts.web.reached = healthy().web.reached;
+    service(&mut facts).drift.questions = 1;
+    let held = HeldBack {
+        removals: 1,
+        holders: 1,
+        since: Timestamp(NOW),
+    };
+    server_status(&mut facts).held_back.insert(ROLE, held);
+    let findings = all(&facts);
+    for expected in [
+        "1 file with secrets or links can be used by the owner alone",
+        "requests come through 1 proxy, as configured",
+        "second sources are asked about 1 pair of a wallet and a plan",
+        "the service holds back 1 removal of the role 200 in the server 100, of 1 holder",
+    ] {
+        let mut said = findings.iter().map(|finding| &finding.sentence);
+        assert!(said.any(|said| said == expected), "{findings:#?}");
+    }
+}
+
+#[test]
 fn keys_of_other_chains_are_not_judged_by_their_prefix() {
     let mut facts = healthy();
     facts.api.chain_id = 10;
