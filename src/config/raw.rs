@@ -327,7 +327,18 @@ fn with_advice(message: String) -> String {
         Some((field, _)) => format!(
             "`{field}` is a secret, which this file does not hold: put it into a variable or a file of its own (docs/configure.md)"
         ),
-        None => message,
+        None => without_value(&message),
+    }
+}
+
+/// The message without the text of a value, which serde repeats in double quotes: a provider's key may be part of it.
+fn without_value(message: &str) -> String {
+    match (message.split_once('"'), message.rsplit_once('"')) {
+        (Some((before, _)), Some((_, after))) => {
+            let told = before.trim_end_matches([':', ' ']).to_owned() + after;
+            told.trim_start().to_owned()
+        }
+        _ => message.to_owned(),
     }
 }
 

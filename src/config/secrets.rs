@@ -1,15 +1,17 @@
 //! Secrets: from the environment, from files that it names, or from a folder with a file for each; never from config.toml, never
 //! printed.
 
-use std::fs::{OpenOptions, read_to_string};
+use std::fs::read_to_string;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use rand::RngCore as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::ConfigError;
+use crate::store;
 
 /// The variables. Each may also be given as a file: one that the variable with `_FILE` names, or else one in the folder of
 /// secrets ([`in_folder`]).
@@ -57,15 +59,18 @@ impl Secrets {
     /// The cookie key as bytes; one is made beside the store (mode 0600) when none is set.
     ///
     /// # Errors
-    /// When it is not 128 hexadecimal characters, or the file cannot be read or made.
-    pub fn cookie_key(&self, store_path: &Path) -> Result<[u8; 64], ConfigError> {
+    /// [`ConfigError`] when it is not 128 hexadecimal characters; another error, since it may pass, when the file cannot be read or
+    /// made.
+    pub fn cookie_key(&self, store_path: &Path) -> anyhow::Result<[u8; 64]> {
         let (text, source) = match &self.cookie_key {
             Some(key) => (key.clone(), COOKIE_KEY.to_owned()),
             None => {
                 let path = store_path.with_extension("cookie-key");
                 let name = path.display().to_string();
                 let key = kept_key(&path).map_err(|error| {
-                    ConfigError(format!("cannot keep a cookie key in {name}: {error}"))
+                    anyhow!(
+                        "cannot keep a cookie key in {name}, and {COOKIE_KEY} is not set: {error:#}"
+                    )
                 })?;
                 (key, name)
             }
@@ -77,8 +82,8 @@ impl Secrets {
     }
 }
 
-/// The key in the file, which is made when it is not there.
-fn kept_key(path: &Path) -> std::io::Result<SecretString> {
+/// The key in the file, which is made when it is not there; only the process that has the store open makes one.
+fn kept_key(path: &Path) -> anyhow::Result<SecretString> {
     match std::fs::metadata(path) {
         Ok(file) => {
             if file.permissions().mode() & 0o077 != 0 {
@@ -86,31 +91,15 @@ fn kept_key(path: &Path) -> std::io::Result<SecretString> {
                 tracing::warn!("{name} can be read by other users; run chmod 600 {name}");
             }
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => make_key(path)?,
-        Err(error) => return Err(error),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut key = [0; 64];
+            rand::rng().fill_bytes(&mut key);
+            // As a whole or not at all: a crash in between must not leave half of one.
+            store::write_whole(path, |out| Ok(out.write_all(hex::encode(key).as_bytes())?))?;
+        }
+        Err(error) => return Err(error.into()),
     }
-    read_to_string(path).map(SecretString::from)
-}
-
-/// Makes a key, which appears as a whole or not at all: a crash in between must not leave half of one.
-fn make_key(path: &Path) -> std::io::Result<()> {
-    let mut key = [0; 64];
-    rand::rng().fill_bytes(&mut key);
-    let beside = path.with_extension(format!("cookie-key-{:016x}", rand::rng().next_u64()));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let made = options.open(&beside).and_then(|mut file| {
-        file.write_all(hex::encode(key).as_bytes())?;
-        file.sync_all()?;
-        std::fs::hard_link(&beside, path)
-    });
-    // Of no more use; what stays behind is no key.
-    let _left_behind = std::fs::remove_file(&beside);
-    match made {
-        // Another process was first; its key is the one.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
+    Ok(read_to_string(path)?.into())
 }
 
 /// The file of a secret beside the configuration (`secrets/discord_token`), whether it is there or not.
@@ -150,7 +139,7 @@ pub(super) fn sources(config_file: &Path) -> impl Iterator<Item = (&'static str,
                 }
                 _ => "not set".to_owned(),
             },
-            (Ok(None), Ok(Some(path))) => format!("in the file {path}, which {file} names"),
+            (Ok(None), Ok(Some(_))) => format!("in the file that {file} names"),
             (Ok(None), Err(error)) => error.to_string(),
             _ => "set".to_owned(),
         };
@@ -164,18 +153,20 @@ fn secret(variable: &str, config_file: Option<&Path>) -> Result<Option<SecretStr
     }
     let by = format!("{variable}_FILE");
     if let Some(named) = set(&by)? {
-        return secret_in(Path::new(&named), &by).map(Some);
+        // Its name is not repeated: the secret itself may stand in its place.
+        return secret_in(Path::new(&named), "the file that it names", &by).map(Some);
     }
     match in_folder(variable, config_file) {
         // One that is not there is not set; of one that cannot be looked at, the reading says why.
-        Some(path) if path.try_exists().unwrap_or(true) => secret_in(&path, variable).map(Some),
+        Some(path) if path.try_exists().unwrap_or(true) => {
+            secret_in(&path, &path.display().to_string(), variable).map(Some)
+        }
         _ => Ok(None),
     }
 }
 
-/// The secret in a file; `by` is the variable that an error names.
-fn secret_in(path: &Path, by: &str) -> Result<SecretString, ConfigError> {
-    let name = path.display();
+/// The secret in a file; an error calls the file `name`, and names the variable `by`.
+fn secret_in(path: &Path, name: &str, by: &str) -> Result<SecretString, ConfigError> {
     let text = read_to_string(path)
         .map_err(|error| ConfigError(format!("{by}: cannot read {name}: {error}")))?;
     match text.trim() {
@@ -213,6 +204,21 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let damaged = Secrets::default().cookie_key(&store).unwrap_err();
         assert!(damaged.to_string().contains("128 hexadecimal"), "{damaged}");
+        assert!(damaged.is::<ConfigError>(), "{damaged}");
+    }
+
+    #[test]
+    fn a_cookie_key_that_cannot_be_kept_is_no_mistake_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        // A file stands in the place of the folder.
+        std::fs::write(folder.path().join("data"), "").unwrap();
+        let store = folder.path().join("data/store.redb");
+        let refused = Secrets::default().cookie_key(&store).unwrap_err();
+        assert!(!refused.is::<ConfigError>(), "{refused}");
+        let told = refused.to_string();
+        for part in ["data/store.cookie-key", COOKIE_KEY, "Not a directory"] {
+            assert!(told.contains(part), "{told}");
+        }
     }
 
     #[test]

@@ -266,6 +266,49 @@ fn a_provider_s_key_is_never_part_of_an_error() {
         let told = Config::parse(GOOD, "config.toml", [variable]).unwrap_err();
         assert!(!told.to_string().contains("SECRET"), "{told}");
     }
+    // A list without its brackets, a value in another's place, and what is no URL.
+    let (amser, discord) = ("\"https://api.amser.io\"", "\"https://discord.com\"");
+    let (public, node) = ("\"http://127.0.0.1:8787\"", "[\"ws://127.0.0.1:8545\"]");
+    let more = "links_per_member = 5";
+    for (good, bad, told_of) in [
+        (
+            node,
+            "\"wss://x/SECRET\"",
+            "chain.rpc_urls: invalid type: string, expected a list",
+        ),
+        (
+            "= 31337",
+            "= \"wss://x/\\\"SECRET\"",
+            "chain.chain_id: invalid type: string",
+        ),
+        (
+            amser,
+            "\"api.amser.io/SECRET\"",
+            "amser.api_url: must be a whole address",
+        ),
+        (
+            discord,
+            "\"https://x:99999/SECRET\"",
+            "discord.api_url: invalid port number",
+        ),
+        (public, "\"https:///?SECRET\"", "web.public_url: empty host"),
+        (
+            more,
+            "privacy_url = \"club.example/SECRET\"",
+            "web.privacy_url: must be a whole address",
+        ),
+        (
+            more,
+            "walletconnect_relay_url = \"relay.example?key=SECRET\"",
+            "web.walletconnect_relay_url: must be a whole address",
+        ),
+    ] {
+        let told = parse(&GOOD.replace(good, bad)).unwrap_err();
+        assert!(told.contains(told_of) && !told.contains("SECRET"), "{told}");
+    }
+    let variable = ("AMSER_ROLES__CHAIN".to_owned(), "wss://x/SECRET".to_owned());
+    let told = Config::parse(GOOD, "config.toml", [variable]).unwrap_err();
+    assert!(!told.to_string().contains("SECRET"), "{told}");
 }
 
 #[test]

@@ -1,25 +1,24 @@
-//! The answers, each checked at once: a token by the bot's name, a node by its chain, a module by its merchant and plans.
+//! The answers, each checked at once: a node by its chain, a module by its merchant and plans, a role by its place.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::Address;
 use alloy::sol_types::SolCall as _;
 use anyhow::{Context as _, bail, ensure};
-use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::watch;
+use secrecy::SecretString;
 use url::Url;
 
 use super::ask::{Asking, say};
+use super::bot::{bot, client_secret, token};
 use super::flags::Flags;
 use crate::abi::Layouts;
 use crate::abi::SubscriptionModule::merchantCall;
 use crate::chain::node::{Node, RpcError, read};
-use crate::discord::{Discord, Reason, SeenServer, Settings};
-use crate::domain::{DiscordStatus, GuildId, MembersIntent, ModuleAddress, Plan, PlanId, RoleId};
+use crate::discord::SeenServer;
+use crate::domain::{GuildId, ModuleAddress, Plan, PlanId, RoleId};
 use crate::loopback::is_loopback;
 use crate::terminal::print_line;
 use crate::text;
@@ -65,7 +64,7 @@ fn invite(api_url: &Url, application: NonZeroU64) -> String {
 pub(super) async fn collect(flags: &Flags, asking: &Asking) -> anyhow::Result<Answers> {
     let token = token(flags, asking).await?;
     let (discord, application_id) = bot(flags, &token).await?;
-    let client_secret = client_secret(flags, asking).await?;
+    let client_secret = client_secret(flags, asking, &discord, application_id).await?;
     let (rpc_urls, chain_id, node) = nodes(flags, asking).await?;
     let question = "Address of your SubscriptionModule";
     let given = ("--module", flags.module.clone());
@@ -79,7 +78,8 @@ pub(super) async fn collect(flags: &Flags, asking: &Asking) -> anyhow::Result<An
         if seen.is_none() {
             let link = invite(&flags.discord_api_url, application_id);
             let sentence = format!("the bot is not in this server yet; invite it: {link}");
-            ensure!(!asking.can_ask(), "{sentence} (then answer again)");
+            // A flag's value is not asked for, so it is not asked for again either.
+            ensure!(flags.guild.is_some(), "{sentence} (then answer again)");
             print_line(sentence)?;
         }
         Ok((guild, seen))
@@ -108,93 +108,6 @@ pub(super) async fn collect(flags: &Flags, asking: &Asking) -> anyhow::Result<An
         role,
         public_url,
     })
-}
-
-fn secret_in(path: &Path) -> anyhow::Result<SecretString> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    let text = text.trim();
-    ensure!(!text.is_empty(), "{name} is empty");
-    Ok(text.to_owned().into())
-}
-
-/// A secret that was typed, or the path of a file with it.
-fn typed(text: &str) -> anyhow::Result<SecretString> {
-    let path = Path::new(text);
-    match path.is_file() {
-        true => secret_in(path),
-        false => {
-            ensure!(
-                !text.is_empty() && !text.contains(['/', ' ']),
-                "there is no such file"
-            );
-            Ok(text.to_owned().into())
-        }
-    }
-}
-
-async fn token(flags: &Flags, asking: &Asking) -> anyhow::Result<SecretString> {
-    if let Some(path) = &flags.token_file {
-        return secret_in(path).context("--token-file");
-    }
-    let question = "Bot token (developer portal, Bot), or the path of a file with it";
-    let check = async |text: &str| {
-        let token = typed(text)?;
-        bot_of(flags, &token).await?;
-        Ok(token)
-    };
-    asking.settle_secret(question, check).await
-}
-
-async fn client_secret(flags: &Flags, asking: &Asking) -> anyhow::Result<Option<SecretString>> {
-    if let Some(path) = &flags.client_secret_file {
-        return secret_in(path).context("--client-secret-file").map(Some);
-    }
-    if !asking.can_ask() {
-        return Ok(None);
-    }
-    let question =
-        "Client secret (developer portal, OAuth2), or the path of a file with it; nothing: later";
-    let check = async |text: &str| match text {
-        "" => Ok(None),
-        text => typed(text).map(Some),
-    };
-    asking.settle_secret(question, check).await
-}
-
-/// The bot by its token, and its application.
-async fn bot(flags: &Flags, token: &SecretString) -> anyhow::Result<(Discord, NonZeroU64)> {
-    let (discord, application, name) = bot_of(flags, token).await?;
-    print_line(format!("the bot is {name}, application {application}"))?;
-    Ok((discord, application))
-}
-
-async fn bot_of(
-    flags: &Flags,
-    token: &SecretString,
-) -> anyhow::Result<(Discord, NonZeroU64, String)> {
-    let settings = Settings {
-        application_id: NonZeroU64::MIN,
-        api_url: flags.discord_api_url.clone(),
-        members_intent: MembersIntent::Used,
-    };
-    let (status, _) = watch::channel(DiscordStatus::default());
-    // Kept out of a header where it cannot be one.
-    let is_token = token
-        .expose_secret()
-        .chars()
-        .all(|letter| letter.is_ascii_graphic());
-    ensure!(is_token, "this is no bot token");
-    let discord = Discord::new(&settings, token, status)?;
-    let user = match discord.bot_user().await {
-        Err(failure) if failure.reason() == Some(Reason::Token) => {
-            bail!("Discord refuses this bot token")
-        }
-        user => user?,
-    };
-    let application = discord.application().await?;
-    let id = NonZeroU64::new(application.id.0).context("the application has no id")?;
-    Ok((discord, id, user.username))
 }
 
 async fn nodes(flags: &Flags, asking: &Asking) -> anyhow::Result<(Vec<Url>, u64, Arc<Node>)> {
@@ -366,16 +279,5 @@ mod tests {
         ] {
             assert!(public_url(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_typed_secret_is_told_from_a_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("token");
-        std::fs::write(&file, "abc\n").unwrap();
-        let read = |text: &str| typed(text).map(|secret| secret.expose_secret().to_owned());
-        assert_eq!(read(file.to_str().unwrap()).unwrap(), "abc");
-        assert_eq!(read("MTE.x.y").unwrap(), "MTE.x.y");
-        assert!(typed("/no/such/file").is_err() && typed("").is_err());
     }
 }

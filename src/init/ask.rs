@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
+use tokio::sync::oneshot;
 
 /// Whether and how something can be asked.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +32,9 @@ impl Asking {
         question: &str,
         check: impl AsyncFn(&str) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        if let Some(given) = given {
-            return check(given.trim()).await.context(flag.to_owned());
-        }
-        loop {
-            let answer = read(question, false).await?;
-            match check(answer.trim()).await {
-                Ok(settled) => return Ok(settled),
-                Err(error) => say(&format!("{error:#}"))?,
-            }
+        match given {
+            Some(given) => check(given.trim()).await.context(flag.to_owned()),
+            None => ask_until(question, false, check).await,
         }
     }
 
@@ -52,12 +47,20 @@ impl Asking {
         question: &str,
         check: impl AsyncFn(&str) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        loop {
-            let answer = read(question, true).await?;
-            match check(answer.trim()).await {
-                Ok(settled) => return Ok(settled),
-                Err(error) => say(&format!("{error:#}"))?,
-            }
+        ask_until(question, true, check).await
+    }
+}
+
+async fn ask_until<T>(
+    question: &str,
+    is_secret: bool,
+    check: impl AsyncFn(&str) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    loop {
+        let answer = read(question, is_secret).await?;
+        match check(answer.trim()).await {
+            Ok(settled) => return Ok(settled),
+            Err(error) => say(&format!("{error:#}"))?,
         }
     }
 }
@@ -67,22 +70,31 @@ pub(super) fn say(sentence: &str) -> anyhow::Result<()> {
     writeln!(std::io::stderr().lock(), "{sentence}").context("cannot write to the terminal")
 }
 
+/// Reads one answer, on a thread that nothing waits for: the answer may never come, and a signal ends the program all the same.
 async fn read(question: &str, is_secret: bool) -> anyhow::Result<String> {
     let question = format!("{question}: ");
-    let reading = tokio::task::spawn_blocking(move || {
-        if is_secret {
-            return rpassword::prompt_password(question);
-        }
-        let mut terminal = std::io::stderr().lock();
-        terminal.write_all(question.as_bytes())?;
-        terminal.flush()?;
-        let mut line = String::new();
-        match std::io::stdin().read_line(&mut line)? {
-            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(line),
-        }
+    let (answered, answer) = oneshot::channel();
+    std::thread::spawn(move || {
+        let line = match is_secret {
+            true => rpassword::prompt_password(question),
+            false => read_line(&question),
+        };
+        // Whoever asked may have gone.
+        let _gone = answered.send(line);
     });
-    reading
+    answer
         .await?
         .context("nothing more can be read from the terminal")
+}
+
+/// Leaves standard error unlocked while it waits: why the program is ended meanwhile is told there.
+fn read_line(question: &str) -> std::io::Result<String> {
+    let mut terminal = std::io::stderr();
+    terminal.write_all(question.as_bytes())?;
+    terminal.flush()?;
+    let mut line = String::new();
+    match std::io::stdin().read_line(&mut line)? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(line),
+    }
 }

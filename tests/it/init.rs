@@ -4,6 +4,7 @@ mod typing;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use amser_roles::config::Config;
 use amser_roles::domain::{GuildId, RoleId};
@@ -83,7 +84,13 @@ impl Newcomer {
         end(&mut command).await
     }
 
-    /// The same with another value of one flag.
+    /// The same at a terminal.
+    fn init_at_terminal(&self, flags: &[(&'static str, String)]) -> Terminal {
+        let flags = flags.iter().map(|(flag, value)| format!(" {flag} {value}"));
+        Terminal::run(&format!("{PROGRAM} init{}", flags.collect::<String>()))
+    }
+
+    /// The same as a command with another value of one flag.
     async fn init_with(&self, flag: &str, value: &str) -> Ended {
         let mut flags = self.flags();
         for (name, known) in &mut flags {
@@ -211,6 +218,11 @@ async fn an_answer_that_does_not_hold_is_refused_by_its_flag_and_nothing_is_writ
     for (flag, value, reason) in [
         ("--token-file", wrong.as_str(), "refuses this bot token"),
         (
+            "--client-secret-file",
+            &wrong,
+            "--client-secret-file: Discord refuses this client secret",
+        ),
+        (
             "--rpc-url",
             "http://127.0.0.1:1/key-of-mine",
             "not available",
@@ -240,16 +252,11 @@ async fn an_answer_that_does_not_hold_is_refused_by_its_flag_and_nothing_is_writ
 async fn a_person_is_asked_again_until_the_answer_holds() {
     let newcomer = Newcomer::new().await;
     let options = newcomer.discord.options();
-    let command = format!(
-        "{} init --config {} --discord-api-url {}",
-        PROGRAM,
-        newcomer.path("config.toml").display(),
-        newcomer.discord.base_url()
-    );
-    let mut terminal = Terminal::run(&command);
+    let mut terminal = newcomer.init_at_terminal(&newcomer.flags()[..2]);
     for (question, answer) in [
         ("Bot token", "MTE.nonsense.x".to_owned()),
         ("Bot token", options.token),
+        ("Client secret", "nonsense".to_owned()),
         ("Client secret", options.client_secret),
         ("your node", "nonsense".to_owned()),
         ("your node", newcomer.scene.chain.ws_url()),
@@ -265,6 +272,7 @@ async fn a_person_is_asked_again_until_the_answer_holds() {
     let (ended, output) = terminal.end().await;
     for refusal in [
         "Discord refuses this bot token",
+        "Discord refuses this client secret",
         "this is no URL",
         "there is no such plan",
     ] {
@@ -273,6 +281,36 @@ async fn a_person_is_asked_again_until_the_answer_holds() {
     assert_eq!(ended.code(), Some(0), "{output}");
     newcomer.assert_secrets_kept();
     Config::load(&newcomer.path("config.toml")).unwrap();
+}
+
+#[tokio::test]
+async fn at_a_terminal_a_server_that_is_given_may_be_without_the_bot_yet() {
+    let newcomer = Newcomer::new().await;
+    newcomer.discord.kick_bot(newcomer.guild).unwrap();
+    let (ended, output) = newcomer.init_at_terminal(&newcomer.flags()).end().await;
+    assert_eq!(ended.code(), Some(0), "{output}");
+    for told in ["the bot is not in this server yet; invite it", "left to do"] {
+        assert!(output.contains(told), "{output}");
+    }
+    Config::load(&newcomer.path("config.toml")).unwrap();
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_it_at_once_at_each_kind_of_question() {
+    /// Ctrl-C, and Ctrl-V: the newline that is typed after it ends no line.
+    const CTRL_C: &str = "\x03\x16";
+    /// Less than the five seconds that the program gives work which does not end.
+    const AT_ONCE: Duration = Duration::from_secs(4);
+    let newcomer = Newcomer::new().await;
+    let flags = newcomer.flags();
+    for (given, question) in [(3, "Client secret"), (4, "your node")] {
+        let mut terminal = newcomer.init_at_terminal(&flags[..given]);
+        terminal.answer(question, CTRL_C).await;
+        let ended = tokio::time::timeout(AT_ONCE, terminal.end()).await;
+        let (ended, output) = ended.expect("it ends at once");
+        assert!(!ended.success(), "{output}");
+        newcomer.assert_untouched();
+    }
 }
 
 #[tokio::test]

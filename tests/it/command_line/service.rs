@@ -3,7 +3,8 @@
 use amser_roles::sandbox::discord::LocalDiscord;
 use amser_roles::store::Store;
 
-use crate::support::installation::{Installation, gate, log, signal};
+use super::SHIPPED;
+use crate::support::installation::{Installation, end, gate, log, program, signal};
 use crate::support::scene::{Scene, patient};
 use crate::support::stage::{DEADLINE, Setting, new_guild, wait};
 
@@ -46,9 +47,22 @@ async fn without_a_token_it_says_where_to_put_it() {
     for command in ["run", "plan"] {
         let mut without = installation.command(command);
         without.env_remove("AMSER_ROLES_DISCORD_TOKEN");
-        let refused = crate::support::installation::end(&mut without).await;
+        let refused = end(&mut without).await;
         assert_eq!(refused.code, Some(1), "{command}: {refused:?}");
         assert!(refused.errors.contains("AMSER_ROLES_DISCORD_TOKEN"));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_stands_for_the_name_of_its_file_is_not_repeated() {
+    for command in [&["run"][..], &["check-config"], &["check-config", "--dump"]] {
+        let mut mistaken = program();
+        mistaken.args(command).args(["--config", SHIPPED]);
+        mistaken.env("AMSER_ROLES_DISCORD_TOKEN_FILE", "MTE.secret-word.x");
+        let told = end(&mut mistaken).await;
+        let told = told.output + &told.errors;
+        assert!(told.contains("AMSER_ROLES_DISCORD_TOKEN_FILE"), "{told}");
+        assert!(!told.contains("secret-word"), "{told}");
     }
 }
 
@@ -57,7 +71,7 @@ async fn without_a_client_secret_it_starts_only_where_that_is_wanted() {
     let (installation, _scene, _discord) = installation().await;
     let mut without = installation.command("run");
     without.env_remove("AMSER_ROLES_DISCORD_CLIENT_SECRET");
-    let refused = crate::support::installation::end(&mut without).await;
+    let refused = end(&mut without).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.errors.contains("AMSER_ROLES_DISCORD_CLIENT_SECRET"));
     assert!(refused.errors.contains("web.sign_in"));
