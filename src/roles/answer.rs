@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::brake::{Brake, Pass};
 use super::cause::to_changes;
 use super::expected::expectations;
-use super::feed::load;
+use super::feed::{add_ended, load};
 use super::people::{People, Presence, rules_of};
 use super::plan::{deserved, plan};
 use super::preview::Asked;
@@ -262,14 +262,12 @@ async fn planned(
     now: Timestamp,
 ) -> anyhow::Result<Vec<RoleChange>> {
     let decisions = plan(people, people.everyone().map(|user| (user, false)), now).changes;
-    let mut changes = blocking(store, move |store| {
-        let mut changes = to_changes(store, &decisions, now)?;
-        store.for_each_applied(|applied| changes.extend(applied.outstanding_change()))?;
-        Ok(changes)
+    let (mut changes, under_way) = blocking(store, move |store| {
+        let mut under_way = Vec::new();
+        store.for_each_applied(|applied| under_way.extend(applied.outstanding_change()))?;
+        Ok((to_changes(store, &decisions, now)?, under_way))
     })
     .await?;
-    changes.sort_unstable();
-    changes.dedup_by_key(|change| (change.action, change.guild, change.user, change.role));
     let pass = Pass {
         is_looked_at: &|_, _| true,
         is_whole: &|_, _| true,
@@ -278,6 +276,10 @@ async fn planned(
         now: machine_time(),
     };
     brake.clone().hold_back(&mut changes, &pass);
+    // The brake let it through when it was decided.
+    changes.extend(under_way);
+    changes.sort_unstable();
+    changes.dedup_by_key(|change| (change.action, change.guild, change.user, change.role));
     Ok(changes)
 }
 
@@ -304,12 +306,14 @@ pub async fn plan_once(
     settings: &BTreeMap<GuildId, ServerSettings>,
 ) -> anyhow::Result<PlannedChanges> {
     let mut people = People::new(policy);
-    let rules = rules_of(gates, settings, &policy);
-    let (mut people, cursor) = blocking(store, move |store| {
+    let mut rules = rules_of(gates, settings, &policy);
+    let (mut people, cursor, brake) = blocking(store, move |store| {
         load(store, &mut people)?;
+        add_ended(store, &policy, &mut rules, |_| true)?;
         people.set_all_rules(rules);
         people.end_grants(machine_time());
-        Ok((people, store.cursor()?))
+        let brake = Brake::holding(store.stopped()?);
+        Ok((people, store.cursor()?, brake))
     })
     .await?;
     let mut trouble = BTreeMap::new();
@@ -331,7 +335,7 @@ pub async fn plan_once(
     let now = cursor.map_or(Timestamp::default(), |block| block.timestamp);
     Ok(PlannedChanges {
         at_block: cursor.map_or(0, |block| block.number),
-        changes: planned(store, &people, &Brake::default(), now).await?,
+        changes: planned(store, &people, &brake, now).await?,
         trouble,
         general_trouble: unread_modules(store).await?,
     })

@@ -157,6 +157,21 @@ pub(super) fn stored_rules(
 ) -> anyhow::Result<BTreeMap<GuildId, ServerRules>> {
     let mut all = rules_of(store.gates()?, &store.all_settings()?, default);
     let is_meant = |guild: &GuildId| only.is_none_or(|only| only.contains(guild));
+    add_ended(store, default, &mut all, is_meant)?;
+    all.retain(|guild, _| is_meant(guild));
+    Ok(all)
+}
+
+/// Adds the gates that a manager ended in the servers that are meant, by their journals.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) fn add_ended(
+    store: &Store,
+    default: &Policy,
+    all: &mut BTreeMap<GuildId, ServerRules>,
+    is_meant: impl Fn(&GuildId) -> bool,
+) -> anyhow::Result<()> {
     for guild in store.servers_with_acts()?.into_iter().filter(is_meant) {
         let ended = store.ended_gates(guild)?;
         if !ended.is_empty() {
@@ -166,8 +181,7 @@ pub(super) fn stored_rules(
             rules.ended = ended;
         }
     }
-    all.retain(|guild, _| is_meant(guild));
-    Ok(all)
+    Ok(())
 }
 
 /// Fills a picture from the store; what was seen on Discord stays.

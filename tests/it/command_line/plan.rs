@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use amser_roles::domain::{
-    GateTroubles, GuildId, Link, PlannedChanges, Question, Timestamp, Wallet,
+    Cause, GateDraft, GateMatch, GateTroubles, GuildId, Intent, Link, ModuleAddress, PlanId,
+    PlannedChanges, Question, RoleAction, RoleChange, RoleId, Timestamp, UserId, Wallet,
 };
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::{LocalDiscord, Options, Route};
@@ -160,6 +161,114 @@ async fn a_plan_names_a_token_that_discord_refuses() {
     assert_eq!(plan.code, Some(1), "{plan:?}");
     let sentence = "Discord refuses the bot token";
     assert!(plan.output.contains(sentence), "{plan:?}");
+}
+
+/// More than the brake lets pass without a question.
+const CROWD: usize = 6;
+
+/// A stopped program, members who hold a role that it gave them, and no gate any more that gives it.
+struct Former {
+    installation: Installation,
+    scene: Scene,
+    _discord: LocalDiscord,
+    guild: GuildId,
+    role: RoleId,
+    removals: Vec<RoleChange>,
+}
+
+impl Former {
+    async fn of(holders: usize) -> Self {
+        let scene = Scene::new().await;
+        let discord = LocalDiscord::start(Options::default()).await.unwrap();
+        let (guild, roles) = new_guild(&discord, "Plan", &["Former", "Subscriber"]);
+        let gate = gate(guild, scene.module, scene.plan, roles[1]);
+        let installation = Installation::new(&Setting::default(), &scene.chain, &discord, &gate);
+        let removals = (0..holders).map(|number| {
+            let user = discord.add_user(&format!("member {number}"));
+            discord.add_member(guild, user).unwrap();
+            discord.give_role(guild, user, roles[0]).unwrap();
+            RoleChange {
+                action: RoleAction::Revoke,
+                guild,
+                user,
+                role: roles[0],
+                cause: Cause::GateRemoved,
+            }
+        });
+        let removals: Vec<_> = removals.collect();
+        let given = removals.iter().map(|removal| RoleChange {
+            action: RoleAction::Grant,
+            ..removal.clone()
+        });
+        let given: Vec<_> = given.collect();
+        let former = Self {
+            installation,
+            scene,
+            _discord: discord,
+            guild,
+            role: roles[0],
+            removals,
+        };
+        former.store().adopt(&given, 1).unwrap();
+        former
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.installation.store_path()).unwrap()
+    }
+
+    /// Why the plan takes the role, for each member who is to lose it.
+    async fn causes(&self) -> Vec<Value> {
+        let plan = planned(&self.installation).await;
+        let changes = plan["changes"].as_array().unwrap().iter();
+        let revoked = changes.map(|change| {
+            assert_eq!(change["action"], "revoke");
+            assert_eq!(change["role_id"], self.role.to_string());
+            change["cause"]["kind"].clone()
+        });
+        revoked.collect()
+    }
+}
+
+#[tokio::test]
+async fn what_a_manager_ordered_is_planned_for_everyone_without_a_service_too() {
+    let former = Former::of(CROWD).await;
+    let (guild, manager) = (former.guild, UserId(1));
+    let draft = GateDraft {
+        module: ModuleAddress(former.scene.module),
+        plans: [PlanId(former.scene.plan)].into(),
+        matching: GateMatch::Any,
+        roles: [former.role].into(),
+    };
+    let store = former.store();
+    let made = store.make_gate(guild, draft, None, manager, Timestamp(1));
+    let gate = made.unwrap().unwrap();
+    let deleted = store.delete_gate(guild, gate, manager, Timestamp(2));
+    deleted.unwrap().unwrap();
+    drop(store);
+    assert_eq!(former.causes().await, ["manager_act"; CROWD]);
+}
+
+#[tokio::test]
+async fn removals_that_were_stopped_are_in_no_plan_without_a_service_either() {
+    let former = Former::of(3).await;
+    assert_eq!(former.causes().await, ["gate_removed"; 3]);
+    let stopped = [((former.guild, former.role), Timestamp(1))].into();
+    former.store().set_stopped(&stopped).unwrap();
+    assert_eq!(former.causes().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_decided_before_the_stop_is_planned_however_much_it_is() {
+    let former = Former::of(CROWD).await;
+    let intents = former.removals.iter().map(|removal| Intent {
+        change: removal.clone(),
+        block: 1,
+        just_now: false,
+    });
+    let intents: Vec<_> = intents.collect();
+    former.store().intend(&intents).unwrap();
+    assert_eq!(former.causes().await, ["gate_removed"; CROWD]);
 }
 
 #[tokio::test]
