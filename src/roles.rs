@@ -199,10 +199,7 @@ impl Roles {
                     self.take_audit_log(seen.context("reading an audit log failed")?).await?;
                 }
                 // Whoever sets the policy may be gone: then it stays.
-                Ok(()) = self.inputs.policy.changed() => {
-                    let policy = *self.inputs.policy.borrow_and_update();
-                    self.set_policy(policy).await?;
-                }
+                Ok(()) = self.inputs.policy.changed() => {}
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = answers.heard(), if is_fallback => {}
                 _ = heartbeat.tick() => self.count(),

@@ -44,7 +44,7 @@ pub(super) async fn at_each_hangup(
 }
 
 async fn reload(file: &Path, store: &Store, policy: &watch::Sender<Policy>) -> anyhow::Result<()> {
-    let (file, store) = (file.to_owned(), store.clone());
+    let (file, store, policy) = (file.to_owned(), store.clone(), policy.clone());
     let read = tokio::task::spawn_blocking(move || {
         let config = match Config::load(&file) {
             Ok(config) => config,
@@ -53,11 +53,12 @@ async fn reload(file: &Path, store: &Store, policy: &watch::Sender<Policy>) -> a
                 return anyhow::Ok(None);
             }
         };
+        // First: no gate of this file is judged by the policy of the one before.
+        policy.send_replace(config.policy);
         store.set_config(&config.gates, &config.servers, machine_time())?;
         Ok(Some(config))
     });
     if let Some(config) = read.await.context("reading the configuration failed")?? {
-        policy.send_replace(config.policy);
         info!(
             gates = config.gates.len(),
             servers = config.servers.len(),
