@@ -130,14 +130,15 @@ async fn compare(
 ) -> anyhow::Result<Option<Timestamp>> {
     let (store, modules) = (inputs.store.clone(), modules.clone());
     let (reached, missing) = tokio::task::spawn_blocking(move || {
-        // What is not confirmed yet can be missing.
+        // What is not confirmed yet can be missing, and of a module that is still read anything.
         let cursor = store.cursor()?.map_or(0, |cursor| cursor.number);
         let confirmed = listed.into_iter().take_while(|one| one.block <= cursor);
         let confirmed: Vec<_> = confirmed.collect();
         let reached = confirmed.last().map(|one| one.at);
         let followed = confirmed.into_iter();
+        let complete = store.complete_modules()?;
         let followed: Vec<_> = followed
-            .filter(|one| modules.contains(&one.module))
+            .filter(|one| modules.contains(&one.module) && complete.contains(&one.module))
             .collect();
         let Some(first) = followed.iter().map(|one| one.block).min() else {
             return anyhow::Ok((reached, Vec::new()));

@@ -110,9 +110,10 @@ impl Contracts {
         self.suspects.insert(question, api_active);
     }
 
-    /// No node could say. Others have their turn before it is asked again: there are contracts that never can.
+    /// No node could say. Others have their turn before it is asked again, suspect or not: there are contracts that never can.
     fn unanswered(&mut self, question: ActiveQuestion, now: Timestamp) {
         self.status.unknown += 1;
+        self.suspects.remove(&question);
         self.again.insert(question, now.plus(SOON));
     }
 
@@ -339,6 +340,26 @@ mod tests {
         assert_eq!(asked.len(), 400);
         contracts.look(&queue, &answers, Timestamp(9_999 + 60 + SOON));
         assert_eq!(contracts.next_batch().len(), BATCH, "asked again");
+    }
+
+    #[test]
+    fn what_the_api_contradicts_and_no_contract_answers_keeps_no_other_from_its_turn() {
+        let (queue, answers) = (queue(400), ApiAnswers::default());
+        let mut contracts = Contracts::default();
+        let now = Timestamp(9_999);
+        contracts.look(&queue, &answers, now);
+        for n in 0..2 * BATCH as u64 {
+            contracts.suspect(question(n), true);
+        }
+        let mut asked = BTreeSet::new();
+        for _ in 0..3 {
+            contracts.look(&queue, &answers, now);
+            for question in contracts.next_batch() {
+                contracts.unanswered(question, now);
+                asked.insert(question);
+            }
+        }
+        assert!(asked.len() > 2 * BATCH, "{}", asked.len());
     }
 
     #[test]

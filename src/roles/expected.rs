@@ -57,6 +57,13 @@ fn is_asked(people: &People, question: &ActiveQuestion) -> bool {
 
 /// The newest of the subscriptions that are open decides, else the newest: who cancelled one may have made another.
 fn known(people: &People, question: &ActiveQuestion, now: Timestamp) -> Known {
+    if !people.is_complete(question.module) {
+        // What is not read yet says nothing.
+        return Known {
+            is_ambiguous: true,
+            ..Known::default()
+        };
+    }
     let holdings = people.holdings();
     let plan = holdings.plan(question.module, question.plan);
     let paid_until = |holding: &Holding| projection::paid_until(holding.gist, plan);
@@ -83,6 +90,8 @@ fn known(people: &People, question: &ActiveQuestion, now: Timestamp) -> Known {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use alloy::primitives::{Address, U256};
 
     use super::*;
@@ -124,6 +133,7 @@ mod tests {
         };
         people.set_plans([((MODULE, PlanId::from(1)), Some(terms))]);
         people.set_wallets(ADA, vec![question(1, 1).wallet, question(2, 1).wallet]);
+        people.set_complete([MODULE].into());
         people
     }
 
@@ -159,6 +169,16 @@ mod tests {
         // Of one who is not in the server nothing depends on it.
         people.read(GuildId(1), ADA, None, people.news());
         assert_eq!(asked(&people), []);
+    }
+
+    #[test]
+    fn of_a_module_that_is_still_read_nothing_is_expected() {
+        let mut people = people();
+        people.set_complete(BTreeSet::new());
+        let known = known_of(&people, 1, 1);
+        assert_eq!((known.is_ambiguous, known.is_open), (true, false));
+        people.set_complete([MODULE].into());
+        assert!(!known_of(&people, 1, 1).is_ambiguous);
     }
 
     #[test]
