@@ -36,6 +36,8 @@ pub(crate) enum Payment {
     InBlock(Confirmations),
     /// It is in a confirmed block, and pays for none of the plans in question.
     NotOurs,
+    /// It is in a confirmed block, and may pay for a plan of a module that is still being read.
+    NotRead,
     /// It was confirmed so long ago that it is not looked for.
     LongAgo,
     /// It belongs to a subscription to one of the plans in question.
@@ -129,26 +131,30 @@ impl Payments {
         if !mined.succeeded {
             return Ok(Payment::Reverted);
         }
-        // What is confirmed is stored.
+        // What is confirmed is stored, except for modules that are still being read.
         if status
             .confirmed
             .is_none_or(|confirmed| confirmed.number < mined.block)
         {
             return Ok(Payment::InBlock(self.confirmations(&status, mined.block)));
         }
-        let modules = plans.iter().map(|(module, _)| *module).collect();
-        let events = self
+        let modules: BTreeSet<_> = plans.iter().map(|(module, _)| *module).collect();
+        let (is_read, events) = self
             .with_store(move |store| {
-                store.events_of_transaction(transaction, mined.block, &modules)
+                // First: a module that becomes complete afterwards has its events in what is read next.
+                let is_read = modules.is_subset(&store.complete_modules()?);
+                let events = store.events_of_transaction(transaction, mined.block, &modules)?;
+                Ok((is_read, events))
             })
             .await?;
-        match events {
-            None => Ok(Payment::LongAgo),
-            Some(events) => {
-                let about = self.about(events, &status, plans, wallets).await?;
-                Ok(about.unwrap_or(Payment::NotOurs))
-            }
-        }
+        let otherwise = match (is_read, &events) {
+            (false, _) => Payment::NotRead,
+            (true, None) => Payment::LongAgo,
+            (true, Some(_)) => Payment::NotOurs,
+        };
+        let events = events.unwrap_or_default();
+        let about = self.about(events, &status, plans, wallets).await?;
+        Ok(about.unwrap_or(otherwise))
     }
 
     /// What these events of one transaction come to.

@@ -3,39 +3,42 @@
 use alloy::primitives::Address;
 
 use super::*;
-use crate::chain::{ChainConfig, DEPLOYMENT_WITHIN, FAILURE_REASONS, SECOND_LOOK_EVERY};
+use crate::chain::ChainConfig;
 use crate::domain::samples::{MODULE, TRANSACTION, created, event, paid};
 use crate::domain::{Checkpoint, Timestamp};
 
 const MINE: Wallet = Wallet(Address::repeat_byte(2));
 const OTHER: Wallet = Wallet(Address::repeat_byte(3));
 
-async fn look(pending: Vec<ChainEvent>) -> Payment {
-    let head = Checkpoint {
-        number: 12,
-        hash: B256::ZERO,
-        timestamp: Timestamp(0),
+const HEAD: Checkpoint = Checkpoint {
+    number: 12,
+    hash: B256::ZERO,
+    timestamp: Timestamp(0),
+};
+
+/// Nothing is stored, and no node can be asked.
+fn payments(status: ChainStatus) -> Payments {
+    let (_sender, chain) = watch::channel(status);
+    let config = ChainConfig {
+        confirmations: 3,
+        ..ChainConfig::new(Vec::new(), 31_337)
     };
+    let views = Views::new(&config, chain.clone());
+    Payments::new(Store::in_memory().unwrap(), chain, views, 3)
+}
+
+async fn ask(payments: &Payments) -> Payment {
+    let plans = [(MODULE, PlanId::from(1))].into();
+    payments.look(TRANSACTION, &plans, &[MINE]).await.unwrap()
+}
+
+async fn look(pending: Vec<ChainEvent>) -> Payment {
     let status = ChainStatus {
-        head: Some(head),
+        head: Some(HEAD),
         pending,
         ..ChainStatus::default()
     };
-    let (_sender, chain) = watch::channel(status);
-    let config = ChainConfig {
-        rpc_urls: Vec::new(),
-        chain_id: 31_337,
-        confirmations: 3,
-        start_block: None,
-        second_look_every: SECOND_LOOK_EVERY,
-        deployment_within: DEPLOYMENT_WITHIN,
-        layouts: crate::abi::Layouts::built_in(),
-        failure_reasons: FAILURE_REASONS.into(),
-    };
-    let views = Views::new(&config, chain.clone());
-    let payments = Payments::new(Store::in_memory().unwrap(), chain, views, 3);
-    let plans = [(MODULE, PlanId::from(1))].into();
-    payments.look(TRANSACTION, &plans, &[MINE]).await.unwrap()
+    ask(&payments(status)).await
 }
 
 #[tokio::test]
@@ -63,4 +66,20 @@ async fn of_a_keepers_batch_the_members_own_subscription_is_told() {
 async fn another_plan_is_looked_for_further_and_no_node_means_that_nothing_is_known() {
     let payment = look(vec![event(12, created(1, MINE, 2))]).await;
     assert_eq!(payment, Payment::Unavailable);
+}
+
+#[tokio::test]
+async fn a_confirmed_payment_is_not_judged_before_the_modules_of_its_plans_are_read() {
+    let payments = payments(ChainStatus {
+        head: Some(HEAD),
+        confirmed: Some(HEAD),
+        ..ChainStatus::default()
+    });
+    payments.store.add_module(MODULE, 0, Address::ZERO).unwrap();
+    let mined = Mined {
+        block: 10,
+        succeeded: true,
+    };
+    payments.mined.put(TRANSACTION, Some(mined));
+    assert_eq!(ask(&payments).await, Payment::NotRead);
 }
