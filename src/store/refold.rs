@@ -114,6 +114,8 @@ fn marker(rules: &Rules) -> Vec<u8> {
 
 /// Clears all cached states and folds them again.
 pub(super) fn fold_everything(transaction: &WriteTransaction, rules: &Rules) -> anyhow::Result<()> {
+    // After a rollback, some events of a subscription are stored and the new ones wait in a run.
+    runs::merge(transaction)?;
     fold_part(transaction, rules, Part::First, usize::MAX).map(drop)
 }
 

@@ -123,7 +123,7 @@ fn usable(state: RequestState, expires_at: Timestamp, now: Timestamp) -> Usable 
 
 impl Store {
     /// Opens a link for a member in a server; an older one of theirs stops working. `request` is the SHA-256 of its
-    /// token.
+    /// token, or a merchant's key, which is opened again for each text.
     pub fn open_request(
         &self,
         request: &[u8; 32],
@@ -135,6 +135,14 @@ impl Store {
         {
             let mut requests = transaction.open_table(LINK_REQUESTS)?;
             let mut newest = transaction.open_table(NEWEST_REQUEST)?;
+            let before: Option<LinkRequest> = read(requests.get(request)?)?;
+            if let Some(before) = &before {
+                // It is remembered for its new time alone.
+                let at = remembered_until(before.expires_at);
+                transaction
+                    .open_table(FORGET_AT)?
+                    .remove((at, request.as_slice()))?;
+            }
             let older = newest
                 .insert((user.0, guild.0), request)?
                 .map(|key| *key.value());
@@ -152,7 +160,10 @@ impl Store {
                 guild,
                 expires_at,
                 state: RequestState::Open,
-                nonce: None,
+                // The next challenge replaces the one given out before under the same key.
+                nonce: before
+                    .filter(|before| before.state == RequestState::Open)
+                    .and_then(|before| before.nonce),
             };
             requests.insert(request, encode(&row).as_slice())?;
         }

@@ -71,6 +71,32 @@ fn forgetting_an_old_link_leaves_the_newer_one_replaceable() {
 }
 
 #[test]
+fn a_request_that_is_opened_again_is_remembered_for_its_new_time() {
+    let store = Store::in_memory().unwrap();
+    for now in [0, 4_000] {
+        open(&store, 1, USER, now);
+    }
+    assert_eq!(store.forget_old(Timestamp(4_201)).unwrap(), 0);
+    let row = store.request(&key(1)).unwrap().unwrap();
+    assert_eq!(row.usable(Timestamp(4_201)), Usable::Yes);
+    assert_eq!(store.forget_old(Timestamp(8_201)).unwrap(), 1);
+    assert_eq!(store.request(&key(1)).unwrap(), None);
+}
+
+#[test]
+fn a_challenge_is_replaced_when_its_request_is_opened_again_for_another() {
+    let store = Store::in_memory().unwrap();
+    for nonce in ["first", "second"] {
+        open(&store, 1, USER, 0);
+        let put = store.put_challenge(&challenge(1, nonce, 600), Timestamp(0));
+        assert_eq!(put.unwrap(), Usable::Yes);
+    }
+    let state = |nonce| store.challenge(nonce).unwrap().map(|row| row.state);
+    assert_eq!(state("first"), Some(RequestState::Replaced));
+    assert_eq!(state("second"), Some(RequestState::Open));
+}
+
+#[test]
 fn a_link_completes_once_and_only_with_its_own_challenge_member_and_wallet() {
     let store = Store::in_memory().unwrap();
     open(&store, 1, USER, 0);
