@@ -1,5 +1,6 @@
 //! `/status`: asks the loop that decides about roles where the member stands, and the chain what is not confirmed yet.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::answer::Answer;
@@ -7,8 +8,8 @@ use super::pending;
 use super::running::{Asked, Commands, Data};
 use crate::clock::machine_time;
 use crate::domain::{
-    Gate, GateStanding, Grant, GuildId, MemberStanding, Question, ReadingState, RoleId,
-    RoleStanding, UserId, is_for_sale,
+    Gate, GateStanding, Grant, GuildId, MemberStanding, ModuleAddress, PlanId, Question,
+    ReadingState, RoleId, RoleStanding, UserId, is_for_sale,
 };
 use crate::text;
 
@@ -65,6 +66,24 @@ impl Commands {
         server.map_or(Duration::ZERO, |server| server.queue_wait)
     }
 
+    /// The plans of these gates' modules that take no subscriptions any more.
+    async fn closed_plans(
+        &self,
+        standing: &MemberStanding,
+    ) -> anyhow::Result<BTreeSet<(ModuleAddress, PlanId)>> {
+        let modules: BTreeSet<_> = standing.gates.iter().map(|gate| gate.module).collect();
+        self.with_store(move |store| {
+            let mut closed = BTreeSet::new();
+            for module in modules {
+                let plans = store.plans_of(module)?.into_iter();
+                let plans = plans.filter(|(_, terms)| !terms.active);
+                closed.extend(plans.map(|(plan, _)| (module, plan)));
+            }
+            Ok(closed)
+        })
+        .await
+    }
+
     /// What a member was given for a time and has now, with the names of the role and of its server.
     async fn given_to(&self, user: UserId) -> anyhow::Result<Vec<(Grant, String, String)>> {
         let now = machine_time();
@@ -119,11 +138,13 @@ pub(super) async fn status(
     standing
         .gates
         .sort_by_key(|gate| (asked.guild != Some(gate.guild), gate.guild, gate.gate));
-    // What gives nobody a role is offered to nobody.
+    // What gives nobody a role, or takes no subscriptions, is offered to nobody.
     let found = commands.services.gate_troubles.borrow().clone();
+    let closed = commands.closed_plans(&standing).await?;
     for gate in &mut standing.gates {
-        gate.plans
-            .retain(|plan| is_for_sale(&found, gate.gate, plan));
+        gate.plans.retain(|plan| {
+            is_for_sale(&found, gate.gate, plan) && !closed.contains(&(gate.module, *plan))
+        });
     }
     let chain = commands.services.chain.borrow().clone();
     let confirmations = commands.services.confirmations;

@@ -9,8 +9,8 @@ use super::command::{
 };
 use super::plan::Checkout;
 use crate::domain::{
-    Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, ModuleAddress, RoleId,
-    SubscriptionId, SubscriptionStanding, Timestamp,
+    Cause, ChainStatus, EventKind, GateStanding, GuildId, MemberStanding, ModuleAddress, PlanId,
+    RoleId, SubscriptionId, SubscriptionStanding, Timestamp,
 };
 
 /// Subscriptions that give no access and are shown nevertheless, newest first.
@@ -122,12 +122,21 @@ fn at_gate(
         lines.extend(risk.map(|risk| format!("  {risk}")));
     }
     if let Some(checkout) = checkout.filter(|_| !gate.entitled) {
-        let open = gate.subscriptions.iter().filter(|one| one.open);
-        let has: Vec<_> = open.map(|one| one.plan).collect();
-        let missing = gate.plans.iter().filter(|plan| !has.contains(plan));
+        let has = |plan: &PlanId, is: fn(&SubscriptionStanding) -> bool| {
+            let mut held = gate.subscriptions.iter();
+            held.any(|one| one.plan == *plan && is(one))
+        };
+        let missing = gate.plans.iter();
+        let missing = missing.filter(|plan| !has(plan, |one| one.open));
         lines.extend(missing.map(|plan| {
-            let url = checkout.url(gate.module, plan);
-            format!("  Subscribe to plan {plan}: <{url}>")
+            // The contract refuses a second subscription to a plan beside one that is paused.
+            match has(plan, |one| matches!(one.cause, Some(Cause::Paused { .. }))) {
+                true => format!("  Resume your subscription to plan {plan} where you made it."),
+                false => {
+                    let url = checkout.url(gate.module, plan);
+                    format!("  Subscribe to plan {plan}: <{url}>")
+                }
+            }
         }));
     }
     lines

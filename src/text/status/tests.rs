@@ -3,7 +3,7 @@
 use alloy::primitives::Address;
 
 use super::*;
-use crate::domain::{GateId, PlanId, RoleId, RoleStanding, UserId, Wallet};
+use crate::domain::{GateId, Mark, Position, RoleId, RoleStanding, UserId, Wallet};
 
 fn gate() -> GateStanding {
     GateStanding {
@@ -158,6 +158,31 @@ fn who_has_no_access_reads_why_and_where_to_subscribe() {
     closed.subscriptions.clear();
     let text = told(vec![closed], &[], 3_000);
     assert!(text.contains("no wallet of yours is subscribed"), "{text}");
+}
+
+#[test]
+fn who_paused_is_told_to_resume_and_not_to_subscribe_again() {
+    let mut paused = gate();
+    paused.entitled = false;
+    paused.roles[0].held = false;
+    paused.subscriptions[0].open = false;
+    paused.subscriptions[0].cause = Some(Cause::Paused {
+        module: paused.module,
+        subscription: SubscriptionId::from(3),
+        mark: Mark {
+            position: Position {
+                block: 1,
+                log_index: 0,
+            },
+            transaction: Default::default(),
+        },
+    });
+    let text = told(vec![paused], &[], 1_000);
+    assert!(
+        text.contains("Resume your subscription to plan 1"),
+        "{text}"
+    );
+    assert!(!text.contains("pay.example"), "{text}");
 }
 
 #[test]

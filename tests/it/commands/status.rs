@@ -1,6 +1,8 @@
 //! `/status`.
 
-use amser_roles::domain::{ChainStatus, GateId, GateTrouble, GateTroubles, PlanId, Timestamp};
+use amser_roles::domain::{
+    ChainStatus, EventKind, GateId, GateTrouble, GateTroubles, PlanId, Timestamp,
+};
 use tokio::sync::watch;
 
 use super::{Story, checkpoint, created, event, executed, wallet};
@@ -86,6 +88,20 @@ async fn a_chain_that_cannot_be_read_is_said_without_internals() {
         "{text}"
     );
     assert!(!text.contains("secret"), "{text}");
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_offers_no_plan_that_is_closed() {
+    let mut story = Story::begin().await;
+    let closed = EventKind::PlanStatusChanged {
+        plan: PlanId::from(1),
+        active: false,
+    };
+    story.mine(vec![closed]);
+    let text = story.run("status", &[]).await.text();
+    assert!(text.contains("You have linked no wallet"), "{text}");
+    assert!(!text.contains("pay.example"), "{text}");
     story.end();
 }
 
