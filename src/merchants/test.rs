@@ -118,7 +118,10 @@ impl Merchants {
     /// The roles that the manager holds this moment.
     async fn roles_now(&self, guild: GuildId, user: UserId) -> Result<Vec<RoleId>, Refusal> {
         let read = self.inputs().discord.members(guild, &[user]).await;
-        let members = read.map_err(|error| Refusal::DiscordUnavailable(format!("{error:#}")))?;
+        let members = read.map_err(|error| {
+            let failure = error.downcast::<Failure>();
+            Refusal::from(failure.unwrap_or_else(|error| Failure::Transient(format!("{error:#}"))))
+        })?;
         let member = members.into_iter().find_map(|(_, seen)| seen);
         Ok(member.ok_or(Refusal::NotFound)?.roles)
     }
@@ -142,7 +145,7 @@ impl Merchants {
             Failure::Refused(refusal) if refusal.reason != Reason::Member => {
                 text::refusal(&name, Some(role), &refusal)
             }
-            other => other.to_string(),
+            other => Refusal::from(other).to_string(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What managers and members are told of renewals that will fail: in the JSON, on the page, and by commands.
 
-use amser_roles::domain::{GuildId, RoleAction, UserId};
+use amser_roles::domain::{GuildId, ModuleAddress, RoleAction, UserId};
 use amser_roles::sandbox::chain::wallet;
 use amser_roles::sandbox::discord::LocalDiscord;
 use reqwest::Method;
@@ -10,13 +10,16 @@ use crate::support::shop::{DEADLINE, Shop, ask, read};
 use crate::support::stage::{new_guild, wait};
 use crate::verify::visitor::Browser;
 
-/// The merchant's browser, after the plan was mapped to Gold.
+/// The merchant's browser, after the plan was mapped to Gold and its module was read.
 async fn mapped(shop: &Shop) -> Browser {
     let mut browser = shop.merchant().await;
     let draft = shop.draft(&shop.roles[1..]);
     let path = shop.path("/gates");
     let (status, said) = ask(&mut browser, Method::POST, &path, Some(&draft)).await;
     assert_eq!(status, 201, "{said}");
+    let module = ModuleAddress(shop.module);
+    let is_read = || shop.store.complete_modules().unwrap().contains(&module);
+    wait("the module is read", is_read).await;
     browser
 }
 
