@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use amser_roles::domain::{
     Batch, ChainEvent, Checkpoint, Coverage, EventKind, ModuleAddress, Position, Timestamp,
 };
@@ -30,8 +30,10 @@ async fn indexed(known: &[(B256, u64)]) -> (Arc<World>, LocalApi, Store) {
         hash: B256::repeat_byte(9),
         timestamp: Timestamp(CURSOR),
     };
+    let module = question(1).module;
+    store.add_module(module, 0, Address::ZERO).unwrap();
     let coverage = Coverage::Cursor {
-        joined: Vec::new(),
+        joined: vec![module],
         left: Vec::new(),
     };
     let batch = Batch {
