@@ -240,7 +240,7 @@ pub fn start(
             gates_changed,
             views,
             fallback,
-            policy,
+            policy: config.policy,
         };
         let follow = chain::follow(
             config.chain.clone(),

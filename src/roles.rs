@@ -81,8 +81,8 @@ pub struct Inputs {
     pub views: Views,
     /// amser's API, for while the chain cannot be followed.
     pub fallback: Fallback,
-    /// `[policy]`, which may change.
-    pub policy: watch::Receiver<Policy>,
+    /// `[policy]` at the start; the store tells of another one.
+    pub policy: Policy,
 }
 
 /// Runs until `stop`.
@@ -132,8 +132,8 @@ struct Progress {
 }
 
 impl Roles {
-    async fn load(store: Store, discord: Discord, mut inputs: Inputs) -> anyhow::Result<Self> {
-        let policy = *inputs.policy.borrow_and_update();
+    async fn load(store: Store, discord: Discord, inputs: Inputs) -> anyhow::Result<Self> {
+        let policy = inputs.policy;
         let mut roles = Self {
             store,
             discord,
@@ -198,8 +198,6 @@ impl Roles {
                 Some(seen) = self.contested.asking.join_next() => {
                     self.take_audit_log(seen.context("reading an audit log failed")?).await?;
                 }
-                // Whoever sets the policy may be gone: then it stays.
-                Ok(()) = self.inputs.policy.changed() => {}
                 Some(question) = self.inputs.questions.recv() => self.answer(question).await?,
                 () = answers.heard(), if is_fallback => {}
                 _ = heartbeat.tick() => self.count(),

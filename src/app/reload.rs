@@ -53,9 +53,9 @@ async fn reload(file: &Path, store: &Store, policy: &watch::Sender<Policy>) -> a
                 return anyhow::Ok(None);
             }
         };
-        // First: no gate of this file is judged by the policy of the one before.
+        let (gates, servers, now) = (&config.gates, &config.servers, machine_time());
+        store.change_config(gates, servers, Some(config.policy), now)?;
         policy.send_replace(config.policy);
-        store.set_config(&config.gates, &config.servers, machine_time())?;
         Ok(Some(config))
     });
     if let Some(config) = read.await.context("reading the configuration failed")?? {

@@ -13,6 +13,9 @@ impl Roles {
         if touched.is_empty() {
             return Ok(());
         }
+        if let Some(policy) = touched.policy {
+            self.set_policy(policy).await?;
+        }
         if touched.everything {
             if self.progress.reached_tip {
                 return self.reload().await;
@@ -96,7 +99,7 @@ impl Roles {
     }
 
     /// Takes another `[policy]`.
-    pub(super) async fn set_policy(&mut self, policy: Policy) -> anyhow::Result<()> {
+    async fn set_policy(&mut self, policy: Policy) -> anyhow::Result<()> {
         if policy == *self.people.default_policy() {
             return Ok(());
         }

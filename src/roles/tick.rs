@@ -49,9 +49,6 @@ impl Roles {
         // because a rollback is announced before it is committed.
         let before = self.inputs.chain.borrow_and_update().clone();
         let touched = self.store.take_touched();
-        // It is sent before the gates are committed that go with it.
-        let policy = *self.inputs.policy.borrow_and_update();
-        self.set_policy(policy).await?;
         self.progress.counts_due.0 |= !touched.is_empty();
         let at_tip =
             before.at_tip && before.confirmed.is_some() && self.inputs.chain.borrow().at_tip;

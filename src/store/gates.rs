@@ -1,16 +1,17 @@
 //! Gates: those of config.toml, and those of the dashboard with who made, changed and deleted them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod config;
+
+use std::collections::BTreeSet;
 
 use redb::{ReadableDatabase as _, ReadableTable, Table, WriteTransaction};
 
 use super::codec::{decode, encode, read};
-use super::tables::{ACTS, APPLIED, CONFIG_SETTINGS, GATES, SERVER_SETTINGS};
+use super::tables::{ACTS, APPLIED, GATES, SERVER_SETTINGS};
 use super::touched::Touched;
 use super::{Store, acts, grants, servers, told};
 use crate::domain::{
-    Act, ActEntry, Gate, GateDraft, GateId, GateOrigin, GuildId, RoleId, ServerSettings, Timestamp,
-    UserId,
+    Act, ActEntry, Gate, GateDraft, GateId, GateOrigin, GuildId, RoleId, Timestamp, UserId,
 };
 
 /// How far back it is looked for who took a role out of the gates.
@@ -77,69 +78,6 @@ impl Store {
             seen.extend(touched);
         }
         Ok(ended)
-    }
-
-    /// Makes the gates and the settings of `config.toml` those given; what was made elsewhere stays. What differs from before
-    /// is noted in the journal of its server.
-    pub fn set_config(
-        &self,
-        gates: &[Gate],
-        settings: &BTreeMap<GuildId, ServerSettings>,
-        at: Timestamp,
-    ) -> anyhow::Result<()> {
-        let transaction = self.database.begin_write()?;
-        let mut touched = BTreeSet::new();
-        {
-            let mut table = transaction.open_table(GATES)?;
-            let mut former: BTreeMap<GateId, Gate> = BTreeMap::new();
-            for row in table.iter()? {
-                let gate: Gate = decode(row?.1.value())?;
-                if gate.origin == GateOrigin::Config {
-                    former.insert(gate.id, gate);
-                }
-            }
-            for gate in gates {
-                if former.remove(&gate.id).as_ref() == Some(gate) {
-                    continue;
-                }
-                table.insert(gate.id.0, encode(gate).as_slice())?;
-                touched.insert(gate.guild);
-                let change = (None, Some(gate.clone()));
-                append(&transaction, gate.guild, None, at, change, false)?;
-            }
-            for (id, gate) in former {
-                table.remove(id.0)?;
-                touched.insert(gate.guild);
-                append(
-                    &transaction,
-                    gate.guild,
-                    None,
-                    at,
-                    (Some(gate), None),
-                    false,
-                )?;
-            }
-            let mut table = transaction.open_table(CONFIG_SETTINGS)?;
-            let mut former: BTreeMap<GuildId, ServerSettings> = BTreeMap::new();
-            for row in table.iter()? {
-                let (guild, settings) = row?;
-                former.insert(GuildId(guild.value()), decode(settings.value())?);
-            }
-            for (guild, settings) in settings {
-                if former.remove(guild).as_ref() != Some(settings) {
-                    table.insert(guild.0, encode(settings).as_slice())?;
-                    touched.insert(*guild);
-                }
-            }
-            for guild in former.into_keys() {
-                table.remove(guild.0)?;
-                touched.insert(guild);
-            }
-        }
-        told::follow_settings(&transaction)?;
-        transaction.commit()?;
-        self.touched.put(Touched::in_servers(touched));
-        Ok(())
     }
 
     /// Adds a gate or replaces the one with its id, whoever made it. Not noted in the journal.

@@ -7,14 +7,15 @@ use tokio::sync::Notify;
 
 use super::Store;
 use crate::domain::{
-    GuildId, Mark, ModuleAddress, Plan, PlanId, Subscription, SubscriptionId, UserId, Wallet,
+    GuildId, Mark, ModuleAddress, Plan, PlanId, Policy, Subscription, SubscriptionId, UserId,
+    Wallet,
 };
 
 /// Beyond this many entries a reader is better off with everything (and an absent reader costs no memory).
 pub(super) const MOST_ENTRIES: usize = 20_000;
 
 /// Changed state since the last [`Store::take_touched`].
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Touched {
     /// Too much changed to list it: load everything again. What is listed besides is no more than a part.
     pub everything: bool,
@@ -28,6 +29,8 @@ pub struct Touched {
     pub members: BTreeSet<UserId>,
     /// Servers whose gates or settings changed.
     pub servers: BTreeSet<GuildId>,
+    /// `[policy]` of a configuration that was read again, told together with its gates and settings.
+    pub policy: Option<Policy>,
     /// Whether the modules of merchants changed, which are followed also without a gate.
     pub merchants: bool,
     /// The modules that are complete (read up to the cursor), when one became so or ceased to be. Told together with what
@@ -53,6 +56,7 @@ impl Touched {
         self.everything |= newer.everything;
         self.servers.extend(newer.servers);
         self.merchants |= newer.merchants;
+        self.policy = newer.policy.or(self.policy);
         self.complete = newer.complete.or(self.complete.take());
         self.members.extend(newer.members);
         self.subscriptions.extend(newer.subscriptions);
@@ -70,6 +74,7 @@ impl Touched {
                     .filter(|_| few)
                     .collect(),
                 servers: std::mem::take(&mut self.servers),
+                policy: self.policy,
                 merchants: self.merchants,
                 ..Self::default()
             };

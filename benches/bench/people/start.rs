@@ -84,7 +84,7 @@ pub(crate) async fn start(table: &mut Table) -> anyhow::Result<()> {
         gates_changed: Arc::default(),
         views: Views::new(&ChainConfig::new(Vec::new(), chain::LOCAL_CHAIN), chain),
         fallback: roles::fallback::Fallback::unheard(chain::LOCAL_CHAIN),
-        policy: watch::channel(Policy::default()).1,
+        policy: Policy::default(),
     };
     let keeping = roles::run(store, discord, inputs, stop.clone());
     let keeping = tokio::spawn(keeping);

@@ -1,11 +1,13 @@
 //! Who made which gate, what an undo takes back, and what a manager ordered.
 
+use std::collections::BTreeMap;
+
 use alloy::primitives::Address;
 
 use super::*;
 use crate::domain::{
     AppliedState, Cause, GateMatch, Happened, Intent, JournalEntry, ModuleAddress, Outcome, PlanId,
-    RoleAction, RoleChange,
+    Policy, RoleAction, RoleChange, ServerSettings,
 };
 
 const GUILD: GuildId = GuildId(7);
@@ -67,6 +69,26 @@ fn gates_of_the_dashboard_have_ids_of_their_own_that_never_come_again() {
     assert_eq!(store.gates_of(GUILD).unwrap().last(), Some(&fixed));
     let touched = store.take_touched();
     assert_eq!(touched.servers, [GUILD].into());
+}
+
+#[test]
+fn a_policy_is_told_together_with_the_gates_of_its_file() {
+    let store = Store::in_memory().unwrap();
+    let gates = [config_gate(1, GUILD, GOLD)];
+    let policy = Policy {
+        max_revoke_floor: 77,
+        ..Policy::default()
+    };
+    for (gates, policy) in [(gates.as_slice(), Some(policy)), (&[], None)] {
+        store
+            .change_config(gates, &BTreeMap::new(), policy, at(1))
+            .unwrap();
+    }
+    // Of two files that are taken together the newest policy counts.
+    let touched = store.take_touched();
+    assert_eq!(touched.policy, Some(policy));
+    assert_eq!(touched.servers, [GUILD].into());
+    assert_eq!(store.take_touched().policy, None);
 }
 
 #[test]

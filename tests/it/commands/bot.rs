@@ -129,7 +129,7 @@ pub(super) fn start(
         gates_changed: Arc::default(),
         views: Views::new(&no_chain(), chain.clone()),
         fallback,
-        policy: watch::channel(Policy::default()).1,
+        policy: Policy::default(),
     };
     let keeping = roles::run(store.clone(), discord.clone(), inputs, stop.clone());
     Bot {

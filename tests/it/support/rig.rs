@@ -108,7 +108,6 @@ impl Rig {
                 None
             }
         };
-        let policy = watch::channel(Policy::default()).1;
         let merchants = Merchants::new(Inputs {
             store: store.clone(),
             discord: discord.clone(),
@@ -118,7 +117,7 @@ impl Rig {
             views: views.clone(),
             factory: setup.factory,
             api: setup.api,
-            policy: policy.clone(),
+            policy: watch::channel(Policy::default()).1,
             clock: Arc::new(|| NOW),
             outlook_kept: OUTLOOK_KEPT,
         });
@@ -134,7 +133,7 @@ impl Rig {
             gates_changed: Arc::clone(&gates_changed),
             views,
             fallback: Fallback::unheard(LOCAL_CHAIN),
-            policy,
+            policy: Policy::default(),
         };
         tokio::spawn(roles::run(
             store.clone(),
