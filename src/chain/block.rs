@@ -60,7 +60,6 @@ pub(super) async fn logs_of(
     if headers.iter().filter(may_have_logs).count() >= MANY {
         match within_rate(node, || logs_by_range(node, headers, filter)).await {
             Ok(read) => return Ok(read),
-            Err(error @ RpcError::Crowded { .. }) => return Err(error.into()),
             Err(error) if error.is_about_node() => return Err(error.into()),
             Err(error) => {
                 debug!(%error, "blocks cannot be read by one range; reading each by itself")

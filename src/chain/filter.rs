@@ -164,14 +164,13 @@ impl LogFilter {
         }
     }
 
-    /// The module that a part asks about, where it is one alone.
+    /// The module whose own logs a part asks for, where it asks for no other's. What a processor says of a module is not the
+    /// module's doing: any contract may be named as one, and say anything of anybody.
     pub fn only_module(&self, part: &FilterPart) -> Option<ModuleAddress> {
-        match (part.addresses.as_slice(), part.topic1.as_slice()) {
-            ([address], []) => self.watched.is_module(address).then_some(*address),
-            (_, [module]) => Some(Address::from_word(*module)),
+        match part.addresses.as_slice() {
+            [address] if self.watched.is_module(address) => Some(ModuleAddress(*address)),
             _ => None,
         }
-        .map(ModuleAddress)
     }
 
     /// The contracts whose logs are picked from the answers.
@@ -304,6 +303,30 @@ mod tests {
         let narrowed = filter.narrowed(&topic);
         assert_eq!(narrowed[0].addresses.len(), 4);
         assert_eq!(narrowed[0].topic0, topic.topic0);
+    }
+
+    #[test]
+    fn a_module_answers_for_its_own_logs_alone() {
+        let (modules, processor) = (addresses(2), Address::repeat_byte(9));
+        let filter = LogFilter::combined(Layouts::built_in(), modules.clone(), vec![processor]);
+        let own = FilterPart {
+            addresses: vec![modules[0]],
+            topic0: vec![B256::repeat_byte(1)],
+            ..FilterPart::default()
+        };
+        assert_eq!(filter.only_module(&own), Some(ModuleAddress(modules[0])));
+        let said_of_it = FilterPart {
+            addresses: vec![processor],
+            topic1: vec![modules[0].into_word()],
+            ..FilterPart::default()
+        };
+        let everybodys = FilterPart {
+            topic0: own.topic0.clone(),
+            ..FilterPart::default()
+        };
+        for part in [said_of_it, everybodys] {
+            assert_eq!(filter.only_module(&part), None);
+        }
     }
 
     #[test]

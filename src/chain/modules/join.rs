@@ -190,8 +190,11 @@ impl Joins {
         if error.is_about_node() {
             return Err(error.clone().into());
         }
+        // An index is not to end without a module for a failure that may pass.
+        let may_pass = !matches!(error, RpcError::Crowded { .. });
         match self.is_for_another(context, followed, module, error)
-            || matches!(context.goal, Goal::Index { .. })
+            || may_pass
+                && matches!(context.goal, Goal::Index { .. })
                 && self.failures.sentence(&module).is_some()
         {
             true => Err(error.clone().into()),

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider as _;
+use amser_roles::abi::SubscriptionModule;
 use amser_roles::domain::{ChainStatus, ModuleAddress};
-use amser_roles::sandbox::chain::LocalChain;
+use amser_roles::sandbox::chain::{LocalChain, transaction};
 use amser_roles::store::Store;
-use futures_util::future::try_join_all;
-use serde_json::{Value, json};
 
 use super::follow_with;
 use crate::support::following::{DEADLINE, Following, config};
@@ -174,23 +173,19 @@ async fn a_hostile_module_is_dropped_from_history_and_the_others_go_on() {
 /// Makes one plan more in one block than the node serves logs.
 async fn crowds_a_block(chain: &LocalChain, module: Address) {
     chain.stop_mining().await.unwrap();
-    let plans = SERVED + 1;
-    let made = (0..plans).map(|_| chain.create_plan(module, TERMS));
-    let mined = async {
-        let all = json!({"pending": format!("{plans:#x}"), "queued": "0x0"});
-        let waiting = async || {
-            chain
-                .provider()
-                .raw_request::<_, Value>("txpool_status".into(), ())
-                .await
-        };
-        while waiting().await.unwrap() != all {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        chain.mine(1).await.unwrap();
+    let call = SubscriptionModule::createPlanCall {
+        token: chain.token,
+        price: U256::from(TERMS.price),
+        interval: TERMS.interval,
+        gracePeriod: TERMS.grace_period,
     };
-    let (made, ()) = tokio::join!(try_join_all(made), mined);
-    made.unwrap();
+    let merchant = chain.merchant_of(module).await.unwrap();
+    for _ in 0..=SERVED {
+        // It waits in the pool, where the next one finds its nonce.
+        let sent = transaction(merchant, module, &call);
+        let _pending = chain.provider().send_transaction(sent).await.unwrap();
+    }
+    chain.mine(1).await.unwrap();
     chain.set_block_time(0).await.unwrap();
 }
 
