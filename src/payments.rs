@@ -139,10 +139,14 @@ impl Payments {
             return Ok(Payment::InBlock(self.confirmations(&status, mined.block)));
         }
         let modules: BTreeSet<_> = plans.iter().map(|(module, _)| *module).collect();
+        let unread: BTreeSet<_> = status.unread_modules.keys().copied().collect();
         let (is_read, events) = self
             .with_store(move |store| {
                 // First: a module that becomes complete afterwards has its events in what is read next.
-                let is_read = modules.is_subset(&store.complete_modules()?);
+                let complete = store.complete_modules()?;
+                let mut missing = modules.difference(&complete);
+                // What cannot be read at present is not waited for.
+                let is_read = missing.all(|module| unread.contains(module));
                 let events = store.events_of_transaction(transaction, mined.block, &modules)?;
                 Ok((is_read, events))
             })

@@ -3,7 +3,7 @@
 //! calls a day; fewer wait at most three hours for a full batch, so that they cost eight batches. What amser's API contradicts
 //! is asked with the next batch.
 
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::compare::expected;
@@ -107,28 +107,35 @@ impl Contracts {
 
     /// The API contradicts the events.
     pub(super) fn suspect(&mut self, question: ActiveQuestion, api_active: bool) {
+        self.again.remove(&question);
         self.suspects.insert(question, api_active);
     }
 
     /// No node could say. Others have their turn before it is asked again, suspect or not: there are contracts that never can.
     fn unanswered(&mut self, question: ActiveQuestion, now: Timestamp) {
         self.status.unknown += 1;
-        self.suspects.remove(&question);
         self.again.insert(question, now.plus(SOON));
     }
 
+    /// Suspects that are to be asked about now.
+    fn urgent(&self) -> impl Iterator<Item = ActiveQuestion> + '_ {
+        let suspects = self.suspects.keys().copied();
+        suspects.filter(|question| !self.again.contains_key(question))
+    }
+
     fn is_due(&self) -> bool {
-        !self.suspects.is_empty()
+        self.urgent().next().is_some()
             || self.due.len() >= BATCH
             || (self.is_late && !self.due.is_empty())
     }
 
     fn next_batch(&mut self) -> Vec<ActiveQuestion> {
-        let mut batch: Vec<_> = self.suspects.keys().copied().take(BATCH).collect();
+        let urgent: BTreeSet<_> = self.urgent().take(BATCH).collect();
+        let mut batch: Vec<_> = urgent.iter().copied().collect();
         while batch.len() < BATCH
             && let Some(question) = self.due.pop_front()
         {
-            if !self.suspects.contains_key(&question) {
+            if !urgent.contains(&question) {
                 batch.push(question);
             }
         }
@@ -251,8 +258,6 @@ impl Poller {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::domain::Known;
     use crate::poller::tests::{number, question};
@@ -360,6 +365,8 @@ mod tests {
             }
         }
         assert!(asked.len() > 2 * BATCH, "{}", asked.len());
+        // What the API said of them is kept for the answer.
+        assert_eq!(contracts.suspects.len(), 2 * BATCH);
     }
 
     #[test]
