@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, U256};
+use tokio::time::Instant;
 
+use super::plans::LONGEST;
 use super::{Merchants, Refusal};
 use crate::domain::{
     Amount, AtRisk, ForecastRow, GuildId, OnLapse, Question, RenewalsOf, ServerForecast, UserId,
@@ -51,7 +53,8 @@ impl Merchants {
             let sum = sums.entry(one.token).or_default();
             *sum = sum.saturating_add(one.price);
         }
-        let tokens = self.facts_of(sums.keys().copied().collect()).await;
+        let tokens = sums.keys().copied().collect();
+        let tokens = self.facts_of(tokens, Instant::now() + LONGEST).await;
         let amount = |token: Address, amount: U256| {
             let facts = tokens.get(&token).cloned().unwrap_or_default();
             Amount {

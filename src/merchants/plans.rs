@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::wallet::asked;
 use super::{Merchants, Refusal};
@@ -13,8 +13,8 @@ use crate::amser_api::NamedPlan;
 use crate::domain::{ModuleAddress, Plan, PlanId, PlanRow};
 use crate::views::{TokenFacts, is_symbol};
 
-/// How long a manager waits for each of those who are asked; they have shorter limits of their own.
-const LONGEST: Duration = Duration::from_secs(30);
+/// How long a manager waits; those who are asked have shorter limits of their own.
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 /// Ids that are tried on a module whose events are not read yet: plans are numbered from 1 on, and some from 0.
 const FIRST_IDS: std::ops::Range<u64> = 0..20;
 
@@ -25,40 +25,46 @@ impl Merchants {
     /// # Errors
     /// When the store cannot be read; [`Refusal::NodeUnavailable`] where a module had to be asked.
     pub async fn plans(&self, modules: &[ModuleAddress]) -> Result<Vec<PlanRow>, Refusal> {
-        let each = self.plans_of_each(modules, LONGEST).await.into_iter();
-        let plans = each.collect::<Result<Vec<_>, _>>()?.concat();
-        Ok(self.with_facts(plans, LONGEST).await)
+        let until = Instant::now() + LONGEST;
+        let mut plans = Vec::new();
+        for (told, refusal) in self.plans_of_each(modules, until).await {
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+            plans.extend(told);
+        }
+        Ok(self.with_facts(plans, until).await)
     }
 
     /// The same as far as it is known `within` this time. Others are waited for no longer, so names, how prices are written,
-    /// and the plans of a module whose events are not read yet may be missing; what comes too late is there the next time.
+    /// and the plans of a module whose events are not read yet may be missing. Names and tokens that come too late are there the
+    /// next time.
     pub async fn plans_within(&self, modules: &[ModuleAddress], within: Duration) -> Vec<PlanRow> {
-        // The names, then the tokens.
-        let within = within / 2;
-        let each = self.plans_of_each(modules, within).await.into_iter();
-        let told = each.filter_map(|plans| {
-            plans
-                .inspect_err(|error| tracing::debug!(%error, "the plans of a module are missing"))
-                .ok()
+        let until = Instant::now() + within;
+        let each = self.plans_of_each(modules, until).await.into_iter();
+        let plans = each.flat_map(|(told, refusal)| {
+            if let Some(refusal) = refusal {
+                tracing::debug!(%refusal, "plans of a module are missing");
+            }
+            told
         });
-        self.with_facts(told.flatten().collect(), within).await
+        self.with_facts(plans.collect(), until).await
     }
 
     async fn plans_of_each(
         &self,
         modules: &[ModuleAddress],
-        within: Duration,
-    ) -> Vec<Result<Vec<PlanRow>, Refusal>> {
+        until: Instant,
+    ) -> Vec<(Vec<PlanRow>, Option<Refusal>)> {
         let modules: BTreeSet<_> = modules.iter().copied().collect();
         let each = modules.into_iter();
-        join_all(each.map(|module| self.plans_of(module, within))).await
+        join_all(each.map(|module| self.plans_of(module, until))).await
     }
 
     /// With what the tokens say of themselves.
-    async fn with_facts(&self, mut plans: Vec<PlanRow>, within: Duration) -> Vec<PlanRow> {
+    async fn with_facts(&self, mut plans: Vec<PlanRow>, until: Instant) -> Vec<PlanRow> {
         let tokens = plans.iter().map(|row| row.token).collect();
-        let facts = timeout(within, self.facts_of(tokens)).await;
-        let facts = facts.unwrap_or_default();
+        let facts = self.facts_of(tokens, until).await;
         for row in &mut plans {
             let facts = facts.get(&row.token).cloned().unwrap_or_default();
             // The API's word is second to the token's own.
@@ -68,19 +74,24 @@ impl Merchants {
         plans
     }
 
+    /// The plans of one module that are known, and why others may be missing.
     async fn plans_of(
         &self,
         module: ModuleAddress,
-        within: Duration,
-    ) -> Result<Vec<PlanRow>, Refusal> {
+        until: Instant,
+    ) -> (Vec<PlanRow>, Option<Refusal>) {
         let known = self.with_store(move |store| {
             let is_complete = store.complete_modules()?.contains(&module);
             Ok((store.plans_of(module)?, is_complete))
         });
-        let named = timeout(within, self.inputs().api.plans(module));
+        let named = timeout_at(until, self.inputs().api.plans(module));
         let (known, named) = tokio::join!(known, named);
-        let (mut plans, is_complete) = known?;
+        let (mut plans, is_complete) = match known {
+            Ok(known) => known,
+            Err(refusal) => return (Vec::new(), Some(refusal)),
+        };
         let named = named.ok().flatten().unwrap_or_default();
+        let mut missing = None;
         if !is_complete {
             let ids = FIRST_IDS.map(PlanId::from);
             let ids: BTreeSet<PlanId> = ids.chain(named.iter().map(|plan| plan.plan)).collect();
@@ -89,41 +100,49 @@ impl Merchants {
                 .filter(|id| !plans.contains_key(id))
                 .collect();
             let asked = asked(self.inputs().views.plans_of(module, &unknown));
-            let told = timeout(within, asked).await;
-            plans.extend(told.map_err(|_| Refusal::NodeUnavailable).flatten()?);
+            match timeout_at(until, asked).await {
+                Ok(Ok(told)) => plans.extend(told),
+                Ok(Err(refusal)) => missing = Some(refusal),
+                Err(_elapsed) => missing = Some(Refusal::NodeUnavailable),
+            }
         }
         let row = |(plan, terms)| row(module, plan, &terms, &named);
-        Ok(plans.into_iter().map(row).collect())
+        (plans.into_iter().map(row).collect(), missing)
     }
 
-    /// What these tokens say of themselves; those that could not be asked are missing. What was asked is kept, whether or not
-    /// somebody still waits for it.
+    /// What these tokens say of themselves; those that could not be asked by then are missing. What was asked is kept, whether
+    /// or not somebody still waits for it.
     pub(super) async fn facts_of(
         &self,
         tokens: BTreeSet<Address>,
+        until: Instant,
     ) -> BTreeMap<Address, TokenFacts> {
+        let mut known = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for token in tokens {
+            match self.tokens().0.kept(&token) {
+                Some(facts) => _ = known.insert(token, facts),
+                None => unknown.push(token),
+            }
+        }
+        if unknown.is_empty() {
+            return known;
+        }
         let merchants = self.clone();
         let asking = tokio::spawn(async move {
-            let cache = &merchants.tokens().0;
-            let mut known = BTreeMap::new();
-            let mut unknown = Vec::new();
-            for token in tokens {
-                match cache.kept(&token) {
-                    Some(facts) => _ = known.insert(token, facts),
-                    None => unknown.push(token),
-                }
+            let told = asked(merchants.inputs().views.tokens(&unknown))
+                .await
+                .ok()?;
+            let told: Vec<_> = unknown.into_iter().zip(told).collect();
+            for (token, facts) in &told {
+                merchants.tokens().0.put(*token, facts.clone());
             }
-            if !unknown.is_empty()
-                && let Ok(facts) = asked(merchants.inputs().views.tokens(&unknown)).await
-            {
-                for (token, facts) in unknown.into_iter().zip(facts) {
-                    cache.put(token, facts.clone());
-                    known.insert(token, facts);
-                }
-            }
-            known
+            Some(told)
         });
-        asking.await.unwrap_or_default()
+        if let Ok(Ok(Some(told))) = timeout_at(until, asking).await {
+            known.extend(told);
+        }
+        known
     }
 }
 

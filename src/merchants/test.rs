@@ -145,6 +145,7 @@ impl Merchants {
             Failure::Refused(refusal) if refusal.reason != Reason::Member => {
                 text::refusal(&name, Some(role), &refusal)
             }
+            Failure::Refused(_) => "Discord says that you are not in this server.".to_owned(),
             other => Refusal::from(other).to_string(),
         })
     }

@@ -149,8 +149,8 @@ fn is_pending(standing: &MemberStanding) -> bool {
 pub(super) async fn outcome(site: &Site, link: &OwnLink, settled: &Settled) -> Standing {
     let LinkRequest { user, guild, .. } = link.request;
     let modules = settled.offered(guild);
-    let plans = site.state.merchants.plans_within(&modules, NAMES_PATIENCE);
-    let plans = plans.await;
+    let merchants = &site.state.merchants;
+    let plans = merchants.plans_within(&modules, NAMES_PATIENCE).await;
     let back = way_back(site, link);
     let checkout = Checkout {
         template: &site.settings().checkout_url,

@@ -21,8 +21,8 @@ pub(in crate::web) async fn on_sale(site: &Site, link: &OwnLink) -> Result<Vec<O
     }
     let modules: BTreeSet<_> = gates.iter().map(|gate| gate.module).collect();
     let modules: Vec<_> = modules.into_iter().collect();
-    let plans = site.state.merchants.plans_within(&modules, NAMES_PATIENCE);
-    let plans = plans.await;
+    let merchants = &site.state.merchants;
+    let plans = merchants.plans_within(&modules, NAMES_PATIENCE).await;
     let back = way_back(site, link);
     let checkout = Checkout {
         template: &site.settings().checkout_url,
