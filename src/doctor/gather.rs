@@ -113,9 +113,14 @@ pub(super) async fn facts(inputs: Inputs<'_>) -> Facts {
 /// The answers of those of many that answer within a time for all of them, and how many are left out.
 async fn answered_within<F: Future>(asking: Vec<F>, within: Duration) -> (Vec<F::Output>, usize) {
     let all = asking.len();
-    let answers = stream::iter(asking).buffered(AT_ONCE);
-    let answers: Vec<_> = answers.take_until(sleep(within)).collect().await;
+    let numbered = asking.into_iter().enumerate();
+    let numbered = numbered.map(|(number, one)| async move { (number, one.await) });
+    // One that hangs keeps its place, and no other's.
+    let answers = stream::iter(numbered).buffer_unordered(AT_ONCE);
+    let mut answers: Vec<_> = answers.take_until(sleep(within)).collect().await;
+    answers.sort_unstable_by_key(|(number, _)| *number);
     let left_out = all - answers.len();
+    let answers = answers.into_iter().map(|(_, answer)| answer).collect();
     (answers, left_out)
 }
 
@@ -167,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_answer_in_time_is_left_out_and_the_others_are_kept() {
-        let asking = vec![ready(1).boxed(), ready(2).boxed(), pending().boxed()];
+        let asking = vec![pending().boxed(), ready(1).boxed(), ready(2).boxed()];
         let answered = answered_within(asking, Duration::from_millis(50)).await;
         assert_eq!(answered, (vec![1, 2], 1));
         let asking = vec![ready(3)];
