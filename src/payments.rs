@@ -38,6 +38,8 @@ pub(crate) enum Payment {
     NotOurs,
     /// It is in a confirmed block, and may pay for a plan of a module that is still being read.
     NotRead,
+    /// It is in a confirmed block, and may pay for a plan of a module that cannot be read at present.
+    Unreadable,
     /// It was confirmed so long ago that it is not looked for.
     LongAgo,
     /// It belongs to a subscription to one of the plans in question.
@@ -139,22 +141,21 @@ impl Payments {
             return Ok(Payment::InBlock(self.confirmations(&status, mined.block)));
         }
         let modules: BTreeSet<_> = plans.iter().map(|(module, _)| *module).collect();
-        let unread: BTreeSet<_> = status.unread_modules.keys().copied().collect();
-        let (is_read, events) = self
+        let (missing, events) = self
             .with_store(move |store| {
                 // First: a module that becomes complete afterwards has its events in what is read next.
                 let complete = store.complete_modules()?;
-                let mut missing = modules.difference(&complete);
-                // What cannot be read at present is not waited for.
-                let is_read = missing.all(|module| unread.contains(module));
+                let missing: Vec<_> = modules.difference(&complete).copied().collect();
                 let events = store.events_of_transaction(transaction, mined.block, &modules)?;
-                Ok((is_read, events))
+                Ok((missing, events))
             })
             .await?;
-        let otherwise = match (is_read, &events) {
-            (false, _) => Payment::NotRead,
-            (true, None) => Payment::LongAgo,
-            (true, Some(_)) => Payment::NotOurs,
+        let is_unreadable = |module: &ModuleAddress| status.unread_modules.contains_key(module);
+        let otherwise = match &events {
+            _ if !missing.iter().all(is_unreadable) => Payment::NotRead,
+            _ if !missing.is_empty() => Payment::Unreadable,
+            None => Payment::LongAgo,
+            Some(_) => Payment::NotOurs,
         };
         let events = events.unwrap_or_default();
         let about = self.about(events, &status, plans, wallets).await?;

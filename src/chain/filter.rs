@@ -140,7 +140,10 @@ impl LogFilter {
     /// known topics. Empty where that asks for no less.
     pub fn narrowed(&self, part: &FilterPart) -> Vec<FilterPart> {
         let modules = &self.modules;
-        let is_processor = |address: &Address| self.asks_for_processor(address);
+        let is_processor = |address: &Address| {
+            // A module may name a module, whose own logs have no module as their first field.
+            self.asks_for_processor(address) && !self.watched.is_module(address)
+        };
         match part.addresses.as_slice() {
             [] => {
                 let watched = [modules.as_slice(), self.watched.processors()].concat();

@@ -84,7 +84,10 @@ impl Merchants {
             let is_complete = store.complete_modules()?.contains(&module);
             Ok((store.plans_of(module)?, is_complete))
         });
-        let named = timeout_at(until, self.inputs().api.plans(module));
+        // The module and the tokens need their part of the time.
+        let now = Instant::now();
+        let names_until = now + until.saturating_duration_since(now) / 2;
+        let named = timeout_at(names_until, self.inputs().api.plans(module));
         let (known, named) = tokio::join!(known, named);
         let (mut plans, is_complete) = match known {
             Ok(known) => known,

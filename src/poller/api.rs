@@ -231,6 +231,9 @@ impl Poller {
         let before = self.inputs.answers.answered(question, checked);
         let was_unsettled = self.api.unsettled.remove(&question);
         let contradicts = expected(&known, self.now).is_some_and(|expected| expected != active);
+        if !contradicts {
+            self.contracts.withdraw(&question);
+        }
         if !self.at_tip || !contradicts {
             return;
         }

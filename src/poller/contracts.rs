@@ -111,6 +111,11 @@ impl Contracts {
         self.suspects.insert(question, api_active);
     }
 
+    /// The API does not contradict the events any more.
+    pub(super) fn withdraw(&mut self, question: &ActiveQuestion) {
+        self.suspects.remove(question);
+    }
+
     /// No node could say. Others have their turn before it is asked again, suspect or not: there are contracts that never can.
     fn unanswered(&mut self, question: ActiveQuestion, now: Timestamp) {
         self.status.unknown += 1;

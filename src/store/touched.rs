@@ -132,6 +132,11 @@ mod tests {
             ..Touched::default()
         };
         inbox.put(of(0..1));
+        let policy = Some(Policy::default());
+        inbox.put(Touched {
+            policy,
+            ..Touched::default()
+        });
         inbox.put(Touched {
             everything: true,
             servers: [GuildId(3)].into(),
@@ -141,6 +146,7 @@ mod tests {
         let told = std::mem::take(&mut *inbox.content.lock().unwrap());
         assert!(told.everything);
         assert_eq!(told.servers, [GuildId(3)].into());
+        assert_eq!(told.policy, policy);
         assert_eq!(told.members, [UserId(0), UserId(1)].into());
         // A reader that never comes costs no memory.
         inbox.put(of(0..MOST_ENTRIES as u64 + 1));

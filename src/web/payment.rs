@@ -104,6 +104,9 @@ fn told(payment: Payment, wallets: &[Wallet], is_used: bool) -> PaymentNews {
         Payment::NotRead => waiting(
             "Your transaction is confirmed. This server's payments are still being read from the chain, which can take a while. If it is one of them, your role comes by itself.",
         ),
+        Payment::Unreadable => over(
+            "Your transaction is confirmed. Not all payments of this server can be read at the moment; if it is one of them, your role comes by itself.",
+        ),
         Payment::LongAgo => over("This payment was confirmed a while ago."),
         Payment::Ours { wallet, step } => {
             let linked = wallets.contains(&wallet);
@@ -227,6 +230,7 @@ mod tests {
             (Payment::Unavailable, true, "cannot be asked"),
             (Payment::InBlock(TWO_OF_THREE), true, "2 of 3 confirmations"),
             (Payment::NotRead, true, "still being read"),
+            (Payment::Unreadable, false, "can be read at the moment"),
             (Payment::Reverted, false, "failed on the chain"),
             (Payment::NotOurs, false, "no plan of this server"),
             (Payment::LongAgo, false, "a while ago"),

@@ -247,7 +247,7 @@ async fn a_block_that_cannot_be_read_is_reported_and_never_skipped() {
         match reader.next().await.expect("the end cannot be reached") {
             Ok(piece) => assert!(piece.end.number < FIRST + 300),
             Err(error) => {
-                assert!(matches!(error, RpcError::Crowded { .. }), "{error}");
+                assert!(matches!(error, RpcError::TooManyResults { .. }), "{error}");
                 reported += 1;
             }
         }

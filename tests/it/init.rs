@@ -299,7 +299,7 @@ async fn at_a_terminal_a_server_that_is_given_may_be_without_the_bot_yet() {
 async fn ctrl_c_ends_it_at_each_kind_of_question() {
     /// Ctrl-C, and Ctrl-V: the newline that is typed after it ends no line.
     const CTRL_C: &str = "\x03\x16";
-    /// Nothing more is typed: a program that waits for the answer never ends.
+    /// Nothing more is typed: a program that holds standard error until the answer comes never ends.
     const LONGEST: Duration = Duration::from_secs(60);
     let newcomer = Newcomer::new().await;
     let flags = newcomer.flags();

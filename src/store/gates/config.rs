@@ -23,8 +23,8 @@ impl Store {
         self.change_config(gates, settings, None, at)
     }
 
-    /// The same while the service runs. `policy` is told together with them: no gate of one file is judged by the policy of
-    /// another.
+    /// The same while the service runs. `policy` is told together with them, so that no pass judges the gates of one file by
+    /// the policy of another.
     pub fn change_config(
         &self,
         gates: &[Gate],

@@ -79,12 +79,17 @@ fn a_policy_is_told_together_with_the_gates_of_its_file() {
         max_revoke_floor: 77,
         ..Policy::default()
     };
-    for (gates, policy) in [(gates.as_slice(), Some(policy)), (&[], None)] {
+    let older = Some(Policy::default());
+    for (gates, policy) in [
+        (gates.as_slice(), older),
+        (&[], Some(policy)),
+        (&gates, None),
+    ] {
         store
             .change_config(gates, &BTreeMap::new(), policy, at(1))
             .unwrap();
     }
-    // Of two files that are taken together the newest policy counts.
+    // Of files that are taken together the newest policy counts.
     let touched = store.take_touched();
     assert_eq!(touched.policy, Some(policy));
     assert_eq!(touched.servers, [GUILD].into());

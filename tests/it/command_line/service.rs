@@ -128,9 +128,11 @@ async fn a_hangup_reads_gates_servers_and_policy_again_and_a_bad_file_changes_no
     );
     let more = gate(guild, scene.module, scene.plan, roles[0]);
     let own = format!("[[servers]]\nguild_id = \"{guild}\"\nexpiry_leeway = 60\n");
+    let text = text.replace("[policy]\n", "[policy]\nmax_revoke_floor = 77\n");
     installation.configure(&format!("{text}{more}{own}"));
     signal(&service, "HUP").await;
     wait("it is read again", says("were read again")).await;
+    wait("the policy is taken", says("the policy changed")).await;
     signal(&service, "TERM").await;
     assert!(service.wait().await.unwrap().success());
     let store = Store::open(&installation.store_path()).unwrap();
