@@ -61,6 +61,18 @@ impl<K: Ord, V: Clone> Cache<K, V> {
         entry.value.get().filter(|_| !is_over).cloned()
     }
 
+    /// The answers that are kept of these keys, and the keys of which none is.
+    pub(crate) fn kept_of(&self, keys: impl IntoIterator<Item = K>) -> (BTreeMap<K, V>, Vec<K>) {
+        let (mut known, mut unknown) = (BTreeMap::new(), Vec::new());
+        for key in keys {
+            match self.kept(&key) {
+                Some(value) => _ = known.insert(key, value),
+                None => unknown.push(key),
+            }
+        }
+        (known, unknown)
+    }
+
     /// Keeps an answer that was read in another way.
     pub(crate) fn put(&self, key: K, value: V) {
         self.forget_where(|known| *known == key);

@@ -23,10 +23,11 @@ pub(crate) use alert::{
 };
 pub(crate) use cause::failure;
 pub(crate) use command::{
-    Unread, busy, export, forget_button, forget_question, forgotten, internal_failure, no_gates,
-    no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command, permanent_button,
-    permanent_message, short_wallet, too_fast, unlink_all_button, unlink_question, unlinked,
-    unreadable, verify, verify_button, wallet_moved, wallets, wrong_option,
+    Unread, busy, count, export, forget_button, forget_question, forgotten, internal_failure,
+    no_gates, no_wallet, not_a_wallet, not_your_wallet, only_in_servers, outdated_command,
+    permanent_button, permanent_message, short_wallet, too_fast, unlink_all_button,
+    unlink_question, unlinked, unreadable, verify, verify_button, wallet_moved, wallets,
+    wrong_option,
 };
 pub(crate) use contested::{Other, contested};
 pub(crate) use count::{counted, number};

@@ -242,11 +242,14 @@ pub(super) async fn advance(
             Err(SessionError::Processors(ProcessorError::TooMany(module))) => {
                 joins.too_many_processors(followed, module);
             }
-            Err(SessionError::Rpc(error)) => match error {
-                RpcError::Crowded { module, .. }
-                    if !joins.set_aside(context, followed, module, &error) => {}
-                _ => return Err(error.into()),
-            },
+            Err(SessionError::Rpc(error)) => {
+                let RpcError::Crowded { module, .. } = &error else {
+                    return Err(error.into());
+                };
+                if joins.set_aside(context, followed, *module, &error) {
+                    return Err(error.into());
+                }
+            }
             advanced => return advanced,
         }
     }

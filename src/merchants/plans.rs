@@ -120,14 +120,7 @@ impl Merchants {
         tokens: BTreeSet<Address>,
         until: Instant,
     ) -> BTreeMap<Address, TokenFacts> {
-        let mut known = BTreeMap::new();
-        let mut unknown = Vec::new();
-        for token in tokens {
-            match self.tokens().0.kept(&token) {
-                Some(facts) => _ = known.insert(token, facts),
-                None => unknown.push(token),
-            }
-        }
+        let (mut known, unknown) = self.tokens().0.kept_of(tokens);
         if unknown.is_empty() {
             return known;
         }

@@ -138,14 +138,7 @@ impl Merchants {
         modules: &BTreeSet<ModuleAddress>,
     ) -> Result<BTreeMap<ModuleAddress, Option<Wallet>>, Refusal> {
         let cache = &self.owners().merchants;
-        let mut known = BTreeMap::new();
-        let mut unknown = Vec::new();
-        for module in modules {
-            match cache.kept(module) {
-                Some(merchant) => _ = known.insert(*module, merchant),
-                None => unknown.push(*module),
-            }
-        }
+        let (mut known, unknown) = cache.kept_of(modules.iter().copied());
         if unknown.is_empty() {
             return Ok(known);
         }

@@ -3,6 +3,7 @@
 use crate::doctor::facts::{Facts, Reached, WebFacts};
 use crate::domain::Finding;
 use crate::loopback::is_loopback;
+use crate::text::count;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let web = &facts.web;
@@ -93,7 +94,7 @@ fn proxy(web: &WebFacts) -> Option<Finding> {
             name,
             format!(
                 "requests come through {}, and web.behind_proxy is false: {share}",
-                counted_proxies(hops)
+                count(hops, "proxy", "proxies")
             ),
             "set web.behind_proxy = true, and web.proxy_hops where there is more than one",
         ),
@@ -113,7 +114,7 @@ fn proxy(web: &WebFacts) -> Option<Finding> {
             name,
             format!(
                 "requests come through {}, and the configuration says {proxies}",
-                counted_proxies(hops)
+                count(hops, "proxy", "proxies")
             ),
             format!("set web.proxy_hops = {hops}"),
         ),
@@ -121,16 +122,8 @@ fn proxy(web: &WebFacts) -> Option<Finding> {
             name,
             format!(
                 "requests come through {}, as configured",
-                counted_proxies(proxies)
+                count(proxies, "proxy", "proxies")
             ),
         ),
     })
-}
-
-/// `1 proxy`, `2 proxies`.
-fn counted_proxies(count: usize) -> String {
-    match count {
-        1 => "1 proxy".to_owned(),
-        count => format!("{count} proxies"),
-    }
 }

@@ -30,6 +30,16 @@ fn gate() -> GateStanding {
     }
 }
 
+/// The gate of one whose subscription gives no access for this cause, and who lost the role.
+fn closed(cause: Cause) -> GateStanding {
+    let mut gate = gate();
+    gate.entitled = false;
+    gate.roles[0].held = false;
+    gate.subscriptions[0].open = false;
+    gate.subscriptions[0].cause = Some(cause);
+    gate
+}
+
 fn told(gates: Vec<GateStanding>, pending: &[Pending], now: u64) -> String {
     let standing = MemberStanding {
         user: UserId(1),
@@ -140,12 +150,8 @@ fn a_server_that_is_left_out_is_not_said_to_have_no_gates() {
 
 #[test]
 fn who_has_no_access_reads_why_and_where_to_subscribe() {
-    let mut closed = gate();
-    closed.entitled = false;
-    closed.roles[0].held = false;
-    closed.subscriptions[0].open = false;
-    closed.subscriptions[0].cause = Some(Cause::ExpiredAt {
-        module: closed.module,
+    let mut closed = closed(Cause::ExpiredAt {
+        module: gate().module,
         subscription: SubscriptionId::from(3),
         at: Timestamp(2_500),
     });
@@ -162,12 +168,8 @@ fn who_has_no_access_reads_why_and_where_to_subscribe() {
 
 #[test]
 fn who_paused_is_told_to_resume_and_not_to_subscribe_again() {
-    let mut paused = gate();
-    paused.entitled = false;
-    paused.roles[0].held = false;
-    paused.subscriptions[0].open = false;
-    paused.subscriptions[0].cause = Some(Cause::Paused {
-        module: paused.module,
+    let paused = closed(Cause::Paused {
+        module: gate().module,
         subscription: SubscriptionId::from(3),
         mark: Mark {
             position: Position {
